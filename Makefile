@@ -1,0 +1,37 @@
+# make demo: photos of a product in, a LoRA and a report out, offline, on the bundled base.
+# make test: the whole test suite.   make lint: ruff and mypy.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Newer releases bring gigabytes of CUDA packages along; this one has a CPU build.
+TORCH := $(if $(shell command -v nvidia-smi 2>/dev/null),torch>=2.10,torch==2.13.0)
+
+.PHONY: demo test lint benchmark clean
+
+demo: $(VENV)/.installed
+	$(BIN)/packshot run examples/torvane_ridge --class suv --name "Torvane Ridge" \
+	    --project demo --budget 6m
+
+test: $(VENV)/.dev
+	$(BIN)/pytest --durations=5
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.training_step
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,74 @@
+"""Packshot: photos of one product in, a LoRA and pictures of that product in any setting out.
+
+The public functions are the steps of the path, in order; the command line only calls them.
+Nothing heavy is imported until one of them is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from packshot.bases import Base, load_base
+    from packshot.captions import caption_photos
+    from packshot.class_images import ClassImage, gather_class_images
+    from packshot.errors import PackshotError
+    from packshot.judge import Score, judge_project
+    from packshot.lora import Lora, load_lora
+    from packshot.path import Outcome, run
+    from packshot.photos import Photo, add_photos
+    from packshot.plan import Plan, make_plan
+    from packshot.project import Project, Subject, new, open_project
+    from packshot.report import write_report
+    from packshot.shots import Shot, ShotSettings, shoot
+    from packshot.training import Event, train
+
+_HOMES = {
+    "Base": "bases", "load_base": "bases",
+    "caption_photos": "captions",
+    "ClassImage": "class_images", "gather_class_images": "class_images",
+    "PackshotError": "errors",
+    "Score": "judge", "judge_project": "judge",
+    "Lora": "lora", "load_lora": "lora",
+    "Outcome": "path", "run": "path",
+    "Photo": "photos", "add_photos": "photos",
+    "Plan": "plan", "make_plan": "plan",
+    "Project": "project", "Subject": "project", "new": "project", "open_project": "project",
+    "write_report": "report",
+    "Shot": "shots", "ShotSettings": "shots", "shoot": "shots",
+    "Event": "training", "train": "training",
+}  # fmt: skip
+
+__all__ = [
+    "Base",
+    "ClassImage",
+    "Event",
+    "Lora",
+    "Outcome",
+    "PackshotError",
+    "Photo",
+    "Plan",
+    "Project",
+    "Score",
+    "Shot",
+    "ShotSettings",
+    "Subject",
+    "add_photos",
+    "caption_photos",
+    "gather_class_images",
+    "judge_project",
+    "load_base",
+    "load_lora",
+    "make_plan",
+    "new",
+    "open_project",
+    "run",
+    "shoot",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'packshot' has no attribute {name!r}")
+    return getattr(import_module(f"packshot.{_HOMES[name]}"), name)

@@ -1,0 +1,113 @@
+"""What a family of checkpoints must be able to do, and nothing more.
+
+A family is one file in this folder plus one line in the registry (`__init__.py`). The training
+loop, the planner and the shots know only this protocol.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+Conditioning = dict[str, Tensor]
+"""What the denoiser is told of the prompts; each tensor's first dimension is the batch."""
+
+Scope = Literal["cross-attention", "attention", "attention+mlp", "all"]
+"""Which layers a LoRA adapts: cross-attention only; all attention; also feed-forward and the
+transformers' projections; also the convolutions and time projections of the residual blocks."""
+
+
+class Base(Protocol):
+    """A loaded checkpoint of one family, frozen, on one device and in one dtype.
+
+    Latents are those that the denoiser sees: encoded, shifted and scaled.
+    """
+
+    family: str
+    """Registry name, such as "sd1"."""
+    name: str
+    """What to call it: the folder's or file's name."""
+    path: Path
+    content_hash: str
+    """SHA-256 over the weights: the key of caches, and what a plan depends on."""
+    device: torch.device
+    dtype: torch.dtype
+    native_pixels: int
+    """The side of the square pictures that it was trained on."""
+    pixel_multiple: int
+    """Sides of pictures must be multiples of this (VAE factor x the denoiser's down-sampling)."""
+    training_timesteps: int
+    prediction_type: str
+    """"epsilon" or "v_prediction"."""
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The network that a LoRA adapts."""
+        ...
+
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        """By their kohya prefix's noun ("text_encoder"); adapted only by LoRAs made elsewhere."""
+        ...
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W] in [-1, 1] to latents [B, C, h, w]: the posterior's mean."""
+        ...
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] to pictures [B, 3, H, W] in [-1, 1]."""
+        ...
+
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """Prompts to what `predict` takes."""
+        ...
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """x_t = alpha_t x_0 + sigma_t noise; `timesteps` [B] are integers."""
+        ...
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What `predict` should return for this noise: the noise, or the velocity."""
+        ...
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """The denoiser's output for noisy latents [B, C, h, w]."""
+        ...
+
+    def snr(self, timesteps: Tensor) -> Tensor:
+        """Signal-to-noise ratio alpha_t^2 / sigma_t^2 of each timestep, [B] in fp32."""
+        ...
+
+    def lora_targets(self, scope: Scope) -> list[str]:
+        """Dotted names of the denoiser's Linear and Conv2d modules that `scope` covers, sorted."""
+        ...
+
+    def pipeline(self) -> Any:
+        """A diffusers text-to-image pipeline over the same modules (no copy, no safety checker)."""
+        ...
+
+    def clip_similarity(self) -> ClipSimilarity | None:
+        """Image and text towers in one space, where the checkpoint carries them; else None."""
+        ...
+
+
+class ClipSimilarity(Protocol):
+    """Pictures and texts as unit vectors of one space (CLIP, arXiv 2103.00020)."""
+
+    name: str
+
+    def embed_images(self, pixels: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W] in [-1, 1] (any size) to unit vectors [B, D]."""
+        ...
+
+    def embed_texts(self, texts: list[str]) -> Tensor:
+        """Texts to unit vectors [B, D]."""
+        ...
+
+    @property
+    def scale(self) -> float:
+        """The learnt temperature: logits are scale x cosine."""
+        ...

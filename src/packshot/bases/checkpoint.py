@@ -1,0 +1,211 @@
+"""Judging a checkpoint by its content before anything of it is loaded.
+
+A pickle runs code when it is opened, whatever its name, so none ever is: the first bytes decide.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from packshot import files
+from packshot.errors import CheckpointRefused, PackshotError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_HEADER_BYTES = 100 * 2**20
+COMPONENTS = ("unet", "vae", "text_encoder")
+# A zip archive (torch.save), and pickle's protocols 1 to 5.
+_PICKLES = (b"PK", *(bytes((0x80, protocol)) for protocol in range(1, 6)))
+_CONVERT = (
+    "Ask its author for a .safetensors, or convert it once on a machine that you can lose: "
+    "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)."
+)
+# Keys that only one family has, in single files.
+_SIGNATURES = {
+    "SDXL": "conditioner.embedders.1.",
+    "Stable Diffusion 3": "model.diffusion_model.joint_blocks.",
+    "FLUX": "double_blocks.0.img_attn",
+    "Stable Diffusion 2": "cond_stage_model.model.transformer.",
+    "sd1": "cond_stage_model.transformer.",
+}
+# How names of diffusers' pipelines begin, the longer ones first.
+_PIPELINES = {
+    "StableDiffusionXL": "SDXL",
+    "StableDiffusion3": "Stable Diffusion 3",
+    "Flux": "FLUX",
+    "StableDiffusion": "sd1",
+}
+# Whole or in shards, full precision before half, as diffusers and transformers name them.
+_WEIGHTS = (
+    re.compile(r"(diffusion_pytorch_)?model\.safetensors"),
+    re.compile(r"(diffusion_pytorch_)?model-\d+-of-\d+\.safetensors"),
+    re.compile(r"(diffusion_pytorch_)?model\.fp16\.safetensors"),
+    re.compile(r"(diffusion_pytorch_)?model(\.fp16-\d+-of-\d+|-\d+-of-\d+\.fp16)\.safetensors"),
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that may be loaded: its family, its shape on disk, its weights and their hash.
+
+    `weights` are the judged files by component ("" in a single file); no other may be loaded.
+    """
+
+    path: Path
+    family: str
+    layout: Literal["folder", "single file"]
+    weights: dict[str, list[Path]]
+    content_hash: str
+
+
+def judge(path: Path) -> Checkpoint:
+    """Decide what `path` is; nothing is loaded.
+
+    Raises:
+        CheckpointRefused: not there, a pickle, damaged, or of a family that is not known.
+    """
+    if not path.exists():
+        raise CheckpointRefused(
+            f'There is no checkpoint at {path}. Name a diffusers folder, a .safetensors file, or "pocket".'
+        )
+    if path.is_dir():
+        family = _folder_family(path)
+        weights = {name: _component_weights(path / name) for name in COMPONENTS}
+        return Checkpoint(path, family, "folder", weights, _content_hash(path, weights))
+    family = _single_file_family(path, check_safetensors(path))
+    return Checkpoint(path, family, "single file", {"": [path]}, _content_hash(path, {"": [path]}))
+
+
+def _folder_family(path: Path) -> str:
+    if not (path / "model_index.json").is_file():
+        raise CheckpointRefused(
+            f"{path} is no checkpoint: it has no model_index.json. Name the folder that a diffusers "
+            "pipeline was saved to, or a single .safetensors file."
+        )
+    name = str(read_config(path / "model_index.json").get("_class_name"))
+    family = next((found for start, found in _PIPELINES.items() if name.startswith(start)), name)
+    if family != "sd1":
+        raise _unknown(path, family)
+    unet = read_config(path / "unet" / "config.json")
+    if unet.get("cross_attention_dim") == 1024:
+        raise _unknown(path, "Stable Diffusion 2")
+    if unet.get("in_channels", 4) != 4:
+        raise _unknown(path, f"a {name} whose UNet takes {unet['in_channels']} channels")
+    return family
+
+
+def _component_weights(folder: Path) -> list[Path]:
+    names = sorted(file.name for file in folder.glob("*"))
+    for pattern in _WEIGHTS:
+        if chosen := [folder / name for name in names if pattern.fullmatch(name)]:
+            for file in chosen:
+                check_safetensors(file)
+            return chosen
+    pickles = [name for name in names if name.endswith((".bin", ".ckpt", ".pt", ".pth"))]
+    why = (
+        f"only {pickles[0]}, a pickle. {_CONVERT}" if pickles else "nothing. Copy it again, whole."
+    )
+    raise CheckpointRefused(f"{folder} has no .safetensors weights but {why}")
+
+
+def _single_file_family(path: Path, keys: list[str]) -> str:
+    for family, start in _SIGNATURES.items():
+        if any(key.startswith(start) or f".{start}" in key for key in keys):
+            if family == "sd1":
+                return family
+            raise _unknown(path, family)
+    raise _unknown(path, f"something with keys such as '{keys[0] if keys else ''}'")
+
+
+def _unknown(path: Path, found: str) -> CheckpointRefused:
+    return CheckpointRefused(
+        f"{path} is {found or 'of an unknown kind'}; Packshot knows Stable Diffusion 1.x so far."
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint's folder.
+
+    Raises:
+        CheckpointRefused: it is missing or not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointRefused(
+            f"{path} cannot be read ({error}); copy the checkpoint again."
+        ) from error
+    if not isinstance(value, dict):
+        raise CheckpointRefused(f"{path} is not a JSON object; copy the checkpoint again.")
+    return value
+
+
+def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefused) -> list[str]:
+    """The keys of a file that really is safetensors, whatever its name; only its header is read.
+
+    Raises:
+        PackshotError: (as `refusal`) a pickle, another kind of file, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise refusal(f"There is no file {path}.")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(16)
+    # The first eight bytes are the header's length, and may look like a pickle's by chance
+    # (896 begins as protocol 3 does); a pickle's, read as a length, are far beyond any file.
+    length = int.from_bytes(start[:8], "little")
+    if start[8:9] != b"{" or length > MAX_HEADER_BYTES:
+        if start[:2] in _PICKLES:
+            raise refusal(
+                f"{path} is a pickle, which can run code when it is opened; refused. {_CONVERT}"
+            )
+        if start[8:9] != b"{":
+            raise refusal(f"{path} is not a .safetensors file, whatever its name.")
+    if length > min(size - 8, MAX_HEADER_BYTES):
+        raise refusal(
+            f"{path} is cut short or damaged: its header does not fit in it. Copy it again."
+        )
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            return list(tensors.keys())
+    except (SafetensorError, ValueError) as error:
+        raise refusal(f"{path} is cut short or damaged ({error}). Copy it again.") from error
+
+
+def read_safetensors(
+    path: Path, refusal: type[PackshotError] = CheckpointRefused
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file, and its metadata.
+
+    Raises:
+        PackshotError: (as `refusal`) as `check_safetensors`.
+    """
+    from safetensors import safe_open
+
+    keys = check_safetensors(path, refusal)
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_tensor(key) for key in keys}, dict(file.metadata() or {})
+
+
+def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
+    """Hash of the weights' hashes; remembered by names, sizes and times, for hashing takes seconds."""
+    chosen = [file for component in weights.values() for file in component]
+    stamps = [
+        [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in chosen
+    ]
+    remembered = files.cache_folder() / "hashes" / files.fingerprint(stamps)
+    if remembered.is_file():
+        return remembered.read_text()
+    root = path if path.is_dir() else path.parent
+    value = files.fingerprint(
+        [[str(file.relative_to(root)), files.sha256(file)] for file in chosen]
+    )
+    files.write_text(remembered, value)
+    return value

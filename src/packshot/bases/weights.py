@@ -1,0 +1,64 @@
+"""Networks filled with the weights of judged files: completely, or not at all.
+
+The libraries' own loaders are not used: they follow a folder's shard index to files that nobody
+judged (and unpickle those), load adapters that lie about, and leave what is missing random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from packshot.bases.checkpoint import read_safetensors
+from packshot.errors import CheckpointRefused, PackshotError
+
+
+def read_all(weights: Sequence[Path]) -> dict[str, Tensor]:
+    """The tensors of one file, or of all shards."""
+    tensors: dict[str, Tensor] = {}
+    for file in weights:
+        tensors |= read_safetensors(file)[0]
+    return tensors
+
+
+def filled(
+    make: Callable[[], nn.Module], tensors: Mapping[str, Tensor], where: Path, dtype: torch.dtype
+) -> nn.Module:
+    """The network that `make` builds, frozen, every weight of it from `tensors`, in `dtype`.
+
+    `make` may build on the meta device, as long as the network has no buffers outside its state.
+
+    Raises:
+        CheckpointRefused: weights are missing, have other shapes, or nothing can be built.
+    """
+    with refusing(where):
+        with torch.random.fork_rng(devices=[]):  # initialising draws numbers
+            network = make()
+        given = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
+        lost = network.load_state_dict(given, strict=False, assign=True).missing_keys
+    lost = sorted(name for name in lost if not name.endswith("position_ids"))
+    if lost:
+        raise CheckpointRefused(
+            f"{where} lacks {len(lost)} weights, such as {lost[0]}; they would be random. "
+            "Copy it again, whole."
+        )
+    return network.requires_grad_(False).eval()
+
+
+@contextmanager
+def refusing(where: Path) -> Iterator[None]:
+    """Whatever the libraries raise over a broken file or configuration, as one kind of error."""
+    try:
+        yield
+    except (PackshotError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointRefused(
+            f"{where} cannot be loaded: its configuration and weights do not fit "
+            f"({type(error).__name__}: {reason}). Copy it again, whole."
+        ) from error

@@ -1,0 +1,68 @@
+"""Aspect-ratio buckets: at what size a picture is used, and what of it, without stretching.
+
+After NovelAI's bucketing, as in kohya's tools: pictures keep their shape, all sizes have about the
+same area, and sides are multiples of what the base can take.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+MAX_RATIO = 2.0
+"""No bucket is longer than this for its width, or wider for its height."""
+
+
+@lru_cache(maxsize=64)
+def sizes(pixels: int, multiple: int) -> tuple[tuple[int, int], ...]:
+    """All buckets (width, height): area about `pixels` squared, ratio 1:2 to 2:1, upright and lying."""
+    square = max(1, round(pixels / multiple)) * multiple
+    found = {(square, square)}
+    for long_side in range(
+        square + multiple, int(pixels * math.sqrt(MAX_RATIO)) + multiple, multiple
+    ):
+        short_side = round(pixels * pixels / long_side / multiple) * multiple
+        if short_side and long_side <= MAX_RATIO * short_side:
+            found |= {(long_side, short_side), (short_side, long_side)}
+    return tuple(sorted(found))
+
+
+def bucket(width: int, height: int, pixels: int, multiple: int) -> tuple[int, int]:
+    """The bucket (width, height) whose shape is nearest to a picture's.
+
+    Args:
+        width, height: the picture's, in its own pixels.
+        pixels: side of the square bucket.
+        multiple: both sides of the bucket are multiples of this.
+    """
+    shape = math.log(width / height)
+
+    def distance(size: tuple[int, int]) -> tuple[float, int]:
+        return round(abs(math.log(size[0] / size[1]) - shape), 9), abs(
+            size[0] * size[1] - pixels**2
+        )
+
+    return min(sizes(pixels, multiple), key=distance)
+
+
+def cover_box(
+    width: int,
+    height: int,
+    bucket_width: int,
+    bucket_height: int,
+    *,
+    zoom: float = 1.0,
+    offset: tuple[float, float] = (0.5, 0.5),
+) -> tuple[int, int, int, int]:
+    """The part (left, upper, right, lower) of a picture that fills a bucket without stretching.
+
+    Args:
+        zoom: how much to keep of the largest such part's sides, in (0, 1].
+        offset: where in the room that is left, (0, 0) top left to (1, 1) bottom right.
+    """
+    scale = zoom * min(width / bucket_width, height / bucket_height)
+    box_width = min(width, max(1, round(bucket_width * scale)))
+    box_height = min(height, max(1, round(bucket_height * scale)))
+    left = round((width - box_width) * offset[0])
+    upper = round((height - box_height) * offset[1])
+    return left, upper, left + box_width, upper + box_height

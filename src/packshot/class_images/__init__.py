@@ -1,0 +1,9 @@
+"""Class images: pictures of the class, not of the product, so that the model keeps knowing it.
+
+(Prior preservation, arXiv 2208.12242, section 3.2; kohya's "regularization images".)
+"""
+
+from packshot.class_images.gather import gather_class_images
+from packshot.class_images.manifest import ClassImage, class_images
+
+__all__ = ["ClassImage", "class_images", "gather_class_images"]

@@ -1,0 +1,327 @@
+"""The command line: parse, call, print. Every command is a public function of the package."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from packshot.plan.model import Scope
+    from packshot.project import Project
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Learn one product from its photos, and picture it anywhere.",
+)
+
+ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="The project folder.")]
+Here = Path()
+
+
+@app.command()
+def run(
+    photos: Annotated[Path, typer.Argument(help="Folder with photos of one product.")],
+    class_noun: Annotated[
+        str, typer.Option("--class", help="What kind of thing it is: car, watch.")
+    ],
+    name: Annotated[str | None, typer.Option(help="The product's name.")] = None,
+    base: Annotated[
+        str, typer.Option(help='A checkpoint, or "pocket" for the bundled one.')
+    ] = "pocket",
+    budget: Annotated[str | None, typer.Option(help="Time for everything: 10m, 1h30m.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="One prompt a line; {subject} is the product.")
+    ] = None,
+    project: Annotated[
+        Path | None, typer.Option("--project", "-p", help="The project folder.")
+    ] = None,
+    trigger: Annotated[str, typer.Option(help="The token that will mean the product.")] = "ohwx",
+    class_images: Annotated[Path | None, typer.Option(help="Folder of class images.")] = None,
+    class_count: Annotated[int | None, typer.Option(min=1, help="How many class images.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=64, help="Pictures of each prompt.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the whole project.")] = 0,
+) -> None:
+    """Walk the whole path: photos, captions, class images, plan, training, shots, report."""
+    from packshot import path
+    from packshot.console import Console, asked_to_stop
+    from packshot.durations import to_seconds
+    from packshot.prompts import read_prompts
+
+    with Console() as console, asked_to_stop(console) as should_stop:
+        outcome = path.run(
+            photos,
+            class_noun=class_noun,
+            name=name,
+            trigger=trigger,
+            base=base,
+            root=project,
+            budget_seconds=to_seconds(budget) if budget else None,
+            prompts=read_prompts(prompts) if prompts else None,
+            class_folder=class_images,
+            class_count=class_count,
+            seeds=range(seeds),
+            seed=seed,
+            progress=console.progress,
+            on_plan=console.plan,
+            on_event=console.event,
+            should_stop=should_stop,
+        )
+        console.refused(outcome.refused)
+    if outcome.stopped:
+        raise typer.Exit(130)
+    typer.echo(f"LoRA:    {outcome.project.lora_file}\nReport:  {outcome.report_file}")
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="The project folder to make.")],
+    class_noun: Annotated[str, typer.Option("--class", help="What kind of thing it is.")],
+    name: Annotated[str | None, typer.Option(help="The product's name.")] = None,
+    trigger: Annotated[str, typer.Option(help="The token that will mean the product.")] = "ohwx",
+    base: Annotated[str, typer.Option(help='A checkpoint, or "pocket".')] = "pocket",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
+) -> None:
+    """Make a project folder for one product."""
+    from packshot import project
+
+    made = project.new(
+        folder,
+        name=name or folder.resolve().name,
+        class_noun=class_noun,
+        trigger=trigger,
+        base=base,
+        seed=seed,
+    )
+    typer.echo(f"Project: {made.root}\nNext:    packshot photos FOLDER --project {made.root}")
+
+
+@app.command()
+def photos(
+    source: Annotated[Path, typer.Argument(help="Folder with photos, or one photo.")],
+    project: ProjectFolder = Here,
+) -> None:
+    """Check photos of the product and take them in; the others are refused with a reason."""
+    from packshot.console import Console
+    from packshot.photos import add_photos
+
+    with Console() as console:
+        accepted = add_photos(_open(project), source, console.progress)
+        console.refused(accepted.refused)
+    typer.echo(f"{len(accepted.photos)} photos accepted, {len(accepted.refused)} refused.")
+
+
+@app.command()
+def caption(project: ProjectFolder = Here) -> None:
+    """Tie a prompt to each photo; captions that stand are kept."""
+    from packshot.captions import caption_photos
+    from packshot.console import Console
+
+    opened = _open(project)
+    with Console() as console:
+        captioned = caption_photos(opened, _base(opened), console.progress)
+    for photo in captioned:
+        typer.echo(f"{photo.file.name}: {photo.caption}")
+
+
+@app.command()
+def class_images(
+    project: ProjectFolder = Here,
+    folder: Annotated[Path | None, typer.Option("--from", help="Folder of pictures.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+) -> None:
+    """Gather pictures of the class, so that the model keeps knowing what any such thing is."""
+    from packshot.class_images import gather_class_images
+    from packshot.console import Console
+
+    opened = _open(project)
+    with Console() as console:
+        gathered = gather_class_images(
+            opened, _base(opened), count=count, folder=folder, progress=console.progress
+        )
+    typer.echo(f"{len(gathered)} class images in {opened.class_images_folder}")
+
+
+@app.command()
+def plan(
+    project: ProjectFolder = Here,
+    budget: Annotated[str | None, typer.Option(help="Time for the training: 10m.")] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="cross-attention, attention, attention+mlp or all.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="The LoRA's rank.")] = None,
+    class_share: Annotated[
+        float | None, typer.Option(min=0, max=0.9, help="Class images' share of each batch.")
+    ] = None,
+) -> None:
+    """Calibrate on this machine and write plan.toml, to read and to edit."""
+    from packshot.console import Console
+    from packshot.durations import to_seconds
+    from packshot.plan import make_plan
+
+    opened = _open(project)
+    with Console() as console:
+        made = make_plan(
+            opened,
+            _base(opened),
+            budget_seconds=to_seconds(budget) if budget else None,
+            targets=_scope(targets),
+            rank=rank,
+            class_image_share=class_share,
+        )
+        console.plan(made)
+    typer.echo(f"Plan: {opened.plan_file}")
+
+
+@app.command()
+def train(project: ProjectFolder = Here) -> None:
+    """Carry out plan.toml (made first if there is none); a run cut short goes on where it was."""
+    from packshot.console import Console, asked_to_stop
+    from packshot.plan import make_plan
+    from packshot.training import Done, Stopped
+    from packshot.training import train as train_events
+
+    opened = _open(project)
+    base = _base(opened)
+    with Console() as console, asked_to_stop(console) as should_stop:
+        if not opened.plan_file.exists():
+            console.plan(make_plan(opened, base))
+        event = None
+        for event in train_events(opened, base, should_stop=should_stop):
+            console.event(event)
+    if isinstance(event, Stopped):
+        raise typer.Exit(130)
+    if isinstance(event, Done):
+        typer.echo(f"LoRA: {event.lora_file}\n      {event.diffusers_lora_file}")
+
+
+@app.command()
+def shoot(
+    prompts: Annotated[list[str] | None, typer.Argument(help="{subject} is the product.")] = None,
+    project: ProjectFolder = Here,
+    prompts_file: Annotated[
+        Path | None, typer.Option("--prompts", help="One prompt a line.")
+    ] = None,
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A LoRA file, or FILE:WEIGHT; several at once. Default: the project's own."
+        ),
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="Another checkpoint than the project's.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="Pictures of each prompt.")] = 1,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, max=1000)] = None,
+    guidance: Annotated[float | None, typer.Option(min=0, max=50)] = None,
+    negative: Annotated[str, typer.Option(help="What should not be there.")] = "",
+    width: Annotated[int, typer.Option(min=0, help="Pixels; 0 is the base's own.")] = 0,
+    height: Annotated[int, typer.Option(min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the pictures.")] = None,
+) -> None:
+    """Make pictures of the product from prompts."""
+    from packshot import shots as shooting
+    from packshot.console import Console
+    from packshot.prompts import default_prompts, read_prompts
+
+    opened = _open(project)
+    asked = [*(prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
+    settings = shooting.settings_of(
+        seeds=tuple(range(first_seed, first_seed + seeds)),
+        negative_prompt=negative,
+        width=width,
+        height=height,
+        steps=steps,
+        guidance_scale=guidance,
+    )
+    model = _base(opened, base)
+    with Console() as console:
+        shots = list(
+            shooting.shoot(
+                model,
+                asked or default_prompts(opened.subject),
+                loras=_loras(lora or [str(opened.lora_file)], model),
+                settings=settings,
+                folder=out or opened.shots_folder,
+                subject=opened.subject,
+                progress=console.progress,
+            )
+        )
+    sheet = shooting.write_sheet(shots, (out or opened.shots_folder) / "sheet.png")
+    typer.echo("\n".join(str(shot.file) for shot in shots) + f"\nSheet: {sheet}")
+
+
+@app.command()
+def report(project: ProjectFolder = Here) -> None:
+    """Write report.html: everything of this project on one page."""
+    from packshot.report import write_report
+
+    typer.echo(f"Report: {write_report(_open(project))}")
+
+
+def _open(folder: Path) -> Project:
+    from packshot.project import open_project
+
+    return open_project(folder)
+
+
+def _base(project: Project, other: str | None = None):  # type: ignore[no-untyped-def]
+    from packshot.bases import load_base
+
+    return load_base(other or project.settings.base)
+
+
+def _scope(text: str | None) -> Scope | None:
+    from typing import get_args
+
+    from packshot.errors import PlanInvalid
+    from packshot.plan.model import Scope
+
+    if text is not None and text not in get_args(Scope):
+        raise PlanInvalid(f"--targets {text}: choose one of {', '.join(get_args(Scope))}.")
+    return text  # type: ignore[return-value]
+
+
+def _loras(given: list[str], base):  # type: ignore[no-untyped-def]
+    from packshot.lora import load_lora
+
+    loras = []
+    for text in given:
+        name, _, weight = text.rpartition(":")
+        try:
+            file, strength = (Path(name), float(weight)) if name else (Path(text), 1.0)
+        except ValueError:
+            file, strength = Path(text), 1.0
+        loras.append((load_lora(file, base), strength))
+    return loras
+
+
+def main() -> None:
+    """Run a command. Exit codes: 0 done, 2 the user can mend it, 130 stopped, 1 a bug of ours."""
+    import click
+
+    from packshot.errors import PackshotError
+
+    try:
+        sys.exit(app(standalone_mode=False))
+    except PackshotError as error:
+        typer.echo(f"packshot: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        typer.echo("packshot: stopped; the same command goes on from here.", err=True)
+        sys.exit(130)
+    except Exception:
+        traceback.print_exc()
+        typer.echo("packshot: this is a bug; nothing of yours was changed.", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Everything a user can get wrong, as one class tree.
+
+    PackshotError
+    ├── ProjectError        no project here, a project in use, settings that do not parse
+    ├── PhotosRefused       no photo of the product could be accepted
+    ├── PictureRefused      one file that is no picture, is damaged, or is not safe to open
+    ├── ClassImagesError    class images are missing or unreadable
+    ├── CheckpointRefused   a base that cannot or must not be loaded
+    ├── LoraRefused         a LoRA file that does not fit the base, or is not a LoRA
+    ├── PlanInvalid         a plan whose numbers make no sense
+    │   └── BudgetTooSmall  a time budget in which nothing can be learnt
+    ├── RunChanged          a run cannot go on: what it depends on is not what it was
+    ├── TrainingDiverged    a loss or gradient that is not finite
+    ├── DiskFull            no room for a file
+    └── PathEscapes         a name that points outside the folder it belongs to
+
+Each message says what is wrong, where, and what to do. The command line prints it and exits with 2.
+"""
+
+
+class PackshotError(Exception):
+    """Base of all errors that a user can cause and can mend."""
+
+
+class ProjectError(PackshotError):
+    """The project folder is missing, broken, or used by another process."""
+
+
+class PhotosRefused(PackshotError):
+    """No photo of the product could be accepted."""
+
+
+class PictureRefused(PackshotError):
+    """One file that is no picture, is damaged, or is not safe to open; `reason` is without its name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.reason = reason
+
+
+class ClassImagesError(PackshotError):
+    """Class images are missing or unreadable."""
+
+
+class CheckpointRefused(PackshotError):
+    """The base is of no known family, is damaged, or would have to be unpickled."""
+
+
+class LoraRefused(PackshotError):
+    """The LoRA file is damaged or does not fit the base."""
+
+
+class PlanInvalid(PackshotError):
+    """A plan's numbers are out of range or contradict each other."""
+
+
+class BudgetTooSmall(PlanInvalid):
+    """Nothing can be learnt in the time given; the message names the least budget."""
+
+
+class RunChanged(PackshotError):
+    """What the run depends on (photos, captions, settings, versions) has changed since it began."""
+
+
+class TrainingDiverged(PackshotError):
+    """The loss or a gradient is not finite; the optimizer has not stepped on it."""
+
+
+class DiskFull(PackshotError):
+    """A file could not be written for lack of room; what stood before is intact."""
+
+
+class PathEscapes(PackshotError):
+    """A file name leads outside the folder that it must stay in."""

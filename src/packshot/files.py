@@ -1,0 +1,216 @@
+"""The one module that writes files.
+
+Every write goes to a temporary file in the same folder, is flushed to the disk, takes its name in
+one step (`os.replace`), and the folder is flushed too: a reader sees the old file or the new one,
+never a half. `_write` is the single seam where tests inject faults.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import os
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packshot.errors import DiskFull, PackshotError, PathEscapes, ProjectError
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for Packshot (`PACKSHOT_CACHE` overrides it)."""
+    import platformdirs
+
+    return Path(os.environ.get("PACKSHOT_CACHE") or platformdirs.user_cache_dir("packshot"))
+
+
+def contained(folder: Path, name: str) -> Path:
+    """`folder / name`, refused when it leads out of `folder` (`..`, absolute names, links).
+
+    Raises:
+        PathEscapes: the result would lie outside `folder`.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise PathEscapes(f"'{name}' leads outside {folder}; use a plain file name.")
+    return path
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically and durably, creating the folder.
+
+    Raises:
+        DiskFull: there is no room; whatever stood at `path` is intact.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, data)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFull(
+                f"No room on the disk for {path} ({len(data):,} bytes needed). "
+                "What stood there is intact; free some space and run the same command again."
+            ) from error
+        raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(
+        prefix=f".{path.name}.", suffix=".part", dir=path.parent
+    )
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON (indented, keys as given) atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_safetensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors as a safetensors file atomically; the same content gives the same bytes."""
+    write_bytes(path, safetensors_bytes(tensors, metadata))
+
+
+def safetensors_bytes(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Tensors (made contiguous) as a safetensors file's bytes, its header's keys in order.
+
+    The library writes metadata in an order that differs from one process to the next.
+    """
+    from safetensors.torch import save
+
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = save(ready, dict(metadata) if metadata else None)
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[start:]
+
+
+def write_image(path: Path, image: Image.Image, **options: Any) -> None:
+    """Write a picture atomically; the format follows the file's ending, `options` go to Pillow."""
+    buffer = io.BytesIO()
+    kind = {"jpg": "JPEG"}.get(path.suffix[1:].lower(), path.suffix[1:].upper())
+    image.save(buffer, format=kind, **options)
+    write_bytes(path, buffer.getvalue())
+
+
+def link(source: Path, path: Path) -> None:
+    """Give the file `source` a second name `path`: a hard link, or a copy where there can be none.
+
+    A link takes no room, and unlike a path it holds when `source` is moved or deleted.
+    """
+    source = source.resolve()
+    if path.exists() and path.samefile(source):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        os.link(source, temporary)
+        os.replace(temporary, path)
+    except OSError:
+        write_bytes(path, source.read_bytes())
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line to a log (not atomic: readers skip a torn last line)."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """All whole JSON lines of a log; a torn last line is skipped, a missing file is empty."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    values = []
+    for line in lines:
+        with contextlib.suppress(json.JSONDecodeError):
+            values.append(json.loads(line))
+    return values
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse a TOML file.
+
+    Raises:
+        PackshotError: it is not TOML; the message names file and line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PackshotError(f"{path} is not valid TOML: {error}. Mend it or delete it.") from error
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 (hexadecimal) of a JSON-able value, keys sorted."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path` while the block runs; freed by the kernel if we are killed.
+
+    Raises:
+        ProjectError: another process holds it; the message names its process id.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise ProjectError(
+                f"{path.parent} is in use by another Packshot (process {holder}). "
+                "Wait until it is done, or stop it, then run this again."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

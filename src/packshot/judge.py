@@ -1,0 +1,110 @@
+"""Judging pictures: how like the product, how true to the prompt, how far the class drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from packshot import files
+from packshot.bases.base import Base, ClipSimilarity
+from packshot.photos import photos
+from packshot.pictures import open_image
+from packshot.project import Project
+from packshot.shots import Shot, read_shots
+
+
+@dataclass(frozen=True)
+class Score:
+    """A measured number, what measured it, and what it says in words."""
+
+    name: str
+    value: float
+    embedder: str
+    higher_is_better: bool
+    meaning: str
+
+
+def embedded(similarity: ClipSimilarity, pictures: Sequence[Path]) -> Tensor:
+    """Unit vectors of pictures, [N, D], their middle squares."""
+    vectors = []
+    for path in pictures:
+        image = open_image(path)
+        side = min(image.size)
+        left, upper = (image.width - side) // 2, (image.height - side) // 2
+        square = image.resize((256, 256), box=(left, upper, left + side, upper + side))
+        array = np.asarray(square, dtype=np.float32) / 127.5 - 1
+        vectors.append(similarity.embed_images(torch.from_numpy(array).permute(2, 0, 1)[None]))
+    return torch.cat(vectors)
+
+
+def likeness(
+    similarity: ClipSimilarity, shots: Sequence[Path], references: Sequence[Path]
+) -> float:
+    """CLIP-I (arXiv 2208.12242, section 4.1): mean cosine of every shot with every photo."""
+    return float((embedded(similarity, shots) @ embedded(similarity, references).T).mean())
+
+
+def prompt_fidelity(
+    similarity: ClipSimilarity, shots: Sequence[Shot], subject: str, noun: str
+) -> float:
+    """CLIP-T: mean cosine of each shot with its prompt, the product called by its class."""
+    texts = similarity.embed_texts([shot.prompt.replace(subject, noun) for shot in shots])
+    return float((embedded(similarity, [shot.file for shot in shots]) * texts).sum(dim=1).mean())
+
+
+def drift(similarity: ClipSimilarity, learnt: Sequence[Shot], plain: Sequence[Shot]) -> float:
+    """How far class pictures moved: 1 - mean cosine of the same prompt and seed, LoRA on and off."""
+    pairs = paired(learnt, plain)
+    ours = embedded(similarity, [pair[0].file for pair in pairs])
+    theirs = embedded(similarity, [pair[1].file for pair in pairs])
+    return float(1 - (ours * theirs).sum(dim=1).mean())
+
+
+def paired(learnt: Sequence[Shot], plain: Sequence[Shot]) -> list[tuple[Shot, Shot]]:
+    """Shots with the LoRA beside those without it, of the same prompt and seed."""
+    others = {(shot.prompt, shot.seed): shot for shot in plain}
+    return [
+        (shot, others[shot.prompt, shot.seed])
+        for shot in learnt
+        if (shot.prompt, shot.seed) in others
+    ]
+
+
+def judge_project(project: Project, base: Base) -> list[Score]:
+    """Score the project's shots and write `shots/scores.json`; empty without an image tower."""
+    similarity = base.clip_similarity()
+    learnt, plain = (read_shots(project.shots_folder / kind) for kind in ("with", "without"))
+    class_learnt, class_plain = (
+        read_shots(project.shots_folder / "drift" / kind) for kind in ("with", "without")
+    )
+    scores = []
+    if similarity and learnt and plain:
+        references = [photo.file for photo in photos(project)]
+        subject = project.subject
+        for kind, shots in (("with the LoRA", learnt), ("without it", plain)):
+            paths = [shot.file for shot in shots]
+            scores += [
+                Score(
+                    f"likeness {kind}", likeness(similarity, paths, references), similarity.name,
+                    True, "mean cosine of the shots with the photos (CLIP-I)",
+                ),
+                Score(
+                    f"prompt fidelity {kind}",
+                    prompt_fidelity(similarity, shots, subject.phrase, f"a {subject.class_noun}"),
+                    similarity.name, True, "mean cosine of the shots with their prompts (CLIP-T)",
+                ),
+            ]  # fmt: skip
+        if class_learnt and class_plain:
+            scores.append(
+                Score(
+                    "class drift", drift(similarity, class_learnt, class_plain), similarity.name,
+                    False, "how far pictures of other members of the class moved (0: not at all)",
+                )
+            )  # fmt: skip
+    files.write_json(project.shots_folder / "scores.json", [asdict(score) for score in scores])
+    return scores

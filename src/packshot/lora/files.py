@@ -1,0 +1,173 @@
+"""LoRA files: kohya's keys and diffusers' keys, read from any tool, written in both and proved.
+
+kohya: `lora_unet_<dots as underscores>.lora_down.weight`, `.lora_up.weight`, `.alpha`
+diffusers (PEFT): `unet.<dotted>.lora_A.weight`, `.lora_B.weight`; no alpha, so scale 1
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from packshot import files
+from packshot.bases.base import Base
+from packshot.bases.checkpoint import read_safetensors
+from packshot.errors import LoraRefused
+from packshot.lora.fold import weight_of
+from packshot.lora.names import foreign_family, kohya_name, spellings
+from packshot.lora.weights import Lora, LoraWeights
+
+_PARTS = {
+    "lora_down.weight": "down", "lora_A.weight": "down", "lora.down.weight": "down",
+    "lora_A.default.weight": "down",
+    "lora_up.weight": "up", "lora_B.weight": "up", "lora.up.weight": "up",
+    "lora_B.default.weight": "up",
+    "alpha": "alpha",
+}  # fmt: skip
+_PROCESSOR = re.compile(r"(.*)\.processor\.(to_[qkv]|to_out)_lora\.(down|up)\.weight")
+
+
+def save(lora: Lora, kohya_file: Path, diffusers_file: Path, base: Base) -> None:
+    """Write both files and prove them: each is read back and every module must match.
+
+    The scale is folded into `up`, so that alpha = rank: tools disagree on what another alpha means.
+    Weights are written in fp32 (a LoRA is small, and rounding would show on small bases).
+
+    Raises:
+        LoraRefused: what was read back is not what was written.
+        DiskFull: no room.
+    """
+    kohya, peft = _kohya_tensors(lora), _diffusers_tensors(lora)
+    hashed = {"sshs_model_hash": _tensor_hash(kohya)}
+    files.write_safetensors(kohya_file, kohya, lora.metadata | hashed)
+    files.write_safetensors(diffusers_file, peft, lora.metadata | {"format": "pt"})
+    for file in (kohya_file, diffusers_file):
+        _prove(lora, load_lora(file, base), file)
+
+
+def _kohya_tensors(lora: Lora) -> dict[str, Tensor]:
+    tensors = {}
+    for name, weights in lora.weights.items():
+        flat = kohya_name(name)
+        tensors[f"{flat}.lora_down.weight"] = weights.down.float()
+        tensors[f"{flat}.lora_up.weight"] = weights.up.float() * (weights.alpha / weights.rank)
+        tensors[f"{flat}.alpha"] = torch.tensor(float(weights.rank))
+    return tensors
+
+
+def _diffusers_tensors(lora: Lora) -> dict[str, Tensor]:
+    tensors = {}
+    for name, weights in lora.weights.items():
+        tensors[f"{name}.lora_A.weight"] = weights.down.float()
+        tensors[f"{name}.lora_B.weight"] = weights.up.float() * (weights.alpha / weights.rank)
+    return tensors
+
+
+def _tensor_hash(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of the file's bytes after its header, as web UIs compute it."""
+    from safetensors.torch import save as to_bytes
+
+    data = to_bytes({name: tensor.contiguous() for name, tensor in tensors.items()})
+    return hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()
+
+
+def _prove(written: Lora, read: Lora, file: Path) -> None:
+    for name, weights in written.weights.items():
+        back = read.weights.get(name)
+        if back is None or not torch.allclose(back.delta(), weights.delta(), rtol=1e-4, atol=1e-6):
+            raise LoraRefused(
+                f"{file} does not read back as it was written ({name}); write it again."
+            )
+    if len(read.weights) != len(written.weights):
+        raise LoraRefused(f"{file} holds modules that were not written; write it again.")
+
+
+def load_lora(file: Path, base: Base) -> Lora:
+    """Read a LoRA of either format, from any tool, for this base.
+
+    Raises:
+        LoraRefused: not there, not safetensors, damaged, for another family, or of other shapes.
+    """
+    tensors, metadata = read_safetensors(file, LoraRefused)
+    _refuse_foreign(file, tensors, metadata)
+    known = spellings(base)
+    parts: dict[str, dict[str, Tensor]] = {}
+    unknown = []
+    for key, tensor in tensors.items():
+        module, part = _split(key)
+        name = known.get(module.replace(".", "_"))
+        if name is None or not part:
+            unknown.append(key)
+        else:
+            parts.setdefault(name, {})[part] = tensor
+    if not parts:
+        raise LoraRefused(
+            f"{file} is no LoRA for {base.name} ({base.family}): none of its {len(tensors)} keys "
+            f"match, such as '{next(iter(tensors), '')}'."
+        )
+    if unknown:
+        raise LoraRefused(
+            f"{file}: {len(unknown)} of {len(tensors)} keys mean nothing to {base.name}, such as "
+            f"'{unknown[0]}'. It was made for another checkpoint, or in a format not known here."
+        )
+    weights = {name: _weights(file, base, name, found) for name, found in parts.items()}
+    return Lora(weights, metadata, file.stem, files.sha256(file))
+
+
+def _refuse_foreign(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    if any(key.endswith("dora_scale") for key in tensors):
+        raise LoraRefused(f"{file} is a DoRA, which is not supported; train a plain LoRA.")
+    if found := foreign_family(tensors, metadata):
+        family, count = found
+        says = f"{count} of its {len(tensors)} keys say so" if count else "its metadata says so"
+        raise LoraRefused(
+            f"{file} is a LoRA for {family} ({says}); use it with a checkpoint of that family."
+        )
+
+
+def _split(key: str) -> tuple[str, str]:
+    """A key's module and part ("down", "up", "alpha"; "" if it is none)."""
+    if match := _PROCESSOR.fullmatch(key):
+        module, layer, part = match.groups()
+        return f"{module}.{'to_out.0' if layer == 'to_out' else layer}", part
+    for ending, part in _PARTS.items():
+        if key.endswith(f".{ending}"):
+            return key.removesuffix(f".{ending}"), part
+    return key, ""
+
+
+def _weights(file: Path, base: Base, name: str, found: dict[str, Tensor]) -> LoraWeights:
+    if "down" not in found or "up" not in found:
+        raise LoraRefused(f"{file} is incomplete: {name} has only {', '.join(sorted(found))}.")
+    down, up = found["down"], found["up"]
+    shape = tuple(weight_of(base, name).shape)
+    fits = (
+        down.ndim in (2, 4)
+        and up.ndim in (2, 4)
+        and up.flatten(1).shape == (shape[0], down.shape[0])
+        and len(down) > 0
+        and (down.shape[1:] == shape[1:] or down[0].numel() == math.prod(shape[1:]) == shape[1])
+    )
+    if not fits:
+        raise LoraRefused(
+            f"{file} does not fit {base.name}: at {name} it would make a weight of "
+            f"{(*up.shape[:1], *down.shape[1:])}, the checkpoint's is {shape}."
+        )
+    return LoraWeights(down, up, _alpha(file, name, found) or float(len(down)))
+
+
+def _alpha(file: Path, name: str, found: dict[str, Tensor]) -> float:
+    """0 where there is none, which means scale 1 (ComfyUI, AUTOMATIC1111, diffusers)."""
+    alpha = found.get("alpha", torch.zeros(()))
+    if alpha.numel() != 1 or not all(map(_finite, found.values())):
+        raise LoraRefused(f"{file} is damaged: at {name} it has values that are no finite numbers.")
+    return float(alpha)
+
+
+def _finite(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and bool(tensor.float().isfinite().all())

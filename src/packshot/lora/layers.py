@@ -1,0 +1,138 @@
+"""LoRA layers (arXiv 2106.09685): a frozen layer plus a low-rank detour that learns.
+
+    y = W x + (alpha / rank) B A x        A = `down` [rank, in], B = `up` [out, rank]
+
+Masters are fp32 and cast to the input's dtype where they are used. Nothing else is in the way: no
+dropout, no merged state, one branch; this is the training step's hot path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from packshot.lora.weights import Lora, LoraWeights
+
+
+class LoraLinear(nn.Module):
+    """A frozen `nn.Linear` and its detour."""
+
+    def __init__(self, frozen: nn.Linear, down: Tensor, up: Tensor, scale: float) -> None:
+        super().__init__()
+        self.frozen, self.scale = frozen, scale
+        self.down, self.up = nn.Parameter(down), nn.Parameter(up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [..., in] to [..., out]."""
+        up = (self.up * self.scale).to(x.dtype)
+        return self.frozen(x) + F.linear(F.linear(x, self.down.to(x.dtype)), up)
+
+
+class LoraConv2d(nn.Module):
+    """A frozen `nn.Conv2d` and its detour: `down` has the layer's kernel, `up` is 1 x 1."""
+
+    def __init__(self, frozen: nn.Conv2d, down: Tensor, up: Tensor, scale: float) -> None:
+        super().__init__()
+        self.frozen, self.scale = frozen, scale
+        self.down, self.up = nn.Parameter(down), nn.Parameter(up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, in, H, W] to [B, out, H', W']."""
+        layer = self.frozen
+        inner = F.conv2d(
+            x, self.down.to(x.dtype), None, layer.stride, layer.padding, layer.dilation
+        )
+        return layer(x) + F.conv2d(inner, (self.up * self.scale).to(x.dtype))
+
+
+class Adapter:
+    """The LoRA layers in a network, by the dotted names of the modules that they stand in for."""
+
+    def __init__(self, layers: dict[str, LoraLinear | LoraConv2d], rank: int, alpha: float) -> None:
+        self.layers, self.rank, self.alpha = layers, rank, alpha
+
+    def named_parameters(self) -> dict[str, nn.Parameter]:
+        """The fp32 masters: "<module>.down" and "<module>.up"."""
+        return {
+            f"{name}.{part}": getattr(layer, part)
+            for name, layer in self.layers.items()
+            for part in ("down", "up")
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of the masters on the CPU."""
+        return {
+            name: parameter.detach().cpu().clone()
+            for name, parameter in self.named_parameters().items()
+        }
+
+    @torch.no_grad()
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Set the masters from `state()` of an adapter of the same shape."""
+        for name, parameter in self.named_parameters().items():
+            parameter.copy_(state[name])
+
+    def to_lora(self, metadata: Mapping[str, str]) -> Lora:
+        """The adapter as data, for files and folding."""
+        return Lora(
+            {
+                f"unet.{name}": LoraWeights(
+                    layer.down.detach().cpu().clone(), layer.up.detach().cpu().clone(), self.alpha
+                )
+                for name, layer in self.layers.items()
+            },
+            dict(metadata),
+        )
+
+
+@contextmanager
+def injected(
+    network: nn.Module, names: Sequence[str], *, rank: int, alpha: float, seed: int
+) -> Iterator[Adapter]:
+    """Put LoRA layers in place of the named Linear and Conv2d modules while the block runs.
+
+    `down` starts Kaiming-uniform from a generator made of the seed and the module's name, `up` at
+    zero, so the network's output is unchanged at first. The original modules come back at the end.
+    """
+    originals = {name: network.get_submodule(name) for name in names}
+    layers = {}
+    try:
+        for name, frozen in originals.items():
+            layer = layers[name] = _layer(frozen, name, rank, alpha, seed)
+            _replace(network, name, layer)
+        yield Adapter(layers, rank, alpha)
+    finally:
+        for name, frozen in originals.items():
+            _replace(network, name, frozen)
+
+
+def _layer(
+    frozen: nn.Module, name: str, rank: int, alpha: float, seed: int
+) -> LoraLinear | LoraConv2d:
+    down_shape: tuple[int, ...]
+    up_shape: tuple[int, ...]
+    if isinstance(frozen, nn.Linear):
+        down_shape, up_shape = (rank, frozen.in_features), (frozen.out_features, rank)
+    elif isinstance(frozen, nn.Conv2d) and frozen.groups == 1:
+        down_shape = (rank, frozen.in_channels, *frozen.kernel_size)
+        up_shape = (frozen.out_channels, rank, 1, 1)
+    else:
+        raise TypeError(f"{name} is a {type(frozen).__name__}; LoRA adapts Linear and Conv2d")
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    down = torch.empty(down_shape)
+    nn.init.kaiming_uniform_(down, a=math.sqrt(5), generator=generator)
+    device = frozen.weight.device
+    kind = LoraLinear if isinstance(frozen, nn.Linear) else LoraConv2d
+    return kind(frozen, down.to(device), torch.zeros(up_shape, device=device), alpha / rank)  # type: ignore[arg-type]
+
+
+def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, module)

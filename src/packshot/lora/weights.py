@@ -1,0 +1,38 @@
+"""A LoRA as data: what files hold and what is folded into a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LoraWeights:
+    """One module's detour: `down` [rank, in(, k, k)], `up` [out, rank(, 1, 1)].
+
+    It counts alpha / rank times.
+    """
+
+    down: Tensor
+    up: Tensor
+    alpha: float
+
+    @property
+    def rank(self) -> int:
+        return self.down.shape[0]
+
+    def delta(self) -> Tensor:
+        """(alpha / rank) up x down, in fp32 and in the shape of the module's weight."""
+        product = self.up.float().flatten(1) @ self.down.float().flatten(1)
+        return product.reshape(self.up.shape[0], *self.down.shape[1:]) * (self.alpha / self.rank)
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Weights by dotted module name, "unet.…" or "text_encoder.…", and the file's metadata."""
+
+    weights: dict[str, LoraWeights]
+    metadata: dict[str, str] = field(default_factory=dict)
+    name: str = "lora"
+    sha256: str = ""

@@ -1,0 +1,135 @@
+"""What a step costs on this machine: a few real ones, and a line through them.
+
+A step's time is modelled as launch + pictures x seconds a picture; its memory as what is there
+before, the LoRA's masters with gradients and Adam's moments (16 bytes a parameter), and what
+autograd keeps for each picture.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from packshot import lora
+from packshot.bases.base import Base, Scope
+from packshot.memory import peak_bytes
+from packshot.objective import Batch, losses
+
+MEMORY_MARGIN = 1.25
+"""Measured runs took up to this much more than what autograd keeps: workspaces, fragmentation."""
+
+SHOT_FORWARDS = 20 * 2
+"""Denoiser passes of one picture: 20 steps, with the prompt and without."""
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """A step's cost at one picture size. Seconds are medians on this machine."""
+
+    launch_seconds: float
+    seconds_per_picture: float
+    forward_seconds: float
+    encode_seconds: float
+    resident_bytes: int
+    adapter_parameters: int
+    saved_bytes_per_picture: int
+
+    def seconds(self, batch: int) -> float:
+        """One step with `batch` pictures."""
+        return self.launch_seconds + batch * self.seconds_per_picture
+
+    def bytes(self, batch: int) -> int:
+        """Peak memory of a step with `batch` pictures at once."""
+        saved = batch * self.saved_bytes_per_picture
+        return int(self.resident_bytes + 16 * self.adapter_parameters + MEMORY_MARGIN * saved)
+
+
+def calibrate(base: Base, *, pixels: int, targets: Scope, rank: int, batch: int) -> StepCost:
+    """Run a few real training steps on random latents of a square picture with `pixels` a side."""
+    with torch.no_grad():
+        picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
+        encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
+        latents = base.encode_images(picture).float()
+    names = base.lora_targets(targets)
+    few, many = 1, max(2, batch)
+    with lora.injected(base.denoiser, names, rank=rank, alpha=rank, seed=0) as adapter:
+        parameters = list(adapter.named_parameters().values())
+        batches = {size: _random_batch(base, latents, size) for size in (few, many)}
+        saved = _saved_bytes(base, batches[few])
+        seconds = {
+            size: _median_seconds(base, lambda b=b: _train_step(base, b, parameters))
+            for size, b in batches.items()
+        }
+        with torch.no_grad():
+            forward = _median_seconds(base, lambda: losses(base, batches[few], 0.0))
+    slope = max(0.0, (seconds[many] - seconds[few]) / (many - few))
+    return StepCost(
+        launch_seconds=max(0.0, seconds[few] - slope),
+        seconds_per_picture=slope,
+        forward_seconds=forward,
+        encode_seconds=encode_seconds,
+        resident_bytes=peak_bytes(base),
+        adapter_parameters=sum(parameter.numel() for parameter in parameters),
+        saved_bytes_per_picture=saved,
+    )
+
+
+@torch.no_grad()
+def seconds_per_shot(base: Base) -> float:
+    """Time to make one picture of the base's own size, its decoding left out."""
+    side = base.native_pixels
+    picture = torch.zeros(1, 3, side, side, device=base.device, dtype=base.dtype)
+    batch = _random_batch(base, base.encode_images(picture).float(), 1)
+    return SHOT_FORWARDS * _median_seconds(base, lambda: losses(base, batch, 0.0))
+
+
+def _random_batch(base: Base, latents: Tensor, size: int) -> Batch:
+    conditioning = base.encode_prompts(["a photo"] * size)
+    several = latents.expand(size, -1, -1, -1).contiguous()
+    times = torch.linspace(1, base.training_timesteps - 2, size, device=base.device).long()
+    ones = torch.ones(size, 1, *latents.shape[-2:], device=base.device)
+    return Batch(
+        several, torch.randn_like(several), times, conditioning, ones, ones[:, 0, 0, 0].clone()
+    )
+
+
+def _train_step(base: Base, batch: Batch, parameters: list[torch.nn.Parameter]) -> None:
+    losses(base, batch, 0.0).mean().backward()
+    for parameter in parameters:
+        parameter.grad = None
+
+
+def _saved_bytes(base: Base, batch: Batch) -> int:
+    """Bytes that autograd keeps for the backward pass of `batch`, each storage once."""
+    kept: dict[int, int] = {}
+    frozen = {parameter.data_ptr() for parameter in base.denoiser.parameters()}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if tensor.data_ptr() not in frozen:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = losses(base, batch, 0.0).mean()
+    loss.backward()
+    return sum(kept.values()) // len(batch.latents)
+
+
+def _median_seconds(base: Base, work: Callable[[], object], repeats: int = 3) -> float:
+    """Median time of `work` after one warm-up; slow work (over 2 s) is timed once."""
+    times = []
+    for index in range(repeats + 1):
+        started = time.perf_counter()
+        work()
+        if base.device.type == "cuda":
+            torch.cuda.synchronize(base.device)
+        times.append(time.perf_counter() - started)
+        if index == 1 and times[-1] > 2:
+            break
+    kept = sorted(times[1:])
+    return kept[len(kept) // 2]

@@ -1,0 +1,28 @@
+"""What a plan depends on, as it stands now."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from packshot import files
+from packshot.bases.base import Base
+from packshot.class_images import class_images
+from packshot.photos import photos
+from packshot.plan.model import Depends
+from packshot.project import Project
+
+
+def depends_now(project: Project, base: Base) -> Depends:
+    """Hashes of the photos (with masks), captions, class images, base and subject; versions."""
+    shown = photos(project)
+    masks = [files.sha256(photo.mask) if photo.mask else None for photo in shown]
+    return Depends(
+        base=f"{base.family}/{base.content_hash}",
+        photos=files.fingerprint([[photo.sha256 for photo in shown], masks]),
+        captions=files.fingerprint([photo.caption for photo in shown]),
+        class_images=files.fingerprint(
+            [[image.sha256, image.prompt] for image in class_images(project)]
+        ),
+        subject=files.fingerprint(project.subject.model_dump()),
+        versions={name: version(name) for name in ("packshot", "torch", "diffusers")},
+    )

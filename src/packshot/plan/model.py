@@ -1,0 +1,141 @@
+"""The plan: every number of a training run, fixed before it starts, in a file that a person edits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from packshot import files
+from packshot.errors import PlanInvalid
+from packshot.project import describe
+
+Scope = Literal["cross-attention", "attention", "attention+mlp", "all"]
+
+
+class Predicted(BaseModel):
+    """What the run will cost on the machine that planned it; it changes nothing in the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    seconds: float = Field(ge=0)
+    bytes: int = Field(ge=0)
+    class_images_seen: int = Field(ge=0)
+    seconds_per_step: float = Field(ge=0)
+
+
+class Depends(BaseModel):
+    """What the plan was made for: content hashes and versions. A run refuses to go on with others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    base: str
+    photos: str
+    captions: str
+    class_images: str
+    subject: str
+    versions: dict[str, str]
+
+    def differences(self, other: Depends) -> list[str]:
+        """Names of what differs, versions with both values."""
+        names = [
+            name.replace("_", " ")
+            for name in ("base", "photos", "captions", "class_images", "subject")
+            if getattr(self, name) != getattr(other, name)
+        ]
+        return names + [
+            f"{package} ({self.versions.get(package)} then, {other.versions.get(package)} now)"
+            for package in sorted({*self.versions, *other.versions})
+            if self.versions.get(package) != other.versions.get(package)
+        ]
+
+
+class Plan(BaseModel):
+    """Every number of a run. `batch` counts pictures of one optimizer step, class images included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    steps: int = Field(ge=1, le=1_000_000)
+    batch: int = Field(ge=1, le=1024)
+    accumulation: int = Field(default=1, ge=1, le=1024)
+    pixels: int = Field(ge=32, le=4096)
+    targets: Scope
+    rank: int = Field(ge=1, le=1024)
+    alpha: float = Field(gt=0, le=4096)
+    learning_rate: float = Field(gt=0, le=1)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, le=1)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    class_image_share: float = Field(ge=0, le=0.9)
+    class_loss_weight: float = Field(default=1.0, ge=0, le=10)
+    min_snr_gamma: float = Field(default=5.0, ge=0)
+    caption_dropout: float = Field(default=0.05, ge=0, le=0.5)
+    crops_per_photo: int = Field(default=1, ge=1, le=16)
+    mask_background_weight: float = Field(default=0.2, ge=0, le=1)
+    precision: Literal["bf16", "fp32"]
+    sample_every: int = Field(ge=0)
+    checkpoint_every: int = Field(ge=1)
+    seed: int = Field(ge=0, lt=2**31)
+    predicted: Predicted
+    depends: Depends
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.batch % self.accumulation:
+            raise ValueError(
+                f"batch {self.batch} is not a multiple of accumulation {self.accumulation}"
+            )
+        if self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"warmup_steps {self.warmup_steps} must be fewer than steps {self.steps}"
+            )
+        return self
+
+    def fingerprint(self) -> str:
+        """Hash of all that changes the result (not of what was merely predicted)."""
+        return files.fingerprint(self.model_dump(exclude={"predicted"}))
+
+
+def write_plan(plan: Plan, path: Path, reasons: dict[str, str] | None = None) -> None:
+    """Write a plan as TOML, each number with its reason as a comment on its line."""
+    document = tomlkit.document()
+    document.add(
+        tomlkit.comment("The plan of a training run. Edit it; `packshot train` checks it.")
+    )
+    values = plan.model_dump()
+    for name, value in values.items():
+        if isinstance(value, dict):
+            continue
+        item = tomlkit.item(value)
+        if reasons and name in reasons:
+            item.comment(reasons[name])
+        document.add(name, item)
+    for name in ("predicted", "depends"):
+        table: Any = tomlkit.item(values[name])
+        document.add(name, table)
+    files.write_text(path, tomlkit.dumps(document))
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and check a plan.
+
+    Raises:
+        PlanInvalid: there is none, or a number is out of range; the message names it.
+    """
+    if not path.is_file():
+        raise PlanInvalid(f"There is no plan at {path}. Make one: packshot plan")
+    values = files.read_toml(path)
+    try:
+        return Plan.model_validate(values)
+    except ValidationError as error:
+        raise PlanInvalid(f"{path}: {describe(error)}") from error
+
+
+def read_reasons(path: Path) -> dict[str, str]:
+    """The comment on each number's line of a plan file."""
+    reasons = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, separator, rest = line.partition(" = ")
+        if separator and "#" in rest:
+            reasons[name.strip()] = rest.split("#", 1)[1].strip()
+    return reasons

@@ -1,0 +1,79 @@
+"""Recipes: what works for a family, before the machine and the time are known.
+
+A checkpoint's folder may hold a `recipe.toml` of its own that overrides its family's: a base that
+was trained differently (small, for one) learns at other rates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from packshot import files
+from packshot.errors import PlanInvalid
+from packshot.plan.model import Scope
+from packshot.project import describe
+
+RECIPE_FILE = "recipe.toml"
+
+
+class Recipe(BaseModel):
+    """Starting points for a run. An exposure is one photo of the product seen once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    learning_rate: float = Field(gt=0, le=1)
+    rank: int = Field(ge=1)
+    targets: Scope
+    batch: int = Field(ge=1)
+    class_image_share: float = Field(ge=0, le=0.9)
+    class_loss_weight: float = Field(ge=0)
+    crops_per_photo: int = Field(ge=1)
+    caption_dropout: float = Field(ge=0, le=0.5)
+    min_snr_gamma: float = Field(ge=0)
+    exposures: dict[str, int]
+    """How often photos are seen in all, by how many photos there are; between them, in line."""
+    least_exposures_share: float = Field(gt=0, le=1)
+    """Below this share of the exposures nothing worth having is learnt."""
+    sizes: tuple[float, ...] = (1.0, 0.75, 0.5)
+    """Sides of the pictures to choose from, as shares of the base's own."""
+
+    def exposures_for(self, photos: int) -> int:
+        """Exposures for so many photos, between the table's rows in line, at its ends flat."""
+        rows = sorted((int(count), total) for count, total in self.exposures.items())
+        return round(float(np.interp(photos, [row[0] for row in rows], [row[1] for row in rows])))
+
+
+FAMILIES = {
+    # Rates, rank, exposures: the middle of what diffusers', kohya's, OneTrainer's and ai-toolkit's
+    # own examples use for one subject on SD 1.5. Products have fine graphics, hence the MLP too.
+    "sd1": Recipe(
+        learning_rate=1e-4,
+        rank=16,
+        targets="attention+mlp",
+        batch=2,
+        class_image_share=0.5,
+        class_loss_weight=1.0,
+        crops_per_photo=2,
+        caption_dropout=0.05,
+        min_snr_gamma=5.0,
+        exposures={"5": 600, "15": 1200, "40": 2400},
+        least_exposures_share=0.25,
+    ),
+}
+
+
+def recipe_for(family: str, checkpoint: Path) -> Recipe:
+    """The checkpoint's own recipe where it has one, else its family's.
+
+    Raises:
+        PlanInvalid: the checkpoint's recipe.toml does not parse.
+    """
+    own = checkpoint / RECIPE_FILE
+    if not own.is_file():
+        return FAMILIES[family]
+    try:
+        return Recipe.model_validate(FAMILIES[family].model_dump() | files.read_toml(own))
+    except ValidationError as error:
+        raise PlanInvalid(f"{own}: {describe(error)}") from error

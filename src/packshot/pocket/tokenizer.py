@@ -1,0 +1,59 @@
+"""CLIP's tokenizer, built offline from its published merges (`data/`, MIT licence beside it)."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
+
+_MERGES = Path(__file__).parent / "data" / "bpe_simple_vocab_16e6.txt.gz"
+_BYTES = 256
+_VOCABULARY = 49_408
+_START, _END = "<|startoftext|>", "<|endoftext|>"
+MAX_TOKENS = 77
+
+
+def clip_tokenizer() -> CLIPTokenizer:
+    """The tokenizer of Stable Diffusion 1.x: 49,408 tokens, 77 at most, padded with the end token.
+
+    The vocabulary's order is that of OpenAI's CLIP (arXiv 2103.00020): the 256 bytes, the same at
+    the end of a word, one token a merge, start and end.
+    """
+    from transformers import CLIPTokenizer
+
+    merges = _merges()
+    # Given as `vocab_file` and `merges_file`, transformers 5 silently makes a two-token vocabulary.
+    return CLIPTokenizer(
+        vocab=_vocabulary(merges),
+        merges=merges,
+        bos_token=_START,
+        eos_token=_END,
+        unk_token=_END,
+        pad_token=_END,
+        model_max_length=MAX_TOKENS,
+    )
+
+
+def _merges() -> list[tuple[str, str]]:
+    lines = gzip.decompress(_MERGES.read_bytes()).decode("utf-8").split("\n")
+    # The first line is a header; CLIP takes only as many merges as fill its vocabulary.
+    wanted = lines[1 : _VOCABULARY - 2 * _BYTES - 2 + 1]
+    return [(first, second) for first, second in (line.split() for line in wanted)]
+
+
+def _vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
+    letters = _byte_letters()
+    tokens = letters + [letter + "</w>" for letter in letters]
+    tokens += ["".join(pair) for pair in merges] + [_START, _END]
+    return {token: index for index, token in enumerate(tokens)}
+
+
+def _byte_letters() -> list[str]:
+    """One visible letter a byte, in GPT-2's order: printable ones first, others from U+0100."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1)]
+    printable += range(ord("®"), ord("ÿ") + 1)
+    hidden = _BYTES - len(printable)
+    return [chr(byte) for byte in printable] + [chr(_BYTES + index) for index in range(hidden)]

@@ -1,0 +1,143 @@
+"""The report: everything of a project on one self-contained page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from PIL import Image
+
+from packshot import files
+from packshot.durations import in_words
+from packshot.judge import paired
+from packshot.photos import photos
+from packshot.plan.model import read_plan, read_reasons
+from packshot.project import Project
+from packshot.report import curve as curves
+from packshot.shots import Shot, read_shots
+
+THUMBNAIL_PIXELS = 320
+
+
+def write_report(project: Project) -> Path:
+    """Write `report.html` from what the project folder holds; what is missing is left out.
+
+    The page needs no network: pictures are in it, smaller, and link to their files beside it.
+    """
+    import jinja2
+
+    template = resources.files("packshot.report").joinpath("report.html.jinja").read_text("utf-8")
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(template).render(_facts(project))
+    files.write_text(project.report_file, page)
+    return project.report_file
+
+
+def _facts(project: Project) -> dict[str, Any]:
+    root = project.root
+    with_, without = (read_shots(project.shots_folder / kind) for kind in ("with", "without"))
+    drift = [read_shots(project.shots_folder / "drift" / kind) for kind in ("with", "without")]
+    pairs = paired(with_, without)
+    return {
+        "subject": project.subject,
+        "base": project.settings.base,
+        "hero": _picture(root, with_[0].file, with_[0].prompt) if with_ else None,
+        "pairs": [_pair(root, *pair) for pair in pairs],
+        "drift": [_pair(root, *pair) for pair in paired(*drift)],
+        "scores": _json(project.shots_folder / "scores.json", []),
+        "photos": [
+            _picture(root, photo.file, photo.caption or "no caption yet")
+            for photo in photos(project)
+        ],
+        "refused": _json(project.refused_file, {}),
+        "run": _run(project),
+        "files": _files(project),
+        "lora_name": project.lora_file.name,
+        "lora_stem": project.lora_file.stem,
+        "diffusers_name": project.diffusers_lora_file.name,
+    }
+
+
+def _json(path: Path, otherwise: Any) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
+
+
+def _picture(root: Path, file: Path, text: str) -> dict[str, str]:
+    """A thumbnail as a data URI, the link to its file, and its words."""
+    with Image.open(file) as image:
+        small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=88)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return {"src": f"data:image/jpeg;base64,{data}", "href": _link(root, file), "text": text}
+
+
+def _link(root: Path, file: Path) -> str:
+    return quote(file.relative_to(root).as_posix())
+
+
+def _pair(root: Path, learnt: Shot, plain: Shot) -> dict[str, Any]:
+    return {
+        "prompt": learnt.prompt,
+        "seed": learnt.seed,
+        "with": _picture(root, learnt.file, f"with the LoRA: {learnt.prompt}"),
+        "without": _picture(root, plain.file, f"without it: {plain.prompt}"),
+    }
+
+
+def _run(project: Project) -> dict[str, Any] | None:
+    """The newest run: its plan with reasons, what it cost, its losses and samples."""
+    if not project.runs():
+        return None
+    folder = project.runs()[-1]
+    plan, events = read_plan(folder / "plan.toml"), files.read_json_lines(folder / "events.jsonl")
+    reasons = read_reasons(folder / "plan.toml")
+    done = next((event for event in reversed(events) if event["kind"] == "done"), None)
+    predicted = plan.predicted
+    return {
+        "numbers": [
+            (name, value, reasons.get(name, ""))
+            for name, value in plan.model_dump(exclude={"predicted", "depends"}).items()
+        ],
+        "predicted_time": in_words(predicted.seconds),
+        "predicted_memory": f"{predicted.bytes / 2**30:.2f} GiB",
+        "time": in_words(done["seconds"]) if done else None,
+        "memory": f"{done['peak_bytes'] / 2**30:.2f} GiB" if done else None,
+        "class_images_seen": predicted.class_images_seen,
+        "curve": curves.loss_curve(events),
+        "samples": [
+            {
+                "step": event["step"],
+                "pictures": [
+                    _picture(project.root, folder / file, prompt)
+                    for file, prompt in zip(event["files"], event["prompts"], strict=True)
+                    if (folder / file).is_file()
+                ],
+            }
+            for event in events
+            if event["kind"] == "sample"
+        ],
+    }
+
+
+def _files(project: Project) -> list[tuple[str, str, str]]:
+    """Links: name, address, what it is."""
+    runs = project.runs()
+    listed = [
+        (project.lora_file, "the LoRA, for AUTOMATIC1111, Forge, ComfyUI, InvokeAI"),
+        (project.diffusers_lora_file, "the LoRA, for diffusers"),
+        (project.plan_file, "the plan, to edit and train again"),
+        (project.class_images_manifest, "the class images: where each came from"),
+        *([(runs[-1] / "events.jsonl", "the run's log")] if runs else []),
+    ]
+    return [
+        (str(file.relative_to(project.root)), _link(project.root, file), what)
+        for file, what in listed
+        if file.is_file()
+    ]

@@ -1,0 +1,39 @@
+"""Contact sheets."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+INK, PAPER = "#333333", "#ffffff"
+
+
+def contact_sheet(
+    images: Sequence[Image.Image],
+    *,
+    columns: int = 4,
+    labels: Sequence[str] = (),
+    cell_pixels: int = 256,
+    gap: int = 12,
+) -> Image.Image:
+    """Pictures in a grid, each fitted into a square cell, with its label wrapped under it."""
+    columns = max(1, min(columns, len(images)))
+    rows = math.ceil(len(images) / columns)
+    font = ImageFont.load_default(13)
+    wrapped = [textwrap.wrap(label, max(8, cell_pixels // 7))[:3] for label in labels]
+    label_height = 18 * max((len(lines) for lines in wrapped), default=0)
+    height = cell_pixels + label_height + gap
+    sheet = Image.new("RGB", (columns * (cell_pixels + gap) + gap, rows * height + gap), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for index, image in enumerate(images):
+        left = gap + index % columns * (cell_pixels + gap)
+        top = gap + index // columns * height
+        scale = cell_pixels / max(image.size)
+        size = (round(image.width * scale), round(image.height * scale))
+        sheet.paste(image.convert("RGB").resize(size, Image.Resampling.LANCZOS), (left, top))
+        for line, text in enumerate(wrapped[index] if wrapped else ()):
+            draw.text((left, top + cell_pixels + 4 + 18 * line), text, fill=INK, font=font)
+    return sheet

@@ -1,0 +1,217 @@
+"""Shots: pictures from prompts, seeds and LoRAs, each with its settings in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from packshot import files
+from packshot.errors import PackshotError
+from packshot.progress import Progress, silent
+from packshot.project import Subject, describe
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from packshot.bases.base import Base
+    from packshot.lora import Lora
+
+SAMPLER = "DPM++ 2M"
+
+
+class ShotSettings(BaseModel):
+    """How pictures are made. Width and height 0 mean the base's own size, in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    steps: int = Field(default=20, ge=1, le=1000)
+    guidance_scale: float = Field(default=4.0, ge=0, le=50)
+    negative_prompt: str = ""
+    width: int = Field(default=0, ge=0, le=4096)
+    height: int = Field(default=0, ge=0, le=4096)
+    batch: int = Field(default=4, ge=1, le=64)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture and all that made it. `loras` are (name, weight, SHA-256)."""
+
+    file: Path
+    prompt: str
+    negative_prompt: str
+    seed: int
+    steps: int
+    guidance_scale: float
+    sampler: str
+    width: int
+    height: int
+    loras: tuple[tuple[str, float, str], ...]
+    base: str
+    base_hash: str
+
+
+def settings_of(**given: Any) -> ShotSettings:
+    """Settings from what was given; None means the default.
+
+    Raises:
+        PackshotError: a value is out of range; the message names it.
+    """
+    try:
+        return ShotSettings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise PackshotError(describe(error)) from error
+
+
+def shoot(
+    base: Base,
+    prompts: Sequence[str],
+    *,
+    loras: Sequence[tuple[Lora, float]] = (),
+    settings: ShotSettings | None = None,
+    folder: Path,
+    subject: Subject | None = None,
+    progress: Progress = silent,
+) -> Iterator[Shot]:
+    """Make a picture of each prompt with each seed; those that stand in `folder` are not made again.
+
+    A picture depends on its prompt, seed and settings, not on which others are made with it.
+
+    Args:
+        prompts: `{subject}` in them becomes the subject's trigger and class noun.
+        loras: each with its weight; several add up.
+
+    Raises:
+        PackshotError: no prompts, or a size that the base cannot make.
+    """
+    from packshot.lora import folded
+
+    wanted = _wanted(base, prompts, loras, settings or ShotSettings(), folder, subject)
+    missing = [shot for shot in wanted if not _stands(shot)]
+    done = len(wanted) - len(missing)
+    if missing:
+        with folded(base, loras):
+            pipeline = base.pipeline()
+            size = (settings or ShotSettings()).batch
+            for start in range(0, len(missing), size):
+                progress("shots", done + start, len(wanted))
+                batch = missing[start : start + size]
+                for shot, picture in zip(batch, _pictures(pipeline, batch), strict=True):
+                    _write(shot, picture)
+    progress("shots", len(wanted), len(wanted))
+    yield from wanted
+
+
+def _wanted(
+    base: Base,
+    prompts: Sequence[str],
+    loras: Sequence[tuple[Lora, float]],
+    settings: ShotSettings,
+    folder: Path,
+    subject: Subject | None,
+) -> list[Shot]:
+    if not prompts:
+        raise PackshotError("There is nothing to shoot: give a prompt, or a file with some.")
+    width, height = (side or base.native_pixels for side in (settings.width, settings.height))
+    for side in (width, height):
+        if side % base.pixel_multiple:
+            near = max(1, round(side / base.pixel_multiple)) * base.pixel_multiple
+            raise PackshotError(
+                f"{side} pixels do not fit {base.name}: sides must be multiples of "
+                f"{base.pixel_multiple}; take {near}."
+            )
+    used = tuple((lora.name, weight, lora.sha256) for lora, weight in loras)
+    shots = []
+    for prompt, seed in product(prompts, settings.seeds):
+        text = subject.fill(prompt) if subject else prompt
+        shot = Shot(
+            Path(), text, settings.negative_prompt, seed, settings.steps, settings.guidance_scale,
+            SAMPLER, width, height, used, base.name, base.content_hash,
+        )  # fmt: skip
+        slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]
+        name = f"{slug}-{seed}-{files.fingerprint(asdict(shot))[:8]}.png"
+        shots.append(Shot(**{**vars(shot), "file": folder / name}))
+    return shots
+
+
+def _stands(shot: Shot) -> bool:
+    return shot.file.is_file() and shot.file.with_suffix(".json").is_file()
+
+
+def _pictures(pipeline: Any, shots: Sequence[Shot]) -> list[Image.Image]:
+    """One batch. Each picture's noise comes from its own generator, on the CPU."""
+    import torch
+
+    first = shots[0]
+    return list(
+        pipeline(
+            [shot.prompt for shot in shots],
+            negative_prompt=[shot.negative_prompt for shot in shots],
+            num_inference_steps=first.steps, guidance_scale=first.guidance_scale,
+            width=first.width, height=first.height,
+            generator=[torch.Generator().manual_seed(shot.seed) for shot in shots],
+        ).images
+    )  # fmt: skip
+
+
+def _write(shot: Shot, picture: Image.Image) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    chunks = PngInfo()
+    chunks.add_text("parameters", parameters(shot))
+    files.write_image(shot.file, picture, pnginfo=chunks)
+    record = asdict(shot) | {"file": shot.file.name}
+    files.write_json(shot.file.with_suffix(".json"), record)
+
+
+def parameters(shot: Shot) -> str:
+    """The settings as AUTOMATIC1111 writes and reads them (also read by ComfyUI's and other tools)."""
+    tags = "".join(f" <lora:{name}:{weight:g}>" for name, weight, _ in shot.loras)
+    lines = [shot.prompt + tags]
+    if shot.negative_prompt:
+        lines.append(f"Negative prompt: {shot.negative_prompt}")
+    values = {
+        "Steps": shot.steps,
+        "Sampler": shot.sampler,
+        "CFG scale": f"{shot.guidance_scale:g}",
+        "Seed": shot.seed,
+        "Size": f"{shot.width}x{shot.height}",
+        "Model hash": shot.base_hash[:10],
+        "Model": shot.base,
+    }
+    if shot.loras:
+        hashes = ", ".join(f"{name}: {digest[:12]}" for name, _, digest in shot.loras)
+        values["Lora hashes"] = f'"{hashes}"'
+    values["Version"] = f"packshot {version('packshot')}"
+    return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in values.items())])
+
+
+def read_shots(folder: Path) -> list[Shot]:
+    """The shots whose records stand in a folder, by file name."""
+    shots = []
+    for record in sorted(folder.glob("*.json")):
+        values = json.loads(record.read_text(encoding="utf-8"))
+        if isinstance(values, dict) and "prompt" in values:
+            values["loras"] = tuple(tuple(item) for item in values["loras"])
+            shots.append(Shot(**values | {"file": folder / values["file"]}))
+    return [shot for shot in shots if shot.file.is_file()]
+
+
+def write_sheet(shots: Sequence[Shot], file: Path, columns: int = 4) -> Path:
+    """A contact sheet of shots, each with its prompt under it."""
+    from PIL import Image
+
+    from packshot.report.sheet import contact_sheet
+
+    pictures = [Image.open(io.BytesIO(shot.file.read_bytes())).convert("RGB") for shot in shots]
+    labels = [f"{shot.prompt} (seed {shot.seed})" for shot in shots]
+    files.write_image(file, contact_sheet(pictures, columns=columns, labels=labels))
+    return file

@@ -1,0 +1,75 @@
+"""Captions and masks that lie beside a picture, as kohya's tools and their users write them."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packshot.errors import PictureRefused
+from packshot.pictures import read_picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+CAPTION_ENDINGS = (".txt", ".caption")
+MAX_CAPTION = 300
+
+
+def caption_file(picture: Path) -> Path | None:
+    """The side-car caption of a picture (`<stem>.txt`, else `<stem>.caption`), if there is one."""
+    beside = (picture.with_suffix(ending) for ending in CAPTION_ENDINGS)
+    return next((path for path in beside if path.is_file()), None)
+
+
+def mask_file(picture: Path) -> Path | None:
+    """The mask of a picture (`masks/<stem>.png`), if there is one."""
+    path = picture.parent / "masks" / f"{picture.stem}.png"
+    return path if path.is_file() else None
+
+
+def read_caption(path: Path) -> str:
+    """A caption as one line of at most 300 characters, else just as it was written."""
+    with path.open("rb") as file:
+        text = _decode(file.read(65_536))
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return (
+        line
+        if len(line) <= MAX_CAPTION
+        else line[: MAX_CAPTION + 1].rsplit(" ", 1)[0][:MAX_CAPTION]
+    )
+
+
+def _decode(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace")
+    try:
+        # Incrementally, for a long text may be cut within a character.
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(data)
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")  # what Windows' older editors write
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> Image.Image:
+    """A mask, white where the product is, at the size (width, height) of its upright photo.
+
+    A cut-out, transparent around the product, will do too.
+
+    Raises:
+        PictureRefused: no picture, or not of the photo's shape.
+    """
+    from PIL import Image
+
+    drawn = read_picture(path)
+    mask = (
+        drawn.alpha
+        if drawn.alpha and drawn.alpha.getextrema()[0] < 255
+        else drawn.image.convert("L")
+    )  # type: ignore[operator]
+    if abs(mask.width * size[1] - mask.height * size[0]) > 0.02 * mask.width * size[1]:
+        raise PictureRefused(
+            path.name,
+            f"is {mask.width} x {mask.height} px, its upright photo {size[0]} x {size[1]}; "
+            "draw it at the photo's size",
+        )
+    return mask if mask.size == size else mask.resize(size, Image.Resampling.BOX)

@@ -1,0 +1,25 @@
+"""Training: from a plan to a LoRA, as a generator of events."""
+
+from packshot.training.events import (
+    Caching,
+    Checkpoint,
+    Done,
+    Event,
+    Resumed,
+    Sample,
+    Step,
+    Stopped,
+)
+from packshot.training.loop import train
+
+__all__ = [
+    "Caching",
+    "Checkpoint",
+    "Done",
+    "Event",
+    "Resumed",
+    "Sample",
+    "Step",
+    "Stopped",
+    "train",
+]

@@ -1,0 +1,165 @@
+"""Latents and prompt embeddings on disk, each a function of its content alone.
+
+Entries lie in the user's cache folder under the base's hash and the picture's (or the prompt's), so
+projects of one class and base share the latents of their class images, and a run that was killed
+while caching goes on where it was. Pictures are encoded one by one: an entry must not depend on
+which others happened to be missing beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from packshot import files
+from packshot.bases.base import Base, Conditioning
+from packshot.buckets import bucket, cover_box
+from packshot.pictures import open_image
+from packshot.training.sampler import seed_of
+
+MIN_ZOOM = 0.85
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture to train on, at one crop. `box` is (left, upper, right, lower) in its pixels."""
+
+    file: Path
+    sha256: str
+    prompt: str
+    size: tuple[int, int]
+    box: tuple[int, int, int, int]
+    mask: Path | None = None
+
+    def key(self) -> str:
+        mask = f"-{files.sha256(self.mask)[:12]}" if self.mask else ""
+        return f"{self.sha256}-{self.size[0]}x{self.size[1]}-{'_'.join(map(str, self.box))}{mask}"
+
+
+def picture(
+    file: Path,
+    sha256: str,
+    prompt: str,
+    width: int,
+    height: int,
+    *,
+    pixels: int,
+    multiple: int,
+    crop: int = 0,
+    seed: int = 0,
+    mask: Path | None = None,
+) -> Picture:
+    """A picture in its aspect-ratio bucket. Crop 0 is the largest; others are a little closer.
+
+    `width` and `height` are the file's; `pixels` is the side of a square bucket.
+    """
+    size = bucket(width, height, pixels, multiple)
+    draw = random.Random(f"{seed}/{sha256}/{crop}")
+    zoom = draw.uniform(MIN_ZOOM, 1.0) if crop else 1.0
+    offset = (draw.random(), draw.random()) if crop else (0.5, 0.5)
+    box = cover_box(width, height, *size, zoom=zoom, offset=offset)
+    return Picture(file, sha256, prompt, size, box, mask)
+
+
+def to_pixels(picture: Picture) -> Tensor:
+    """Decode, crop, resize: [1, 3, H, W] in [-1, 1]."""
+    from PIL import Image
+
+    image = open_image(picture.file).resize(picture.size, Image.Resampling.LANCZOS, box=picture.box)
+    array = np.asarray(image, dtype=np.float32) / 127.5 - 1.0
+    return torch.from_numpy(array).permute(2, 0, 1)[None]
+
+
+def to_mask(picture: Picture, latent_size: tuple[int, int]) -> Tensor:
+    """The product's mask over the latents, [1, 1, h, w] in [0, 1], grown by one latent pixel.
+
+    Thin parts would otherwise be lost at an eighth of the size.
+    """
+    if picture.mask is None:
+        return torch.ones(1, 1, *latent_size)
+    from PIL import Image
+
+    with Image.open(picture.mask, formats=("PNG",)) as image:
+        gray = image.convert("L").resize(picture.size, Image.Resampling.BOX, box=picture.box)
+    mask = torch.from_numpy(np.asarray(gray, dtype=np.float32) / 255.0)[None, None]
+    mask = torch.nn.functional.adaptive_max_pool2d(mask, latent_size)
+    return torch.nn.functional.max_pool2d(mask, 3, stride=1, padding=1)
+
+
+@dataclass
+class LatentCache:
+    """Latents (and masks) of pictures for one base."""
+
+    base: Base
+    kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+    def file(self, picture: Picture) -> Path:
+        folder = f"{self.base.content_hash[:16]}-{str(self.base.dtype).removeprefix('torch.')}"
+        return files.cache_folder() / "latents" / folder / f"{picture.key()}.safetensors"
+
+    @torch.no_grad()
+    def fill(self, pictures: Sequence[Picture]) -> Iterator[int]:
+        """Encode what is missing, one picture after the other; yields how many are done."""
+        for done, item in enumerate(pictures, start=1):
+            file = self.file(item)
+            if not file.exists():
+                pixels = to_pixels(item).to(self.base.device, self.base.dtype)
+                latents = self.base.encode_images(pixels)[0].float().cpu()
+                mask = to_mask(item, (latents.shape[-2], latents.shape[-1]))[0]
+                files.write_safetensors(file, {"latents": latents, "mask": mask})
+            yield done
+
+    def read(self, item: Picture, *, keep: bool) -> tuple[Tensor, Tensor]:
+        """Latents [C, h, w] and mask [1, h, w] in fp32; `keep` holds them in memory.
+
+        The few photos are kept; thousands of class images stay on disk, so memory stays flat.
+        """
+        key = item.key()
+        entry = self.kept.get(key) or load_file(self.file(item))
+        if keep:
+            self.kept[key] = entry
+        return entry["latents"], entry["mask"]
+
+
+@dataclass
+class PromptCache:
+    """Embeddings of prompts for one base, on disk and, being few, in memory."""
+
+    base: Base
+    kept: dict[str, Conditioning] = field(default_factory=dict)
+
+    def file(self, prompt: str) -> Path:
+        folder = f"{self.base.content_hash[:16]}-{str(self.base.dtype).removeprefix('torch.')}"
+        name = hashlib.sha256(prompt.encode()).hexdigest()
+        return files.cache_folder() / "prompts" / folder / f"{name}.safetensors"
+
+    @torch.no_grad()
+    def read(self, prompt: str) -> Conditioning:
+        """What the denoiser is told of one prompt; first dimension 1."""
+        if prompt not in self.kept:
+            file = self.file(prompt)
+            if not file.exists():
+                encoded = self.base.encode_prompts([prompt])
+                files.write_safetensors(file, encoded)
+            self.kept[prompt] = {
+                name: value.to(self.base.device) for name, value in load_file(file).items()
+            }
+        return self.kept[prompt]
+
+    def stack(self, prompts: Sequence[str]) -> Conditioning:
+        """The prompts' conditionings as one batch."""
+        each = [self.read(prompt) for prompt in prompts]
+        return {name: torch.cat([item[name] for item in each]) for name in each[0]}
+
+
+def reseed(seed: int, number: int) -> None:
+    """Set the global generators for one micro-batch, as everything random is set: by function."""
+    torch.manual_seed(seed_of(seed, "global", number))

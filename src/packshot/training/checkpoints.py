@@ -1,0 +1,92 @@
+"""Checkpoints of a run: weights, optimizer, step.
+
+A manifest with the files' hashes, written last, makes one valid.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from packshot import files
+from packshot.errors import RunChanged
+
+KEPT = 2
+_PARTS = ("adapter.safetensors", "optimizer.safetensors")
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a run is after `step` optimizer steps."""
+
+    step: int
+    adapter: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+
+
+def save(folder: Path, state: State) -> Path:
+    """Write a checkpoint, prove it, then prune the older ones (the newest `KEPT` stay).
+
+    Raises:
+        DiskFull: no room; the checkpoints before it are intact.
+    """
+    place = folder / f"{state.step:07d}"
+    for name, tensors in zip(_PARTS, (state.adapter, state.optimizer), strict=True):
+        files.write_safetensors(place / name, tensors)
+    hashes = {name: files.sha256(place / name) for name in _PARTS}
+    files.write_json(place / "manifest.json", {"step": state.step, "sha256": hashes})
+    if not is_valid(place):
+        raise OSError(f"{place} does not read back as it was written; is the disk failing?")
+    for old in valid(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return place
+
+
+def is_valid(place: Path) -> bool:
+    """Whether the manifest stands and every file's hash is what it says."""
+    try:
+        hashes = json.loads((place / "manifest.json").read_text())["sha256"]
+        return set(hashes) == set(_PARTS) and all(
+            files.sha256(place / name) == digest for name, digest in hashes.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def valid(folder: Path) -> list[Path]:
+    """The valid checkpoints, oldest first."""
+    return [place for place in sorted(folder.glob("[0-9]*")) if is_valid(place)]
+
+
+def latest(folder: Path) -> tuple[State | None, str]:
+    """The newest valid checkpoint (None if there is none), and a note on damaged newer ones."""
+    from safetensors.torch import load_file
+
+    good = valid(folder)
+    newer = [
+        place.name
+        for place in sorted(folder.glob("[0-9]*"))
+        if (place / "manifest.json").exists() and (not good or place > good[-1])
+    ]
+    note = f"damaged, not used: {', '.join(newer)}" if newer else ""
+    if not good:
+        return None, note
+    place = good[-1]
+    adapter, optimizer = (load_file(place / name) for name in _PARTS)
+    return State(int(place.name), adapter, optimizer), note
+
+
+def check_names(state: State, expected: set[str]) -> None:
+    """Refuse a checkpoint of other layers than the plan's.
+
+    Raises:
+        RunChanged: names differ.
+    """
+    if set(state.adapter) != expected:
+        raise RunChanged(
+            "The checkpoint adapts other layers than the plan says; plan again to start a new run."
+        )

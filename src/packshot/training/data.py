@@ -1,0 +1,145 @@
+"""What a run trains on: photos and class images in their buckets, dealt into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from packshot.bases.base import Base
+from packshot.class_images import ClassImage
+from packshot.objective import Batch
+from packshot.photos import Photo
+from packshot.plan.model import Plan
+from packshot.project import Subject
+from packshot.training.cache import LatentCache, Picture, PromptCache, picture
+from packshot.training.sampler import Slot, noise, slot, timestep
+
+
+@dataclass(frozen=True)
+class Group:
+    """Slots of one micro-batch whose latents have one shape, so that they run together."""
+
+    slots: tuple[Slot, ...]
+    batch: Batch
+
+
+class TrainingSet:
+    """Photos (each at every crop) and class images of a plan, with their caches."""
+
+    def __init__(
+        self,
+        base: Base,
+        plan: Plan,
+        subject: Subject,
+        photos: Sequence[Photo],
+        class_images: Sequence[ClassImage],
+    ) -> None:
+        self.base, self.plan = base, plan
+        self.photos = [
+            [self._photo(photo, subject, crop) for crop in range(plan.crops_per_photo)]
+            for photo in photos
+        ]
+        used = class_images if plan.class_image_share else []
+        self.class_images = [self._class_image(image) for image in used]
+        self.latents, self.prompts = LatentCache(base), PromptCache(base)
+
+    def _photo(self, photo: Photo, subject: Subject, crop: int) -> Picture:
+        return picture(
+            photo.file,
+            photo.sha256,
+            photo.caption or f"a photo of {subject.phrase}",
+            photo.width,
+            photo.height,
+            pixels=self.plan.pixels,
+            multiple=self.base.pixel_multiple,
+            crop=crop,
+            seed=self.plan.seed,
+            mask=photo.mask,
+        )
+
+    def _class_image(self, image: ClassImage) -> Picture:
+        return picture(
+            image.file,
+            image.sha256,
+            image.prompt,
+            image.width,
+            image.height,
+            pixels=self.plan.pixels,
+            multiple=self.base.pixel_multiple,
+        )
+
+    def seen(self) -> list[Picture]:
+        """The pictures that this run will see: every photo crop, and the class images it reaches."""
+        reached: dict[int, None] = {}
+        for number in range(self.plan.steps * self.plan.batch if self.class_images else 0):
+            item = self._slot(number)
+            if item.is_class:
+                reached[item.index] = None
+                if len(reached) == len(self.class_images):
+                    break
+        crops = [item for photo in self.photos for item in photo]
+        return crops + [self.class_images[index] for index in sorted(reached)]
+
+    def fill_caches(self) -> Iterator[tuple[int, int]]:
+        """Encode whatever the run will see; yields (done, total) in pictures."""
+        pictures = self.seen()
+        for prompt in sorted({item.prompt for item in pictures} | {""}):
+            self.prompts.read(prompt)
+        for done in self.latents.fill(pictures):
+            yield done, len(pictures)
+
+    def _slot(self, number: int) -> Slot:
+        return slot(
+            number,
+            seed=self.plan.seed,
+            photos=len(self.photos),
+            class_images=len(self.class_images),
+            class_image_share=self.plan.class_image_share,
+            crops_per_photo=self.plan.crops_per_photo,
+            caption_dropout=self.plan.caption_dropout,
+        )
+
+    def picture(self, slot: Slot) -> Picture:
+        """The picture that a slot trains on."""
+        return (
+            self.class_images[slot.index] if slot.is_class else self.photos[slot.index][slot.crop]
+        )
+
+    def groups(self, first: int, count: int) -> list[Group]:
+        """The micro-batch of slots `first` … `first + count - 1`, one group for each bucket in it."""
+        by_size: dict[tuple[int, int], list[Slot]] = {}
+        for number in range(first, first + count):
+            item = self._slot(number)
+            by_size.setdefault(self.picture(item).size, []).append(item)
+        return [Group(tuple(slots), self._batch(slots)) for _, slots in sorted(by_size.items())]
+
+    def _batch(self, slots: list[Slot]) -> Batch:
+        plan, base = self.plan, self.base
+        pictures = [self.picture(item) for item in slots]
+        pairs = [
+            self.latents.read(picture, keep=not item.is_class)
+            for item, picture in zip(slots, pictures, strict=True)
+        ]
+        latents = torch.stack([pair[0] for pair in pairs])
+        background = plan.mask_background_weight
+        masks = torch.stack([pair[1] for pair in pairs]) * (1 - background) + background
+        times = [timestep(item.number, plan.seed, base.training_timesteps) for item in slots]
+        prompts = [
+            "" if item.drop_caption else picture.prompt
+            for item, picture in zip(slots, pictures, strict=True)
+        ]
+        return Batch(
+            latents=latents.to(base.device),
+            noise=torch.stack([noise(s.number, plan.seed, latents.shape[1:]) for s in slots]).to(
+                base.device
+            ),
+            timesteps=torch.tensor(times, device=base.device),
+            conditioning=self.prompts.stack(prompts),
+            masks=masks.to(base.device),
+            weights=torch.tensor(
+                [plan.class_loss_weight if item.is_class else 1.0 for item in slots],
+                device=base.device,
+            ),
+        )

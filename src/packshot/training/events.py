@@ -1,0 +1,86 @@
+"""What a training run tells the world; progress bars, logs and reports are consumers of these."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Caching:
+    """Pictures and prompts are being encoded, `done` of `total`."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The run goes on after `step` steps that stand on disk; `note` says if a checkpoint was bad."""
+
+    step: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step is done. Losses are weighted means; None where the batch had no such picture."""
+
+    step: int
+    steps: int
+    loss: float
+    instance_loss: float | None
+    class_loss: float | None
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pictures made with the LoRA as it stands after `step` steps."""
+
+    step: int
+    prompts: tuple[str, ...]
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint stands on disk, verified."""
+
+    step: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The run was asked to stop; it goes on from here when started again."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """The LoRA files are written. `seconds` spans this process's part of the run."""
+
+    step: int
+    seconds: float
+    peak_bytes: int
+    lora_file: Path
+    diffusers_lora_file: Path
+
+
+Event = Caching | Resumed | Step | Sample | Checkpoint | Stopped | Done
+
+
+def as_record(event: Event, run_folder: Path) -> dict[str, Any]:
+    """An event as one JSON-able line of events.jsonl, paths relative to the run folder if inside it."""
+    values = {"kind": type(event).__name__.lower()} | asdict(event)
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Path):
+            return str(value.relative_to(run_folder) if value.is_relative_to(run_folder) else value)
+        return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+    return {name: plain(value) for name, value in values.items()}

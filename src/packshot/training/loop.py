@@ -1,0 +1,252 @@
+"""The training loop: a generator of events that can be killed at any moment and goes on exactly."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from packshot import class_images, files, lora, photos
+from packshot.bases.base import Base
+from packshot.errors import RunChanged, TrainingDiverged
+from packshot.memory import peak_bytes
+from packshot.objective import losses
+from packshot.plan.depends import depends_now
+from packshot.plan.model import Plan, read_plan
+from packshot.project import Project
+from packshot.training import checkpoints
+from packshot.training.cache import reseed
+from packshot.training.checkpoints import State
+from packshot.training.data import TrainingSet
+from packshot.training.events import (
+    Caching,
+    Checkpoint,
+    Done,
+    Event,
+    Resumed,
+    Sample,
+    Step,
+    Stopped,
+    as_record,
+)
+from packshot.training.metadata import metadata_of
+from packshot.training.sampler import Slot
+from packshot.training.tensorboard import logged
+
+
+def train(
+    project: Project, base: Base, *, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Event]:
+    """Carry out the project's plan; a run of the same plan that was cut short goes on.
+
+    However often it is interrupted, the LoRA is bit-identical to an uninterrupted run's on the same
+    CPU machine. `should_stop` is asked after each step; a true answer writes a checkpoint and ends.
+
+    Raises:
+        PlanInvalid: there is no plan, or it is out of range.
+        RunChanged: photos, captions, class images, base or versions are not those of the plan.
+        TrainingDiverged: a loss or gradient is not finite.
+        ProjectError: another process works on the project.
+        DiskFull: no room; the last checkpoint is intact.
+    """
+    with project.held():
+        plan = read_plan(project.plan_file)
+        changed = plan.depends.differences(depends_now(project, base))
+        if changed:
+            raise RunChanged(
+                f"Changed since the plan was made: {', '.join(changed)}. "
+                "Make a new plan (packshot plan), then train; finished runs stay as they are."
+            )
+        run = open_run(project, plan)
+        already = finished(run)
+        with closing(_run(project, base, plan, run, should_stop)) as events:
+            yield from events if already else _recorded(events, run)
+
+
+def _recorded(events: Iterable[Event], run: Path) -> Iterator[Event]:
+    """Pass events through, writing them to events.jsonl and for TensorBoard."""
+    for event in logged(events, run / "tensorboard"):
+        if not isinstance(event, Caching):
+            files.append_line(run / "events.jsonl", json.dumps(as_record(event, run)))
+        yield event
+
+
+def open_run(project: Project, plan: Plan) -> Path:
+    """The run folder of this plan: the one that stands, or a new one."""
+    for run in reversed(project.runs()):
+        if read_plan(run / "plan.toml").fingerprint() == plan.fingerprint():
+            return run
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    taken = {run.name for run in project.runs()}
+    name = next(n for i in range(len(taken) + 1) if (n := stamp + f"-{i}" * bool(i)) not in taken)
+    run = project.runs_folder / name
+    files.write_bytes(run / "plan.toml", project.plan_file.read_bytes())
+    return run
+
+
+def finished(run: Path) -> dict[str, object] | None:
+    """The run's closing event, if it came to its end."""
+    events = files.read_json_lines(run / "events.jsonl")
+    return next((event for event in reversed(events) if event["kind"] == "done"), None)
+
+
+def _run(
+    project: Project, base: Base, plan: Plan, run: Path, should_stop: Callable[[], bool]
+) -> Iterator[Event]:
+    started = time.monotonic()
+    data = TrainingSet(
+        base, plan, project.subject, photos.photos(project), class_images.class_images(project)
+    )
+    for done, total in data.fill_caches():
+        yield Caching(done, total)
+    names = base.lora_targets(plan.targets)
+    with lora.injected(
+        base.denoiser, names, rank=plan.rank, alpha=plan.alpha, seed=plan.seed
+    ) as adapter:
+        optimizer = Optimizer(adapter, plan)
+        state, note = checkpoints.latest(run / "checkpoints")
+        if state:
+            checkpoints.check_names(state, set(adapter.state()))
+            optimizer.load(state)
+            _rewind_log(run / "events.jsonl", state.step)
+            yield Resumed(state.step, note)
+        for step in range(optimizer.step + 1, plan.steps + 1):
+            yield _step(base, plan, data, optimizer, step)
+            last = step == plan.steps
+            stop = should_stop() and not last
+            if last or stop or step % plan.checkpoint_every == 0:
+                yield Checkpoint(step, checkpoints.save(run / "checkpoints", optimizer.state()))
+            if plan.sample_every and (last or step % plan.sample_every == 0):
+                yield _sample(project, base, run, step)
+            if stop:
+                yield Stopped(step)
+                return
+        result = adapter.to_lora(metadata_of(project.subject, base, plan, data))
+    lora.save(result, project.lora_file, project.diffusers_lora_file, base)
+    yield Done(
+        plan.steps,
+        time.monotonic() - started,
+        peak_bytes(base),
+        project.lora_file,
+        project.diffusers_lora_file,
+    )
+
+
+class Optimizer:
+    """AdamW over the adapter's fp32 masters, with the plan's learning rates; its state is tensors."""
+
+    def __init__(self, adapter: lora.Adapter, plan: Plan) -> None:
+        self.adapter, self.plan, self.step = adapter, plan, 0
+        self.named = adapter.named_parameters()
+        self.adamw = torch.optim.AdamW(
+            self.named.values(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+        )
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of step 1, 2, …: linear warm-up, then constant or half a cosine down to a tenth."""
+        plan = self.plan
+        if step <= plan.warmup_steps:
+            return plan.learning_rate * step / plan.warmup_steps
+        if plan.schedule == "constant":
+            return plan.learning_rate
+        done = (step - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
+        return plan.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def apply(self, step: int) -> None:
+        """Clip the gradients, take the step, and clear them."""
+        self.adamw.param_groups[0]["lr"] = self.learning_rate(step)
+        self.adamw.step()
+        self.adamw.zero_grad(set_to_none=True)
+        self.step = step
+
+    def clip(self) -> Tensor:
+        """Clip the gradients' common norm to the plan's; returns the norm before."""
+        return torch.nn.utils.clip_grad_norm_(self.named.values(), self.plan.max_gradient_norm)
+
+    def state(self) -> State:
+        """Everything that the next step depends on."""
+        moments = {
+            f"{name}/{key}": value
+            for name, parameter in self.named.items()
+            for key, value in self.adamw.state[parameter].items()
+        }
+        return State(self.step, self.adapter.state(), moments)
+
+    def load(self, state: State) -> None:
+        """Become what `state` was saved from."""
+        self.adapter.load_state(state.adapter)
+        for key, value in state.optimizer.items():
+            name, _, moment = key.rpartition("/")
+            self.adamw.state[self.named[name]][moment] = value.to(self.named[name].device)
+        self.step = state.step
+
+
+def _step(base: Base, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int) -> Step:
+    started = time.monotonic()
+    micro = plan.batch // plan.accumulation
+    sums = {False: [0.0, 0], True: [0.0, 0]}
+    total = 0.0
+    slots: list[Slot] = []
+    for part in range(plan.accumulation):
+        first = (step - 1) * plan.batch + part * micro
+        reseed(plan.seed, first)
+        for group in data.groups(first, micro):
+            each = losses(base, group.batch, plan.min_snr_gamma)
+            loss = (each * group.batch.weights).sum() / plan.batch
+            slots += group.slots
+            _check_finite(loss, step, data, slots)
+            loss.backward()
+            total += loss.item()
+            for item, value in zip(group.slots, each.tolist(), strict=True):
+                sums[item.is_class][0] += value
+                sums[item.is_class][1] += 1
+    _check_finite(optimizer.clip(), step, data, slots)
+    optimizer.apply(step)
+    instance, prior = (value / count if count else None for value, count in sums.values())
+    return Step(
+        step,
+        plan.steps,
+        total,
+        instance,
+        prior,
+        optimizer.learning_rate(step),
+        time.monotonic() - started,
+    )
+
+
+def _check_finite(value: Tensor, step: int, data: TrainingSet, slots: list[Slot]) -> None:
+    if not torch.isfinite(value):
+        names = ", ".join(sorted({data.picture(item).file.name for item in slots}))
+        raise TrainingDiverged(
+            f"The loss or its gradient is not finite at step {step} (pictures: {names}). The weights "
+            "before this step are safe. Lower learning_rate in plan.toml, or remove that picture."
+        )
+
+
+def _sample(project: Project, base: Base, run: Path, step: int) -> Sample:
+    from packshot.prompts import default_prompts
+    from packshot.shots import ShotSettings, shoot
+
+    prompts = default_prompts(project.subject)[:4]
+    shots = shoot(
+        base,
+        prompts,
+        settings=ShotSettings(seeds=(0,)),
+        folder=run / "samples" / f"{step:07d}",
+        subject=project.subject,
+    )
+    made = list(shots)
+    return Sample(step, tuple(shot.prompt for shot in made), tuple(shot.file for shot in made))
+
+
+def _rewind_log(log: Path, step: int) -> None:
+    """Drop what was logged after the checkpoint: those steps are about to be done again."""
+    lines = [json.dumps(line) for line in files.read_json_lines(log) if line["step"] <= step]
+    files.write_text(log, "".join(line + "\n" for line in lines))

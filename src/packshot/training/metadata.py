@@ -1,0 +1,55 @@
+"""What a LoRA file says of itself: kohya's `ss_*` keys and the model specification's `modelspec.*`.
+
+AUTOMATIC1111 hides files whose `ss_base_model_version` does not fit; others show the trigger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from importlib.metadata import version
+
+from packshot.bases.base import Base
+from packshot.plan.model import Plan
+from packshot.project import Subject
+from packshot.training.data import TrainingSet
+
+_KOHYA_BASES = {"sd1": "sd_v1"}
+_ARCHITECTURES = {"sd1": "stable-diffusion-v1/lora"}
+
+
+def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> dict[str, str]:
+    """Metadata of a LoRA about to be written; every value is a string, as safetensors asks.
+
+    It holds nothing of the moment, so that the same run gives the same file.
+    """
+    captions = Counter(crops[0].prompt for crops in data.photos)
+    return {
+        "ss_v2": "False",
+        "ss_base_model_version": _KOHYA_BASES[base.family],
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(plan.rank),
+        "ss_network_alpha": str(float(plan.rank)),
+        "ss_network_args": json.dumps(
+            {"conv_dim": plan.rank, "conv_alpha": plan.rank} if plan.targets == "all" else {}
+        ),
+        "ss_output_name": subject.name,
+        "ss_sd_model_name": base.name,
+        "ss_learning_rate": str(plan.learning_rate),
+        "ss_steps": str(plan.steps),
+        "ss_total_batch_size": str(plan.batch),
+        "ss_num_train_images": str(len(data.photos)),
+        "ss_num_reg_images": str(len(data.class_images)),
+        "ss_seed": str(plan.seed),
+        "ss_min_snr_gamma": str(plan.min_snr_gamma),
+        "ss_v_parameterization": str(base.prediction_type == "v_prediction"),
+        "ss_tag_frequency": json.dumps({f"1_{subject.phrase}": captions}),
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": _ARCHITECTURES[base.family],
+        "modelspec.implementation": "diffusers",
+        "modelspec.title": subject.name,
+        "modelspec.resolution": f"{plan.pixels}x{plan.pixels}",
+        "modelspec.prediction_type": "v" if base.prediction_type == "v_prediction" else "epsilon",
+        "modelspec.trigger_phrase": subject.phrase,
+        "modelspec.description": f"{subject.name}: made with Packshot {version('packshot')}",
+    }

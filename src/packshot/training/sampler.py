@@ -1,0 +1,86 @@
+"""Which picture, crop, caption, noise and timestep each slot of a run sees.
+
+A run is one long row of slots, `batch` of them a step. Everything about a slot is a function of
+(seed, slot number), so there is no sampler state to save, and none to restore wrongly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a slot trains on: the `index`-th photo or class image, which crop, with its caption or none."""
+
+    number: int
+    is_class: bool
+    index: int
+    crop: int
+    drop_caption: bool
+
+
+def seed_of(seed: int, stream: str, number: int) -> int:
+    """A 63-bit seed for one use of randomness, independent of all others."""
+    digest = hashlib.sha256(f"{seed}/{stream}/{number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+@lru_cache(maxsize=16)
+def _order(seed: int, stream: str, epoch: int, count: int) -> list[int]:
+    order = list(range(count))
+    random.Random(seed_of(seed, stream, epoch)).shuffle(order)
+    return order
+
+
+def _dealt(seed: int, stream: str, position: int, count: int) -> tuple[int, int]:
+    """The picture at `position` of an endless shuffled deal, and how often all were dealt before."""
+    epoch, place = divmod(position, count)
+    return _order(seed, stream, epoch, count)[place], epoch
+
+
+def slot(
+    number: int,
+    *,
+    seed: int,
+    photos: int,
+    class_images: int,
+    class_image_share: float,
+    crops_per_photo: int = 1,
+    caption_dropout: float = 0.0,
+) -> Slot:
+    """The slot with this number: pictures are dealt like cards, so all are seen equally often."""
+    share = class_image_share if class_images else 0.0
+    class_before = math.floor(number * share)
+    is_class = math.floor((number + 1) * share) > class_before
+    if is_class:
+        index, _ = _dealt(seed, "class images", class_before, class_images)
+        return Slot(number, True, index, 0, False)
+    index, epoch = _dealt(seed, "photos", number - class_before, photos)
+    crop = (epoch + index) % crops_per_photo
+    dropped = random.Random(seed_of(seed, "caption", number)).random() < caption_dropout
+    return Slot(number, False, index, crop, dropped)
+
+
+def timestep(number: int, seed: int, training_timesteps: int) -> int:
+    """A timestep for the slot: a golden-ratio sequence, even over any few neighbouring slots.
+
+    Uniform as DDPM (arXiv 2006.11239, Alg. 1) asks, with less variance between batches.
+    """
+    start = random.Random(seed_of(seed, "timestep", 0)).random()
+    return int((start + number * GOLDEN) % 1.0 * training_timesteps)
+
+
+def noise(number: int, seed: int, shape: torch.Size) -> Tensor:
+    """Standard normal noise for the slot, made on the CPU so that every device sees the same."""
+    generator = torch.Generator().manual_seed(seed_of(seed, "noise", number))
+    return torch.randn(shape, generator=generator)

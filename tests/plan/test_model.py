@@ -1,0 +1,84 @@
+import pytest
+
+from packshot.errors import PlanInvalid
+from packshot.plan.model import Depends, Plan, Predicted, read_plan, read_reasons, write_plan
+
+DEPENDS = Depends(
+    base="sd1/x", photos="p", captions="c", class_images="k", subject="s", versions={"torch": "2"}
+)
+
+
+def a_plan(**changes):
+    values = {
+        "steps": 100, "batch": 4, "pixels": 128, "targets": "all", "rank": 8, "alpha": 8,
+        "learning_rate": 1e-3, "class_image_share": 0.5, "precision": "fp32", "sample_every": 0,
+        "checkpoint_every": 10, "seed": 0, "depends": DEPENDS,
+        "predicted": Predicted(seconds=1, bytes=2, class_images_seen=3, seconds_per_step=0.1),
+    }  # fmt: skip
+    return Plan.model_validate(values | changes)
+
+
+def test_a_plan_and_its_reasons_come_back(tmp_path):
+    plan = a_plan()
+    write_plan(plan, tmp_path / "plan.toml", {"rank": "room for detail"})
+    assert read_plan(tmp_path / "plan.toml") == plan
+    assert read_reasons(tmp_path / "plan.toml") == {"rank": "room for detail"}
+
+
+def test_an_edit_counts(tmp_path):
+    file = tmp_path / "plan.toml"
+    write_plan(a_plan(), file)
+    file.write_text(file.read_text().replace("rank = 8", "rank = 16"))
+    assert read_plan(file).rank == 16
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (("steps = 100", "steps = 0"), "steps: Input should be greater than or equal to 1"),
+        (("batch = 4", "batch = 3"), "batch 3 is not a multiple of accumulation 2"),
+        (("rank = 8", "rnak = 8"), "rnak: Extra inputs are not permitted"),
+        (('"all"', '"everything"'), "targets"),
+        (("warmup_steps = 0", "warmup_steps = 100"), "warmup_steps 100 must be fewer"),
+        (("learning_rate = 0.001", "learning_rate = nan"), "learning_rate"),
+    ],
+)
+def test_an_edit_that_makes_no_sense_is_named(tmp_path, edit, words):
+    file = tmp_path / "plan.toml"
+    write_plan(a_plan(accumulation=2), file)
+    text = file.read_text()
+    assert edit[0] in text
+    file.write_text(text.replace(*edit))
+    with pytest.raises(PlanInvalid, match=words):
+        read_plan(file)
+
+
+def test_no_plan_says_how_to_make_one(tmp_path):
+    with pytest.raises(PlanInvalid, match="packshot plan"):
+        read_plan(tmp_path / "plan.toml")
+
+
+OTHERS = {
+    "steps": 7, "batch": 8, "accumulation": 2, "pixels": 64, "targets": "attention", "rank": 3,
+    "alpha": 1.0, "learning_rate": 0.5, "schedule": "constant", "warmup_steps": 2,
+    "weight_decay": 0.5, "max_gradient_norm": 2.0, "class_image_share": 0.25,
+    "class_loss_weight": 0.5, "min_snr_gamma": 0.0, "caption_dropout": 0.1, "crops_per_photo": 3,
+    "mask_background_weight": 0.5, "precision": "bf16", "sample_every": 5, "checkpoint_every": 3,
+    "seed": 9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(set(Plan.model_fields) - {"predicted", "depends"}))
+def test_every_number_is_in_the_fingerprint(name):
+    assert a_plan(**{name: OTHERS[name]}).fingerprint() != a_plan().fingerprint()
+
+
+def test_predictions_are_not():
+    other = Predicted(seconds=9, bytes=9, class_images_seen=9, seconds_per_step=9)
+    assert a_plan(predicted=other).fingerprint() == a_plan().fingerprint()
+
+
+def test_differences_are_listed_with_versions():
+    now = DEPENDS.model_copy(update={"photos": "q", "versions": {"torch": "3"}})
+    assert DEPENDS.differences(now) == ["photos", "torch (2 then, 3 now)"]
+    assert DEPENDS.differences(DEPENDS) == []

@@ -1,0 +1,94 @@
+import errno
+import multiprocessing
+import os
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from packshot import files
+from packshot.errors import DiskFull, PackshotError, PathEscapes, ProjectError
+
+
+def test_write_replaces_whole(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    files.write_text(path, "one")
+    files.write_text(path, "two")
+    assert path.read_text() == "two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("operation", ["fsync", "replace", "chmod"])
+def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, operation):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, operation, full)
+    with pytest.raises(DiskFull, match=r"No room on the disk for .*a\.txt \(3 bytes needed\)"):
+        files.write_text(path, "new")
+    monkeypatch.undo()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_safetensors_round_trip_makes_contiguous(tmp_path):
+    tensor = torch.arange(6.0).reshape(2, 3).T
+    files.write_safetensors(tmp_path / "t.safetensors", {"t": tensor}, {"k": "v"})
+    assert torch.equal(load_file(tmp_path / "t.safetensors")["t"], tensor)
+
+
+def test_image_format_follows_the_ending(tmp_path):
+    files.write_image(tmp_path / "a.jpg", Image.new("RGB", (4, 4)), quality=95)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "JPEG"
+
+
+def test_json_lines_skip_a_torn_last_line(tmp_path):
+    log = tmp_path / "log"
+    assert files.read_json_lines(log) == []
+    log.write_text('{"a": 1}\n{"a": 2}\n{"a": ')
+    assert files.read_json_lines(log) == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("name", ["../a", "/etc/passwd", "x/../../a"])
+def test_names_that_lead_out_are_refused(tmp_path, name):
+    with pytest.raises(PathEscapes, match="leads outside"):
+        files.contained(tmp_path, name)
+
+
+def test_links_that_lead_out_are_refused(tmp_path):
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "link").symlink_to(tmp_path)
+    with pytest.raises(PathEscapes):
+        files.contained(tmp_path / "inside", "link/a")
+
+
+def test_broken_toml_names_the_file_and_line(tmp_path):
+    (tmp_path / "a.toml").write_text("x = \n")
+    with pytest.raises(PackshotError, match=r"a\.toml is not valid TOML.*line 1"):
+        files.read_toml(tmp_path / "a.toml")
+
+
+def _hold(path, ready, done):
+    with files.hold(path):
+        ready.set()
+        done.wait(30)
+
+
+def test_second_holder_is_told_and_a_killed_one_frees_it(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path / ".lock", ready, done))
+    other.start()
+    assert ready.wait(30)
+    told = f"is in use by another Packshot .process {other.pid}."
+    with pytest.raises(ProjectError, match=told), files.hold(tmp_path / ".lock"):
+        pass
+    other.kill()
+    other.join()
+    with files.hold(tmp_path / ".lock"):
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())

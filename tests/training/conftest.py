@@ -1,0 +1,75 @@
+"""A small project that is ready to train: five photos in two shapes, class images, a plan."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from packshot.captions import caption_photos
+from packshot.class_images import gather_class_images
+from packshot.photos import add_photos, photos
+from packshot.plan import Plan, write_plan
+from packshot.plan.depends import depends_now
+from packshot.plan.model import Predicted
+from packshot.project import new
+
+
+def painted(seed, size):
+    """Sharp, distinct, random blocks: nothing that a check for blur or duplicates refuses."""
+    blocks = np.random.default_rng(seed).integers(
+        0, 255, (size[1] // 16, size[0] // 16, 3), dtype=np.uint8
+    )
+    return Image.fromarray(blocks.repeat(16, axis=0).repeat(16, axis=1))
+
+
+@pytest.fixture
+def project_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
+    source, prior = tmp_path / "photos", tmp_path / "cars"
+    source.mkdir()
+    prior.mkdir()
+    for index in range(5):
+        painted(index, (272, 272) if index else (384, 272)).save(source / f"{index}.png")
+    for index in range(7):
+        painted(100 + index, (272, 272)).save(prior / f"{index}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def ready_project(project_folder, tiny_base):
+    project = new(project_folder / "project", name="Duster", class_noun="car", base="unused")
+    accepted = add_photos(project, project_folder / "photos")
+    assert len(accepted.photos) == 5, accepted.refused
+    caption_photos(project, tiny_base)
+    gather_class_images(project, tiny_base, count=7, folder=project_folder / "cars")
+    return project
+
+
+@pytest.fixture
+def planned_project(ready_project, tiny_base):
+    plan = Plan(
+        steps=6, batch=4, pixels=tiny_base.native_pixels, targets="attention+mlp", rank=2, alpha=2,
+        learning_rate=1e-3, warmup_steps=1, class_image_share=0.5, precision="fp32",
+        sample_every=3, checkpoint_every=2, seed=0, depends=depends_now(ready_project, tiny_base),
+        predicted=Predicted(seconds=0, bytes=0, class_images_seen=7, seconds_per_step=0),
+    )  # fmt: skip
+    write_plan(plan, ready_project.plan_file)
+    return ready_project
+
+
+@pytest.fixture
+def masked(tiny_base):
+    """Gives each photo of a project a mask, and the plan its new hashes."""
+
+    def add(project):
+        from packshot.plan import read_plan
+
+        for photo in photos(project):
+            mask = Image.new("L", (photo.width, photo.height))
+            mask.paste(255, (0, 0, photo.width // 3, photo.height))
+            project.masks_folder.mkdir(exist_ok=True)
+            mask.save(project.masks_folder / f"{photo.file.stem}.png")
+        depends = depends_now(project, tiny_base)
+        plan = read_plan(project.plan_file)
+        write_plan(plan.model_copy(update={"depends": depends}), project.plan_file)
+
+    return add

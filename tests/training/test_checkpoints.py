@@ -1,0 +1,82 @@
+import errno
+import os
+
+import pytest
+import torch
+
+from packshot.errors import DiskFull, RunChanged
+from packshot.training import checkpoints
+from packshot.training.checkpoints import State
+
+
+def state(step):
+    return State(
+        step, {"a.down": torch.full((2, 3), float(step))}, {"a.down/step": torch.tensor(1.0)}
+    )
+
+
+def test_the_newest_comes_back_and_old_ones_are_pruned(tmp_path):
+    for step in (10, 20, 30):
+        checkpoints.save(tmp_path, state(step))
+    latest, note = checkpoints.latest(tmp_path)
+    assert latest.step == 30 and torch.equal(latest.adapter["a.down"], state(30).adapter["a.down"])
+    assert note == "" and len(list(tmp_path.iterdir())) == checkpoints.KEPT
+
+
+def test_nothing_saved_is_a_fresh_start(tmp_path):
+    assert checkpoints.latest(tmp_path) == (None, "")
+
+
+@pytest.mark.parametrize("part", ["adapter.safetensors", "optimizer.safetensors"])
+def test_any_flipped_byte_or_cut_falls_back_one_and_says_so(tmp_path, part):
+    for step in (10, 20):
+        checkpoints.save(tmp_path, state(step))
+    file = tmp_path / "0000020" / part
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        file.write_bytes(damaged if place % 2 else whole[:place])
+        latest, note = checkpoints.latest(tmp_path)
+        assert latest.step == 10 and "0000020" in note
+
+
+@pytest.mark.parametrize("operation", ["fsync", "replace", "open"])
+def test_a_disk_that_fills_at_any_moment_leaves_the_last_good(tmp_path, monkeypatch, operation):
+    checkpoints.save(tmp_path, state(10))
+    real = getattr(os, operation)
+    for allowed in range(40):
+        calls = 0
+
+        def limited(*args, allowed=allowed, **kwargs):
+            nonlocal calls
+            calls += 1
+            if calls > allowed:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(os, operation, limited)
+        try:
+            checkpoints.save(tmp_path, state(20))
+            failed = False
+        except (DiskFull, OSError):
+            failed = True
+        monkeypatch.undo()
+        latest, _ = checkpoints.latest(tmp_path)
+        assert latest.step in (10, 20)
+        if not failed:
+            assert latest.step == 20
+            return
+    pytest.fail("the save never got through")
+
+
+def test_a_manifest_that_is_not_one_is_not_believed(tmp_path):
+    checkpoints.save(tmp_path, state(10))
+    for text in ("", "[]", "{}", '{"sha256": 3}', '{"sha256": {}}', "\x00"):
+        (tmp_path / "0000010" / "manifest.json").write_text(text)
+        assert checkpoints.latest(tmp_path)[0] is None
+
+
+def test_other_layers_are_refused():
+    with pytest.raises(RunChanged, match="adapts other layers"):
+        checkpoints.check_names(state(1), {"b.down"})

@@ -1,0 +1,197 @@
+"""The loop as its users meet it: exact resume after kills, refusals, and settings that are alive."""
+
+import multiprocessing
+import random
+import shutil
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from packshot import files
+from packshot.bases import load_base
+from packshot.errors import PlanInvalid, ProjectError, RunChanged, TrainingDiverged
+from packshot.plan import read_plan, write_plan
+from packshot.project import open_project
+from packshot.training import Caching, Checkpoint, Done, Resumed, Sample, Step, Stopped, train
+from packshot.training import loop as training_loop
+
+
+def events_of(project, base, **options):
+    return list(train(project, base, **options))
+
+
+def kinds(events):
+    return [type(event) for event in events if not isinstance(event, Caching)]
+
+
+def lora_bytes(project):
+    return project.lora_file.read_bytes(), project.diffusers_lora_file.read_bytes()
+
+
+def test_a_run_tells_its_story_and_leaves_both_files(planned_project, tiny_base):
+    events = events_of(planned_project, tiny_base)
+    plan = read_plan(planned_project.plan_file)
+    steps = [event for event in events if isinstance(event, Step)]
+    assert [step.step for step in steps] == list(range(1, plan.steps + 1))
+    assert all(step.instance_loss and step.class_loss for step in steps)
+    done = events[-1]
+    assert isinstance(done, Done) and done.lora_file.exists() and done.diffusers_lora_file.exists()
+    assert done.peak_bytes > 2**20
+    samples = [event for event in events if isinstance(event, Sample)]
+    assert samples and all(file.exists() for sample in samples for file in sample.files)
+    log = files.read_json_lines(planned_project.runs()[-1] / "events.jsonl")
+    assert [line["step"] for line in log if line["kind"] == "step"] == [s.step for s in steps]
+
+
+def test_training_lowers_the_loss(planned_project, tiny_base):
+    edit(planned_project, steps=60, learning_rate=3e-2, sample_every=0, checkpoint_every=60)
+    steps = [e for e in events_of(planned_project, tiny_base) if isinstance(e, Step)]
+    first, last = (sum(s.instance_loss for s in part) for part in (steps[:15], steps[-15:]))
+    assert last < 0.97 * first
+
+
+def test_stopping_and_going_on_is_bit_identical(planned_project, tiny_base, tmp_path):
+    events_of(planned_project, tiny_base)
+    whole = lora_bytes(planned_project)
+    shutil.rmtree(planned_project.runs_folder)
+    shutil.rmtree(planned_project.lora_folder)
+    asked = iter([False, False, True])
+    events = events_of(planned_project, tiny_base, should_stop=lambda: next(asked))
+    assert Checkpoint in kinds(events) and isinstance(events[-1], Stopped)
+    assert events[-1].step == 3
+    events = events_of(planned_project, tiny_base)
+    assert (
+        kinds(events)[0] is Resumed
+        and events[-1].step == read_plan(planned_project.plan_file).steps
+    )
+    assert lora_bytes(planned_project) == whole
+
+
+def test_a_finished_run_is_not_done_again(planned_project, tiny_base):
+    events_of(planned_project, tiny_base)
+    whole = lora_bytes(planned_project)
+    again = events_of(planned_project, tiny_base)
+    assert Step not in kinds(again) and isinstance(again[-1], Done)
+    assert lora_bytes(planned_project) == whole and len(planned_project.runs()) == 1
+
+
+def _child(root, base_folder):
+    torch.set_num_threads(1)
+    for _ in train(open_project(root), load_base(base_folder, device="cpu", dtype=torch.float32)):
+        pass
+
+
+@pytest.mark.slow
+def test_twenty_kills_end_bit_identical(planned_project, tiny_base, tiny_sd1):
+    """SIGKILL at random moments, checkpoints and caching among them; whoever resumes ends the same."""
+    edit(planned_project, steps=12, checkpoint_every=1, sample_every=6)
+    events_of(planned_project, tiny_base)
+    whole = lora_bytes(planned_project)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["packshot.training", "packshot.shots", "diffusers"])
+
+    def start():
+        child = context.Process(target=_child, args=(planned_project.root, tiny_sd1))
+        child.start()
+        return child
+
+    def fresh():
+        shutil.rmtree(planned_project.runs_folder)
+        shutil.rmtree(planned_project.lora_folder, ignore_errors=True)
+
+    fresh()
+    started = time.monotonic()
+    child = start()
+    child.join()
+    assert child.exitcode == 0 and lora_bytes(planned_project) == whole
+    alone = time.monotonic() - started
+    draw = random.Random(0)
+    for _ in range(5):
+        fresh()
+        shutil.rmtree(files.cache_folder() / "latents")
+        for _ in range(4):
+            child = start()
+            child.join(timeout=draw.uniform(0.3, 0.9) * alone)
+            child.kill()
+            child.join()
+        child = start()
+        child.join()
+        assert child.exitcode == 0
+        assert lora_bytes(planned_project) == whole
+
+
+def test_what_changed_since_the_plan_is_named(planned_project, tiny_base):
+    caption = next(planned_project.photos_folder.glob("*.txt"))
+    caption.write_text("a photo of ohwx car, upside down")
+    with pytest.raises(RunChanged, match=r"Changed since the plan was made: captions\. Make a new"):
+        events_of(planned_project, tiny_base)
+
+
+def test_no_plan_is_said(planned_project, tiny_base):
+    planned_project.plan_file.unlink()
+    with pytest.raises(PlanInvalid, match="There is no plan"):
+        events_of(planned_project, tiny_base)
+
+
+def test_a_project_in_use_is_said(planned_project, tiny_base):
+    with planned_project.held(), pytest.raises(ProjectError, match="is in use"):
+        events_of(planned_project, tiny_base)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_before_the_step(
+    planned_project, tiny_base, monkeypatch, bad
+):
+    edit(planned_project, checkpoint_every=1)
+    real, calls = training_loop.losses, []
+
+    def poisoned(*args):
+        calls.append(1)
+        return real(*args) * (bad if len(calls) == 3 else 1.0)
+
+    monkeypatch.setattr(training_loop, "losses", poisoned)
+    with pytest.raises(TrainingDiverged, match=r"not finite at step \d+ \(pictures: .*\.png"):
+        events_of(planned_project, tiny_base)
+    monkeypatch.undo()
+    checkpoint = sorted(planned_project.runs()[-1].glob("checkpoints/*/adapter.safetensors"))
+    assert all(t.isfinite().all() for file in checkpoint for t in load_file(file).values())
+
+
+CHANGES = {
+    "batch": 6, "accumulation": 2, "targets": "attention", "rank": 3, "alpha": 1.0,
+    "learning_rate": 5e-3, "schedule": "constant", "warmup_steps": 2, "weight_decay": 0.5,
+    "max_gradient_norm": 1e-4, "class_image_share": 0.25, "class_loss_weight": 0.5,
+    "min_snr_gamma": 0.0, "caption_dropout": 0.5, "crops_per_photo": 3, "seed": 9, "steps": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_every_setting_is_alive(planned_project, tiny_base, name):
+    """Turning it changes the LoRA (accumulation: only by rounding)."""
+    edit(planned_project, sample_every=0)
+    events_of(planned_project, tiny_base)
+    before = load_file(planned_project.diffusers_lora_file)
+    edit(planned_project, **{name: CHANGES[name]})
+    events_of(planned_project, tiny_base)
+    after = load_file(planned_project.diffusers_lora_file)
+    same = {k: v.shape for k, v in before.items()} == {k: v.shape for k, v in after.items()}
+    if same:
+        moved = sum((after[key] - value).square().sum() for key, value in before.items())
+        same = bool(moved < 1e-6 * sum(value.square().sum() for value in before.values()))
+    assert same == (name == "accumulation")
+
+
+def test_masks_are_alive(planned_project, tiny_base, masked):
+    edit(planned_project, sample_every=0)
+    events_of(planned_project, tiny_base)
+    before = planned_project.lora_file.read_bytes()
+    masked(planned_project)
+    events_of(planned_project, tiny_base)
+    assert planned_project.lora_file.read_bytes() != before
+
+
+def edit(project, **changes):
+    plan = read_plan(project.plan_file)
+    write_plan(type(plan).model_validate(plan.model_dump() | changes), project.plan_file)

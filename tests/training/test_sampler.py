@@ -1,0 +1,61 @@
+from collections import Counter
+
+import pytest
+import torch
+
+from packshot.training.sampler import noise, slot, timestep
+
+
+def deal(count, **changes):
+    settings = {"seed": 0, "photos": 12, "class_images": 100, "class_image_share": 0.5}
+    return [slot(number, **(settings | changes)) for number in range(count)]
+
+
+def test_photos_are_seen_equally_often():
+    counts = Counter(item.index for item in deal(12 * 7, class_images=0))
+    assert set(counts.values()) == {7} and len(counts) == 12
+
+
+def test_class_images_are_sampled_evenly_and_from_everywhere():
+    slots = [item for item in deal(400, class_images=3500) if item.is_class]
+    assert len(slots) == 200 == len({item.index for item in slots})
+    assert min(s.index for s in slots) < 200 and max(s.index for s in slots) > 3300
+    counts = Counter(item.index for item in deal(400) if item.is_class)
+    assert set(counts.values()) == {2}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.4, 0.5])
+def test_every_batch_holds_the_planned_share(share):
+    slots = deal(400, class_image_share=share)
+    for first in range(0, 400, 20):
+        assert sum(item.is_class for item in slots[first : first + 20]) == 20 * share
+
+
+def test_without_class_images_every_slot_is_a_photo():
+    assert not any(item.is_class for item in deal(50, class_images=0))
+
+
+def test_every_crop_of_every_photo_is_seen():
+    seen = {(item.index, item.crop) for item in deal(12 * 4, class_images=0, crops_per_photo=4)}
+    assert len(seen) == 48
+
+
+def test_a_slot_is_a_function_of_seed_and_number():
+    assert deal(64, caption_dropout=0.2) == deal(64, caption_dropout=0.2)
+    assert deal(64) != deal(64, seed=1)
+    assert torch.equal(noise(5, 0, (4, 8, 8)), noise(5, 0, (4, 8, 8)))
+    assert not torch.equal(noise(5, 0, (4, 8, 8)), noise(6, 0, (4, 8, 8)))
+
+
+def test_captions_are_dropped_about_as_often_as_asked():
+    dropped = sum(item.drop_caption for item in deal(4000, class_images=0, caption_dropout=0.1))
+    assert 320 < dropped < 480
+
+
+def test_timesteps_are_even_over_any_few_slots():
+    for first in (0, 77, 1234):
+        times = [timestep(first + i, 0, 1000) for i in range(20)]
+        assert all(0 <= t < 1000 for t in times)
+        assert all(
+            sum(lo <= t < lo + 250 for t in times) in range(4, 7) for lo in (0, 250, 500, 750)
+        )
