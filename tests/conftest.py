@@ -1,5 +1,6 @@
 """A tiny, random checkpoint of Stable Diffusion 1.x's classes, shared by all tests."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -77,13 +78,28 @@ def own_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_base(tiny_sd1):
-    return load_base(tiny_sd1, device="cpu", dtype=torch.float32)
+def loaded():
+    """Loads each checkpoint once, and gives a copy to each who asks: what a test leaves in a
+    network (adapters, gradients) never reaches another."""
+    bases = {}
+
+    def load(folder):
+        if folder not in bases:
+            bases[folder] = load_base(folder, device="cpu", dtype=torch.float32)
+        base = bases[folder]
+        return copy.deepcopy(base, {id(base.tokenizer): base.tokenizer})
+
+    return load
 
 
-@pytest.fixture(scope="session")
-def velocity_base(tiny_velocity):
-    return load_base(tiny_velocity, device="cpu", dtype=torch.float32)
+@pytest.fixture
+def tiny_base(loaded, tiny_sd1):
+    return loaded(tiny_sd1)
+
+
+@pytest.fixture
+def velocity_base(loaded, tiny_velocity):
+    return loaded(tiny_velocity)
 
 
 @pytest.fixture(scope="session")

@@ -70,14 +70,28 @@ def read_picture(path: Path, max_pixels: float = MAX_PIXELS) -> Picture:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as opened:
                 _refuse_bomb(path, opened.size, max_pixels)
-                exif = _exif(opened)
-                return Picture(*_upright_rgb(opened), exif, str(opened.format))
+                upright, alpha = _upright_rgb(opened)
+                return Picture(upright, alpha, _exif(opened), str(opened.format))
     except PictureRefused:
         raise
     except Image.DecompressionBombError:
         raise PictureRefused(path.name, "has far too many pixels; make it smaller first") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on malformed files
         raise PictureRefused(path.name, _why_not(path, error)) from error
+
+
+def header_size(path: Path) -> tuple[int, int] | None:
+    """Width and height as the header gives them, before turning upright; None if it cannot be read."""
+    from PIL import Image
+
+    _know_heic()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as image:
+                return image.size
+    except Exception:  # as above
+        return None
 
 
 @functools.cache

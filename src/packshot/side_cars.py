@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CAPTION_ENDINGS = (".txt", ".caption")
 MAX_CAPTION = 300
+_MOST_BYTES = 65_536
 
 
 def caption_file(picture: Path) -> Path | None:
@@ -31,7 +32,7 @@ def mask_file(picture: Path) -> Path | None:
 def read_caption(path: Path) -> str:
     """A caption as one line of at most 300 characters, else just as it was written."""
     with path.open("rb") as file:
-        text = _decode(file.read(65_536))
+        text = _decode(file.read(_MOST_BYTES))
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return (
         line
@@ -44,8 +45,9 @@ def _decode(data: bytes) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
     try:
-        # Incrementally, for a long text may be cut within a character.
-        return codecs.getincrementaldecoder("utf-8-sig")().decode(data)
+        # Incrementally, for a long text may have been cut within a character.
+        whole = len(data) < _MOST_BYTES
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")  # what Windows' older editors write
 
@@ -61,11 +63,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> Image.Image:
     from PIL import Image
 
     drawn = read_picture(path)
-    mask = (
-        drawn.alpha
-        if drawn.alpha and drawn.alpha.getextrema()[0] < 255
-        else drawn.image.convert("L")
-    )  # type: ignore[operator]
+    cut_out = drawn.alpha is not None and drawn.alpha.getextrema() != (255, 255)
+    mask = drawn.alpha if drawn.alpha and cut_out else drawn.image.convert("L")
     if abs(mask.width * size[1] - mask.height * size[0]) > 0.02 * mask.width * size[1]:
         raise PictureRefused(
             path.name,

@@ -71,3 +71,60 @@ def test_a_half_precision_only_folder_loads(tiny_sd1, tmp_path):
     for file in folder.glob("*/*.safetensors"):
         file.rename(file.with_suffix(".fp16.safetensors"))
     assert load_base(folder, device="cpu", dtype=torch.float32).content_hash
+
+
+def test_a_folder_as_stable_diffusion_15_was_published_loads(tiny_sd1, tiny_base, tmp_path):
+    """The autoencoder's attention by its old names, the vocabulary as two bare files, PNDM."""
+    import json
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny_sd1, tmp_path / "old")
+    file = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    renamed = {}
+    for key, value in load_file(file.rename(folder / "new")).items():
+        for new in old if "mid_block.attentions" in key else ():
+            key = key.replace(f".{new}.", f".{old[new]}.")
+        renamed[key] = value
+    assert any(".proj_attn." in key for key in renamed)
+    save_file(renamed, file)
+
+    model = json.loads((folder / "tokenizer" / "tokenizer.json").read_text())["model"]
+    shutil.rmtree(folder / "tokenizer")
+    (folder / "tokenizer").mkdir()
+    (folder / "tokenizer" / "vocab.json").write_text(json.dumps(model["vocab"]))
+    merges = [" ".join(pair) for pair in model["merges"]]
+    (folder / "tokenizer" / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    config = {
+        "_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", "beta_end": 0.012,
+        "beta_schedule": "scaled_linear", "beta_start": 0.00085, "num_train_timesteps": 1000,
+        "set_alpha_to_one": False, "skip_prk_steps": True, "steps_offset": 1,
+        "trained_betas": None, "clip_sample": False,
+    }  # fmt: skip
+    scheduler.write_text(json.dumps(config))
+
+    base = load_base(folder, device="cpu", dtype=torch.float32)
+    assert base.prediction_type == "epsilon"
+    expected = tiny_base.vae.state_dict()
+    assert all(torch.equal(expected[k], v) for k, v in base.vae.state_dict().items())
+    prompts = ["a photo of ohwx car, dusk", ""]
+    ours, theirs = (b.encode_prompts(prompts)["context"] for b in (base, tiny_base))
+    assert torch.equal(ours, theirs)
+    times = torch.tensor([0, 500, 999])
+    assert torch.allclose(base.snr(times), tiny_base.snr(times))
+
+
+def test_a_checkpoint_is_frozen_and_loading_draws_no_numbers(tiny_sd1):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    base = load_base(tiny_sd1, device="cpu", dtype=torch.bfloat16)
+    assert torch.equal(torch.get_rng_state(), before)
+    for network in (base.unet, base.vae, base.text_encoder):
+        assert not network.training
+        assert {(p.dtype, p.requires_grad) for p in network.parameters()} == {
+            (torch.bfloat16, False)
+        }

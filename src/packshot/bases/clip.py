@@ -58,7 +58,7 @@ class ClipTowers:
             texts,
             padding="max_length",
             truncation=True,
-            max_length=self._tokenizer.model_max_length,
+            max_length=self._clip.config.text_config.max_position_embeddings,
             return_tensors="pt",
         ).to(self._device)
         # CLIP's mask keeps padding out; the text encoder of a pipeline sees none, nor did it here.

@@ -2,65 +2,60 @@
 
 from __future__ import annotations
 
-import tomllib
-from importlib import resources
-
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from packshot.bases.base import ClipSimilarity
-from packshot.photos import Photo
-from packshot.pictures import open_image
+from packshot.captions.phrases import Bank, Group, with_article
 from packshot.project import Subject
-
-MIN_PROBABILITY = 0.5
-"""A phrase is said when it is likelier than all others of its group together."""
 
 
 class ClipInterrogator:
-    """Chooses from each group of the phrase bank (place, light, view) what the picture shows."""
+    """Zero-shot classification (CLIP, arXiv 2103.00020, section 3.1) in each group of a bank.
 
-    def __init__(self, similarity: ClipSimilarity) -> None:
-        self.similarity = similarity
-        bank = resources.files("packshot.captions").joinpath("phrases.toml").read_text("utf-8")
-        self.groups: dict[str, dict[str, list[str]]] = tomllib.loads(bank)
-        self._embedded: dict[tuple[str, str], Tensor] = {}
+    A choice is scored as a whole prompt, "a photo of a car in the snow", and said when its
+    probability, softmax(scale x cosine) over its group, is high and well ahead of the second's.
+    """
 
-    def caption(self, photo: Photo, subject: Subject) -> str:
-        picture = self.similarity.embed_images(self._pixels(photo))[0]
-        said = [
-            phrases[0]
-            for name, group in self.groups.items()
-            if (phrases := self._best(picture, name, group, subject.class_noun))
-        ]
-        return ", ".join([f"a photo of {subject.phrase}", *said])
+    def __init__(self, similarity: ClipSimilarity, bank: Bank) -> None:
+        self.similarity, self.bank = similarity, bank
+        self._texts: dict[str, list[Tensor]] = {}
 
-    def _pixels(self, photo: Photo) -> Tensor:
-        import numpy as np
+    def caption(self, pixels: Tensor, subject: Subject) -> list[str]:
+        """One line for each picture of [B, 3, H, W] in [-1, 1], such as
+        "a photo of ohwx car in the snow at night, side view".
+        """
+        pictures = self.similarity.embed_images(pixels).float()
+        captions = [f"a photo of {subject.phrase}"] * len(pictures)
+        said: list[set[str]] = [set() for _ in captions]
+        texts = self._embedded(subject.class_noun)
+        for group, prompts in zip(self.bank.groups.values(), texts, strict=True):
+            likely = (self.similarity.scale * pictures @ prompts.T).softmax(dim=-1)
+            for index, row in enumerate(likely):
+                phrase = _choose(group, row)
+                if phrase and said[index].isdisjoint(group.unless):
+                    said[index].add(phrase)
+                    captions[index] += group.joined_by + phrase
+        return captions
 
-        image = open_image(photo.file)
-        side = min(image.size)
-        left, upper = (image.width - side) // 2, (image.height - side) // 2
-        square = image.resize((256, 256), box=(left, upper, left + side, upper + side))
-        array = np.asarray(square, dtype=np.float32) / 127.5 - 1
-        return torch.from_numpy(array).permute(2, 0, 1)[None]
+    def _embedded(self, noun: str) -> list[Tensor]:
+        """For each group, one unit vector a choice [N, D]: the mean of its wordings', once a noun."""
+        if noun not in self._texts:
+            self._texts[noun] = [
+                torch.stack([self._mean(f"a photo of {with_article(noun)}{group.joined_by}", wordings)
+                             for wordings in group.choices])
+                for group in self.bank.groups.values()
+            ]  # fmt: skip
+        return self._texts[noun]
 
-    def _best(
-        self, picture: Tensor, name: str, group: dict[str, list[str]], noun: str
-    ) -> list[str] | None:
-        scores = self.similarity.scale * (self._texts(name, group, noun) @ picture)
-        likely = scores.softmax(dim=0)
-        best = int(likely.argmax())
-        return list(group.values())[best] if likely[best] > MIN_PROBABILITY else None
+    def _mean(self, opening: str, wordings: list[str]) -> Tensor:
+        vectors = self.similarity.embed_texts([opening + words for words in wordings]).float()
+        return F.normalize(vectors.mean(dim=0), dim=0)
 
-    def _texts(self, name: str, group: dict[str, list[str]], noun: str) -> Tensor:
-        """One unit vector a choice: the mean over its wordings (arXiv 2103.00020, section 3.1.4)."""
-        if (name, noun) not in self._embedded:
-            means = [
-                self.similarity.embed_texts([f"a photo of a {noun} {p}" for p in wordings]).mean(
-                    dim=0
-                )
-                for wordings in group.values()
-            ]
-            self._embedded[name, noun] = torch.nn.functional.normalize(torch.stack(means), dim=-1)
-        return self._embedded[name, noun]
+
+def _choose(group: Group, probabilities: Tensor) -> str | None:
+    """The phrase of the likeliest choice, if it is clearly ahead. `probabilities` is [N]."""
+    (best, second), (choice, _) = (values.tolist() for values in probabilities.topk(2))
+    clear = best >= group.least_probability and best - second >= group.least_margin
+    return group.phrases[int(choice)] if clear else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from packshot.photos import Photo
+from torch import Tensor
+
 from packshot.project import Subject
 
 
 class Plain:
     """For bases that carry no image tower; people's own side-car captions do better."""
 
-    def caption(self, photo: Photo, subject: Subject) -> str:
-        return f"a photo of {subject.phrase}"
+    def caption(self, pixels: Tensor, subject: Subject) -> list[str]:
+        """The same line for each picture."""
+        return [f"a photo of {subject.phrase}"] * len(pixels)

@@ -1,6 +1,6 @@
-"""Class images: pictures of the class, not of the product, so that the model keeps knowing it.
+"""Class images: pictures of the class, not of the product, so that the base keeps knowing it.
 
-(Prior preservation, arXiv 2208.12242, section 3.2; kohya's "regularization images".)
+(Prior preservation, DreamBooth, arXiv 2208.12242, section 3.2; kohya's "regularization images".)
 """
 
 from packshot.class_images.gather import gather_class_images

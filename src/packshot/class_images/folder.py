@@ -1,61 +1,104 @@
-"""Class images from a folder of the user's; the pictures stay where they are."""
+"""Class images from a folder of the user's, opened one at a time."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from packshot import files
+from packshot import files, side_cars
+from packshot.captions.phrases import with_article
 from packshot.class_images.manifest import ClassImage
 from packshot.errors import ClassImagesError, PictureRefused
-from packshot.photos import PICTURE_ENDINGS
+from packshot.photos import picture_files
 from packshot.pictures import open_image
 from packshot.progress import Progress
-from packshot.side_cars import caption_file, read_caption
 
 MIN_SIDE = 64
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def from_folder(folder: Path, noun: str, count: int, progress: Progress) -> Iterator[ClassImage]:
-    """Up to `count` readable pictures, drawn from all over the folder, in name order.
+def from_folder(
+    folder: Path,
+    noun: str,
+    count: int,
+    known: Mapping[str, ClassImage],
+    refused: dict[str, str],
+    progress: Progress,
+) -> Iterator[ClassImage]:
+    """Up to `count` usable pictures of a folder, from all over it, as they lie there.
 
-    A side-car `.txt` is the picture's prompt. Pictures are opened one at a time.
+    A side-car `.txt` is a picture's prompt. A `manifest.jsonl` in the folder, one JSON object a
+    line, may tell `file`, `prompt`, `source`, `author` and `licence`.
+
+    Args:
+        known: pictures that were found usable before, by SHA-256.
+        refused: takes the names of pictures that cannot be used, with the reason.
 
     Raises:
-        ClassImagesError: there is no such folder, or no picture in it can be read.
+        ClassImagesError: there is no such folder, or nothing usable in it.
     """
     if not folder.is_dir():
         raise ClassImagesError(f"There is no folder {folder}. Name one with pictures of the class.")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)
-    chosen = sorted(sorted(found, key=_lot)[:count])
-    readable = 0
-    for done, path in enumerate(chosen, start=1):
+    paths = _evenly(list(picture_files(folder)))
+    told = {str(row.get("file")): row for row in files.read_json_lines(folder / "manifest.jsonl")}
+    seen: dict[str, str] = {}
+    for path in paths:
+        if len(seen) == count:
+            break
         try:
-            image = open_image(path)
-        except PictureRefused:
+            image = _usable(path, noun, known, told.get(path.name, {}))
+            if image.sha256 in seen:
+                raise PictureRefused(path.name, f"is the same file as {seen[image.sha256]}")
+        except PictureRefused as error:
+            refused[path.name] = error.reason
             continue
-        finally:
-            progress("class images", done, len(chosen))
-        if min(image.size) < MIN_SIDE:
-            continue
-        readable += 1
-        side_car = caption_file(path)
-        prompt = read_caption(side_car) if side_car else f"a photo of a {noun}"
-        yield ClassImage(
-            path.resolve(),
-            files.sha256(path),
-            image.width,
-            image.height,
-            prompt,
-            str(path.resolve()),
-        )
-    if not readable:
-        raise ClassImagesError(
-            f"None of the {len(found)} pictures in {folder} can be used; JPEG, PNG, WebP and HEIC can."
-        )
+        seen[image.sha256] = path.name
+        progress("class images", len(seen), min(count, len(paths) - len(refused)))
+        yield image
+    if not seen and count:
+        raise ClassImagesError(_nothing(folder, refused))
 
 
-def _lot(path: Path) -> bytes:
-    """A fixed order without favourites, so that fewer pictures are still a fair sample."""
-    return hashlib.sha256(path.name.encode()).digest()
+def _evenly(paths: Sequence[Path]) -> list[Path]:
+    """The same paths in such an order that the first few, however many, come from all over them.
+
+    Sorted by the multiples of the golden ratio modulo 1, whose smallest lie evenly.
+    """
+    return [paths[index] for index in sorted(range(len(paths)), key=lambda i: i * _GOLDEN % 1)]
+
+
+def _usable(
+    path: Path, noun: str, known: Mapping[str, ClassImage], told: Mapping[str, Any]
+) -> ClassImage:
+    try:
+        sha256 = files.sha256(path)
+        caption = side_cars.caption_file(path)
+        prompt = side_cars.read_caption(caption) if caption else str(told.get("prompt") or "")
+    except OSError as error:
+        raise PictureRefused(path.name, f"cannot be read ({error.strerror})") from error
+    before = known.get(sha256)
+    width, height = (before.width, before.height) if before else open_image(path).size
+    if min(width, height) < MIN_SIDE:
+        raise PictureRefused(
+            path.name, f"is only {width} x {height} px; its shorter side must have {MIN_SIDE}"
+        )
+    return ClassImage(
+        file=path,
+        sha256=sha256,
+        width=width,
+        height=height,
+        prompt=prompt or f"a photo of {with_article(noun)}",
+        source=str(told.get("source") or path.resolve()),
+        author=str(told.get("author") or "unknown"),
+        licence=str(told.get("licence") or "unknown"),
+    )
+
+
+def _nothing(folder: Path, refused: Mapping[str, str]) -> str:
+    if not refused:
+        return f"{folder} holds no pictures (JPEG, PNG, WebP or HEIC)."
+    lines = [f"  {name}: {reason}" for name, reason in list(refused.items())[:20]]
+    more = [f"  and {len(refused) - 20} more"] if len(refused) > 20 else []
+    return "\n".join([f"No picture in {folder} can be used:", *lines, *more])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
+from packshot import files
 from packshot.bases.base import Base
 from packshot.class_images.folder import from_folder
 from packshot.class_images.generated import generated
 from packshot.class_images.manifest import ClassImage, class_images, write_manifest
+from packshot.errors import ClassImagesError
 from packshot.progress import Progress, silent
 from packshot.project import Project
 
@@ -22,19 +26,40 @@ def gather_class_images(
 ) -> list[ClassImage]:
     """List `count` pictures of the class: from `folder`, or made by the base itself.
 
-    Made ones are kept once for each base and class and shared by all projects; those of a folder
-    stay where they are. Gathering again replaces the list.
+    Each lies in the project as a hard link (a copy, where the disk cannot link), so that thousands
+    of pictures take no room in each of many projects, and stay when their folder is moved. Gathering
+    again replaces the list: a larger count only adds, a smaller one keeps an even subset. Pictures
+    that cannot be used are listed in refused.json.
 
     Raises:
-        ClassImagesError: the folder is missing or holds nothing usable.
+        ClassImagesError: the folder is missing, or holds nothing usable.
         ProjectError: another process works on the project.
+        DiskFull: no room; the list of before stands.
     """
-    noun = project.subject.class_noun
+    subject = project.subject
     with project.held():
-        source = (
-            from_folder(folder, noun, count, progress)
-            if folder
-            else generated(base, noun, count, progress)
-        )
-        write_manifest(project, source)
+        refused: dict[str, str] = {}
+        if folder is None:
+            found = generated(base, subject.class_noun, count, progress)
+        else:
+            known = _known(project)
+            found = from_folder(folder, subject.class_noun, count, known, refused, progress)
+        write_manifest(project, _linked(project, found))
+        files.write_json(project.class_images_refused_file, refused)
         return class_images(project)
+
+
+def _linked(project: Project, images: Iterator[ClassImage]) -> Iterator[ClassImage]:
+    for image in images:
+        name = f"{image.sha256[:16]}{image.file.suffix.lower()}"
+        path = files.contained(project.class_images_folder, name)
+        files.link(image.file, path)
+        yield dataclasses.replace(image, file=path)
+
+
+def _known(project: Project) -> dict[str, ClassImage]:
+    """The pictures of before, which need not be decoded again, by their hashes."""
+    try:
+        return {image.sha256: image for image in class_images(project)}
+    except ClassImagesError:
+        return {}

@@ -1,76 +1,117 @@
-"""Class images made by the base itself: what it thinks any such thing looks like."""
+"""Class images made by the base itself: what it thinks that any such thing looks like."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from packshot import files
 from packshot.bases.base import Base
+from packshot.captions.phrases import with_article
 from packshot.class_images.manifest import ClassImage
+from packshot.errors import PictureRefused
+from packshot.pictures import open_image
 from packshot.progress import Progress
 
-STEPS, GUIDANCE, BATCH = 20, 4.0, 8
-COLOURS = ("red", "blue", "white", "black", "silver", "yellow", "green", "orange", "")
-PLACES = (
-    "in the mountains", "in the desert", "on a beach", "in a city street", "in a forest",
-    "in the snow", "in a meadow", "in a studio", "",
+STEPS, GUIDANCE, BATCH = 20, 4.0, 4
+SEED = 0
+"""One for all projects, so that they share the pictures."""
+
+_COLOURS = ("red", "blue", "white", "black", "silver", "yellow", "green", "orange", "")
+_SETTINGS = (
+    "in a studio", "in a city street", "in the mountains", "in a forest", "on a beach",
+    "in the snow", "in a meadow", "in the desert",
 )  # fmt: skip
-LIGHTS = ("", "", "", "at sunset", "at night")
-VIEWS = ("", "front three-quarter view", "side view", "rear three-quarter view", "front view")
+_TIMES = ("", "", "at sunset", "at night")
+_VIEWS = ("", "front view", "front three-quarter view", "side view", "rear three-quarter view")
 
 
-def prompt_of(noun: str, index: int) -> str:
-    """The prompt of the `index`-th class image: varied, the same for ever."""
-    draw = random.Random(f"{noun}/{index}")
-    colour, place, light, view = (draw.choice(x) for x in (COLOURS, PLACES, LIGHTS, VIEWS))
-    thing = f"{colour} {noun}".strip()
-    words = " ".join(part for part in (f"a photo of a {thing}", place, light) if part)
+def class_prompt(noun: str, index: int) -> str:
+    """The prompt of the `index`-th class image of a class: varied, and always the same."""
+    draw = random.Random(f"{SEED}/{noun}/{index}")
+    # Settings in turn, so that few pictures show as many of them as many do.
+    setting = _SETTINGS[index % len(_SETTINGS)]
+    thing = with_article(f"{draw.choice(_COLOURS)} {noun}".strip())
+    time, view = draw.choice(_TIMES), draw.choice(_VIEWS)
+    words = " ".join(word for word in ("a photo of", thing, setting, time) if word)
     return f"{words}, {view}" if view else words
 
 
-def generated(base: Base, noun: str, count: int, progress: Progress) -> Iterator[ClassImage]:
-    """`count` pictures of the class, made once for each base and class and kept in the user's cache.
+def shared_folder(base: Base, noun: str) -> Path:
+    """Where the class images of a base and class lie, for all projects of this user."""
+    plain = re.sub(r"[^a-z0-9]+", "-", noun.lower()).strip("-")
+    slug = plain or hashlib.sha256(noun.encode()).hexdigest()[:12]
+    return files.cache_folder() / "class_images" / base.content_hash[:12] / slug
 
-    Which picture has which seed and prompt depends on its number alone.
+
+def generated(
+    base: Base, noun: str, count: int, progress: Progress, *, batch: int = BATCH
+) -> Iterator[ClassImage]:
+    """The first `count` class images of a class, made now if they are not there yet.
+
+    Each depends on its number alone; whole ones are kept, so it goes on where it was stopped.
     """
-    slug = re.sub(r"[^a-z0-9]+", "-", noun.lower()).strip("-") or "class"
-    folder = files.cache_folder() / "class_images" / base.content_hash[:16] / slug
-    missing = [n for n in range(count) if not _record(folder, n).is_file()]
-    for start in range(0, len(missing), BATCH):
-        progress("class images", count - len(missing) + start, count)
-        _make(base, noun, missing[start : start + BATCH], folder)
-    progress("class images", count, count)
-    for number in range(count):
-        entry = json.loads(_record(folder, number).read_text(encoding="utf-8"))
-        yield ClassImage(**entry | {"file": folder / f"{number:05d}.png"})
+    folder = shared_folder(base, noun)
+    missing = [index for index in range(count) if not _is_there(folder, noun, index)]
+    done = count - len(missing)
+    progress("class images", done, count)
+    for start in range(0, len(missing), batch):
+        indices = missing[start : start + batch]
+        _make(base, noun, indices, folder)
+        done += len(indices)
+        progress("class images", done, count)
+    for index in range(count):
+        yield _listed(base, noun, index, folder)
 
 
-def _record(folder: Path, number: int) -> Path:
-    return folder / f"{number:05d}.json"
+def _is_there(folder: Path, noun: str, index: int) -> bool:
+    path = folder / f"{index:05d}.png"
+    prompt = path.with_suffix(".txt")
+    if not (path.is_file() and prompt.is_file()):
+        return False
+    try:
+        open_image(path)
+    except PictureRefused:
+        return False
+    return prompt.read_text(encoding="utf-8") == class_prompt(noun, index) + "\n"
 
 
-def _make(base: Base, noun: str, numbers: list[int], folder: Path) -> None:
-    prompts = [prompt_of(noun, number) for number in numbers]
+def _make(base: Base, noun: str, indices: Sequence[int], folder: Path) -> None:
+    """Make some pictures, each from its own noise, and keep each with its prompt beside it."""
+    prompts = [class_prompt(noun, index) for index in indices]
     pictures = base.pipeline()(
-        prompts, num_inference_steps=STEPS, guidance_scale=GUIDANCE,
-        width=base.native_pixels, height=base.native_pixels,
-        generator=[torch.Generator().manual_seed(number) for number in numbers],
-    ).images  # fmt: skip
-    for number, prompt, picture in zip(numbers, prompts, pictures, strict=True):
-        file = folder / f"{number:05d}.png"
-        files.write_image(file, picture)
-        # Written last: a record says that its picture is whole.
-        files.write_json(
-            _record(folder, number),
-            {
-                "file": file.name, "sha256": files.sha256(file), "width": picture.width,
-                "height": picture.height, "prompt": prompt, "source": f"generated by {base.name}",
-                "author": "", "licence": "",
-            },
-        )  # fmt: skip
+        prompts,
+        num_inference_steps=STEPS,
+        guidance_scale=GUIDANCE,
+        width=base.native_pixels,
+        height=base.native_pixels,
+        generator=[torch.Generator().manual_seed(_seed(noun, index)) for index in indices],
+    ).images
+    for index, prompt, picture in zip(indices, prompts, pictures, strict=True):
+        path = folder / f"{index:05d}.png"
+        files.write_text(path.with_suffix(".txt"), prompt + "\n")
+        files.write_image(path, picture)
+
+
+def _seed(noun: str, index: int) -> int:
+    digest = hashlib.sha256(f"{SEED}/class image/{noun}/{index}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def _listed(base: Base, noun: str, index: int, folder: Path) -> ClassImage:
+    path = folder / f"{index:05d}.png"
+    return ClassImage(
+        file=path,
+        sha256=files.sha256(path),
+        width=base.native_pixels,
+        height=base.native_pixels,
+        prompt=class_prompt(noun, index),
+        source=f"generated by {base.family}/{base.content_hash[:12]}, number {index}",
+        author=base.name,
+        licence="that of the base's outputs",
+    )

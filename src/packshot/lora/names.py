@@ -95,7 +95,8 @@ def spellings(base: Base) -> dict[str, str]:
 
 def _ldm_spellings(base: Base, name: str) -> list[str]:
     layers = getattr(getattr(base.denoiser, "config", None), "layers_per_block", None)
-    if not isinstance(layers, int) or ("blocks." not in name and name not in _ENDS):
+    starts = ("down_blocks.", "mid_block.", "up_blocks.", *_ENDS)
+    if not isinstance(layers, int) or not name.startswith(starts):
         return []
     spelt = ldm_name(name, layers).replace(".", "_")
     # An upsampler stands after the attention where its block has one.

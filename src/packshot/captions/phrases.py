@@ -1,0 +1,71 @@
+"""The phrase bank: what a photo may show besides its product, as data.
+
+A checkpoint may bring its own, in the words that it was trained on: `phrases.toml` in its folder,
+or beside it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from packshot import files
+from packshot.errors import PackshotError
+from packshot.project import describe
+
+FILE = "phrases.toml"
+
+
+class Group(BaseModel):
+    """Choices of which a photo shows one at most."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    joined_by: str = " "
+    """What stands between the noun (or the group before) and the phrase."""
+    least_probability: float = Field(default=0.5, gt=0, le=1)
+    least_margin: float = Field(default=0.25, ge=0, le=1)
+    """How far the best choice's probability must be ahead of the second's, to be said."""
+    unless: list[str] = []
+    """Phrases of groups before after which this group says nothing."""
+    choices: list[list[str]] = Field(min_length=2)
+    """Each choice's wordings: the first is said, all are looked for."""
+
+    @field_validator("choices")
+    @classmethod
+    def _worded(cls, value: list[list[str]]) -> list[list[str]]:
+        if not all(wordings and all(words.strip() for words in wordings) for wordings in value):
+            raise ValueError("each choice needs a wording")
+        return value
+
+    @cached_property
+    def phrases(self) -> list[str]:
+        """What each choice says."""
+        return [wordings[0] for wordings in self.choices]
+
+
+class Bank(BaseModel):
+    """Groups in the order in which their phrases are said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    groups: dict[str, Group]
+
+
+def with_article(noun: str) -> str:
+    """The noun with its article: "a car", "an orange"."""
+    return f"{'an' if noun[:1].lower() in ('a', 'e', 'i', 'o', 'u') else 'a'} {noun}"
+
+
+def read_bank(checkpoint: Path) -> Bank:
+    """The checkpoint's own phrases where it has any, else the general ones.
+
+    Raises:
+        PackshotError: its phrases.toml does not parse.
+    """
+    own = (checkpoint / FILE, checkpoint.parent / FILE)
+    path = next((path for path in own if path.is_file()), Path(__file__).with_name(FILE))
+    try:
+        return Bank(groups=files.read_toml(path))
+    except ValidationError as error:
+        raise PackshotError(f"{path}: {describe(error)}") from error

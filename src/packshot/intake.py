@@ -1,0 +1,178 @@
+"""Taking files in as photos, one after the other: checked, written upright, or refused."""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+from pathlib import Path
+
+from packshot import files, inspection, photo_manifest, side_cars
+from packshot.errors import PictureRefused
+from packshot.photo_manifest import Entry, is_ours
+from packshot.pictures import Picture, read_picture
+from packshot.project import Project
+
+
+class Intake:
+    """What one call takes in. The manifest on the disk is whole after each file."""
+
+    def __init__(self, project: Project, min_side: int, min_sharpness: float) -> None:
+        self.project, self.min_side, self.min_sharpness = project, min_side, min_sharpness
+        self.manifest = photo_manifest.read(project)
+        self.taken: set[str] = set()
+        """Names that this call's files have in the project."""
+        self.refused: dict[str, str] = {}
+
+    def take(self, path: Path) -> None:
+        """Take in one file, or note why not."""
+        try:
+            sha256 = _sha256(path)
+            entry = self._known(sha256) or self._new(path, sha256)
+        except PictureRefused as error:
+            self.refused[str(path) if path.name in self.refused else path.name] = error.reason
+            return
+        self.taken.add(entry.file)
+        self._carry_caption(path, entry)
+        self._carry_mask(path, entry)
+        photo_manifest.write(self.project, self.manifest)
+
+    def _file(self, entry: Entry) -> Path:
+        return files.contained(self.project.photos_folder, entry.file)
+
+    def _known(self, sha256: str) -> Entry | None:
+        """The photo that these bytes are already."""
+        for entry in self.manifest.photos:
+            if sha256 in (entry.source_sha256, entry.sha256) and self._file(entry).is_file():
+                if entry.file in self.taken:
+                    raise PictureRefused(entry.file, f"is the same file as {entry.source}")
+                return entry
+        return None
+
+    def _new(self, path: Path, source_sha256: str) -> Entry:
+        picture = read_picture(path)
+        image = picture.image
+        sharpness = self._check(path, picture)
+        pixels, look = inspection.pixels_sha256(image), inspection.perceptual_hash(image)
+        older = self._older_version(path, picture, pixels, look)
+        suffix = ".png" if picture.format in ("PNG", "WEBP") else ".jpg"
+        data = _encoded(picture, suffix)
+        name = older.file if older else self._free_name(path.stem, suffix, data)
+        target = files.contained(self.project.photos_folder, name)
+        files.write_bytes(target, data)
+        entry = Entry(
+            source=path.name, source_sha256=source_sha256, file=name, sha256=files.sha256(target),
+            pixels_sha256=pixels, perceptual_hash=look, width=image.width, height=image.height,
+            why=f"{image.width} x {image.height} px, sharp ({sharpness:.0f}), unlike the others",
+            carried_caption=older.carried_caption if older else None,
+            written_caption=older.written_caption if older else None,
+            written_mask=older.written_mask if older else None,
+        )  # fmt: skip
+        others = [other for other in self.manifest.photos if other.file != name]
+        self.manifest.photos = sorted([*others, entry], key=lambda entry: entry.file)
+        return entry
+
+    def _check(self, path: Path, picture: Picture) -> float:
+        """The picture's sharpness; refused if it is too small or too blurred."""
+        width, height = picture.image.size
+        if min(width, height) < self.min_side:
+            raise PictureRefused(
+                path.name,
+                f"is only {width} x {height} px; its shorter side must have {self.min_side}: "
+                "use the original, not a thumbnail",
+            )
+        sharpness = inspection.sharpness(picture.image)
+        if sharpness < self.min_sharpness:
+            raise PictureRefused(
+                path.name,
+                f"is blurred, or shows nothing (sharpness {sharpness:.0f}, at least "
+                f"{self.min_sharpness:.0f} is needed); hold still and focus on the product",
+            )
+        return sharpness
+
+    def _older_version(self, path: Path, picture: Picture, pixels: str, look: str) -> Entry | None:
+        """The photo whose new version this is: of the same name, alike, and no larger than this.
+
+        Raises:
+            PictureRefused: it is like another photo, or like one that was retouched in the project.
+        """
+        area = picture.image.width * picture.image.height
+        for entry in self.manifest.photos:
+            same = pixels == entry.pixels_sha256
+            if not (same or inspection.nearly_the_same(look, entry.perceptual_hash)):
+                continue
+            newer = entry.source == path.name and area >= entry.width * entry.height
+            untouched = is_ours(self._file(entry), entry.sha256)
+            gone = not self._file(entry).is_file()
+            if entry.file not in self.taken and untouched and (newer or gone):
+                return entry
+            word = "the same picture" if same else "nearly the same picture"
+            raise PictureRefused(path.name, f"is {word} as {entry.source}; one of them is enough")
+        return None
+
+    def _free_name(self, stem: str, suffix: str, data: bytes) -> str:
+        """A plain name whose stem nothing else has, for side-cars go by the stem.
+
+        A picture left there by an intake that was killed before it was listed is written again.
+        """
+        plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-_")[:80] or "photo"
+        listed = {Path(entry.file).stem.lower() for entry in self.manifest.photos}
+        present = {path.stem.lower(): path for path in self.project.photos_folder.glob("*.*")}
+        number, name = 1, plain
+        while name.lower() in listed or (
+            (other := present.get(name.lower())) is not None
+            and not (other.name == name + suffix and other.read_bytes() == data)
+        ):
+            number += 1
+            name = f"{plain}-{number}"
+        return name + suffix
+
+    def _carry_caption(self, path: Path, entry: Entry) -> None:
+        """Bring the source's caption along if it is new and no person has edited ours."""
+        caption, target = side_cars.caption_file(path), self._file(entry).with_suffix(".txt")
+        if caption is None or caption == target or not is_ours(target, entry.written_caption):
+            return
+        try:
+            sha256, text = _sha256(caption), side_cars.read_caption(caption)
+        except PictureRefused as error:
+            self.refused[caption.name] = error.reason
+            return
+        if text and sha256 != entry.carried_caption:
+            files.write_text(target, text + "\n")
+            entry.carried_caption, entry.written_caption = sha256, files.sha256(target)
+
+    def _carry_mask(self, path: Path, entry: Entry) -> None:
+        """Bring the source's mask along, likewise, at the photo's size."""
+        mask = side_cars.mask_file(path)
+        target = self.project.masks_folder / f"{Path(entry.file).stem}.png"
+        if mask is None or mask == target or not is_ours(target, entry.written_mask):
+            return
+        try:
+            sha256 = _sha256(mask)
+            if sha256 != entry.carried_mask:
+                drawn = side_cars.read_mask(mask, (entry.width, entry.height))
+                files.write_image(target, drawn)
+                entry.carried_mask, entry.written_mask = sha256, files.sha256(target)
+        except PictureRefused as error:
+            self.refused[f"masks/{mask.name}"] = error.reason
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return files.sha256(path)
+    except OSError as error:
+        raise PictureRefused(
+            path.name,
+            f"cannot be read ({error.strerror}); check that it is there and that you may read it",
+        ) from error
+
+
+def _encoded(picture: Picture, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    if suffix == ".jpg":
+        # No chroma subsampling: red lettering on a product would lose its edges.
+        picture.image.save(buffer, "JPEG", quality=95, subsampling=0, exif=picture.exif)
+    else:
+        picture.image.save(buffer, "PNG", exif=picture.exif)
+    return buffer.getvalue()

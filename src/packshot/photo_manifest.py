@@ -1,0 +1,70 @@
+"""photos/manifest.json: where each photo came from, and which side-cars are Packshot's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from packshot import files
+from packshot.errors import ProjectError
+from packshot.project import Project, describe
+
+
+class Entry(BaseModel):
+    """One photo. Side-cars are remembered by their hashes, so that a person's edits are seen."""
+
+    model_config = ConfigDict(extra="forbid")
+    source: str
+    """The name of the file that it was made from."""
+    source_sha256: str
+    file: str
+    sha256: str
+    pixels_sha256: str
+    perceptual_hash: str = Field(pattern="^[0-9a-f]{64}$")
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    why: str
+    carried_caption: str | None = None
+    """The source's side-car when it was last brought along."""
+    carried_mask: str | None = None
+    written_caption: str | None = None
+    """Our side-car as Packshot last wrote it: if another stands, a person has edited it."""
+    written_mask: str | None = None
+
+
+class Manifest(BaseModel):
+    """All photos of a project, in the order of their names."""
+
+    model_config = ConfigDict(extra="forbid")
+    photos: list[Entry] = []
+
+
+def read(project: Project) -> Manifest:
+    """The project's manifest; an empty one where none stands.
+
+    Raises:
+        ProjectError: it is damaged.
+    """
+    path = project.photos_manifest
+    if not path.is_file():
+        return Manifest()
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ProjectError(
+            f"{path} is damaged ({describe(error)[:300]}). Move it away and add the photos again."
+        ) from error
+
+
+def write(project: Project, manifest: Manifest) -> None:
+    """Write the manifest, unless it stands so already."""
+    data = (manifest.model_dump_json(indent=2) + "\n").encode()
+    path = project.photos_manifest
+    if not path.is_file() or path.read_bytes() != data:
+        files.write_bytes(path, data)
+
+
+def is_ours(path: Path, written: str | None) -> bool:
+    """Whether a side-car may be written over: none is there, or it is just as we last wrote it."""
+    return not path.exists() or files.sha256(path) == written

@@ -1,0 +1,56 @@
+"""Checkpoints in the original (LDM) layout, from networks of diffusers and transformers."""
+
+import re
+
+from packshot.lora.names import ldm_name
+
+_VAE = [
+    (r"(encoder)\.down_blocks\.(\d+)\.resnets\.", r"\1.down.\2.block."),
+    (r"(encoder)\.down_blocks\.(\d+)\.downsamplers\.0", r"\1.down.\2.downsample"),
+    (r"(decoder)\.up_blocks\.(\d+)\.resnets\.", r"\1.up.\2.block."),
+    (r"(decoder)\.up_blocks\.(\d+)\.upsamplers\.0", r"\1.up.\2.upsample"),
+    (r"mid_block\.resnets\.0", "mid.block_1"),
+    (r"mid_block\.resnets\.1", "mid.block_2"),
+    (r"mid_block\.attentions\.0\.group_norm", "mid.attn_1.norm"),
+    (r"mid_block\.attentions\.0\.to_out\.0", "mid.attn_1.proj_out"),
+    (r"mid_block\.attentions\.0\.to_", "mid.attn_1."),
+    (r"conv_shortcut", "nin_shortcut"),
+    (r"conv_norm_out", "norm_out"),
+]
+
+
+def ldm_unet(unet):
+    """The UNet's weights by their original names."""
+    layers, tensors = unet.config.layers_per_block, {}
+    for key, value in unet.state_dict().items():
+        module, _, kind = key.rpartition(".")
+        block = re.match(r"up_blocks\.\d+\.", module)
+        attends = block and any(n.startswith(f"{block[0]}attentions") for n in unet.state_dict())
+        spelt = ldm_name(module, layers).replace("*", "2" if attends else "1")
+        tensors[f"model.diffusion_model.{spelt}.{kind}"] = value
+    return tensors
+
+
+def ldm_vae(vae):
+    """The autoencoder's: decoder levels counted from the other end, attention as 1 x 1 filters."""
+    last, tensors = len(vae.config.block_out_channels) - 1, {}
+    for key, value in vae.state_dict().items():
+        spelt = key
+        for ours, theirs in _VAE:
+            spelt = re.sub(ours, theirs, spelt)
+        spelt = re.sub(r"(?<=decoder\.up\.)\d+", lambda m: str(last - int(m[0])), spelt)
+        linear = "attn_1" in spelt and value.ndim == 2
+        tensors[f"first_stage_model.{spelt}"] = value[..., None, None] if linear else value
+    return tensors
+
+
+def ldm_text(encoder):
+    prefix = "cond_stage_model.transformer.text_model."
+    return {
+        prefix + key.removeprefix("text_model."): value
+        for key, value in encoder.state_dict().items()
+    }
+
+
+def ldm_tensors(base):
+    return {**ldm_unet(base.unet), **ldm_vae(base.vae), **ldm_text(base.text_encoder)}

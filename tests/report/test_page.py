@@ -1,0 +1,118 @@
+"""The report: whole, self-contained, and safe with hostile words."""
+
+import json
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from packshot import files
+from packshot.photos import add_photos, write_captions
+from packshot.project import new
+from packshot.report import contact_sheet, write_report
+
+EVIL = '<script>alert("1")</script> & "quotes"'
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def noise(seed, size=256):
+    blocks = np.random.default_rng(seed).integers(0, 255, (size // 16, size // 16, 3), np.uint8)
+    return Image.fromarray(blocks.repeat(16, 0).repeat(16, 1))
+
+
+@pytest.fixture
+def project(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for index in range(3):
+        noise(index).save(source / f"{index}.png")
+    (source / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    made = new(tmp_path / "p", name=EVIL, class_noun="car")
+    accepted = add_photos(made, source)
+    write_captions(made, [(photo, EVIL) for photo in accepted.photos])
+    return made
+
+
+def add_shots(project):
+    for kind in ("with", "without", "drift/with", "drift/without"):
+        folder = project.shots_folder / kind
+        record = {
+            "file": "a b#1.png", "prompt": EVIL, "negative_prompt": "", "seed": 0, "steps": 1,
+            "guidance_scale": 1.0, "sampler": "", "width": 64, "height": 64, "loras": [["x", 1.0, ""]],
+            "base": "", "base_hash": "",
+        }  # fmt: skip
+        files.write_image(folder / "a b#1.png", noise(9))
+        files.write_json(folder / "a b#1.json", record)
+    score = {"name": EVIL, "value": 0.5, "embedder": "e", "higher_is_better": True, "meaning": "m"}
+    files.write_json(project.shots_folder / "scores.json", [score])
+
+
+def test_a_project_with_photos_alone_has_a_report(project):
+    page = write_report(project).read_text()
+    assert "broken.jpg" in page and "Photos and their captions" in page and "Shots" not in page
+
+
+def test_hostile_words_stay_words(project):
+    add_shots(project)
+    page = Page(write_report(project).read_text())
+    assert "script" not in page.tags
+    assert not [value for name, value in page.attributes if name.startswith("on")]
+
+
+def test_nothing_comes_from_elsewhere_and_every_link_leads_to_a_file(project):
+    add_shots(project)
+    page = Page(write_report(project).read_text())
+    sources = [value for name, value in page.attributes if name == "src"]
+    links = [value for name, value in page.attributes if name == "href"]
+    assert sources and all(value.startswith("data:image/jpeg;base64,") for value in sources)
+    assert links and all((project.root / unquote(value)).is_file() for value in links)
+    assert not re.search(r"url\(|@import|<link|<iframe", project.report_file.read_text())
+
+
+def test_it_shows_pairs_scores_and_drift(project):
+    add_shots(project)
+    page = write_report(project).read_text()
+    for words in ("with the LoRA, and without", "0.500", "Others of the class"):
+        assert words in page
+
+
+def test_a_run_is_told(project, tmp_path):
+    run = project.runs_folder / "1"
+    from packshot.plan.model import Depends, Plan, Predicted, write_plan
+
+    depends = Depends(base="", photos="", captions="", class_images="", subject="", versions={})
+    plan = Plan(
+        steps=9, batch=1, pixels=64, targets="all", rank=1, alpha=1, learning_rate=1, seed=0,
+        class_image_share=0, precision="fp32", sample_every=0, checkpoint_every=1, depends=depends,
+        predicted=Predicted(seconds=61, bytes=2**30, class_images_seen=7, seconds_per_step=1),
+    )  # fmt: skip
+    write_plan(plan, run / "plan.toml", {"rank": "room for detail"})
+    events = [
+        {"kind": "step", "step": s, "loss": 1 / s, "instance_loss": 1 / s, "class_loss": None}
+        for s in range(1, 10)
+    ]
+    events.append({"kind": "done", "step": 9, "seconds": 75.0, "peak_bytes": 2**31})
+    files.write_text(run / "events.jsonl", "".join(json.dumps(e) + "\n" for e in events))
+    page = write_report(project).read_text()
+    for words in ("room for detail", "1 min 01 s", "1 min 15 s", "1.00 GiB", "2.00 GiB", "9 steps"):
+        assert words in page
+
+
+def test_contact_sheets_fit_every_picture():
+    sheet = contact_sheet([noise(0, 64), noise(1, 128), noise(2)], columns=2, cell_pixels=100)
+    assert sheet.size == (2 * 112 + 12, 2 * 112 + 12)
+    labelled = contact_sheet([noise(0, 64)], labels=["a long label " * 9], cell_pixels=100)
+    assert labelled.height > 100 + 3 * 18

@@ -1,0 +1,52 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from packshot.buckets import bucket, cover_box, sizes
+
+sides = st.integers(64, 8000)
+bases = st.sampled_from([(64, 8), (128, 16), (96, 32), (512, 64), (1024, 64)])
+
+
+@given(sides, sides, bases)
+@settings(max_examples=200, deadline=None)
+def test_buckets_have_whole_multiples_about_the_area_and_the_nearest_shape(width, height, base):
+    pixels, multiple = base
+    w, h = bucket(width, height, pixels, multiple)
+    assert w % multiple == h % multiple == 0
+    assert 0.5 <= w / h <= 2
+    assert abs(w * h / pixels**2 - 1) < 0.25
+    assert bucket(height, width, pixels, multiple) == (h, w)
+    wanted = min(max(width / height, 0.5), 2)
+    nearest = min(max(wanted * y / x, x / wanted / y) for x, y in sizes(pixels, multiple))
+    assert max(wanted * h / w, w / wanted / h) == pytest.approx(nearest)
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        ((3000, 3000), (512, 512)),
+        ((4000, 3000), (576, 448)),
+        ((1000, 4000), (384, 704)),
+        ((1080, 1920), (384, 704)),
+    ],
+)
+def test_known_buckets_of_512(picture, expected):
+    assert bucket(*picture, 512, 64) == expected
+
+
+@given(sides, sides, bases, st.floats(0.3, 1), st.tuples(st.floats(0, 1), st.floats(0, 1)))
+@settings(max_examples=300, deadline=None)
+def test_the_box_lies_within_and_never_stretches(width, height, base, zoom, offset):
+    w, h = bucket(width, height, *base)
+    left, upper, right, lower = cover_box(width, height, w, h, zoom=zoom, offset=offset)
+    assert 0 <= left < right <= width and 0 <= upper < lower <= height
+    # Off by rounding to whole pixels of the source, and no more.
+    assert abs((right - left) / w - (lower - upper) / h) <= 0.5 / w + 0.5 / h + 1e-9
+
+
+def test_the_box_covers_one_side_wholly_and_follows_offset_and_zoom():
+    assert cover_box(300, 200, 64, 64) == (50, 0, 250, 200)
+    assert cover_box(300, 200, 64, 64, offset=(0, 0)) == (0, 0, 200, 200)
+    assert cover_box(300, 200, 64, 64, offset=(1, 1)) == (100, 0, 300, 200)
+    assert cover_box(300, 200, 64, 64, zoom=0.5, offset=(1, 1)) == (200, 100, 300, 200)

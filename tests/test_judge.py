@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from packshot.judge import drift, likeness, paired, prompt_fidelity
+from packshot.shots import Shot
+
+
+class Colours:
+    """A similarity of known vectors: a picture's mean red, green and blue; a text's named colour."""
+
+    name, scale = "colours", 1.0
+
+    def embed_images(self, pixels):
+        return torch.nn.functional.normalize(pixels.mean(dim=(2, 3)) + 1, dim=-1)
+
+    def embed_texts(self, texts):
+        order = ("red", "green", "blue")
+        rows = [[float(colour in text) for colour in order] for text in texts]
+        return torch.nn.functional.normalize(torch.tensor(rows), dim=-1)
+
+
+@pytest.fixture
+def shot(tmp_path):
+    def make(colour, prompt="a red car", seed=0):
+        file = tmp_path / f"{len(list(tmp_path.iterdir()))}.png"
+        Image.fromarray(np.full((64, 64, 3), colour, np.uint8)).save(file)
+        return Shot(file, prompt, "", seed, 1, 1.0, "", 64, 64, (), "", "")
+
+    return make
+
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def test_likeness_is_the_mean_over_all_pairs(shot):
+    shots, references = [shot(RED).file, shot(BLUE).file], [shot(RED).file, shot(RED).file]
+    assert likeness(Colours(), shots, references) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_prompt_fidelity_compares_each_with_its_own(shot):
+    shots = [shot(RED, "ohwx red car"), shot(GREEN, "ohwx green car"), shot(BLUE, "ohwx red car")]
+    value = prompt_fidelity(Colours(), shots, "ohwx", "a")
+    assert value == pytest.approx(2 / 3, abs=1e-3)
+
+
+def test_drift_is_zero_for_the_same_and_one_for_quite_another(shot):
+    learnt, plain = [shot(RED), shot(RED, seed=1)], [shot(RED), shot(GREEN, seed=1)]
+    assert drift(Colours(), learnt[:1], plain[:1]) == pytest.approx(0, abs=1e-4)
+    assert drift(Colours(), learnt, plain) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_only_same_prompt_and_seed_are_paired(shot):
+    learnt, plain = [shot(RED), shot(RED, seed=2)], [shot(BLUE), shot(BLUE, "another")]
+    assert paired(learnt, plain) == [(learnt[0], plain[0])]

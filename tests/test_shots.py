@@ -1,0 +1,97 @@
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from packshot.errors import PackshotError
+from packshot.project import Subject
+from packshot.shots import ShotSettings, read_shots, settings_of, shoot, write_sheet
+
+SUBJECT = Subject(name="Duster", trigger="ohwx", class_noun="car")
+# As AUTOMATIC1111 splits the line of settings: a name, then a value that may be quoted.
+A1111 = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+
+
+def take(base, folder, prompts=("a photo of {subject}", "a car"), **options):
+    settings = ShotSettings(steps=2, **{"seeds": (0, 1), **options.pop("settings", {})})
+    return list(
+        shoot(base, list(prompts), settings=settings, folder=folder, subject=SUBJECT, **options)
+    )
+
+
+def pixels(shot):
+    with Image.open(shot.file) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_one_picture_a_prompt_and_seed(tiny_base, tmp_path):
+    shots = take(tiny_base, tmp_path)
+    assert [(s.prompt, s.seed) for s in shots] == [
+        ("a photo of ohwx car", 0), ("a photo of ohwx car", 1), ("a car", 0), ("a car", 1),
+    ]  # fmt: skip
+    assert all(Image.open(s.file).size == (64, 64) for s in shots)
+    assert {s.file for s in read_shots(tmp_path)} == {s.file for s in shots}
+
+
+def test_a_picture_does_not_depend_on_its_batch(tiny_base, tmp_path):
+    one = take(tiny_base, tmp_path / "1", settings={"batch": 1})
+    four = take(tiny_base, tmp_path / "4", settings={"batch": 4})
+    assert all(np.abs(pixels(a) - pixels(b)).max() <= 1 for a, b in zip(one, four, strict=True))
+    assert np.abs(pixels(one[0]) - pixels(one[1])).max() > 8, "another seed, another picture"
+
+
+def test_what_stands_is_not_made_again(tiny_base, tmp_path):
+    first = take(tiny_base, tmp_path)
+    times = [shot.file.stat().st_mtime_ns for shot in first]
+    first[2].file.unlink()
+    again = take(tiny_base, tmp_path)
+    after = [shot.file.stat().st_mtime_ns for shot in again]
+    assert [a == b for a, b in zip(times, after, strict=True)] == [True, True, False, True]
+    other = take(tiny_base, tmp_path, settings={"guidance_scale": 2.0})
+    assert not {s.file for s in other} & {s.file for s in first}
+
+
+def test_settings_stand_in_the_picture_as_automatic1111_reads_them(tiny_base, tmp_path):
+    shot = take(tiny_base, tmp_path, ["a photo of {subject}"], settings={"negative_prompt": "fog"})[
+        0
+    ]
+    text = Image.open(shot.file).info["parameters"]
+    prompt, negative, last = text.split("\n")
+    assert (prompt, negative) == ("a photo of ohwx car", "Negative prompt: fog")
+    values = dict(A1111.findall(last))
+    assert values["Steps"] == "2" and values["Seed"] == "0" and values["Size"] == "64x64"
+    assert values["CFG scale"] == "4" and values["Sampler"] == "DPM++ 2M"
+    assert values["Model"] == tiny_base.name and values["Model hash"] == tiny_base.content_hash[:10]
+
+
+def test_loras_are_named_with_their_weights(tiny_base, tmp_path):
+    import torch
+
+    from packshot.lora import Lora, LoraWeights
+
+    name = "unet." + tiny_base.lora_targets("attention")[0]
+    width = tiny_base.denoiser.get_submodule(name.removeprefix("unet.")).weight.shape
+    weights = LoraWeights(torch.randn(1, width[1]), torch.randn(width[0], 1), 1.0)
+    loras = [(Lora({name: weights}, {}, "duster", "ab" * 32), 0.8)]
+    shot = take(tiny_base, tmp_path, ["a car"], loras=loras)[0]
+    first, last = Image.open(shot.file).info["parameters"].split("\n")
+    assert first == "a car <lora:duster:0.8>"
+    assert dict(A1111.findall(last))["Lora hashes"] == '"duster: abababababab"'
+    plain = take(tiny_base, tmp_path, ["a car"])[0]
+    assert plain.file != shot.file and np.abs(pixels(plain) - pixels(shot)).max() > 0
+
+
+def test_impossible_wishes_are_named(tiny_base, tmp_path):
+    with pytest.raises(PackshotError, match="sides must be multiples of 8; take 96"):
+        take(tiny_base, tmp_path, settings={"width": 99})
+    with pytest.raises(PackshotError, match="nothing to shoot"):
+        take(tiny_base, tmp_path, [])
+    with pytest.raises(PackshotError, match="steps: Input should be greater"):
+        settings_of(steps=0)
+
+
+def test_a_sheet_shows_them_all(tiny_base, tmp_path):
+    shots = take(tiny_base, tmp_path)
+    sheet = Image.open(write_sheet(shots, tmp_path / "sheet.png", columns=2))
+    assert sheet.width > 2 * 256 and sheet.height > 2 * 256

@@ -1,0 +1,56 @@
+import pytest
+from PIL import Image
+
+from packshot.errors import PictureRefused
+from packshot.side_cars import caption_file, mask_file, read_caption, read_mask
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"  a photo of ohwx car,\r\n  in the snow \n", "a photo of ohwx car, in the snow"),
+        ("﻿una macchina, di là".encode(), "una macchina, di là"),
+        ("una macchina, di là".encode("utf-16"), "una macchina, di là"),
+        ("una macchina, di là".encode("cp1252"), "una macchina, di là"),
+        (b"a\0b\x1b[31m", "a b [31m"),
+        (b"", ""),
+        (("word " * 20_000 + "à").encode(), "word " * 59 + "word"),
+        (b"x" * 500, "x" * 300),
+    ],
+)
+def test_a_caption_is_one_line_as_it_was_written(tmp_path, data, expected):
+    (tmp_path / "a.txt").write_bytes(data)
+    assert read_caption(tmp_path / "a.txt") == expected
+
+
+def test_side_cars_go_by_the_stem(tmp_path):
+    picture = tmp_path / "a.b.jpg"
+    assert caption_file(picture) is None and mask_file(picture) is None
+    (tmp_path / "a.b.caption").touch()
+    assert caption_file(picture) == tmp_path / "a.b.caption"
+    (tmp_path / "a.b.txt").touch()
+    assert caption_file(picture) == tmp_path / "a.b.txt"
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "a.b.png").touch()
+    assert mask_file(picture) == tmp_path / "masks" / "a.b.png"
+
+
+def test_a_mask_is_white_on_the_product_at_the_photos_size(tmp_path):
+    mask = Image.new("L", (40, 20))
+    mask.paste(255, (0, 0, 20, 20))
+    mask.save(tmp_path / "m.png")
+    scaled = read_mask(tmp_path / "m.png", (80, 40))
+    assert (scaled.mode, scaled.size) == ("L", (80, 40))
+    assert (scaled.getpixel((5, 5)), scaled.getpixel((75, 5))) == (255, 0)
+    cut_out = Image.new("RGB", (40, 20), "red")
+    cut_out.putalpha(mask)
+    cut_out.save(tmp_path / "m.png")
+    assert list(read_mask(tmp_path / "m.png", (40, 20)).getdata()) == list(mask.getdata())
+
+
+def test_a_mask_of_another_shape_is_refused(tmp_path):
+    Image.new("L", (40, 20)).save(tmp_path / "m.png")
+    with pytest.raises(
+        PictureRefused, match=r"m\.png: is 40 x 20 px, its upright photo 20 x 40; draw it"
+    ):
+        read_mask(tmp_path / "m.png", (20, 40))
