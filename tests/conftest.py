@@ -9,6 +9,7 @@ import torch
 
 from packshot.bases import load_base
 
+pytest_plugins = ["tests.projects"]
 torch.set_num_threads(1)
 
 

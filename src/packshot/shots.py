@@ -104,7 +104,7 @@ def shoot(
             for start in range(0, len(missing), size):
                 progress("shots", done + start, len(wanted))
                 batch = missing[start : start + size]
-                for shot, picture in zip(batch, _pictures(pipeline, batch), strict=True):
+                for shot, picture in zip(batch, _pictures(base, pipeline, batch), strict=True):
                     _write(shot, picture)
     progress("shots", len(wanted), len(wanted))
     yield from wanted
@@ -146,7 +146,7 @@ def _stands(shot: Shot) -> bool:
     return shot.file.is_file() and shot.file.with_suffix(".json").is_file()
 
 
-def _pictures(pipeline: Any, shots: Sequence[Shot]) -> list[Image.Image]:
+def _pictures(base: Base, pipeline: Any, shots: Sequence[Shot]) -> list[Image.Image]:
     """One batch. Each picture's noise comes from its own generator, on the CPU."""
     import torch
 
@@ -156,6 +156,7 @@ def _pictures(pipeline: Any, shots: Sequence[Shot]) -> list[Image.Image]:
             [shot.prompt for shot in shots],
             negative_prompt=[shot.negative_prompt for shot in shots],
             num_inference_steps=first.steps, guidance_scale=first.guidance_scale,
+            guidance_rescale=base.guidance_rescale,
             width=first.width, height=first.height,
             generator=[torch.Generator().manual_seed(shot.seed) for shot in shots],
         ).images

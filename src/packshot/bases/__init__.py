@@ -7,12 +7,11 @@ from pathlib import Path
 import torch
 
 from packshot.bases.base import Base, ClipSimilarity, Conditioning, Scope
-from packshot.bases.checkpoint import judge
+from packshot.bases.checkpoint import POCKET, judge
 from packshot.bases.sd1 import StableDiffusion1
 from packshot.errors import CheckpointRefused
 
 FAMILIES = {"sd1": StableDiffusion1}
-POCKET = Path(__file__).parents[1] / "pocket" / "weights"
 
 
 def load_base(

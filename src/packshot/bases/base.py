@@ -42,6 +42,8 @@ class Base(Protocol):
     training_timesteps: int
     prediction_type: str
     """"epsilon" or "v_prediction"."""
+    guidance_rescale: float
+    """How much of guidance's gain in contrast to take back (arXiv 2305.08891, eq. 16); 0 for most."""
 
     @property
     def denoiser(self) -> nn.Module:

@@ -17,6 +17,7 @@ from packshot.errors import CheckpointRefused, PackshotError
 if TYPE_CHECKING:
     from torch import Tensor
 
+POCKET = Path(__file__).parents[1] / "pocket" / "weights"
 MAX_HEADER_BYTES = 100 * 2**20
 COMPONENTS = ("unet", "vae", "text_encoder")
 # A zip archive (torch.save), and pickle's protocols 1 to 5.
@@ -62,6 +63,13 @@ class Checkpoint:
     weights: dict[str, list[Path]]
     content_hash: str
 
+    @property
+    def name(self) -> str:
+        """What to call it: the file's or folder's name; the bundled one lies in `pocket/weights`."""
+        if self.path == POCKET:
+            return "pocket"
+        return self.path.stem if self.layout == "single file" else self.path.name
+
 
 def judge(path: Path) -> Checkpoint:
     """Decide what `path` is; nothing is loaded.
@@ -94,7 +102,8 @@ def _folder_family(path: Path) -> str:
     unet = read_config(path / "unet" / "config.json")
     if unet.get("cross_attention_dim") == 1024:
         raise _unknown(path, "Stable Diffusion 2")
-    if unet.get("in_channels", 4) != 4:
+    latent_channels = read_config(path / "vae" / "config.json").get("latent_channels", 4)
+    if unet.get("in_channels", 4) != latent_channels:
         raise _unknown(path, f"a {name} whose UNet takes {unet['in_channels']} channels")
     return family
 
@@ -195,8 +204,14 @@ def read_safetensors(
 
 
 def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
-    """Hash of the weights' hashes; remembered by names, sizes and times, for hashing takes seconds."""
+    """Hash of the weights' and configurations' hashes.
+
+    Remembered by names, sizes and times, for hashing takes seconds.
+    """
     chosen = [file for component in weights.values() for file in component]
+    if path.is_dir():
+        folders = (path / name for name in (*COMPONENTS, "scheduler"))
+        chosen += sorted(file for folder in folders for file in folder.glob("*config.json"))
     stamps = [
         [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in chosen
     ]

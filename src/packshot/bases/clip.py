@@ -20,7 +20,12 @@ class ClipTowers:
     """
 
     def __init__(
-        self, folder: Path, text_encoder: nn.Module, tokenizer: Any, device: torch.device
+        self,
+        name: str,
+        folder: Path,
+        text_encoder: nn.Module,
+        tokenizer: Any,
+        device: torch.device,
     ) -> None:
         from transformers import CLIPConfig, CLIPModel
 
@@ -33,7 +38,7 @@ class ClipTowers:
         self._clip: Any = filled(lambda: CLIPModel(config), tensors | text, folder, torch.float32)
         self._clip.to(device)
         self._tokenizer, self._device = tokenizer, device
-        self.name = f"CLIP of {folder.parent.name}"
+        self.name = f"CLIP of {name}"
         self._side = config.vision_config.image_size
 
     @property

@@ -47,7 +47,7 @@ class StableDiffusion1:
         from diffusers import DDPMScheduler
 
         self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
-        self.name = checkpoint.path.stem if checkpoint.path.is_file() else checkpoint.path.name
+        self.name = checkpoint.name
         self.device, self.dtype = device, dtype
         self.unet, self.vae, self.text_encoder, self.tokenizer, schedule = _load(checkpoint, dtype)
         for network in (self.unet, self.vae, self.text_encoder):
@@ -63,6 +63,8 @@ class StableDiffusion1:
             raise CheckpointRefused(
                 f"{self.path} predicts '{self.prediction_type}'; known are epsilon and v_prediction."
             )
+        # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
+        self.guidance_rescale = 0.7 if float(self._alphas[-1]) == 0 else 0.0
         factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.native_pixels = int(self.unet.config.sample_size) * factor
         self.pixel_multiple = factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
@@ -150,7 +152,7 @@ class StableDiffusion1:
         folder = self.path / "clip"
         if not (folder / "config.json").is_file():
             return None
-        return ClipTowers(folder, self.text_encoder, self.tokenizer, self.device)
+        return ClipTowers(self.name, folder, self.text_encoder, self.tokenizer, self.device)
 
 
 Parts = tuple[Any, Any, Any, Any, dict[str, Any]]

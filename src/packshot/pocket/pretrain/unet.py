@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from packshot.pocket.pretrain import state
@@ -42,7 +41,7 @@ from packshot.pocket.pretrain.vae import FACTOR, VaeConfig
 from packshot.pocket.tokenizer import clip_tokenizer
 
 if TYPE_CHECKING:
-    from diffusers import DDIMScheduler, UNet2DConditionModel
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
 PROMPTS = (
     "a photo of a red suv in the mountains",
@@ -188,10 +187,33 @@ class Conditioner:
         return states
 
 
+@torch.no_grad()
+def channel_weights(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+    """How much each latent channel counts in the decoded picture: [1, C, 1, 1], mean 1.
+
+    Latents have unit variance a channel, but the finest ones, nearly noise, hardly show: what is
+    measured is the decoder's mean squared answer to a little noise on one channel of `latents`
+    [B, C, h, w]. Unweighted, most of the loss would be theirs.
+    """
+    latents = latents.to(vae.device, vae.dtype)
+    decoded = vae.decode(latents).sample.float()
+    spread = noise(tuple(latents[:, 0].shape), generator(0, 0, "channel weights"))
+    answers = []
+    for channel in range(latents.shape[1]):
+        moved = latents.clone()
+        moved[:, channel] += (spread / 2).to(vae.device, vae.dtype)
+        answers.append((vae.decode(moved).sample.float() - decoded).square().mean())
+    weights = torch.stack(answers)
+    return (weights / weights.mean())[None, :, None, None]
+
+
 def velocity_loss(
-    unet: UNet2DConditionModel, batch: Batch, states: Tensor, signal: Tensor
+    unet: UNet2DConditionModel, batch: Batch, states: Tensor, signal: Tensor, weights: Tensor
 ) -> Tensor:
-    """Mean squared error of the velocity; `signal` is the schedule's cumulative alpha [1000]."""
+    """Mean squared error of the velocity, each channel by its weight.
+
+    `signal` is the schedule's cumulative alpha [1000]; `weights` see `channel_weights`.
+    """
     latents, eps = batch.latents.to(unet.device), batch.noise.to(unet.device)
     timesteps = batch.timesteps.to(unet.device)
     alpha = signal[timesteps].sqrt()[:, None, None, None]
@@ -199,7 +221,8 @@ def velocity_loss(
     noisy = (alpha * latents + sigma * eps).to(unet.dtype)
     noisy = noisy.to(memory_format=torch.channels_last)
     predicted = unet(noisy, timesteps, states).sample
-    return F.mse_loss(predicted.float(), alpha * eps - sigma * latents)
+    error = predicted.float() - (alpha * eps - sigma * latents)
+    return (error.square() * weights).mean()
 
 
 def train_unet(
@@ -221,10 +244,10 @@ def train_unet(
     )
     signal = new_scheduler().alphas_cumprod.to(device)
     vae = for_computing(folded_vae(folder, vae_config), device)
+    weights = channel_weights(vae, batches.held_out().latents[:32])
 
     def loss(step: int) -> Tensor:
-        batch = batches(step)
-        return velocity_loss(unet, batch, conditioner(batch.captions), signal)
+        return loss_of(batches(step))
 
     def evaluate() -> Report:
         sheet = sample(_pipeline(unet, vae, conditioner), list(PROMPTS), config)
@@ -232,7 +255,7 @@ def train_unet(
         return {"held-out loss": _judge(batches.held_out(), loss_of)}
 
     def loss_of(batch: Batch) -> Tensor:
-        return velocity_loss(unet, batch, conditioner(batch.captions), signal)
+        return velocity_loss(unet, batch, conditioner(batch.captions), signal, weights)
 
     stepper = Stepper(unet, config.optimizer)
     return Loop("unet", folder, stepper, config.loop, loss, evaluate).run(budget)

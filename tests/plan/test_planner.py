@@ -1,0 +1,95 @@
+"""What is planned, given what a step costs."""
+
+import pytest
+
+from packshot.errors import BudgetTooSmall, PhotosRefused, PlanInvalid
+from packshot.plan import make_plan, planner, read_plan, read_reasons
+from packshot.plan.calibration import StepCost, calibrate
+from packshot.project import new
+
+
+@pytest.fixture
+def costs(monkeypatch):
+    """Steps cost a second at 64 px and less at smaller sizes; nothing else costs anything."""
+
+    def fake(base, *, pixels, targets, rank, batch):
+        return StepCost(0, pixels**2 / 64**2 / batch, 0, 0, 2**20, 1000, 2**20)
+
+    monkeypatch.setattr(planner, "calibrate", fake)
+    monkeypatch.setattr(planner, "CLOSING_SECONDS", 0.0)
+
+
+def test_without_a_budget_the_whole_recipe_is_planned(ready_project, tiny_base, costs):
+    plan = make_plan(ready_project, tiny_base)
+    assert plan.steps * plan.batch * (1 - plan.class_image_share) == 600, "five photos' exposures"
+    assert plan.pixels == 64 and plan.predicted.seconds == plan.steps
+    assert plan == read_plan(ready_project.plan_file)
+
+
+def test_exposures_give_way_before_the_size(ready_project, tiny_base, costs):
+    plan = make_plan(ready_project, tiny_base, budget_seconds=300)
+    assert (plan.steps, plan.pixels) == (300, 64)
+    assert plan.predicted.seconds <= 300
+
+
+def test_then_the_size_gives_way(ready_project, tiny_base, costs):
+    plan = make_plan(ready_project, tiny_base, budget_seconds=100)
+    assert plan.pixels == 48 and plan.predicted.seconds <= 100
+    assert "to fit the time" in read_reasons(ready_project.plan_file)["pixels"]
+
+
+def test_too_small_a_budget_names_the_least(ready_project, tiny_base, costs):
+    with pytest.raises(
+        BudgetTooSmall, match=r"10 s of training are too few.*about 38 s.*150 steps"
+    ):
+        make_plan(ready_project, tiny_base, budget_seconds=10)
+    assert make_plan(ready_project, tiny_base, budget_seconds=38).steps >= 150
+
+
+def test_shots_to_come_are_left_time_for(ready_project, tiny_base, monkeypatch, costs):
+    slow = StepCost(0, 0.25, 0.01, 0, 2**20, 1000, 2**20)
+    monkeypatch.setattr(planner, "calibrate", lambda *a, **k: slow)
+    alone = make_plan(ready_project, tiny_base, budget_seconds=300)
+    busy = make_plan(ready_project, tiny_base, budget_seconds=300, shots_after=100)
+    assert alone.steps - busy.steps == pytest.approx(100 * 40 * 0.01 / 0.5, abs=1)
+
+
+def test_every_number_that_was_chosen_has_its_reason(ready_project, tiny_base, costs):
+    plan = make_plan(ready_project, tiny_base)
+    reasons = read_reasons(ready_project.plan_file)
+    own_words = {"warmup_steps", "weight_decay", "max_gradient_norm"}
+    assert set(reasons) | own_words >= set(plan.model_dump(exclude={"predicted", "depends"}))
+    assert "7 of 7 class images will be seen" in reasons["class_image_share"]
+
+
+def test_wishes_override_the_recipe(ready_project, tiny_base, costs):
+    plan = make_plan(
+        ready_project, tiny_base, targets="cross-attention", rank=3, class_image_share=0.0
+    )
+    assert (plan.targets, plan.rank, plan.class_image_share) == ("cross-attention", 3, 0.0)
+
+
+@pytest.mark.parametrize("budget", [0, -5])
+def test_no_time_is_no_budget(ready_project, tiny_base, budget):
+    with pytest.raises(PlanInvalid, match="must be more than nothing"):
+        make_plan(ready_project, tiny_base, budget_seconds=budget)
+
+
+def test_no_photos_is_said(tmp_path, tiny_base):
+    project = new(tmp_path / "p", name="A", class_noun="car")
+    with pytest.raises(PhotosRefused, match="packshot photos FOLDER"):
+        make_plan(project, tiny_base)
+
+
+def test_calibration_measures_this_machine_and_leaves_the_base_alone(tiny_base):
+    names = [name for name, _ in tiny_base.denoiser.named_modules()]
+    cost = calibrate(tiny_base, pixels=64, targets="attention", rank=4, batch=4)
+    assert [name for name, _ in tiny_base.denoiser.named_modules()] == names
+    modules = [tiny_base.denoiser.get_submodule(n) for n in tiny_base.lora_targets("attention")]
+    sides = [m.in_features + m.out_features for m in modules]
+    assert cost.adapter_parameters == 4 * sum(sides)
+    assert cost.seconds(4) > 0 and cost.forward_seconds > 0
+    assert cost.saved_bytes_per_picture > 2**16
+    assert cost.bytes(8) - cost.bytes(4) == pytest.approx(
+        5 * cost.saved_bytes_per_picture, rel=1e-3
+    )

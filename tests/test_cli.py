@@ -1,0 +1,225 @@
+"""The commands: what they print, their exit codes, and every mistake a user can make."""
+
+import os
+import pickle
+import shutil
+import struct
+import sys
+import zlib
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from packshot import cli, files
+from packshot.project import open_project
+from packshot.training import checkpoints
+
+
+@pytest.fixture
+def command(capsys, monkeypatch, tmp_path, tiny_sd1):
+    """Runs a command in this process; returns its exit code and what it said."""
+    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("packshot.bases.best_dtype", lambda device: torch.float32)
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["packshot", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capsys.readouterr()
+        return stopped.value.code or 0, " ".join((out + err).split())
+
+    return call
+
+
+@pytest.fixture
+def source(project_folder):
+    return project_folder / "photos"
+
+
+@pytest.fixture
+def base(tiny_sd1, tmp_path):
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_sd1, folder)
+    (folder / "recipe.toml").write_text("exposures = {1 = 4}\nbatch = 2\ncrops_per_photo = 1\n")
+    return folder
+
+
+def test_step_by_step(command, source, base, tmp_path):
+    project = tmp_path / "project"
+    at = ("--project", project)
+    assert command("new", project, "--class", "car", "--name", "Duster", "--base", base)[0] == 0
+    code, said = command("photos", source, *at)
+    assert code == 0 and "5 photos accepted, 0 refused" in said
+    assert "a photo of ohwx car" in command("caption", *at)[1]
+    assert "2 class images" in command("class-images", *at, "--count", "2")[1]
+    code, said = command("plan", *at, "--rank", "3")
+    assert code == 0 and "rank 3 on attention+mlp" in said
+    code, said = command("train", *at)
+    assert code == 0 and "duster.safetensors" in said
+    code, said = command("shoot", "{subject} in the rain", *at, "--steps", "2")
+    assert code == 0 and "sheet.png" in said
+    shot = next((project / "shots").glob("ohwx-car-in-the-rain*.png"))
+    assert "<lora:duster:1>" in Image.open(shot).info["parameters"]
+    code, said = command("report", *at)
+    assert code == 0 and (project / "report.html").is_file()
+
+
+def test_a_lora_of_another_tool_with_a_weight(command, planned_project, tiny_base, base, tmp_path):
+    from packshot.lora import injected, save
+
+    with injected(tiny_base.denoiser, tiny_base.lora_targets("all"), rank=2, alpha=2, seed=0) as a:
+        save(a.to_lora({}), tmp_path / "style.safetensors", tmp_path / "d.safetensors", tiny_base)
+    code, said = command(
+        "shoot", "a car", "-p", planned_project.root, "--base", base, "--steps", "1",
+        "--lora", f"{tmp_path / 'style.safetensors'}:0.5", "--lora", tmp_path / "d.safetensors",
+    )  # fmt: skip
+    assert code == 0, said
+    shot = next(planned_project.shots_folder.glob("a-car*.png"))
+    assert "<lora:style:0.5> <lora:d:1>" in Image.open(shot).info["parameters"]
+
+
+def test_help_names_every_step(command):
+    code, said = command("--help")
+    assert code == 0
+    for step in "run new photos caption class-images plan train shoot report".split():
+        assert step in said
+
+
+def run(command, photos, tmp_path, *more):
+    return command("run", photos, "--class", "car", "-p", tmp_path / "project", *more)
+
+
+def test_no_such_folder(command, tmp_path):
+    code, said = run(command, tmp_path / "none", tmp_path)
+    assert code == 2 and "There is no" in said and not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize("names", [(), ("a.txt", "b.md")])
+def test_a_folder_without_photos(command, tmp_path, names):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text("words")
+    code, said = run(command, folder, tmp_path)
+    assert code == 2 and "holds no photos" in said
+
+
+def header(width, height):
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def test_photos_that_are_all_refused_each_say_why(command, source, tmp_path):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    Image.open(source / "0.png").convert("RGB").save(folder / "cut.jpg")
+    whole = (folder / "cut.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "huge.png").write_bytes(header(30_000, 30_000))
+    Image.new("RGB", (32, 32)).save(folder / "small.png")
+    Image.new("RGB", (512, 512)).save(folder / "plain.png")
+    code, said = run(command, folder, tmp_path)
+    assert code == 2 and "None of the 4 photos" in said
+    for words in (
+        "cut.jpg: is damaged or cut short",
+        "huge.png:",
+        "small.png: is only 32 x 32",
+        "plain.png: is blurred",
+    ):
+        assert words in said
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "model.SafeTensors", "model.safetensors", "model"])
+def test_a_pickle_as_base(command, source, tmp_path, name):
+    (tmp_path / name).write_bytes(pickle.dumps({"a": 1}))
+    code, said = run(command, source, tmp_path, "--base", tmp_path / name)
+    assert code == 2 and "is a pickle" in said and "save_pretrained" in said
+
+
+def test_a_base_of_an_unknown_family(command, source, tmp_path):
+    save_file({"blocks.0.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
+    code, said = run(command, source, tmp_path, "--base", tmp_path / "model.safetensors")
+    assert code == 2 and "Packshot knows Stable Diffusion 1.x so far" in said
+
+
+def test_a_lora_for_another_family(command, planned_project, base, tmp_path):
+    save_file(
+        {"lora_unet_joint_blocks_0_x.lora_down.weight": torch.zeros(2, 2)},
+        tmp_path / "l.safetensors",
+    )
+    at = ("-p", planned_project.root, "--base", base)
+    code, said = command("shoot", "a car", *at, "--lora", tmp_path / "l.safetensors")
+    assert code == 2 and "is a LoRA for Stable Diffusion 3" in said
+
+
+def test_a_disk_that_fills_in_a_checkpoint(command, planned_project, base, monkeypatch):
+    root = planned_project.root
+    settings = planned_project.settings_file
+    settings.write_text(settings.read_text().replace("unused", str(base)))
+    assert command("plan", "-p", root)[0] == 0
+    planned_project.plan_file.write_text(
+        planned_project.plan_file.read_text().replace(
+            "checkpoint_every = ", "checkpoint_every = 1 # "
+        )
+    )
+    real, calls = os.replace, []
+
+    def full(source, target):
+        if "checkpoints" in str(target):
+            calls.append(target)
+            if len(calls) > 4:
+                raise OSError(28, "No space left on device")
+        return real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    code, said = command("train", "-p", root)
+    assert code == 2 and "No room on the disk for" in said and "bytes needed" in said
+    state, _ = checkpoints.latest(planned_project.runs()[-1] / "checkpoints")
+    assert state.step == 1
+    monkeypatch.setattr(os, "replace", real)
+    code, said = command("train", "-p", root)
+    assert code == 0 and "going on after step 1" in said
+
+
+def test_two_at_once(command, planned_project, source):
+    with open_project(planned_project.root).held():
+        code, said = command("photos", source, "-p", planned_project.root)
+    assert code == 2 and f"in use by another Packshot (process {os.getpid()})" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("--budget", "soon"), "is not a time"),
+        (("--prompts", "none.txt"), "cannot be read"),
+        (("--trigger", "two words"), "trigger"),
+    ],
+)
+def test_options_that_make_no_sense(command, source, tmp_path, words, answer):
+    code, said = run(command, source, tmp_path, *words)
+    assert code == 2 and answer in said
+
+
+def test_unknown_targets_are_listed(command, planned_project, base):
+    settings = planned_project.settings_file
+    settings.write_text(settings.read_text().replace("unused", str(base)))
+    code, said = command("plan", "-p", planned_project.root, "--targets", "everything")
+    assert code == 2 and "cross-attention, attention, attention+mlp, all" in said
+
+
+def test_a_command_that_does_not_exist(command):
+    assert command("develop")[0] == 2
+
+
+def test_a_bug_of_ours_is_said_to_be_one(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "read_toml", lambda path: 1 / 0)
+    (tmp_path / "packshot.toml").write_text("")
+    code, said = command("report", "-p", tmp_path)
+    assert code == 1 and "this is a bug" in said
