@@ -302,21 +302,17 @@ def _loras(given: list[str], base):  # type: ignore[no-untyped-def]
 
 def main() -> None:
     """Run a command. Exit codes: 0 done, 2 the user can mend it, 130 stopped, 1 a bug of ours."""
-    import click
-
     from packshot.errors import PackshotError
 
     try:
-        sys.exit(app(standalone_mode=False))
+        app()
+    except SystemExit as ended:
+        if ended.code == 130:
+            typer.echo("packshot: stopped; the same command goes on from here.", err=True)
+        raise
     except PackshotError as error:
         typer.echo(f"packshot: {error}", err=True)
         sys.exit(2)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        typer.echo("packshot: stopped; the same command goes on from here.", err=True)
-        sys.exit(130)
     except Exception:
         traceback.print_exc()
         typer.echo("packshot: this is a bug; nothing of yours was changed.", err=True)

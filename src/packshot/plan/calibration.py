@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -61,8 +62,8 @@ def calibrate(base: Base, *, pixels: int, targets: Scope, rank: int, batch: int)
         batches = {size: _random_batch(base, latents, size) for size in (few, many)}
         saved = _saved_bytes(base, batches[few])
         seconds = {
-            size: _median_seconds(base, lambda b=b: _train_step(base, b, parameters))
-            for size, b in batches.items()
+            size: _median_seconds(base, partial(_train_step, base, some, parameters))
+            for size, some in batches.items()
         }
         with torch.no_grad():
             forward = _median_seconds(base, lambda: losses(base, batches[few], 0.0))

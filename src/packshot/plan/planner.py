@@ -124,7 +124,7 @@ def _choose_size(
     exposures = recipe.exposures_for(photos)
     full = math.ceil(exposures / (recipe.batch * (1 - share)))
     least = math.ceil(full * recipe.least_exposures_share)
-    tried = []
+    tried: list[_Sized] = []
     for part in recipe.sizes:
         pixels = (
             max(1, round(base.native_pixels * part / base.pixel_multiple)) * base.pixel_multiple

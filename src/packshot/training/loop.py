@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -99,7 +99,7 @@ def finished(run: Path) -> dict[str, object] | None:
 
 def _run(
     project: Project, base: Base, plan: Plan, run: Path, should_stop: Callable[[], bool]
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     started = time.monotonic()
     data = TrainingSet(
         base, plan, project.subject, photos.photos(project), class_images.class_images(project)
@@ -160,7 +160,7 @@ class Optimizer:
         return plan.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
 
     def apply(self, step: int) -> None:
-        """Clip the gradients, take the step, and clear them."""
+        """Take the step and clear the gradients."""
         self.adamw.param_groups[0]["lr"] = self.learning_rate(step)
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)

@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 from mathutils.bvhtree import BVHTree
 
-from packshot.pocket.world.materials import principled
+from packshot.pocket.world.materials import principled, scaled
 from packshot.pocket.world.mesh import Array, Shape, build, decal, quad, surface
 from packshot.pocket.world.spec import COLOURS, CarSpec
 
@@ -114,7 +114,7 @@ def _stations(form: Form) -> Array:
     """Where the body is cut: dense at the ends and round the arches."""
     n = form.nose
     ends = n - np.array([0, 0.02, 0.05, 0.09, 0.15, 0.22, 0.32, 0.5])
-    parts = [ends, -ends, np.linspace(-n, n, 31), [form.cowl, form.tail]]
+    parts = [ends, -ends, np.linspace(-n, n, 31), np.array([form.cowl, form.tail])]
     for axle in form.axles:
         parts.append(axle + form.arch * np.cos(np.linspace(0.002, np.pi - 0.002, 19)))
         parts.append(axle + np.array([-1, 1]) * form.arch * 1.002)
@@ -504,7 +504,7 @@ def _materials(spec: CarSpec, night: bool) -> dict[str, bpy.types.Material]:
         "stripe": principled("stripe", stripe, 0.4),
         "glass": principled("glass", (0.010, 0.013, 0.016), 0.06),
         "trim": principled("trim", dark, 0.55),
-        "gap": principled("gap", tuple(c * 0.15 for c in spec.paint), 0.6),  # type: ignore[arg-type]
+        "gap": principled("gap", scaled(spec.paint, 0.15), 0.6),
         "chrome": principled("chrome", (0.6, 0.6, 0.62), 0.2, 1),
         "handle": paint if spec.metallic else principled("handle", (0.02, 0.02, 0.02), 0.4),
         "mirror": principled("mirror", dark if spec.cladding else spec.paint, 0.35),

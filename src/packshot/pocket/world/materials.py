@@ -10,6 +10,18 @@ import bpy
 from packshot.pocket.world.spec import Colour
 
 
+def scaled(rgb: Colour, factor: float, most: float = 1.0) -> Colour:
+    """A linear colour darkened or brightened by `factor`, no channel above `most`."""
+    red, green, blue = (min(most, factor * channel) for channel in rgb)
+    return red, green, blue
+
+
+def mixed(first: Colour, second: Colour, share: float) -> Colour:
+    """`first` with `share` of `second` in it."""
+    red, green, blue = ((1 - share) * a + share * b for a, b in zip(first, second, strict=True))
+    return red, green, blue
+
+
 def _new(name: str) -> tuple[bpy.types.Material, Any, Any]:
     material = bpy.data.materials.new(name)
     material.use_nodes = True

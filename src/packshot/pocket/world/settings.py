@@ -8,7 +8,7 @@ from math import radians
 import bpy
 import numpy as np
 
-from packshot.pocket.world.materials import ground, layered, principled, sky
+from packshot.pocket.world.materials import ground, layered, mixed, principled, scaled, sky
 from packshot.pocket.world.mesh import Array, Shape, build
 from packshot.pocket.world.spec import Colour, SceneSpec
 
@@ -206,7 +206,7 @@ def _mountain(rng: Random, night: bool) -> None:
         {
             "rock": layered(
                 "rock",
-                (tuple(c * 0.5 for c in rock), rock),
+                (scaled(rock, 0.5), rock),
                 (0.85, 0.87, 0.9),
                 0.15,
                 (0.30, 0.50),
@@ -259,7 +259,7 @@ def _desert(rng: Random, night: bool) -> None:
 
 
 def _cacti(shape: Shape, rng: Random) -> None:
-    for x, y in _spread(rng, rng.integers(3, 8), 6, 22, 0.6):
+    for x, y in _spread(rng, int(rng.integers(3, 8)), 6, 22, 0.6):
         tall = rng.uniform(1.6, 3.2)
         stem = np.array([(0.17, 0), (0.2, 0.5), (0.18, 0.9), (0.10, 0.98), (0.01, 1)])
         shape.lathe(stem * (1, tall), (x, y, 0), "cactus", axis=2, segments=9)
@@ -305,9 +305,7 @@ def _beach(rng: Random, night: bool) -> None:
         "beach",
         {
             "sand": ground("sand", (sand, _tint(rng, (0.80, 0.68, 0.48))), 1.6, 0.25),
-            "sea": ground(
-                "sea", (tuple(c * 0.6 for c in sea), sea), 0.5, 0.5, 0.12, (0.35, 1.3, 1)
-            ),
+            "sea": ground("sea", (scaled(sea, 0.6), sea), 0.5, 0.5, 0.12, (0.35, 1.3, 1)),
             "foam": principled("foam", (0.85, 0.87, 0.88)),
             "island": ground("island", ((0.07, 0.13, 0.09), (0.12, 0.17, 0.12)), 0.05),
             "leaf": principled("leaf", _tint(rng, (0.035, 0.13, 0.02))),
@@ -369,7 +367,7 @@ def _street(rng: Random, night: bool) -> None:
         "street",
         {
             **{
-                f"wall{i}": ground(f"wall{i}", (tuple(0.8 * c for c in rgb), rgb), 0.8)
+                f"wall{i}": ground(f"wall{i}", (scaled(rgb, 0.8), rgb), 0.8)
                 for i, rgb in enumerate(dull)
             },
             **{f"awning{i}": principled(f"awning{i}", rgb) for i, rgb in enumerate(awnings)},
@@ -502,8 +500,8 @@ def _forest(rng: Random, night: bool) -> None:
         "forest",
         {
             "ground": ground("ground", (soil, moss), 0.7, 0.5),
-            "leaf": ground("leaf", (tuple(c * 0.55 for c in leaf), leaf), 2.5),
-            "leaf2": ground("leaf2", (leaf, tuple(min(0.5, c * 1.7) for c in leaf)), 2.5),
+            "leaf": ground("leaf", (scaled(leaf, 0.55), leaf), 2.5),
+            "leaf2": ground("leaf2", (leaf, scaled(leaf, 1.7, most=0.5)), 2.5),
             "bark": principled("bark", (0.10, 0.065, 0.04)),
         },
         20,
@@ -518,7 +516,11 @@ def _snow(rng: Random, night: bool) -> None:
     _terrain(shape, hills - 0.3, 16, 110, 120, "snow")
     for _ in range(2):
         _plant(
-            shape, _conifer(rng, True), rng, _spread(rng, rng.integers(8, 22), 6, 30, 0.6), (3, 8)
+            shape,
+            _conifer(rng, True),
+            rng,
+            _spread(rng, int(rng.integers(8, 22)), 6, 30, 0.6),
+            (3, 8),
         )
     if rng.random() < 0.5:
         ridge = _emerge(size, 0, 0.6) * (1 - np.abs(_fractal(rng, size, 1.8)) * 2) * 60
@@ -563,7 +565,7 @@ def _meadow(rng: Random, night: bool) -> None:
     hills = _emerge(size, 0.0, 0.6) * (6 + 7 * _fractal(rng, size, 2.5)) * rng.uniform(0.5, 1.3)
     _terrain(shape, hills - 0.3, 22, 130, 150, "hill")
     if rng.random() < 0.75:
-        _plant(shape, _broadleaf(rng), rng, _spread(rng, rng.integers(2, 9), 14, 45), (4, 7))
+        _plant(shape, _broadleaf(rng), rng, _spread(rng, int(rng.integers(2, 9)), 14, 45), (4, 7))
     blade = Shape()
     fan = [(-0.05, 0, 0), (0.05, 0, 0), (0.01, 0.02, 1), (-0.01, 0.02, 1)]
     blade.add(np.array(fan), np.array([[0, 1, 2, 3]]), "grass2")
@@ -583,9 +585,9 @@ def _meadow(rng: Random, night: bool) -> None:
         shape,
         "meadow",
         {
-            "grass": ground("grass", (tuple(c * 0.7 for c in grass), grass), 1.6, 0.5),
+            "grass": ground("grass", (scaled(grass, 0.7), grass), 1.6, 0.5),
             "grass2": principled("grass2", light),
-            "hill": ground("hill", (tuple(c * 0.75 for c in grass), light), 0.12),
+            "hill": ground("hill", (scaled(grass, 0.75), light), 0.12),
             "leaf": principled("leaf", _tint(rng, (0.035, 0.12, 0.02))),
             "leaf2": principled("leaf2", _tint(rng, (0.05, 0.16, 0.03))),
             "bark": principled("bark", (0.08, 0.055, 0.035)),
@@ -687,7 +689,7 @@ def _day(rng: Random) -> None:
     sky(
         [
             (0.0, haze),
-            (0.12, tuple(0.55 * a + 0.45 * b for a, b in zip(haze, zenith, strict=True))),
+            (0.12, mixed(haze, zenith, 0.45)),
             (0.55, zenith),
         ],
         (0.88, 0.90, 0.93),

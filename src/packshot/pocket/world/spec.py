@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from typing import Any
 
 Colour = tuple[float, float, float]
 
@@ -184,7 +185,9 @@ def is_held_out(car: CarSpec) -> bool:
 def _draw_car(rng: random.Random) -> CarSpec:
     body = rng.choices(BODIES, BODY_WEIGHTS)[0]
     colour = rng.choice(tuple(COLOURS))
-    shape = {name: rng.uniform(*bounds) for name, bounds in vars(PROPORTIONS[body]).items()}
+    shape: dict[str, Any] = {
+        name: rng.uniform(*bounds) for name, bounds in vars(PROPORTIONS[body]).items()
+    }
     roof = rng.choice(("white", "black")) if rng.random() < 0.32 else "plain"
     stripe = rng.choice(STRIPES[1:]) if rng.random() < 0.25 else "none"
     rugged = body in ("suv", "pickup")
