@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from packshot.bases.base import ClipSimilarity, Conditioning, Scope
 from packshot.bases.checkpoint import COMPONENTS, Checkpoint, read_config
@@ -119,7 +121,8 @@ class StableDiffusion1:
         # channels_last is what its weights are laid out in; mixed layouts cost copies in each layer.
         noisy = noisy.contiguous(memory_format=torch.channels_last)
         context = conditioning["context"].to(self.dtype)
-        return self.unet(noisy, timesteps, context, return_dict=False)[0]
+        with attention_for(noisy):
+            return self.unet(noisy, timesteps, context, return_dict=False)[0]
 
     def snr(self, timesteps: Tensor) -> Tensor:
         alphas = self._alphas[timesteps]
@@ -153,6 +156,16 @@ class StableDiffusion1:
         if not (folder / "config.json").is_file():
             return None
         return ClipTowers(self.name, folder, self.text_encoder, self.tokenizer, self.device)
+
+
+def attention_for(latents: Tensor) -> AbstractContextManager[None]:
+    """The attention to use on latents [B, C, h, w]: plain for small ones on the CPU.
+
+    There PyTorch's fused one is several times slower backwards (see benchmarks/training_step); from
+    32 x 32 on it wins.
+    """
+    small = latents.shape[-2:].numel() <= 256
+    return sdpa_kernel(SDPBackend.MATH) if latents.device.type == "cpu" and small else nullcontext()
 
 
 Parts = tuple[Any, Any, Any, Any, dict[str, Any]]

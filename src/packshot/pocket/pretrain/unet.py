@@ -8,6 +8,7 @@ pure noise (Lin et al. 2023, arXiv 2305.08891), some captions left out for class
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from packshot.pocket.pretrain import state
 from packshot.pocket.pretrain.clip import ClipConfig, captions_of, load_clip_stage
@@ -258,7 +260,9 @@ def train_unet(
         return velocity_loss(unet, batch, conditioner(batch.captions), signal, weights)
 
     stepper = Stepper(unet, config.optimizer)
-    return Loop("unet", folder, stepper, config.loop, loss, evaluate).run(budget)
+    loop = Loop("unet", folder, stepper, config.loop, loss, evaluate)
+    with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
+        return loop.run(budget)  # PyTorch's fused attention is slow backwards on the CPU
 
 
 @torch.no_grad()
