@@ -64,8 +64,11 @@ def test_step_by_step(command, source, base, tmp_path):
     assert code == 0 and "sheet.png" in said
     shot = next((project / "shots").glob("ohwx-car-in-the-rain*.png"))
     assert "<lora:duster:1>" in Image.open(shot).info["parameters"]
+    code, said = command("shoot", *at, "--steps", "1")
+    assert code == 0 and (project / "shots" / "scores.json").is_file()
     code, said = command("report", *at)
-    assert code == 0 and (project / "report.html").is_file()
+    page = (project / "report.html").read_text()
+    assert code == 0 and "with the LoRA, and without" in page and "ohwx car in the rain" in page
 
 
 def test_a_lora_of_another_tool_with_a_weight(command, planned_project, tiny_base, base, tmp_path):

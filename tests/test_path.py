@@ -55,8 +55,9 @@ def test_photos_in_lora_and_report_out_and_nothing_twice(walk):
     assert project.lora_file.is_file() and project.diffusers_lora_file.is_file()
     assert "ohwx car" in outcome.report_file.read_text()
     assert all(photo.with_suffix(".txt").is_file() for photo in project.photos_folder.glob("*.png"))
-    made = {file: file.stat().st_mtime_ns for file in project.shots_folder.rglob("*.png")}
+    made = {file: file.stat().st_mtime_ns for file in project.shots_folder.rglob("*-0-*.png")}
     assert len(made) == 2 + 2 * 4
+    assert (project.shots_folder / "sheet.png").is_file() and project.overview_file.is_file()
     lora = project.lora_file.read_bytes()
 
     again, events = walk()

@@ -223,7 +223,8 @@ def shoot(
     height: Annotated[int, typer.Option(min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the pictures.")] = None,
 ) -> None:
-    """Make pictures of the product from prompts."""
+    """Make pictures from prompts; without any, the usual ones, with the LoRA and without it."""
+    from packshot import path
     from packshot import shots as shooting
     from packshot.console import Console
     from packshot.prompts import default_prompts, read_prompts
@@ -240,6 +241,11 @@ def shoot(
     )
     model = _base(opened, base)
     with Console() as console:
+        if not (asked or lora or base or out):
+            usual = default_prompts(opened.subject)
+            sheet = path.shoot_all(opened, model, usual, settings, console.progress)
+            typer.echo(f"Sheet: {sheet}\nNext:  packshot report --project {opened.root}")
+            return
         shots = list(
             shooting.shoot(
                 model,

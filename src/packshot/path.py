@@ -21,7 +21,7 @@ from packshot.progress import Progress, silent
 from packshot.project import Project, new
 from packshot.prompts import class_prompts, default_prompts
 from packshot.report import write_report
-from packshot.shots import ShotSettings, shoot
+from packshot.shots import ShotSettings, shoot, write_sheet
 from packshot.training import Event, Stopped, train
 
 CLASS_IMAGES = 100
@@ -92,7 +92,7 @@ def run(
         on_event(event)
         if isinstance(event, Stopped):
             return Outcome(project, refused, plan, None, stopped=True)
-    shoot_all(project, model, wanted, seeds, progress)
+    shoot_all(project, model, wanted, ShotSettings(seeds=tuple(seeds)), progress)
     return Outcome(project, refused, plan, write_report(project))
 
 
@@ -112,31 +112,34 @@ def shoot_all(
     project: Project,
     base: Base,
     prompts: Sequence[str],
-    seeds: Sequence[int],
+    settings: ShotSettings,
     progress: Progress = silent,
-) -> None:
-    """The shots with the LoRA and without it, class pictures with and without, and their scores."""
-    settings = ShotSettings(seeds=tuple(seeds))
+) -> Path:
+    """What the report compares: shots with the LoRA and without it, and pictures of the class alike.
+
+    Writes their scores too, and a contact sheet of those with the LoRA, whose path it returns.
+    """
     learnt = load_lora(project.lora_file, base)
     subject = project.subject
     drift_prompts = class_prompts(subject.class_noun)
+    made = {}
     for kind, loras in (("with", [(learnt, 1.0)]), ("without", [])):
         for folder, asked in (
-            (project.shots_folder, prompts),
-            (project.shots_folder / "drift", drift_prompts),
+            (project.shots_folder / kind, prompts),
+            (project.shots_folder / "drift" / kind, drift_prompts),
         ):
             shots = shoot(
                 base,
                 asked,
                 loras=loras,
                 settings=settings,
-                folder=folder / kind,
+                folder=folder,
                 subject=subject,
                 progress=progress,
             )
-            for _ in shots:
-                pass
+            made[folder] = list(shots)
     judge_project(project, base)
+    return write_sheet(made[project.shots_folder / "with"], project.shots_folder / "sheet.png")
 
 
 def _affordable(base: Base, budget_seconds: float | None) -> int:

@@ -110,6 +110,10 @@ class Project:
         return self.root / "report.html"
 
     @property
+    def overview_file(self) -> Path:
+        return self.root / "overview.png"
+
+    @property
     def lora_file(self) -> Path:
         """The LoRA in kohya's format; the diffusers one lies beside it."""
         return self.lora_folder / f"{self.slug}.safetensors"

@@ -52,10 +52,9 @@ def test_captions_are_dropped_about_as_often_as_asked():
     assert 320 < dropped < 480
 
 
-def test_timesteps_are_even_over_any_few_slots():
-    for first in (0, 77, 1234):
-        times = [timestep(first + i, 0, 1000) for i in range(20)]
-        assert all(0 <= t < 1000 for t in times)
-        assert all(
-            sum(lo <= t < lo + 250 for t in times) in range(4, 7) for lo in (0, 250, 500, 750)
-        )
+@pytest.mark.parametrize("is_class", [False, True])
+def test_timesteps_of_either_kind_are_even_over_any_deal(is_class):
+    slots = [item for item in deal(800, class_image_share=0.375) if item.is_class == is_class]
+    for first in range(0, 240, 8):
+        times = [timestep(item, 0, 1000) for item in slots[first : first + 8]]
+        assert sorted(t // 125 for t in times) == list(range(8))

@@ -16,21 +16,27 @@ from packshot import files
 from packshot.durations import in_words
 from packshot.judge import paired
 from packshot.photos import photos
+from packshot.pictures import open_image
 from packshot.plan.model import read_plan, read_reasons
 from packshot.project import Project
 from packshot.report import curve as curves
+from packshot.report.sheet import overview
 from packshot.shots import Shot, read_shots
 
 THUMBNAIL_PIXELS = 320
+OVERVIEW_PIXELS = 1200
 
 
 def write_report(project: Project) -> Path:
     """Write `report.html` from what the project folder holds; what is missing is left out.
 
+    Where there are shots, `overview.png` too: the product at a glance.
+
     The page needs no network: pictures are in it, smaller, and link to their files beside it.
     """
     import jinja2
 
+    _write_overview(project)
     template = resources.files("packshot.report").joinpath("report.html.jinja").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(template).render(_facts(project))
@@ -46,7 +52,14 @@ def _facts(project: Project) -> dict[str, Any]:
     return {
         "subject": project.subject,
         "base": project.settings.base,
-        "hero": _picture(root, with_[0].file, with_[0].prompt) if with_ else None,
+        "overview": _picture(
+            root, project.overview_file, "Above: photos. Below: shots.", OVERVIEW_PIXELS
+        )
+        if project.overview_file.is_file()
+        else None,
+        "more": [
+            _picture(root, shot.file, shot.prompt) for shot in read_shots(project.shots_folder)
+        ],
         "pairs": [_pair(root, *pair) for pair in pairs],
         "drift": [_pair(root, *pair) for pair in paired(*drift)],
         "scores": _json(project.shots_folder / "scores.json", []),
@@ -67,11 +80,21 @@ def _json(path: Path, otherwise: Any) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
 
 
-def _picture(root: Path, file: Path, text: str) -> dict[str, str]:
+def _write_overview(project: Project) -> None:
+    shots: dict[str, Shot] = {}
+    for shot in read_shots(project.shots_folder / "with"):
+        shots.setdefault(shot.prompt, shot)
+    references = [open_image(photo.file) for photo in photos(project)]
+    if shots and references:
+        pictures = [open_image(shot.file) for shot in shots.values()]
+        files.write_image(project.overview_file, overview(references, pictures, list(shots)))
+
+
+def _picture(root: Path, file: Path, text: str, pixels: int = THUMBNAIL_PIXELS) -> dict[str, str]:
     """A thumbnail as a data URI, the link to its file, and its words."""
     with Image.open(file) as image:
         small = image.convert("RGB")
-    small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+    small.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=88)
     data = base64.b64encode(buffer.getvalue()).decode()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+OVERVIEW_COLUMNS = 4
 INK, PAPER = "#333333", "#ffffff"
 
 
@@ -37,3 +38,13 @@ def contact_sheet(
         for line, text in enumerate(wrapped[index] if wrapped else ()):
             draw.text((left, top + cell_pixels + 4 + 18 * line), text, fill=INK, font=font)
     return sheet
+
+
+def overview(
+    photos: Sequence[Image.Image], shots: Sequence[Image.Image], prompts: Sequence[str]
+) -> Image.Image:
+    """A product at a glance: some of its photos in the first row, under them shots by their prompts."""
+    spread = {len(photos) * i // OVERVIEW_COLUMNS for i in range(OVERVIEW_COLUMNS)}
+    few = [photos[index] for index in sorted(spread)]
+    labels = ["photo"] * len(few) + list(prompts)
+    return contact_sheet([*few, *shots], columns=OVERVIEW_COLUMNS, labels=labels)

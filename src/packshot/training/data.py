@@ -125,7 +125,7 @@ class TrainingSet:
         latents = torch.stack([pair[0] for pair in pairs])
         background = plan.mask_background_weight
         masks = torch.stack([pair[1] for pair in pairs]) * (1 - background) + background
-        times = [timestep(item.number, plan.seed, base.training_timesteps) for item in slots]
+        times = [timestep(item, plan.seed, base.training_timesteps) for item in slots]
         prompts = [
             "" if item.drop_caption else picture.prompt
             for item, picture in zip(slots, pictures, strict=True)
