@@ -8,7 +8,8 @@
     ├── CheckpointRefused   a base that cannot or must not be loaded
     ├── LoraRefused         a LoRA file that does not fit the base, or is not a LoRA
     ├── PlanInvalid         a plan whose numbers make no sense
-    │   └── BudgetTooSmall  a time budget in which nothing can be learnt
+    │   ├── BudgetTooSmall  a time budget in which nothing can be learnt
+    │   └── MemoryTooSmall  not even one picture at a time fits the memory
     ├── RunChanged          a run cannot go on: what it depends on is not what it was
     ├── TrainingDiverged    a loss or gradient that is not finite
     ├── DiskFull            no room for a file
@@ -56,6 +57,10 @@ class PlanInvalid(PackshotError):
 
 class BudgetTooSmall(PlanInvalid):
     """Nothing can be learnt in the time given; the message names the least budget."""
+
+
+class MemoryTooSmall(PlanInvalid):
+    """Not even one small picture at a time fits the memory that is free; the message says how much."""
 
 
 class RunChanged(PackshotError):

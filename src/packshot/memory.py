@@ -1,4 +1,4 @@
-"""How much memory has been used."""
+"""How much memory has been used, and how much there is."""
 
 from __future__ import annotations
 
@@ -18,3 +18,15 @@ def peak_bytes(base: Base) -> int:
         return torch.cuda.max_memory_reserved(base.device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def free_bytes(base: Base) -> int:
+    """Memory that can still be taken: of the GPU where the base is on one, else of the machine."""
+    if base.device.type == "cuda":
+        import torch
+
+        kept = torch.cuda.memory_reserved(base.device) - torch.cuda.memory_allocated(base.device)
+        return torch.cuda.mem_get_info(base.device)[0] + kept
+    import psutil
+
+    return int(psutil.virtual_memory().available)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from packshot.errors import BudgetTooSmall, PhotosRefused, PlanInvalid
+from packshot.errors import BudgetTooSmall, MemoryTooSmall, PhotosRefused, PlanInvalid
 from packshot.plan import make_plan, planner, read_plan, read_reasons
 from packshot.plan.calibration import StepCost, calibrate
 from packshot.project import new
@@ -13,7 +13,7 @@ def costs(monkeypatch):
     """Steps cost a second at 64 px and less at smaller sizes; nothing else costs anything."""
 
     def fake(base, *, pixels, targets, rank, batch):
-        return StepCost(0, pixels**2 / 64**2 / batch, 0, 0, 2**20, 1000, 2**20)
+        return StepCost(0, pixels**2 / 64**2 / batch, 0, 0, 2**20, 1000, 2**20, 100)
 
     monkeypatch.setattr(planner, "calibrate", fake)
     monkeypatch.setattr(planner, "CLOSING_SECONDS", 0.0)
@@ -47,11 +47,32 @@ def test_too_small_a_budget_names_the_least(ready_project, tiny_base, costs):
 
 
 def test_shots_to_come_are_left_time_for(ready_project, tiny_base, monkeypatch, costs):
-    slow = StepCost(0, 0.25, 0.01, 0, 2**20, 1000, 2**20)
+    slow = StepCost(0, 0.25, 0.01, 0, 2**20, 1000, 2**20, 100)
     monkeypatch.setattr(planner, "calibrate", lambda *a, **k: slow)
     alone = make_plan(ready_project, tiny_base, budget_seconds=300)
     busy = make_plan(ready_project, tiny_base, budget_seconds=300, shots_after=100)
     assert alone.steps - busy.steps == pytest.approx(100 * 40 * 0.01 / 0.5, abs=1)
+
+
+@pytest.mark.parametrize(("fit", "pixels", "parts"), [(9, 64, 1), (1, 64, 2), (0, 48, 1)])
+def test_little_memory_splits_the_batch_then_takes_the_size(
+    ready_project, tiny_base, monkeypatch, fit, pixels, parts
+):
+    def cost(base, *, pixels, **_):
+        return StepCost(0.1, 0.1, 0, 0, 2**20, 1000, 2**20, fit if pixels == 64 else 2)
+
+    monkeypatch.setattr(planner, "calibrate", cost)
+    plan = make_plan(ready_project, tiny_base)
+    assert (plan.pixels, plan.batch, plan.accumulation) == (pixels, 2, parts)
+    assert plan.predicted.seconds_per_step == pytest.approx(0.1 * parts + 0.2)
+    assert plan.predicted.bytes == 2**20 + 16_000 + 1.25 * 2**20 * 2 / parts
+
+
+def test_no_room_for_a_single_picture_is_said(ready_project, tiny_base, monkeypatch):
+    nothing = StepCost(0, 1, 0, 0, 2**33, 1000, 2**20, 0)
+    monkeypatch.setattr(planner, "calibrate", lambda *a, **k: nothing)
+    with pytest.raises(MemoryTooSmall, match=r"One picture of 32 px takes 8\.0 GiB"):
+        make_plan(ready_project, tiny_base)
 
 
 def test_every_number_that_was_chosen_has_its_reason(ready_project, tiny_base, costs):

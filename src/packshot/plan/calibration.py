@@ -17,7 +17,7 @@ from torch import Tensor
 
 from packshot import lora
 from packshot.bases.base import Base, Scope
-from packshot.memory import peak_bytes
+from packshot.memory import free_bytes, peak_bytes
 from packshot.objective import Batch, losses
 
 MEMORY_MARGIN = 1.25
@@ -38,14 +38,16 @@ class StepCost:
     resident_bytes: int
     adapter_parameters: int
     saved_bytes_per_picture: int
+    most_at_once: int
+    """Pictures that fit the free memory together; 0 if not even one does."""
 
-    def seconds(self, batch: int) -> float:
-        """One step with `batch` pictures."""
-        return self.launch_seconds + batch * self.seconds_per_picture
+    def seconds(self, batch: int, accumulation: int = 1) -> float:
+        """One step with `batch` pictures, in `accumulation` parts."""
+        return accumulation * self.launch_seconds + batch * self.seconds_per_picture
 
-    def bytes(self, batch: int) -> int:
-        """Peak memory of a step with `batch` pictures at once."""
-        saved = batch * self.saved_bytes_per_picture
+    def bytes(self, at_once: int) -> int:
+        """Peak memory of a step with `at_once` pictures in each part."""
+        saved = at_once * self.saved_bytes_per_picture
         return int(self.resident_bytes + 16 * self.adapter_parameters + MEMORY_MARGIN * saved)
 
 
@@ -55,27 +57,30 @@ def calibrate(base: Base, *, pixels: int, targets: Scope, rank: int, batch: int)
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
         encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
         latents = base.encode_images(picture).float()
-    names = base.lora_targets(targets)
-    few, many = 1, max(2, batch)
+    names, free = base.lora_targets(targets), free_bytes(base)
     with lora.injected(base.denoiser, names, rank=rank, alpha=rank, seed=0) as adapter:
         parameters = list(adapter.named_parameters().values())
+        count = sum(parameter.numel() for parameter in parameters)
+        saved = _saved_bytes(base, _random_batch(base, latents, 1))
+        most = max(0, int((free - 16 * count) / (MEMORY_MARGIN * saved)))
+        few, many = 1, max(1, min(max(2, batch), most))
         batches = {size: _random_batch(base, latents, size) for size in (few, many)}
-        saved = _saved_bytes(base, batches[few])
         seconds = {
             size: _median_seconds(base, partial(_train_step, base, some, parameters))
             for size, some in batches.items()
         }
         with torch.no_grad():
             forward = _median_seconds(base, lambda: losses(base, batches[few], 0.0))
-    slope = max(0.0, (seconds[many] - seconds[few]) / (many - few))
+    slope = max(0.0, (seconds[many] - seconds[few]) / (many - few)) if many > few else seconds[few]
     return StepCost(
         launch_seconds=max(0.0, seconds[few] - slope),
         seconds_per_picture=slope,
         forward_seconds=forward,
         encode_seconds=encode_seconds,
         resident_bytes=peak_bytes(base),
-        adapter_parameters=sum(parameter.numel() for parameter in parameters),
+        adapter_parameters=count,
         saved_bytes_per_picture=saved,
+        most_at_once=most,
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packshot.bases.base import Base
 from packshot.class_images import class_images
-from packshot.errors import BudgetTooSmall, PhotosRefused, PlanInvalid
+from packshot.errors import BudgetTooSmall, MemoryTooSmall, PhotosRefused, PlanInvalid
 from packshot.photos import photos
 from packshot.plan.calibration import SHOT_FORWARDS, StepCost, calibrate
 from packshot.plan.depends import depends_now
@@ -29,11 +29,17 @@ class _Sized:
     cost: StepCost
     steps: int
     least_steps: int
+    batch: int
+    accumulation: int
 
-    def seconds(self, steps: int, batch: int, pictures: int) -> float:
+    @property
+    def step_seconds(self) -> float:
+        return self.cost.seconds(self.batch, self.accumulation)
+
+    def seconds(self, steps: int, pictures: int) -> float:
         samples = SAMPLE_ROUNDS * SAMPLES * SHOT_FORWARDS * self.cost.forward_seconds
         caching = pictures * self.cost.encode_seconds
-        return CLOSING_SECONDS + caching + samples + steps * self.cost.seconds(batch)
+        return CLOSING_SECONDS + caching + samples + steps * self.step_seconds
 
 
 def make_plan(
@@ -50,12 +56,14 @@ def make_plan(
 
     `budget_seconds` is for training and for making `shots_after` pictures with its LoRA.
 
-    Exposures give way first, down to the recipe's least; then the picture size. The prior's share
-    is never dropped silently. Without a budget the whole recipe is planned.
+    Where time is short, exposures give way first, down to the recipe's least; then the picture
+    size. Where memory is, the batch is split, down to single pictures; then the size gives way. The
+    prior's share is never dropped silently. Without a budget the whole recipe is planned.
 
     Raises:
         PhotosRefused: the project has no photos.
         BudgetTooSmall: the message names the least budget that makes sense.
+        MemoryTooSmall: not even one picture at a time fits, at any size of the recipe.
         PlanInvalid: the recipe or an override is out of range.
     """
     shown, prior = photos(project), class_images(project)
@@ -72,14 +80,15 @@ def make_plan(
     steps = chosen.steps
     seen = min(len(prior), math.floor(steps * recipe.batch * share))
     predicted = Predicted(
-        seconds=round(chosen.seconds(steps, recipe.batch, pictures), 1),
-        bytes=chosen.cost.bytes(recipe.batch),
+        seconds=round(chosen.seconds(steps, pictures), 1),
+        bytes=chosen.cost.bytes(recipe.batch // chosen.accumulation),
         class_images_seen=seen,
-        seconds_per_step=round(chosen.cost.seconds(recipe.batch), 4),
+        seconds_per_step=round(chosen.step_seconds, 4),
     )
     plan = Plan(
         steps=steps,
         batch=recipe.batch,
+        accumulation=chosen.accumulation,
         pixels=chosen.pixels,
         targets=recipe.targets,
         rank=recipe.rank,
@@ -93,7 +102,7 @@ def make_plan(
         crops_per_photo=recipe.crops_per_photo,
         precision="bf16" if base.dtype.itemsize == 2 else "fp32",
         sample_every=max(1, math.ceil(steps / SAMPLE_ROUNDS)),
-        checkpoint_every=max(1, min(steps, round(30 / chosen.cost.seconds(recipe.batch)))),
+        checkpoint_every=max(1, min(steps, round(30 / chosen.step_seconds))),
         seed=project.settings.seed,
         predicted=predicted,
         depends=depends_now(project, base),
@@ -120,11 +129,12 @@ def _choose_size(
     budget: float | None,
     shots_after: int,
 ) -> tuple[_Sized, str]:
-    """The largest picture size at which the time allows the least exposures, and why."""
+    """The largest picture size whose steps fit the memory, and enough of them the time; and why."""
     exposures = recipe.exposures_for(photos)
     full = math.ceil(exposures / (recipe.batch * (1 - share)))
     least = math.ceil(full * recipe.least_exposures_share)
-    tried: list[_Sized] = []
+    too_slow: list[_Sized] = []
+    why = "the base's own size"
     for part in recipe.sizes:
         pixels = (
             max(1, round(base.native_pixels * part / base.pixel_multiple)) * base.pixel_multiple
@@ -132,25 +142,38 @@ def _choose_size(
         cost = calibrate(
             base, pixels=pixels, targets=recipe.targets, rank=recipe.rank, batch=recipe.batch
         )
-        sized = _Sized(pixels, cost, full, least)
+        if not cost.most_at_once:
+            why = "smaller than the base's own, to fit the memory"
+            continue
+        sized = _Sized(
+            pixels, cost, full, least, recipe.batch, _parts(recipe.batch, cost.most_at_once)
+        )
         if budget is None:
-            return sized, "the base's own size; no time limit was given"
-        fixed = sized.seconds(0, recipe.batch, pictures)
-        fixed += shots_after * SHOT_FORWARDS * cost.forward_seconds
-        fit = math.floor((budget - fixed) / cost.seconds(recipe.batch))
+            return sized, why
+        fixed = sized.seconds(0, pictures) + shots_after * SHOT_FORWARDS * cost.forward_seconds
+        fit = math.floor((budget - fixed) / sized.step_seconds)
         if fit >= least:
-            why = (
-                "the base's own size"
-                if not tried
-                else "smaller than the base's own, to fit the time"
-            )
-            return _Sized(pixels, cost, min(full, fit), least), why
-        tried.append(sized)
-    needed = math.ceil(min(sized.seconds(least, recipe.batch, pictures) for sized in tried))
+            return replace(sized, steps=min(full, fit)), why
+        too_slow.append(sized)
+        why = "smaller than the base's own, to fit the time"
+    if not too_slow:
+        raise MemoryTooSmall(
+            f"One picture of {pixels} px takes {cost.bytes(1) / 2**30:.1f} GiB at its peak, more than "
+            "is free. Close other programs, or choose fewer layers: packshot plan --targets "
+            "cross-attention"
+        )
+    needed = math.ceil(min(sized.seconds(least, pictures) for sized in too_slow))
     raise BudgetTooSmall(
         f"{budget:.0f} s of training are too few on this machine: the least that teaches anything "
         f"is about {needed} s ({least} steps). Give {needed} s or more (the whole recipe takes "
-        f"about {tried[-1].seconds(full, recipe.batch, pictures):.0f} s), or use a GPU."
+        f"about {too_slow[-1].seconds(full, pictures):.0f} s), or use a GPU."
+    )
+
+
+def _parts(batch: int, at_once: int) -> int:
+    """The fewest equal parts of a batch of which each fits."""
+    return next(
+        parts for parts in range(1, batch + 1) if batch % parts == 0 and batch // parts <= at_once
     )
 
 
@@ -170,7 +193,7 @@ def _reasons(
     return {
         "steps": f"{exposures} exposures of {photos} photos: {extent}",
         "batch": "pictures of one step, class images among them",
-        "accumulation": "raise it to split a batch that does not fit the memory",
+        "accumulation": "parts of a batch, one after the other, so that each fits the memory",
         "pixels": size_reason,
         "targets": "which layers learn: cross-attention, attention, attention+mlp, all",
         "rank": "room for detail; costs little time",
