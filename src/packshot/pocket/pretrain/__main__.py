@@ -10,7 +10,7 @@ from typing import Any
 
 from packshot.errors import PackshotError
 
-STAGES = ("pack", "clip", "vae", "latents", "unet", "export")
+STAGES = ("pack", "clip", "names", "vae", "latents", "unet", "export")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,7 +60,7 @@ def _with_options(config: Any, options: argparse.Namespace) -> Any:
 
 def run_stage(stage: str, options: argparse.Namespace) -> None:
     """Run one stage on the folders that `options` names."""
-    from packshot.pocket.pretrain import clip, data, export, latents, unet, vae
+    from packshot.pocket.pretrain import clip, data, export, latents, names, unet, vae
     from packshot.pocket.pretrain.loop import Budget
 
     folder = options.state
@@ -69,6 +69,9 @@ def run_stage(stage: str, options: argparse.Namespace) -> None:
         data.pack(options.data, folder)
     elif stage == "clip":
         clip.train_clip(folder, _with_options(clip.ClipConfig(), options), budget)
+    elif stage == "names":
+        config = _with_options(names.NamesConfig(), options)
+        names.train_names(folder, config, clip.ClipConfig(), budget)
     elif stage == "vae":
         vae.train_vae(folder, _with_options(vae.VaeConfig(), options), budget)
     elif stage == "latents":

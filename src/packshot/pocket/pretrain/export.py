@@ -13,8 +13,9 @@ from torch import Tensor
 from packshot import files
 from packshot.errors import PackshotError
 from packshot.pocket.pretrain import state
-from packshot.pocket.pretrain.clip import ClipConfig, load_clip_stage
+from packshot.pocket.pretrain.clip import ClipConfig
 from packshot.pocket.pretrain.latents import folded_vae
+from packshot.pocket.pretrain.names import load_named_clip
 from packshot.pocket.pretrain.unet import UnetConfig, new_scheduler, new_unet
 from packshot.pocket.pretrain.vae import VaeConfig
 from packshot.pocket.tokenizer import clip_tokenizer
@@ -36,7 +37,7 @@ def export(
     from diffusers import StableDiffusionPipeline
 
     clip_config, vae_config = clip_config or ClipConfig(), vae_config or VaeConfig()
-    clip = load_clip_stage(folder, clip_config)
+    clip = load_named_clip(folder, clip_config)
     unet = new_unet(unet_config or UnetConfig(), vae_config.latent_channels, clip_config.text_width)
     unet.load_state_dict(state.weights(folder, "unet"))
     pipeline: Any = StableDiffusionPipeline(

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from packshot.pocket.pretrain import state
-from packshot.pocket.pretrain.clip import ClipConfig, captions_of, load_clip_stage
+from packshot.pocket.pretrain.clip import ClipConfig, captions_of
 from packshot.pocket.pretrain.data import (
     PIXELS,
     Captioner,
@@ -38,6 +38,7 @@ from packshot.pocket.pretrain.loop import (
     generator,
     noise,
 )
+from packshot.pocket.pretrain.names import a_name, load_named_clip, with_name
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
 from packshot.pocket.pretrain.vae import FACTOR, VaeConfig
 from packshot.pocket.tokenizer import clip_tokenizer
@@ -74,6 +75,9 @@ class UnetConfig:
         )
     )
     dropped_captions: float = 0.1
+    named_captions: float = 0.15
+    """Share of captions with a name in them that says nothing: names are heard (`names.py`), and
+    must not disturb before a LoRA gives them a meaning."""
     judged: int = 256
     guidance: float = 4.0
     sample_steps: int = 20
@@ -148,18 +152,31 @@ class UnetBatches:
         loop, count = self.config.loop, len(self.pictures.pixels)
         both = np.concatenate([self.pictures.training, self.pictures.training + count])
         chosen = both[batch_indices(len(both), loop.batch, step, loop.seed)]
-        return self._batch(chosen, step, "train", self.config.dropped_captions)
+        return self._batch(
+            chosen, step, "train", self.config.dropped_captions, self.config.named_captions
+        )
 
     def held_out(self) -> Batch:
         """Held-out pictures, always with the same captions, noise and timesteps."""
-        return self._batch(self.pictures.held_out[: self.config.judged], 0, "judge", 0.0)
+        return self._batch(self.pictures.held_out[: self.config.judged], 0, "judge")
 
-    def _batch(self, chosen: np.ndarray[Any, Any], step: int, stream: str, dropped: float) -> Batch:
+    def _batch(
+        self,
+        chosen: np.ndarray[Any, Any],
+        step: int,
+        stream: str,
+        dropped: float = 0.0,
+        named: float = 0.0,
+    ) -> Batch:
         seed, size = self.config.loop.seed, len(chosen)
         facts = [self.pictures.attributes[i % len(self.pictures.pixels)] for i in chosen]
         rng = generator(seed, step, f"{stream} captions")
         captions = captions_of(facts, rng, self.captioner)
         keep = rng.random(size) >= dropped
+        captions = [
+            with_name(caption, a_name(rng), rng)[0] if rng.random() < named else caption
+            for caption in captions
+        ]
         latents = torch.from_numpy(self.latents[chosen].astype(np.float32))
         # Stratified: every batch sees the whole range of timesteps, which calms the loss.
         rng = generator(seed, step, f"{stream} timesteps")
@@ -239,7 +256,7 @@ def train_unet(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches = UnetBatches(open_packed(folder), open_latents(folder), config, captioner)
     conditioner = Conditioner(
-        for_computing(load_clip_stage(folder, clip_config).text_model, device)
+        for_computing(load_named_clip(folder, clip_config).text_model, device)
     )
     unet: Any = for_computing(
         new_unet(config, vae_config.latent_channels, clip_config.text_width), device
