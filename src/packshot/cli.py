@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -12,6 +13,10 @@ import typer
 if TYPE_CHECKING:
     from packshot.plan.model import Scope
     from packshot.project import Project
+
+# Their advice is for programmers; a user can do nothing with it.
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 app = typer.Typer(
     no_args_is_help=True,
