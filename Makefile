@@ -10,7 +10,7 @@ TORCH := $(if $(shell command -v nvidia-smi 2>/dev/null),torch>=2.10,torch==2.13
 
 demo: $(VENV)/.installed
 	$(BIN)/packshot run examples/torvane_ridge --class suv --name "Torvane Ridge" \
-	    --project demo --budget 6m
+	    --project demo --budget 5m
 
 test: $(VENV)/.dev
 	$(BIN)/pytest --durations=5

@@ -44,7 +44,8 @@ def overview(
     photos: Sequence[Image.Image], shots: Sequence[Image.Image], prompts: Sequence[str]
 ) -> Image.Image:
     """A product at a glance: some of its photos in the first row, under them shots by their prompts."""
-    spread = {len(photos) * i // OVERVIEW_COLUMNS for i in range(OVERVIEW_COLUMNS)}
+    last = OVERVIEW_COLUMNS - 1
+    spread = {round((len(photos) - 1) * i / last) for i in range(OVERVIEW_COLUMNS)}
     few = [photos[index] for index in sorted(spread)]
     labels = ["photo"] * len(few) + list(prompts)
     return contact_sheet([*few, *shots], columns=OVERVIEW_COLUMNS, labels=labels)
