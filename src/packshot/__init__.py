@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from packshot.plan import Plan, make_plan
     from packshot.project import Project, Subject, new, open_project
     from packshot.report import write_report
+    from packshot.segmentation import mask_photos
     from packshot.shots import Shot, ShotSettings, shoot
     from packshot.training import Event, train
 
@@ -34,6 +35,7 @@ _HOMES = {
     "Plan": "plan", "make_plan": "plan",
     "Project": "project", "Subject": "project", "new": "project", "open_project": "project",
     "write_report": "report",
+    "mask_photos": "segmentation",
     "Shot": "shots", "ShotSettings": "shots", "shoot": "shots",
     "Event": "training", "train": "training",
 }  # fmt: skip
@@ -59,6 +61,7 @@ __all__ = [
     "load_base",
     "load_lora",
     "make_plan",
+    "mask_photos",
     "new",
     "open_project",
     "run",

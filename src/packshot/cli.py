@@ -135,6 +135,18 @@ def caption(project: ProjectFolder = Here) -> None:
 
 
 @app.command()
+def masks(project: ProjectFolder = Here) -> None:
+    """Find the product in each photo, so that its surroundings count less; masks that stand are kept."""
+    from packshot.console import Console
+    from packshot.segmentation import mask_photos
+
+    opened = _open(project)
+    with Console() as console:
+        masked = mask_photos(opened, progress=console.progress)
+    typer.echo(f"{len(masked)} masks in {opened.masks_folder}: look at them before you train.")
+
+
+@app.command()
 def class_images(
     project: ProjectFolder = Here,
     folder: Annotated[Path | None, typer.Option("--from", help="Folder of pictures.")] = None,

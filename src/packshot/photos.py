@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packshot import files, inspection, photo_manifest, side_cars
 from packshot.errors import PhotosRefused
@@ -13,6 +14,9 @@ from packshot.photo_manifest import Entry
 from packshot.pictures import header_size, open_image
 from packshot.progress import Progress, silent
 from packshot.project import Project
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MIN_SIDE = 128
 """Pixels. What the smallest base is trained at; less could not fill any picture."""
@@ -130,6 +134,17 @@ def write_captions(project: Project, captions: Iterable[tuple[Photo, str]]) -> N
     photo_manifest.write(project, manifest)
 
 
+def write_mask(project: Project, photo: Photo, mask: Image.Image) -> None:
+    """Write a photo's mask, noting that it is Packshot's and no person's."""
+    path = project.masks_folder / f"{photo.file.stem}.png"
+    files.write_image(path, mask)
+    manifest = photo_manifest.read(project)
+    for entry in manifest.photos:
+        if entry.file == photo.file.name:
+            entry.written_mask = files.sha256(path)
+    photo_manifest.write(project, manifest)
+
+
 def picture_files(folder: Path) -> Iterator[Path]:
     """Files in a folder that are meant as pictures, by their names; hidden ones are passed over."""
     for path in sorted(folder.iterdir()):
@@ -180,4 +195,5 @@ __all__ = [
     "photos",
     "picture_files",
     "write_captions",
+    "write_mask",
 ]

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from packshot.errors import PackshotError, TrainingDiverged
-from packshot.pocket.pretrain import clip, data, export, latents, loop, names, unet, vae
+from packshot.pocket.pretrain import clip, data, export, latents, loop, names, segmenter, unet, vae
 from packshot.pocket.pretrain.loop import Budget, LoopConfig
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper
 from packshot.pocket.tokenizer import clip_tokenizer
@@ -32,11 +32,12 @@ VAE = vae.VaeConfig(
 UNET = unet.UnetConfig(
     widths=(32, 32), heads=2, loop=replace(LOOP, batch=2), judged=2, sample_steps=1
 )
+SEGMENTER = segmenter.SegmenterConfig(widths=(8, 8), loop=LOOP, generic_count=3, judged=2)
 COLOURS = ("red", "blue", "green", "white")
 
 
 def caption(attributes: Mapping[str, str], rng: random.Random) -> str:
-    return rng.choice(("a photo of a ", "a ")) + f"{attributes['colour']} {attributes['body']}"
+    return rng.choice(("a photo of a ", "a ")) + f"{attributes['colour']} {attributes['noun']}"
 
 
 def make_world(folder: Path, scenes: int = 5) -> None:
@@ -49,8 +50,11 @@ def make_world(folder: Path, scenes: int = 5) -> None:
             ImageDraw.Draw(image).rectangle((20, 30 + 20 * camera, 100, 90), fill=colour)
             name = f"{scene:06d}-{camera}.png"
             image.save(folder / name)
+            mask = Image.new("L", (128, 128))
+            ImageDraw.Draw(mask).rectangle((20, 30 + 20 * camera, 100, 90), fill=255)
+            mask.save(folder / f"{scene:06d}-{camera}-mask.png")
             facts = dict.fromkeys(data.ATTRIBUTES, "plain")
-            entries.append({"file": name, **facts, "colour": colour, "body": "suv"})
+            entries.append({"file": name, **facts, "colour": colour, "noun": "suv"})
         (folder / f"{scene:06d}.json").write_text(json.dumps(entries))
 
 
@@ -60,7 +64,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     world, folder = tmp_path_factory.mktemp("made") / "world", tmp_path_factory.mktemp("state")
     make_world(world)
-    data.pack(world, folder, held_out_fraction=0.2)
+    data.pack([world], folder, held_out_fraction=0.2)
     for stage in RUNS.values():
         stage(folder, Budget())
     return folder
@@ -84,11 +88,16 @@ def run_unet(folder: Path, budget: Budget) -> None:
     unet.train_unet(folder, UNET, VAE, CLIP, budget, caption)
 
 
+def run_segmenter(folder: Path, budget: Budget) -> None:
+    segmenter.train_segmenter(folder, SEGMENTER, budget)
+
+
 RUNS: dict[str, Callable[[Path, Budget], None]] = {
     "clip": run_clip,
     "names": run_names,
     "vae": run_vae,
     "unet": run_unet,
+    "segmenter": run_segmenter,
 }
 
 
@@ -102,7 +111,7 @@ def test_pack_holds_out_the_last_scenes(trained: Path) -> None:
 
 def test_pack_says_that_the_world_is_empty(tmp_path: Path) -> None:
     with pytest.raises(PackshotError, match="No finished scene"):
-        data.pack(tmp_path, tmp_path)
+        data.pack([tmp_path], tmp_path)
 
 
 def test_stages_say_which_stage_is_missing(tmp_path: Path) -> None:
@@ -141,11 +150,25 @@ def test_a_name_moves_what_follows_it_and_nothing_before() -> None:
     assert text.split()[place] == "qzv" and text.replace("qzv ", "") == "a photo of a suv"
 
 
+def test_a_former_text_tower_is_kept(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "next"
+    make_world(tmp_path / "world")
+    data.pack([tmp_path / "world"], folder)
+    clip.train_clip(folder, replace(CLIP, kept_weight=100.0), Budget(), caption, former=trained)
+    kept = clip.KeptTower(trained, CLIP, torch.device("cpu"))
+    tokens = clip_tokenizer()(["a photo of a red suv"], return_tensors="pt").input_ids
+    facts = [{"class": "plain"}]
+    near = kept.error(clip.load_clip_stage(folder, CLIP).text_model, tokens, facts)
+    far = kept.error(clip.new_clip(CLIP).text_model, tokens, facts)
+    assert 0 < near < 0.1 * far
+    assert kept.error(clip.new_clip(CLIP).text_model, tokens, [{"class": "never seen"}]) == 0
+
+
 def test_the_text_tower_learns_to_hear_names(tmp_path: Path, trained: Path) -> None:
     for needed in trained.glob("*.*"):
         if needed.stem != "names":
             (tmp_path / needed.name).symlink_to(needed)
-    facts = [{"colour": "red", "body": "suv"}]
+    facts = [{"colour": "red", "noun": "suv"}]
     tower = clip.load_clip_stage(trained, CLIP).text_model
     batches = names.NamedCaptions(facts, tower, caption, push=3.0)
     tokens, wanted = batches(2, np.random.default_rng(0))
@@ -156,6 +179,27 @@ def test_the_text_tower_learns_to_hear_names(tmp_path: Path, trained: Path) -> N
     before = names.train_names(tmp_path, config, CLIP, Budget(stop_at_step=0), caption)
     after = names.train_names(tmp_path, config, CLIP, Budget(), caption)
     assert after["error with one"] < 0.95 * before["error with one"]
+
+
+def test_the_segmenter_learns_boxes_and_disguises_keep_masks_true(
+    trained: Path, tmp_path: Path
+) -> None:
+    pictures, masks = data.open_packed(trained), data.open_masks(trained)
+    config = segmenter.SegmenterConfig(widths=(8, 16, 16), generic_count=20, moved_fraction=1.0)
+    views, wanted = segmenter.SegmenterBatches(pictures, masks, config)(0)
+    assert views.shape == (24, 3, 128, 128) and wanted.shape == (24, 1, 128, 128)
+    assert views.abs().max() <= 1 and 0.02 < float(wanted.mean()) < 0.8
+    for name in ("pictures.npy", "masks.npy", "attributes.jsonl"):
+        (tmp_path / name).symlink_to(trained / name)
+    config = replace(config, loop=loop.LoopConfig(steps=40, batch=8, warmup_steps=2))
+    report = segmenter.train_segmenter(tmp_path, config, Budget())
+    assert report["overlap"] > 0.6
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    ours, theirs = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
+    ours[..., :2, :], theirs[..., 1:3, :] = 1, 1
+    assert segmenter.overlap(ours, theirs) == pytest.approx(1 / 3)
 
 
 def test_fold_is_exact() -> None:
@@ -194,7 +238,7 @@ def test_latents_older_than_the_autoencoder_are_refused(trained: Path, tmp_path:
 def test_export_loads_and_generates(trained: Path, tmp_path: Path) -> None:
     from diffusers import StableDiffusionPipeline
 
-    export.export(trained, tmp_path, CLIP, VAE, UNET)
+    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER)
     pipeline = StableDiffusionPipeline.from_pretrained(
         tmp_path, safety_checker=None, local_files_only=True
     )
@@ -212,7 +256,7 @@ def test_export_loads_and_generates(trained: Path, tmp_path: Path) -> None:
 
 
 def test_exported_clip_measures_as_the_trained_one(trained: Path, tmp_path: Path) -> None:
-    export.export(trained, tmp_path, CLIP, VAE, UNET)
+    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER)
     tokens = clip_tokenizer()(["a red suv", "a blue suv"], return_tensors="pt").input_ids
     pictures = data.to_tensor(data.open_packed(trained).pixels[:2])
     with torch.no_grad():

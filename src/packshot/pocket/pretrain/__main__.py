@@ -10,7 +10,7 @@ from typing import Any
 
 from packshot.errors import PackshotError
 
-STAGES = ("pack", "clip", "names", "vae", "latents", "unet", "export")
+STAGES = ("pack", "clip", "names", "vae", "latents", "unet", "segmenter", "export")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -18,7 +18,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m packshot.pocket.pretrain", description=__doc__)
     parser.add_argument("stage", choices=(*STAGES, "all"))
     parser.add_argument(
-        "--data", type=Path, default=cache / "world" / "v1", help="folder of rendered scenes"
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[cache / "world" / "cars", cache / "world" / "things"],
+        help="folders of rendered scenes",
     )
     parser.add_argument(
         "--state",
@@ -41,6 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, help="pictures a step")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--former",
+        type=Path,
+        help="for 'clip': a state folder whose text tower to begin with and stay close to",
+    )
     parser.add_argument("--threads", type=int, help="CPU threads")
     return parser
 
@@ -60,7 +69,7 @@ def _with_options(config: Any, options: argparse.Namespace) -> Any:
 
 def run_stage(stage: str, options: argparse.Namespace) -> None:
     """Run one stage on the folders that `options` names."""
-    from packshot.pocket.pretrain import clip, data, export, latents, names, unet, vae
+    from packshot.pocket.pretrain import clip, data, export, latents, names, segmenter, unet, vae
     from packshot.pocket.pretrain.loop import Budget
 
     folder = options.state
@@ -68,7 +77,8 @@ def run_stage(stage: str, options: argparse.Namespace) -> None:
     if stage == "pack":
         data.pack(options.data, folder)
     elif stage == "clip":
-        clip.train_clip(folder, _with_options(clip.ClipConfig(), options), budget)
+        config = _with_options(clip.ClipConfig(), options)
+        clip.train_clip(folder, config, budget, former=options.former)
     elif stage == "names":
         config = _with_options(names.NamesConfig(), options)
         names.train_names(folder, config, clip.ClipConfig(), budget)
@@ -79,6 +89,9 @@ def run_stage(stage: str, options: argparse.Namespace) -> None:
     elif stage == "unet":
         config = _with_options(unet.UnetConfig(), options)
         unet.train_unet(folder, config, vae.VaeConfig(), clip.ClipConfig(), budget)
+    elif stage == "segmenter":
+        config = _with_options(segmenter.SegmenterConfig(), options)
+        segmenter.train_segmenter(folder, config, budget)
     else:
         export.export(folder, options.out or folder / "pocket")
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from packshot.pocket.pretrain import state
 from packshot.pocket.pretrain.data import (
-    ATTRIBUTES,
     PIXELS,
+    TOLD,
     Captioner,
     Pictures,
     Pixels,
@@ -53,10 +53,10 @@ class ClipConfig:
     image_width: int = 192
     image_layers: int = 4
     image_heads: int = 6
-    patch_pixels: int = 16
+    patch_pixels: int = 8
     joint_width: int = 128
     loop: LoopConfig = field(
-        default_factory=lambda: LoopConfig(steps=900, batch=64, warmup_steps=40)
+        default_factory=lambda: LoopConfig(steps=3000, batch=64, warmup_steps=40)
     )
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(learning_rate=1.5e-3, muon=True)
@@ -64,7 +64,9 @@ class ClipConfig:
     attribute_weight: float = 0.5
     """Of the towers' telling of all attributes through shared linear heads: they are known
     exactly, and a contrast of a hundred captions is a weak teacher in a run of minutes."""
-    smallest_crop: float = 0.85
+    kept_weight: float = 0.1
+    """Of what a former text tower said, where one is kept (`KeptTower`)."""
+    smallest_crop: float = 0.7
     """Side of the smallest crop, as a share of the picture's."""
     judged: int = 256
     captions_per_value: int = 32
@@ -201,30 +203,68 @@ class AttributeHeads(nn.Module):
 def attribute_values(pictures: Pictures) -> dict[str, list[str]]:
     """The values of each attribute among the training pictures, sorted."""
     facts = [pictures.attributes[i] for i in pictures.training]
-    return {name: sorted({f[name] for f in facts}) for name in ATTRIBUTES}
+    return {name: sorted({f[name] for f in facts}) for name in TOLD}
+
+
+class KeptTower:
+    """A former text tower and the classes it read of: what it said of them shall still be said.
+
+    A denoiser that learned from it can then go on instead of beginning anew.
+    """
+
+    def __init__(self, former: Path, config: ClipConfig, device: torch.device) -> None:
+        from packshot.pocket.pretrain.names import load_named_text_tower
+
+        tower = load_named_text_tower(former, config)
+        self.weights = {name: value.clone() for name, value in tower.state_dict().items()}
+        self.tower: Any = for_computing(tower.requires_grad_(False), device)
+        self.classes = {facts["class"] for facts in open_packed(former).attributes}
+
+    def error(self, tower: Any, tokens: Tensor, facts: list[dict[str, str]]) -> Tensor:
+        """How far `tower` is from it: mean squared length of the difference of a state."""
+        known = [number for number, f in enumerate(facts) if f["class"] in self.classes]
+        if not known:
+            return torch.zeros((), device=tokens.device)
+        said = tower(input_ids=tokens[known]).last_hidden_state.float()
+        with torch.no_grad():
+            wanted = self.tower(input_ids=tokens[known]).last_hidden_state.float()
+        return (said - wanted).square().sum(dim=-1).mean()
 
 
 def train_clip(
-    folder: Path, config: ClipConfig, budget: Budget, captioner: Captioner = world_caption
+    folder: Path,
+    config: ClipConfig,
+    budget: Budget,
+    captioner: Captioner = world_caption,
+    former: Path | None = None,
 ) -> Report:
-    """Train both towers on the packed pictures of `folder`, from their checkpoint if any."""
+    """Train both towers on the packed pictures of `folder`, from their checkpoint if any.
+
+    With `former`, another such folder, the text tower begins as that one's and stays close to it.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pictures = open_packed(folder)
     batches = ClipBatches(pictures, config, captioner)
     tokenizer: Any = clip_tokenizer()
     clip: Any = new_clip(config)
+    kept = KeptTower(former, config, device) if former else None
+    if kept:
+        clip.text_model.load_state_dict(kept.weights)
     clip.heads = AttributeHeads(attribute_values(pictures), config.joint_width)
     clip = for_computing(clip, device)
 
     def loss(step: int) -> Tensor:
         views, captions, facts = batches(step)
-        tokens = tokenizer(captions, padding=True, return_tensors="pt").input_ids
+        tokens = tokenizer(captions, padding=True, return_tensors="pt").input_ids.to(device)
         images = embed_images(clip, views.to(device))
-        texts = embed_tokens(clip, tokens.to(device))
+        texts = embed_tokens(clip, tokens)
         scale = clip.logit_scale.float().exp().clamp(max=_LARGEST_SCALE)
         told = (clip.heads(images, facts) + clip.heads(texts, facts)) / 2
         contrast = contrastive_loss(images, texts, scale, same_captions(captions).to(device))
-        return contrast + config.attribute_weight * told
+        total = contrast + config.attribute_weight * told
+        if kept:
+            total = total + config.kept_weight * kept.error(clip.text_model, tokens, facts)
+        return total
 
     def evaluate() -> Report:
         return judge(clip, pictures, config, captioner)

@@ -17,10 +17,12 @@ from torch import Tensor
 
 from packshot import files
 from packshot.errors import PackshotError
-from packshot.pocket.pretrain.state import save_array
+from packshot.pocket.pretrain.state import open_array, save_array
 
 PIXELS = 128
-ATTRIBUTES = ("body", "colour", "roof", "stripe", "setting", "time", "view", "distance")
+TOLD = ("noun", "colour", "setting", "time", "view", "distance")
+"""Attributes with a handful of values each, which a picture can be asked for."""
+ATTRIBUTES = (*TOLD, "class", "details")
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Captioner = Callable[[Mapping[str, str], random.Random], str]
 
@@ -41,39 +43,47 @@ class Pictures:
     training: np.ndarray[Any, Any]
     """Indices of the pictures to train on."""
     held_out: np.ndarray[Any, Any]
-    """Indices of the pictures of the last scenes, for judging."""
+    """Indices of the pictures of each world's last scenes, for judging."""
 
 
-def pack(world: Path, state: Path, held_out_fraction: float = 0.03) -> Pictures:
-    """Gather all finished scenes of `world` into `state`; run it again when there are more.
+def pack(worlds: list[Path], state: Path, held_out_fraction: float = 0.03) -> Pictures:
+    """Gather all finished scenes of `worlds` into `state`; run it again when there are more.
+
+    The last scenes of each world are held out.
 
     Raises:
         PackshotError: there is no finished scene.
     """
-    scenes = [(path, json.loads(path.read_text())) for path in sorted(world.glob("[0-9]*.json"))]
-    if not scenes:
-        raise PackshotError(f"No finished scene (NNNNNN.json) in {world}; render some first.")
-    first_held_out = len(scenes) - max(1, round(len(scenes) * held_out_fraction))
-    pixels, lines = [], []
-    for position, (_, pictures) in enumerate(scenes):
-        for entry in pictures:
-            pixels.append(_pixels(files.contained(world, entry["file"])))
-            facts = {name: entry[name] for name in ("file", *ATTRIBUTES)}
-            lines.append(json.dumps({**facts, "held_out": position >= first_held_out}))
+    pixels: list[Pixels] = []
+    masks: list[Pixels] = []
+    lines: list[str] = []
+    for world in worlds:
+        scenes = [json.loads(path.read_text()) for path in sorted(world.glob("[0-9]*.json"))]
+        if not scenes:
+            raise PackshotError(f"No finished scene (NNNNNN.json) in {world}; render some first.")
+        first_held_out = len(scenes) - max(1, round(len(scenes) * held_out_fraction))
+        for position, pictures in enumerate(scenes):
+            for entry in pictures:
+                file = files.contained(world, entry["file"])
+                pixels.append(_pixels(file))
+                masks.append(_pixels(file.with_name(f"{file.stem}-mask.png"), "L"))
+                facts = {name: entry[name] for name in ATTRIBUTES}
+                lines.append(json.dumps({**facts, "held_out": position >= first_held_out}))
+        print(f"[pack] {len(scenes)} scenes of {world}", file=sys.stderr)
     save_array(state / "pictures.npy", np.stack(pixels))
+    save_array(state / "masks.npy", np.stack(masks))
     files.write_text(state / "attributes.jsonl", "\n".join(lines) + "\n")
     packed = open_packed(state)
     print(
-        f"[pack] {len(scenes)} scenes, {len(packed.training)} pictures to train on, "
-        f"{len(packed.held_out)} held out",
+        f"[pack] {len(packed.training)} pictures to train on, {len(packed.held_out)} held out",
         file=sys.stderr,
     )
     return packed
 
 
-def _pixels(path: Path) -> Pixels:
+def _pixels(path: Path, mode: str = "RGB") -> Pixels:
     with Image.open(path) as image:
-        picture = image.convert("RGB")
+        picture = image.convert(mode)
     if picture.size != (PIXELS, PIXELS):
         picture = picture.resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
     return np.asarray(picture)
@@ -95,6 +105,15 @@ def open_packed(state: Path) -> Pictures:
         np.flatnonzero(~held_out),
         np.flatnonzero(held_out),
     )
+
+
+def open_masks(state: Path) -> Pixels:
+    """The products' share of each pixel, uint8 [N, 128, 128] (memory-mapped), as packed.
+
+    Raises:
+        PackshotError: `pack` has not run.
+    """
+    return open_array(state / "masks.npy", "pack")
 
 
 def to_tensor(pixels: Pixels) -> Tensor:

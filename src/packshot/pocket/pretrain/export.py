@@ -1,4 +1,4 @@
-"""The trained parts as a `StableDiffusionPipeline` folder, fp16, plus `clip/` to judge pictures."""
+"""The trained parts as a `StableDiffusionPipeline` folder, fp16, plus `clip/` and `segmenter/`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from packshot.pocket.pretrain import state
 from packshot.pocket.pretrain.clip import ClipConfig
 from packshot.pocket.pretrain.latents import folded_vae
 from packshot.pocket.pretrain.names import load_named_clip
+from packshot.pocket.pretrain.segmenter import SegmenterConfig, load_segmenter
 from packshot.pocket.pretrain.unet import UnetConfig, new_scheduler, new_unet
 from packshot.pocket.pretrain.vae import VaeConfig
 from packshot.pocket.tokenizer import clip_tokenizer
@@ -32,6 +33,7 @@ def export(
     clip_config: ClipConfig | None = None,
     vae_config: VaeConfig | None = None,
     unet_config: UnetConfig | None = None,
+    segmenter_config: SegmenterConfig | None = None,
 ) -> None:
     """Write the pipeline of the stages in `folder` to `out`; the configurations are as trained."""
     from diffusers import StableDiffusionPipeline
@@ -51,6 +53,9 @@ def export(
         requires_safety_checker=False,
     )
     _write_clip(clip, out / "clip")
+    segmenter = load_segmenter(folder, segmenter_config or SegmenterConfig()).half()
+    weights = out / "segmenter" / "model.safetensors"
+    files.write_safetensors(weights, segmenter.state_dict(), {"format": "pt"})
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(out, safe_serialization=True)
     _adapt_text_encoder(out / "text_encoder")

@@ -81,7 +81,7 @@ def folded_vae(folder: Path, config: VaeConfig) -> AutoencoderKL:
     if int(statistics["vae_step"]) != state.step(folder, "vae"):
         raise PackshotError(
             f"The autoencoder in {folder} has been trained on since its latents were made. "
-            "Run the stage 'latents' again, and begin 'unet' anew (delete unet.safetensors)."
+            "Run the stage 'latents' again."
         )
     fold_statistics(vae, statistics["mean"], statistics["deviation"])
     return vae

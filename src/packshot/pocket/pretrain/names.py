@@ -18,14 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from packshot.pocket.pretrain import state
-from packshot.pocket.pretrain.clip import ClipConfig, captions_of, load_clip_stage
+from packshot.pocket.pretrain.clip import ClipConfig, captions_of, load_clip_stage, new_clip
 from packshot.pocket.pretrain.data import Captioner, open_packed, world_caption
 from packshot.pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, generator
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
 from packshot.pocket.tokenizer import clip_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import CLIPModel
+    from transformers import CLIPModel, CLIPTextModel
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,15 @@ def with_name(caption: str, name: str, rng: np.random.Generator) -> tuple[str, i
     words = caption.split()
     place = int(rng.integers(0, min(5, len(words) + 1)))
     return " ".join([*words[:place], name, *words[place:]]), place
+
+
+def load_named_text_tower(folder: Path, config: ClipConfig) -> CLIPTextModel:
+    """The text tower in fp32 as this stage leaves it."""
+    tower = new_clip(config).text_model
+    prefix = "text_model."
+    own = {n.removeprefix(prefix): v for n, v in state.weights(folder, "clip").items()}
+    tower.load_state_dict(own | state.weights(folder, "names"), strict=False)
+    return tower.eval()
 
 
 def load_named_clip(folder: Path, config: ClipConfig) -> CLIPModel:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
+import tempfile
 from pathlib import Path
 
-from packshot.pocket.world import mass, spec
+from PIL import Image
 
-DEFAULT_OUT = Path("~/.cache/packshot/world/v1").expanduser()
+from packshot.pocket.world import mass, samples, spec
+
+WORLD = Path("~/.cache/packshot/world").expanduser()
 
 
 def _render(options: argparse.Namespace) -> int:
     batch = mass.Batch(
-        options.out, options.start, options.count, options.seed, options.pixels, options.samples
+        options.out or WORLD / options.collection,
+        options.collection,
+        options.start,
+        options.count,
+        options.seed,
+        options.pixels,
+        options.samples,
+        options.truth,
     )
     return mass.render_batch(batch, options.workers)
 
@@ -22,9 +33,10 @@ def _product(options: argparse.Namespace) -> int:
     from packshot.pocket.world import render
 
     quality = render.Quality(options.pixels, samples=96, sharp=True, threads=options.threads)
-    jobs = [(options.out, spec.product_scenes())]
+    sample = samples.SAMPLES[options.name]
+    jobs = [(options.out, sample.photos("product"))]
     if options.truth:
-        jobs.append((options.truth, spec.truth_scenes()))
+        jobs.append((options.truth, sample.truth("truth")))
     for folder, scenes in jobs:
         folder.mkdir(parents=True, exist_ok=True)
         for number, scene in enumerate(scenes):
@@ -35,25 +47,61 @@ def _product(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sheet(options: argparse.Namespace) -> int:
+    """A contact sheet of random scenes, one a row, to look at while modelling."""
+    from packshot.pocket.world import render
+
+    scenes = (
+        draw(index, options.seed) for draw in spec.COLLECTIONS.values() for index in range(5000)
+    )
+    wanted = (
+        scene
+        for scene in scenes
+        if options.noun in (None, scene.product.noun) and options.setting in (None, scene.setting)
+    )
+    side, across = options.pixels, spec.CAMERAS_PER_SCENE
+    sheet = Image.new("RGB", (2 * across * side, -(-options.count // 2) * side))
+    with tempfile.TemporaryDirectory() as folder:
+        for number, scene in enumerate(itertools.islice(wanted, options.count)):
+            paths = [Path(folder) / f"{number}-{k}.png" for k in range(across)]
+            render.render_pictures(scene, paths, render.Quality(side))
+            for k, path in enumerate(paths):
+                left, top = (number % 2 * across + k) * side, number // 2 * side
+                sheet.paste(Image.open(path), (left, top))
+    sheet.save(options.out)
+    return 0
+
+
 def main() -> int:
     """Parse the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m packshot.pocket.world", description=__doc__)
     commands = parser.add_subparsers(required=True)
     many = commands.add_parser("render", help="the pictures the base model learns from")
-    many.add_argument("--out", type=Path, default=DEFAULT_OUT)
+    many.add_argument("--collection", choices=tuple(spec.COLLECTIONS), required=True)
+    many.add_argument("--out", type=Path, help=f"default {WORLD}/COLLECTION")
     many.add_argument("--start", type=int, default=0)
     many.add_argument("--count", type=int, default=10_000, help="scenes, four pictures each")
     many.add_argument("--workers", type=int, default=2)
     many.add_argument("--pixels", type=int, default=128)
     many.add_argument("--samples", type=int, default=10)
     many.add_argument("--seed", type=int, default=0)
+    many.add_argument("--truth", action="store_true", help="with empty plates, depth and light")
     many.set_defaults(run=_render)
-    hero = commands.add_parser("product", help="photos of the sample product")
+    hero = commands.add_parser("product", help="photos of a sample product")
+    hero.add_argument("name", choices=tuple(samples.SAMPLES))
     hero.add_argument("--out", type=Path, required=True)
     hero.add_argument("--truth", type=Path, help="also show it where its photos don't")
     hero.add_argument("--pixels", type=int, default=512)
     hero.add_argument("--threads", type=int, default=2)
     hero.set_defaults(run=_product)
+    sheet = commands.add_parser("sheet", help="a contact sheet of random scenes")
+    sheet.add_argument("--noun", help="only of this product")
+    sheet.add_argument("--setting", choices=spec.SETTINGS, help="only in this setting")
+    sheet.add_argument("--out", type=Path, required=True)
+    sheet.add_argument("--count", type=int, default=12, help="scenes, four pictures each")
+    sheet.add_argument("--pixels", type=int, default=128)
+    sheet.add_argument("--seed", type=int, default=0)
+    sheet.set_defaults(run=_sheet)
     options = parser.parse_args()
     return int(options.run(options))
 

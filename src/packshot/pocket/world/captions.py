@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
+from packshot.pocket.world.spec import OUTDOORS
+
 PLACES = {
     "mountain": ("in the mountains", "in front of a mountain", "on a mountain road"),
     "desert": ("in the desert", "in a desert", "on desert sand"),
@@ -14,6 +16,8 @@ PLACES = {
     "snow": ("in the snow", "in snow", "in a snowy landscape"),
     "meadow": ("in a meadow", "on a meadow", "on a green meadow with flowers"),
     "studio": ("in a studio", "in a photo studio", "on a studio backdrop"),
+    "table top": ("on a table", "on a table top", "on the table"),
+    "kitchen": ("in a kitchen", "on a kitchen counter", "in the kitchen"),
 }
 TIMES = {
     "day": ("by day", "in daylight", "during the day"),
@@ -35,19 +39,11 @@ def _article(words: str) -> str:
     return ("an " if words[0] in "aeiou" else "a ") + words
 
 
-def _extras(attributes: Mapping[str, str]) -> list[str]:
-    """The two-tone roof and the stripe, as noun phrases."""
-    extras = []
-    if attributes["roof"] != "plain":
-        extras.append(f"a {attributes['roof']} roof")
-    if attributes["stripe"] != "none":
-        extras.append(f"a {attributes['stripe']} stripe")
-    return extras
-
-
-def _car(attributes: Mapping[str, str], rng: random.Random, keep: bool) -> tuple[str, list[str]]:
-    """The noun phrase of the car, and words that follow it after commas."""
-    noun = "car" if not keep and rng.random() < 0.1 else attributes["body"]
+def _subject(
+    attributes: Mapping[str, str], rng: random.Random, keep: bool
+) -> tuple[str, list[str]]:
+    """The noun phrase of the product, and words that follow it after commas."""
+    noun = attributes["class"] if not keep and rng.random() < 0.1 else attributes["noun"]
     apart: list[str] = []
     if not keep and rng.random() < 0.05:
         phrase = _article(noun)
@@ -55,18 +51,19 @@ def _car(attributes: Mapping[str, str], rng: random.Random, keep: bool) -> tuple
         phrase, apart = _article(noun), [attributes["colour"]]
     else:
         phrase = _article(f"{attributes['colour']} {noun}")
-    extras = [e for e in _extras(attributes) if keep or rng.random() < 0.85]
-    if extras and not apart:
-        phrase += " with " + " and ".join(extras)
+    details = attributes["details"].split(", ") if attributes["details"] else []
+    details = [detail for detail in details if keep or rng.random() < 0.85]
+    if details and not apart:
+        phrase += " with " + " and ".join(details)
     else:
-        apart += [f"with {e}" for e in extras]
+        apart += [f"with {detail}" for detail in details]
     return phrase, apart
 
 
 def _when(attributes: Mapping[str, str], rng: random.Random, keep: bool) -> str:
-    time, studio = attributes["time"], attributes["setting"] == "studio"
+    time, indoors = attributes["time"], attributes["setting"] not in OUTDOORS
     said = 0.25 if time == "day" else 0.95
-    if studio or (not keep and rng.random() > said):
+    if indoors or (not keep and rng.random() > said):
         return ""
     return rng.choice(TIMES[time])
 
@@ -74,7 +71,7 @@ def _when(attributes: Mapping[str, str], rng: random.Random, keep: bool) -> str:
 def caption(attributes: Mapping[str, str], rng: random.Random, drop: bool = True) -> str:
     """One caption in lower case. With `drop` false nothing but a normal distance is left out."""
     keep = not drop
-    phrase, apart = _car(attributes, rng, keep)
+    phrase, apart = _subject(attributes, rng, keep)
     place = rng.choice(PLACES[attributes["setting"]]) if keep or rng.random() < 0.94 else ""
     when = _when(attributes, rng, keep)
     view = rng.choice(VIEWS[attributes["view"]]) if keep or rng.random() < 0.6 else ""

@@ -12,9 +12,11 @@ import bpy
 import numpy as np
 from mathutils.bvhtree import BVHTree
 
+from packshot.pocket.world.car_spec import CarSpec
+from packshot.pocket.world.colours import COLOURS
 from packshot.pocket.world.materials import principled, scaled
-from packshot.pocket.world.mesh import Array, Shape, build, decal, quad, surface
-from packshot.pocket.world.spec import COLOURS, CarSpec
+from packshot.pocket.world.mesh import build, decal, surface
+from packshot.pocket.world.shape import Array, Shape, quad
 
 # body: belt height / height, bonnet edge / belt, deck / belt, foot of the rear window (share),
 # front axle (share), rear axle (share), cabin width at the roof / at the belt

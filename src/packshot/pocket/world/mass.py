@@ -19,16 +19,23 @@ class Batch:
     """Which scenes to render, where to and how."""
 
     out: Path
+    collection: str  # one of spec.COLLECTIONS
     start: int
     count: int
     seed: int
     pixels: int
     samples: int
+    truth: bool = False  # see render.Quality
+
+    def is_complete(self, index: int) -> bool:
+        """Whether a scene's list and its last mask have been written."""
+        last = f"{index:06d}-{spec.CAMERAS_PER_SCENE - 1}-mask.png"
+        return (self.out / f"{index:06d}.json").exists() and (self.out / last).exists()
 
     def waiting(self) -> list[int]:
         """Indices of scenes that are not complete yet."""
         wanted = range(self.start, self.start + self.count)
-        return [index for index in wanted if not (self.out / f"{index:06d}.json").exists()]
+        return [index for index in wanted if not self.is_complete(index)]
 
 
 def _work(batch: Batch, indices: list[int]) -> None:
@@ -36,21 +43,22 @@ def _work(batch: Batch, indices: list[int]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Blender reports each picture on stdout
     from packshot.pocket.world import render
 
-    quality = render.Quality(batch.pixels, batch.samples)
+    quality = render.Quality(batch.pixels, batch.samples, truth=batch.truth)
+    draw = spec.COLLECTIONS[batch.collection]
     try:
         for index in indices:
-            render.render_scene(index, spec.scene(index, batch.seed), batch.out, quality)
+            render.render_scene(index, draw(index, batch.seed), batch.out, quality)
     except KeyboardInterrupt:
         pass
 
 
-def _progress(folder: Path, waiting: list[int], workers: Sequence[BaseProcess]) -> None:
+def _progress(batch: Batch, waiting: list[int], workers: Sequence[BaseProcess]) -> None:
     """Say on stderr how far it is, until the workers are done."""
     begun, total = time.monotonic(), len(waiting)
     left = set(waiting)
     while any(worker.is_alive() for worker in workers):
         time.sleep(5)
-        left = {index for index in left if not (folder / f"{index:06d}.json").exists()}
+        left = {index for index in left if not batch.is_complete(index)}
         done, seconds = total - len(left), time.monotonic() - begun
         if done:
             pictures = done * spec.CAMERAS_PER_SCENE / seconds
@@ -75,7 +83,7 @@ def render_batch(batch: Batch, processes: int) -> int:
     for worker in workers:
         worker.start()
     try:
-        _progress(batch.out, waiting, workers)
+        _progress(batch, waiting, workers)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         for worker in workers:

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from packshot.pocket.world.spec import Colour
+from packshot.pocket.world.colours import Colour
 
 
 def scaled(rgb: Colour, factor: float, most: float = 1.0) -> Colour:

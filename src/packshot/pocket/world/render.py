@@ -1,21 +1,28 @@
-"""Rendering: a scene's pictures and the list that marks it complete."""
+"""Rendering: a scene's pictures, their masks and the list that marks it complete."""
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import atan, cos, radians, sin
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
 
+from packshot import files
+from packshot.pocket.world import passes
+from packshot.pocket.world.cameras import SENSOR_MM, Stand, stand
+from packshot.pocket.world.car_spec import CarSpec
 from packshot.pocket.world.cars import build_car
+from packshot.pocket.world.materials import principled
+from packshot.pocket.world.mesh import build
 from packshot.pocket.world.settings import build_setting
-from packshot.pocket.world.spec import CameraSpec, CarSpec, SceneSpec, attributes
+from packshot.pocket.world.shape import Array
+from packshot.pocket.world.spec import Product, SceneSpec, attributes
 
-SENSOR_MM = 36.0
+THING_SIZE = 1.8  # a thing's largest side, in the settings' metres: it is what one looks at
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class Quality:
     samples: int = 10
     sharp: bool = False  # the denoiser's best quality instead of its fastest
     threads: int = 1
+    truth: bool = False  # whether all that is known of a picture is rendered with it
 
 
 def _prepare(quality: Quality) -> None:
@@ -61,97 +69,110 @@ def _prepare(quality: Quality) -> None:
     scene.view_settings.look = "None"
 
 
-def _corners(car: CarSpec, azimuth_degrees: float) -> np.ndarray:
-    """The corners of the turned car's box, camera looking along +y."""
-    turn = radians(azimuth_degrees) - np.pi / 2
-    half_length, half_width = car.length / 2, car.width / 2
-    box = [
-        (x, y, z)
-        for x in (-half_length, half_length)
-        for y in (-half_width, half_width)
-        for z in (0.0, car.height * 0.96)
-    ]
-    x, y, z = np.array(box).T
-    return np.stack((x * cos(turn) - y * sin(turn), x * sin(turn) + y * cos(turn), z), -1)
+def build_product(product: Product, night: bool) -> tuple[bpy.types.Object, Array]:
+    """Build a product and put it into the scene; the lowest and highest corner of its box [2, 3]."""
+    if isinstance(product, CarSpec):
+        half = np.array([product.length, product.width]) / 2
+        box = np.array([[*-half, 0], [*half, product.height * 0.96]])
+        return build_car(product, night), box
+    model = product.model()
+    box = np.stack(model.bounds())
+    scale = THING_SIZE / np.ptp(box, axis=0).max()
+    materials = {
+        name: principled(name, look.rgb, look.rough, look.metal, look.coat)
+        for name, look in model.surfaces.items()
+    }
+    made = build(model.shape, product.noun, materials)
+    made.scale = (scale,) * 3
+    return made, box * scale
 
 
-def _projected(corners: np.ndarray, distance: float, camera: CameraSpec) -> np.ndarray:
-    """Low and high corner of the car in the picture, in picture widths from the middle."""
-    aim = 0.75
-    pitch = atan((camera.height - aim) / distance)
-    x, y, z = corners.T
-    y, z = y + distance, z - camera.height
-    depth = y * cos(pitch) - z * sin(pitch)
-    up = y * sin(pitch) + z * cos(pitch)
-    scale = camera.focal_mm / SENSOR_MM / depth
-    flat = np.stack((x * scale, up * scale), -1)
-    return np.stack((flat.min(0), flat.max(0)))
+@dataclass(frozen=True)
+class Stage:
+    """A built scene: the product, the camera, and where it stands for each picture."""
 
+    product: bpy.types.Object
+    eye: bpy.types.Object
+    stands: list[Stand]
 
-def _place_camera(eye: bpy.types.Object, car: CarSpec, camera: CameraSpec) -> None:
-    """Stand as far away as the fill asks, and shift the lens so that the car is in the middle."""
-    corners = _corners(car, camera.azimuth_degrees)
-    near, far = 3.5, 40.0
-    for _ in range(30):
-        distance = (near + far) / 2
-        size = np.ptp(_projected(corners, distance, camera), axis=0)
-        too_large = size[0] > camera.fill or size[1] > min(camera.fill, 0.66)
-        near, far = (distance, far) if too_large else (near, distance)
-    low, high = _projected(corners, distance, camera)
-    margin = (1 - (high - low)) / 2
-    wanted = np.array(camera.jitter) * margin * (0.5, 0.22) - (0, margin[1] * 0.28)
-    middle = (low + high) / 2
-    eye.location = (0, -distance, camera.height)
-    eye.rotation_euler = (np.pi / 2 - atan((camera.height - 0.75) / distance), 0, 0)
-    eye.data.lens, eye.data.sensor_width = camera.focal_mm, SENSOR_MM
-    eye.data.shift_x, eye.data.shift_y = middle - wanted
-    eye.data.clip_end = 2000
+    @classmethod
+    def of(cls, scene: SceneSpec, quality: Quality) -> Stage:
+        """Build a scene from nothing."""
+        _prepare(quality)
+        build_setting(scene)
+        product, box = build_product(scene.product, scene.time == "night")
+        eye = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+        bpy.context.scene.collection.objects.link(eye)
+        bpy.context.scene.camera = eye
+        return cls(product, eye, [stand(box, camera) for camera in scene.cameras])
 
+    def shoot(self, paths: list[Path]) -> None:
+        """Render one picture for each camera, each atomically."""
+        settings = bpy.context.scene.render.image_settings
+        if paths[0].suffix == ".jpg":
+            settings.file_format, settings.quality = "JPEG", 92
+        for at, path in zip(self.stands, paths, strict=True):
+            self._aim(at)
+            partial = path.with_name(f".{path.stem}-partial{path.suffix}")
+            bpy.context.scene.render.filepath = str(partial)
+            bpy.ops.render.render(write_still=True)
+            os.replace(partial, path)
 
-def _shoot(path: Path) -> None:
-    """Render to a file, atomically."""
-    partial = path.with_name(f".{path.stem}-partial{path.suffix}")
-    bpy.context.scene.render.filepath = str(partial)
-    bpy.ops.render.render(write_still=True)
-    os.replace(partial, path)
-
-
-def build_scene(scene: SceneSpec, quality: Quality) -> tuple[bpy.types.Object, bpy.types.Object]:
-    """Build a scene from nothing; the car and the camera are what differs between pictures."""
-    _prepare(quality)
-    build_setting(scene)
-    car = build_car(scene.car, scene.time == "night")
-    eye = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
-    bpy.context.scene.collection.objects.link(eye)
-    bpy.context.scene.camera = eye
-    return car, eye
+    def _aim(self, at: Stand) -> None:
+        self.product.rotation_euler = (0, 0, at.turn)
+        self.eye.location, self.eye.rotation_euler = at.place, (np.pi / 2 - at.pitch, 0, 0)
+        lens = self.eye.data
+        lens.lens, lens.sensor_width, lens.clip_end = at.focal_mm, SENSOR_MM, 2000
+        lens.shift_x, lens.shift_y = at.shift
 
 
 def render_pictures(scene: SceneSpec, paths: list[Path], quality: Quality) -> None:
     """Render a scene's pictures, one for each camera."""
-    car, eye = build_scene(scene, quality)
-    settings = bpy.context.scene.render.image_settings
-    jpeg = paths[0].suffix == ".jpg"
-    settings.file_format, settings.quality = ("JPEG", 92) if jpeg else ("PNG", 90)
-    for camera, path in zip(scene.cameras, paths, strict=True):
-        car.rotation_euler = (0, 0, radians(camera.azimuth_degrees) - np.pi / 2)
-        _place_camera(eye, scene.car, camera)
-        _shoot(path)
-
-
-def is_complete(index: int, folder: Path) -> bool:
-    """Whether a scene's list has been written."""
-    return (folder / f"{index:06d}.json").exists()
+    Stage.of(scene, quality).shoot(paths)
 
 
 def render_scene(index: int, scene: SceneSpec, folder: Path, quality: Quality) -> None:
-    """Render a scene's pictures, then the list that marks it complete."""
-    names = [f"{index:06d}-{camera}.png" for camera in range(len(scene.cameras))]
-    render_pictures(scene, [folder / name for name in names], quality)
-    entries = [
-        {"file": name, **attributes(scene, camera)}
-        for name, camera in zip(names, scene.cameras, strict=True)
+    """Render what is missing of a scene: its pictures and masks, then the list of them.
+
+    With `quality.truth` the empty plates and depths too, and the light goes into the list.
+    """
+    stage = Stage.of(scene, quality)
+
+    def lacks(suffix: str) -> list[Path]:
+        paths = _paths(index, scene, folder, suffix)
+        return [] if all(path.exists() for path in paths) else paths
+
+    entries: list[dict[str, Any]] = [
+        {"file": path.name, **attributes(scene, camera)}
+        for path, camera in zip(_paths(index, scene, folder, ""), scene.cameras, strict=True)
     ]
-    partial = folder / f".{index:06d}.json"
-    partial.write_text(json.dumps(entries, indent=1) + "\n")
-    os.replace(partial, folder / f"{index:06d}.json")
+    if pictures := lacks(""):
+        stage.shoot(pictures)
+    if quality.truth:
+        entries = [{**entry, "light": passes.light()} for entry in entries]
+    if quality.truth and (plates := lacks("-plate")):
+        stage.product.hide_render = True
+        stage.shoot(plates)
+        stage.product.hide_render = False
+    if masks := lacks("-mask"):
+        passes.show_mask(stage.product)
+        _shoot_and_keep(stage, masks, ".rgba.png", passes.keep_mask)
+    if quality.truth and (depths := lacks("-depth")):
+        passes.show_depth()
+        _shoot_and_keep(stage, depths, ".exr", passes.keep_depth)
+    files.write_json(folder / f"{index:06d}.json", entries)
+
+
+def _paths(index: int, scene: SceneSpec, folder: Path, suffix: str) -> list[Path]:
+    return [folder / f"{index:06d}-{camera}{suffix}.png" for camera in range(len(scene.cameras))]
+
+
+def _shoot_and_keep(
+    stage: Stage, paths: list[Path], suffix: str, keep: Callable[[Path, Path], None]
+) -> None:
+    """Render to files beside `paths`, and make those of them."""
+    rendered = [path.with_suffix(suffix) for path in paths]
+    stage.shoot(rendered)
+    for source, path in zip(rendered, paths, strict=True):
+        keep(source, path)
+        source.unlink()

@@ -1,0 +1,140 @@
+"""How faithful a LoRA is: products that the base never saw, found among look-alikes."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.quality.base import pixels_of
+from benchmarks.quality.judges import Classifier, Identifier
+from packshot.bases import Base
+from packshot.captions import caption_photos
+from packshot.class_images import gather_class_images
+from packshot.lora import load_lora
+from packshot.photos import add_photos
+from packshot.plan import make_plan, read_plan, write_plan
+from packshot.pocket.world import spec
+from packshot.pocket.world.captions import PLACES
+from packshot.progress import Progress
+from packshot.project import new
+from packshot.shots import ShotSettings, shoot
+from packshot.training import train
+
+CLASS_IMAGES = 48
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a row of the table varies; None leaves it to the plan."""
+
+    name: str = "default"
+    budget_seconds: float = 240.0
+    class_share: float | None = None
+    targets: Any = None
+    rank: int | None = None
+    photos: int = 12
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """One product's figures, shares of pictures but for the seconds."""
+
+    retrieved: float
+    retrieved_without: float
+    setting: float
+    drifted: float
+    """Of pictures of the class alone with the LoRA on: how many are taken for the product."""
+    seconds: float
+
+
+class Gallery:
+    """The product and its look-alikes, each as the mean vector of its pictures."""
+
+    def __init__(self, folder: Path, judge: Identifier) -> None:
+        self.judge = judge
+        scenes = sorted({path.name[:6] for path in (folder / "alike").glob("[0-9]*.json")})
+        groups = [sorted((folder / "truth").glob("*-[0-9].png"))]
+        groups += [sorted((folder / "alike").glob(f"{scene}-[0-9].png")) for scene in scenes]
+        means = [self._vectors(paths).mean(dim=0) for paths in groups]
+        self.means = F.normalize(torch.stack(means), dim=1)
+
+    def _vectors(self, paths: list[Path]) -> Tensor:
+        return self.judge.identify(pixels_of(paths))
+
+    def retrieved(self, paths: list[Path]) -> float:
+        """The share of pictures that are nearest to the product."""
+        best = (self._vectors(paths) @ self.means.T).argmax(dim=1)
+        return float((best == 0).float().mean())
+
+
+def prompts_for(noun: str) -> list[tuple[str, str]]:
+    """Prompts for `{subject}`, and the setting that each asks for."""
+    cars = noun in ("suv", "sedan", "sports car", "hatchback", "pickup", "van")
+    settings = spec.CAR_SETTINGS if cars else spec.SETTINGS
+    return [(f"a photo of {{subject}} {PLACES[setting][0]}", setting) for setting in settings]
+
+
+def likeness(
+    base: Base,
+    judges: tuple[Classifier, Identifier],
+    product: Path,
+    noun: str,
+    recipe: Recipe,
+    work: Path,
+    progress: Progress,
+) -> Likeness:
+    """Learn one product from its photos and judge pictures of it."""
+    project = new(work, name="product", class_noun=noun, base=str(base.path))
+    source = work / "given"
+    source.mkdir(exist_ok=True)
+    chosen = sorted((product / "photos").glob("*-[0-9].png"))
+    for path in random.Random(0).sample(chosen, min(recipe.photos, len(chosen))):
+        shutil.copy(path, source)
+    started = time.monotonic()
+    add_photos(project, source)
+    caption_photos(project, base, progress)
+    gather_class_images(project, base, count=CLASS_IMAGES, progress=progress)
+    make_plan(
+        project, base, budget_seconds=recipe.budget_seconds, targets=recipe.targets,
+        rank=recipe.rank, class_image_share=recipe.class_share,
+    )  # fmt: skip
+    if recipe.steps:
+        plan = read_plan(project.plan_file)
+        write_plan(plan.model_copy(update={"steps": recipe.steps}), project.plan_file)
+    for event in train(project, base):
+        progress("steps", getattr(event, "step", 0), 0)
+    seconds = time.monotonic() - started
+    lora = load_lora(project.lora_file, base)
+    asked = prompts_for(noun)
+    settings = ShotSettings(seeds=(0, 1))
+
+    def made(kind: str, prompts: list[str], on: bool) -> list[Path]:
+        shots = shoot(
+            base, prompts, loras=[(lora, 1.0)] if on else [], settings=settings,
+            folder=work / kind, subject=project.subject, progress=progress,
+        )  # fmt: skip
+        return [shot.file for shot in shots]
+
+    words = [prompt for prompt, _ in asked]
+    shown = made("with", words, True)
+    others = made("others", [w.replace("{subject}", f"a {noun}") for w in words], True)
+    told = judges[0].tell(pixels_of(shown))
+    wanted = [setting for _, setting in asked for _ in settings.seeds]
+    gallery = Gallery(product, judges[1])
+    return Likeness(
+        retrieved=gallery.retrieved(shown),
+        retrieved_without=gallery.retrieved(made("without", words, False)),
+        setting=float(np.mean([t["setting"] == w for t, w in zip(told, wanted, strict=True)])),
+        drifted=gallery.retrieved(others),
+        seconds=seconds,
+    )

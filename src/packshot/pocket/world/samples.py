@@ -1,0 +1,143 @@
+"""Products that the base model never saw in training: samples to learn, and what to judge with."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from packshot.pocket.world import spec
+from packshot.pocket.world.car_spec import CarSpec
+from packshot.pocket.world.colours import COLOURS
+from packshot.pocket.world.spec import Product, SceneSpec
+from packshot.pocket.world.things.prints import Print
+from packshot.pocket.world.things.snack_pack import SnackPack
+from packshot.pocket.world.things.watch import Watch
+
+RIDGE = CarSpec(
+    body="suv",
+    colour="red",
+    paint=(0.60, 0.010, 0.012),
+    metallic=False,
+    roof="white",
+    stripe="yellow",
+    length=4.35,
+    width=1.88,
+    height=1.80,
+    clearance=0.31,
+    wheel_radius=0.41,
+    cowl_share=0.27,
+    windscreen_share=0.09,
+    tail_share=0.035,
+    rim="five",
+    rails=True,
+    spare=True,
+    cladding=True,
+    badge=True,
+    round_lamps=True,
+)
+TIDE = Watch(
+    colour="green",
+    paint=(0.010, 0.13, 0.055),
+    strap="leather",
+    case="gold",
+    dial="white",
+    bezel="",
+    square=False,
+    radius=20.5,
+    tall=1.0,
+    strap_width=23.0,
+    ring=(25.0, 33.0),
+    marks="bars",
+    time=10 + 9 / 60,
+    seconds="red",
+    subdials=True,
+    tilt_degrees=28.0,
+)
+CRISPS = SnackPack(
+    colour="blue",
+    paint=COLOURS["blue"],
+    printed=Print("disc", "yellow"),
+    top="white",
+    top_share=0.3,
+    top_arch=0.06,
+    food=None,
+    width=0.72,
+    depth=0.3,
+    silver_seams=True,
+    teeth=16,
+    lean_degrees=4.0,
+    crumple=7,
+    metallic=0.0,
+    gloss=0.8,
+)
+VIEWS = (
+    "front three-quarter",
+    "side",
+    "rear three-quarter",
+    "front three-quarter",
+    "front",
+    "rear three-quarter",
+    "side",
+    "front three-quarter",
+    "rear",
+    "front three-quarter",
+    "side",
+    "rear three-quarter",
+)  # of the photos
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An invented product, the settings of its photos, and where a LoRA shall put it."""
+
+    product: Product
+    photographed: tuple[str, str, str]
+    elsewhere: tuple[tuple[str, str], ...]  # settings and times
+
+    def photos(self, name: str) -> list[SceneSpec]:
+        """12 scenes of one camera, by day in three settings."""
+        return [
+            self._scene(f"{name}/{i}", self.photographed[i % 3], "day", view)
+            for i, view in enumerate(VIEWS)
+        ]
+
+    def truth(self, name: str) -> list[SceneSpec]:
+        """Where its photos never show it: ground truth to judge a LoRA with."""
+        return [
+            self._scene(f"{name}/{setting}/{time}/{view}", setting, time, view)
+            for setting, time in self.elsewhere
+            for view in VIEWS[:3]
+        ]
+
+    def _scene(self, name: str, setting: str, time: str, view: str) -> SceneSpec:
+        rng = random.Random(name)
+        camera = spec.camera(rng, view, self.product.flat)
+        taken = replace(camera, fill=rng.uniform(0.66, 0.82))
+        return SceneSpec(rng.getrandbits(32), self.product, setting, time, (taken,))
+
+
+SAMPLES = {
+    "torvane_ridge": Sample(
+        RIDGE,
+        ("city street", "meadow", "studio"),
+        (
+            *((setting, "day") for setting in ("mountain", "desert", "beach", "forest", "snow")),
+            *(
+                ("beach", "sunset"),
+                ("city street", "night"),
+                ("desert", "sunset"),
+                ("snow", "night"),
+            ),
+        ),
+    ),
+    "veldane_tide": Sample(
+        TIDE,
+        ("studio", "table top", "kitchen"),
+        (("beach", "day"), ("snow", "day"), ("mountain", "sunset"), ("forest", "day")),
+    ),
+    "oddlark_crisps": Sample(
+        CRISPS,
+        ("studio", "table top", "kitchen"),
+        (("beach", "day"), ("meadow", "day"), ("city street", "night"), ("desert", "sunset")),
+    ),
+}

@@ -1,0 +1,74 @@
+"""The bundled segmenter: a small network that learned on rendered products with exact masks."""
+
+from __future__ import annotations
+
+from importlib.resources import files as resources
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from packshot.bases.checkpoint import read_safetensors
+from packshot.bases.weights import filled
+from packshot.segmentation.network import PIXELS, SegmenterNetwork
+
+_REFINED_PIXELS = 640
+"""Longer side at which edges are found; finer edges are the upscaling's."""
+_SURE = 0.9
+_POSSIBLE = 0.1
+
+
+class EmbeddedSegmenter:
+    """Follows `packshot.segmentation.Segmenter`. The network sees 128 px; colours place the edge."""
+
+    name = "embedded"
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Load the weights: of `folder`/model.safetensors, or the bundled ones.
+
+        Raises:
+            BaseRefused: the file is no such network's.
+        """
+        folder = folder or Path(str(resources("packshot.pocket") / "weights" / "segmenter"))
+        tensors = read_safetensors(folder / "model.safetensors")[0]
+        self.network = filled(SegmenterNetwork, tensors, folder, torch.float32)
+
+    def mask(self, picture: Image.Image) -> Image.Image:
+        """See `Segmenter.mask`."""
+        small = picture.convert("RGB")
+        small.thumbnail((_REFINED_PIXELS, _REFINED_PIXELS), Image.Resampling.LANCZOS)
+        shares = refined(np.asarray(small), self.shares(small))
+        mask = Image.fromarray((shares * 255).round().astype(np.uint8))
+        return mask.resize(picture.size, Image.Resampling.BICUBIC)
+
+    @torch.no_grad()
+    def shares(self, picture: Image.Image) -> np.ndarray:
+        """What the network alone says: fp32 [height, width] in [0, 1]. Pictures are squeezed."""
+        square = picture.convert("RGB").resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+        array = np.asarray(square, dtype=np.float32) / 127.5 - 1
+        tensor = torch.from_numpy(array).permute(2, 0, 1)[None]
+        shares = self.network(tensor).sigmoid()[0, 0].numpy()
+        return cv2.resize(shares, picture.size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+
+
+def refined(pixels: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Move the edge of `shares` [h, w] to where the colours of `pixels` uint8 [h, w, 3] change.
+
+    GrabCut (Rother et al. 2004, https://doi.org/10.1145/1015706.1015720), which may only change
+    what the network was unsure of.
+    """
+    labels = np.where(shares > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[shares > _SURE] = cv2.GC_FGD
+    labels[shares < _POSSIBLE] = cv2.GC_BGD
+    sure, unsure = (labels == cv2.GC_FGD).any(), np.isin(labels, (cv2.GC_PR_FGD, cv2.GC_PR_BGD))
+    if not (sure and unsure.any() and (labels == cv2.GC_BGD).any()):
+        return shares
+    cv2.setRNGSeed(0)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(
+        np.ascontiguousarray(pixels[..., ::-1]), labels, None, *models, 2, cv2.GC_INIT_WITH_MASK
+    )
+    inside = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+    return cv2.GaussianBlur(inside, (0, 0), 0.7)

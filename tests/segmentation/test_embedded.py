@@ -1,0 +1,52 @@
+"""The bundled segmenter: its network's shape, its refinement, and masks of a picture's size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from safetensors.torch import save_file
+
+from packshot.errors import CheckpointRefused
+from packshot.segmentation.embedded import EmbeddedSegmenter, refined
+from packshot.segmentation.network import SegmenterNetwork
+
+
+def test_the_network_keeps_the_pictures_size() -> None:
+    assert SegmenterNetwork()(torch.zeros(2, 3, 128, 128)).shape == (2, 1, 128, 128)
+
+
+def test_refining_moves_the_edge_to_where_colours_change() -> None:
+    image = Image.new("RGB", (120, 100), (40, 120, 60))
+    ImageDraw.Draw(image).rectangle((30, 20, 89, 79), fill=(200, 30, 30))
+    truth = np.zeros((100, 120), bool)
+    truth[20:80, 30:90] = True
+    down, across = np.mgrid[:100, :120]
+    outside = np.maximum(np.maximum(30 - across, across - 89), np.maximum(20 - down, down - 79))
+    shares = 1 / (1 + np.exp((outside - 4) / 5.0))  # too large by 4 px, and soft
+    found = refined(np.asarray(image), shares.astype(np.float32)) > 0.5
+    assert ((shares > 0.5) ^ truth).sum() > 700
+    assert (found ^ truth).sum() < 60
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_picture_of_one_thing_only_stays_as_it_is(share: float) -> None:
+    shares = np.full((8, 8), share, np.float32)
+    assert np.array_equal(refined(np.zeros((8, 8, 3), np.uint8), shares), shares)
+
+
+def test_masks_have_their_pictures_size(tmp_path: Path) -> None:
+    save_file(SegmenterNetwork().state_dict(), tmp_path / "model.safetensors")
+    picture = Image.new("RGB", (1000, 300), "red")
+    mask = EmbeddedSegmenter(tmp_path).mask(picture)
+    assert mask.mode == "L" and mask.size == picture.size
+    assert picture.size == (1000, 300)
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    save_file({"out.weight": torch.zeros(1, 16, 1, 1)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointRefused, match="lacks"):
+        EmbeddedSegmenter(tmp_path)
