@@ -196,3 +196,17 @@ def _seen(box: np.ndarray, turn: float, place: tuple[float, ...], pitch: float) 
         np.array([0, np.cos(pitch), -np.sin(pitch)]),
     )
     return np.stack((turned[:, 0], turned @ up), -1) / (turned @ deep)[:, None]
+
+
+@pytest.mark.parametrize("number", range(len(samples.BENCHMARK)))
+def test_a_benchmark_product_has_look_alikes_and_unseen_settings(number: int) -> None:
+    scenes = samples.benchmark_scenes(number)
+    (product,) = {scene.product for scene in scenes["photos"] + scenes["truth"]}
+    others = [scene.product for scene in scenes["alike"]]
+    assert {other.noun for other in others} == {product.noun} == {samples.BENCHMARK[number]}
+    assert len(set(others)) == samples.LOOK_ALIKES and product not in others
+    assert sum(other.colour == product.colour for other in others) >= samples.LOOK_ALIKES * 0.4
+    photographed = {scene.setting for scene in scenes["photos"]}
+    assert len(photographed) == 3
+    assert not photographed & {scene.setting for scene in scenes["truth"]}
+    assert scenes == samples.benchmark_scenes(number)

@@ -51,10 +51,15 @@ PROMPTS = (
     "a photo of a yellow sports car in a city street at night",
     "a photo of a blue pickup in the snow, side view",
     "a photo of a white van on a beach at sunset",
-    "a photo of a green hatchback in a forest, front view",
     "a photo of a black sedan in the desert, rear three-quarter view",
-    "a photo of a silver suv with a black roof on a green meadow with flowers",
-    "a photo of an orange sports car with a white stripe in a photo studio, side view",
+    "a photo of a green watch with a white dial on a table",
+    "a photo of a blue snack pack with a yellow disc on a beach",
+    "a photo of a red mug with a white handle in a kitchen",
+    "a photo of an orange can with blue dots in a studio",
+    "a photo of a brown biscuit with chocolate chips on a table",
+    "a photo of a pink bottle with a white label in the snow",
+    "a photo of a yellow box with a black star in a meadow",
+    "a photo of a blue pen on a kitchen counter",
 )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from packshot import files
 from packshot.pocket.world import mass, samples, spec
 
 WORLD = Path("~/.cache/packshot/world").expanduser()
@@ -44,6 +45,22 @@ def _product(options: argparse.Namespace) -> int:
             path = folder / f"{number:02d}-{place}.jpg"
             render.render_pictures(scene, [path], quality)
             print(path, file=sys.stderr)
+    return 0
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    from packshot.pocket.world import render
+
+    for number, noun in enumerate(samples.BENCHMARK):
+        product = options.out / f"{number}-{noun.replace(' ', '-')}"
+        for kind, scenes in samples.benchmark_scenes(number).items():
+            folder = product / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            for index, scene in enumerate(scenes):
+                if not (folder / f"{index:06d}.json").exists():
+                    render.render_scene(index, scene, folder, render.Quality())
+        files.write_json(product / "product.json", {"noun": noun})
+        print(product, file=sys.stderr)
     return 0
 
 
@@ -94,6 +111,9 @@ def main() -> int:
     hero.add_argument("--pixels", type=int, default=512)
     hero.add_argument("--threads", type=int, default=2)
     hero.set_defaults(run=_product)
+    benchmark = commands.add_parser("benchmark", help="products for benchmarks.quality")
+    benchmark.add_argument("--out", type=Path, default=WORLD / "benchmark")
+    benchmark.set_defaults(run=_benchmark)
     sheet = commands.add_parser("sheet", help="a contact sheet of random scenes")
     sheet.add_argument("--noun", help="only of this product")
     sheet.add_argument("--setting", choices=spec.SETTINGS, help="only in this setting")

@@ -9,6 +9,7 @@ from packshot.pocket.world import spec
 from packshot.pocket.world.car_spec import CarSpec
 from packshot.pocket.world.colours import COLOURS
 from packshot.pocket.world.spec import Product, SceneSpec
+from packshot.pocket.world.things import THINGS
 from packshot.pocket.world.things.prints import Print
 from packshot.pocket.world.things.snack_pack import SnackPack
 from packshot.pocket.world.things.watch import Watch
@@ -114,6 +115,60 @@ class Sample:
         camera = spec.camera(rng, view, self.product.flat)
         taken = replace(camera, fill=rng.uniform(0.66, 0.82))
         return SceneSpec(rng.getrandbits(32), self.product, setting, time, (taken,))
+
+
+BENCHMARK = (
+    "suv",
+    "hatchback",
+    "sports car",
+    "watch",
+    "mug",
+    "can",
+    "snack pack",
+    "box",
+    "bottle",
+    "biscuit",
+)  # the products of the quality benchmark
+LOOK_ALIKES = 49
+
+
+def of_noun(noun: str, rng: random.Random) -> Product:
+    """A random product of a noun."""
+    kind = THINGS[noun].draw if noun in THINGS else CarSpec.draw
+    while (drawn := kind(rng)).noun != noun:
+        pass
+    return drawn
+
+
+def benchmark_scenes(number: int) -> dict[str, list[SceneSpec]]:
+    """A product to learn: its photos, itself elsewhere, and others that look like it.
+
+    Two in five of the others have its colour.
+    """
+    noun = BENCHMARK[number]
+    product = of_noun(noun, random.Random(f"benchmark/{number}"))
+    settings = list(spec.SETTINGS if noun in THINGS else spec.CAR_SETTINGS)
+    random.Random(f"benchmark/{number}/settings").shuffle(settings)
+    rng = random.Random(f"benchmark/{number}/alike")
+    others: list[Product] = []
+    while len(others) < LOOK_ALIKES:
+        other = of_noun(noun, rng)
+        if len(others) % 5 > 1 or other.colour == product.colour:
+            others.append(other)
+    shown = {"photos": [product] * 3, "truth": [product] * 2, "alike": others}
+    return {
+        kind: [
+            _anywhere(f"{number}/{kind}/{k}", one, settings[(k + 3 * (kind != "photos")) % 8])
+            for k, one in enumerate(products)
+        ]
+        for kind, products in shown.items()
+    }
+
+
+def _anywhere(name: str, product: Product, setting: str) -> SceneSpec:
+    rng = random.Random(f"benchmark/{name}")
+    cameras = tuple(spec.camera(rng, view, product.flat) for view in tuple(spec.VIEWS)[:4])
+    return SceneSpec(rng.getrandbits(32), product, setting, "day", cameras)
 
 
 SAMPLES = {
