@@ -1,0 +1,109 @@
+"""The quality benchmark's own arithmetic, and its judges on a world of coloured boxes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from benchmarks.quality import base, judges, lora
+from PIL import Image, ImageDraw
+
+from packshot.pocket.pretrain import data
+from packshot.pocket.pretrain.loop import Budget, LoopConfig
+from packshot.pocket.world import spec
+
+COLOURS = ("red", "green", "blue", "yellow")
+CONFIG = judges.JudgeConfig(
+    widths=(8, 8, 16, 16), dimensions=8, loop=LoopConfig(steps=60, batch=16, warmup_steps=5)
+)
+
+
+def test_kernel_distance_is_zero_for_one_distribution_and_grows_with_distance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, same = (torch.randn(400, 8, generator=generator) for _ in range(2))
+    assert abs(base.kernel_distance(ours, same)) < 0.05
+    near, far = (base.kernel_distance(ours, same + shift) for shift in (0.5, 1.0))
+    assert 0.05 < near < far
+
+
+def test_kernel_distance_equals_the_sums_written_out() -> None:
+    ours, theirs = torch.randn(4, 3), torch.randn(5, 3)
+
+    def kernel(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float((a @ b / 3 + 1) ** 3)
+
+    xx = np.mean([kernel(a, b) for i, a in enumerate(ours) for j, b in enumerate(ours) if i != j])
+    yy = np.mean(
+        [kernel(a, b) for i, a in enumerate(theirs) for j, b in enumerate(theirs) if i != j]
+    )
+    xy = np.mean([kernel(a, b) for a in ours for b in theirs])
+    assert base.kernel_distance(ours, theirs) == pytest.approx(xx + yy - 2 * xy, rel=1e-4)
+
+
+def test_identity_loss_prefers_views_of_one_product_together() -> None:
+    together = torch.nn.functional.one_hot(torch.tensor([0, 0, 1, 1]), 2).float()
+    apart = torch.nn.functional.one_hot(torch.tensor([0, 1, 0, 1]), 2).float()
+    right, wrong = (judges.identity_loss(v, 2, 0.1) for v in (together, apart))
+    # Its own twin at exp(10), two others at exp(0).
+    assert float(right) == pytest.approx(np.log(1 + 2 * np.exp(-10)), rel=1e-3)
+    assert float(wrong) > 9
+
+
+def test_prompts_ask_for_what_the_world_shows() -> None:
+    asked = base.asked(200)
+    assert len({prompt for prompt, _ in asked}) > 190
+    assert {facts["class"] == "car" for _, facts in asked} == {True, False}
+    for prompt, facts in asked:
+        assert facts["noun"] in prompt and facts["colour"] in prompt
+    assert asked == base.asked(200)
+
+
+@pytest.mark.parametrize("noun", ["suv", "mug"])
+def test_a_lora_is_asked_for_each_setting_of_its_kind(noun: str) -> None:
+    settings = [setting for _, setting in lora.prompts_for(noun)]
+    assert tuple(settings) == (spec.CAR_SETTINGS if noun == "suv" else spec.SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """32 scenes of four pictures: a box of one colour and width a scene, at other places."""
+    torch.set_num_threads(1)
+    world = tmp_path_factory.mktemp("world")
+    rng = np.random.default_rng(0)
+    for scene in range(32):
+        colour, width, entries = COLOURS[scene % 4], 30 + 10 * (scene // 4 % 4), []
+        for camera in range(4):
+            left, top = rng.integers(5, 50, 2).tolist()
+            name = f"{scene:06d}-{camera}"
+            picture, mask = Image.new("RGB", (128, 128), "grey"), Image.new("L", (128, 128))
+            box = (left, top, left + width, top + 40)
+            ImageDraw.Draw(picture).rectangle(box, fill=colour)
+            ImageDraw.Draw(mask).rectangle(box, fill=255)
+            picture.save(world / f"{name}.png")
+            mask.save(world / f"{name}-mask.png")
+            facts = dict.fromkeys(data.ATTRIBUTES, "plain")
+            entries.append({"file": f"{name}.png", **facts, "colour": colour, "noun": "box"})
+        (world / f"{scene:06d}.json").write_text(json.dumps(entries))
+    state = tmp_path_factory.mktemp("state")
+    data.pack([world], state, held_out_fraction=0.25)
+    return state
+
+
+def test_the_classifier_learns_colours(renders: Path) -> None:
+    report = judges.train_classifier(renders, CONFIG, Budget())
+    assert report["colour"] > 0.9
+    assert report["noun"] == 1.0
+
+
+def test_the_identifier_learns_products_and_both_are_read_back(renders: Path) -> None:
+    report = judges.train_identifier(renders, replace(CONFIG, moved_fraction=0.3), Budget())
+    assert report["retrieval"] > 0.3  # chance is 0.1
+    judges.train_classifier(renders, CONFIG, Budget())
+    classifier, identifier = judges.load_judges(renders, CONFIG)
+    pixels = data.open_packed(renders).pixels[:6]
+    assert identifier.identify(pixels).norm(dim=1) == pytest.approx(np.ones(6), abs=1e-5)
+    assert set(classifier.tell(pixels)[0]) == set(judges.JUDGED)
