@@ -213,7 +213,9 @@ def identity_loss(vectors: Tensor, views: int, temperature: float) -> Tensor:
     count = len(vectors)
     product = torch.arange(count) // views
     same = (product[:, None] == product[None, :]).float().fill_diagonal_(0)
-    logits = (vectors @ vectors.T / temperature).masked_fill(torch.eye(count, dtype=torch.bool), -1e4)
+    logits = (vectors @ vectors.T / temperature).masked_fill(
+        torch.eye(count, dtype=torch.bool), -1e4
+    )
     return -(F.log_softmax(logits, dim=1) * same).sum(dim=1).div(same.sum(dim=1)).mean()
 
 
