@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from packshot.errors import PackshotError
     from packshot.judge import Score, judge_project
     from packshot.lora import Lora, load_lora
+    from packshot.masks import mask_photos
     from packshot.path import Outcome, run
     from packshot.photos import Photo, add_photos
     from packshot.plan import Plan, make_plan
     from packshot.project import Project, Subject, new, open_project
     from packshot.report import write_report
-    from packshot.segmentation import mask_photos
     from packshot.shots import Shot, ShotSettings, shoot
     from packshot.training import Event, train
 
@@ -35,7 +35,7 @@ _HOMES = {
     "Plan": "plan", "make_plan": "plan",
     "Project": "project", "Subject": "project", "new": "project", "open_project": "project",
     "write_report": "report",
-    "mask_photos": "segmentation",
+    "mask_photos": "masks",
     "Shot": "shots", "ShotSettings": "shots", "shoot": "shots",
     "Event": "training", "train": "training",
 }  # fmt: skip

@@ -138,7 +138,7 @@ def caption(project: ProjectFolder = Here) -> None:
 def masks(project: ProjectFolder = Here) -> None:
     """Find the product in each photo, so that its surroundings count less; masks that stand are kept."""
     from packshot.console import Console
-    from packshot.segmentation import mask_photos
+    from packshot.masks import mask_photos
 
     opened = _open(project)
     with Console() as console:

@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from packshot.masks.network import PIXELS, SegmenterNetwork
 from packshot.pocket.pretrain import state
 from packshot.pocket.pretrain.data import Pictures, Pixels, open_masks, open_packed, to_tensor
 from packshot.pocket.pretrain.generic import generic_pictures
 from packshot.pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, batch_indices, generator
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
-from packshot.segmentation.network import PIXELS, SegmenterNetwork
 
 
 @dataclass(frozen=True)

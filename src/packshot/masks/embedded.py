@@ -12,7 +12,7 @@ from PIL import Image
 
 from packshot.bases.checkpoint import read_safetensors
 from packshot.bases.weights import filled
-from packshot.segmentation.network import PIXELS, SegmenterNetwork
+from packshot.masks.network import PIXELS, SegmenterNetwork
 
 _REFINED_PIXELS = 640
 """Longer side at which edges are found; finer edges are the upscaling's."""
@@ -21,7 +21,7 @@ _POSSIBLE = 0.1
 
 
 class EmbeddedSegmenter:
-    """Follows `packshot.segmentation.Segmenter`. The network sees 128 px; colours place the edge."""
+    """Follows `packshot.masks.Segmenter`. The network sees 128 px; colours place the edge."""
 
     name = "embedded"
 

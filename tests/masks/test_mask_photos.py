@@ -8,9 +8,9 @@ from tests.projects import painted
 
 from packshot import photo_manifest
 from packshot.errors import PhotosRefused
+from packshot.masks import mask_photos
 from packshot.photos import add_photos, photos
 from packshot.project import new
-from packshot.segmentation import mask_photos
 
 
 class LeftHalf:

@@ -37,7 +37,7 @@ def mask_photos(
         PhotosRefused: the project has no photos.
         ProjectError: another process works on the project.
     """
-    from packshot.segmentation.embedded import EmbeddedSegmenter
+    from packshot.masks.embedded import EmbeddedSegmenter
 
     with project.held():
         shown = photos(project)
