@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from packshot.objective import Batch, losses, min_snr_weight
+from packshot.objective import Batch, losses
 
 
 def batch(base, count=3):
@@ -18,14 +18,6 @@ def batch(base, count=3):
         masks=torch.ones(count, 1, *shape[-2:]),
         weights=torch.ones(count),
     )
-
-
-def test_min_snr_is_the_papers_weight():
-    snr = torch.tensor([0.0, 0.1, 5.0, 100.0])
-    assert torch.allclose(min_snr_weight(snr, 5.0, "epsilon"), torch.tensor([1, 1, 1, 0.05]))
-    expected = torch.tensor([0, 0.1 / 1.1, 5 / 6, 5 / 101])
-    assert torch.allclose(min_snr_weight(snr, 5.0, "v_prediction"), expected)
-    assert torch.equal(min_snr_weight(snr, 0.0, "epsilon"), torch.ones(4))
 
 
 def test_masks_weigh_where_the_loss_is_taken(tiny_base):
@@ -76,7 +68,7 @@ def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base, scope):
         prediction = unet(noisy, given.timesteps, given.conditioning["context"]).sample
         alphas = scheduler.alphas_cumprod[given.timesteps]
         snr = alphas / (1 - alphas)
-        if tiny_base.prediction_type == "v_prediction":
+        if tiny_base.schedule.prediction_type == "v_prediction":
             target = scheduler.get_velocity(given.latents, given.noise, given.timesteps)
             weight = torch.minimum(snr, torch.tensor(gamma)) / (snr + 1)
         else:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 
 from packshot.bases import load_base
 from packshot.bases.sd1 import lora_target_names
@@ -11,23 +11,6 @@ from packshot.bases.sd1 import lora_target_names
 @pytest.fixture(params=["tiny_base", "velocity_base"])
 def base(request):
     return request.getfixturevalue(request.param)
-
-
-def test_noise_and_targets_are_the_schedulers(base):
-    scheduler = DDPMScheduler.from_config(base.pipeline().scheduler.config)
-    latents, noise = torch.randn(2, 4, 4, 8, 8).unbind()
-    times = torch.tensor([0, 10, 500, 999])
-    assert torch.allclose(
-        base.add_noise(latents, noise, times), scheduler.add_noise(latents, noise, times), atol=1e-6
-    )
-    velocity = scheduler.get_velocity(latents, noise, times)
-    expected = velocity if base.prediction_type == "v_prediction" else noise
-    assert torch.allclose(base.target(latents, noise, times), expected, atol=1e-6)
-    assert torch.isfinite(base.snr(times)).all()
-
-
-def test_zero_terminal_snr_is_kept(velocity_base):
-    assert velocity_base.snr(torch.tensor([999])).item() == 0
 
 
 def test_the_pipeline_makes_finite_pictures(base):
@@ -108,14 +91,14 @@ def test_a_folder_as_stable_diffusion_15_was_published_loads(tiny_sd1, tiny_base
     scheduler.write_text(json.dumps(config))
 
     base = load_base(folder, device="cpu", dtype=torch.float32)
-    assert base.prediction_type == "epsilon"
+    assert base.schedule.prediction_type == "epsilon"
     expected = tiny_base.vae.state_dict()
     assert all(torch.equal(expected[k], v) for k, v in base.vae.state_dict().items())
     prompts = ["a photo of ohwx car, dusk", ""]
     ours, theirs = (b.encode_prompts(prompts)["context"] for b in (base, tiny_base))
     assert torch.equal(ours, theirs)
     times = torch.tensor([0, 500, 999])
-    assert torch.allclose(base.snr(times), tiny_base.snr(times))
+    assert torch.allclose(base.schedule.snr(times), tiny_base.schedule.snr(times))
 
 
 def test_a_checkpoint_is_frozen_and_loading_draws_no_numbers(tiny_sd1):

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
-from packshot.training.sampler import noise, slot, timestep
+from packshot.training.sampler import noise, slot, timestep_share
 
 
 def deal(count, **changes):
@@ -56,5 +56,5 @@ def test_captions_are_dropped_about_as_often_as_asked():
 def test_timesteps_of_either_kind_are_even_over_any_deal(is_class):
     slots = [item for item in deal(800, class_image_share=0.375) if item.is_class == is_class]
     for first in range(0, 240, 8):
-        times = [timestep(item, 0, 1000) for item in slots[first : first + 8]]
+        times = [1000 * timestep_share(item, 0) for item in slots[first : first + 8]]
         assert sorted(t // 125 for t in times) == list(range(8))

@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from packshot.bases.schedules import Schedule
+
 Conditioning = dict[str, Tensor]
 """What the denoiser is told of the prompts; each tensor's first dimension is the batch."""
 
@@ -39,11 +41,13 @@ class Base(Protocol):
     """The side of the square pictures that it was trained on."""
     pixel_multiple: int
     """Sides of pictures must be multiples of this (VAE factor x the denoiser's down-sampling)."""
-    training_timesteps: int
-    prediction_type: str
-    """"epsilon" or "v_prediction"."""
     guidance_rescale: float
     """How much of guidance's gain in contrast to take back (arXiv 2305.08891, eq. 16); 0 for most."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """How latents are noised, and what the denoiser should say of them."""
+        ...
 
     @property
     def denoiser(self) -> nn.Module:
@@ -67,20 +71,8 @@ class Base(Protocol):
         """Prompts to what `predict` takes."""
         ...
 
-    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """x_t = alpha_t x_0 + sigma_t noise; `timesteps` [B] are integers."""
-        ...
-
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """What `predict` should return for this noise: the noise, or the velocity."""
-        ...
-
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """The denoiser's output for noisy latents [B, C, h, w]."""
-        ...
-
-    def snr(self, timesteps: Tensor) -> Tensor:
-        """Signal-to-noise ratio alpha_t^2 / sigma_t^2 of each timestep, [B] in fp32."""
         ...
 
     def lora_targets(self, scope: Scope) -> list[str]:

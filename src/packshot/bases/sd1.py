@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from packshot.bases.base import ClipSimilarity, Conditioning, Scope
 from packshot.bases.checkpoint import COMPONENTS, Checkpoint, read_config
 from packshot.bases.clip import ClipTowers
+from packshot.bases.schedules import Diffusion
 from packshot.bases.weights import filled, read_all, refusing
 from packshot.errors import CheckpointRefused
 
@@ -46,8 +47,6 @@ class StableDiffusion1:
     family = "sd1"
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
-        from diffusers import DDPMScheduler
-
         self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
         self.name = checkpoint.name
         self.device, self.dtype = device, dtype
@@ -56,17 +55,9 @@ class StableDiffusion1:
             network.to(device)
         self.unet.to(memory_format=torch.channels_last)
         self.vae.to(memory_format=torch.channels_last)
-        with refusing(checkpoint.path):
-            self._schedule = DDPMScheduler.from_config(schedule)
-        self._alphas = self._schedule.alphas_cumprod.to(device, torch.float32)
-        self.training_timesteps = int(self._schedule.config.num_train_timesteps)
-        self.prediction_type = str(self._schedule.config.prediction_type)
-        if self.prediction_type not in ("epsilon", "v_prediction"):
-            raise CheckpointRefused(
-                f"{self.path} predicts '{self.prediction_type}'; known are epsilon and v_prediction."
-            )
+        self.schedule = Diffusion(schedule, checkpoint.path, device)
         # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
-        self.guidance_rescale = 0.7 if float(self._alphas[-1]) == 0 else 0.0
+        self.guidance_rescale = 0.7 if self.schedule.ends_in_noise else 0.0
         factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.native_pixels = int(self.unet.config.sample_size) * factor
         self.pixel_multiple = factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
@@ -101,32 +92,12 @@ class StableDiffusion1:
         )
         return {"context": self.text_encoder(tokens.input_ids.to(self.device))[0]}
 
-    def _signal_and_noise(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-        alphas = self._alphas[timesteps].view(-1, 1, 1, 1)
-        return alphas.sqrt(), (1 - alphas).sqrt()
-
-    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """DDPM (arXiv 2006.11239), eq. 4."""
-        signal, sigma = self._signal_and_noise(timesteps)
-        return signal * latents + sigma * noise
-
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """The noise, or the velocity alpha noise - sigma x_0 (arXiv 2202.00512, app. D)."""
-        if self.prediction_type == "epsilon":
-            return noise
-        signal, sigma = self._signal_and_noise(timesteps)
-        return signal * noise - sigma * latents
-
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         # channels_last is what its weights are laid out in; mixed layouts cost copies in each layer.
         noisy = noisy.contiguous(memory_format=torch.channels_last)
         context = conditioning["context"].to(self.dtype)
         with attention_for(noisy):
             return self.unet(noisy, timesteps, context, return_dict=False)[0]
-
-    def snr(self, timesteps: Tensor) -> Tensor:
-        alphas = self._alphas[timesteps]
-        return alphas / (1 - alphas)
 
     def lora_targets(self, scope: Scope) -> list[str]:
         return lora_target_names(self.unet, scope)
@@ -136,7 +107,7 @@ class StableDiffusion1:
         from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
         solver = DPMSolverMultistepScheduler.from_config(
-            self._schedule.config, algorithm_type="dpmsolver++", timestep_spacing="trailing"
+            self.schedule.config, algorithm_type="dpmsolver++", timestep_spacing="trailing"
         )
         pipeline = StableDiffusionPipeline(
             vae=self.vae,

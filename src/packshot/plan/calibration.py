@@ -96,7 +96,8 @@ def seconds_per_shot(base: Base) -> float:
 def _random_batch(base: Base, latents: Tensor, size: int) -> Batch:
     conditioning = base.encode_prompts(["a photo"] * size)
     several = latents.expand(size, -1, -1, -1).contiguous()
-    times = torch.linspace(1, base.training_timesteps - 2, size, device=base.device).long()
+    shares = (torch.arange(size, device=base.device) + 0.5) / size
+    times = base.schedule.timesteps(shares, latents[0, 0].numel())
     ones = torch.ones(size, 1, *latents.shape[-2:], device=base.device)
     return Batch(
         several, torch.randn_like(several), times, conditioning, ones, ones[:, 0, 0, 0].clone()

@@ -14,7 +14,7 @@ from packshot.photos import Photo
 from packshot.plan.model import Plan
 from packshot.project import Subject
 from packshot.training.cache import LatentCache, Picture, PromptCache, picture
-from packshot.training.sampler import Slot, noise, slot, timestep
+from packshot.training.sampler import Slot, noise, slot, timestep_share
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,10 @@ class TrainingSet:
         latents = torch.stack([pair[0] for pair in pairs])
         background = plan.mask_background_weight
         masks = torch.stack([pair[1] for pair in pairs]) * (1 - background) + background
-        times = [timestep(item, plan.seed, base.training_timesteps) for item in slots]
+        shares = [timestep_share(item, plan.seed) for item in slots]
+        times = base.schedule.timesteps(
+            torch.tensor(shares, dtype=torch.float64), latents[0, 0].numel()
+        )
         prompts = [
             "" if item.drop_caption else picture.prompt
             for item, picture in zip(slots, pictures, strict=True)
@@ -135,7 +138,7 @@ class TrainingSet:
             noise=torch.stack([noise(s.number, plan.seed, latents.shape[1:]) for s in slots]).to(
                 base.device
             ),
-            timesteps=torch.tensor(times, device=base.device),
+            timesteps=times.to(base.device),
             conditioning=self.prompts.stack(prompts),
             masks=masks.to(base.device),
             weights=torch.tensor(

@@ -42,14 +42,16 @@ def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> 
         "ss_num_reg_images": str(len(data.class_images)),
         "ss_seed": str(plan.seed),
         "ss_min_snr_gamma": str(plan.min_snr_gamma),
-        "ss_v_parameterization": str(base.prediction_type == "v_prediction"),
+        "ss_v_parameterization": str(base.schedule.prediction_type == "v_prediction"),
         "ss_tag_frequency": json.dumps({f"1_{subject.phrase}": captions}),
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": _ARCHITECTURES[base.family],
         "modelspec.implementation": "diffusers",
         "modelspec.title": subject.name,
         "modelspec.resolution": f"{plan.pixels}x{plan.pixels}",
-        "modelspec.prediction_type": "v" if base.prediction_type == "v_prediction" else "epsilon",
+        "modelspec.prediction_type": "v"
+        if base.schedule.prediction_type == "v_prediction"
+        else "epsilon",
         "modelspec.trigger_phrase": subject.phrase,
         "modelspec.description": f"{subject.name}: made with Packshot {version('packshot')}",
     }

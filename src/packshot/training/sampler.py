@@ -77,8 +77,8 @@ def slot(
     return Slot(number, position, False, index, crop, dropped)
 
 
-def timestep(slot: Slot, seed: int, training_timesteps: int) -> int:
-    """A timestep for the slot: uniform, as DDPM (arXiv 2006.11239, Alg. 1) asks, but stratified.
+def timestep_share(slot: Slot, seed: int) -> float:
+    """Where in the range of timesteps the slot is, in [0, 1): uniform, but stratified.
 
     Any 8 slots of one kind that are dealt together have one in each eighth of the range: the
     gradient varies less from step to step.
@@ -86,7 +86,7 @@ def timestep(slot: Slot, seed: int, training_timesteps: int) -> int:
     kind = "class images" if slot.is_class else "photos"
     stratum, _ = _dealt(seed, f"timesteps of {kind}", slot.position, STRATA)
     within = random.Random(seed_of(seed, "timestep", slot.number)).random()
-    return int((stratum + within) / STRATA * training_timesteps)
+    return (stratum + within) / STRATA
 
 
 def noise(number: int, seed: int, shape: torch.Size) -> Tensor:

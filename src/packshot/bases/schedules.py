@@ -1,0 +1,162 @@
+"""How pictures are noised and what the denoiser shall say: diffusion, and rectified flow.
+
+A family has one of these; nothing else in it knows about timesteps.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from packshot.bases.weights import refusing
+from packshot.errors import CheckpointRefused
+
+
+class Schedule(Protocol):
+    """The noising process. Timesteps are those that the denoiser is given, [B]."""
+
+    prediction_type: str
+    """"epsilon", "v_prediction" or "flow"."""
+
+    def timesteps(self, shares: Tensor, positions: int) -> Tensor:
+        """Timesteps for even shares [B] in [0, 1), distributed as this family is trained.
+
+        `positions` is a latent's height times its width: some families noise large pictures more.
+        """
+        ...
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """The noised latents [B, ...] at each timestep."""
+        ...
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What the denoiser should say of them."""
+        ...
+
+    def weight(self, timesteps: Tensor, gamma: float) -> Tensor:
+        """How much each timestep's loss counts, [B] in fp32; gamma is min-SNR's, 0 turns it off."""
+        ...
+
+
+class Diffusion:
+    """DDPM's schedule (arXiv 2006.11239) from a scheduler's configuration; follows `Schedule`."""
+
+    def __init__(self, config: dict[str, Any], where: Path, device: torch.device) -> None:
+        """Read betas and target.
+
+        Raises:
+            CheckpointRefused: the configuration cannot be read, or its target is another.
+        """
+        from diffusers import DDPMScheduler
+
+        with refusing(where):
+            scheduler = DDPMScheduler.from_config(config)
+        self.config = scheduler.config
+        self._alphas = scheduler.alphas_cumprod.to(device, torch.float32)
+        self._count = int(scheduler.config.num_train_timesteps)
+        self.prediction_type = str(scheduler.config.prediction_type)
+        if self.prediction_type not in ("epsilon", "v_prediction"):
+            raise CheckpointRefused(
+                f"{where} predicts '{self.prediction_type}'; known are epsilon and v_prediction."
+            )
+
+    @property
+    def ends_in_noise(self) -> bool:
+        """Whether nothing of the picture is left at the last timestep (arXiv 2305.08891)."""
+        return float(self._alphas[-1]) == 0
+
+    def timesteps(self, shares: Tensor, positions: int) -> Tensor:
+        """Uniform integers, as DDPM's algorithm 1 asks."""
+        return (shares * self._count).long()
+
+    def _signal_and_noise(self, like: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        alphas = self._alphas[timesteps].view(-1, *(1,) * (like.ndim - 1))
+        return alphas.sqrt(), (1 - alphas).sqrt()
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """DDPM, eq. 4."""
+        signal, sigma = self._signal_and_noise(latents, timesteps)
+        return signal * latents + sigma * noise
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """The noise, or the velocity alpha noise - sigma x_0 (arXiv 2202.00512, app. D)."""
+        if self.prediction_type == "epsilon":
+            return noise
+        signal, sigma = self._signal_and_noise(latents, timesteps)
+        return signal * noise - sigma * latents
+
+    def snr(self, timesteps: Tensor) -> Tensor:
+        """Signal-to-noise ratio alpha_t^2 / sigma_t^2 of each timestep, [B] in fp32."""
+        alphas = self._alphas[timesteps]
+        return alphas / (1 - alphas)
+
+    def weight(self, timesteps: Tensor, gamma: float) -> Tensor:
+        """See `min_snr_weight`."""
+        return min_snr_weight(self.snr(timesteps), gamma, self.prediction_type)
+
+
+class Flow:
+    """Rectified flow with logit-normal timesteps (Esser et al. 2024, arXiv 2403.03206).
+
+    x = (1 - s) x_0 + s noise, the target is noise - x_0, and s is the timestep over `scale`. Even
+    shares u become s = sigmoid(normal quantile of u), shifted to s' = k s / (1 + (k - 1) s) (their
+    eq. 23), with k fixed, or growing with the picture as FLUX has it. Follows `Schedule`.
+    """
+
+    prediction_type = "flow"
+
+    def __init__(self, config: dict[str, Any], scale: float = 1000.0, patch: int = 2) -> None:
+        """`config` is that of a `FlowMatchEulerDiscreteScheduler`.
+
+        `scale` is what the denoiser takes for pure noise, `patch` the side of a token in latents.
+        """
+        self.config, self.scale, self.patch = config, scale, patch
+
+    def shift(self, positions: int) -> float:
+        """k for latents with so many positions."""
+        config, tokens = self.config, positions / self.patch**2
+        if not config.get("use_dynamic_shifting"):
+            return float(config.get("shift", 1.0))
+        low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+        least, most = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+        return math.exp(least + (most - least) * (tokens - low) / (high - low))
+
+    def timesteps(self, shares: Tensor, positions: int) -> Tensor:
+        """Logit-normal, then shifted; fp32."""
+        inside = shares.float().clamp(1e-4, 1 - 1e-4)
+        even = torch.special.ndtri(inside).sigmoid()
+        k = self.shift(positions)
+        return self.scale * k * even / (1 + (k - 1) * even)
+
+    def _sigma(self, like: Tensor, timesteps: Tensor) -> Tensor:
+        return (timesteps / self.scale).view(-1, *(1,) * (like.ndim - 1)).to(like.dtype)
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """The straight line between picture and noise."""
+        sigma = self._sigma(latents, timesteps)
+        return (1 - sigma) * latents + sigma * noise
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Its direction."""
+        return noise - latents
+
+    def weight(self, timesteps: Tensor, gamma: float) -> Tensor:
+        """All alike: the density of timesteps is the weight."""
+        return torch.ones_like(timesteps, dtype=torch.float32)
+
+
+def min_snr_weight(snr: Tensor, gamma: float, prediction_type: str) -> Tensor:
+    """min(SNR, gamma) as a weight on the x_0 loss, for the model's own target (arXiv 2303.09556, eq. 8).
+
+    For noise targets that is min(SNR, gamma) / SNR, for velocities min(SNR, gamma) / (SNR + 1).
+    gamma = 0 turns it off.
+    """
+    if gamma == 0:
+        return torch.ones_like(snr)
+    if prediction_type == "v_prediction":
+        return snr.clamp(max=gamma) / (snr + 1)
+    return (gamma / snr).clamp(max=1)
