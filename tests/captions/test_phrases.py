@@ -13,7 +13,7 @@ def test_the_bundled_base_is_asked_in_the_words_that_it_learnt():
     asked = [
         words for group in bank.groups.values() for choice in group.choices for words in choice
     ]
-    assert set(asked) == set(said)
+    assert set(asked) <= set(said)
     general = read_bank(POCKET.parents[1] / "elsewhere" / "checkpoint")
     assert len(general.groups["setting"].choices) > len(bank.groups["setting"].choices)
     for group in (*bank.groups.values(), *general.groups.values()):
