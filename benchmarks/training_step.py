@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from packshot.bases import load_base
-from packshot.bases.sd1 import attention_for, lora_target_names
+from packshot.bases.stable_diffusion import attention_for, lora_target_names
 from packshot.lora import injected
 
 RANK = 8

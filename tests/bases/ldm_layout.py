@@ -2,6 +2,8 @@
 
 import re
 
+import torch
+
 from packshot.lora.names import ldm_name
 
 _VAE = [
@@ -44,13 +46,54 @@ def ldm_vae(vae):
     return tensors
 
 
-def ldm_text(encoder):
-    prefix = "cond_stage_model.transformer.text_model."
+def ldm_text(encoder, prefix="cond_stage_model.transformer."):
+    """OpenAI's CLIP, as transformers names it."""
     return {
-        prefix + key.removeprefix("text_model."): value
+        f"{prefix}text_model.{key.removeprefix('text_model.')}": value
         for key, value in encoder.state_dict().items()
     }
 
 
+_OPENCLIP = [
+    (r"^embeddings\.token_embedding\.weight", "token_embedding.weight"),
+    (r"^embeddings\.position_embedding\.weight", "positional_embedding"),
+    (r"^final_layer_norm", "ln_final"),
+    (r"^encoder\.layers", "transformer.resblocks"),
+    (r"layer_norm([12])", r"ln_\1"),
+    (r"mlp\.fc1", "mlp.c_fc"),
+    (r"mlp\.fc2", "mlp.c_proj"),
+    (r"self_attn\.out_proj", "attn.out_proj"),
+]
+
+
+def openclip_text(encoder, prefix):
+    """OpenCLIP's names: queries, keys and values fused, the projection transposed."""
+    tensors, given = {}, {}
+    for key, value in encoder.state_dict().items():
+        given[key.removeprefix("text_model.")] = value
+    for key, value in given.items():
+        if key == "text_projection.weight":
+            tensors[f"{prefix}text_projection"] = value.T
+        elif "q_proj" in key:
+            three = [given[key.replace("q_proj", f"{part}_proj")] for part in "qkv"]
+            block = re.sub(r"^encoder\.layers\.(\d+).*", r"transformer.resblocks.\1", key)
+            kind = key.rpartition(".")[2]
+            tensors[f"{prefix}{block}.attn.in_proj_{kind}"] = torch.cat(three)
+        elif "k_proj" not in key and "v_proj" not in key:
+            for ours, theirs in _OPENCLIP:
+                key = re.sub(ours, theirs, key)
+            tensors[prefix + key] = value
+    return tensors
+
+
 def ldm_tensors(base):
-    return {**ldm_unet(base.unet), **ldm_vae(base.vae), **ldm_text(base.text_encoder)}
+    """A whole checkpoint's weights as its family's single files have them."""
+    encoders = base.text_encoders
+    if base.family == "sd2":
+        text = openclip_text(encoders["text_encoder"], "cond_stage_model.model.")
+    elif base.family == "sdxl":
+        text = ldm_text(encoders["text_encoder"], "conditioner.embedders.0.transformer.")
+        text |= openclip_text(encoders["text_encoder_2"], "conditioner.embedders.1.model.")
+    else:
+        text = ldm_text(encoders["text_encoder"])
+    return {**ldm_unet(base.unet), **ldm_vae(base.vae), **text}

@@ -110,8 +110,6 @@ def test_a_truncated_part_of_a_folder_is_refused(folder):
 
 
 SINGLE_FILES = {
-    "SDXL": "conditioner.embedders.1.model.token_embedding.weight",
-    "Stable Diffusion 2": "cond_stage_model.model.transformer.resblocks.0.ln_1.weight",
     "Stable Diffusion 3": "model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight",
     "FLUX": "model.diffusion_model.double_blocks.0.img_attn.qkv.weight",
     "something with keys such as 'lora_unet_a.alpha'": "lora_unet_a.alpha",
@@ -121,12 +119,13 @@ SINGLE_FILES = {
 @pytest.mark.parametrize("family", SINGLE_FILES)
 def test_other_families_are_named_in_single_files(tmp_path, family):
     save_file({SINGLE_FILES[family]: torch.zeros(2)}, tmp_path / "a.safetensors")
-    refused(tmp_path / "a.safetensors", f"is {family}; Packshot knows Stable Diffusion 1.x so far")
+    refused(
+        tmp_path / "a.safetensors",
+        f"is {family}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL",
+    )
 
 
 PIPELINES = {
-    "StableDiffusionXLPipeline": "SDXL",
-    "StableDiffusionXLImg2ImgPipeline": "SDXL",
     "StableDiffusion3Pipeline": "Stable Diffusion 3",
     "FluxPipeline": "FLUX",
     "PixArtAlphaPipeline": "PixArtAlphaPipeline",
@@ -136,14 +135,57 @@ PIPELINES = {
 @pytest.mark.parametrize("name", PIPELINES)
 def test_other_families_are_named_in_folders_even_without_a_unet(tmp_path, name):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": name}))
-    refused(tmp_path, f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x so far")
+    refused(tmp_path, f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL")
 
 
-def test_relatives_of_the_family_are_named(folder):
-    edit(folder / "unet" / "config.json", cross_attention_dim=1024)
-    refused(folder, "is Stable Diffusion 2; Packshot knows")
-    edit(folder / "unet" / "config.json", cross_attention_dim=32, in_channels=9)
+def test_a_unet_for_inpainting_is_named(folder):
+    edit(folder / "unet" / "config.json", in_channels=9)
     refused(folder, "whose UNet takes 9 channels")
+
+
+def test_stable_diffusion_2_is_told_by_its_width(folder):
+    edit(folder / "unet" / "config.json", cross_attention_dim=1024)
+    assert judge(folder).family == "sd2"
+
+
+SINGLE_FILE_KEYS = {
+    "sd1": "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight",
+    "sd2": "cond_stage_model.model.transformer.resblocks.0.ln_1.weight",
+    "sdxl": "conditioner.embedders.1.model.token_embedding.weight",
+}
+
+
+@pytest.mark.parametrize("family", SINGLE_FILE_KEYS)
+def test_single_files_are_told_by_their_keys(tmp_path, family):
+    save_file({SINGLE_FILE_KEYS[family]: torch.zeros(2)}, tmp_path / "a.safetensors")
+    assert judge(tmp_path / "a.safetensors").family == family
+
+
+@pytest.mark.parametrize(
+    ("family", "says", "yaml", "target"),
+    [
+        ("sd1", {}, "", "epsilon"),
+        ("sd2", {}, "", "v_prediction"),
+        ("sd2", {"modelspec.prediction_type": "epsilon"}, "", "epsilon"),
+        ("sd2", {}, "    parameterization: eps\n", "epsilon"),
+        ("sd1", {}, 'parameterization: "v"', "v_prediction"),
+        ("sdxl", {"modelspec.prediction_type": "v"}, "", "v_prediction"),
+        ("sdxl", {}, "", "epsilon"),
+    ],
+)
+def test_what_a_single_file_predicts_is_told(tmp_path, family, says, yaml, target):
+    save_file({SINGLE_FILE_KEYS[family]: torch.zeros(2)}, tmp_path / "a.safetensors", says)
+    if yaml:
+        (tmp_path / "a.yaml").write_text(yaml)
+    assert judge(tmp_path / "a.safetensors").schedule_hints["prediction_type"] == target
+
+
+def test_keys_that_say_velocity_and_zero_terminal_snr(tmp_path):
+    tensors = {SINGLE_FILE_KEYS["sdxl"]: torch.zeros(2), "v_pred": torch.zeros(0)}
+    save_file(tensors | {"ztsnr": torch.zeros(0)}, tmp_path / "a.safetensors")
+    assert judge(tmp_path / "a.safetensors").schedule_hints == {
+        "prediction_type": "v_prediction", "rescale_betas_zero_snr": True,
+    }  # fmt: skip
 
 
 def test_a_folder_with_pickled_weights_is_refused(folder):

@@ -1,15 +1,19 @@
 """Single files in the original layout, loaded without a network."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
-from ldm_layout import ldm_tensors, ldm_text, ldm_unet, ldm_vae
+from ldm_layout import ldm_tensors, ldm_unet
 from safetensors.torch import load_file, save_file
+from tests.families import MAKERS
 
-from packshot.bases import load_base
-from packshot.bases.sd1 import CONFIGS, _from_ldm
+from packshot.bases import FAMILIES, load_base
+from packshot.bases.parts import CONFIGS
+from packshot.bases.stable_diffusion import lora_target_names
 from packshot.errors import CheckpointRefused
+from packshot.lora.names import kohya_name
 
 
 @pytest.fixture(autouse=True)
@@ -20,12 +24,22 @@ def no_network(monkeypatch):
     monkeypatch.setattr("socket.socket.connect", forbidden)
 
 
-@pytest.fixture
-def single_file(tiny_base, tiny_sd1, tmp_path, monkeypatch):
-    """The tiny checkpoint as one file; the family's configurations are the tiny one's here."""
-    from packshot.bases import sd1
+@pytest.fixture(params=MAKERS)
+def folder(request, tiny_checkpoint):
+    return tiny_checkpoint(request.param)
 
-    monkeypatch.setattr(sd1, "CONFIGS", tiny_sd1)
+
+@pytest.fixture
+def tiny_base(folder, loaded):
+    return loaded(folder)
+
+
+@pytest.fixture
+def single_file(tiny_base, folder, tmp_path, monkeypatch):
+    """The tiny checkpoint as one file; the family's configurations are the tiny one's here."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / tiny_base.family).symlink_to(folder)
+    monkeypatch.setattr("packshot.bases.parts.CONFIGS", tmp_path / "configs")
     file = tmp_path / "tiny.safetensors"
     # Clones: what is loaded is mapped from a file, and pieces of one storage are not saved.
     save_file(
@@ -41,59 +55,101 @@ def load(file):
 @pytest.mark.parametrize("name", ["a.safetensors", "a.SafeTensors", "a.ckpt"])
 def test_it_is_the_folders_checkpoint_whatever_its_name(single_file, tiny_base, name):
     base = load(single_file.rename(single_file.with_name(name)))
-    assert (base.family, base.name) == ("sd1", "a")
-    for part in ("unet", "vae", "text_encoder"):
-        expected, found = getattr(tiny_base, part).state_dict(), getattr(base, part).state_dict()
+    assert (base.family, base.name) == (tiny_base.family, "a")
+    pairs = [(tiny_base.unet, base.unet), (tiny_base.vae, base.vae)]
+    pairs += [(encoder, base.text_encoders[n]) for n, encoder in tiny_base.text_encoders.items()]
+    for theirs, ours in pairs:
+        expected, found = theirs.state_dict(), ours.state_dict()
         assert expected.keys() == found.keys()
         assert all(torch.equal(expected[key], found[key]) for key in expected)
-    prompts = ["a photo of ohwx car, dusk"]
+    assert base.schedule.prediction_type == tiny_base.schedule.prediction_type
+    prompts = ["a photo of ohwx car, dusk", ""]
     theirs, ours = tiny_base.encode_prompts(prompts), base.encode_prompts(prompts)
-    assert torch.equal(theirs["context"], ours["context"]), "with the package's own tokenizer"
+    assert theirs.keys() == ours.keys()
+    for name, value in theirs.items():
+        assert torch.equal(value, ours[name]), "with the package's own tokenizers"
 
 
 @pytest.mark.parametrize(
-    "start", ["model.diffusion_model.middle", "first_stage_model.decoder", "cond_stage_model"]
+    "start", ["model.diffusion_model.middle", "first_stage_model.decoder", "cond"]
 )
 def test_a_missing_weight_is_never_random(single_file, start):
     tensors = load_file(single_file.rename(single_file.with_name("whole")))
     name = sorted(key for key in tensors if key.startswith(start))[4]
     save_file({key: value for key, value in tensors.items() if key != name}, single_file)
     with pytest.raises(
-        CheckpointRefused, match=r"tiny\.safetensors (lacks 1 weights|cannot be loaded)"
+        CheckpointRefused, match=r"tiny\.safetensors (lacks [13] weights|cannot be loaded)"
     ):
         load(single_file)
 
 
-def test_the_shipped_configurations_are_stable_diffusion_15s():
-    """Of its exact sizes; and each of a single file's weights finds its place (no memory used)."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+SIZES = {
+    "sd1": {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480},
+    "sd2": {"unet": 865_910_724, "vae": 83_653_863, "text_encoder": 340_387_840},
+    "sdxl": {
+        "unet": 2_567_463_684, "vae": 83_653_863, "text_encoder": 123_060_480,
+        "text_encoder_2": 694_659_840,
+    },
+}  # fmt: skip
 
-    parts = ("unet", "vae", "text_encoder")
-    configs = {p: json.loads((CONFIGS / p / "config.json").read_text()) for p in parts}
+
+def whole(family):
+    """The family's networks of full size, without memory."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    configs = {
+        part: json.loads((CONFIGS / family / part / "config.json").read_text())
+        for part in SIZES[family]
+    }
+    encoders = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}
     with torch.device("meta"):
-        networks = {
-            "unet": UNet2DConditionModel.from_config(configs["unet"]),
-            "vae": AutoencoderKL.from_config(configs["vae"]),
-            "text_encoder": CLIPTextModel(CLIPTextConfig.from_dict(configs["text_encoder"])),
+        unet = UNet2DConditionModel.from_config(configs["unet"])
+        vae = AutoencoderKL.from_config(configs["vae"])
+        text = {
+            name: kind(CLIPTextConfig.from_dict(configs[name]))
+            for name, kind in encoders.items()
+            if name in configs
         }
+    return SimpleNamespace(
+        family=family, unet=unet, vae=vae, text_encoders=text, denoiser=unet, configs=configs
+    )
+
+
+@pytest.mark.parametrize("family", SIZES)
+def test_the_shipped_configurations_have_the_checkpoints_sizes(family):
+    """And each of a single file's weights finds its place (no memory used)."""
+    base = whole(family)
+    networks = {"unet": base.unet, "vae": base.vae, **base.text_encoders}
     sizes = {p: sum(w.numel() for w in network.parameters()) for p, network in networks.items()}
-    assert sizes == {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480}
-    ldm = ldm_unet(networks["unet"]) | ldm_vae(networks["vae"]) | ldm_text(networks["text_encoder"])
-    back = _from_ldm(ldm, configs)
+    assert sizes == SIZES[family]
+    back = FAMILIES[family].split(ldm_tensors(base), base.configs)
     back["text_encoder"] = {
-        k.removeprefix("text_model."): v for k, v in back["text_encoder"].items()
+        key.removeprefix("text_model."): value for key, value in back["text_encoder"].items()
     }
     for part, network in networks.items():
         expected = {key: value.shape for key, value in network.state_dict().items()}
         assert {key: value.shape for key, value in back[part].items()} == expected
 
 
+@pytest.mark.parametrize(("family", "modules"), [("sd1", 192), ("sd2", 192), ("sdxl", 722)])
+def test_loras_have_as_many_modules_as_sd_scripts_makes(family, modules):
+    base = whole(family)
+    names = lora_target_names(base.unet, "attention+mlp")
+    assert len(names) == modules
+    spelt = {kohya_name(base, f"unet.{name}") for name in names}
+    assert len(spelt) == modules
+    if family == "sdxl":
+        assert "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_k" in spelt
+        assert "lora_unet_middle_block_1_transformer_blocks_9_ff_net_0_proj" in spelt
+        assert "lora_unet_output_blocks_5_1_proj_out" in spelt
+
+
 def test_names_that_files_of_sd_15_have():
     """A few of its keys, as they stand in the checkpoint's files."""
     from diffusers import UNet2DConditionModel
 
-    config = json.loads((CONFIGS / "unet" / "config.json").read_text())
+    config = json.loads((CONFIGS / "sd1" / "unet" / "config.json").read_text())
     with torch.device("meta"):
         names = ldm_unet(UNet2DConditionModel.from_config(config))
     assert {

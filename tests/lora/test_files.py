@@ -90,7 +90,7 @@ def test_a_file_of_sd_scripts_matches_all_192_modules(shared_files):
 
     from diffusers import UNet2DConditionModel
 
-    from packshot.bases.sd1 import lora_target_names
+    from packshot.bases.stable_diffusion import lora_target_names
 
     with torch.device("meta"):
         unet = UNet2DConditionModel(cross_attention_dim=768)

@@ -28,7 +28,7 @@ def test_ldm_names_are_read_in_kohyas_files(tiny_base, written):
     renamed = {}
     for key, tensor in load_file(folder / "k.safetensors").items():
         flat, _, part = key.partition(".")
-        ours = {kohya_name(name): name for name in lora.weights}[flat]
+        ours = {kohya_name(tiny_base, name): name for name in lora.weights}[flat]
         if ours.startswith("unet."):
             # The tiny UNet's only upsampler stands after an attention.
             spelt = ldm_name(ours.removeprefix("unet."), layers).replace("*", "2")
@@ -75,7 +75,7 @@ def test_no_spelling_means_two_modules(tiny_base):
     adaptable = [n for n, m in tiny_base.denoiser.named_modules() if hasattr(m, "weight")]
     for name in adaptable:
         if f"unet_{name.replace('.', '_')}" in names:
-            assert names[kohya_name(f"unet.{name}")] == f"unet.{name}"
+            assert names[kohya_name(tiny_base, f"unet.{name}")] == f"unet.{name}"
 
 
 FAMILIES = {
@@ -99,13 +99,17 @@ FAMILIES = {
 @pytest.mark.parametrize(("family", "key"), [(f, k) for f, keys in FAMILIES.items() for k in keys])
 def test_families_are_told_by_their_keys(family, key):
     found, count = foreign_family(
-        [key, "lora_te2_text_model_x.alpha"][: 1 + (family != "FLUX")], {}
+        [key, "lora_te2_text_model_x.alpha"][: 1 + (family != "FLUX")], {}, "sd1"
     )
     assert found.startswith(family) and count >= 1
 
 
 def test_sdxl_is_told_by_its_metadata_and_sd1_is_not_foreign(tiny_base):
-    assert foreign_family(["a"], {"ss_base_model_version": "sdxl_base_v1-0"}) == ("SDXL", 0)
-    assert foreign_family(["a"], {"modelspec.architecture": "stable-diffusion-v1/lora"}) is None
-    keys = [f"{kohya_name('unet.' + name)}.alpha" for name in tiny_base.lora_targets("all")]
-    assert foreign_family(keys, {"ss_base_model_version": "sd_v1"}) is None
+    assert foreign_family(["a"], {"ss_base_model_version": "sdxl_base_v1-0"}, "sd1") == ("SDXL", 0)
+    assert (
+        foreign_family(["a"], {"modelspec.architecture": "stable-diffusion-v1/lora"}, "sd1") is None
+    )
+    keys = [
+        f"{kohya_name(tiny_base, 'unet.' + name)}.alpha" for name in tiny_base.lora_targets("all")
+    ]
+    assert foreign_family(keys, {"ss_base_model_version": "sd_v1"}, "sd1") is None

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from packshot.bases.base import Base, ClipSimilarity, Conditioning, Scope
-from packshot.bases.checkpoint import POCKET, judge
-from packshot.bases.sd1 import StableDiffusion1
+from packshot.bases.checkpoint import POCKET, Checkpoint, judge
+from packshot.bases.sdxl import StableDiffusionXL
+from packshot.bases.stable_diffusion import StableDiffusion1, StableDiffusion2
 from packshot.errors import CheckpointRefused
 
-FAMILIES = {"sd1": StableDiffusion1}
+Family = Callable[[Checkpoint, torch.device, torch.dtype], Base]
+FAMILIES: dict[str, Family] = {
+    "sd1": StableDiffusion1,
+    "sd2": StableDiffusion2,
+    "sdxl": StableDiffusionXL,
+}
 
 
 def load_base(

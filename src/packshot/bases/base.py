@@ -6,6 +6,8 @@ loop, the planner and the shots know only this protocol.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -20,6 +22,18 @@ Conditioning = dict[str, Tensor]
 Scope = Literal["cross-attention", "attention", "attention+mlp", "all"]
 """Which layers a LoRA adapts: cross-attention only; all attention; also feed-forward and the
 transformers' projections; also the convolutions and time projections of the residual blocks."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What part of a picture is trained on, (width, height) or (left, upper) in pixels."""
+
+    original: tuple[int, int]
+    """The picture's own size."""
+    crop: tuple[int, int]
+    """The upper left corner of what is kept, after the picture was made smaller."""
+    size: tuple[int, int]
+    """What is kept."""
 
 
 class Base(Protocol):
@@ -69,6 +83,10 @@ class Base(Protocol):
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Prompts to what `predict` takes."""
+        ...
+
+    def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
+        """The conditioning [B] of pictures with what the family is told of their sizes, if it is."""
         ...
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 POCKET = Path(__file__).parents[1] / "pocket" / "weights"
 MAX_HEADER_BYTES = 100 * 2**20
-COMPONENTS = ("unet", "vae", "text_encoder")
+COMPONENTS = {
+    "sd1": ("unet", "vae", "text_encoder"),
+    "sd2": ("unet", "vae", "text_encoder"),
+    "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
+}
+"""By family, all that are known."""
 # A zip archive (torch.save), and pickle's protocols 1 to 5.
 _PICKLES = (b"PK", *(bytes((0x80, protocol)) for protocol in range(1, 6)))
 _CONVERT = (
@@ -28,15 +33,15 @@ _CONVERT = (
 )
 # Keys that only one family has, in single files.
 _SIGNATURES = {
-    "SDXL": "conditioner.embedders.1.",
+    "sdxl": "conditioner.embedders.1.",
     "Stable Diffusion 3": "model.diffusion_model.joint_blocks.",
     "FLUX": "double_blocks.0.img_attn",
-    "Stable Diffusion 2": "cond_stage_model.model.transformer.",
+    "sd2": "cond_stage_model.model.transformer.",
     "sd1": "cond_stage_model.transformer.",
 }
 # How names of diffusers' pipelines begin, the longer ones first.
 _PIPELINES = {
-    "StableDiffusionXL": "SDXL",
+    "StableDiffusionXL": "sdxl",
     "StableDiffusion3": "Stable Diffusion 3",
     "Flux": "FLUX",
     "StableDiffusion": "sd1",
@@ -62,6 +67,13 @@ class Checkpoint:
     layout: Literal["folder", "single file"]
     weights: dict[str, list[Path]]
     content_hash: str
+    schedule_hints: dict[str, Any] = field(default_factory=dict)
+    """What a single file says of its target and betas, over its family's configuration."""
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The names of its networks."""
+        return COMPONENTS[self.family]
 
     @property
     def name(self) -> str:
@@ -83,10 +95,13 @@ def judge(path: Path) -> Checkpoint:
         )
     if path.is_dir():
         family = _folder_family(path)
-        weights = {name: _component_weights(path / name) for name in COMPONENTS}
+        weights = {name: _component_weights(path / name) for name in COMPONENTS[family]}
         return Checkpoint(path, family, "folder", weights, _content_hash(path, weights))
-    family = _single_file_family(path, check_safetensors(path))
-    return Checkpoint(path, family, "single file", {"": [path]}, _content_hash(path, {"": [path]}))
+    keys = check_safetensors(path)
+    family = _single_file_family(path, keys)
+    content_hash = _content_hash(path, {"": [path]})
+    hints = _schedule_hints(path, family, keys)
+    return Checkpoint(path, family, "single file", {"": [path]}, content_hash, hints)
 
 
 def _folder_family(path: Path) -> str:
@@ -97,11 +112,11 @@ def _folder_family(path: Path) -> str:
         )
     name = str(read_config(path / "model_index.json").get("_class_name"))
     family = next((found for start, found in _PIPELINES.items() if name.startswith(start)), name)
-    if family != "sd1":
+    if family not in COMPONENTS:
         raise _unknown(path, family)
     unet = read_config(path / "unet" / "config.json")
-    if unet.get("cross_attention_dim") == 1024:
-        raise _unknown(path, "Stable Diffusion 2")
+    if family == "sd1" and unet.get("cross_attention_dim") == 1024:
+        family = "sd2"
     latent_channels = read_config(path / "vae" / "config.json").get("latent_channels", 4)
     if unet.get("in_channels", 4) != latent_channels:
         raise _unknown(path, f"a {name} whose UNet takes {unet['in_channels']} channels")
@@ -125,15 +140,35 @@ def _component_weights(folder: Path) -> list[Path]:
 def _single_file_family(path: Path, keys: list[str]) -> str:
     for family, start in _SIGNATURES.items():
         if any(key.startswith(start) or f".{start}" in key for key in keys):
-            if family == "sd1":
+            if family in COMPONENTS:
                 return family
             raise _unknown(path, family)
     raise _unknown(path, f"something with keys such as '{keys[0] if keys else ''}'")
 
 
+def _schedule_hints(path: Path, family: str, keys: list[str]) -> dict[str, Any]:
+    """What a single file's keys, its metadata or a .yaml beside it (as web UIs have it) tell."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        says = (file.metadata() or {}).get("modelspec.prediction_type", "")
+    beside = path.with_suffix(".yaml")
+    yaml = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
+    parameterization = re.search(r"""parameterization:\s*["']?(v|eps)""", yaml)
+    velocity = says == "v" or "v_pred" in keys
+    if parameterization:
+        velocity = parameterization[1] == "v"
+    elif family == "sd2" and not says:
+        velocity = True  # 2.1 at 768 px, what most are made from
+    hints: dict[str, Any] = {"prediction_type": "v_prediction" if velocity else "epsilon"}
+    if "ztsnr" in keys:
+        hints["rescale_betas_zero_snr"] = True
+    return hints
+
+
 def _unknown(path: Path, found: str) -> CheckpointRefused:
     return CheckpointRefused(
-        f"{path} is {found or 'of an unknown kind'}; Packshot knows Stable Diffusion 1.x so far."
+        f"{path} is {found or 'of an unknown kind'}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL."
     )
 
 
@@ -210,7 +245,7 @@ def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
     """
     chosen = [file for component in weights.values() for file in component]
     if path.is_dir():
-        folders = (path / name for name in (*COMPONENTS, "scheduler"))
+        folders = (path / name for name in (*weights, "scheduler"))
         chosen += sorted(file for folder in folders for file in folder.glob("*config.json"))
     stamps = [
         [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in chosen

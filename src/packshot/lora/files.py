@@ -42,7 +42,7 @@ def save(lora: Lora, kohya_file: Path, diffusers_file: Path, base: Base) -> None
         LoraRefused: what was read back is not what was written.
         DiskFull: no room.
     """
-    kohya, peft = _kohya_tensors(lora), _diffusers_tensors(lora)
+    kohya, peft = _kohya_tensors(lora, base), _diffusers_tensors(lora)
     hashed = {"sshs_model_hash": _tensor_hash(kohya)}
     files.write_safetensors(kohya_file, kohya, lora.metadata | hashed)
     files.write_safetensors(diffusers_file, peft, lora.metadata | {"format": "pt"})
@@ -50,10 +50,10 @@ def save(lora: Lora, kohya_file: Path, diffusers_file: Path, base: Base) -> None
         _prove(lora, load_lora(file, base), file)
 
 
-def _kohya_tensors(lora: Lora) -> dict[str, Tensor]:
+def _kohya_tensors(lora: Lora, base: Base) -> dict[str, Tensor]:
     tensors = {}
     for name, weights in lora.weights.items():
-        flat = kohya_name(name)
+        flat = kohya_name(base, name)
         tensors[f"{flat}.lora_down.weight"] = weights.down.float()
         tensors[f"{flat}.lora_up.weight"] = weights.up.float() * (weights.alpha / weights.rank)
         tensors[f"{flat}.alpha"] = torch.tensor(float(weights.rank))
@@ -94,7 +94,7 @@ def load_lora(file: Path, base: Base) -> Lora:
         LoraRefused: not there, not safetensors, damaged, for another family, or of other shapes.
     """
     tensors, metadata = read_safetensors(file, LoraRefused)
-    _refuse_foreign(file, tensors, metadata)
+    _refuse_foreign(file, base, tensors, metadata)
     known = spellings(base)
     parts: dict[str, dict[str, Tensor]] = {}
     unknown = []
@@ -119,10 +119,12 @@ def load_lora(file: Path, base: Base) -> Lora:
     return Lora(weights, metadata, file.stem, files.sha256(file))
 
 
-def _refuse_foreign(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+def _refuse_foreign(
+    file: Path, base: Base, tensors: dict[str, Tensor], metadata: dict[str, str]
+) -> None:
     if any(key.endswith("dora_scale") for key in tensors):
         raise LoraRefused(f"{file} is a DoRA, which is not supported; train a plain LoRA.")
-    if found := foreign_family(tensors, metadata):
+    if found := foreign_family(tensors, metadata, base.family):
         family, count = found
         says = f"{count} of its {len(tensors)} keys say so" if count else "its metadata says so"
         raise LoraRefused(

@@ -25,6 +25,7 @@ _FOREIGN = {
         r"|(input|middle|output)_blocks?[._].*transformer_blocks[._][1-9]"
     ),
 }
+_TITLES = {"sdxl": "SDXL"}
 _RESIDUAL = {
     "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1",
     "norm2": "out_layers.0", "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
@@ -32,25 +33,44 @@ _RESIDUAL = {
 _ENDS = {
     "conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2",
     "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2",
 }  # fmt: skip
 
+_ENCODER_STARTS = {
+    "text_encoder": ("lora_te_", "lora_te1_"),
+    "text_encoder_2": ("lora_te2_",),
+}
 
-def foreign_family(keys: Iterable[str], metadata: Mapping[str, str]) -> tuple[str, int] | None:
-    """Which other family a file is for, and how many of its keys say so (0: its metadata does)."""
+
+def foreign_family(
+    keys: Iterable[str], metadata: Mapping[str, str], own: str
+) -> tuple[str, int] | None:
+    """Which other family than `own` a file is for, and how many of its keys say so.
+
+    0 of them: its metadata does.
+    """
     keys = list(keys)
     for family, pattern in _FOREIGN.items():
         if count := sum(1 for key in keys if pattern.search(key)):
-            return family, count
+            return None if family == _TITLES.get(own) else (family, count)
     says = metadata.get("ss_base_model_version", "") + metadata.get("modelspec.architecture", "")
-    return ("SDXL", 0) if "sdxl" in says or "xl-v1" in says else None
+    if "sdxl" in says or "xl-v1" in says:
+        return None if own == "sdxl" else ("SDXL", 0)
+    return ("Stable Diffusion 1.x or 2.x", 0) if says and own == "sdxl" else None
 
 
-def kohya_name(name: str) -> str:
-    """ "unet.mid.to_q" to "lora_unet_mid_to_q"; text encoders read "lora_te_text_model_…"."""
+def kohya_name(base: Base, name: str) -> str:
+    """ "unet.mid.to_q" to "lora_unet_mid_to_q"; text encoders read "lora_te_text_model_…".
+
+    SDXL's files have the original (LDM) names of the UNet, and number the text encoders.
+    """
     root, _, rest = name.partition(".")
+    numbered = len(base.text_encoders) > 1
     if root == "unet":
-        return "lora_unet_" + rest.replace(".", "_")
-    return "lora_te_text_model_" + rest.removeprefix("text_model.").replace(".", "_")
+        spelt = _ldm_spelling(base, rest) if numbered else rest
+        return "lora_unet_" + spelt.replace(".", "_")
+    number = {"text_encoder": "1", "text_encoder_2": "2"}[root] if numbered else ""
+    return f"lora_te{number}_text_model_" + rest.removeprefix("text_model.").replace(".", "_")
 
 
 def ldm_name(name: str, layers: int) -> str:
@@ -83,24 +103,30 @@ def spellings(base: Base) -> dict[str, str]:
         flat = name.replace(".", "_")
         names[flat] = names[f"lora_{flat}"] = names[flat.removeprefix("unet_")] = name
         names[f"base_model_model_{flat}"] = name
-        for spelt in _ldm_spellings(base, name.removeprefix("unet.")):
-            names[f"lora_unet_{spelt}"] = names[f"unet_{spelt}"] = names[spelt] = name
+        spelt = _ldm_spelling(base, name.removeprefix("unet.")).replace(".", "_")
+        names[f"lora_unet_{spelt}"] = names[f"unet_{spelt}"] = names[spelt] = name
+        names[f"diffusion_model_{spelt}"] = name
     for root, encoder in base.text_encoders.items():
+        starts = _ENCODER_STARTS[root]
         for name in _adaptable(root, encoder):
             rest = name.removeprefix(f"{root}.").removeprefix("text_model.").replace(".", "_")
-            for start in ("lora_te_", "lora_te1_", f"{root}_", f"base_model_model_{root}_"):
+            for start in (*starts, f"{root}_", f"base_model_model_{root}_"):
                 names[f"{start}text_model_{rest}"] = names[start + rest] = name
     return names
 
 
-def _ldm_spellings(base: Base, name: str) -> list[str]:
+def _ldm_spelling(base: Base, name: str) -> str:
+    """The original name of a UNet's module, or the name itself where it has none."""
     layers = getattr(getattr(base.denoiser, "config", None), "layers_per_block", None)
     starts = ("down_blocks.", "mid_block.", "up_blocks.", *_ENDS)
     if not isinstance(layers, int) or not name.startswith(starts):
-        return []
-    spelt = ldm_name(name, layers).replace(".", "_")
+        return name
+    spelt = ldm_name(name, layers)
+    if "*" not in spelt:
+        return spelt
     # An upsampler stands after the attention where its block has one.
-    return [spelt.replace("*", place) for place in "12"] if "*" in spelt else [spelt]
+    block = base.denoiser.get_submodule(".".join(name.split(".")[:2]))
+    return spelt.replace("*", "2" if hasattr(block, "attentions") else "1")
 
 
 def _adaptable(root: str, network: nn.Module) -> Iterable[str]:

@@ -45,22 +45,25 @@ class Recipe(BaseModel):
         return round(float(np.interp(photos, [row[0] for row in rows], [row[1] for row in rows])))
 
 
+# Rates, rank, exposures: the middle of what diffusers', kohya's, OneTrainer's and ai-toolkit's own
+# examples use for one subject. Products have fine graphics, hence the MLP too.
+_SD1 = Recipe(
+    learning_rate=1e-4,
+    rank=16,
+    targets="attention+mlp",
+    batch=2,
+    class_image_share=0.5,
+    class_loss_weight=1.0,
+    crops_per_photo=2,
+    caption_dropout=0.05,
+    min_snr_gamma=5.0,
+    exposures={"5": 600, "15": 1200, "40": 2400},
+    least_exposures_share=0.25,
+)
 FAMILIES = {
-    # Rates, rank, exposures: the middle of what diffusers', kohya's, OneTrainer's and ai-toolkit's
-    # own examples use for one subject on SD 1.5. Products have fine graphics, hence the MLP too.
-    "sd1": Recipe(
-        learning_rate=1e-4,
-        rank=16,
-        targets="attention+mlp",
-        batch=2,
-        class_image_share=0.5,
-        class_loss_weight=1.0,
-        crops_per_photo=2,
-        caption_dropout=0.05,
-        min_snr_gamma=5.0,
-        exposures={"5": 600, "15": 1200, "40": 2400},
-        least_exposures_share=0.25,
-    ),
+    "sd1": _SD1,
+    "sd2": _SD1,
+    "sdxl": _SD1.model_copy(update={"exposures": {"5": 600, "15": 1200, "40": 2000}}),
 }
 
 

@@ -16,8 +16,10 @@ _START, _END = "<|startoftext|>", "<|endoftext|>"
 MAX_TOKENS = 77
 
 
-def clip_tokenizer() -> CLIPTokenizer:
+def clip_tokenizer(pad: str | None = None) -> CLIPTokenizer:
     """The tokenizer of Stable Diffusion 1.x: 49,408 tokens, 77 at most, padded with the end token.
+
+    Others have the same one padded with another token, `pad`.
 
     The vocabulary's order is that of OpenAI's CLIP (arXiv 2103.00020): the 256 bytes, the same at
     the end of a word, one token a merge, start and end.
@@ -32,7 +34,7 @@ def clip_tokenizer() -> CLIPTokenizer:
         bos_token=_START,
         eos_token=_END,
         unk_token=_END,
-        pad_token=_END,
+        pad_token=pad or _END,
         model_max_length=MAX_TOKENS,
     )
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from packshot import files
-from packshot.bases.base import Base, Conditioning
+from packshot.bases.base import Base, Conditioning, Shown
 from packshot.buckets import bucket, cover_box
 from packshot.pictures import open_image
 from packshot.training.sampler import seed_of
@@ -35,9 +35,16 @@ class Picture:
     file: Path
     sha256: str
     prompt: str
+    original: tuple[int, int]
     size: tuple[int, int]
     box: tuple[int, int, int, int]
     mask: Path | None = None
+
+    def shown(self) -> Shown:
+        """Its sizes, as the denoiser may be told them."""
+        scale = self.size[0] / (self.box[2] - self.box[0])
+        crop = (round(self.box[0] * scale), round(self.box[1] * scale))
+        return Shown(self.original, crop, self.size)
 
     def key(self) -> str:
         mask = f"-{files.sha256(self.mask)[:12]}" if self.mask else ""
@@ -66,7 +73,7 @@ def picture(
     zoom = draw.uniform(MIN_ZOOM, 1.0) if crop else 1.0
     offset = (draw.random(), draw.random()) if crop else (0.5, 0.5)
     box = cover_box(width, height, *size, zoom=zoom, offset=offset)
-    return Picture(file, sha256, prompt, size, box, mask)
+    return Picture(file, sha256, prompt, (width, height), size, box, mask)
 
 
 def to_pixels(picture: Picture) -> Tensor:

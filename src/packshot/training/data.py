@@ -139,7 +139,9 @@ class TrainingSet:
                 base.device
             ),
             timesteps=times.to(base.device),
-            conditioning=self.prompts.stack(prompts),
+            conditioning=base.with_sizes(
+                self.prompts.stack(prompts), [picture.shown() for picture in pictures]
+            ),
             masks=masks.to(base.device),
             weights=torch.tensor(
                 [plan.class_loss_weight if item.is_class else 1.0 for item in slots],

@@ -14,8 +14,12 @@ from packshot.plan.model import Plan
 from packshot.project import Subject
 from packshot.training.data import TrainingSet
 
-_KOHYA_BASES = {"sd1": "sd_v1"}
-_ARCHITECTURES = {"sd1": "stable-diffusion-v1/lora"}
+_KOHYA_BASES = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
+_ARCHITECTURES = {
+    "sd1": "stable-diffusion-v1/lora",
+    "sd2": "stable-diffusion-v2-768-v/lora",
+    "sdxl": "stable-diffusion-xl-v1-base/lora",
+}
 
 
 def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> dict[str, str]:
@@ -25,7 +29,7 @@ def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> 
     """
     captions = Counter(crops[0].prompt for crops in data.photos)
     return {
-        "ss_v2": "False",
+        "ss_v2": str(base.family == "sd2"),
         "ss_base_model_version": _KOHYA_BASES[base.family],
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(plan.rank),

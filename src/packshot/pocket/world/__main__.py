@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from packshot import files
+from packshot.errors import PackshotError
 from packshot.pocket.world import mass, samples, spec
 
 WORLD = Path("~/.cache/packshot/world").expanduser()
@@ -123,7 +124,11 @@ def main() -> int:
     sheet.add_argument("--seed", type=int, default=0)
     sheet.set_defaults(run=_sheet)
     options = parser.parse_args()
-    return int(options.run(options))
+    try:
+        return int(options.run(options))
+    except PackshotError as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from packshot import files
 from packshot.pocket.world import spec
 
 
@@ -44,9 +45,11 @@ def _work(batch: Batch, indices: list[int]) -> None:
     from packshot.pocket.world import render
 
     quality = render.Quality(batch.pixels, batch.samples, truth=batch.truth)
-    draw = spec.COLLECTIONS[batch.collection]
+    draw, parent = spec.COLLECTIONS[batch.collection], multiprocessing.parent_process()
     try:
         for index in indices:
+            if parent is not None and not parent.is_alive():
+                break  # it was killed, and perhaps begun again
             render.render_scene(index, draw(index, batch.seed), batch.out, quality)
     except KeyboardInterrupt:
         pass
@@ -73,8 +76,16 @@ def _progress(batch: Batch, waiting: list[int], workers: Sequence[BaseProcess]) 
 
 
 def render_batch(batch: Batch, processes: int) -> int:
-    """Render what is missing of a batch; the exit code, 130 after Ctrl-C."""
-    batch.out.mkdir(parents=True, exist_ok=True)
+    """Render what is missing of a batch; the exit code, 130 after Ctrl-C.
+
+    Raises:
+        ProjectError: another process renders to the same folder.
+    """
+    with files.hold(batch.out / ".lock"):
+        return _render(batch, processes)
+
+
+def _render(batch: Batch, processes: int) -> int:
     waiting = batch.waiting()
     context = multiprocessing.get_context("spawn")
     workers = [

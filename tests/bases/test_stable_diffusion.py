@@ -5,7 +5,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from packshot.bases import load_base
-from packshot.bases.sd1 import lora_target_names
+from packshot.bases.stable_diffusion import lora_target_names
 
 
 @pytest.fixture(params=["tiny_base", "velocity_base"])

@@ -1,0 +1,109 @@
+"""A checkpoint's networks, tokenizers and schedule: from a folder or a single file, never downloaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from packshot.bases.checkpoint import Checkpoint, read_config
+from packshot.bases.weights import filled, read_all, refusing
+from packshot.errors import CheckpointRefused
+
+CONFIGS = Path(__file__).parent / "configs"
+"""Configurations of single files, a folder a family, laid out as a pipeline's."""
+Tensors = Mapping[str, Tensor]
+Split = Callable[[Tensors, dict[str, dict[str, Any]]], dict[str, dict[str, Tensor]]]
+"""Takes a single file's tensors and the configurations; gives each component's by diffusers' names."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a pipeline is made of, by the components' names."""
+
+    networks: dict[str, Any]
+    tokenizers: dict[str, Any]
+    schedule: dict[str, Any]
+
+
+def load_parts(checkpoint: Checkpoint, split: Split, dtype: torch.dtype) -> Parts:
+    """Every component of a checkpoint, frozen, in `dtype`, on the CPU.
+
+    Raises:
+        CheckpointRefused: weights are missing or do not fit, or a configuration cannot be read.
+    """
+    path, whole = checkpoint.path, checkpoint.layout == "single file"
+    folder = CONFIGS / checkpoint.family if whole else path
+    configs = {n: read_config(folder / n / "config.json") for n in checkpoint.components}
+    with refusing(path):
+        if whole:
+            tensors = split(read_all(checkpoint.weights[""]), configs)
+        else:
+            tensors = {n: read_all(checkpoint.weights[n]) for n in checkpoint.components}
+    networks = {
+        name: _network(name, configs[name], tensors[name], path if whole else path / name, dtype)
+        for name in checkpoint.components
+    }
+    encoders = [name for name in checkpoint.components if name.startswith("text_encoder")]
+    tokenizers = {
+        name.replace("text_encoder", "tokenizer"): _tokenizer(checkpoint, name) for name in encoders
+    }
+    schedule = read_config(folder / "scheduler" / "scheduler_config.json")
+    return Parts(networks, tokenizers, schedule)
+
+
+def _network(
+    name: str, config: dict[str, Any], tensors: Tensors, where: Path, dtype: torch.dtype
+) -> nn.Module:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    kinds: dict[str, Any] = {"unet": UNet2DConditionModel, "vae": AutoencoderKL}
+
+    def empty() -> nn.Module:
+        with torch.device("meta"):
+            return kinds[name].from_config(config)
+
+    def encoder() -> nn.Module:
+        kind = CLIPTextModel if name == "text_encoder" else CLIPTextModelWithProjection
+        return kind(CLIPTextConfig.from_dict(config))
+
+    if name in kinds:
+        named = {_VAE_ATTENTION.sub(_new_name, key): value for key, value in tensors.items()}
+        return filled(empty, named, where, dtype)
+    if name == "text_encoder":
+        # transformers 5 names these modules without the prefix that files of older versions have.
+        tensors = {key.removeprefix("text_model."): value for key, value in tensors.items()}
+    return filled(encoder, tensors, where, dtype)
+
+
+def _tokenizer(checkpoint: Checkpoint, encoder: str) -> Any:
+    from transformers import CLIPTokenizer
+
+    from packshot.pocket.tokenizer import clip_tokenizer
+
+    if checkpoint.layout == "single file":
+        # OpenCLIP's text towers were trained with its vocabulary padded with token 0, "!".
+        openclip = encoder == "text_encoder_2" or checkpoint.family == "sd2"
+        return clip_tokenizer(pad="!" if openclip else None)
+    folder = checkpoint.path / encoder.replace("text_encoder", "tokenizer")
+    if not folder.is_dir():
+        raise CheckpointRefused(
+            f"{checkpoint.path} has no folder '{folder.name}'. Copy it again, whole."
+        )
+    with refusing(folder):
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+# Autoencoders saved before diffusers 0.17, SD 1.5's own among them, name these otherwise.
+_VAE_ATTENTION = re.compile(r"(?<=mid_block\.attentions\.0\.)(query|key|value|proj_attn)(?=\.)")
+_NEW_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+def _new_name(found: re.Match[str]) -> str:
+    return _NEW_NAMES[found[0]]

@@ -1,0 +1,89 @@
+"""Stable Diffusion XL (arXiv 2307.01952): two text encoders, and sizes told to the UNet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from packshot.bases.base import Conditioning, Shown
+from packshot.bases.parts import Tensors
+from packshot.bases.stable_diffusion import UnetBase, attention_for
+
+
+class StableDiffusionXL(UnetBase):
+    """An SDXL checkpoint; see `packshot.bases.base.Base` for each member."""
+
+    family = "sdxl"
+
+    @staticmethod
+    def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
+        """A single file's tensors, renamed from the original (LDM) layout."""
+        from diffusers.loaders import single_file_utils as names
+
+        second = "conditioner.embedders.1.model."
+        # Its fused matrices are split where its projection ends, which it has.
+        projected = names.convert_open_clip_checkpoint(None, tensors, prefix=second)
+        return {
+            "unet": names.convert_ldm_unet_checkpoint(tensors, configs["unet"]),
+            "vae": names.convert_ldm_vae_checkpoint(tensors, configs["vae"]),
+            "text_encoder": names.convert_ldm_clip_checkpoint(tensors),
+            "text_encoder_2": projected,
+        }
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, 77, 2048], "pooled": [B, 1280]}.
+
+        The last hidden states but one of both encoders side by side, and the second's projection.
+        """
+        hidden, pooled = [], None
+        for number in ("", "_2"):
+            encoder = self.text_encoders[f"text_encoder{number}"]
+            said = encoder(self.tokens(f"tokenizer{number}", prompts), output_hidden_states=True)
+            hidden.append(said.hidden_states[-2])
+            pooled = said[0]
+        assert pooled is not None
+        return {"context": torch.cat(hidden, dim=-1), "pooled": pooled}
+
+    def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
+        """With "time_ids" [B, 6]: original height and width, crop's top and left, target's."""
+        ids = [
+            (one.original[1], one.original[0], one.crop[1], one.crop[0], one.size[1], one.size[0])
+            for one in shown
+        ]
+        return conditioning | {"time_ids": torch.tensor(ids, device=self.device)}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        if "time_ids" not in conditioning:
+            factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+            size = (noisy.shape[-1] * factor, noisy.shape[-2] * factor)
+            conditioning = self.with_sizes(conditioning, [Shown(size, (0, 0), size)] * len(noisy))
+        told = {
+            "text_embeds": conditioning["pooled"].to(self.dtype),
+            "time_ids": conditioning["time_ids"].to(self.dtype),
+        }
+        context = conditioning["context"].to(self.dtype)
+        with attention_for(noisy):
+            predicted: Tensor = self.unet(
+                noisy, timesteps, context, added_cond_kwargs=told, return_dict=False
+            )[0]
+        return predicted
+
+    def pipeline(self) -> Any:
+        """`StableDiffusionXLPipeline` with DPM-Solver++."""
+        from diffusers import StableDiffusionXLPipeline
+
+        pipeline = StableDiffusionXLPipeline(
+            vae=self.vae,
+            unet=self.unet,
+            scheduler=self.solver(),
+            add_watermarker=False,
+            **self.text_encoders,
+            **self.tokenizers,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline

@@ -1,0 +1,217 @@
+"""Stable Diffusion 1.x and 2.x (arXiv 2112.10752): CLIP text encoder, KL autoencoder, UNet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from packshot.bases.base import ClipSimilarity, Conditioning, Scope, Shown
+from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.clip import ClipTowers
+from packshot.bases.parts import Tensors, load_parts
+from packshot.bases.schedules import Diffusion
+
+_CROSS = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
+_SELF = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
+_MLP = ("ff.net.0.proj", "ff.net.2", ".proj_in", ".proj_out")
+_RESIDUAL = ("conv1", "conv2", "time_emb_proj", "conv_shortcut", "samplers.0.conv")
+_SCOPES: dict[str, tuple[str, ...]] = {
+    "cross-attention": _CROSS,
+    "attention": _CROSS + _SELF,
+    "attention+mlp": _CROSS + _SELF + _MLP,
+    "all": _CROSS + _SELF + _MLP + _RESIDUAL,
+}
+
+
+def lora_target_names(unet: nn.Module, scope: Scope) -> list[str]:
+    """Names of the UNet's modules in a scope; "attention+mlp" is sd-scripts' default 192 on SD 1.5."""
+    return sorted(
+        name
+        for name, module in unet.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d) and name.endswith(_SCOPES[scope])
+    )
+
+
+class UnetBase:
+    """What the families with a UNet share; see `packshot.bases.base.Base` for each member."""
+
+    family: str
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+        self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
+        self.name = checkpoint.name
+        self.device, self.dtype = device, dtype
+        parts = load_parts(checkpoint, self.split, dtype)
+        for network in parts.networks.values():
+            network.to(device)
+        self.unet, self.vae = parts.networks.pop("unet"), parts.networks.pop("vae")
+        self.unet.to(memory_format=torch.channels_last)
+        self.vae.to(memory_format=torch.channels_last)
+        self.text_encoders: dict[str, Any] = parts.networks
+        self.tokenizers = parts.tokenizers
+        self.schedule = Diffusion(
+            parts.schedule | checkpoint.schedule_hints, checkpoint.path, device
+        )
+        # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
+        self.guidance_rescale = 0.7 if self.schedule.ends_in_noise else 0.0
+        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.native_pixels = int(self.unet.config.sample_size) * factor
+        self.pixel_multiple = factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+
+    @staticmethod
+    def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
+        """See `packshot.bases.parts.Split`."""
+        raise NotImplementedError
+
+    @property
+    def denoiser(self) -> nn.Module:
+        unet: nn.Module = self.unet
+        return unet
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        posterior = self.vae.encode(pixels.to(self.device, self.dtype)).latent_dist
+        latents: Tensor = posterior.mean * self.vae.config.scaling_factor
+        return latents
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        scaled = latents.to(self.device, self.dtype) / self.vae.config.scaling_factor
+        pixels: Tensor = self.vae.decode(scaled).sample.clamp(-1, 1)
+        return pixels
+
+    def tokens(self, tokenizer: str, prompts: list[str]) -> Tensor:
+        """Token ids [B, 77] of one tokenizer, on the device."""
+        tokens = self.tokenizers[tokenizer](
+            prompts, padding="max_length", truncation=True, max_length=77, return_tensors="pt"
+        )
+        ids: Tensor = tokens.input_ids.to(self.device)
+        return ids
+
+    def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
+        """As it is: these are not told of sizes."""
+        return conditioning
+
+    def lora_targets(self, scope: Scope) -> list[str]:
+        return lora_target_names(self.unet, scope)
+
+    def clip_similarity(self) -> ClipSimilarity | None:
+        return None
+
+    def solver(self) -> Any:
+        """DPM-Solver++ (arXiv 2211.01095), 2nd order, multistep."""
+        from diffusers import DPMSolverMultistepScheduler
+
+        return DPMSolverMultistepScheduler.from_config(
+            self.schedule.config, algorithm_type="dpmsolver++", timestep_spacing="trailing"
+        )
+
+
+class StableDiffusion1(UnetBase):
+    """A Stable Diffusion 1.x checkpoint."""
+
+    family = "sd1"
+
+    @staticmethod
+    def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
+        """A single file's tensors, renamed from the original (LDM) layout."""
+        from diffusers.loaders import single_file_utils as names
+
+        return {
+            "unet": names.convert_ldm_unet_checkpoint(tensors, configs["unet"]),
+            "vae": names.convert_ldm_vae_checkpoint(tensors, configs["vae"]),
+            "text_encoder": names.convert_ldm_clip_checkpoint(tensors),
+        }
+
+    @property
+    def text_encoder(self) -> Any:
+        """The only one."""
+        return self.text_encoders["text_encoder"]
+
+    @property
+    def tokenizer(self) -> Any:
+        """The only one."""
+        return self.tokenizers["tokenizer"]
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, 77, width]}: the text encoder's last hidden state."""
+        return {"context": self.text_encoder(self.tokens("tokenizer", prompts))[0]}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        # channels_last is what its weights are laid out in; mixed layouts cost copies in each layer.
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        context = conditioning["context"].to(self.dtype)
+        with attention_for(noisy):
+            predicted: Tensor = self.unet(noisy, timesteps, context, return_dict=False)[0]
+        return predicted
+
+    def pipeline(self) -> Any:
+        """`StableDiffusionPipeline` with DPM-Solver++."""
+        from diffusers import StableDiffusionPipeline
+
+        pipeline = StableDiffusionPipeline(
+            vae=self.vae,
+            text_encoder=self.text_encoder,
+            tokenizer=self.tokenizer,
+            unet=self.unet,
+            scheduler=self.solver(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def clip_similarity(self) -> ClipSimilarity | None:
+        folder = self.path / "clip"
+        if not (folder / "config.json").is_file():
+            return None
+        return ClipTowers(self.name, folder, self.text_encoder, self.tokenizer, self.device)
+
+
+class StableDiffusion2(StableDiffusion1):
+    """A Stable Diffusion 2.x checkpoint: OpenCLIP's text tower, but for its last layer."""
+
+    family = "sd2"
+
+    @staticmethod
+    def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
+        """A single file's tensors, renamed from the original (LDM) layout."""
+        from diffusers.loaders import single_file_utils as names
+
+        text = names.convert_open_clip_checkpoint(
+            _Configured(hidden_size=configs["text_encoder"]["hidden_size"]),
+            tensors,
+            prefix="cond_stage_model.model.",
+        )
+        text = {key: value for key, value in text.items() if key != "text_projection.weight"}
+        return {
+            "unet": names.convert_ldm_unet_checkpoint(tensors, configs["unet"]),
+            "vae": names.convert_ldm_vae_checkpoint(tensors, configs["vae"]),
+            "text_encoder": text,
+        }
+
+
+class _Configured:
+    """All that diffusers' renaming asks of a text model: the width to split fused matrices at."""
+
+    def __init__(self, hidden_size: int) -> None:
+        from types import SimpleNamespace
+
+        self.config = SimpleNamespace(hidden_size=hidden_size)
+
+
+def attention_for(latents: Tensor) -> AbstractContextManager[None]:
+    """The attention to use on latents [B, C, h, w]: plain for small ones on the CPU.
+
+    There PyTorch's fused one is several times slower backwards (see benchmarks/training_step); from
+    32 x 32 on it wins.
+    """
+    small = latents.shape[-2:].numel() <= 256
+    return sdpa_kernel(SDPBackend.MATH) if latents.device.type == "cpu" and small else nullcontext()

@@ -1,0 +1,174 @@
+"""One suite for all families: prompts, loss, gradients, files, pictures and resume, each against
+diffusers' own computation, on tiny random models of the real classes."""
+
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from tests.families import MAKERS
+
+from packshot.bases.base import Shown
+from packshot.lora import folded, injected, load_lora, save
+from packshot.objective import Batch, losses
+from packshot.plan import read_plan, write_plan
+from packshot.training import Step, Stopped, train
+
+PROMPTS = ["a photo of ohwx car, dusk", "a car", ""]
+
+
+@pytest.fixture(params=MAKERS)
+def tiny_base(request, loaded, tiny_checkpoint):
+    """Each family in turn, also for the projects that other fixtures make."""
+    return loaded(tiny_checkpoint(request.param))
+
+
+def batch(base):
+    generator = torch.Generator().manual_seed(0)
+    shape = (3, 4, 16, 16)
+    shown = [Shown((80, 64), (16, 0), (64, 64)), Shown((64, 64), (0, 0), (64, 64))]
+    times = base.schedule.timesteps(torch.tensor([0.01, 0.4, 0.9]), 256)
+    return Batch(
+        latents=torch.randn(shape, generator=generator),
+        noise=torch.randn(shape, generator=generator),
+        timesteps=times,
+        conditioning=base.with_sizes(base.encode_prompts(PROMPTS), [*shown, shown[0]]),
+        masks=torch.ones(3, 1, 16, 16),
+        weights=torch.ones(3),
+    )
+
+
+def reference(pipeline, given):
+    """The noised latents' prediction and its target as diffusers' training scripts have them."""
+    from diffusers import DDPMScheduler
+
+    scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
+    noisy = scheduler.add_noise(given.latents, given.noise, given.timesteps)
+    if hasattr(pipeline, "text_encoder_2"):
+        context, _, pooled, _ = pipeline.encode_prompt(
+            PROMPTS, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        ids = [[64, 80, 0, 16, 64, 64], [64, 64, 0, 0, 64, 64], [64, 80, 0, 16, 64, 64]]
+        told = {"text_embeds": pooled, "time_ids": torch.tensor(ids)}
+    else:
+        context, _ = pipeline.encode_prompt(PROMPTS, "cpu", 1, False)
+        told = None
+    said = pipeline.unet(noisy, given.timesteps, context, added_cond_kwargs=told).sample
+    if scheduler.config.prediction_type == "v_prediction":
+        return said, scheduler.get_velocity(given.latents, given.noise, given.timesteps)
+    return said, given.noise
+
+
+def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base):
+    from peft import LoraConfig
+
+    names = tiny_base.lora_targets("attention+mlp")
+    network = tiny_base.denoiser
+    with injected(network, names, rank=4, alpha=2, seed=0) as adapter:
+        state = {
+            name: torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name))) * 0.1
+            for name, value in adapter.state().items()
+        }
+        adapter.load_state(state)
+        given = batch(tiny_base)
+        ours = losses(tiny_base, given, 0.0).mean()
+        ours.backward()
+        gradients = {name: p.grad.clone() for name, p in adapter.named_parameters().items()}
+    network.add_adapter(LoraConfig(r=4, lora_alpha=2, target_modules=names))
+    try:
+        theirs_by_name = {
+            name.removesuffix(".default.weight")
+            .replace(".lora_A", ".down")
+            .replace(".lora_B", ".up"): parameter
+            for name, parameter in network.named_parameters()
+            if "lora_" in name
+        }
+        assert set(theirs_by_name) == set(state)
+        for name, parameter in theirs_by_name.items():
+            parameter.data.copy_(state[name])
+            parameter.requires_grad_(True)
+        said, target = reference(tiny_base.pipeline(), given)
+        theirs = ((said - target) ** 2).mean(dim=(1, 2, 3)).mean()
+        theirs.backward()
+        assert torch.allclose(ours, theirs, rtol=1e-4)
+        for name, parameter in theirs_by_name.items():
+            difference = (gradients[name] - parameter.grad).norm() / parameter.grad.norm()
+            assert difference < 1e-4, name
+    finally:
+        network.delete_adapters("default")
+        network.requires_grad_(False)
+
+
+def trained_lora(base, targets="attention+mlp"):
+    """A strong random adapter, as data."""
+    with injected(base.denoiser, base.lora_targets(targets), rank=2, alpha=2, seed=0) as adapter:
+        generator = torch.Generator().manual_seed(0)
+        state = {
+            name: torch.randn(value.shape, generator=generator) * 0.3 / value[0].numel() ** 0.5
+            for name, value in adapter.state().items()
+        }
+        adapter.load_state(state)
+        return adapter.to_lora({})
+
+
+def picture(pipeline):
+    made = pipeline(
+        PROMPTS[0], num_inference_steps=4, guidance_scale=3.0, height=64, width=64,
+        generator=torch.Generator().manual_seed(0), output_type="np",
+    )  # fmt: skip
+    return np.round(made.images[0] * 255)
+
+
+@pytest.mark.parametrize("kind", ["kohya", "diffusers"])
+@pytest.mark.parametrize("targets", ["attention+mlp", "all"])
+def test_diffusers_makes_the_same_picture_from_either_file(tiny_base, tmp_path, kind, targets):
+    lora = trained_lora(tiny_base, targets)
+    paths = {k: tmp_path / f"{k}.safetensors" for k in ("kohya", "diffusers")}
+    save(lora, paths["kohya"], paths["diffusers"], tiny_base)
+    plain = picture(tiny_base.pipeline())
+    with folded(tiny_base, [(load_lora(paths[kind], tiny_base), 1.0)]):
+        ours = picture(tiny_base.pipeline())
+    assert np.abs(ours - plain).max() > 8, "the LoRA must be seen, or the comparison says nothing"
+    pipeline = tiny_base.pipeline()
+    pipeline.load_lora_weights(str(tmp_path), weight_name=paths[kind].name)
+    try:
+        assert np.abs(picture(pipeline) - ours).max() <= 2
+    finally:
+        pipeline.unload_lora_weights()
+        tiny_base.denoiser.requires_grad_(False)
+
+
+def test_thirty_steps_on_one_picture_halve_the_loss(tiny_base):
+    whole = batch(tiny_base)
+    one = {name: value[1:2] for name, value in vars(whole).items() if name != "conditioning"}
+    given = Batch(**one, conditioning={n: v[1:2] for n, v in whole.conditioning.items()})
+    names, history = tiny_base.lora_targets("all"), []
+    with injected(tiny_base.denoiser, names, rank=32, alpha=32, seed=0) as adapter:
+        optimizer = torch.optim.AdamW(adapter.named_parameters().values(), lr=5e-3)
+        for _ in range(30):
+            loss = losses(tiny_base, given, 0.0).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            history.append(loss.item())
+    assert history[-1] < history[0] / 2
+
+
+def test_stopping_and_going_on_is_bit_identical(planned_project, tiny_base):
+    def lora_bytes():
+        return (
+            planned_project.lora_file.read_bytes(),
+            planned_project.diffusers_lora_file.read_bytes(),
+        )
+
+    plan = read_plan(planned_project.plan_file)
+    write_plan(plan.model_copy(update={"steps": 4, "sample_every": 0}), planned_project.plan_file)
+    assert sum(isinstance(event, Step) for event in train(planned_project, tiny_base)) == 4
+    whole = lora_bytes()
+    shutil.rmtree(planned_project.runs_folder)
+    asked = itertools.chain([False], itertools.repeat(True))
+    *_, last = train(planned_project, tiny_base, should_stop=lambda: next(asked))
+    assert isinstance(last, Stopped)
+    list(train(planned_project, tiny_base))
+    assert lora_bytes() == whole

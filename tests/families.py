@@ -1,0 +1,99 @@
+"""Tiny, random checkpoints of each family's own classes: 64 px pictures in milliseconds."""
+
+import torch
+
+from packshot.pocket.tokenizer import clip_tokenizer
+
+BETAS = {
+    "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+    "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1,
+}  # fmt: skip
+
+
+def tiny_vae(**options):
+    """A 4-channel autoencoder at a quarter of the side."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 16, 16), latent_channels=4, norm_num_groups=4, sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+        layers_per_block=1, **options,
+    )  # fmt: skip
+
+
+def tiny_unet(context, **options):
+    """Two levels on latents of 16 x 16."""
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=16, in_channels=4, out_channels=4, block_out_channels=(32, 64),
+        layers_per_block=1, cross_attention_dim=context, norm_num_groups=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **{"attention_head_dim": 4, **options},
+    )  # fmt: skip
+
+
+def text_config(width=32, projection=32, **options):
+    """Two layers, CLIP's vocabulary."""
+    from transformers import CLIPTextConfig
+
+    return CLIPTextConfig(
+        hidden_size=width, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=49408, projection_dim=projection, bos_token_id=49406, eos_token_id=49407,
+        **options,
+    )  # fmt: skip
+
+
+def make_tiny_sd1(folder, *, prediction_type="epsilon", zero_snr=False, width=32, pad=None, **unet):
+    """Write a pipeline of Stable Diffusion 1.x."""
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
+    from transformers import CLIPTextModel
+
+    torch.manual_seed(0)
+    denoiser, vae = tiny_unet(width, **unet), tiny_vae()
+    text = CLIPTextModel(text_config(width))
+    scheduler = DDIMScheduler(
+        **BETAS, prediction_type=prediction_type, rescale_betas_zero_snr=zero_snr
+    )
+    StableDiffusionPipeline(
+        vae=vae, text_encoder=text, tokenizer=clip_tokenizer(pad), unet=denoiser, scheduler=scheduler,
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def make_tiny_sd2(folder):
+    """Write a pipeline of Stable Diffusion 2.x, told by its context's width."""
+    return make_tiny_sd1(
+        folder, prediction_type="v_prediction", width=1024, pad="!", use_linear_projection=True,
+        attention_head_dim=(4, 8), upcast_attention=True,
+    )  # fmt: skip
+
+
+def make_tiny_sdxl(folder):
+    """Write a pipeline of SDXL."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+    torch.manual_seed(0)
+    unet = tiny_unet(
+        32 + 24, use_linear_projection=True, addition_embed_type="text_time",
+        addition_time_embed_dim=8, projection_class_embeddings_input_dim=6 * 8 + 20,
+        transformer_layers_per_block=(1, 2), attention_head_dim=(4, 8),
+    )  # fmt: skip
+    StableDiffusionXLPipeline(
+        vae=tiny_vae(scaling_factor=0.13025),
+        unet=unet,
+        text_encoder=CLIPTextModel(text_config()),
+        text_encoder_2=CLIPTextModelWithProjection(text_config(24, 20, hidden_act="gelu")),
+        tokenizer=clip_tokenizer(),
+        tokenizer_2=clip_tokenizer(pad="!"),
+        scheduler=EulerDiscreteScheduler(
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
+        ),
+        add_watermarker=False,
+    ).save_pretrained(folder)
+    return folder
+
+
+MAKERS = {"sd1": make_tiny_sd1, "sd2": make_tiny_sd2, "sdxl": make_tiny_sdxl}
