@@ -75,7 +75,7 @@ def test_a_lora_of_another_tool_with_a_weight(command, planned_project, tiny_bas
     from packshot.lora import injected, save
 
     with injected(tiny_base.denoiser, tiny_base.lora_targets("all"), rank=2, alpha=2, seed=0) as a:
-        other = a.to_lora({})
+        other = a.to_lora("unet", {})
     save(other, tmp_path / "style.safetensors", tmp_path / "d.safetensors", tiny_base)
     code, said = command(
         "shoot", "a car", "-p", planned_project.root, "--base", base, "--steps", "1",

@@ -154,9 +154,8 @@ def _pictures(base: Base, pipeline: Any, shots: Sequence[Shot]) -> list[Image.Im
     return list(
         pipeline(
             [shot.prompt for shot in shots],
-            negative_prompt=[shot.negative_prompt for shot in shots],
-            num_inference_steps=first.steps, guidance_scale=first.guidance_scale,
-            guidance_rescale=base.guidance_rescale,
+            num_inference_steps=first.steps,
+            **base.sampling(first.guidance_scale, [shot.negative_prompt for shot in shots]),
             width=first.width, height=first.height,
             generator=[torch.Generator().manual_seed(shot.seed) for shot in shots],
         ).images

@@ -4,7 +4,7 @@ import re
 
 import torch
 
-from packshot.lora.names import ldm_name
+from packshot.bases.unet_names import ldm_name
 
 _VAE = [
     (r"(encoder)\.down_blocks\.(\d+)\.resnets\.", r"\1.down.\2.block."),
@@ -23,14 +23,12 @@ _VAE = [
 
 def ldm_unet(unet):
     """The UNet's weights by their original names."""
-    layers, tensors = unet.config.layers_per_block, {}
-    for key, value in unet.state_dict().items():
-        module, _, kind = key.rpartition(".")
-        block = re.match(r"up_blocks\.\d+\.", module)
-        attends = block and any(n.startswith(f"{block[0]}attentions") for n in unet.state_dict())
-        spelt = ldm_name(module, layers).replace("*", "2" if attends else "1")
-        tensors[f"model.diffusion_model.{spelt}.{kind}"] = value
-    return tensors
+    return {
+        f"model.diffusion_model.{ldm_name(unet, module)}.{kind}": value
+        for (module, _, kind), value in (
+            (key.rpartition("."), value) for key, value in unet.state_dict().items()
+        )
+    }
 
 
 def ldm_vae(vae):

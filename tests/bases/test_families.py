@@ -109,7 +109,7 @@ def trained_lora(base, targets="attention+mlp"):
             for name, value in adapter.state().items()
         }
         adapter.load_state(state)
-        return adapter.to_lora({})
+        return adapter.to_lora(base.denoiser_root, {})
 
 
 def picture(pipeline):

@@ -12,8 +12,9 @@ from tests.families import MAKERS
 from packshot.bases import FAMILIES, load_base
 from packshot.bases.parts import CONFIGS
 from packshot.bases.stable_diffusion import lora_target_names
+from packshot.bases.unet_names import ldm_modules
 from packshot.errors import CheckpointRefused
-from packshot.lora.names import kohya_name
+from packshot.lora.names import kohya_names
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +138,10 @@ def test_loras_have_as_many_modules_as_sd_scripts_makes(family, modules):
     base = whole(family)
     names = lora_target_names(base.unet, "attention+mlp")
     assert len(names) == modules
-    spelt = {kohya_name(base, f"unet.{name}") for name in names}
+    base.denoiser_root, base.kohya_original = "unet", FAMILIES[family].kohya_original
+    base.original_modules = lambda: ldm_modules(base.unet)
+    ours = {name: spelt for spelt, (name,) in kohya_names(base).items()}
+    spelt = {ours[f"unet.{name}"] for name in names}
     assert len(spelt) == modules
     if family == "sdxl":
         assert "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_k" in spelt

@@ -79,7 +79,7 @@ def test_what_was_trained_is_what_is_read(tiny_base, tmp_path):
     with injected(tiny_base.denoiser, names, rank=2, alpha=4, seed=0) as adapter:
         adapter.load_state({n: torch.randn_like(v) * 0.1 for n, v in adapter.state().items()})
         live = picture(tiny_base)
-        lora = adapter.to_lora({})
+        lora = adapter.to_lora("unet", {})
     save(lora, tmp_path / "k.safetensors", tmp_path / "d.safetensors", tiny_base)
     with folded(tiny_base, [(load_lora(tmp_path / "k.safetensors", tiny_base), 1.0)]):
         assert np.abs(picture(tiny_base) - live).max() <= 2
@@ -91,10 +91,14 @@ def test_a_file_of_sd_scripts_matches_all_192_modules(shared_files):
     from diffusers import UNet2DConditionModel
 
     from packshot.bases.stable_diffusion import lora_target_names
+    from packshot.bases.unet_names import ldm_modules
 
     with torch.device("meta"):
         unet = UNet2DConditionModel(cross_attention_dim=768)
-    base = SimpleNamespace(denoiser=unet, text_encoders={}, name="sd15", family="sd1")
+    base = SimpleNamespace(
+        denoiser=unet, denoiser_root="unet", text_encoders={}, name="sd15", family="sd1",
+        original_modules=lambda: ldm_modules(unet),
+    )  # fmt: skip
     lora = load_lora(shared_files / "interop" / "sd_scripts_sd15_rank8.safetensors", base)
     assert len(lora.weights) == 192
     assert set(lora.weights) == {f"unet.{n}" for n in lora_target_names(unet, "attention+mlp")}

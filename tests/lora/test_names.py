@@ -4,8 +4,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from packshot.bases.unet_names import ldm_name
 from packshot.lora import load_lora, save
-from packshot.lora.names import foreign_family, kohya_name, ldm_name, spellings
+from packshot.lora.names import foreign_family, kohya_names, spellings
 
 
 @pytest.fixture
@@ -24,14 +25,12 @@ def same(lora, back):
 
 def test_ldm_names_are_read_in_kohyas_files(tiny_base, written):
     lora, folder = written
-    layers = tiny_base.denoiser.config.layers_per_block
-    renamed = {}
+    called, renamed = kohya_names(tiny_base), {}
     for key, tensor in load_file(folder / "k.safetensors").items():
         flat, _, part = key.partition(".")
-        ours = {kohya_name(tiny_base, name): name for name in lora.weights}[flat]
+        (ours,) = called[flat]
         if ours.startswith("unet."):
-            # The tiny UNet's only upsampler stands after an attention.
-            spelt = ldm_name(ours.removeprefix("unet."), layers).replace("*", "2")
+            spelt = ldm_name(tiny_base.denoiser, ours.removeprefix("unet."))
             flat = "lora_unet_" + spelt.replace(".", "_")
         renamed[f"{flat}.{part}"] = tensor
     assert any("input_blocks_3_1_transformer" in key for key in renamed)
@@ -71,11 +70,10 @@ def test_attention_processors_are_read(tiny_base, make_lora, tmp_path):
 
 
 def test_no_spelling_means_two_modules(tiny_base):
-    names = spellings(tiny_base)
-    adaptable = [n for n, m in tiny_base.denoiser.named_modules() if hasattr(m, "weight")]
-    for name in adaptable:
-        if f"unet_{name.replace('.', '_')}" in names:
-            assert names[kohya_name(tiny_base, f"unet.{name}")] == f"unet.{name}"
+    known = spellings(tiny_base)
+    for spelt, ours in kohya_names(tiny_base).items():
+        assert known[spelt] == ours
+        assert known[ours[0].replace(".", "_")] == ours
 
 
 FAMILIES = {
@@ -109,7 +107,5 @@ def test_sdxl_is_told_by_its_metadata_and_sd1_is_not_foreign(tiny_base):
     assert (
         foreign_family(["a"], {"modelspec.architecture": "stable-diffusion-v1/lora"}, "sd1") is None
     )
-    keys = [
-        f"{kohya_name(tiny_base, 'unet.' + name)}.alpha" for name in tiny_base.lora_targets("all")
-    ]
+    keys = [f"{name}.alpha" for name in kohya_names(tiny_base)]
     assert foreign_family(keys, {"ss_base_model_version": "sd_v1"}, "sd1") is None

@@ -55,8 +55,10 @@ class Base(Protocol):
     """The side of the square pictures that it was trained on."""
     pixel_multiple: int
     """Sides of pictures must be multiples of this (VAE factor x the denoiser's down-sampling)."""
-    guidance_rescale: float
-    """How much of guidance's gain in contrast to take back (arXiv 2305.08891, eq. 16); 0 for most."""
+    denoiser_root: str
+    """What its LoRAs call the denoiser: "unet" or "transformer"."""
+    kohya_original: bool
+    """Whether kohya's LoRA files have the original names of the denoiser's modules."""
 
     @property
     def schedule(self) -> Schedule:
@@ -66,6 +68,17 @@ class Base(Protocol):
     @property
     def denoiser(self) -> nn.Module:
         """The network that a LoRA adapts."""
+        ...
+
+    def original_modules(self) -> dict[str, list[str]]:
+        """Linear and Conv2d modules as original files name them, with our names of each.
+
+        Several where the original stacks their rows in one module, in order.
+        """
+        ...
+
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        """The pipeline's arguments for guidance."""
         ...
 
     @property

@@ -17,6 +17,7 @@ class StableDiffusionXL(UnetBase):
     """An SDXL checkpoint; see `packshot.bases.base.Base` for each member."""
 
     family = "sdxl"
+    kohya_original = True
 
     @staticmethod
     def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:

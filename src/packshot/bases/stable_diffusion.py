@@ -15,6 +15,7 @@ from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.clip import ClipTowers
 from packshot.bases.parts import Tensors, load_parts
 from packshot.bases.schedules import Diffusion
+from packshot.bases.unet_names import ldm_modules
 
 _CROSS = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
 _SELF = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
@@ -41,6 +42,8 @@ class UnetBase:
     """What the families with a UNet share; see `packshot.bases.base.Base` for each member."""
 
     family: str
+    denoiser_root = "unet"
+    kohya_original = False
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
@@ -96,6 +99,16 @@ class UnetBase:
     def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
         """As it is: these are not told of sizes."""
         return conditioning
+
+    def original_modules(self) -> dict[str, list[str]]:
+        return ldm_modules(self.unet)
+
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        return {
+            "guidance_scale": guidance_scale,
+            "negative_prompt": negative_prompts,
+            "guidance_rescale": self.guidance_rescale,
+        }
 
     def lora_targets(self, scope: Scope) -> list[str]:
         return lora_target_names(self.unet, scope)

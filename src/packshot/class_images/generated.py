@@ -87,8 +87,7 @@ def _make(base: Base, noun: str, indices: Sequence[int], folder: Path) -> None:
     pictures = base.pipeline()(
         prompts,
         num_inference_steps=STEPS,
-        guidance_scale=GUIDANCE,
-        guidance_rescale=base.guidance_rescale,
+        **base.sampling(GUIDANCE, [""] * len(prompts)),
         width=base.native_pixels,
         height=base.native_pixels,
         generator=[torch.Generator().manual_seed(_seed(noun, index)) for index in indices],

@@ -19,7 +19,7 @@ from packshot.bases.base import Base
 from packshot.bases.checkpoint import read_safetensors
 from packshot.errors import LoraRefused
 from packshot.lora.fold import weight_of
-from packshot.lora.names import foreign_family, kohya_name, spellings
+from packshot.lora.names import foreign_family, kohya_names, spellings
 from packshot.lora.weights import Lora, LoraWeights
 
 _PARTS = {
@@ -52,12 +52,31 @@ def save(lora: Lora, kohya_file: Path, diffusers_file: Path, base: Base) -> None
 
 def _kohya_tensors(lora: Lora, base: Base) -> dict[str, Tensor]:
     tensors = {}
-    for name, weights in lora.weights.items():
-        flat = kohya_name(base, name)
-        tensors[f"{flat}.lora_down.weight"] = weights.down.float()
-        tensors[f"{flat}.lora_up.weight"] = weights.up.float() * (weights.alpha / weights.rank)
-        tensors[f"{flat}.alpha"] = torch.tensor(float(weights.rank))
+    for flat, names in kohya_names(base).items():
+        present = [lora.weights[name] for name in names if name in lora.weights]
+        if not present:
+            continue
+        down = torch.cat([weights.down.float() for weights in present])
+        tensors[f"{flat}.lora_down.weight"] = down
+        tensors[f"{flat}.lora_up.weight"] = _stacked(lora, base, names, len(down))
+        tensors[f"{flat}.alpha"] = torch.tensor(float(len(down)))
     return tensors
+
+
+def _stacked(lora: Lora, base: Base, names: list[str], rank: int) -> Tensor:
+    """The `up` of modules whose rows are stacked: each one's own in its rows and columns."""
+    blocks, column = [], 0
+    for name in names:
+        weights = lora.weights.get(name)
+        rows = weight_of(base, name).shape[0]
+        shape = weights.up.shape[2:] if weights else ()
+        block = torch.zeros(rows, rank, *shape)
+        if weights:
+            scaled = weights.up.float() * (weights.alpha / weights.rank)
+            block[:, column : column + weights.rank] = scaled
+            column += weights.rank
+        blocks.append(block)
+    return torch.cat(blocks)
 
 
 def _diffusers_tensors(lora: Lora) -> dict[str, Tensor]:
@@ -96,15 +115,15 @@ def load_lora(file: Path, base: Base) -> Lora:
     tensors, metadata = read_safetensors(file, LoraRefused)
     _refuse_foreign(file, base, tensors, metadata)
     known = spellings(base)
-    parts: dict[str, dict[str, Tensor]] = {}
+    parts: dict[tuple[str, ...], dict[str, Tensor]] = {}
     unknown = []
     for key, tensor in tensors.items():
         module, part = _split(key)
-        name = known.get(module.replace(".", "_"))
-        if name is None or not part:
+        names = known.get(module.replace(".", "_"))
+        if names is None or not part:
             unknown.append(key)
         else:
-            parts.setdefault(name, {})[part] = tensor
+            parts.setdefault(tuple(names), {})[part] = tensor
     if not parts:
         raise LoraRefused(
             f"{file} is no LoRA for {base.name} ({base.family}): none of its {len(tensors)} keys "
@@ -115,7 +134,9 @@ def load_lora(file: Path, base: Base) -> Lora:
             f"{file}: {len(unknown)} of {len(tensors)} keys mean nothing to {base.name}, such as "
             f"'{unknown[0]}'. It was made for another checkpoint, or in a format not known here."
         )
-    weights = {name: _weights(file, base, name, found) for name, found in parts.items()}
+    weights: dict[str, LoraWeights] = {}
+    for stacked, found in parts.items():
+        weights |= _weights(file, base, stacked, found)
     return Lora(weights, metadata, file.stem, files.sha256(file))
 
 
@@ -143,11 +164,16 @@ def _split(key: str) -> tuple[str, str]:
     return key, ""
 
 
-def _weights(file: Path, base: Base, name: str, found: dict[str, Tensor]) -> LoraWeights:
+def _weights(
+    file: Path, base: Base, names: tuple[str, ...], found: dict[str, Tensor]
+) -> dict[str, LoraWeights]:
+    """The weights of a module, or of several whose rows are stacked in one."""
+    called = " + ".join(names)
     if "down" not in found or "up" not in found:
-        raise LoraRefused(f"{file} is incomplete: {name} has only {', '.join(sorted(found))}.")
+        raise LoraRefused(f"{file} is incomplete: {called} has only {', '.join(sorted(found))}.")
     down, up = found["down"], found["up"]
-    shape = tuple(weight_of(base, name).shape)
+    shapes = [tuple(weight_of(base, name).shape) for name in names]
+    shape = (sum(one[0] for one in shapes), *shapes[0][1:])
     fits = (
         down.ndim in (2, 4)
         and up.ndim in (2, 4)
@@ -157,10 +183,12 @@ def _weights(file: Path, base: Base, name: str, found: dict[str, Tensor]) -> Lor
     )
     if not fits:
         raise LoraRefused(
-            f"{file} does not fit {base.name}: at {name} it would make a weight of "
+            f"{file} does not fit {base.name}: at {called} it would make a weight of "
             f"{(*up.shape[:1], *down.shape[1:])}, the checkpoint's is {shape}."
         )
-    return LoraWeights(down, up, _alpha(file, name, found) or float(len(down)))
+    alpha = _alpha(file, called, found) or float(len(down))
+    rows = up.split([one[0] for one in shapes])
+    return {n: LoraWeights(down, part, alpha) for n, part in zip(names, rows, strict=True)}
 
 
 def _alpha(file: Path, name: str, found: dict[str, Tensor]) -> float:

@@ -15,7 +15,7 @@ from packshot.lora.weights import Lora
 def weight_of(base: Base, name: str) -> nn.Parameter:
     """The weight of the base's module that a LoRA's name means."""
     root, _, rest = name.partition(".")
-    network = base.denoiser if root == "unet" else base.text_encoders[root]
+    network = base.denoiser if root == base.denoiser_root else base.text_encoders[root]
     weight = network.get_submodule(rest).weight
     assert isinstance(weight, nn.Parameter), name
     return weight

@@ -87,11 +87,11 @@ class Adapter:
         for name, parameter in self.named_parameters().items():
             parameter.copy_(state[name])
 
-    def to_lora(self, metadata: Mapping[str, str]) -> Lora:
-        """The adapter as data, for files and folding."""
+    def to_lora(self, root: str, metadata: Mapping[str, str]) -> Lora:
+        """The adapter as data, for files and folding; `root` is what its network is called."""
         return Lora(
             {
-                f"unet.{name}": LoraWeights(
+                f"{root}.{name}": LoraWeights(
                     layer.down.detach().cpu().clone(), layer.up.detach().cpu().clone(), self.alpha
                 )
                 for name, layer in self.layers.items()

@@ -1,6 +1,7 @@
 """What other tools call the modules that a LoRA adapts, and how a LoRA of another family is told.
 
 Ours are dotted diffusers names after their network: "unet.mid_block.…", "text_encoder.encoder.…".
+Original files may stack the rows of several of ours in one module (queries, keys and values).
 """
 
 from __future__ import annotations
@@ -26,16 +27,6 @@ _FOREIGN = {
     ),
 }
 _TITLES = {"sdxl": "SDXL"}
-_RESIDUAL = {
-    "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1",
-    "norm2": "out_layers.0", "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
-}  # fmt: skip
-_ENDS = {
-    "conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2",
-    "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
-    "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2",
-}  # fmt: skip
-
 _ENCODER_STARTS = {
     "text_encoder": ("lora_te_", "lora_te1_"),
     "text_encoder_2": ("lora_te2_",),
@@ -59,79 +50,55 @@ def foreign_family(
     return ("Stable Diffusion 1.x or 2.x", 0) if says and own == "sdxl" else None
 
 
-def kohya_name(base: Base, name: str) -> str:
-    """ "unet.mid.to_q" to "lora_unet_mid_to_q"; text encoders read "lora_te_text_model_…".
+def kohya_names(base: Base) -> dict[str, list[str]]:
+    """Every module as kohya's files call it, with our names of what is stacked in it, in order.
 
-    SDXL's files have the original (LDM) names of the UNet, and number the text encoders.
+    "unet.mid.to_q" is "lora_unet_mid_to_q"; text encoders read "lora_te_text_model_…". Where kohya's
+    trainer works on the original checkpoint, the original names stand in the denoiser's place, and
+    text encoders are numbered.
     """
-    root, _, rest = name.partition(".")
-    numbered = len(base.text_encoders) > 1
-    if root == "unet":
-        spelt = _ldm_spelling(base, rest) if numbered else rest
-        return "lora_unet_" + spelt.replace(".", "_")
-    number = {"text_encoder": "1", "text_encoder_2": "2"}[root] if numbered else ""
-    return f"lora_te{number}_text_model_" + rest.removeprefix("text_model.").replace(".", "_")
-
-
-def ldm_name(name: str, layers: int) -> str:
-    """A diffusers UNet's module in the original (LDM) naming; `layers` is its layers a block.
-
-    "down_blocks.0.attentions.1.proj_in" is "input_blocks.2.1.proj_in" where layers = 2.
-    """
-    if name in _ENDS:
-        return _ENDS[name]
-    side, _, rest = name.partition(".")
-    if side == "mid_block":
-        kind, at, inner = rest.split(".", 2)
-        place = "middle_block.1" if kind == "attentions" else f"middle_block.{2 * int(at)}"
-        return f"{place}.{_RESIDUAL.get(inner, inner)}"
-    block, kind, at, inner = rest.split(".", 3)
-    first = int(block) * (layers + 1)
-    if kind == "downsamplers":
-        return f"input_blocks.{first + layers + 1}.0.op"
-    if kind == "upsamplers":
-        return f"output_blocks.{first + layers}.*.conv"
-    number = first + int(at) + (1 if side == "down_blocks" else 0)
-    place = f"{'input' if side == 'down_blocks' else 'output'}_blocks.{number}"
-    return f"{place}.1.{inner}" if kind == "attentions" else f"{place}.0.{_RESIDUAL[inner]}"
-
-
-def spellings(base: Base) -> dict[str, str]:
-    """Every spelling of each adaptable module, its dots as underscores, to our name of it."""
-    names = {}
-    for name in _adaptable("unet", base.denoiser):
-        flat = name.replace(".", "_")
-        names[flat] = names[f"lora_{flat}"] = names[flat.removeprefix("unet_")] = name
-        names[f"base_model_model_{flat}"] = name
-        spelt = _ldm_spelling(base, name.removeprefix("unet.")).replace(".", "_")
-        names[f"lora_unet_{spelt}"] = names[f"unet_{spelt}"] = names[spelt] = name
-        names[f"diffusion_model_{spelt}"] = name
-    for root, encoder in base.text_encoders.items():
-        starts = _ENCODER_STARTS[root]
-        for name in _adaptable(root, encoder):
-            rest = name.removeprefix(f"{root}.").removeprefix("text_model.").replace(".", "_")
-            for start in (*starts, f"{root}_", f"base_model_model_{root}_"):
-                names[f"{start}text_model_{rest}"] = names[start + rest] = name
+    root = base.denoiser_root
+    if base.kohya_original:
+        modules = base.original_modules()
+    else:
+        modules = {name: [name] for name in _adaptable(base.denoiser)}
+    names = {
+        "lora_unet_" + spelt.replace(".", "_"): [f"{root}.{name}" for name in ours]
+        for spelt, ours in modules.items()
+    }
+    for encoder, network in base.text_encoders.items():
+        number = encoder.removeprefix("text_encoder").removeprefix("_") or "1"
+        start = f"lora_te{number if base.kohya_original else ''}_text_model_"
+        for name in _adaptable(network):
+            flat = name.removeprefix("text_model.").replace(".", "_")
+            names[start + flat] = [f"{encoder}.{name}"]
     return names
 
 
-def _ldm_spelling(base: Base, name: str) -> str:
-    """The original name of a UNet's module, or the name itself where it has none."""
-    layers = getattr(getattr(base.denoiser, "config", None), "layers_per_block", None)
-    starts = ("down_blocks.", "mid_block.", "up_blocks.", *_ENDS)
-    if not isinstance(layers, int) or not name.startswith(starts):
-        return name
-    spelt = ldm_name(name, layers)
-    if "*" not in spelt:
-        return spelt
-    # An upsampler stands after the attention where its block has one.
-    block = base.denoiser.get_submodule(".".join(name.split(".")[:2]))
-    return spelt.replace("*", "2" if hasattr(block, "attentions") else "1")
+def spellings(base: Base) -> dict[str, list[str]]:
+    """Every spelling of each adaptable module, its dots as underscores, to our names of it."""
+    root, names = base.denoiser_root, {}
+    for spelt, ours in base.original_modules().items():
+        flat = spelt.replace(".", "_")
+        for start in ("lora_unet_", "unet_", "diffusion_model_", ""):
+            names[start + flat] = [f"{root}.{name}" for name in ours]
+    for name in _adaptable(base.denoiser):
+        flat = name.replace(".", "_")
+        own = ("", f"{root}_", f"lora_{root}_", "lora_unet_", f"base_model_model_{root}_")
+        for start in own:
+            names[start + flat] = [f"{root}.{name}"]
+    for encoder, network in base.text_encoders.items():
+        for name in _adaptable(network):
+            rest = name.removeprefix("text_model.").replace(".", "_")
+            starts = (*_ENCODER_STARTS[encoder], f"{encoder}_", f"base_model_model_{encoder}_")
+            for start in starts:
+                names[f"{start}text_model_{rest}"] = names[start + rest] = [f"{encoder}.{name}"]
+    return names
 
 
-def _adaptable(root: str, network: nn.Module) -> Iterable[str]:
+def _adaptable(network: nn.Module) -> Iterable[str]:
     return (
-        f"{root}.{name}"
+        name
         for name, module in network.named_modules()
         if isinstance(module, nn.Linear | nn.Conv2d)
     )

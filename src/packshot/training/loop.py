@@ -128,7 +128,7 @@ def _run(
             if stop:
                 yield Stopped(step)
                 return
-        result = adapter.to_lora(metadata_of(project.subject, base, plan, data))
+        result = adapter.to_lora(base.denoiser_root, metadata_of(project.subject, base, plan, data))
     lora.save(result, project.lora_file, project.diffusers_lora_file, base)
     yield Done(
         plan.steps,
