@@ -96,4 +96,32 @@ def make_tiny_sdxl(folder):
     return folder
 
 
-MAKERS = {"sd1": make_tiny_sd1, "sd2": make_tiny_sd2, "sdxl": make_tiny_sdxl}
+def make_tiny_flux1(folder):
+    """Write a pipeline of FLUX.1, with guidance told and noise that grows with the picture."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+    from transformers import CLIPTextModel, T5Config, T5EncoderModel, T5TokenizerFast
+
+    torch.manual_seed(0)
+    letters = [(letter, -3.0) for letter in "abcdefghijklmnopqrstuvwxyz,"]
+    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0), *letters]
+    t5 = T5Config(
+        d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, vocab_size=len(vocabulary)
+    )
+    FluxPipeline(
+        vae=tiny_vae(shift_factor=0.1159, scaling_factor=0.3611),
+        transformer=FluxTransformer2DModel(
+            in_channels=16, num_layers=2, num_single_layers=2, attention_head_dim=16,
+            num_attention_heads=2, joint_attention_dim=32, pooled_projection_dim=32,
+            axes_dims_rope=(4, 4, 8), guidance_embeds=True,
+        ),
+        text_encoder=CLIPTextModel(text_config()),
+        text_encoder_2=T5EncoderModel(t5),
+        tokenizer=clip_tokenizer(),
+        tokenizer_2=T5TokenizerFast(vocab=vocabulary, extra_ids=0),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+UNETS = {"sd1": make_tiny_sd1, "sd2": make_tiny_sd2, "sdxl": make_tiny_sdxl}
+MAKERS = {**UNETS, "flux1": make_tiny_flux1}

@@ -121,13 +121,13 @@ def test_other_families_are_named_in_single_files(tmp_path, family):
     save_file({SINGLE_FILES[family]: torch.zeros(2)}, tmp_path / "a.safetensors")
     refused(
         tmp_path / "a.safetensors",
-        f"is {family}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL",
+        f"is {family}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL and FLUX.1",
     )
 
 
 PIPELINES = {
     "StableDiffusion3Pipeline": "Stable Diffusion 3",
-    "FluxPipeline": "FLUX",
+    "FluxFillPipeline": "FLUX",
     "PixArtAlphaPipeline": "PixArtAlphaPipeline",
 }
 
@@ -135,7 +135,9 @@ PIPELINES = {
 @pytest.mark.parametrize("name", PIPELINES)
 def test_other_families_are_named_in_folders_even_without_a_unet(tmp_path, name):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": name}))
-    refused(tmp_path, f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL")
+    refused(
+        tmp_path, f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL and FLUX.1"
+    )
 
 
 def test_a_unet_for_inpainting_is_named(folder):

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.families import MAKERS
 
 from packshot.bases.base import Shown
@@ -39,10 +40,27 @@ def batch(base):
     )
 
 
+def flow_reference(pipeline, given):
+    """As diffusers' script for FLUX has it, guidance at 1."""
+    sigma = (given.timesteps / 1000).view(-1, 1, 1, 1)
+    noisy = (1 - sigma) * given.latents + sigma * given.noise
+    context, pooled, text_ids = pipeline.encode_prompt(PROMPTS, PROMPTS, device="cpu")
+    ids = pipeline._prepare_latent_image_ids(3, 8, 8, "cpu", torch.float32)
+    said = pipeline.transformer(
+        hidden_states=pipeline._pack_latents(noisy, 3, 4, 16, 16), encoder_hidden_states=context,
+        pooled_projections=pooled, timestep=given.timesteps / 1000, img_ids=ids, txt_ids=text_ids,
+        guidance=torch.ones(3),
+    ).sample  # fmt: skip
+    said = pipeline._unpack_latents(said, 16 * 8, 16 * 8, 8)
+    return said, given.noise - given.latents
+
+
 def reference(pipeline, given):
     """The noised latents' prediction and its target as diffusers' training scripts have them."""
     from diffusers import DDPMScheduler
 
+    if hasattr(pipeline, "transformer"):
+        return flow_reference(pipeline, given)
     scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
     noisy = scheduler.add_noise(given.latents, given.noise, given.timesteps)
     if hasattr(pipeline, "text_encoder_2"):
@@ -105,7 +123,7 @@ def trained_lora(base, targets="attention+mlp"):
     with injected(base.denoiser, base.lora_targets(targets), rank=2, alpha=2, seed=0) as adapter:
         generator = torch.Generator().manual_seed(0)
         state = {
-            name: torch.randn(value.shape, generator=generator) * 0.3 / value[0].numel() ** 0.5
+            name: torch.randn(value.shape, generator=generator) / value[0].numel() ** 0.5
             for name, value in adapter.state().items()
         }
         adapter.load_state(state)
@@ -123,6 +141,8 @@ def picture(pipeline):
 @pytest.mark.parametrize("kind", ["kohya", "diffusers"])
 @pytest.mark.parametrize("targets", ["attention+mlp", "all"])
 def test_diffusers_makes_the_same_picture_from_either_file(tiny_base, tmp_path, kind, targets):
+    if tiny_base.family == "flux1" and kind == "kohya":
+        targets = "cross-attention"  # diffusers splits single blocks only at FLUX's own width
     lora = trained_lora(tiny_base, targets)
     paths = {k: tmp_path / f"{k}.safetensors" for k in ("kohya", "diffusers")}
     save(lora, paths["kohya"], paths["diffusers"], tiny_base)
@@ -172,3 +192,34 @@ def test_stopping_and_going_on_is_bit_identical(planned_project, tiny_base):
     assert isinstance(last, Stopped)
     list(train(planned_project, tiny_base))
     assert lora_bytes() == whole
+
+
+def test_kohyas_file_has_every_module_of_every_scope(tiny_base, tmp_path):
+    """Also those whose rows the original stacks: each part comes back as it was."""
+    lora = trained_lora(tiny_base, "all")
+    save(lora, tmp_path / "k.safetensors", tmp_path / "d.safetensors", tiny_base)
+    back = load_lora(tmp_path / "k.safetensors", tiny_base)
+    assert back.weights.keys() == lora.weights.keys()
+    for name, weights in lora.weights.items():
+        assert torch.allclose(back.weights[name].delta(), weights.delta(), atol=1e-6)
+    keys = load_file(tmp_path / "k.safetensors").keys()
+    if tiny_base.family == "flux1":
+        assert "lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight" in keys
+        assert "lora_unet_single_blocks_1_linear1.lora_up.weight" in keys
+
+
+def test_flux_has_as_many_kohya_modules_as_sd_scripts_makes():
+    from types import SimpleNamespace
+
+    from diffusers import FluxTransformer2DModel
+
+    from packshot.bases.flux import Flux1
+
+    with torch.device("meta"):
+        transformer = FluxTransformer2DModel(guidance_embeds=True)
+    assert sum(p.numel() for p in transformer.parameters()) == 11_901_408_320
+    modules = Flux1.original_modules(SimpleNamespace(transformer=transformer))
+    assert len(modules) == 304
+    ours = {name for stacked in modules.values() for name in stacked}
+    everything = Flux1.lora_targets(SimpleNamespace(transformer=transformer), "all")
+    assert ours == set(everything)

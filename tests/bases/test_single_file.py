@@ -7,7 +7,7 @@ import pytest
 import torch
 from ldm_layout import ldm_tensors, ldm_unet
 from safetensors.torch import load_file, save_file
-from tests.families import MAKERS
+from tests.families import UNETS
 
 from packshot.bases import FAMILIES, load_base
 from packshot.bases.parts import CONFIGS
@@ -25,7 +25,7 @@ def no_network(monkeypatch):
     monkeypatch.setattr("socket.socket.connect", forbidden)
 
 
-@pytest.fixture(params=MAKERS)
+@pytest.fixture(params=UNETS)
 def folder(request, tiny_checkpoint):
     return tiny_checkpoint(request.param)
 

@@ -23,6 +23,7 @@ COMPONENTS = {
     "sd1": ("unet", "vae", "text_encoder"),
     "sd2": ("unet", "vae", "text_encoder"),
     "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
+    "flux1": ("transformer", "vae", "text_encoder", "text_encoder_2"),
 }
 """By family, all that are known."""
 # A zip archive (torch.save), and pickle's protocols 1 to 5.
@@ -43,6 +44,7 @@ _SIGNATURES = {
 _PIPELINES = {
     "StableDiffusionXL": "sdxl",
     "StableDiffusion3": "Stable Diffusion 3",
+    "FluxPipeline": "flux1",
     "Flux": "FLUX",
     "StableDiffusion": "sd1",
 }
@@ -114,6 +116,8 @@ def _folder_family(path: Path) -> str:
     family = next((found for start, found in _PIPELINES.items() if name.startswith(start)), name)
     if family not in COMPONENTS:
         raise _unknown(path, family)
+    if "unet" not in COMPONENTS[family]:
+        return family
     unet = read_config(path / "unet" / "config.json")
     if family == "sd1" and unet.get("cross_attention_dim") == 1024:
         family = "sd2"
@@ -168,7 +172,8 @@ def _schedule_hints(path: Path, family: str, keys: list[str]) -> dict[str, Any]:
 
 def _unknown(path: Path, found: str) -> CheckpointRefused:
     return CheckpointRefused(
-        f"{path} is {found or 'of an unknown kind'}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL."
+        f"{path} is {found or 'of an unknown kind'}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL "
+        "and FLUX.1."
     )
 
 

@@ -60,30 +60,47 @@ def load_parts(checkpoint: Checkpoint, split: Split, dtype: torch.dtype) -> Part
 def _network(
     name: str, config: dict[str, Any], tensors: Tensors, where: Path, dtype: torch.dtype
 ) -> nn.Module:
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+    """One network, of the class that its configuration names; no other classes are made."""
+    import diffusers
+    import transformers
 
-    kinds: dict[str, Any] = {"unet": UNet2DConditionModel, "vae": AutoencoderKL}
+    kind = str(config.get("_class_name") or (config.get("architectures") or [""])[0])
+    if kind in ("UNet2DConditionModel", "AutoencoderKL", "FluxTransformer2DModel"):
 
-    def empty() -> nn.Module:
-        with torch.device("meta"):
-            return kinds[name].from_config(config)
+        def empty() -> nn.Module:
+            with torch.device("meta"):
+                return getattr(diffusers, kind).from_config(config)
 
-    def encoder() -> nn.Module:
-        kind = CLIPTextModel if name == "text_encoder" else CLIPTextModelWithProjection
-        return kind(CLIPTextConfig.from_dict(config))
-
-    if name in kinds:
         named = {_VAE_ATTENTION.sub(_new_name, key): value for key, value in tensors.items()}
         return filled(empty, named, where, dtype)
-    if name == "text_encoder":
+    if kind == "T5EncoderModel":
+
+        def encoder() -> nn.Module:
+            with torch.device("meta"):
+                return transformers.T5EncoderModel(transformers.T5Config.from_dict(config))
+
+        # The same matrix by two names; files hold it once.
+        return filled(
+            encoder,
+            {"encoder.embed_tokens.weight": tensors["shared.weight"], **tensors},
+            where,
+            dtype,
+        )
+    if kind == "CLIPTextModel":
         # transformers 5 names these modules without the prefix that files of older versions have.
         tensors = {key.removeprefix("text_model."): value for key, value in tensors.items()}
-    return filled(encoder, tensors, where, dtype)
+    if kind in ("CLIPTextModel", "CLIPTextModelWithProjection"):
+        clip = getattr(transformers, kind)
+        return filled(
+            lambda: clip(transformers.CLIPTextConfig.from_dict(config)), tensors, where, dtype
+        )
+    raise CheckpointRefused(
+        f"{where}: its configuration names a '{kind}', which is not known here."
+    )
 
 
 def _tokenizer(checkpoint: Checkpoint, encoder: str) -> Any:
-    from transformers import CLIPTokenizer
+    from transformers import CLIPTokenizer, T5TokenizerFast
 
     from packshot.pocket.tokenizer import clip_tokenizer
 
@@ -97,6 +114,8 @@ def _tokenizer(checkpoint: Checkpoint, encoder: str) -> Any:
             f"{checkpoint.path} has no folder '{folder.name}'. Copy it again, whole."
         )
     with refusing(folder):
+        if encoder == "text_encoder_2" and checkpoint.family == "flux1":
+            return T5TokenizerFast.from_pretrained(folder, local_files_only=True)
         return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -10,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from packshot.bases.base import ClipSimilarity, Conditioning, Scope, Shown
+from packshot.bases.base import ClipSimilarity, Conditioning, Scope
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.clip import ClipTowers
-from packshot.bases.parts import Tensors, load_parts
+from packshot.bases.latent_base import LatentBase
+from packshot.bases.parts import Tensors
 from packshot.bases.schedules import Diffusion
 from packshot.bases.unet_names import ldm_modules
 
@@ -38,67 +38,25 @@ def lora_target_names(unet: nn.Module, scope: Scope) -> list[str]:
     )
 
 
-class UnetBase:
+class UnetBase(LatentBase):
     """What the families with a UNet share; see `packshot.bases.base.Base` for each member."""
 
-    family: str
     denoiser_root = "unet"
     kohya_original = False
+    schedule: Diffusion
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
-        self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
-        self.name = checkpoint.name
-        self.device, self.dtype = device, dtype
-        parts = load_parts(checkpoint, self.split, dtype)
-        for network in parts.networks.values():
-            network.to(device)
-        self.unet, self.vae = parts.networks.pop("unet"), parts.networks.pop("vae")
+        super().__init__(checkpoint, device, dtype)
+        self.unet = self.denoiser
         self.unet.to(memory_format=torch.channels_last)
-        self.vae.to(memory_format=torch.channels_last)
-        self.text_encoders: dict[str, Any] = parts.networks
-        self.tokenizers = parts.tokenizers
-        self.schedule = Diffusion(
-            parts.schedule | checkpoint.schedule_hints, checkpoint.path, device
-        )
         # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
         self.guidance_rescale = 0.7 if self.schedule.ends_in_noise else 0.0
-        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        self.native_pixels = int(self.unet.config.sample_size) * factor
-        self.pixel_multiple = factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        self.native_pixels = int(self.unet.config.sample_size) * self.vae_factor
+        levels = len(self.unet.config.block_out_channels)
+        self.pixel_multiple = self.vae_factor * 2 ** (levels - 1)
 
-    @staticmethod
-    def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
-        """See `packshot.bases.parts.Split`."""
-        raise NotImplementedError
-
-    @property
-    def denoiser(self) -> nn.Module:
-        unet: nn.Module = self.unet
-        return unet
-
-    @torch.no_grad()
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        posterior = self.vae.encode(pixels.to(self.device, self.dtype)).latent_dist
-        latents: Tensor = posterior.mean * self.vae.config.scaling_factor
-        return latents
-
-    @torch.no_grad()
-    def decode_latents(self, latents: Tensor) -> Tensor:
-        scaled = latents.to(self.device, self.dtype) / self.vae.config.scaling_factor
-        pixels: Tensor = self.vae.decode(scaled).sample.clamp(-1, 1)
-        return pixels
-
-    def tokens(self, tokenizer: str, prompts: list[str]) -> Tensor:
-        """Token ids [B, 77] of one tokenizer, on the device."""
-        tokens = self.tokenizers[tokenizer](
-            prompts, padding="max_length", truncation=True, max_length=77, return_tensors="pt"
-        )
-        ids: Tensor = tokens.input_ids.to(self.device)
-        return ids
-
-    def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
-        """As it is: these are not told of sizes."""
-        return conditioning
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Diffusion:
+        return Diffusion(config | checkpoint.schedule_hints, checkpoint.path, self.device)
 
     def original_modules(self) -> dict[str, list[str]]:
         return ldm_modules(self.unet)
@@ -112,9 +70,6 @@ class UnetBase:
 
     def lora_targets(self, scope: Scope) -> list[str]:
         return lora_target_names(self.unet, scope)
-
-    def clip_similarity(self) -> ClipSimilarity | None:
-        return None
 
     def solver(self) -> Any:
         """DPM-Solver++ (arXiv 2211.01095), 2nd order, multistep."""

@@ -26,7 +26,7 @@ _FOREIGN = {
         r"|(input|middle|output)_blocks?[._].*transformer_blocks[._][1-9]"
     ),
 }
-_TITLES = {"sdxl": "SDXL"}
+_TITLES = {"sdxl": "SDXL", "flux1": "FLUX"}
 _ENCODER_STARTS = {
     "text_encoder": ("lora_te_", "lora_te1_"),
     "text_encoder_2": ("lora_te2_",),
@@ -43,7 +43,8 @@ def foreign_family(
     keys = list(keys)
     for family, pattern in _FOREIGN.items():
         if count := sum(1 for key in keys if pattern.search(key)):
-            return None if family == _TITLES.get(own) else (family, count)
+            generic = own == "flux1" and family.startswith("a transformer")
+            return None if generic or family == _TITLES.get(own) else (family, count)
     says = metadata.get("ss_base_model_version", "") + metadata.get("modelspec.architecture", "")
     if "sdxl" in says or "xl-v1" in says:
         return None if own == "sdxl" else ("SDXL", 0)

@@ -14,11 +14,13 @@ from packshot.plan.model import Plan
 from packshot.project import Subject
 from packshot.training.data import TrainingSet
 
-_KOHYA_BASES = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
+_KOHYA_BASES = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0", "flux1": "flux1"}
+_TARGETS = {"epsilon": "epsilon", "v_prediction": "v", "flow": "flow"}
 _ARCHITECTURES = {
     "sd1": "stable-diffusion-v1/lora",
     "sd2": "stable-diffusion-v2-768-v/lora",
     "sdxl": "stable-diffusion-xl-v1-base/lora",
+    "flux1": "flux-1-dev/lora",
 }
 
 
@@ -53,9 +55,7 @@ def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> 
         "modelspec.implementation": "diffusers",
         "modelspec.title": subject.name,
         "modelspec.resolution": f"{plan.pixels}x{plan.pixels}",
-        "modelspec.prediction_type": "v"
-        if base.schedule.prediction_type == "v_prediction"
-        else "epsilon",
+        "modelspec.prediction_type": _TARGETS[base.schedule.prediction_type],
         "modelspec.trigger_phrase": subject.phrase,
         "modelspec.description": f"{subject.name}: made with Packshot {version('packshot')}",
     }

@@ -1,0 +1,152 @@
+"""FLUX.1 (https://github.com/black-forest-labs/flux): a transformer of double and single streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from packshot.bases.base import Conditioning, Scope
+from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.latent_base import LatentBase, linear_names
+from packshot.bases.schedules import Flow
+
+TRAINING_GUIDANCE = 1.0
+"""What a guidance-distilled checkpoint is told while it learns: with 1 it learns pictures as they
+are, and goes on being guided when it makes them."""
+_DOUBLE, _SINGLE = "transformer_blocks.", "single_transformer_blocks."
+_ATTENTION = (
+    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
+    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
+)  # fmt: skip
+_MLP = (
+    "ff.net.0.proj",
+    "ff.net.2",
+    "ff_context.net.0.proj",
+    "ff_context.net.2",
+    "proj_mlp",
+    "proj_out",
+)
+_MODULATION = ("norm1.linear", "norm1_context.linear", "norm.linear")
+_SCOPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "cross-attention": (_ATTENTION, (_DOUBLE,)),  # where text and picture meet first
+    "attention": (_ATTENTION, (_DOUBLE, _SINGLE)),
+    "attention+mlp": (_ATTENTION + _MLP, (_DOUBLE, _SINGLE)),
+    "all": (_ATTENTION + _MLP + _MODULATION, (_DOUBLE, _SINGLE)),
+}
+# Original names within a block, and ours of what is stacked in each.
+_DOUBLE_NAMES = {
+    "img_mod.lin": ["norm1.linear"],
+    "txt_mod.lin": ["norm1_context.linear"],
+    "img_attn.qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
+    "txt_attn.qkv": ["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
+    "img_attn.proj": ["attn.to_out.0"],
+    "txt_attn.proj": ["attn.to_add_out"],
+    "img_mlp.0": ["ff.net.0.proj"],
+    "img_mlp.2": ["ff.net.2"],
+    "txt_mlp.0": ["ff_context.net.0.proj"],
+    "txt_mlp.2": ["ff_context.net.2"],
+}
+_SINGLE_NAMES = {
+    "modulation.lin": ["norm.linear"],
+    "linear1": ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"],
+    "linear2": ["proj_out"],
+}
+
+
+class Flux1(LatentBase):
+    """A FLUX.1 checkpoint (dev, schnell and what is made from them)."""
+
+    family = "flux1"
+    denoiser_root = "transformer"
+    kohya_original = True
+    schedule: Flow
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(checkpoint, device, dtype)
+        self.transformer = self.denoiser
+        self.native_pixels = int(self.vae.config.sample_size)
+        self.pixel_multiple = 2 * self.vae_factor
+
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
+        return Flow(config)
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, tokens, 4096] of T5, "pooled": [B, 768] of CLIP}."""
+        pooled = self.text_encoders["text_encoder"](self.tokens("tokenizer", prompts)).pooler_output
+        length = 512 if self.transformer.config.guidance_embeds else 256  # schnell knows half
+        context = self.text_encoders["text_encoder_2"](self.tokens("tokenizer_2", prompts, length))
+        return {"context": context[0], "pooled": pooled}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        count, _, height, width = noisy.shape
+        context = conditioning["context"].to(self.dtype)
+        guidance = None
+        if self.transformer.config.guidance_embeds:
+            guidance = torch.full((count,), TRAINING_GUIDANCE, device=self.device)
+        said = self.transformer(
+            hidden_states=packed(noisy),
+            encoder_hidden_states=context,
+            pooled_projections=conditioning["pooled"].to(self.dtype),
+            timestep=timesteps / 1000,
+            img_ids=positions(height // 2, width // 2).to(self.device, self.dtype),
+            txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
+            guidance=guidance,
+            return_dict=False,
+        )[0]
+        return unpacked(said, height, width)
+
+    def lora_targets(self, scope: Scope) -> list[str]:
+        return linear_names(self.transformer, *_SCOPES[scope])
+
+    def original_modules(self) -> dict[str, list[str]]:
+        modules = {}
+        config = self.transformer.config
+        for kind, count, ours, names in (
+            ("double_blocks", config.num_layers, _DOUBLE, _DOUBLE_NAMES),
+            ("single_blocks", config.num_single_layers, _SINGLE, _SINGLE_NAMES),
+        ):
+            for block in range(count):
+                for spelt, stacked in names.items():
+                    modules[f"{kind}.{block}.{spelt}"] = [f"{ours}{block}.{n}" for n in stacked]
+        return modules
+
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        """Distilled guidance: one pass a step, no negative prompt."""
+        return {"guidance_scale": guidance_scale}
+
+    def pipeline(self) -> Any:
+        """`FluxPipeline` with Euler steps."""
+        from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
+
+        pipeline = FluxPipeline(
+            scheduler=FlowMatchEulerDiscreteScheduler.from_config(self.schedule.config),
+            vae=self.vae,
+            transformer=self.transformer,
+            **self.text_encoders,
+            **self.tokenizers,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+
+def packed(latents: Tensor) -> Tensor:
+    """Latents [B, C, h, w] to tokens [B, h/2 * w/2, 4C]: squares of 2 x 2, channels first."""
+    count, channels, height, width = latents.shape
+    squares = latents.reshape(count, channels, height // 2, 2, width // 2, 2)
+    return squares.permute(0, 2, 4, 1, 3, 5).reshape(count, height * width // 4, 4 * channels)
+
+
+def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
+    """The inverse of `packed` for latents of a height and width."""
+    count, _, channels = tokens.shape
+    squares = tokens.reshape(count, height // 2, width // 2, channels // 4, 2, 2)
+    return squares.permute(0, 3, 1, 4, 2, 5).reshape(count, channels // 4, height, width)
+
+
+def positions(rows: int, columns: int) -> Tensor:
+    """Where each token is, [rows * columns, 3]: 0, row, column."""
+    grid = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij"), -1)
+    return torch.cat([torch.zeros(rows, columns, 1), grid], dim=-1).reshape(-1, 3)

@@ -1,0 +1,88 @@
+"""What all families share: their parts loaded, pictures to latents and back, prompts to tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from packshot.bases.base import ClipSimilarity, Conditioning, Shown
+from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.parts import Tensors, load_parts
+from packshot.bases.schedules import Schedule
+
+
+class LatentBase:
+    """See `packshot.bases.base.Base` for each member."""
+
+    family: str
+    denoiser_root: str
+    kohya_original: bool
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+        self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
+        self.name = checkpoint.name
+        self.device, self.dtype = device, dtype
+        parts = load_parts(checkpoint, self.split, dtype)
+        for network in parts.networks.values():
+            network.to(device)
+        self._denoiser, self.vae = parts.networks.pop(self.denoiser_root), parts.networks.pop("vae")
+        self.vae.to(memory_format=torch.channels_last)
+        self.vae_factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.text_encoders: dict[str, Any] = parts.networks
+        self.tokenizers = parts.tokenizers
+        self.schedule = self.make_schedule(parts.schedule, checkpoint)
+
+    @staticmethod
+    def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
+        """See `packshot.bases.parts.Split`."""
+        raise NotImplementedError
+
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Schedule:
+        """The family's schedule from the checkpoint's configuration of it."""
+        raise NotImplementedError
+
+    @property
+    def denoiser(self) -> Any:
+        return self._denoiser
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        latents: Tensor = self.vae.encode(pixels.to(self.device, self.dtype)).latent_dist.mean
+        config = self.vae.config
+        return (latents - (config.shift_factor or 0)) * config.scaling_factor
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        config = self.vae.config
+        latents = latents.to(self.device, self.dtype) / config.scaling_factor
+        pixels: Tensor = self.vae.decode(latents + (config.shift_factor or 0)).sample.clamp(-1, 1)
+        return pixels
+
+    def tokens(self, tokenizer: str, prompts: list[str], length: int = 77) -> Tensor:
+        """Token ids [B, length] of one tokenizer, on the device."""
+        tokens = self.tokenizers[tokenizer](
+            prompts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        )
+        ids: Tensor = tokens.input_ids.to(self.device)
+        return ids
+
+    def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
+        """As it is: most are not told of sizes."""
+        return conditioning
+
+    def clip_similarity(self) -> ClipSimilarity | None:
+        return None
+
+
+def linear_names(
+    network: nn.Module, endings: tuple[str, ...], within: tuple[str, ...]
+) -> list[str]:
+    """Names of Linear modules that end in one of `endings` and begin with one of `within`, sorted."""
+    return sorted(
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear) and name.endswith(endings) and name.startswith(within)
+    )
