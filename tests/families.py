@@ -96,32 +96,70 @@ def make_tiny_sdxl(folder):
     return folder
 
 
+def tiny_t5():
+    """A T5 of two layers and a tokenizer that knows letters."""
+    from transformers import T5Config, T5EncoderModel, T5TokenizerFast
+
+    letters = [(letter, -3.0) for letter in "abcdefghijklmnopqrstuvwxyz,"]
+    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0), *letters]
+    config = T5Config(
+        d_model=64, d_kv=8, d_ff=64, num_layers=2, num_heads=4, vocab_size=len(vocabulary)
+    )
+    return T5EncoderModel(config), T5TokenizerFast(vocab=vocabulary, extra_ids=0)
+
+
+def make_tiny_sd3(folder):
+    """Write a pipeline of Stable Diffusion 3.5, its first block with attention of its own."""
+    from diffusers import (
+        FlowMatchEulerDiscreteScheduler,
+        SD3Transformer2DModel,
+        StableDiffusion3Pipeline,
+    )
+    from transformers import CLIPTextModelWithProjection
+
+    torch.manual_seed(0)
+    t5, letters = tiny_t5()
+    StableDiffusion3Pipeline(
+        vae=tiny_vae(shift_factor=0.06, scaling_factor=1.5),
+        transformer=SD3Transformer2DModel(
+            sample_size=16, in_channels=4, out_channels=4, num_layers=2, attention_head_dim=16,
+            num_attention_heads=4, joint_attention_dim=64, caption_projection_dim=64,
+            pooled_projection_dim=52, pos_embed_max_size=24, dual_attention_layers=(0,),
+            qk_norm="rms_norm",
+        ),
+        text_encoder=CLIPTextModelWithProjection(text_config()),
+        text_encoder_2=CLIPTextModelWithProjection(text_config(24, 20, hidden_act="gelu")),
+        text_encoder_3=t5,
+        tokenizer=clip_tokenizer(),
+        tokenizer_2=clip_tokenizer(pad="!"),
+        tokenizer_3=letters,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
 def make_tiny_flux1(folder):
     """Write a pipeline of FLUX.1, with guidance told and noise that grows with the picture."""
     from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
-    from transformers import CLIPTextModel, T5Config, T5EncoderModel, T5TokenizerFast
+    from transformers import CLIPTextModel
 
     torch.manual_seed(0)
-    letters = [(letter, -3.0) for letter in "abcdefghijklmnopqrstuvwxyz,"]
-    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0), *letters]
-    t5 = T5Config(
-        d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, vocab_size=len(vocabulary)
-    )
+    t5, letters = tiny_t5()
     FluxPipeline(
         vae=tiny_vae(shift_factor=0.1159, scaling_factor=0.3611),
         transformer=FluxTransformer2DModel(
             in_channels=16, num_layers=2, num_single_layers=2, attention_head_dim=16,
-            num_attention_heads=2, joint_attention_dim=32, pooled_projection_dim=32,
+            num_attention_heads=2, joint_attention_dim=64, pooled_projection_dim=32,
             axes_dims_rope=(4, 4, 8), guidance_embeds=True,
         ),
         text_encoder=CLIPTextModel(text_config()),
-        text_encoder_2=T5EncoderModel(t5),
+        text_encoder_2=t5,
         tokenizer=clip_tokenizer(),
-        tokenizer_2=T5TokenizerFast(vocab=vocabulary, extra_ids=0),
+        tokenizer_2=letters,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
     ).save_pretrained(folder)  # fmt: skip
     return folder
 
 
 UNETS = {"sd1": make_tiny_sd1, "sd2": make_tiny_sd2, "sdxl": make_tiny_sdxl}
-MAKERS = {**UNETS, "flux1": make_tiny_flux1}
+MAKERS = {**UNETS, "sd3": make_tiny_sd3, "flux1": make_tiny_flux1}

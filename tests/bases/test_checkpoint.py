@@ -110,8 +110,8 @@ def test_a_truncated_part_of_a_folder_is_refused(folder):
 
 
 SINGLE_FILES = {
-    "Stable Diffusion 3": "model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight",
-    "FLUX": "model.diffusion_model.double_blocks.0.img_attn.qkv.weight",
+    "Stable Diffusion 3 as a single file": "model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight",
+    "FLUX as a single file": "model.diffusion_model.double_blocks.0.img_attn.qkv.weight",
     "something with keys such as 'lora_unet_a.alpha'": "lora_unet_a.alpha",
 }
 
@@ -121,12 +121,11 @@ def test_other_families_are_named_in_single_files(tmp_path, family):
     save_file({SINGLE_FILES[family]: torch.zeros(2)}, tmp_path / "a.safetensors")
     refused(
         tmp_path / "a.safetensors",
-        f"is {family}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL and FLUX.1",
+        f"is {family}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL",
     )
 
 
 PIPELINES = {
-    "StableDiffusion3Pipeline": "Stable Diffusion 3",
     "FluxFillPipeline": "FLUX",
     "PixArtAlphaPipeline": "PixArtAlphaPipeline",
 }
@@ -135,9 +134,7 @@ PIPELINES = {
 @pytest.mark.parametrize("name", PIPELINES)
 def test_other_families_are_named_in_folders_even_without_a_unet(tmp_path, name):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": name}))
-    refused(
-        tmp_path, f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL and FLUX.1"
-    )
+    refused(tmp_path, f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL")
 
 
 def test_a_unet_for_inpainting_is_named(folder):

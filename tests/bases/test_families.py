@@ -41,9 +41,18 @@ def batch(base):
 
 
 def flow_reference(pipeline, given):
-    """As diffusers' script for FLUX has it, guidance at 1."""
+    """As diffusers' scripts for SD 3 and FLUX have it, guidance at 1."""
     sigma = (given.timesteps / 1000).view(-1, 1, 1, 1)
     noisy = (1 - sigma) * given.latents + sigma * given.noise
+    if hasattr(pipeline, "text_encoder_3"):
+        context, _, pooled, _ = pipeline.encode_prompt(
+            PROMPTS, PROMPTS, PROMPTS, device="cpu", do_classifier_free_guidance=False
+        )
+        said = pipeline.transformer(
+            hidden_states=noisy, timestep=given.timesteps, encoder_hidden_states=context,
+            pooled_projections=pooled,
+        ).sample  # fmt: skip
+        return said, given.noise - given.latents
     context, pooled, text_ids = pipeline.encode_prompt(PROMPTS, PROMPTS, device="cpu")
     ids = pipeline._prepare_latent_image_ids(3, 8, 8, "cpu", torch.float32)
     said = pipeline.transformer(
@@ -111,8 +120,9 @@ def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base):
         theirs.backward()
         assert torch.allclose(ours, theirs, rtol=1e-4)
         for name, parameter in theirs_by_name.items():
-            difference = (gradients[name] - parameter.grad).norm() / parameter.grad.norm()
-            assert difference < 1e-4, name
+            error = (gradients[name] - parameter.grad).norm()
+            # Nothing comes of what the last block of SD 3 asks for the text: no gradient at all.
+            assert error <= 1e-4 * parameter.grad.norm(), name
     finally:
         network.delete_adapters("default")
         network.requires_grad_(False)
@@ -141,6 +151,8 @@ def picture(pipeline):
 @pytest.mark.parametrize("kind", ["kohya", "diffusers"])
 @pytest.mark.parametrize("targets", ["attention+mlp", "all"])
 def test_diffusers_makes_the_same_picture_from_either_file(tiny_base, tmp_path, kind, targets):
+    if tiny_base.family == "sd3" and kind == "kohya":
+        pytest.skip("diffusers reads no kohya files of SD 3; ours are read back below")
     if tiny_base.family == "flux1" and kind == "kohya":
         targets = "cross-attention"  # diffusers splits single blocks only at FLUX's own width
     lora = trained_lora(tiny_base, targets)
@@ -165,7 +177,8 @@ def test_thirty_steps_on_one_picture_halve_the_loss(tiny_base):
     given = Batch(**one, conditioning={n: v[1:2] for n, v in whole.conditioning.items()})
     names, history = tiny_base.lora_targets("all"), []
     with injected(tiny_base.denoiser, names, rank=32, alpha=32, seed=0) as adapter:
-        optimizer = torch.optim.AdamW(adapter.named_parameters().values(), lr=5e-3)
+        rate = 2e-2 if tiny_base.schedule.prediction_type == "flow" else 5e-3
+        optimizer = torch.optim.AdamW(adapter.named_parameters().values(), lr=rate)
         for _ in range(30):
             loss = losses(tiny_base, given, 0.0).mean()
             optimizer.zero_grad()
@@ -203,6 +216,8 @@ def test_kohyas_file_has_every_module_of_every_scope(tiny_base, tmp_path):
     for name, weights in lora.weights.items():
         assert torch.allclose(back.weights[name].delta(), weights.delta(), atol=1e-6)
     keys = load_file(tmp_path / "k.safetensors").keys()
+    if tiny_base.family == "sd3":
+        assert "lora_unet_joint_blocks_0_x_block_attn2_qkv.lora_down.weight" in keys
     if tiny_base.family == "flux1":
         assert "lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight" in keys
         assert "lora_unet_single_blocks_1_linear1.lora_up.weight" in keys

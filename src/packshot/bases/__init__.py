@@ -10,6 +10,7 @@ import torch
 from packshot.bases.base import Base, ClipSimilarity, Conditioning, Scope
 from packshot.bases.checkpoint import POCKET, Checkpoint, judge
 from packshot.bases.flux import Flux1
+from packshot.bases.sd3 import StableDiffusion3
 from packshot.bases.sdxl import StableDiffusionXL
 from packshot.bases.stable_diffusion import StableDiffusion1, StableDiffusion2
 from packshot.errors import CheckpointRefused
@@ -19,6 +20,7 @@ FAMILIES: dict[str, Family] = {
     "sd1": StableDiffusion1,
     "sd2": StableDiffusion2,
     "sdxl": StableDiffusionXL,
+    "sd3": StableDiffusion3,
     "flux1": Flux1,
 }
 

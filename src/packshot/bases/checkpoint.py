@@ -23,6 +23,7 @@ COMPONENTS = {
     "sd1": ("unet", "vae", "text_encoder"),
     "sd2": ("unet", "vae", "text_encoder"),
     "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
+    "sd3": ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3"),
     "flux1": ("transformer", "vae", "text_encoder", "text_encoder_2"),
 }
 """By family, all that are known."""
@@ -35,15 +36,15 @@ _CONVERT = (
 # Keys that only one family has, in single files.
 _SIGNATURES = {
     "sdxl": "conditioner.embedders.1.",
-    "Stable Diffusion 3": "model.diffusion_model.joint_blocks.",
-    "FLUX": "double_blocks.0.img_attn",
+    "Stable Diffusion 3 as a single file": "model.diffusion_model.joint_blocks.",
+    "FLUX as a single file": "double_blocks.0.img_attn",
     "sd2": "cond_stage_model.model.transformer.",
     "sd1": "cond_stage_model.transformer.",
 }
 # How names of diffusers' pipelines begin, the longer ones first.
 _PIPELINES = {
     "StableDiffusionXL": "sdxl",
-    "StableDiffusion3": "Stable Diffusion 3",
+    "StableDiffusion3": "sd3",
     "FluxPipeline": "flux1",
     "Flux": "FLUX",
     "StableDiffusion": "sd1",
@@ -172,8 +173,8 @@ def _schedule_hints(path: Path, family: str, keys: list[str]) -> dict[str, Any]:
 
 def _unknown(path: Path, found: str) -> CheckpointRefused:
     return CheckpointRefused(
-        f"{path} is {found or 'of an unknown kind'}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL "
-        "and FLUX.1."
+        f"{path} is {found or 'of an unknown kind'}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL, "
+        "and as diffusers folders also Stable Diffusion 3.x and FLUX.1."
     )
 
 

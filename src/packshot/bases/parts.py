@@ -51,7 +51,8 @@ def load_parts(checkpoint: Checkpoint, split: Split, dtype: torch.dtype) -> Part
     }
     encoders = [name for name in checkpoint.components if name.startswith("text_encoder")]
     tokenizers = {
-        name.replace("text_encoder", "tokenizer"): _tokenizer(checkpoint, name) for name in encoders
+        name.replace("text_encoder", "tokenizer"): _tokenizer(checkpoint, name, configs[name])
+        for name in encoders
     }
     schedule = read_config(folder / "scheduler" / "scheduler_config.json")
     return Parts(networks, tokenizers, schedule)
@@ -65,7 +66,12 @@ def _network(
     import transformers
 
     kind = str(config.get("_class_name") or (config.get("architectures") or [""])[0])
-    if kind in ("UNet2DConditionModel", "AutoencoderKL", "FluxTransformer2DModel"):
+    if kind in (
+        "UNet2DConditionModel",
+        "AutoencoderKL",
+        "FluxTransformer2DModel",
+        "SD3Transformer2DModel",
+    ):
 
         def empty() -> nn.Module:
             with torch.device("meta"):
@@ -99,7 +105,7 @@ def _network(
     )
 
 
-def _tokenizer(checkpoint: Checkpoint, encoder: str) -> Any:
+def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> Any:
     from transformers import CLIPTokenizer, T5TokenizerFast
 
     from packshot.pocket.tokenizer import clip_tokenizer
@@ -114,7 +120,7 @@ def _tokenizer(checkpoint: Checkpoint, encoder: str) -> Any:
             f"{checkpoint.path} has no folder '{folder.name}'. Copy it again, whole."
         )
     with refusing(folder):
-        if encoder == "text_encoder_2" and checkpoint.family == "flux1":
+        if config.get("model_type") == "t5":
             return T5TokenizerFast.from_pretrained(folder, local_files_only=True)
         return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 

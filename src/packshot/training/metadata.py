@@ -14,12 +14,19 @@ from packshot.plan.model import Plan
 from packshot.project import Subject
 from packshot.training.data import TrainingSet
 
-_KOHYA_BASES = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0", "flux1": "flux1"}
+_KOHYA_BASES = {
+    "sd1": "sd_v1",
+    "sd2": "sd_v2",
+    "sdxl": "sdxl_base_v1-0",
+    "sd3": "sd3.5",
+    "flux1": "flux1",
+}
 _TARGETS = {"epsilon": "epsilon", "v_prediction": "v", "flow": "flow"}
 _ARCHITECTURES = {
     "sd1": "stable-diffusion-v1/lora",
     "sd2": "stable-diffusion-v2-768-v/lora",
     "sdxl": "stable-diffusion-xl-v1-base/lora",
+    "sd3": "stable-diffusion-3/lora",
     "flux1": "flux-1-dev/lora",
 }
 

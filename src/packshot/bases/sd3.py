@@ -1,0 +1,120 @@
+"""Stable Diffusion 3 and 3.5 (arXiv 2403.03206): a transformer of joint blocks, three text encoders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from packshot.bases.base import Conditioning, Scope
+from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.latent_base import LatentBase, linear_names
+from packshot.bases.schedules import Flow
+
+T5_TOKENS = 256
+_BLOCKS = ("transformer_blocks.",)
+_JOINT = (
+    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
+    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
+)  # fmt: skip
+_OWN = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")  # 3.5 medium's first blocks
+_MLP = ("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2")
+_SCOPES: dict[str, tuple[str, ...]] = {
+    "cross-attention": _JOINT,
+    "attention": _JOINT + _OWN,
+    "attention+mlp": _JOINT + _OWN + _MLP,
+    # The modulation is left out: the last block's rows are in another order in original files.
+    "all": _JOINT + _OWN + _MLP,
+}
+# Original names within a block, and ours of what is stacked in each.
+_NAMES = {
+    "x_block.attn.qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
+    "x_block.attn.proj": ["attn.to_out.0"],
+    "x_block.attn2.qkv": ["attn2.to_q", "attn2.to_k", "attn2.to_v"],
+    "x_block.attn2.proj": ["attn2.to_out.0"],
+    "x_block.mlp.fc1": ["ff.net.0.proj"],
+    "x_block.mlp.fc2": ["ff.net.2"],
+    "context_block.attn.qkv": ["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
+    "context_block.attn.proj": ["attn.to_add_out"],
+    "context_block.mlp.fc1": ["ff_context.net.0.proj"],
+    "context_block.mlp.fc2": ["ff_context.net.2"],
+}
+
+
+class StableDiffusion3(LatentBase):
+    """A Stable Diffusion 3 or 3.5 checkpoint."""
+
+    family = "sd3"
+    denoiser_root = "transformer"
+    kohya_original = True
+    schedule: Flow
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(checkpoint, device, dtype)
+        self.transformer = self.denoiser
+        config = self.transformer.config
+        self.native_pixels = int(config.sample_size) * self.vae_factor
+        self.pixel_multiple = int(config.patch_size) * self.vae_factor
+
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
+        return Flow(config)
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, 77 + 256, 4096], "pooled": [B, 2048]}.
+
+        The CLIPs' last hidden states but one side by side, then T5's, in one row of tokens.
+        """
+        hidden, pooled = [], []
+        for number in ("", "_2"):
+            encoder = self.text_encoders[f"text_encoder{number}"]
+            said = encoder(self.tokens(f"tokenizer{number}", prompts), output_hidden_states=True)
+            hidden.append(said.hidden_states[-2])
+            pooled.append(said[0])
+        clip = torch.cat(hidden, dim=-1)
+        tokens = self.tokens("tokenizer_3", prompts, T5_TOKENS)
+        t5 = self.text_encoders["text_encoder_3"](tokens)[0]
+        context = torch.cat([F.pad(clip, (0, t5.shape[-1] - clip.shape[-1])), t5], dim=1)
+        return {"context": context, "pooled": torch.cat(pooled, dim=-1)}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        predicted: Tensor = self.transformer(
+            hidden_states=noisy,
+            encoder_hidden_states=conditioning["context"].to(self.dtype),
+            pooled_projections=conditioning["pooled"].to(self.dtype),
+            timestep=timesteps,
+            return_dict=False,
+        )[0]
+        return predicted
+
+    def lora_targets(self, scope: Scope) -> list[str]:
+        return linear_names(self.transformer, _SCOPES[scope], _BLOCKS)
+
+    def original_modules(self) -> dict[str, list[str]]:
+        there = set(linear_names(self.transformer, ("",), _BLOCKS))
+        modules = {}
+        for block in range(self.transformer.config.num_layers):
+            for spelt, stacked in _NAMES.items():
+                ours = [f"transformer_blocks.{block}.{name}" for name in stacked]
+                if there.issuperset(ours):  # the last block says nothing to the text
+                    modules[f"joint_blocks.{block}.{spelt}"] = ours
+        return modules
+
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        return {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
+
+    def pipeline(self) -> Any:
+        """`StableDiffusion3Pipeline` with Euler steps."""
+        from diffusers import FlowMatchEulerDiscreteScheduler, StableDiffusion3Pipeline
+
+        pipeline = StableDiffusion3Pipeline(
+            scheduler=FlowMatchEulerDiscreteScheduler.from_config(self.schedule.config),
+            vae=self.vae,
+            transformer=self.transformer,
+            **self.text_encoders,
+            **self.tokenizers,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
