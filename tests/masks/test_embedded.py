@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from packshot.errors import CheckpointRefused
-from packshot.masks.embedded import EmbeddedSegmenter, refined
+from packshot.masks.embedded import EmbeddedSegmenter, refined, without_specks
 from packshot.masks.network import SegmenterNetwork
 
 
@@ -36,6 +36,23 @@ def test_refining_moves_the_edge_to_where_colours_change() -> None:
 def test_a_picture_of_one_thing_only_stays_as_it_is(share: float) -> None:
     shares = np.full((8, 8), share, np.float32)
     assert np.array_equal(refined(np.zeros((8, 8, 3), np.uint8), shares), shares)
+
+
+def test_specks_and_pinholes_go_and_real_holes_stay() -> None:
+    inside = np.zeros((60, 60), bool)
+    inside[10:50, 10:50] = True
+    inside[20:30, 20:30] = False  # a handle's hole
+    clean = inside.copy()
+    inside[2:4, 2:4] = True
+    inside[40:42, 40:42] = False
+    assert np.array_equal(without_specks(inside), clean)
+
+
+def test_the_bundled_weights_find_the_sample_product() -> None:
+    photo = sorted((Path(__file__).parents[2] / "examples" / "torvane_ridge").glob("*.jpg"))[2]
+    mask = np.asarray(EmbeddedSegmenter().mask(Image.open(photo))) > 127
+    assert 0.1 < mask.mean() < 0.6
+    assert not mask[:20].any() and not mask[-20:].any()
 
 
 def test_masks_have_their_pictures_size(tmp_path: Path) -> None:

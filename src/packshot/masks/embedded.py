@@ -18,6 +18,7 @@ _REFINED_PIXELS = 640
 """Longer side at which edges are found; finer edges are the upscaling's."""
 _SURE = 0.9
 _POSSIBLE = 0.1
+_SPECK = 0.05
 
 
 class EmbeddedSegmenter:
@@ -70,5 +71,19 @@ def refined(pixels: np.ndarray, shares: np.ndarray) -> np.ndarray:
     cv2.grabCut(
         np.ascontiguousarray(pixels[..., ::-1]), labels, None, *models, 2, cv2.GC_INIT_WITH_MASK
     )
-    inside = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
-    return cv2.GaussianBlur(inside, (0, 0), 0.7)
+    inside = without_specks(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)))
+    return cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.7)
+
+
+def without_specks(inside: np.ndarray) -> np.ndarray:
+    """Boolean [h, w] without islands, and without holes, of under a twentieth of the largest island."""
+    least = 0.0
+    for wanted in (True, False):
+        same = (inside == wanted).astype(np.uint8)
+        count, islands, stats, _ = cv2.connectedComponentsWithStats(same)
+        areas = stats[:, cv2.CC_STAT_AREA]
+        least = _SPECK * areas[1:].max(initial=0) if wanted else least
+        for island in range(1, count):
+            if areas[island] < least:
+                inside = np.where(islands == island, not wanted, inside)
+    return inside
