@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from packshot.judge import drift, likeness, paired, prompt_fidelity
+from packshot import files
+from packshot.judge import compared, drift, likeness, paired, prompt_fidelity
 from packshot.shots import Shot
 
 
@@ -47,10 +50,29 @@ def test_prompt_fidelity_compares_each_with_its_own(shot):
 
 def test_drift_is_zero_for_the_same_and_one_for_quite_another(shot):
     learnt, plain = [shot(RED), shot(RED, seed=1)], [shot(RED), shot(GREEN, seed=1)]
-    assert drift(Colours(), learnt[:1], plain[:1]) == pytest.approx(0, abs=1e-4)
-    assert drift(Colours(), learnt, plain) == pytest.approx(0.5, abs=1e-3)
+    pairs = paired(learnt, plain)
+    assert drift(Colours(), pairs[:1]) == pytest.approx(0, abs=1e-4)
+    assert drift(Colours(), pairs) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_only_same_prompt_and_seed_are_paired(shot):
     learnt, plain = [shot(RED), shot(RED, seed=2)], [shot(BLUE), shot(BLUE, "another")]
     assert paired(learnt, plain) == [(learnt[0], plain[0])]
+
+
+def test_shots_of_a_former_lora_are_not_compared(shot, tmp_path):
+    from packshot.project import new
+    from packshot.shots import write_record
+
+    project = new(tmp_path / "project", name="Duster", class_noun="car")
+    files.write_bytes(project.lora_file, b"the LoRA as it is now")
+    now = files.sha256(project.lora_file)
+    for kind, digests in (("with", (now, "former")), ("without", (None,))):
+        for number, digest in enumerate(digests):
+            made = shot(RED)
+            loras = (("duster", 1.0, digest),) if digest else ()
+            file = project.shots_folder / kind / f"{number}.png"
+            files.write_bytes(file, made.file.read_bytes())
+            write_record(replace(made, file=file, loras=loras))
+    (pair,) = compared(project, project.shots_folder)
+    assert pair[0].loras[0][2] == now and pair[1].loras == ()

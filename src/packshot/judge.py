@@ -57,33 +57,41 @@ def prompt_fidelity(
     return float((embedded(similarity, [shot.file for shot in shots]) * texts).sum(dim=1).mean())
 
 
-def drift(similarity: ClipSimilarity, learnt: Sequence[Shot], plain: Sequence[Shot]) -> float:
+def drift(similarity: ClipSimilarity, pairs: Sequence[tuple[Shot, Shot]]) -> float:
     """How far class pictures moved: 1 - mean cosine of the same prompt and seed, LoRA on and off."""
-    pairs = paired(learnt, plain)
-    ours = embedded(similarity, [pair[0].file for pair in pairs])
-    theirs = embedded(similarity, [pair[1].file for pair in pairs])
+    ours = embedded(similarity, [learnt.file for learnt, _ in pairs])
+    theirs = embedded(similarity, [plain.file for _, plain in pairs])
     return float(1 - (ours * theirs).sum(dim=1).mean())
 
 
 def paired(learnt: Sequence[Shot], plain: Sequence[Shot]) -> list[tuple[Shot, Shot]]:
-    """Shots with the LoRA beside those without it, of the same prompt and seed."""
-    others = {(shot.prompt, shot.seed): shot for shot in plain}
-    return [
-        (shot, others[shot.prompt, shot.seed])
-        for shot in learnt
-        if (shot.prompt, shot.seed) in others
-    ]
+    """Shots with the LoRA beside those without it, alike in all else."""
+
+    def alike(shot: Shot) -> tuple[object, ...]:
+        kept = {name: value for name, value in vars(shot).items() if name not in ("file", "loras")}
+        return tuple(kept.values())
+
+    others = {alike(shot): shot for shot in plain}
+    return [(shot, others[alike(shot)]) for shot in learnt if alike(shot) in others]
+
+
+def compared(project: Project, folder: Path) -> list[tuple[Shot, Shot]]:
+    """The pairs that stand in `folder`/with and `folder`/without, of the LoRA as it is now."""
+    learnt, plain = (read_shots(folder / kind) for kind in ("with", "without"))
+    if project.lora_file.is_file():
+        now = files.sha256(project.lora_file)
+        learnt = [shot for shot in learnt if now in (digest for _, _, digest in shot.loras)]
+    return paired(learnt, plain)
 
 
 def judge_project(project: Project, base: Base) -> list[Score]:
     """Score the project's shots and write `shots/scores.json`; empty without an image tower."""
     similarity = base.clip_similarity()
-    learnt, plain = (read_shots(project.shots_folder / kind) for kind in ("with", "without"))
-    class_learnt, class_plain = (
-        read_shots(project.shots_folder / "drift" / kind) for kind in ("with", "without")
-    )
+    pairs = compared(project, project.shots_folder)
+    class_pairs = compared(project, project.shots_folder / "drift")
     scores = []
-    if similarity and learnt and plain:
+    if similarity and pairs:
+        learnt, plain = zip(*pairs, strict=True)
         references = [photo.file for photo in photos(project)]
         subject = project.subject
         for kind, shots in (("with the LoRA", learnt), ("without it", plain)):
@@ -99,10 +107,10 @@ def judge_project(project: Project, base: Base) -> list[Score]:
                     similarity.name, True, "mean cosine of the shots with their prompts (CLIP-T)",
                 ),
             ]  # fmt: skip
-        if class_learnt and class_plain:
+        if class_pairs:
             scores.append(
                 Score(
-                    "class drift", drift(similarity, class_learnt, class_plain), similarity.name,
+                    "class drift", drift(similarity, class_pairs), similarity.name,
                     False, "how far pictures of other members of the class moved (0: not at all)",
                 )
             )  # fmt: skip

@@ -168,6 +168,11 @@ def _write(shot: Shot, picture: Image.Image) -> None:
     chunks = PngInfo()
     chunks.add_text("parameters", parameters(shot))
     files.write_image(shot.file, picture, pnginfo=chunks)
+    write_record(shot)
+
+
+def write_record(shot: Shot) -> None:
+    """Write what made a shot beside it, for `read_shots`."""
     record = asdict(shot) | {"file": shot.file.name}
     files.write_json(shot.file.with_suffix(".json"), record)
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from packshot import files
 from packshot.durations import in_words
-from packshot.judge import paired
+from packshot.judge import compared
 from packshot.photos import photos
 from packshot.pictures import open_image
 from packshot.plan.model import read_plan, read_reasons
@@ -46,9 +46,8 @@ def write_report(project: Project) -> Path:
 
 def _facts(project: Project) -> dict[str, Any]:
     root = project.root
-    with_, without = (read_shots(project.shots_folder / kind) for kind in ("with", "without"))
-    drift = [read_shots(project.shots_folder / "drift" / kind) for kind in ("with", "without")]
-    pairs = paired(with_, without)
+    pairs = compared(project, project.shots_folder)
+    drift = compared(project, project.shots_folder / "drift")
     return {
         "subject": project.subject,
         "base": project.settings.base,
@@ -61,7 +60,7 @@ def _facts(project: Project) -> dict[str, Any]:
             _picture(root, shot.file, shot.prompt) for shot in read_shots(project.shots_folder)
         ],
         "pairs": [_pair(root, *pair) for pair in pairs],
-        "drift": [_pair(root, *pair) for pair in paired(*drift)],
+        "drift": [_pair(root, *pair) for pair in drift],
         "scores": _json(project.shots_folder / "scores.json", []),
         "photos": [
             _picture(root, photo.file, photo.caption or "no caption yet")
@@ -82,7 +81,7 @@ def _json(path: Path, otherwise: Any) -> Any:
 
 def _write_overview(project: Project) -> None:
     shots: dict[str, Shot] = {}
-    for shot in read_shots(project.shots_folder / "with"):
+    for shot, _ in compared(project, project.shots_folder):
         shots.setdefault(shot.prompt, shot)
     references = [open_image(photo.file) for photo in photos(project)]
     if shots and references:

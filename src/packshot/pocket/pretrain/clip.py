@@ -285,7 +285,7 @@ def judge(clip: CLIPModel, pictures: Pictures, config: ClipConfig, captioner: Ca
         tokens = tokenizer(captions, padding=True, return_tensors="pt").input_ids
         return embed_tokens(clip, tokens.to(clip.device))
 
-    held_out = pictures.held_out[: config.judged]
+    held_out = pictures.judged(config.judged)
     views = to_tensor(pictures.pixels[held_out]).to(clip.device)
     images = torch.cat([embed_images(clip, part) for part in views.split(64)])
     facts = [pictures.attributes[i] for i in held_out]

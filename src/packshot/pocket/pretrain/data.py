@@ -45,6 +45,11 @@ class Pictures:
     held_out: np.ndarray[Any, Any]
     """Indices of the pictures of each world's last scenes, for judging."""
 
+    def judged(self, most: int) -> np.ndarray[Any, Any]:
+        """At most so many of the held-out indices, of all worlds alike."""
+        count = min(most, len(self.held_out))
+        return self.held_out[np.linspace(0, len(self.held_out) - 1, count).round().astype(int)]
+
 
 def pack(worlds: list[Path], state: Path, held_out_fraction: float = 0.03) -> Pictures:
     """Gather all finished scenes of `worlds` into `state`; run it again when there are more.

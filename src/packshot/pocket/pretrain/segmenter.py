@@ -123,7 +123,7 @@ def train_segmenter(folder: Path, config: SegmenterConfig, budget: Budget) -> Re
     with torch.random.fork_rng():
         torch.manual_seed(config.loop.seed)
         network: Any = for_computing(SegmenterNetwork(config.widths), device)
-    held_out = pictures.held_out[:: max(1, len(pictures.held_out) // config.judged)]
+    held_out = pictures.judged(config.judged)
 
     def loss(step: int) -> Tensor:
         views, wanted = batches(step)

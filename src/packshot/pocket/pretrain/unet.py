@@ -163,7 +163,7 @@ class UnetBatches:
 
     def held_out(self) -> Batch:
         """Held-out pictures, always with the same captions, noise and timesteps."""
-        return self._batch(self.pictures.held_out[: self.config.judged], 0, "judge")
+        return self._batch(self.pictures.judged(self.config.judged), 0, "judge")
 
     def _batch(
         self,

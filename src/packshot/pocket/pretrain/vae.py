@@ -235,7 +235,7 @@ def train_vae(folder: Path, config: VaeConfig, budget: Budget) -> Report:
         return _loss(vae, batches(step).to(device), spread.to(device), config)
 
     def evaluate() -> Report:
-        some = pictures.pixels[pictures.held_out[: config.judged]]
+        some = pictures.pixels[pictures.judged(config.judged)]
         decoded = reconstruct(vae, some)
         sheet = np.vstack([np.hstack(list(some[:8])), np.hstack(list(decoded[:8]))])
         state.save_picture(folder / "vae.png", sheet)
