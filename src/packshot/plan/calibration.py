@@ -19,6 +19,7 @@ from packshot import lora
 from packshot.bases.base import Base, Scope
 from packshot.memory import free_bytes, peak_bytes
 from packshot.objective import Batch, losses
+from packshot.plan.threads import settle_threads
 
 MEMORY_MARGIN = 1.25
 """Measured runs took up to this much more than what autograd keeps: workspaces, fragmentation."""
@@ -40,6 +41,8 @@ class StepCost:
     saved_bytes_per_picture: int
     most_at_once: int
     """Pictures that fit the free memory together; 0 if not even one does."""
+    threads: int = 0
+    """CPU threads that it was measured with; 0 on a GPU."""
 
     def seconds(self, batch: int, accumulation: int = 1) -> float:
         """One step with `batch` pictures, in `accumulation` parts."""
@@ -55,8 +58,9 @@ def calibrate(base: Base, *, pixels: int, targets: Scope, rank: int, batch: int)
     """Run a few real training steps on random latents of a square picture with `pixels` a side."""
     with torch.no_grad():
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
-        encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
         latents = base.encode_images(picture).float()
+        threads = _settle(base, latents)
+        encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
     names, free = base.lora_targets(targets), free_bytes(base)
     with lora.injected(base.denoiser, names, rank=rank, alpha=rank, seed=0) as adapter:
         parameters = list(adapter.named_parameters().values())
@@ -81,6 +85,7 @@ def calibrate(base: Base, *, pixels: int, targets: Scope, rank: int, batch: int)
         adapter_parameters=count,
         saved_bytes_per_picture=saved,
         most_at_once=most,
+        threads=threads,
     )
 
 
@@ -89,8 +94,17 @@ def seconds_per_shot(base: Base) -> float:
     """Time to make one picture of the base's own size, its decoding left out."""
     side = base.native_pixels
     picture = torch.zeros(1, 3, side, side, device=base.device, dtype=base.dtype)
-    batch = _random_batch(base, base.encode_images(picture).float(), 1)
+    latents = base.encode_images(picture).float()
+    _settle(base, latents)
+    batch = _random_batch(base, latents, 1)
     return SHOT_FORWARDS * _median_seconds(base, lambda: losses(base, batch, 0.0))
+
+
+def _settle(base: Base, latents: Tensor) -> int:
+    """Settle the CPU threads by a pass of the denoiser."""
+    batch = _random_batch(base, latents, 1)
+    with torch.no_grad():
+        return settle_threads(base.device, lambda: losses(base, batch, 0.0))
 
 
 def _random_batch(base: Base, latents: Tensor, size: int) -> Batch:

@@ -73,6 +73,7 @@ class Plan(BaseModel):
     crops_per_photo: int = Field(default=1, ge=1, le=16)
     mask_background_weight: float = Field(default=0.2, ge=0, le=1)
     precision: Literal["bf16", "fp32"]
+    threads: int = Field(default=0, ge=0, le=1024)
     sample_every: int = Field(ge=0)
     checkpoint_every: int = Field(ge=1)
     seed: int = Field(ge=0, lt=2**31)

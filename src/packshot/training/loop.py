@@ -101,6 +101,8 @@ def _run(
     project: Project, base: Base, plan: Plan, run: Path, should_stop: Callable[[], bool]
 ) -> Generator[Event, None, None]:
     started = time.monotonic()
+    if plan.threads and base.device.type == "cpu":
+        torch.set_num_threads(plan.threads)  # sums of other threads' parts differ in the last bit
     data = TrainingSet(
         base, plan, project.subject, photos.photos(project), class_images.class_images(project)
     )
