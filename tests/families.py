@@ -161,5 +161,123 @@ def make_tiny_flux1(folder):
     return folder
 
 
+CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m.role }} {{ m.content }}<|im_end|>{% endfor %}"
+    "<|im_start|>assistant{% if not enable_thinking %}<think></think>{% endif %}"
+)
+
+
+def letter_tokenizer():
+    """Qwen2's, with a token a byte and those of a chat."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import Qwen2Tokenizer
+
+    vocabulary = {letter: number for number, letter in enumerate(sorted(ByteLevel.alphabet()))}
+    made = Qwen2Tokenizer(vocab=vocabulary, merges=[])
+    made.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    made.chat_template = CHAT
+    return made
+
+
+QWEN = {
+    "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "vocab_size": 320,
+}  # fmt: skip
+
+
+def make_tiny_flux2(folder):
+    """Write a pipeline of FLUX.2 klein; the text encoder has as many layers as are read."""
+    from diffusers import (
+        AutoencoderKLFlux2,
+        FlowMatchEulerDiscreteScheduler,
+        Flux2KleinPipeline,
+        Flux2Transformer2DModel,
+    )
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(0)
+    vae = AutoencoderKLFlux2(
+        block_out_channels=(8, 16, 16), latent_channels=4, norm_num_groups=4, sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+        layers_per_block=1,
+    )  # fmt: skip
+    vae.bn.running_mean.uniform_(-1, 1)
+    vae.bn.running_var.uniform_(0.5, 2)
+    config = Qwen3Config(**QWEN, num_hidden_layers=28, head_dim=8, tie_word_embeddings=True)
+    Flux2KleinPipeline(
+        vae=vae,
+        transformer=Flux2Transformer2DModel(
+            in_channels=16, num_layers=2, num_single_layers=2, attention_head_dim=16,
+            num_attention_heads=2, joint_attention_dim=96, axes_dims_rope=(4, 4, 4, 4),
+            guidance_embeds=False,
+        ),
+        text_encoder=Qwen3ForCausalLM(config),
+        tokenizer=letter_tokenizer(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def make_tiny_qwen_image(folder):
+    """Write a pipeline of Qwen-Image; its text encoder also sees, which nobody asks of it."""
+    from diffusers import (
+        AutoencoderKLQwenImage,
+        FlowMatchEulerDiscreteScheduler,
+        QwenImagePipeline,
+        QwenImageTransformer2DModel,
+    )
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    torch.manual_seed(0)
+    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e6}
+    config = Qwen2_5_VLConfig(
+        text_config={**QWEN, "num_hidden_layers": 2, "rope_parameters": rope},
+        vision_config={
+            "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2,
+            "out_hidden_size": 32, "fullatt_block_indexes": [0],
+        },
+    )  # fmt: skip
+    QwenImagePipeline(
+        vae=AutoencoderKLQwenImage(
+            base_dim=8, z_dim=4, dim_mult=[1, 2, 2], num_res_blocks=1, temperal_downsample=[False] * 2,
+            latents_mean=[0.1, -0.2, 0.3, 0.0], latents_std=[0.5, 1.0, 1.5, 2.0],
+        ),
+        transformer=QwenImageTransformer2DModel(
+            in_channels=16, out_channels=4, num_layers=2, attention_head_dim=16,
+            num_attention_heads=2, joint_attention_dim=32, axes_dims_rope=(4, 6, 6),
+        ),
+        text_encoder=Qwen2_5_VLForConditionalGeneration(config),
+        tokenizer=letter_tokenizer(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0, use_dynamic_shifting=True),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def make_tiny_z_image(folder):
+    """Write a pipeline of Z-Image."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
+    from transformers import Qwen3Config, Qwen3Model
+
+    torch.manual_seed(0)
+    ZImagePipeline(
+        vae=tiny_vae(shift_factor=0.1159, scaling_factor=0.3611),
+        transformer=ZImageTransformer2DModel(
+            in_channels=4, dim=32, n_layers=2, n_refiner_layers=1, n_heads=2, n_kv_heads=2,
+            cap_feat_dim=32, axes_dims=[4, 6, 6], axes_lens=[640, 64, 64],
+        ),
+        text_encoder=Qwen3Model(Qwen3Config(**QWEN, num_hidden_layers=3, head_dim=8)),
+        tokenizer=letter_tokenizer(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
 UNETS = {"sd1": make_tiny_sd1, "sd2": make_tiny_sd2, "sdxl": make_tiny_sdxl}
-MAKERS = {**UNETS, "sd3": make_tiny_sd3, "flux1": make_tiny_flux1}
+MAKERS = {
+    **UNETS,
+    "sd3": make_tiny_sd3,
+    "flux1": make_tiny_flux1,
+    "flux2": make_tiny_flux2,
+    "qwen_image": make_tiny_qwen_image,
+    "z_image": make_tiny_z_image,
+}

@@ -25,16 +25,14 @@ if TYPE_CHECKING:
     from packshot.bases.base import Base
     from packshot.lora import Lora
 
-SAMPLER = "DPM++ 2M"
-
 
 class ShotSettings(BaseModel):
-    """How pictures are made. Width and height 0 mean the base's own size, in pixels."""
+    """How pictures are made. None means as the base does it; width and height 0 its own size."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    steps: int = Field(default=20, ge=1, le=1000)
-    guidance_scale: float = Field(default=4.0, ge=0, le=50)
+    steps: int | None = Field(default=None, ge=1, le=1000)
+    guidance_scale: float | None = Field(default=None, ge=0, le=50)
     negative_prompt: str = ""
     width: int = Field(default=0, ge=0, le=4096)
     height: int = Field(default=0, ge=0, le=4096)
@@ -128,13 +126,16 @@ def _wanted(
                 f"{side} pixels do not fit {base.name}: sides must be multiples of "
                 f"{base.pixel_multiple}; take {near}."
             )
+    steps, guidance = settings.steps, settings.guidance_scale
+    steps = base.sampler.steps if steps is None else steps
+    guidance = base.sampler.guidance_scale if guidance is None else guidance
     used = tuple((lora.name, weight, lora.sha256) for lora, weight in loras)
     shots = []
     for prompt, seed in product(prompts, settings.seeds):
         text = subject.fill(prompt) if subject else prompt
         shot = Shot(
-            Path(), text, settings.negative_prompt, seed, settings.steps, settings.guidance_scale,
-            SAMPLER, width, height, used, base.name, base.content_hash,
+            Path(), text, settings.negative_prompt, seed, steps, guidance,
+            base.sampler.name, width, height, used, base.name, base.content_hash,
         )  # fmt: skip
         slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]
         name = f"{slug}-{seed}-{files.fingerprint(asdict(shot))[:8]}.png"
@@ -153,7 +154,7 @@ def _pictures(base: Base, pipeline: Any, shots: Sequence[Shot]) -> list[Image.Im
     first = shots[0]
     return list(
         pipeline(
-            [shot.prompt for shot in shots],
+            prompt=[shot.prompt for shot in shots],
             num_inference_steps=first.steps,
             **base.sampling(first.guidance_scale, [shot.negative_prompt for shot in shots]),
             width=first.width, height=first.height,

@@ -3,6 +3,7 @@ diffusers' own computation, on tiny random models of the real classes."""
 
 import itertools
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,28 +23,56 @@ PROMPTS = ["a photo of ohwx car, dusk", "a car", ""]
 @pytest.fixture(params=MAKERS)
 def tiny_base(request, loaded, tiny_checkpoint):
     """Each family in turn, also for the projects that other fixtures make."""
-    return loaded(tiny_checkpoint(request.param))
+    base = loaded(tiny_checkpoint(request.param))
+    base.native_pixels = 64  # Qwen-Image's configuration says nothing of its size
+    return base
 
 
 def batch(base):
     generator = torch.Generator().manual_seed(0)
-    shape = (3, 4, 16, 16)
+    with torch.no_grad():
+        shape = (3, *base.encode_images(torch.zeros(1, 3, 64, 64)).shape[1:])
     shown = [Shown((80, 64), (16, 0), (64, 64)), Shown((64, 64), (0, 0), (64, 64))]
-    times = base.schedule.timesteps(torch.tensor([0.01, 0.4, 0.9]), 256)
+    times = base.schedule.timesteps(torch.tensor([0.01, 0.4, 0.9]), shape[-2] * shape[-1])
     return Batch(
         latents=torch.randn(shape, generator=generator),
         noise=torch.randn(shape, generator=generator),
         timesteps=times,
         conditioning=base.with_sizes(base.encode_prompts(PROMPTS), [*shown, shown[0]]),
-        masks=torch.ones(3, 1, 16, 16),
+        masks=torch.ones(3, 1, *shape[-2:]),
         weights=torch.ones(3),
     )
 
 
 def flow_reference(pipeline, given):
-    """As diffusers' scripts for SD 3 and FLUX have it, guidance at 1."""
+    """As diffusers' scripts for each family have it, guidance at 1."""
     sigma = (given.timesteps / 1000).view(-1, 1, 1, 1)
     noisy = (1 - sigma) * given.latents + sigma * given.noise
+    kind = type(pipeline).__name__
+    if kind == "Flux2KleinPipeline":
+        context, text_ids = pipeline.encode_prompt(PROMPTS, device="cpu")
+        said = pipeline.transformer(
+            hidden_states=pipeline._pack_latents(noisy), encoder_hidden_states=context,
+            timestep=given.timesteps / 1000, txt_ids=text_ids,
+            img_ids=pipeline._prepare_latent_ids(noisy),
+        ).sample  # fmt: skip
+        said = pipeline._unpack_latents_with_ids(said, pipeline._prepare_latent_ids(noisy))
+        return said, given.noise - given.latents
+    if kind == "QwenImagePipeline":
+        context, mask = pipeline.encode_prompt(PROMPTS, device="cpu")
+        said = pipeline.transformer(
+            hidden_states=pipeline._pack_latents(noisy, 3, 4, 16, 16),
+            encoder_hidden_states=context, encoder_hidden_states_mask=mask,
+            timestep=given.timesteps / 1000, img_shapes=[[(1, 8, 8)]] * 3,
+        ).sample  # fmt: skip
+        said = pipeline._unpack_latents(said, 64, 64, 4)[:, :, 0]
+        return said, given.noise - given.latents
+    if kind == "ZImagePipeline":
+        context, _ = pipeline.encode_prompt(list(PROMPTS), "cpu", False)
+        said = pipeline.transformer(
+            list(noisy.unsqueeze(2)), (1000 - given.timesteps) / 1000, context
+        ).sample
+        return -torch.stack(said).squeeze(2), given.noise - given.latents
     if hasattr(pipeline, "text_encoder_3"):
         context, _, pooled, _ = pipeline.encode_prompt(
             PROMPTS, PROMPTS, PROMPTS, device="cpu", do_classifier_free_guidance=False
@@ -101,7 +130,7 @@ def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base):
         given = batch(tiny_base)
         ours = losses(tiny_base, given, 0.0).mean()
         ours.backward()
-        gradients = {name: p.grad.clone() for name, p in adapter.named_parameters().items()}
+        gradients = {name: p.grad for name, p in adapter.named_parameters().items()}
     network.add_adapter(LoraConfig(r=4, lora_alpha=2, target_modules=names))
     try:
         theirs_by_name = {
@@ -120,6 +149,9 @@ def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base):
         theirs.backward()
         assert torch.allclose(ours, theirs, rtol=1e-4)
         for name, parameter in theirs_by_name.items():
+            if parameter.grad is None:  # nothing comes of what a last block says to the text
+                assert gradients[name] is None
+                continue
             error = (gradients[name] - parameter.grad).norm()
             # Nothing comes of what the last block of SD 3 asks for the text: no gradient at all.
             assert error <= 1e-4 * parameter.grad.norm(), name
@@ -140,9 +172,44 @@ def trained_lora(base, targets="attention+mlp"):
         return adapter.to_lora(base.denoiser_root, {})
 
 
+def test_the_checkpoint_makes_the_picture_that_diffusers_makes_of_it(tiny_base):
+    """Loaded by its own loaders, not ours."""
+    from diffusers import DiffusionPipeline
+
+    theirs = DiffusionPipeline.from_pretrained(tiny_base.path)
+    theirs.scheduler = tiny_base.pipeline().scheduler
+    theirs.set_progress_bar_config(disable=True)
+    ours = picture(tiny_base.pipeline())
+    assert ours.std() > 8
+    assert np.abs(picture(theirs) - ours).max() <= 1
+
+
+@torch.no_grad()
+def test_latents_are_scaled_as_diffusers_scales_them_and_decode_to_the_vaes_own_picture(tiny_base):
+    import diffusers
+
+    pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    latents, vae = tiny_base.encode_images(pixels), tiny_base.vae
+    video = tiny_base.family == "qwen_image"
+    raw = vae.encode(pixels[:, :, None] if video else pixels).latent_dist.mean
+    plain = vae.decode(raw).sample.clamp(-1, 1)
+    ours = tiny_base.decode_latents(latents)
+    assert torch.allclose(ours, plain[:, :, 0] if video else plain, atol=1e-4)
+    pipeline = tiny_base.pipeline()
+    if tiny_base.family == "flux2":
+        theirs = pipeline._encode_vae_image(pixels, None)
+    elif video:
+        other = SimpleNamespace(vae=vae, latent_channels=4)
+        encode = diffusers.QwenImageEditPipeline._encode_vae_image
+        theirs = encode(other, pixels[:, :, None], None)
+    else:
+        theirs = (raw - (vae.config.shift_factor or 0)) * vae.config.scaling_factor
+    assert torch.allclose(latents, theirs.reshape(latents.shape), atol=1e-5)
+
+
 def picture(pipeline):
     made = pipeline(
-        PROMPTS[0], num_inference_steps=4, guidance_scale=3.0, height=64, width=64,
+        prompt=PROMPTS[0], num_inference_steps=4, guidance_scale=3.0, height=64, width=64,
         generator=torch.Generator().manual_seed(0), output_type="np",
     )  # fmt: skip
     return np.round(made.images[0] * 255)
@@ -224,8 +291,6 @@ def test_kohyas_file_has_every_module_of_every_scope(tiny_base, tmp_path):
 
 
 def test_flux_has_as_many_kohya_modules_as_sd_scripts_makes():
-    from types import SimpleNamespace
-
     from diffusers import FluxTransformer2DModel
 
     from packshot.bases.flux import Flux1
@@ -238,3 +303,30 @@ def test_flux_has_as_many_kohya_modules_as_sd_scripts_makes():
     ours = {name for stacked in modules.values() for name in stacked}
     everything = Flux1.lora_targets(SimpleNamespace(transformer=transformer), "all")
     assert ours == set(everything)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "parameters", "modules"),
+    [
+        ("QwenImage", {}, 20_430_401_088, 60 * 14),
+        ("ZImage", {}, 6_154_908_736, 34 * 7 + 32),
+        (
+            "Flux2Klein",
+            {"num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24,
+             "joint_attention_dim": 7680, "guidance_embeds": False},
+            3_875_544_576,
+            5 * 12 + 20 * 2,
+        ),
+    ],
+)  # fmt: skip
+def test_full_size_transformers_have_their_published_sizes(kind, config, parameters, modules):
+    """And a LoRA on all of them adapts every matrix of every block."""
+    import diffusers
+
+    import packshot.bases as bases
+
+    family = next(one for one in bases.FAMILIES.values() if one.__name__ == kind)
+    with torch.device("meta"):
+        made = getattr(diffusers, kind.replace("Klein", "") + "Transformer2DModel")(**config)
+    assert sum(p.numel() for p in made.parameters()) == parameters
+    assert len(family.lora_targets(SimpleNamespace(transformer=made), "all")) == modules

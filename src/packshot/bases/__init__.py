@@ -10,9 +10,12 @@ import torch
 from packshot.bases.base import Base, ClipSimilarity, Conditioning, Scope
 from packshot.bases.checkpoint import POCKET, Checkpoint, judge
 from packshot.bases.flux import Flux1
+from packshot.bases.flux2 import Flux2Klein
+from packshot.bases.qwen_image import QwenImage
 from packshot.bases.sd3 import StableDiffusion3
 from packshot.bases.sdxl import StableDiffusionXL
 from packshot.bases.stable_diffusion import StableDiffusion1, StableDiffusion2
+from packshot.bases.z_image import ZImage
 from packshot.errors import CheckpointRefused
 
 Family = Callable[[Checkpoint, torch.device, torch.dtype], Base]
@@ -22,6 +25,9 @@ FAMILIES: dict[str, Family] = {
     "sdxl": StableDiffusionXL,
     "sd3": StableDiffusion3,
     "flux1": Flux1,
+    "flux2": Flux2Klein,
+    "qwen_image": QwenImage,
+    "z_image": ZImage,
 }
 
 

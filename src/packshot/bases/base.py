@@ -36,6 +36,16 @@ class Shown:
     """What is kept."""
 
 
+@dataclass(frozen=True)
+class Sampler:
+    """How a checkpoint makes pictures when nothing else is asked for."""
+
+    name: str
+    """As web UIs call it."""
+    steps: int
+    guidance_scale: float
+
+
 class Base(Protocol):
     """A loaded checkpoint of one family, frozen, on one device and in one dtype.
 
@@ -57,6 +67,7 @@ class Base(Protocol):
     """Sides of pictures must be multiples of this (VAE factor x the denoiser's down-sampling)."""
     denoiser_root: str
     """What its LoRAs call the denoiser: "unet" or "transformer"."""
+    sampler: Sampler
     kohya_original: bool
     """Whether kohya's LoRA files have the original names of the denoiser's modules."""
 

@@ -25,6 +25,9 @@ COMPONENTS = {
     "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
     "sd3": ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3"),
     "flux1": ("transformer", "vae", "text_encoder", "text_encoder_2"),
+    "flux2": ("transformer", "vae", "text_encoder"),
+    "qwen_image": ("transformer", "vae", "text_encoder"),
+    "z_image": ("transformer", "vae", "text_encoder"),
 }
 """By family, all that are known."""
 # A zip archive (torch.save), and pickle's protocols 1 to 5.
@@ -46,7 +49,10 @@ _PIPELINES = {
     "StableDiffusionXL": "sdxl",
     "StableDiffusion3": "sd3",
     "FluxPipeline": "flux1",
+    "Flux2Klein": "flux2",
     "Flux": "FLUX",
+    "QwenImagePipeline": "qwen_image",
+    "ZImagePipeline": "z_image",
     "StableDiffusion": "sd1",
 }
 # Whole or in shards, full precision before half, as diffusers and transformers name them.
@@ -174,7 +180,7 @@ def _schedule_hints(path: Path, family: str, keys: list[str]) -> dict[str, Any]:
 def _unknown(path: Path, found: str) -> CheckpointRefused:
     return CheckpointRefused(
         f"{path} is {found or 'of an unknown kind'}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL, "
-        "and as diffusers folders also Stable Diffusion 3.x and FLUX.1."
+        "and as diffusers folders also Stable Diffusion 3.x, FLUX.1, FLUX.2 klein, Qwen-Image and Z-Image."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot.bases.base import Conditioning, Scope
+from packshot.bases.base import Conditioning, Sampler, Scope
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.latent_base import LatentBase, linear_names
 from packshot.bases.schedules import Flow
@@ -68,6 +68,8 @@ class Flux1(LatentBase):
         self.transformer = self.denoiser
         self.native_pixels = int(self.vae.config.sample_size)
         self.pixel_multiple = 2 * self.vae_factor
+        dev = self.transformer.config.guidance_embeds
+        self.sampler = Sampler("Euler", 28, 3.5) if dev else Sampler("Euler", 4, 0.0)
 
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
         return Flow(config)
@@ -119,17 +121,9 @@ class Flux1(LatentBase):
 
     def pipeline(self) -> Any:
         """`FluxPipeline` with Euler steps."""
-        from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
+        from diffusers import FluxPipeline
 
-        pipeline = FluxPipeline(
-            scheduler=FlowMatchEulerDiscreteScheduler.from_config(self.schedule.config),
-            vae=self.vae,
-            transformer=self.transformer,
-            **self.text_encoders,
-            **self.tokenizers,
-        )
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline
+        return self.assembled(FluxPipeline)
 
 
 def packed(latents: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from packshot.bases.base import ClipSimilarity, Conditioning, Shown
+from packshot.bases.base import ClipSimilarity, Conditioning, Sampler, Shown
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.parts import Tensors, load_parts
 from packshot.bases.schedules import Schedule
@@ -20,6 +20,7 @@ class LatentBase:
     family: str
     denoiser_root: str
     kohya_original: bool
+    sampler: Sampler
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
@@ -29,8 +30,7 @@ class LatentBase:
         for network in parts.networks.values():
             network.to(device)
         self._denoiser, self.vae = parts.networks.pop(self.denoiser_root), parts.networks.pop("vae")
-        self.vae.to(memory_format=torch.channels_last)
-        self.vae_factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.vae_factor = _vae_factor(self.vae)
         self.text_encoders: dict[str, Any] = parts.networks
         self.tokenizers = parts.tokenizers
         self.schedule = self.make_schedule(parts.schedule, checkpoint)
@@ -75,6 +75,46 @@ class LatentBase:
 
     def clip_similarity(self) -> ClipSimilarity | None:
         return None
+
+    def assembled(self, pipeline: Any, **settings: Any) -> Any:
+        """A diffusers pipeline of a class that takes the usual parts, with Euler steps of a flow."""
+        from diffusers import FlowMatchEulerDiscreteScheduler
+
+        made = pipeline(
+            scheduler=FlowMatchEulerDiscreteScheduler.from_config(self.schedule.config),
+            vae=self.vae,
+            transformer=self.denoiser,
+            **self.text_encoders,
+            **self.tokenizers,
+            **settings,
+        )
+        made.set_progress_bar_config(disable=True)
+        return made
+
+
+def _vae_factor(vae: Any) -> int:
+    """Pixels a latent's side."""
+    if hasattr(vae.config, "temperal_downsample"):  # a video autoencoder's, misspelt there
+        return int(2 ** len(vae.config.temperal_downsample))
+    vae.to(memory_format=torch.channels_last)
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def chat_tokens(
+    tokenizer: Any, prompts: list[str], length: int, *, thinking: bool
+) -> tuple[Tensor, Tensor]:
+    """Prompts as a user's turns in a chat: ids and mask [B, length], in the checkpoint's template."""
+    turns = [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}],
+            tokenize=False, add_generation_prompt=True, enable_thinking=thinking,
+        )
+        for prompt in prompts
+    ]  # fmt: skip
+    tokens = tokenizer(
+        turns, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+    )
+    return tokens.input_ids, tokens.attention_mask
 
 
 def linear_names(

@@ -66,47 +66,43 @@ def _network(
     import transformers
 
     kind = str(config.get("_class_name") or (config.get("architectures") or [""])[0])
-    if kind in (
-        "UNet2DConditionModel",
-        "AutoencoderKL",
-        "FluxTransformer2DModel",
-        "SD3Transformer2DModel",
-    ):
-
-        def empty() -> nn.Module:
-            with torch.device("meta"):
-                return getattr(diffusers, kind).from_config(config)
-
-        named = {_VAE_ATTENTION.sub(_new_name, key): value for key, value in tensors.items()}
-        return filled(empty, named, where, dtype)
+    if kind in _DIFFUSERS:
+        tensors = {_VAE_ATTENTION.sub(_new_name, key): value for key, value in tensors.items()}
+        return filled(lambda: getattr(diffusers, kind).from_config(config), tensors, where, dtype)
+    if kind not in _TRANSFORMERS:
+        raise CheckpointRefused(
+            f"{where}: its configuration names a '{kind}', which is not known here."
+        )
+    model, configuration, prefix = _TRANSFORMERS[kind]
+    tensors = {re.sub(f"^({prefix})", "", key): value for key, value in tensors.items()}
     if kind == "T5EncoderModel":
-
-        def encoder() -> nn.Module:
-            with torch.device("meta"):
-                return transformers.T5EncoderModel(transformers.T5Config.from_dict(config))
-
         # The same matrix by two names; files hold it once.
-        return filled(
-            encoder,
-            {"encoder.embed_tokens.weight": tensors["shared.weight"], **tensors},
-            where,
-            dtype,
-        )
-    if kind == "CLIPTextModel":
-        # transformers 5 names these modules without the prefix that files of older versions have.
-        tensors = {key.removeprefix("text_model."): value for key, value in tensors.items()}
-    if kind in ("CLIPTextModel", "CLIPTextModelWithProjection"):
-        clip = getattr(transformers, kind)
-        return filled(
-            lambda: clip(transformers.CLIPTextConfig.from_dict(config)), tensors, where, dtype
-        )
-    raise CheckpointRefused(
-        f"{where}: its configuration names a '{kind}', which is not known here."
-    )
+        tensors = {"encoder.embed_tokens.weight": tensors["shared.weight"], **tensors}
+    text = getattr(transformers, configuration).from_dict(config.get("text_config", config))
+    return filled(lambda: getattr(transformers, model)(text), tensors, where, dtype)
+
+
+_DIFFUSERS = (
+    "AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderKLQwenImage", "Flux2Transformer2DModel",
+    "FluxTransformer2DModel", "QwenImageTransformer2DModel", "SD3Transformer2DModel",
+    "UNet2DConditionModel", "ZImageTransformer2DModel",
+)  # fmt: skip
+# By a file's architecture: what is made of it (of language models what reads, not what answers or
+# sees), its configuration, and what files put before the names that transformers 5 gives.
+_TRANSFORMERS = {
+    "CLIPTextModel": ("CLIPTextModel", "CLIPTextConfig", r"text_model\."),
+    "CLIPTextModelWithProjection": ("CLIPTextModelWithProjection", "CLIPTextConfig", ""),
+    "T5EncoderModel": ("T5EncoderModel", "T5Config", ""),
+    "Qwen3Model": ("Qwen3Model", "Qwen3Config", ""),
+    "Qwen3ForCausalLM": ("Qwen3Model", "Qwen3Config", r"model\."),
+    "Qwen2_5_VLForConditionalGeneration": (
+        "Qwen2_5_VLTextModel", "Qwen2_5_VLTextConfig", r"model\.(language_model\.)?",
+    ),
+}  # fmt: skip
 
 
 def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> Any:
-    from transformers import CLIPTokenizer, T5TokenizerFast
+    from transformers import CLIPTokenizer, Qwen2Tokenizer, T5TokenizerFast
 
     from packshot.pocket.tokenizer import clip_tokenizer
 
@@ -120,8 +116,11 @@ def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> 
             f"{checkpoint.path} has no folder '{folder.name}'. Copy it again, whole."
         )
     with refusing(folder):
-        if config.get("model_type") == "t5":
+        kind = str(config.get("model_type"))
+        if kind == "t5":
             return T5TokenizerFast.from_pretrained(folder, local_files_only=True)
+        if kind.startswith("qwen"):
+            return Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)
         return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 

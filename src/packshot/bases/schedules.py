@@ -19,6 +19,8 @@ from packshot.errors import CheckpointRefused
 class Schedule(Protocol):
     """The noising process. Timesteps are those that the denoiser is given, [B]."""
 
+    config: Any
+    """As diffusers' schedulers have it."""
     prediction_type: str
     """"epsilon", "v_prediction" or "flow"."""
 

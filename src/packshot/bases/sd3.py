@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from packshot.bases.base import Conditioning, Scope
+from packshot.bases.base import Conditioning, Sampler, Scope
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.latent_base import LatentBase, linear_names
 from packshot.bases.schedules import Flow
@@ -49,6 +49,7 @@ class StableDiffusion3(LatentBase):
     family = "sd3"
     denoiser_root = "transformer"
     kohya_original = True
+    sampler = Sampler("Euler", 28, 4.5)
     schedule: Flow
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
@@ -107,14 +108,6 @@ class StableDiffusion3(LatentBase):
 
     def pipeline(self) -> Any:
         """`StableDiffusion3Pipeline` with Euler steps."""
-        from diffusers import FlowMatchEulerDiscreteScheduler, StableDiffusion3Pipeline
+        from diffusers import StableDiffusion3Pipeline
 
-        pipeline = StableDiffusion3Pipeline(
-            scheduler=FlowMatchEulerDiscreteScheduler.from_config(self.schedule.config),
-            vae=self.vae,
-            transformer=self.transformer,
-            **self.text_encoders,
-            **self.tokenizers,
-        )
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline
+        return self.assembled(StableDiffusion3Pipeline)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from packshot.bases.base import ClipSimilarity, Conditioning, Scope
+from packshot.bases.base import ClipSimilarity, Conditioning, Sampler, Scope
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.clip import ClipTowers
 from packshot.bases.latent_base import LatentBase
@@ -43,6 +43,7 @@ class UnetBase(LatentBase):
 
     denoiser_root = "unet"
     kohya_original = False
+    sampler = Sampler("DPM++ 2M", 20, 4.0)
     schedule: Diffusion
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:

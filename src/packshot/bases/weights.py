@@ -30,13 +30,15 @@ def filled(
 ) -> nn.Module:
     """The network that `make` builds, frozen, every weight of it from `tensors`, in `dtype`.
 
-    `make` may build on the meta device, as long as the network has no buffers outside its state.
-
     Raises:
         CheckpointRefused: weights are missing, have other shapes, or nothing can be built.
     """
+    from accelerate import init_empty_weights
+
     with refusing(where):
-        with torch.random.fork_rng(devices=[]):  # initialising draws numbers
+        # Weights without memory, so that none is initialised in vain; buffers outside the state,
+        # such as rotary frequencies, are real.
+        with torch.random.fork_rng(devices=[]), init_empty_weights(include_buffers=False):
             network = make()
         given = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
         lost = network.load_state_dict(given, strict=False, assign=True).missing_keys

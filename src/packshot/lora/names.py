@@ -26,7 +26,7 @@ _FOREIGN = {
         r"|(input|middle|output)_blocks?[._].*transformer_blocks[._][1-9]"
     ),
 }
-_TITLES = {"sdxl": "SDXL", "sd3": "Stable Diffusion 3", "flux1": "FLUX"}
+_TITLES = {"sdxl": "SDXL", "sd3": "Stable Diffusion 3", "flux1": "FLUX", "flux2": "FLUX"}
 _ENCODER_STARTS = {
     "text_encoder": ("lora_te_", "lora_te1_"),
     "text_encoder_2": ("lora_te2_",),
@@ -44,7 +44,7 @@ def foreign_family(
     keys = list(keys)
     for family, pattern in _FOREIGN.items():
         if count := sum(1 for key in keys if pattern.search(key)):
-            generic = own in ("sd3", "flux1") and family.startswith("a transformer")
+            generic = own not in ("sd1", "sd2", "sdxl") and family.startswith("a transformer")
             return None if generic or family == _TITLES.get(own) else (family, count)
     says = metadata.get("ss_base_model_version", "") + metadata.get("modelspec.architecture", "")
     if "sdxl" in says or "xl-v1" in says:

@@ -60,12 +60,16 @@ _SD1 = Recipe(
     exposures={"5": 600, "15": 1200, "40": 2400},
     least_exposures_share=0.25,
 )
+_LARGE = _SD1.model_copy(update={"batch": 1, "exposures": {"5": 500, "15": 1000, "40": 2000}})
 FAMILIES = {
     "sd1": _SD1,
     "sd2": _SD1,
     "sdxl": _SD1.model_copy(update={"exposures": {"5": 600, "15": 1200, "40": 2000}}),
     "sd3": _SD1.model_copy(update={"exposures": {"5": 600, "15": 1200, "40": 2000}}),
-    "flux1": _SD1.model_copy(update={"batch": 1, "exposures": {"5": 500, "15": 1000, "40": 2000}}),
+    "flux1": _LARGE,
+    "flux2": _LARGE,
+    "qwen_image": _LARGE,
+    "z_image": _LARGE,
 }
 
 

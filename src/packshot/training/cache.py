@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from packshot import files
 from packshot.bases.base import Base, Conditioning, Shown
@@ -162,9 +163,12 @@ class PromptCache:
         return self.kept[prompt]
 
     def stack(self, prompts: Sequence[str]) -> Conditioning:
-        """The prompts' conditionings as one batch."""
+        """The prompts' conditionings as one batch, shorter ones followed by zeros."""
         each = [self.read(prompt) for prompt in prompts]
-        return {name: torch.cat([item[name] for item in each]) for name in each[0]}
+        return {
+            name: pad_sequence([item[name][0] for item in each], batch_first=True)
+            for name in each[0]
+        }
 
 
 def reseed(seed: int, number: int) -> None:

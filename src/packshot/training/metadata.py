@@ -20,6 +20,9 @@ _KOHYA_BASES = {
     "sdxl": "sdxl_base_v1-0",
     "sd3": "sd3.5",
     "flux1": "flux1",
+    "flux2": "flux2",
+    "qwen_image": "qwen_image",
+    "z_image": "z_image",
 }
 _TARGETS = {"epsilon": "epsilon", "v_prediction": "v", "flow": "flow"}
 _ARCHITECTURES = {
@@ -28,6 +31,9 @@ _ARCHITECTURES = {
     "sdxl": "stable-diffusion-xl-v1-base/lora",
     "sd3": "stable-diffusion-3/lora",
     "flux1": "flux-1-dev/lora",
+    "flux2": "Flux.2-klein/lora",
+    "qwen_image": "Qwen-Image/lora",
+    "z_image": "Z-Image/lora",
 }
 
 

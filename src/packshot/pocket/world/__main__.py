@@ -44,8 +44,9 @@ def _product(options: argparse.Namespace) -> int:
         for number, scene in enumerate(scenes):
             place = f"{scene.setting}-{scene.time}-{scene.cameras[0].view}".replace(" ", "-")
             path = folder / f"{number:02d}-{place}.jpg"
-            render.render_pictures(scene, [path], quality)
-            print(path, file=sys.stderr)
+            if not path.exists():
+                render.render_pictures(scene, [path], quality)
+                print(path, file=sys.stderr)
     return 0
 
 
@@ -105,7 +106,7 @@ def main() -> int:
     many.add_argument("--seed", type=int, default=0)
     many.add_argument("--truth", action="store_true", help="with empty plates, depth and light")
     many.set_defaults(run=_render)
-    hero = commands.add_parser("product", help="photos of a sample product")
+    hero = commands.add_parser("product", help="those photos of a sample product that are missing")
     hero.add_argument("name", choices=tuple(samples.SAMPLES))
     hero.add_argument("--out", type=Path, required=True)
     hero.add_argument("--truth", type=Path, help="also show it where its photos don't")

@@ -1,0 +1,142 @@
+"""FLUX.2 klein (https://github.com/black-forest-labs/flux2): double and single streams, Qwen3 reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from packshot.bases.base import Conditioning, Sampler, Scope
+from packshot.bases.checkpoint import Checkpoint, read_config
+from packshot.bases.latent_base import LatentBase, chat_tokens, linear_names
+from packshot.bases.schedules import Flow
+
+LAYERS = (9, 18, 27)
+"""Of the text encoder: their states, side by side, are what the denoiser reads."""
+TOKENS = 512
+_DOUBLE, _SINGLE = "transformer_blocks.", "single_transformer_blocks."
+_ATTENTION = (
+    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
+    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
+)  # fmt: skip
+_FUSED = ("attn.to_qkv_mlp_proj", "attn.to_out")  # single blocks: attention and MLP in one matrix
+_MLP = ("ff.linear_in", "ff.linear_out", "ff_context.linear_in", "ff_context.linear_out")
+_SCOPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "cross-attention": (_ATTENTION, (_DOUBLE,)),  # where text and picture meet first
+    "attention": (_ATTENTION + _FUSED, (_DOUBLE, _SINGLE)),
+    "attention+mlp": (_ATTENTION + _FUSED + _MLP, (_DOUBLE, _SINGLE)),
+    "all": (_ATTENTION + _FUSED + _MLP, (_DOUBLE, _SINGLE)),
+}
+# Original names within a block, and ours of what is stacked in each.
+_DOUBLE_NAMES = {
+    "img_attn.qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
+    "txt_attn.qkv": ["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
+    "img_attn.proj": ["attn.to_out.0"],
+    "txt_attn.proj": ["attn.to_add_out"],
+    "img_mlp.0": ["ff.linear_in"],
+    "img_mlp.2": ["ff.linear_out"],
+    "txt_mlp.0": ["ff_context.linear_in"],
+    "txt_mlp.2": ["ff_context.linear_out"],
+}
+_SINGLE_NAMES = {"linear1": ["attn.to_qkv_mlp_proj"], "linear2": ["attn.to_out"]}
+
+
+class Flux2Klein(LatentBase):
+    """A FLUX.2 klein checkpoint (base or distilled).
+
+    Latents are the autoencoder's in squares of 2 x 2, [B, 128, H/16, W/16], each channel with the
+    mean and spread that the autoencoder's batch norm keeps.
+    """
+
+    family = "flux2"
+    denoiser_root = "transformer"
+    kohya_original = True
+    schedule: Flow
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(checkpoint, device, dtype)
+        self.transformer = self.denoiser
+        self.native_pixels = int(self.vae.config.sample_size)
+        self.pixel_multiple = 2 * self.vae_factor
+        index = read_config(checkpoint.path / "model_index.json")
+        self.distilled = bool(index.get("is_distilled"))
+        self.sampler = Sampler("Euler", 4, 1.0) if self.distilled else Sampler("Euler", 28, 4.0)
+
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
+        return Flow(config, patch=1)
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        norm, shape = self.vae.bn, (1, -1, 1, 1)
+        variance = norm.running_var.view(shape) + self.vae.config.batch_norm_eps
+        return norm.running_mean.view(shape).to(self.dtype), variance.sqrt().to(self.dtype)
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        mean, spread = self._statistics()
+        latents = self.vae.encode(pixels.to(self.device, self.dtype)).latent_dist.mean
+        return (torch.pixel_unshuffle(latents, 2) - mean) / spread
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        mean, spread = self._statistics()
+        latents = latents.to(self.device, self.dtype) * spread + mean
+        pixels: Tensor = self.vae.decode(torch.pixel_shuffle(latents, 2)).sample.clamp(-1, 1)
+        return pixels
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, 512, 3 x width]}: three layers' states, of padding too."""
+        ids, mask = chat_tokens(self.tokenizers["tokenizer"], prompts, TOKENS, thinking=False)
+        said = self.text_encoders["text_encoder"](
+            input_ids=ids.to(self.device),
+            attention_mask=mask.to(self.device),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        return {"context": torch.cat([said.hidden_states[layer] for layer in LAYERS], dim=-1)}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        height, width = noisy.shape[-2:]
+        context = conditioning["context"].to(self.dtype)
+        said = self.transformer(
+            hidden_states=noisy.flatten(2).transpose(1, 2),
+            encoder_hidden_states=context,
+            timestep=timesteps / 1000,
+            img_ids=_positions(height, width, 1).to(self.device),
+            txt_ids=_positions(1, 1, context.shape[1]).to(self.device),
+            return_dict=False,
+        )[0]
+        predicted: Tensor = said.transpose(1, 2).unflatten(2, (height, width))
+        return predicted
+
+    def lora_targets(self, scope: Scope) -> list[str]:
+        return linear_names(self.transformer, *_SCOPES[scope])
+
+    def original_modules(self) -> dict[str, list[str]]:
+        modules = {}
+        config = self.transformer.config
+        for kind, count, ours, names in (
+            ("double_blocks", config.num_layers, _DOUBLE, _DOUBLE_NAMES),
+            ("single_blocks", config.num_single_layers, _SINGLE, _SINGLE_NAMES),
+        ):
+            for block in range(count):
+                for spelt, stacked in names.items():
+                    modules[f"{kind}.{block}.{spelt}"] = [f"{ours}{block}.{n}" for n in stacked]
+        return modules
+
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        """No negative prompt; a distilled checkpoint is not guided at all."""
+        return {"guidance_scale": 1.0 if self.distilled else guidance_scale}
+
+    def pipeline(self) -> Any:
+        """`Flux2KleinPipeline` with Euler steps."""
+        from diffusers import Flux2KleinPipeline
+
+        return self.assembled(Flux2KleinPipeline, is_distilled=self.distilled)
+
+
+def _positions(rows: int, columns: int, tokens: int) -> Tensor:
+    """Where each token is, [rows * columns * tokens, 4]: 0, row, column, place in the text."""
+    axes = (torch.arange(count) for count in (1, rows, columns, tokens))
+    return torch.cartesian_prod(*axes)

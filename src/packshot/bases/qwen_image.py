@@ -1,0 +1,117 @@
+"""Qwen-Image (arXiv 2508.02324): a transformer of double streams, Qwen2.5-VL reads the prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from packshot.bases.base import Conditioning, Sampler, Scope
+from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.flux import packed, unpacked
+from packshot.bases.latent_base import LatentBase, linear_names
+from packshot.bases.schedules import Flow
+
+TOKENS = 512
+# What the text encoder was asked when the model was trained; its own states are dropped.
+_ASKED = (
+    "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, "
+    "text, spatial relationships of the objects and background:<|im_end|>\n<|im_start|>user\n"
+)
+_ASKED_TOKENS = 34
+_ANSWER = "<|im_end|>\n<|im_start|>assistant\n"
+_BLOCKS = ("transformer_blocks.",)
+_ATTENTION = (
+    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
+    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
+)  # fmt: skip
+_MLP = ("img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.0.proj", "txt_mlp.net.2")
+_MODULATION = ("img_mod.1", "txt_mod.1")
+_SCOPES: dict[str, tuple[str, ...]] = {
+    "cross-attention": _ATTENTION,
+    "attention": _ATTENTION,
+    "attention+mlp": _ATTENTION + _MLP,
+    "all": _ATTENTION + _MLP + _MODULATION,
+}
+
+
+class QwenImage(LatentBase):
+    """A Qwen-Image checkpoint."""
+
+    family = "qwen_image"
+    denoiser_root = "transformer"
+    kohya_original = False  # diffusers' names are the original ones
+    native_pixels = 1328
+    sampler = Sampler("Euler", 30, 4.0)
+    schedule: Flow
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(checkpoint, device, dtype)
+        self.transformer = self.denoiser
+        self.pixel_multiple = 2 * self.vae_factor
+        shape = (1, -1, 1, 1, 1)
+        self._mean = torch.tensor(self.vae.config.latents_mean, device=device).view(shape)
+        self._spread = torch.tensor(self.vae.config.latents_std, device=device).view(shape)
+
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
+        return Flow(config)
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        video = pixels.to(self.device, self.dtype)[:, :, None]  # of one frame
+        latents = self.vae.encode(video).latent_dist.mean
+        return ((latents - self._mean) / self._spread).to(self.dtype)[:, :, 0]
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        latents = latents.to(self.device)[:, :, None] * self._spread + self._mean
+        pixels: Tensor = self.vae.decode(latents.to(self.dtype)).sample.clamp(-1, 1)
+        return pixels[:, :, 0]
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, tokens, 3584], "mask": [B, tokens]}, as long as the longest prompt."""
+        tokens = self.tokenizers["tokenizer"](
+            [_ASKED + prompt + _ANSWER for prompt in prompts],
+            padding=True, truncation=True, max_length=TOKENS + _ASKED_TOKENS, return_tensors="pt",
+        )  # fmt: skip
+        states = self.text_encoders["text_encoder"](
+            input_ids=tokens.input_ids.to(self.device),
+            attention_mask=tokens.attention_mask.to(self.device),
+        ).last_hidden_state
+        kept = tokens.attention_mask.bool()
+        each = [said[keep][_ASKED_TOKENS:] for said, keep in zip(states, kept, strict=True)]
+        ones = [torch.ones(len(said), device=self.device) for said in each]
+        return {
+            "context": pad_sequence(each, batch_first=True),
+            "mask": pad_sequence(ones, batch_first=True),
+        }
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        count, _, height, width = noisy.shape
+        said = self.transformer(
+            hidden_states=packed(noisy),
+            encoder_hidden_states=conditioning["context"].to(self.dtype),
+            encoder_hidden_states_mask=conditioning["mask"],
+            timestep=timesteps / 1000,
+            img_shapes=[[(1, height // 2, width // 2)]] * count,
+            return_dict=False,
+        )[0]
+        return unpacked(said, height, width)
+
+    def lora_targets(self, scope: Scope) -> list[str]:
+        return linear_names(self.transformer, _SCOPES[scope], _BLOCKS)
+
+    def original_modules(self) -> dict[str, list[str]]:
+        return {name: [name] for name in linear_names(self.transformer, ("",), ("",))}
+
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        return {"true_cfg_scale": guidance_scale, "negative_prompt": negative_prompts}
+
+    def pipeline(self) -> Any:
+        """`QwenImagePipeline` with Euler steps."""
+        from diffusers import QwenImagePipeline
+
+        return self.assembled(QwenImagePipeline)

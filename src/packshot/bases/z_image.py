@@ -1,0 +1,101 @@
+"""Z-Image (arXiv 2511.22699): one stream for text and picture, Qwen3 reads the prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from packshot.bases.base import Conditioning, Sampler, Scope
+from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.latent_base import LatentBase, chat_tokens, linear_names
+from packshot.bases.schedules import Flow
+
+TOKENS = 512
+_LAYERS = ("layers.",)
+_BLOCKS = ("layers.", "noise_refiner.", "context_refiner.")
+_ATTENTION = ("attention.to_q", "attention.to_k", "attention.to_v", "attention.to_out.0")
+_MLP = ("feed_forward.w1", "feed_forward.w2", "feed_forward.w3")
+_MODULATION = ("adaLN_modulation.0",)
+_SCOPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "cross-attention": (_ATTENTION, _LAYERS),  # where text and picture are together
+    "attention": (_ATTENTION, _BLOCKS),
+    "attention+mlp": (_ATTENTION + _MLP, _BLOCKS),
+    "all": (_ATTENTION + _MLP + _MODULATION, _BLOCKS),
+}
+
+
+class ZImage(LatentBase):
+    """A Z-Image checkpoint (Turbo or undistilled)."""
+
+    family = "z_image"
+    denoiser_root = "transformer"
+    kohya_original = False  # diffusers' names are the original ones
+    schedule: Flow
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(checkpoint, device, dtype)
+        self.transformer = self.denoiser
+        self.native_pixels = int(self.vae.config.sample_size)
+        self.pixel_multiple = 2 * self.vae_factor
+        turbo = "turbo" in self.name.lower()  # nothing in the folder tells
+        self.sampler = Sampler("Euler", 9, 0.0) if turbo else Sampler("Euler", 28, 4.0)
+
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
+        return Flow(config)
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, tokens, width], "mask": [B, tokens]}: the last states but one."""
+        ids, mask = chat_tokens(self.tokenizers["tokenizer"], prompts, TOKENS, thinking=True)
+        states = self.text_encoders["text_encoder"](
+            input_ids=ids.to(self.device),
+            attention_mask=mask.to(self.device),
+            output_hidden_states=True,
+            use_cache=False,
+        ).hidden_states[-2]
+        each = [said[keep] for said, keep in zip(states, mask.bool(), strict=True)]
+        ones = [torch.ones(len(said), device=self.device) for said in each]
+        return {
+            "context": pad_sequence(each, batch_first=True),
+            "mask": pad_sequence(ones, batch_first=True),
+        }
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """Its time runs from noise to picture, and so does what it says: hence the minus."""
+        context = conditioning["context"].to(self.dtype)
+        lengths = conditioning["mask"].sum(dim=1).int().tolist()
+        said = self.transformer(
+            list(noisy[:, :, None]),
+            1 - timesteps / 1000,
+            [one[:length] for one, length in zip(context, lengths, strict=True)],
+            return_dict=False,
+        )[0]
+        return -torch.stack(said)[:, :, 0]
+
+    def lora_targets(self, scope: Scope) -> list[str]:
+        return linear_names(self.transformer, *_SCOPES[scope])
+
+    def original_modules(self) -> dict[str, list[str]]:
+        """As ComfyUI's files have them: queries, keys and values stacked."""
+        modules = {}
+        for name in linear_names(self.transformer, ("",), ("",)):
+            block, _, inner = name.rpartition(".attention.")
+            if inner == "to_q":
+                modules[f"{block}.attention.qkv"] = [f"{block}.attention.to_{k}" for k in "qkv"]
+            elif inner == "to_out.0":
+                modules[f"{block}.attention.out"] = [name]
+            elif inner not in ("to_k", "to_v"):
+                modules[name] = [name]
+        return modules
+
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        return {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
+
+    def pipeline(self) -> Any:
+        """`ZImagePipeline` with Euler steps."""
+        from diffusers import ZImagePipeline
+
+        return self.assembled(ZImagePipeline)
