@@ -16,7 +16,10 @@ from packshot import cli, files
 from packshot.project import open_project
 from packshot.training import checkpoints
 
-STEPS = ("run", "new", "photos", "caption", "class-images", "plan", "train", "shoot", "report")
+STEPS = (
+    "run", "new", "photos", "caption", "class-images", "import", "export", "plan", "train", "shoot",
+    "report",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -84,6 +87,24 @@ def test_a_lora_of_another_tool_with_a_weight(command, planned_project, tiny_bas
     assert code == 0, said
     shot = next(planned_project.shots_folder.glob("a-car*.png"))
     assert "<lora:style:0.5> <lora:d:1>" in Image.open(shot).info["parameters"]
+
+
+def test_a_dataset_out_and_in_again(command, ready_project, tmp_path):
+    code, said = command("export", tmp_path / "out", "-p", ready_project.root)
+    assert code == 0 and f"Dataset: {tmp_path / 'out'}" in said
+    code, said = command("export", tmp_path / "out", "-p", ready_project.root)
+    assert code == 2 and "out is not an empty folder" in said
+    config = tmp_path / "out" / "dataset.toml"
+    config.write_text(config.read_text().replace("[general]", "[general]\nflip_aug = true"))
+    (tmp_path / "out" / "img" / "2_ohwx car" / "bad.jpg").write_text("hello")
+    code, said = command("import", tmp_path / "out", "-p", tmp_path / "again", "--name", "Duster")
+    assert code == 0, said
+    assert "5 photos accepted (5 with captions, 0 with masks), 1 refused; 7 class images." in said
+    assert "refused bad.jpg: is not a picture" in said
+    assert "note: dataset.toml: Packshot has nothing for flip_aug: left out" in said
+    assert open_project(tmp_path / "again").subject == ready_project.subject
+    code, said = command("import", tmp_path / "none", "-p", tmp_path / "again")
+    assert code == 2 and "There is no" in said and "Name a dataset" in said
 
 
 def test_help_names_every_step(command):

@@ -52,6 +52,14 @@ def test_json_lines_skip_a_torn_last_line(tmp_path):
     assert files.read_json_lines(log) == []
     log.write_text('{"a": 1}\n{"a": 2}\n{"a": ')
     assert files.read_json_lines(log) == [{"a": 1}, {"a": 2}]
+    log.write_bytes('{"a": 1}\n{"a": "è'.encode()[:-1])
+    assert files.read_json_lines(log) == [{"a": 1}]
+
+
+def test_json_lines_are_read_as_they_were_written(tmp_path):
+    rows = [{"a": "è\u2028\x85"}, {"a": 'x, "y"\nz'}]
+    files.write_json_lines(tmp_path / "rows", iter(rows))
+    assert files.read_json_lines(tmp_path / "rows") == rows
 
 
 @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "x/../../a"])

@@ -37,6 +37,16 @@ def test_each_format_opens_as_rgb(tmp_path, ending):
     assert header_size(path) == (64, 32)
 
 
+def test_transparent_parts_are_white_or_as_painted_beneath(tmp_path):
+    image = halves()
+    image.putalpha(0)
+    image.save(tmp_path / "a.png")
+    shown, beneath = (read_picture(tmp_path / "a.png", over_white=white) for white in (True, False))
+    assert shown.image.getpixel((5, 5)) == (255, 255, 255)
+    assert beneath.image.tobytes() == halves().tobytes()
+    assert shown.alpha.getextrema() == beneath.alpha.getextrema() == (0, 0)
+
+
 def test_the_ending_of_the_name_does_not_matter(tmp_path):
     halves().save(tmp_path / "a.jpg", "PNG")
     assert read_picture(tmp_path / "a.jpg").format == "PNG"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from packshot.bases import Base, load_base
     from packshot.captions import caption_photos
     from packshot.class_images import ClassImage, gather_class_images
+    from packshot.datasets import Imported, export_dataset, import_dataset
     from packshot.errors import PackshotError
     from packshot.judge import Score, judge_project
     from packshot.lora import Lora, load_lora
@@ -27,6 +28,7 @@ _HOMES = {
     "Base": "bases", "load_base": "bases",
     "caption_photos": "captions",
     "ClassImage": "class_images", "gather_class_images": "class_images",
+    "Imported": "datasets", "export_dataset": "datasets", "import_dataset": "datasets",
     "PackshotError": "errors",
     "Score": "judge", "judge_project": "judge",
     "Lora": "lora", "load_lora": "lora",
@@ -44,6 +46,7 @@ __all__ = [
     "Base",
     "ClassImage",
     "Event",
+    "Imported",
     "Lora",
     "Outcome",
     "PackshotError",
@@ -56,7 +59,9 @@ __all__ = [
     "Subject",
     "add_photos",
     "caption_photos",
+    "export_dataset",
     "gather_class_images",
+    "import_dataset",
     "judge_project",
     "load_base",
     "load_lora",

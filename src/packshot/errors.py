@@ -5,6 +5,7 @@
     ├── PhotosRefused       no photo of the product could be accepted
     ├── PictureRefused      one file that is no picture, is damaged, or is not safe to open
     ├── ClassImagesError    class images are missing or unreadable
+    ├── DatasetRefused      a dataset of another tool's that cannot be read, or not be written there
     ├── CheckpointRefused   a base that cannot or must not be loaded
     ├── LoraRefused         a LoRA file that does not fit the base, or is not a LoRA
     ├── PlanInvalid         a plan whose numbers make no sense
@@ -41,6 +42,10 @@ class PictureRefused(PackshotError):
 
 class ClassImagesError(PackshotError):
     """Class images are missing or unreadable."""
+
+
+class DatasetRefused(PackshotError):
+    """A dataset in another tool's format cannot be read, or cannot be written where it should be."""
 
 
 class CheckpointRefused(PackshotError):

@@ -16,7 +16,7 @@ import json
 import os
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def write_json_lines(path: Path, values: Iterable[Any]) -> None:
+    """Write one JSON value a line atomically, when the last of `values` is there."""
+    write_text(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
+
+
 def write_safetensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -161,10 +166,11 @@ def append_line(path: Path, line: str) -> None:
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """All whole JSON lines of a log; a torn last line is skipped, a missing file is empty."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     values = []
-    for line in lines:
-        with contextlib.suppress(json.JSONDecodeError):
+    # Not splitlines(), which also splits at characters that JSON may hold unescaped.
+    for line in text.split("\n"):
+        with contextlib.suppress(ValueError, RecursionError):
             values.append(json.loads(line))
     return values
 
@@ -177,7 +183,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # too long a number or too deep a list, too
         raise PackshotError(f"{path} is not valid TOML: {error}. Mend it or delete it.") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import unicodedata
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from packshot import files, inspection, photo_manifest, side_cars
 from packshot.errors import PictureRefused
 from packshot.photo_manifest import Entry, is_ours
-from packshot.pictures import Picture, read_picture
+from packshot.pictures import Picture, encoded, read_picture
 from packshot.project import Project
 
 
@@ -56,7 +55,7 @@ class Intake:
         pixels, look = inspection.pixels_sha256(image), inspection.perceptual_hash(image)
         older = self._older_version(path, picture, pixels, look)
         suffix = ".png" if picture.format in ("PNG", "WEBP") else ".jpg"
-        data = _encoded(picture, suffix)
+        data = encoded(picture, suffix)
         name = older.file if older else self._free_name(path.stem, suffix, data)
         target = files.contained(self.project.photos_folder, name)
         files.write_bytes(target, data)
@@ -166,13 +165,3 @@ def _sha256(path: Path) -> str:
             path.name,
             f"cannot be read ({error.strerror}); check that it is there and that you may read it",
         ) from error
-
-
-def _encoded(picture: Picture, suffix: str) -> bytes:
-    buffer = io.BytesIO()
-    if suffix == ".jpg":
-        # No chroma subsampling: red lettering on a product would lose its edges.
-        picture.image.save(buffer, "JPEG", quality=95, subsampling=0, exif=picture.exif)
-    else:
-        picture.image.save(buffer, "PNG", exif=picture.exif)
-    return buffer.getvalue()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,17 +78,39 @@ def add_photos(
         ProjectError: the project is in use, or its manifest is damaged.
     """
     sources = [source] if isinstance(source, Path) else list(source)
-    found = _find(sources)
+    where = ", ".join(map(str, sources))
+    return take_in(
+        project, _find(sources), where, progress, min_side=min_side, min_sharpness=min_sharpness
+    )
+
+
+def take_in(
+    project: Project,
+    found: Sequence[Path],
+    where: str,
+    progress: Progress = silent,
+    *,
+    refused: Mapping[str, str] | None = None,
+    min_side: int = MIN_SIDE,
+    min_sharpness: float = inspection.MIN_SHARPNESS,
+) -> Accepted:
+    """As `add_photos`, of these very files.
+
+    Args:
+        where: what messages call the place that they come from.
+        refused: what was refused before, to be told with the others.
+    """
     with project.held():
         intake = Intake(project, min_side, min_sharpness)
+        intake.refused |= refused or {}
         for done, path in enumerate(sorted(found, key=_larger_first), start=1):
             intake.take(path)
             progress("photos", done, len(found))
-        refused = dict(sorted(intake.refused.items()))
-        files.write_json(project.refused_file, refused)
+        told = dict(sorted(intake.refused.items()))
+        files.write_json(project.refused_file, told)
         if not intake.taken:
-            raise PhotosRefused(_none_left(sources, refused))
-        return Accepted([p for p in photos(project) if p.file.name in intake.taken], refused)
+            raise PhotosRefused(_none_left(where, told))
+        return Accepted([p for p in photos(project) if p.file.name in intake.taken], told)
 
 
 def photos(project: Project) -> list[Photo]:
@@ -174,11 +196,10 @@ def _no_photos(sources: Sequence[Path]) -> str:
     return f"{named} holds no photos (JPEG, PNG, WebP or HEIC).{hint}"
 
 
-def _none_left(sources: Sequence[Path], refused: dict[str, str]) -> str:
-    named = ", ".join(map(str, sources))
+def _none_left(where: str, refused: dict[str, str]) -> str:
     lines = [f"  {name}: {reason}" for name, reason in refused.items()]
     more = [f"  and {len(lines) - 20} more, listed in refused.json"] if len(lines) > 20 else []
-    return "\n".join([f"No photo in {named} can be used:", *lines[:20], *more])
+    return "\n".join([f"No photo in {where} can be used:", *lines[:20], *more])
 
 
 def _larger_first(path: Path) -> tuple[int, str]:
@@ -188,12 +209,14 @@ def _larger_first(path: Path) -> tuple[int, str]:
 
 
 __all__ = [
+    "PICTURE_ENDINGS",
     "Accepted",
     "Photo",
     "add_photos",
     "open_image",
     "photos",
     "picture_files",
+    "take_in",
     "write_captions",
     "write_mask",
 ]

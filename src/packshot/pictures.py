@@ -59,8 +59,13 @@ def open_image(path: Path, max_pixels: float = MAX_PIXELS) -> Image.Image:
     return read_picture(path, max_pixels).image
 
 
-def read_picture(path: Path, max_pixels: float = MAX_PIXELS) -> Picture:
-    """As `open_image`, with what else is to be known of the file."""
+def read_picture(path: Path, max_pixels: float = MAX_PIXELS, *, over_white: bool = True) -> Picture:
+    """As `open_image`, with what else is to be known of the file.
+
+    Args:
+        over_white: show transparent parts white; else as they are painted beneath, for where
+            transparency is a mask.
+    """
     from PIL import Image
 
     _know_heic()
@@ -70,7 +75,7 @@ def read_picture(path: Path, max_pixels: float = MAX_PIXELS) -> Picture:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as opened:
                 _refuse_bomb(path, opened.size, max_pixels)
-                upright, alpha = _upright_rgb(opened)
+                upright, alpha = _upright_rgb(opened, over_white)
                 return Picture(upright, alpha, _exif(opened), str(opened.format))
     except PictureRefused:
         raise
@@ -78,6 +83,17 @@ def read_picture(path: Path, max_pixels: float = MAX_PIXELS) -> Picture:
         raise PictureRefused(path.name, "has far too many pixels; make it smaller first") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on malformed files
         raise PictureRefused(path.name, _why_not(path, error)) from error
+
+
+def encoded(picture: Picture, suffix: str) -> bytes:
+    """A picture as the bytes of a file, `suffix` .jpg or .png, with its EXIF."""
+    buffer = io.BytesIO()
+    if suffix == ".jpg":
+        # No chroma subsampling: red lettering on a product would lose its edges.
+        picture.image.save(buffer, "JPEG", quality=95, subsampling=0, exif=picture.exif)
+    else:
+        picture.image.save(buffer, "PNG", exif=picture.exif)
+    return buffer.getvalue()
 
 
 def header_size(path: Path) -> tuple[int, int] | None:
@@ -122,7 +138,7 @@ def _exif(image: Image.Image) -> bytes:
     return data if len(data) < _EXIF_LIMIT else b""
 
 
-def _upright_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def _upright_rgb(image: Image.Image, over_white: bool) -> tuple[Image.Image, Image.Image | None]:
     from PIL import Image, ImageOps
 
     image.load()
@@ -137,7 +153,8 @@ def _upright_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         alpha = layer.getchannel("A")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        white = Image.new("RGBA", layer.size, "white")
+        image = (Image.alpha_composite(white, layer) if over_white else layer).convert("RGB")
     image = _to_srgb(image, profile) if profile else image
     image = image.convert("RGB")
     image.info.clear()

@@ -25,8 +25,13 @@ def caption_file(picture: Path) -> Path | None:
 
 def mask_file(picture: Path) -> Path | None:
     """The mask of a picture (`masks/<stem>.png`), if there is one."""
-    path = picture.parent / "masks" / f"{picture.stem}.png"
+    path = mask_place(picture)
     return path if path.is_file() else None
+
+
+def mask_place(picture: Path) -> Path:
+    """Where the mask of a picture lies, or would."""
+    return picture.parent / "masks" / f"{picture.stem}.png"
 
 
 def read_caption(path: Path) -> str:

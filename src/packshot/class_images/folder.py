@@ -16,6 +16,7 @@ from packshot.pictures import open_image
 from packshot.progress import Progress
 
 MIN_SIDE = 64
+ORIGINS_FILE = "manifest.jsonl"
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -42,13 +43,13 @@ def from_folder(
     if not folder.is_dir():
         raise ClassImagesError(f"There is no folder {folder}. Name one with pictures of the class.")
     paths = _evenly(list(picture_files(folder)))
-    told = {str(row.get("file")): row for row in files.read_json_lines(folder / "manifest.jsonl")}
+    told = told_in(folder)
     seen: dict[str, str] = {}
     for path in paths:
         if len(seen) == count:
             break
         try:
-            image = _usable(path, noun, known, told.get(path.name, {}))
+            image = class_image(path, noun, known, _with_caption(path, told.get(path.name, {})))
             if image.sha256 in seen:
                 raise PictureRefused(path.name, f"is the same file as {seen[image.sha256]}")
         except PictureRefused as error:
@@ -61,6 +62,12 @@ def from_folder(
         raise ClassImagesError(_nothing(folder, refused))
 
 
+def told_in(folder: Path) -> dict[str, dict[str, Any]]:
+    """What a folder's manifest.jsonl tells of its pictures, by their names."""
+    rows: list[Any] = files.read_json_lines(folder / ORIGINS_FILE)
+    return {str(row.get("file")): row for row in rows if isinstance(row, dict)}
+
+
 def _evenly(paths: Sequence[Path]) -> list[Path]:
     """The same paths in such an order that the first few, however many, come from all over them.
 
@@ -69,13 +76,29 @@ def _evenly(paths: Sequence[Path]) -> list[Path]:
     return [paths[index] for index in sorted(range(len(paths)), key=lambda i: i * _GOLDEN % 1)]
 
 
-def _usable(
+def _with_caption(path: Path, told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is told of a picture, with its side-car for a prompt if it has one."""
+    caption = side_cars.caption_file(path)
+    try:
+        return {**told, "prompt": side_cars.read_caption(caption)} if caption else told
+    except OSError as error:
+        raise PictureRefused(path.name, f"cannot be read ({error.strerror})") from error
+
+
+def class_image(
     path: Path, noun: str, known: Mapping[str, ClassImage], told: Mapping[str, Any]
 ) -> ClassImage:
+    """A picture as a class image, as it lies there.
+
+    Args:
+        known: pictures that were found usable before, by SHA-256.
+        told: `prompt`, `source`, `author` and `licence`, as far as they are known.
+
+    Raises:
+        PictureRefused: it cannot be used.
+    """
     try:
         sha256 = files.sha256(path)
-        caption = side_cars.caption_file(path)
-        prompt = side_cars.read_caption(caption) if caption else str(told.get("prompt") or "")
     except OSError as error:
         raise PictureRefused(path.name, f"cannot be read ({error.strerror})") from error
     before = known.get(sha256)
@@ -89,7 +112,7 @@ def _usable(
         sha256=sha256,
         width=width,
         height=height,
-        prompt=prompt or f"a photo of {with_article(noun)}",
+        prompt=str(told.get("prompt") or f"a photo of {with_article(noun)}"),
         source=str(told.get("source") or path.resolve()),
         author=str(told.get("author") or "unknown"),
         licence=str(told.get("licence") or "unknown"),

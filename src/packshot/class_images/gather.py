@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from packshot import files
 from packshot.bases.base import Base
-from packshot.class_images.folder import from_folder
+from packshot.class_images.folder import class_image, from_folder
 from packshot.class_images.generated import generated
 from packshot.class_images.manifest import ClassImage, class_images, write_manifest
-from packshot.errors import ClassImagesError
+from packshot.errors import ClassImagesError, PictureRefused
 from packshot.progress import Progress, silent
 from packshot.project import Project
 
@@ -47,6 +47,40 @@ def gather_class_images(
         write_manifest(project, _linked(project, found))
         files.write_json(project.class_images_refused_file, refused)
         return class_images(project)
+
+
+def add_class_images(
+    project: Project, given: Mapping[Path, Mapping[str, str]], progress: Progress = silent
+) -> dict[str, str]:
+    """Add pictures to the project's class images, all that can be used; those that stand stay.
+
+    Args:
+        given: the pictures, each with what is told of it: `prompt`, `source`, `author`, `licence`.
+
+    Returns:
+        What was refused, by name, and why; refused.json lists it too.
+
+    Raises:
+        ClassImagesError: the list that stands is damaged.
+        ProjectError: another process works on the project.
+    """
+    with project.held():
+        standing = {image.sha256: image for image in class_images(project)}
+        added: dict[str, ClassImage] = {}
+        refused: dict[str, str] = {}
+        for done, (path, told) in enumerate(given.items(), start=1):
+            try:
+                image = class_image(path, project.subject.class_noun, standing, told)
+                if image.sha256 in added:
+                    same = added[image.sha256].file.name
+                    raise PictureRefused(path.name, f"is the same file as {same}")
+                added[image.sha256] = image
+            except PictureRefused as error:
+                refused[str(path) if path.name in refused else path.name] = error.reason
+            progress("class images", done, len(given))
+        write_manifest(project, _linked(project, iter((standing | added | standing).values())))
+        files.write_json(project.class_images_refused_file, refused)
+        return refused
 
 
 def _linked(project: Project, images: Iterator[ClassImage]) -> Iterator[ClassImage]:

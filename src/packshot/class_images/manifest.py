@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +45,8 @@ class _Row(BaseModel):
 
 def write_manifest(project: Project, images: Iterable[ClassImage]) -> None:
     """Replace the project's list at once, when the last of `images` is there."""
-    lines = []
-    for image in images:
-        row = dataclasses.asdict(image) | {"file": image.file.name}
-        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
-    files.write_text(project.class_images_manifest, "".join(lines))
+    rows = (dataclasses.asdict(image) | {"file": image.file.name} for image in images)
+    files.write_json_lines(project.class_images_manifest, rows)
 
 
 def class_images(project: Project) -> list[ClassImage]:

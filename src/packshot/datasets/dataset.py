@@ -1,0 +1,62 @@
+"""What every format of datasets comes down to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ORIGIN = ("source", "author", "licence")
+
+
+def origin_of(told: Mapping[str, Any]) -> dict[str, str]:
+    """Where a picture comes from, of all that is told of it."""
+    return {key: str(told[key]) for key in ORIGIN if told.get(key)}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture of a dataset and what is told of it. Nothing of it has been opened yet."""
+
+    picture: Path
+    caption: str | None = None
+    mask: Path | None = None
+    alpha_is_mask: bool = False
+    """Its transparency says what to learn, not what to show."""
+    repeats: int = 1
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Of `ORIGIN`, what is told."""
+
+
+@dataclass
+class Dataset:
+    """The product's pictures, those of its class, and what their trainer called them."""
+
+    entries: list[Entry] = field(default_factory=list)
+    class_entries: list[Entry] = field(default_factory=list)
+    class_tokens: str | None = None
+    """What stands for the product, as in "ohwx car"."""
+    class_noun: str | None = None
+    """What stands for its class, as in "car"."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """What names no picture that may be opened, and why."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know: settings left out, folders passed over."""
+
+    def add(self, other: Dataset) -> None:
+        """Take in another's pictures, those that are not here yet; of two names the first stays."""
+        here = {entry.picture for entry in (*self.entries, *self.class_entries)}
+        self.entries += [entry for entry in other.entries if entry.picture not in here]
+        self.class_entries += [entry for entry in other.class_entries if entry.picture not in here]
+        self.class_tokens = self.class_tokens or other.class_tokens
+        self.class_noun = self.class_noun or other.class_noun
+        self.refused |= other.refused
+        self.notes += other.notes
+
+    def subject(self) -> tuple[str | None, str | None]:
+        """Trigger and class noun: of "ohwx car" the first word and the rest, as far as they are told."""
+        words = (self.class_tokens or "").split()
+        if not words or self.class_tokens == self.class_noun:
+            return None, self.class_noun
+        return words[0], " ".join(words[1:]) or self.class_noun

@@ -1,0 +1,44 @@
+"""From a project to another trainer's dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from packshot.class_images import class_images
+from packshot.datasets.imagefolder import write_imagefolder
+from packshot.datasets.kohya import write_kohya
+from packshot.errors import DatasetRefused, PhotosRefused
+from packshot.photos import photos
+from packshot.progress import Progress, silent
+from packshot.project import Project
+
+WRITERS = {"kohya": write_kohya, "imagefolder": write_imagefolder}
+
+
+def export_dataset(
+    project: Project, folder: Path, *, format: str = "kohya", progress: Progress = silent
+) -> Path:
+    """Write photos, captions, masks and class images into `folder`, upright, and return it.
+
+    Args:
+        folder: is made; one with anything in it is refused.
+        format: "kohya" for sd-scripts, "imagefolder" for Hugging Face's `load_dataset`.
+
+    Raises:
+        DatasetRefused: there is no such format, or the folder is not empty.
+        PhotosRefused: the project has no photos.
+        ProjectError: another process works on the project.
+    """
+    if format not in WRITERS:
+        raise DatasetRefused(f"--format {format}: choose one of {', '.join(WRITERS)}.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetRefused(f"{folder} is not an empty folder. Name another, or empty it first.")
+    with project.held():
+        shown = photos(project)
+        if not shown:
+            raise PhotosRefused(
+                f"{project.root} has no photos yet. Add some: packshot photos FOLDER"
+            )
+        others = sorted(class_images(project), key=lambda image: image.file.name)
+        WRITERS[format](folder, project.subject, shown, others, progress)
+    return folder

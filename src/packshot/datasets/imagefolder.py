@@ -1,0 +1,96 @@
+"""Hugging Face's imagefolder: pictures, and beside them a metadata.jsonl or metadata.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packshot import files, side_cars
+from packshot.datasets.dataset import Dataset, origin_of
+from packshot.datasets.metadata import MASK_COLUMN, read_metadata
+from packshot.datasets.upright import write_upright
+from packshot.errors import DatasetRefused
+from packshot.photos import Photo
+from packshot.project import Subject
+
+if TYPE_CHECKING:
+    from packshot.class_images import ClassImage
+    from packshot.progress import Progress
+
+TABLES = ("metadata.jsonl", "metadata.csv")
+TRAIN, CLASS_IMAGES = "train", "class_images"
+
+
+def find_table(root: Path) -> Path | None:
+    """The table of a folder, or of its train/, if it has one.
+
+    Raises:
+        DatasetRefused: it has only one that cannot be read.
+    """
+    folders = (root, root / TRAIN)
+    found = (folder / name for folder in folders for name in TABLES)
+    table = next((path for path in found if path.is_file()), None)
+    parquet = [folder / "metadata.parquet" for folder in folders]
+    if not table and any(path.is_file() for path in parquet):
+        raise DatasetRefused(
+            f"{root}: Packshot reads no metadata.parquet; save it as metadata.csv."
+        )
+    return table
+
+
+def read_imagefolder(root: Path, table: Path) -> Dataset:
+    """The pictures of a folder's table; those of class_images/ as class images, if it has them.
+
+    Raises:
+        DatasetRefused: a table is damaged.
+    """
+    dataset = read_metadata(table)
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        beside = next((folder / name for name in TABLES if (folder / name).is_file()), None)
+        if beside is None or beside == table:
+            continue
+        if folder.name == CLASS_IMAGES:
+            others = read_metadata(beside)
+            dataset.add(Dataset(class_entries=others.entries, refused=others.refused))
+        else:
+            dataset.notes.append(f"{folder} was passed over: import it by its name if you want it")
+    return dataset
+
+
+def write_imagefolder(
+    folder: Path,
+    subject: Subject,
+    photos: Sequence[Photo],
+    class_images: Sequence[ClassImage],
+    progress: Progress,
+) -> None:
+    """Write train/, with masks as a column of pictures, and class_images/ as a dataset of its own.
+
+    In a folder called train, a photo called test.jpg is none of the test split.
+    """
+    total = len(photos) + len(class_images)
+    masked = any(photo.mask for photo in photos)
+    rows: list[dict[str, Any]] = []
+    for done, photo in enumerate(photos, start=1):
+        written = write_upright(photo.file, folder / TRAIN / photo.file.stem)
+        mask = {MASK_COLUMN: _write_mask(photo, folder / TRAIN)} if masked else {}
+        rows.append({"file_name": written.name, "text": photo.caption, **mask})
+        progress("export", done, total)
+    files.write_json_lines(folder / TRAIN / TABLES[0], rows)
+    rows = []
+    for done, image in enumerate(class_images, start=len(photos) + 1):
+        written = write_upright(image.file, folder / CLASS_IMAGES / image.file.stem)
+        rows.append({"file_name": written.name, "text": image.prompt, **origin_of(asdict(image))})
+        progress("export", done, total)
+    if rows:
+        files.write_json_lines(folder / CLASS_IMAGES / TABLES[0], rows)
+
+
+def _write_mask(photo: Photo, folder: Path) -> str | None:
+    if photo.mask is None:
+        return None
+    name = f"masks/{photo.file.stem}.png"
+    files.write_image(folder / name, side_cars.read_mask(photo.mask, (photo.width, photo.height)))
+    return name

@@ -1,0 +1,204 @@
+"""From another trainer's dataset to a project."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packshot import files, photos, side_cars
+from packshot.class_images import ClassImage, add_class_images, class_images
+from packshot.datasets.dataset import Dataset, Entry
+from packshot.datasets.imagefolder import TABLES, find_table, read_imagefolder
+from packshot.datasets.kohya import CONFIG_FILE, read_config, read_folders
+from packshot.datasets.metadata import read_json, read_metadata
+from packshot.errors import DatasetRefused, PictureRefused, ProjectError
+from packshot.pictures import encoded, read_picture
+from packshot.progress import Progress, silent
+from packshot.project import Project, Subject, new, open_project
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import leaves: the project, what of it came from the dataset, what was refused and why."""
+
+    project: Project
+    photos: list[photos.Photo]
+    class_images: list[ClassImage]
+    refused: dict[str, str]
+    notes: list[str]
+    """What a person should know: settings left out, folders passed over."""
+
+
+def import_dataset(
+    source: Path,
+    root: Path,
+    *,
+    class_noun: str | None = None,
+    name: str | None = None,
+    trigger: str | None = None,
+    base: str | None = None,
+    images: Path | None = None,
+    progress: Progress = silent,
+) -> Imported:
+    """Make or fill a project with a dataset of kohya's sd-scripts, or a Hugging Face imagefolder.
+
+    Photos go the way of `add_photos`, with captions and masks; those that stand in the project
+    stay, and so do class images. Nothing in the dataset is touched. Run again, it redoes only what
+    has changed.
+
+    Args:
+        source: a folder, or a .toml, .json, .jsonl or .csv file.
+        root: the project folder.
+        class_noun, name, trigger, base: of the project, if it is made now; class noun and trigger
+            are the dataset's class tokens', if not given.
+        images: the folder that the names in a table of captions start from; its own, if not given.
+
+    Raises:
+        DatasetRefused: it is no dataset, is damaged, or does not say what it shows.
+        ProjectError: the project has other settings, or is in use.
+        PhotosRefused: no photo in it can be used.
+    """
+    dataset = read_dataset(source, images)
+    if not (dataset.entries or dataset.class_entries or dataset.refused):
+        raise DatasetRefused(_nothing_in(source))
+    wanted = {"class_noun": class_noun, "name": name, "trigger": trigger, "base": base}
+    project = _project(root, dataset, {key: value for key, value in wanted.items() if value})
+    taken, refused = _take_photos(project, dataset, source, progress)
+    given = {entry.picture: _told(entry) for entry in dataset.class_entries}
+    if given:
+        refused = refused | add_class_images(project, given, progress)
+    notes = [*dataset.notes, *_notes(project.subject, dataset)]
+    return Imported(project, taken, class_images(project) if given else [], refused, notes)
+
+
+def read_dataset(source: Path, images: Path | None = None) -> Dataset:
+    """What a dataset lists, in whichever format; no picture is opened.
+
+    Raises:
+        DatasetRefused: it is none, or is damaged.
+    """
+    if not source.exists():
+        raise DatasetRefused(f"There is no {source}. Name a dataset: a folder, or its .toml.")
+    if images and source.suffix.lower() not in (".json", ".jsonl", ".csv"):
+        raise DatasetRefused(f"--images goes with a table of captions; {source} is none.")
+    if source.is_dir():
+        if (source / CONFIG_FILE).is_file():
+            return read_config(source / CONFIG_FILE)
+        table = find_table(source)
+        return read_imagefolder(source, table) if table else read_folders(source)
+    match source.suffix.lower():
+        case ".toml":
+            return read_config(source)
+        case ".json":
+            value = read_json(source)
+            is_config = isinstance(value, dict) and isinstance(value.get("datasets"), list)
+            return read_config(source) if is_config else read_metadata(source, images)
+        case ".jsonl" | ".csv":
+            return read_metadata(source, images)
+    raise DatasetRefused(_nothing_in(source))
+
+
+def _nothing_in(source: Path) -> str:
+    return (
+        f"{source} is no dataset that Packshot reads. Name a folder with folders like "
+        f"10_ohwx car in it, one with {' or '.join(TABLES)}, or a file: a --dataset_config (.toml, "
+        ".json), or a table of captions (.json, .jsonl, .csv)."
+    )
+
+
+def _project(root: Path, dataset: Dataset, wanted: dict[str, str]) -> Project:
+    """The project at `root`, made if there is none."""
+    if Project(root).settings_file.exists():
+        project = open_project(root)
+        settings: dict[str, Any] = project.subject.model_dump() | {"base": project.settings.base}
+        for key, value in wanted.items():
+            if settings[key] != value:
+                raise ProjectError(
+                    f"{root} is a project with other settings ({key} is {settings[key]!r}, not "
+                    f"{value!r}). Leave that out, or name another folder with --project."
+                )
+        return project
+    trigger, class_noun = dataset.subject()
+    told = {"trigger": trigger, "class_noun": class_noun}
+    values = {key: value for key, value in told.items() if value} | wanted
+    if "class_noun" not in values:
+        raise DatasetRefused(
+            "This dataset does not say what kind of thing it shows; say it: --class car."
+        )
+    return new(root, **{"name": root.resolve().name, **values})  # type: ignore[arg-type]
+
+
+def _take_photos(
+    project: Project, dataset: Dataset, source: Path, progress: Progress
+) -> tuple[list[photos.Photo], dict[str, str]]:
+    if not (dataset.entries or dataset.refused):
+        return [], {}
+    with tempfile.TemporaryDirectory(prefix="packshot-") as folder:
+        staged, refused = _stage(dataset.entries, Path(folder))
+        refused = dataset.refused | refused
+        accepted = photos.take_in(project, staged, str(source), progress, refused=refused)
+    return accepted.photos, accepted.refused
+
+
+def _stage(entries: Sequence[Entry], folder: Path) -> tuple[list[Path], dict[str, str]]:
+    """Lay the pictures side by side, by links, with their side-cars as `add_photos` expects them."""
+    staged: dict[str, Path] = {}
+    refused: dict[str, str] = {}
+    for entry in entries:
+        path = folder / _free_name(entry.picture, staged)
+        try:
+            staged[path.stem.lower()] = _laid(entry, path)
+        except PictureRefused as error:
+            refused[str(entry.picture) if path.name in refused else path.name] = error.reason
+            continue
+        if entry.caption:
+            files.write_text(path.with_suffix(".txt"), entry.caption + "\n")
+        if entry.mask:
+            side_cars.mask_place(path).parent.mkdir(exist_ok=True)
+            side_cars.mask_place(path).symlink_to(entry.mask.resolve())
+    return list(staged.values()), refused
+
+
+def _free_name(picture: Path, staged: dict[str, Path]) -> str:
+    """Its name, numbered if another has its stem."""
+    stem, number = picture.stem, 1
+    while stem.lower() in staged:
+        number += 1
+        stem = f"{picture.stem}-{number}"
+    return stem + picture.suffix
+
+
+def _laid(entry: Entry, path: Path) -> Path:
+    """A link to the picture; if its transparency is a mask, a copy without, and the mask."""
+    drawn = read_picture(entry.picture, over_white=False) if entry.alpha_is_mask else None
+    if drawn is None or drawn.alpha is None or drawn.alpha.getextrema() == (255, 255):
+        path.symlink_to(entry.picture.resolve())
+        return path
+    path = path.with_suffix(".png")
+    files.write_bytes(path, encoded(drawn, ".png"))
+    files.write_image(side_cars.mask_place(path), drawn.alpha)
+    return path
+
+
+def _told(entry: Entry) -> dict[str, str]:
+    return {**entry.origin, **({"prompt": entry.caption} if entry.caption else {})}
+
+
+def _notes(subject: Subject, dataset: Dataset) -> list[str]:
+    """Where the project and its training will differ from what the dataset was made for."""
+    notes = []
+    repeats = sorted({entry.repeats for entry in dataset.entries})
+    if len(repeats) > 1:
+        notes.append(
+            f"repeats of {', '.join(map(str, repeats))} were left out: "
+            "Packshot shows all photos equally often"
+        )
+    if dataset.class_tokens and dataset.class_tokens != subject.phrase:
+        notes.append(
+            f'the dataset calls the product "{dataset.class_tokens}", the project '
+            f'"{subject.phrase}": captions stay as they are'
+        )
+    return notes

@@ -1,0 +1,149 @@
+"""Tables of captions: kohya's metadata JSON, Hugging Face's metadata.jsonl and metadata.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from packshot import files, side_cars
+from packshot.datasets.dataset import ORIGIN, Dataset, Entry, origin_of
+from packshot.errors import DatasetRefused, PathEscapes
+from packshot.photos import PICTURE_ENDINGS, picture_files
+
+NAME_COLUMNS = ("file_name", "image_path")
+CAPTION_COLUMNS = ("text", "caption", "prompt")
+MASK_COLUMN, TAGS_COLUMN = "mask_file_name", "tags"
+_MEASURED = ("image_size", "train_resolution")
+"""Columns of kohya's that are found out anew, or belong to its caches."""
+_READ = {
+    *NAME_COLUMNS, *CAPTION_COLUMNS, MASK_COLUMN, TAGS_COLUMN, *ORIGIN, *_MEASURED
+}  # fmt: skip
+
+
+def read_metadata(file: Path, folder: Path | None = None, separator: str = ", ") -> Dataset:
+    """The pictures that a table lists, with their captions.
+
+    Args:
+        folder: where the pictures lie; beside the table, if not given. No name may lead out of it.
+        separator: what stands between a caption and its tags.
+
+    Raises:
+        DatasetRefused: the table is damaged, or lists no pictures.
+    """
+    folder = folder or file.parent
+    dataset, columns = Dataset(), set[str]()
+    for number, row in enumerate(_rows(file), start=1):
+        name = next((row[key] for key in NAME_COLUMNS if row.get(key)), None)
+        if not isinstance(name, str):
+            raise DatasetRefused(
+                f"{file}, entry {number}: it names no picture; give each a file_name."
+            )
+        try:
+            dataset.entries.append(_entry(file, number, folder, name, row, separator))
+        except ValueError as error:
+            dataset.refused[name] = str(error)
+        columns |= row.keys()
+    if not dataset.entries and not dataset.refused:
+        raise DatasetRefused(f"{file} lists no pictures.")
+    if unused := sorted(columns - _READ):
+        dataset.notes.append(f"{file.name}: not used: {', '.join(unused)}")
+    return dataset
+
+
+def read_json(file: Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        DatasetRefused: it is not JSON.
+    """
+    return _parsed(_text(file), file, "")
+
+
+def _entry(
+    file: Path, number: int, folder: Path, name: str, row: Mapping[str, Any], separator: str
+) -> Entry:
+    for key in (*CAPTION_COLUMNS, TAGS_COLUMN, MASK_COLUMN):
+        if not isinstance(row.get(key) or "", str):
+            raise DatasetRefused(f"{file}, entry {number}: its {key} is no text; mend it.")
+    picture, mask = _picture(folder, name), row.get(MASK_COLUMN)
+    caption = next((row[key] for key in CAPTION_COLUMNS if row.get(key)), "")
+    parts = [part for part in (caption, row.get(TAGS_COLUMN)) if part]
+    return Entry(
+        picture=picture,
+        caption=separator.join(parts) or None,
+        mask=_picture(folder, mask) if mask else side_cars.mask_file(picture),
+        origin=origin_of(row),
+    )
+
+
+def _picture(folder: Path, name: str) -> Path:
+    """The file that a name means; kohya's older tables leave its ending out.
+
+    Raises:
+        ValueError: it leads out of the folder, or there is none; with the reason.
+    """
+    try:
+        path = files.contained(folder, name)
+        if path.is_file() and path.suffix.lower() in PICTURE_ENDINGS:
+            return path
+        beside = picture_files(path.parent) if path.parent.is_dir() else iter(())
+        found = next((one for one in beside if one.stem == path.name), None)
+    except PathEscapes:
+        raise ValueError(f"leads outside {folder}; move it there, or name its folder") from None
+    except (OSError, ValueError):  # too long a name, or one with a null in it
+        raise ValueError("is no file name") from None
+    if found is None and path.is_file():
+        raise ValueError("is not named as a picture is; give it its ending (.jpg, .png)")
+    if found is None:
+        raise ValueError(f"is not in {folder}; name the folder that it is in")
+    return found
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    """The table's rows, of whatever kind it is, as kohya's or Hugging Face's columns."""
+    text = _text(file)
+    if file.suffix.lower() == ".csv":
+        yield from _csv_rows(text, file)
+    elif file.suffix.lower() == ".jsonl":
+        # Not splitlines(), which also splits at characters that stand in captions unescaped.
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                yield _object(_parsed(line, file, f", line {number}"), file)
+    else:
+        for name, row in _object(_parsed(text, file, ""), file).items():
+            yield {**_object(row, file), NAME_COLUMNS[0]: name}
+
+
+def _csv_rows(text: str, file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        for row in csv.DictReader(io.StringIO(text, newline="")):
+            yield {key: value for key, value in row.items() if isinstance(key, str)}
+    except csv.Error as error:
+        raise DatasetRefused(f"{file} is not valid CSV: {error}. Mend it.") from error
+
+
+def _object(value: Any, file: Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DatasetRefused(
+            f'{file} is no table of captions: {{"a.jpg": {{"caption": "…"}}}} is one in JSON, '
+            'lines of {"file_name": "a.jpg", "text": "…"} are one in JSONL.'
+        )
+    return value
+
+
+def _parsed(text: str, file: Path, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DatasetRefused(f"{file}{where} is not valid JSON: {error}. Mend it.") from error
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetRefused(f"{file} cannot be read as UTF-8 text: {error}.") from error

@@ -1,0 +1,51 @@
+"""Pictures for programs that ignore EXIF rotation, colour profiles and transparency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from packshot import files, side_cars
+from packshot.pictures import FORMATS, encoded, read_picture
+
+_ORIENTATION, _GPS = 0x0112, 0x8825
+_ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+
+
+def write_upright(picture: Path, target: Path, mask: Path | None = None) -> Path:
+    """Write a picture to `target`, an ending added, as any program sees it as Packshot does.
+
+    One that all see so already is copied byte by byte. A mask becomes its transparency.
+
+    Raises:
+        PictureRefused: it is no picture, or the mask does not fit it.
+    """
+    if mask is None and (ending := _plain_ending(picture)):
+        written = target.with_name(target.name + ending)
+        files.write_bytes(written, picture.read_bytes())
+        return written
+    read = read_picture(picture)
+    ending = ".jpg" if read.format in ("JPEG", "HEIF") and mask is None else ".png"
+    if mask is not None:
+        read.image.putalpha(side_cars.read_mask(mask, read.image.size))
+    written = target.with_name(target.name + ending)
+    files.write_bytes(written, encoded(read, ending))
+    return written
+
+
+def _plain_ending(picture: Path) -> str | None:
+    """The ending of a file that needs nothing done to it: upright, opaque, sRGB, and without GPS."""
+    from PIL import Image
+
+    try:
+        with Image.open(picture, formats=FORMATS) as image:
+            exif = image.getexif()
+            as_it_is = (
+                image.mode in ("RGB", "L")
+                and not image.has_transparency_data
+                and not image.info.get("icc_profile")
+                and exif.get(_ORIENTATION, 1) == 1
+                and _GPS not in exif
+            )
+            return _ENDINGS.get(str(image.format)) if as_it_is else None
+    except Exception:  # Pillow raises nearly anything; reading it in earnest says what is wrong
+        return None

@@ -1,0 +1,96 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from packshot import files
+from packshot.class_images import class_images
+from packshot.datasets import export_dataset, import_dataset
+from packshot.errors import DatasetRefused, DiskFull, PhotosRefused
+from packshot.photos import photos
+
+
+def told(project):
+    """Photos, captions, masks and class images of a project, whatever its files are called."""
+    shown = [
+        (
+            np.asarray(Image.open(photo.file)).tobytes(),
+            photo.caption,
+            photo.mask and np.asarray(Image.open(photo.mask)).tobytes(),
+        )
+        for photo in photos(project)
+    ]
+    others = [(i.sha256, i.prompt, i.source, i.author, i.licence) for i in class_images(project)]
+    return shown, sorted(others)
+
+
+@pytest.mark.parametrize("format", ["kohya", "imagefolder"])
+def test_there_and_back_again(full_project, tmp_path, format):
+    said = []
+    root = export_dataset(
+        full_project, tmp_path / "out", format=format, progress=lambda *args: said.append(args)
+    )
+    assert said[-1] == ("export", 8, 8)
+    moved = root.rename(tmp_path / "moved")
+    imported = import_dataset(moved, tmp_path / "again", class_noun="car")
+    assert told(imported.project) == told(full_project) and imported.refused == {}
+    assert imported.project.subject.phrase == "ohwx car"
+    again = export_dataset(imported.project, tmp_path / "out", format=format)
+    first, second = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*.*") if path.is_file()}
+        for root in (moved, again)
+    )
+    assert first == second
+
+
+def test_a_photo_turned_by_hand_in_the_project_is_exported_upright(full_project, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    photo = photos(full_project)[0]
+    Image.open(photo.file).save(photo.file, exif=exif)
+    for format in ("kohya", "imagefolder"):
+        root = export_dataset(full_project, tmp_path / format, format=format)
+        (written,) = root.rglob(photo.file.name)
+        assert (
+            Image.open(written).size == (160, 208) and 0x0112 not in Image.open(written).getexif()
+        )
+
+
+def test_a_folder_with_anything_in_it_is_refused(full_project, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    for taken in (tmp_path / "out", tmp_path / "out" / "mine.txt"):
+        with pytest.raises(
+            DatasetRefused, match=r"is not an empty folder\. Name another, or empty"
+        ):
+            export_dataset(full_project, taken)
+    assert os.listdir(tmp_path / "out") == ["mine.txt"]
+
+
+def test_other_refusals(project, full_project, tmp_path):
+    with pytest.raises(DatasetRefused, match=r"^--format tar: choose one of kohya, imagefolder\.$"):
+        export_dataset(full_project, tmp_path / "out", format="tar")
+    for photo in photos(project):
+        photo.file.unlink()
+    with pytest.raises(PhotosRefused, match="has no photos yet"):
+        export_dataset(project, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_fills_leaves_whole_files_and_no_configuration(
+    full_project, tmp_path, monkeypatch
+):
+    real, written = files._write, []
+
+    def full(path, data):
+        if len(written) == 5:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        real(path, data)
+
+    monkeypatch.setattr(files, "_write", full)
+    with pytest.raises(DiskFull, match="No room on the disk"):
+        export_dataset(full_project, tmp_path / "out")
+    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert sorted(left) == sorted(written) and not (tmp_path / "out" / "dataset.toml").exists()

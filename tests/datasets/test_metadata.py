@@ -1,0 +1,117 @@
+import json
+import re
+
+import pytest
+
+from packshot.datasets.metadata import read_metadata
+from packshot.errors import DatasetRefused
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "b.png", "sub/写真.jpg"):
+        (folder / name).touch()
+    (tmp_path / "secret.png").touch()
+    return folder
+
+
+def listed(dataset):
+    return {entry.picture.name: entry.caption for entry in dataset.entries}
+
+
+def test_kohyas_json(folder):
+    table = {
+        "a.jpg": {"caption": "a car", "tags": "red, wet", "image_size": [10, 10]},
+        "b": {"tags": "blue"},
+        "sub/写真.jpg": {"caption": 'two\nlines, "quoted"'},
+    }
+    (folder / "meta_cap.json").write_text(json.dumps(table))
+    dataset = read_metadata(folder / "meta_cap.json")
+    assert listed(dataset) == {
+        "a.jpg": "a car, red, wet", "b.png": "blue", "写真.jpg": 'two\nlines, "quoted"',
+    }  # fmt: skip
+    assert dataset.notes == [] and dataset.refused == {}
+
+
+def test_lines_of_json(folder):
+    rows = [
+        {"file_name": "a.jpg", "text": "one\u2028line", "label": 3, "author": "Ada"},
+        {"image_path": "b.png", "caption": "kohya's"},
+        {"file_name": "sub/写真.jpg", "text": None, "mask_file_name": "b.png"},
+    ]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "metadata.jsonl").write_text(text + "\n", encoding="utf-8")
+    dataset = read_metadata(folder / "metadata.jsonl")
+    assert listed(dataset) == {"a.jpg": "one\u2028line", "b.png": "kohya's", "写真.jpg": None}
+    assert dataset.entries[0].origin == {"author": "Ada"}
+    assert dataset.entries[2].mask == folder / "b.png"
+    assert dataset.notes == ["metadata.jsonl: not used: label"]
+
+
+def test_csv_with_commas_quotes_and_newlines(folder):
+    (folder / "metadata.csv").write_text(
+        '\ufefffile_name,text,size\r\na.jpg,"a ""red"" car,\nin the snow",3\r\nb.png,,\r\n',
+        encoding="utf-8",
+    )
+    assert listed(read_metadata(folder / "metadata.csv")) == {
+        "a.jpg": 'a "red" car,\nin the snow',
+        "b.png": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("../secret.png", "leads outside .*pictures; move it there, or name its folder"),
+        ("{tmp}/secret.png", "leads outside "),
+        ("link.png", "leads outside "),
+        ("/etc/passwd", "leads outside "),
+        ("file:///etc/passwd", "is not in .*pictures; name the folder that it is in"),
+        ("gone.png", "is not in "),
+        ("sub", "is not in "),
+        ("notes.txt", r"is not named as a picture is; give it its ending \(\.jpg, \.png\)$"),
+        ("x" * 300, "is no file name"),
+        ("a\0.jpg", "is no file name"),
+    ],
+)
+@pytest.mark.parametrize("column", ["file_name", "mask_file_name"])
+def test_names_that_lead_elsewhere_are_refused_and_the_rest_taken(folder, name, reason, column):
+    (folder / "notes.txt").touch()
+    (folder / "link.png").symlink_to(folder.parent / "secret.png")
+    name = name.replace("{tmp}", str(folder.parent))
+    rows = [{"file_name": "a.jpg", column: name}, {"file_name": "b.png"}]
+    (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    dataset = read_metadata(folder / "m.jsonl")
+    assert listed(dataset) == {"b.png": None}
+    assert re.match(reason, dataset.refused[name if column == "file_name" else "a.jpg"])
+
+
+def test_pictures_may_lie_elsewhere_if_a_person_says_so(folder):
+    (folder.parent / "m.json").write_text('{"a.jpg": {"caption": "x"}}')
+    assert "is not in" in read_metadata(folder.parent / "m.json").refused["a.jpg"]
+    assert listed(read_metadata(folder.parent / "m.json", folder)) == {"a.jpg": "x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("m.json", b"[1]", r"m\.json is no table of captions: \{\"a\.jpg\": \{\"caption\""),
+        ("m.json", b'{"a.jpg": "words"}', "is no table of captions"),
+        ("m.json", b"{", r"m\.json is not valid JSON: .* Mend it\."),
+        ("m.json", b"[" * 100_000, "is not valid JSON"),
+        ("m.json", b"{}", r"m\.json lists no pictures\."),
+        ("m.json", b"\x80\x04\x95\x0a", r"m\.json cannot be read as UTF-8 text"),  # a pickle
+        ("m.jsonl", b'{"file_name": "a.jpg"}\n{"file', r"m\.jsonl, line 2 is not valid JSON"),
+        ("m.jsonl", b'{"text": "a"}', r"entry 1: it names no picture; give each a file_name\."),
+        ("m.jsonl", b'{"file_name": ["a.jpg"]}', "names no picture"),
+        ("m.jsonl", b'{"file_name": "a.jpg", "text": [1]}', r"entry 1: its text is no text; mend"),
+        ("m.csv", b"name,text\na.jpg,x\n", "entry 1: it names no picture"),
+        ("m.csv", b"file_name,text\na.jpg," + b"x" * 200_000, r"m\.csv is not valid CSV: .* Mend"),
+    ],
+)
+def test_tables_that_are_refused(folder, name, data, words):
+    (folder / name).write_bytes(data)
+    with pytest.raises(DatasetRefused, match=words):
+        read_metadata(folder / name)
