@@ -2,7 +2,7 @@
 
 import torch
 
-from packshot.pocket.tokenizer import clip_tokenizer
+from packshot.tokenizers import clip_tokenizer
 
 BETAS = {
     "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",

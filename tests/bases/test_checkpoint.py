@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from packshot.bases import load_base
-from packshot.bases.checkpoint import check_safetensors, judge
+from packshot.bases.checkpoint import judge
+from packshot.bases.headers import check_safetensors
 from packshot.errors import CheckpointRefused
 
 
@@ -110,8 +111,8 @@ def test_a_truncated_part_of_a_folder_is_refused(folder):
 
 
 SINGLE_FILES = {
-    "Stable Diffusion 3 as a single file": "model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight",
-    "FLUX as a single file": "model.diffusion_model.double_blocks.0.img_attn.qkv.weight",
+    "FLUX of an unknown kind": "model.diffusion_model.double_blocks.0.img_attn.qkv.weight",
+    "FLUX.2 as a single file": "double_stream_modulation_img.lin.weight",
     "something with keys such as 'lora_unet_a.alpha'": "lora_unet_a.alpha",
 }
 
@@ -121,8 +122,13 @@ def test_other_families_are_named_in_single_files(tmp_path, family):
     save_file({SINGLE_FILES[family]: torch.zeros(2)}, tmp_path / "a.safetensors")
     refused(
         tmp_path / "a.safetensors",
-        f"is {family}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL",
+        f"is {family}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL",
     )
+
+
+def test_a_gguf_is_named(tmp_path):
+    (tmp_path / "a.gguf").write_bytes(b"GGUF" + bytes(99))
+    refused(tmp_path / "a.gguf", "is a GGUF file, which is not read yet")
 
 
 PIPELINES = {
@@ -134,7 +140,7 @@ PIPELINES = {
 @pytest.mark.parametrize("name", PIPELINES)
 def test_other_families_are_named_in_folders_even_without_a_unet(tmp_path, name):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": name}))
-    refused(tmp_path, f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, 2.x and SDXL")
+    refused(tmp_path, f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL")
 
 
 def test_a_unet_for_inpainting_is_named(folder):
@@ -154,9 +160,13 @@ SINGLE_FILE_KEYS = {
 }
 
 
+def keys_of(family):
+    return {key: torch.zeros(2) for key in (SINGLE_FILE_KEYS[family], "first_stage_model.a")}
+
+
 @pytest.mark.parametrize("family", SINGLE_FILE_KEYS)
 def test_single_files_are_told_by_their_keys(tmp_path, family):
-    save_file({SINGLE_FILE_KEYS[family]: torch.zeros(2)}, tmp_path / "a.safetensors")
+    save_file(keys_of(family), tmp_path / "a.safetensors")
     assert judge(tmp_path / "a.safetensors").family == family
 
 
@@ -173,14 +183,14 @@ def test_single_files_are_told_by_their_keys(tmp_path, family):
     ],
 )
 def test_what_a_single_file_predicts_is_told(tmp_path, family, says, yaml, target):
-    save_file({SINGLE_FILE_KEYS[family]: torch.zeros(2)}, tmp_path / "a.safetensors", says)
+    save_file(keys_of(family), tmp_path / "a.safetensors", says)
     if yaml:
         (tmp_path / "a.yaml").write_text(yaml)
     assert judge(tmp_path / "a.safetensors").schedule_hints["prediction_type"] == target
 
 
 def test_keys_that_say_velocity_and_zero_terminal_snr(tmp_path):
-    tensors = {SINGLE_FILE_KEYS["sdxl"]: torch.zeros(2), "v_pred": torch.zeros(0)}
+    tensors = keys_of("sdxl") | {"v_pred": torch.zeros(0)}
     save_file(tensors | {"ztsnr": torch.zeros(0)}, tmp_path / "a.safetensors")
     assert judge(tmp_path / "a.safetensors").schedule_hints == {
         "prediction_type": "v_prediction", "rescale_betas_zero_snr": True,

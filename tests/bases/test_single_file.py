@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from tests.families import UNETS
 
 from packshot.bases import FAMILIES, load_base
-from packshot.bases.parts import CONFIGS
+from packshot.bases.checkpoint import CONFIGS
 from packshot.bases.stable_diffusion import lora_target_names
 from packshot.bases.unet_names import ldm_modules
 from packshot.errors import CheckpointRefused
@@ -40,7 +40,7 @@ def single_file(tiny_base, folder, tmp_path, monkeypatch):
     """The tiny checkpoint as one file; the family's configurations are the tiny one's here."""
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / tiny_base.family).symlink_to(folder)
-    monkeypatch.setattr("packshot.bases.parts.CONFIGS", tmp_path / "configs")
+    monkeypatch.setattr("packshot.bases.checkpoint.CONFIGS", tmp_path / "configs")
     file = tmp_path / "tiny.safetensors"
     # Clones: what is loaded is mapped from a file, and pieces of one storage are not saved.
     save_file(

@@ -18,7 +18,7 @@ from packshot.errors import PackshotError, TrainingDiverged
 from packshot.pocket.pretrain import clip, data, export, latents, loop, names, segmenter, unet, vae
 from packshot.pocket.pretrain.loop import Budget, LoopConfig
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper
-from packshot.pocket.tokenizer import clip_tokenizer
+from packshot.tokenizers import clip_tokenizer
 
 LOOP = LoopConfig(steps=4, batch=2, warmup_steps=1, seed=3)
 CLIP = clip.ClipConfig(

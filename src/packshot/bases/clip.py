@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from packshot.bases.checkpoint import read_config, read_safetensors
+from packshot.bases.headers import read_config, read_safetensors
 from packshot.bases.weights import filled
 
 

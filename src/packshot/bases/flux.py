@@ -10,7 +10,10 @@ from torch import Tensor
 from packshot.bases.base import Conditioning, Sampler, Scope
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.latent_base import LatentBase, linear_names
+from packshot.bases.original import ORIGINAL, Layout, latent_parts, layers, under
+from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Flow
+from packshot.errors import CheckpointRefused
 
 TRAINING_GUIDANCE = 1.0
 """What a guidance-distilled checkpoint is told while it learns: with 1 it learns pictures as they
@@ -53,6 +56,37 @@ _SINGLE_NAMES = {
     "linear1": ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"],
     "linear2": ["proj_out"],
 }
+_LAYOUT = Layout(
+    blocks={
+        "double_blocks": (
+            "transformer_blocks",
+            _DOUBLE_NAMES
+            | {
+                "img_attn.norm.query_norm": ["attn.norm_q"],
+                "img_attn.norm.key_norm": ["attn.norm_k"],
+                "txt_attn.norm.query_norm": ["attn.norm_added_q"],
+                "txt_attn.norm.key_norm": ["attn.norm_added_k"],
+            },
+        ),
+        "single_blocks": (
+            "single_transformer_blocks",
+            _SINGLE_NAMES | {"norm.query_norm": ["attn.norm_q"], "norm.key_norm": ["attn.norm_k"]},
+        ),
+    },
+    others={
+        "img_in": "x_embedder",
+        "txt_in": "context_embedder",
+        "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
+        "time_in.out_layer": "time_text_embed.timestep_embedder.linear_2",
+        "vector_in.in_layer": "time_text_embed.text_embedder.linear_1",
+        "vector_in.out_layer": "time_text_embed.text_embedder.linear_2",
+        "guidance_in.in_layer": "time_text_embed.guidance_embedder.linear_1",
+        "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2",
+        "final_layer.linear": "proj_out",
+        "final_layer.adaLN_modulation.1": "norm_out.linear",
+    },
+    swapped=("norm_out.linear",),
+)
 
 
 class Flux1(LatentBase):
@@ -71,8 +105,35 @@ class Flux1(LatentBase):
         dev = self.transformer.config.guidance_embeds
         self.sampler = Sampler("Euler", 28, 3.5) if dev else Sampler("Euler", 4, 0.0)
 
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        return {
+            "transformer": _LAYOUT.renamed(under(tensors, ORIGINAL, "")),
+            **latent_parts(tensors, configs),
+            "text_encoder": under(tensors, "text_encoders.clip_l.transformer."),
+            "text_encoder_2": under(tensors, "text_encoders.t5xxl.transformer."),
+        }
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        own = under(tensors, ORIGINAL, "")
+        width, channels = own["img_in.weight"].shape
+        config = configs["transformer"]
+        if channels != config["in_channels"]:
+            raise CheckpointRefused(
+                f"This FLUX.1 takes {channels} channels, not {config['in_channels']}: one of the "
+                "tools (Fill, Depth, Canny, Redux), which do not learn products. Use dev or schnell."
+            )
+        found = {
+            "num_layers": layers(own, "double_blocks"),
+            "num_single_layers": layers(own, "single_blocks"),
+            "num_attention_heads": width // config["attention_head_dim"],
+            "guidance_embeds": "guidance_in.in_layer.weight" in own,
+        }
+        return configs | {"transformer": config | found}
+
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
-        return Flow(config)
+        return Flow(config | checkpoint.schedule_hints)
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from packshot.bases.base import Conditioning, Sampler, Scope
-from packshot.bases.checkpoint import Checkpoint, read_config
+from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.headers import read_config
 from packshot.bases.latent_base import LatentBase, chat_tokens, linear_names
 from packshot.bases.schedules import Flow
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from packshot.bases.base import ClipSimilarity, Conditioning, Sampler, Shown
 from packshot.bases.checkpoint import Checkpoint
-from packshot.bases.parts import Tensors, load_parts
+from packshot.bases.parts import Configs, Tensors, load_parts
 from packshot.bases.schedules import Schedule
 
 
@@ -26,7 +26,7 @@ class LatentBase:
         self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
         self.name = checkpoint.name
         self.device, self.dtype = device, dtype
-        parts = load_parts(checkpoint, self.split, dtype)
+        parts = load_parts(checkpoint, self, dtype)
         for network in parts.networks.values():
             network.to(device)
         self._denoiser, self.vae = parts.networks.pop(self.denoiser_root), parts.networks.pop("vae")
@@ -36,9 +36,14 @@ class LatentBase:
         self.schedule = self.make_schedule(parts.schedule, checkpoint)
 
     @staticmethod
-    def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
-        """See `packshot.bases.parts.Split`."""
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        """See `packshot.bases.parts.SingleFile`."""
         raise NotImplementedError
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        """See `packshot.bases.parts.SingleFile`; most files are as their family is."""
+        return configs
 
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Schedule:
         """The family's schedule from the checkpoint's configuration of it."""

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from packshot.bases.checkpoint import Checkpoint, read_config
+from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.headers import read_config
 from packshot.bases.weights import filled, read_all, refusing
 from packshot.errors import CheckpointRefused
 
-CONFIGS = Path(__file__).parent / "configs"
-"""Configurations of single files, a folder a family, laid out as a pipeline's."""
 Tensors = Mapping[str, Tensor]
-Split = Callable[[Tensors, dict[str, dict[str, Any]]], dict[str, dict[str, Tensor]]]
-"""Takes a single file's tensors and the configurations; gives each component's by diffusers' names."""
+Configs = dict[str, dict[str, Any]]
+"""By component."""
+
+
+class SingleFile(Protocol):
+    """What a family knows of its single files."""
+
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        """Each component's tensors by diffusers' names, from a file's by their original ones."""
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        """The family's configurations as this file wants them: its layers, its width."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +42,24 @@ class Parts:
     schedule: dict[str, Any]
 
 
-def load_parts(checkpoint: Checkpoint, split: Split, dtype: torch.dtype) -> Parts:
+def load_parts(checkpoint: Checkpoint, family: SingleFile, dtype: torch.dtype) -> Parts:
     """Every component of a checkpoint, frozen, in `dtype`, on the CPU.
 
     Raises:
         CheckpointRefused: weights are missing or do not fit, or a configuration cannot be read.
     """
     path, whole = checkpoint.path, checkpoint.layout == "single file"
-    folder = CONFIGS / checkpoint.family if whole else path
+    folder = checkpoint.configs
     configs = {n: read_config(folder / n / "config.json") for n in checkpoint.components}
     with refusing(path):
         if whole:
-            tensors = split(read_all(checkpoint.weights[""]), configs)
+            given = {
+                start + key: value
+                for start, weights in checkpoint.weights.items()
+                for key, value in read_all(weights).items()
+            }
+            configs = family.fitted(given, configs)
+            tensors = family.split(given, configs)
         else:
             tensors = {n: read_all(checkpoint.weights[n]) for n in checkpoint.components}
     networks = {
@@ -104,9 +121,11 @@ _TRANSFORMERS = {
 def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> Any:
     from transformers import CLIPTokenizer, Qwen2Tokenizer, T5TokenizerFast
 
-    from packshot.pocket.tokenizer import clip_tokenizer
+    from packshot.tokenizers import clip_tokenizer, t5_tokenizer
 
     if checkpoint.layout == "single file":
+        if config["model_type"] == "t5":
+            return t5_tokenizer()
         # OpenCLIP's text towers were trained with its vocabulary padded with token 0, "!".
         openclip = encoder == "text_encoder_2" or checkpoint.family == "sd2"
         return clip_tokenizer(pad="!" if openclip else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 from packshot.bases.base import Conditioning, Sampler, Scope
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.latent_base import LatentBase, linear_names
+from packshot.bases.original import ORIGINAL, Layout, latent_parts, layers, under
+from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Flow
 
 T5_TOKENS = 256
@@ -42,6 +45,28 @@ _NAMES = {
     "context_block.mlp.fc2": ["ff_context.net.2"],
 }
 
+_NORMS = {
+    "x_block.adaLN_modulation.1": ["norm1.linear"],
+    "context_block.adaLN_modulation.1": ["norm1_context.linear"],
+    "x_block.attn.ln_q": ["attn.norm_q"],
+    "x_block.attn.ln_k": ["attn.norm_k"],
+    "x_block.attn2.ln_q": ["attn2.norm_q"],
+    "x_block.attn2.ln_k": ["attn2.norm_k"],
+    "context_block.attn.ln_q": ["attn.norm_added_q"],
+    "context_block.attn.ln_k": ["attn.norm_added_k"],
+}
+_OTHERS = {
+    "pos_embed": "pos_embed.pos_embed",
+    "x_embedder.proj": "pos_embed.proj",
+    "context_embedder": "context_embedder",
+    "t_embedder.mlp.0": "time_text_embed.timestep_embedder.linear_1",
+    "t_embedder.mlp.2": "time_text_embed.timestep_embedder.linear_2",
+    "y_embedder.mlp.0": "time_text_embed.text_embedder.linear_1",
+    "y_embedder.mlp.2": "time_text_embed.text_embedder.linear_2",
+    "final_layer.linear": "proj_out",
+    "final_layer.adaLN_modulation.1": "norm_out.linear",
+}
+
 
 class StableDiffusion3(LatentBase):
     """A Stable Diffusion 3 or 3.5 checkpoint."""
@@ -58,6 +83,43 @@ class StableDiffusion3(LatentBase):
         config = self.transformer.config
         self.native_pixels = int(config.sample_size) * self.vae_factor
         self.pixel_multiple = int(config.patch_size) * self.vae_factor
+
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        own = under(tensors, ORIGINAL, "")
+        last = f"transformer_blocks.{layers(own, 'joint_blocks') - 1}.norm1_context.linear"
+        layout = Layout(
+            blocks={"joint_blocks": ("transformer_blocks", _NAMES | _NORMS)},
+            others=_OTHERS,
+            swapped=("norm_out.linear", last),
+        )
+        clip = under(tensors, "text_encoders.clip_l.transformer.")
+        # Its makers take CLIP-L's text as it is; many files hold no projection of it.
+        width = clip["text_model.final_layer_norm.weight"].shape[0]
+        return {
+            "transformer": layout.renamed(own),
+            **latent_parts(tensors, configs),
+            "text_encoder": {"text_projection.weight": torch.eye(width), **clip},
+            "text_encoder_2": under(tensors, "text_encoders.clip_g.transformer."),
+            "text_encoder_3": under(tensors, "text_encoders.t5xxl.transformer."),
+        }
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        own, config = under(tensors, ORIGINAL, ""), configs["transformer"]
+        count, width = layers(own, "joint_blocks"), own["context_embedder.weight"].shape[0]
+        norms = "joint_blocks.0.x_block.attn.ln_q.weight" in own
+        found = {
+            "num_layers": count,
+            "num_attention_heads": width // config["attention_head_dim"],
+            "caption_projection_dim": width,
+            "pos_embed_max_size": math.isqrt(own["pos_embed"].shape[1]),
+            "qk_norm": "rms_norm" if norms else None,
+            "dual_attention_layers": [
+                n for n in range(count) if f"joint_blocks.{n}.x_block.attn2.qkv.weight" in own
+            ],
+        }
+        return configs | {"transformer": config | found}
 
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
         return Flow(config)

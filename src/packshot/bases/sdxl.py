@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from packshot.bases.base import Conditioning, Shown
-from packshot.bases.parts import Tensors
+from packshot.bases.original import latent_parts
+from packshot.bases.parts import Configs, Tensors
 from packshot.bases.stable_diffusion import UnetBase, attention_for
 
 
@@ -20,7 +21,7 @@ class StableDiffusionXL(UnetBase):
     kohya_original = True
 
     @staticmethod
-    def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """A single file's tensors, renamed from the original (LDM) layout."""
         from diffusers.loaders import single_file_utils as names
 
@@ -29,7 +30,7 @@ class StableDiffusionXL(UnetBase):
         projected = names.convert_open_clip_checkpoint(None, tensors, prefix=second)
         return {
             "unet": names.convert_ldm_unet_checkpoint(tensors, configs["unet"]),
-            "vae": names.convert_ldm_vae_checkpoint(tensors, configs["vae"]),
+            **latent_parts(tensors, configs),
             "text_encoder": names.convert_ldm_clip_checkpoint(tensors),
             "text_encoder_2": projected,
         }

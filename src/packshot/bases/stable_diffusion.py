@@ -13,7 +13,8 @@ from packshot.bases.base import ClipSimilarity, Conditioning, Sampler, Scope
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.clip import ClipTowers
 from packshot.bases.latent_base import LatentBase
-from packshot.bases.parts import Tensors
+from packshot.bases.original import latent_parts
+from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Diffusion
 from packshot.bases.unet_names import ldm_modules
 
@@ -87,13 +88,13 @@ class StableDiffusion1(UnetBase):
     family = "sd1"
 
     @staticmethod
-    def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """A single file's tensors, renamed from the original (LDM) layout."""
         from diffusers.loaders import single_file_utils as names
 
         return {
             "unet": names.convert_ldm_unet_checkpoint(tensors, configs["unet"]),
-            "vae": names.convert_ldm_vae_checkpoint(tensors, configs["vae"]),
+            **latent_parts(tensors, configs),
             "text_encoder": names.convert_ldm_clip_checkpoint(tensors),
         }
 
@@ -150,7 +151,7 @@ class StableDiffusion2(StableDiffusion1):
     family = "sd2"
 
     @staticmethod
-    def split(tensors: Tensors, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """A single file's tensors, renamed from the original (LDM) layout."""
         from diffusers.loaders import single_file_utils as names
 
@@ -162,7 +163,7 @@ class StableDiffusion2(StableDiffusion1):
         text = {key: value for key, value in text.items() if key != "text_projection.weight"}
         return {
             "unet": names.convert_ldm_unet_checkpoint(tensors, configs["unet"]),
-            "vae": names.convert_ldm_vae_checkpoint(tensors, configs["vae"]),
+            **latent_parts(tensors, configs),
             "text_encoder": text,
         }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from packshot.bases.checkpoint import read_safetensors
+from packshot.bases.headers import read_safetensors
 from packshot.errors import CheckpointRefused, PackshotError
 
 
@@ -22,7 +22,23 @@ def read_all(weights: Sequence[Path]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for file in weights:
         tensors |= read_safetensors(file)[0]
-    return tensors
+    return _dequantised(tensors)
+
+
+# What stands beside scaled weights in 8 bits, ComfyUI's older and newer names; not all are needed.
+_SCALES = ("scale_weight", "weight_scale")
+_BESIDE = (*_SCALES, "scale_input", "input_scale", "scaled_fp8", "comfy_quant")
+
+
+def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in 8 bits times their scales, in bf16; other tensors as they are."""
+    plain = {key: t for key, t in tensors.items() if not key.endswith(_BESIDE)}
+    for key, value in plain.items():
+        stem = key.removesuffix("weight")
+        scale = next((tensors[stem + n] for n in _SCALES if stem + n in tensors), None)
+        if scale is not None and key.endswith(".weight"):
+            plain[key] = (value.float() * scale.float()).to(torch.bfloat16)
+    return plain
 
 
 def filled(

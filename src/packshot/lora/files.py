@@ -16,7 +16,7 @@ from torch import Tensor
 
 from packshot import files
 from packshot.bases.base import Base
-from packshot.bases.checkpoint import read_safetensors
+from packshot.bases.headers import read_safetensors
 from packshot.errors import LoraRefused
 from packshot.lora.fold import weight_of
 from packshot.lora.names import foreign_family, kohya_names, spellings

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from packshot.bases.checkpoint import read_safetensors
+from packshot.bases.headers import read_safetensors
 from packshot.bases.weights import filled
 from packshot.masks.network import PIXELS, SegmenterNetwork
 

@@ -35,7 +35,7 @@ from packshot.pocket.pretrain.loop import (
     generator,
 )
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
-from packshot.pocket.tokenizer import MAX_TOKENS, clip_tokenizer
+from packshot.tokenizers import MAX_TOKENS, clip_tokenizer
 
 if TYPE_CHECKING:
     from transformers import CLIPModel

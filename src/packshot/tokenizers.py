@@ -1,4 +1,4 @@
-"""CLIP's tokenizer, built offline from its published merges (`data/`, MIT licence beside it)."""
+"""Tokenizers built offline from their published vocabularies (`vocabularies/`, licences beside them)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from transformers import CLIPTokenizer
+    from transformers import CLIPTokenizer, T5TokenizerFast
 
-_MERGES = Path(__file__).parent / "data" / "bpe_simple_vocab_16e6.txt.gz"
+_VOCABULARIES = Path(__file__).parent / "vocabularies"
+_MERGES = _VOCABULARIES / "bpe_simple_vocab_16e6.txt.gz"
+_T5 = _VOCABULARIES / "t5_tokenizer.json.gz"
 _BYTES = 256
 _VOCABULARY = 49_408
 _START, _END = "<|startoftext|>", "<|endoftext|>"
@@ -36,6 +38,17 @@ def clip_tokenizer(pad: str | None = None) -> CLIPTokenizer:
         unk_token=_END,
         pad_token=pad or _END,
         model_max_length=MAX_TOKENS,
+    )
+
+
+def t5_tokenizer() -> T5TokenizerFast:
+    """The tokenizer of T5 v1.1 (arXiv 1910.10683), which FLUX.1 and Stable Diffusion 3 read with."""
+    from tokenizers import Tokenizer
+    from transformers import T5TokenizerFast
+
+    made = Tokenizer.from_str(gzip.decompress(_T5.read_bytes()).decode("utf-8"))
+    return T5TokenizerFast(
+        tokenizer_object=made, eos_token="</s>", unk_token="<unk>", pad_token="<pad>", extra_ids=100
     )
 
 

@@ -1,0 +1,111 @@
+"""What a file is by its first bytes; a pickle is never opened, whatever its name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packshot.errors import CheckpointRefused, PackshotError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_HEADER_BYTES = 100 * 2**20
+# A zip archive (torch.save), and pickle's protocols 1 to 5.
+_PICKLES = (b"PK", *(bytes((0x80, protocol)) for protocol in range(1, 6)))
+CONVERT = (
+    "Ask its author for a .safetensors, or convert it once on a machine that you can lose: "
+    "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)."
+)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint's folder.
+
+    Raises:
+        CheckpointRefused: it is missing or not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointRefused(
+            f"{path} cannot be read ({error}); copy the checkpoint again."
+        ) from error
+    if not isinstance(value, dict):
+        raise CheckpointRefused(f"{path} is not a JSON object; copy the checkpoint again.")
+    return value
+
+
+def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefused) -> list[str]:
+    """The keys of a file that really is safetensors, whatever its name; only its header is read.
+
+    Raises:
+        PackshotError: (as `refusal`) a pickle, another kind of file, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise refusal(f"There is no file {path}.")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(16)
+    # The first eight bytes are the header's length, and may look like a pickle's by chance
+    # (896 begins as protocol 3 does); a pickle's, read as a length, are far beyond any file.
+    length = int.from_bytes(start[:8], "little")
+    if start[8:9] != b"{" or length > MAX_HEADER_BYTES:
+        if start[:2] in _PICKLES:
+            raise refusal(
+                f"{path} is a pickle, which can run code when it is opened; refused. {CONVERT}"
+            )
+        if start[:4] == b"GGUF":
+            raise refusal(f"{path} is a GGUF file, which is not read yet. Use its .safetensors.")
+        if start[8:9] != b"{":
+            raise refusal(f"{path} is not a .safetensors file, whatever its name.")
+    if length > min(size - 8, MAX_HEADER_BYTES):
+        raise refusal(
+            f"{path} is cut short or damaged: its header does not fit in it. Copy it again."
+        )
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            return list(tensors.keys())
+    except (SafetensorError, ValueError) as error:
+        raise refusal(f"{path} is cut short or damaged ({error}). Copy it again.") from error
+
+
+def read_safetensors(
+    path: Path, refusal: type[PackshotError] = CheckpointRefused
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file, and its metadata.
+
+    Raises:
+        PackshotError: (as `refusal`) as `check_safetensors`.
+    """
+    from safetensors import safe_open
+
+    keys = check_safetensors(path, refusal)
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_tensor(key) for key in keys}, dict(file.metadata() or {})
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a safetensors file says of itself: shapes by key, and metadata."""
+
+    by_key: dict[str, list[int]]
+    metadata: dict[str, str]
+
+
+def shapes(path: Path) -> Header:
+    """A safetensors file's header.
+
+    Raises:
+        CheckpointRefused: as `check_safetensors`.
+    """
+    from safetensors import safe_open
+
+    keys = check_safetensors(path)
+    with safe_open(path, framework="pt") as file:
+        by_key = {key: list(file.get_slice(key).get_shape()) for key in keys}
+        return Header(by_key, dict(file.metadata() or {}))

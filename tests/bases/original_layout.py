@@ -1,0 +1,127 @@
+"""Transformers in their authors' layout, from diffusers' networks: the way back, written anew."""
+
+import re
+
+import torch
+from ldm_layout import ldm_vae
+
+_TIME = [
+    (r"time_text_embed\.timestep_embedder\.linear_1", "time_in.in_layer"),
+    (r"time_text_embed\.timestep_embedder\.linear_2", "time_in.out_layer"),
+    (r"time_text_embed\.text_embedder\.linear_1", "vector_in.in_layer"),
+    (r"time_text_embed\.text_embedder\.linear_2", "vector_in.out_layer"),
+    (r"time_text_embed\.guidance_embedder\.linear_1", "guidance_in.in_layer"),
+    (r"time_text_embed\.guidance_embedder\.linear_2", "guidance_in.out_layer"),
+]
+_FLUX = [
+    *_TIME,
+    (r"^x_embedder", "img_in"),
+    (r"^context_embedder", "txt_in"),
+    (r"^proj_out", "final_layer.linear"),
+    (r"^norm_out\.linear", "final_layer.adaLN_modulation.1"),
+    (r"^single_transformer_blocks\.(\d+)\.norm\.linear", r"single_blocks.\1.modulation.lin"),
+    (r"^single_transformer_blocks\.(\d+)\.proj_out", r"single_blocks.\1.linear2"),
+    (r"^single_transformer_blocks\.(\d+)\.attn\.norm_q\.weight", r"single_blocks.\1.norm.query_norm.scale"),
+    (r"^single_transformer_blocks\.(\d+)\.attn\.norm_k\.weight", r"single_blocks.\1.norm.key_norm.scale"),
+    (r"^transformer_blocks", "double_blocks"),
+    (r"norm1\.linear", "img_mod.lin"),
+    (r"norm1_context\.linear", "txt_mod.lin"),
+    (r"attn\.norm_q\.weight", "img_attn.norm.query_norm.scale"),
+    (r"attn\.norm_k\.weight", "img_attn.norm.key_norm.scale"),
+    (r"attn\.norm_added_q\.weight", "txt_attn.norm.query_norm.scale"),
+    (r"attn\.norm_added_k\.weight", "txt_attn.norm.key_norm.scale"),
+    (r"attn\.to_out\.0", "img_attn.proj"),
+    (r"attn\.to_add_out", "txt_attn.proj"),
+    (r"ff\.net\.0\.proj", "img_mlp.0"),
+    (r"ff\.net\.2", "img_mlp.2"),
+    (r"ff_context\.net\.0\.proj", "txt_mlp.0"),
+    (r"ff_context\.net\.2", "txt_mlp.2"),
+]  # fmt: skip
+_SD3 = [
+    (r"time_text_embed\.timestep_embedder\.linear_1", "t_embedder.mlp.0"),
+    (r"time_text_embed\.timestep_embedder\.linear_2", "t_embedder.mlp.2"),
+    (r"time_text_embed\.text_embedder\.linear_1", "y_embedder.mlp.0"),
+    (r"time_text_embed\.text_embedder\.linear_2", "y_embedder.mlp.2"),
+    (r"^pos_embed\.pos_embed", "pos_embed"),
+    (r"^pos_embed\.proj", "x_embedder.proj"),
+    (r"^proj_out", "final_layer.linear"),
+    (r"^norm_out\.linear", "final_layer.adaLN_modulation.1"),
+    (r"^transformer_blocks", "joint_blocks"),
+    (r"norm1\.linear", "x_block.adaLN_modulation.1"),
+    (r"norm1_context\.linear", "context_block.adaLN_modulation.1"),
+    (r"attn\.norm_added_([qk])", r"context_block.attn.ln_\1"),
+    (r"\.attn(2?)\.norm_([qk])", r".x_block.attn\1.ln_\2"),
+    (r"attn\.to_add_out", "context_block.attn.proj"),
+    (r"\.attn(2?)\.to_out\.0", r".x_block.attn\1.proj"),
+    (r"ff\.net\.0\.proj", "x_block.mlp.fc1"),
+    (r"ff\.net\.2", "x_block.mlp.fc2"),
+    (r"ff_context\.net\.0\.proj", "context_block.mlp.fc1"),
+    (r"ff_context\.net\.2", "context_block.mlp.fc2"),
+]
+# The first of what is stacked, the others, and the name of all.
+_TEXT = (
+    r"^transformer_blocks\.(\d+)\.attn\.add_q_proj",
+    ["add_q_proj", "add_k_proj", "add_v_proj"],
+)
+_PICTURE = (r"^transformer_blocks\.(\d+)\.attn(2?)\.to_q", ["to_q", "to_k", "to_v"])
+_STACKS = {
+    "flux1": [
+        (
+            r"^single_transformer_blocks\.(\d+)\.attn\.to_q",
+            ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"],
+            r"single_blocks.\1.linear1",
+        ),
+        (*_PICTURE, r"double_blocks.\1.img_attn\2.qkv"),
+        (*_TEXT, r"double_blocks.\1.txt_attn.qkv"),
+    ],
+    "sd3": [
+        (*_PICTURE, r"joint_blocks.\1.x_block.attn\2.qkv"),
+        (*_TEXT, r"joint_blocks.\1.context_block.attn.qkv"),
+    ],
+}
+
+
+def original_transformer(family, network):
+    """A transformer's weights by their original names, stacked."""
+    state = network.state_dict()
+    last = f"transformer_blocks.{network.config.num_layers - 1}.norm1_context.linear"
+    found = {}
+    for key, value in state.items():
+        module, _, kind = key.rpartition(".")
+        if module == "norm_out.linear" or (family == "sd3" and module == last):
+            scale, shift = value.chunk(2)
+            value = torch.cat([shift, scale])
+        for first, stacked, name in _STACKS[family]:
+            if match := re.match(rf"{first}\.{kind}$", key):
+                keys = [key.replace(stacked[0], other) for other in stacked]
+                found[f"{match.expand(name)}.{kind}"] = torch.cat([state[k] for k in keys])
+        if re.search(r"to_[qkv]\.|add_[qkv]_proj|proj_mlp", key):
+            continue
+        for ours, theirs in _FLUX if family == "flux1" else _SD3:
+            key = re.sub(ours, theirs, key)
+        found[key] = value
+    return found
+
+
+def original_parts(family, networks):
+    """By the usual names of their files: the transformer, and the parts that lie beside it."""
+    parts = {
+        family: original_transformer(family, networks["transformer"]),
+        "ae": {
+            k.removeprefix("first_stage_model."): v for k, v in ldm_vae(networks["vae"]).items()
+        },
+        "clip_l": _clip(networks["text_encoder"]),
+    }
+    t5 = "text_encoder_2"
+    if family == "sd3":
+        parts["clip_g"], t5 = _clip(networks["text_encoder_2"]), "text_encoder_3"
+    shared = networks[t5].state_dict()
+    parts["t5xxl_fp16"] = {k: v for k, v in shared.items() if k != "encoder.embed_tokens.weight"}
+    return parts
+
+
+def _clip(encoder):
+    return {
+        key if key.startswith(("text_model.", "text_projection.")) else f"text_model.{key}": value
+        for key, value in encoder.state_dict().items()
+    }
