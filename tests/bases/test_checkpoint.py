@@ -143,9 +143,9 @@ def test_other_families_are_named_in_folders_even_without_a_unet(tmp_path, name)
     refused(tmp_path, f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL")
 
 
-def test_a_unet_for_inpainting_is_named(folder):
-    edit(folder / "unet" / "config.json", in_channels=9)
-    refused(folder, "whose UNet takes 9 channels")
+def test_a_unet_for_other_tasks_is_named(folder):
+    edit(folder / "unet" / "config.json", in_channels=8)
+    refused(folder, "whose UNet takes 8 channels")
 
 
 def test_stable_diffusion_2_is_told_by_its_width(folder):

@@ -59,7 +59,6 @@ class StableDiffusionXL(UnetBase):
         return conditioning | {"time_ids": torch.tensor(ids, device=self.device)}
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        noisy = noisy.contiguous(memory_format=torch.channels_last)
         if "time_ids" not in conditioning:
             factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
             size = (noisy.shape[-1] * factor, noisy.shape[-2] * factor)
@@ -68,6 +67,7 @@ class StableDiffusionXL(UnetBase):
             "text_embeds": conditioning["pooled"].to(self.dtype),
             "time_ids": conditioning["time_ids"].to(self.dtype),
         }
+        noisy = self.denoiser_input(noisy, conditioning)
         context = conditioning["context"].to(self.dtype)
         with attention_for(noisy):
             predicted: Tensor = self.unet(
@@ -76,10 +76,11 @@ class StableDiffusionXL(UnetBase):
         return predicted
 
     def pipeline(self) -> Any:
-        """`StableDiffusionXLPipeline` with DPM-Solver++."""
-        from diffusers import StableDiffusionXLPipeline
+        """`StableDiffusionXLPipeline`, or that for inpainting, with DPM-Solver++."""
+        from diffusers import StableDiffusionXLInpaintPipeline, StableDiffusionXLPipeline
 
-        pipeline = StableDiffusionXLPipeline(
+        kind = StableDiffusionXLInpaintPipeline if self.inpaints else StableDiffusionXLPipeline
+        pipeline = kind(
             vae=self.vae,
             unet=self.unet,
             scheduler=self.solver(),

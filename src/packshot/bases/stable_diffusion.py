@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -18,6 +19,8 @@ from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Diffusion
 from packshot.bases.unet_names import ldm_modules
 
+_INPAINTING = 9
+"""Channels of an inpainting UNet's input: noisy latents, the region's mask, the picture without it."""
 _CROSS = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
 _SELF = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
 _MLP = ("ff.net.0.proj", "ff.net.2", ".proj_in", ".proj_out")
@@ -54,21 +57,55 @@ class UnetBase(LatentBase):
         # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
         self.guidance_rescale = 0.7 if self.schedule.ends_in_noise else 0.0
         self.native_pixels = int(self.unet.config.sample_size) * self.vae_factor
+        self.inpaints = self.unet.config.in_channels == _INPAINTING
+        self._grey: dict[tuple[int, int], Tensor] = {}
         levels = len(self.unet.config.block_out_channels)
         self.pixel_multiple = self.vae_factor * 2 ** (levels - 1)
 
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        first = tensors.get("model.diffusion_model.input_blocks.0.0.weight")
+        if first is None or first.shape[1] != _INPAINTING:
+            return configs
+        return configs | {"unet": configs["unet"] | {"in_channels": _INPAINTING}}
+
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Diffusion:
         return Diffusion(config | checkpoint.schedule_hints, checkpoint.path, self.device)
+
+    def denoiser_input(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
+        """What the UNet takes: an inpainting one also the region and the picture without it.
+
+        Of these the conditioning may hold "region" [B, 5, h, w]: 1 where to paint, then the latents
+        of the picture grey there. Without, all is to be painted: so it learns and makes pictures.
+        """
+        if self.inpaints:
+            region = conditioning.get("region")
+            if region is None:
+                region = self._all_of(noisy.shape[-2], noisy.shape[-1]).expand(
+                    len(noisy), -1, -1, -1
+                )
+            noisy = torch.cat([noisy, region.to(noisy)], dim=1)
+        # channels_last is what its weights are laid out in; mixed layouts cost copies in each layer.
+        return noisy.contiguous(memory_format=torch.channels_last)
+
+    def _all_of(self, height: int, width: int) -> Tensor:
+        """The region [1, 5, height, width] that is all of a picture."""
+        if (height, width) not in self._grey:
+            grey = torch.zeros(1, 3, height * self.vae_factor, width * self.vae_factor)
+            self._grey[height, width] = self.encode_images(grey)
+        latents = self._grey[height, width]
+        return torch.cat([torch.ones_like(latents[:, :1]), latents], dim=1)
 
     def original_modules(self) -> dict[str, list[str]]:
         return ldm_modules(self.unet)
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
-        return {
-            "guidance_scale": guidance_scale,
-            "negative_prompt": negative_prompts,
-            "guidance_rescale": self.guidance_rescale,
-        }
+        told = {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
+        if not self.inpaints:
+            return told | {"guidance_rescale": self.guidance_rescale}
+        count = len(negative_prompts)
+        grey, white = (Image.new("RGB", (self.native_pixels,) * 2, c) for c in ("grey", "white"))
+        return told | {"image": [grey] * count, "mask_image": [white] * count, "strength": 1.0}
 
     def lora_targets(self, scope: Scope) -> list[str]:
         return lora_target_names(self.unet, scope)
@@ -114,18 +151,18 @@ class StableDiffusion1(UnetBase):
         return {"context": self.text_encoder(self.tokens("tokenizer", prompts))[0]}
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        # channels_last is what its weights are laid out in; mixed layouts cost copies in each layer.
-        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        noisy = self.denoiser_input(noisy, conditioning)
         context = conditioning["context"].to(self.dtype)
         with attention_for(noisy):
             predicted: Tensor = self.unet(noisy, timesteps, context, return_dict=False)[0]
         return predicted
 
     def pipeline(self) -> Any:
-        """`StableDiffusionPipeline` with DPM-Solver++."""
-        from diffusers import StableDiffusionPipeline
+        """`StableDiffusionPipeline`, or that for inpainting, with DPM-Solver++."""
+        from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
 
-        pipeline = StableDiffusionPipeline(
+        kind = StableDiffusionInpaintPipeline if self.inpaints else StableDiffusionPipeline
+        pipeline = kind(
             vae=self.vae,
             text_encoder=self.text_encoder,
             tokenizer=self.tokenizer,
