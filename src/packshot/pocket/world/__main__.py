@@ -6,6 +6,7 @@ import argparse
 import itertools
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -66,6 +67,25 @@ def _benchmark(options: argparse.Namespace) -> int:
     return 0
 
 
+def _insertion(options: argparse.Namespace) -> int:
+    from packshot.pocket.world import render
+
+    quality = render.Quality(options.pixels, samples=24)
+    for number in samples.INSERTED:
+        noun = samples.BENCHMARK[number]
+        product = options.out / f"{number}-{noun.replace(' ', '-')}"
+        for kind, scenes in samples.insertion_scenes(number).items():
+            folder = product / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            for index, scene in enumerate(scenes):
+                if not (folder / f"{index:06d}.json").exists():
+                    known = replace(quality, truth=kind == "plates")
+                    render.render_scene(index, scene, folder, known)
+        files.write_json(product / "product.json", {"noun": noun})
+        print(product, file=sys.stderr)
+    return 0
+
+
 def _sheet(options: argparse.Namespace) -> int:
     """A contact sheet of random scenes, one a row, to look at while modelling."""
     from packshot.pocket.world import render
@@ -116,6 +136,12 @@ def main() -> int:
     benchmark = commands.add_parser("benchmark", help="products for benchmarks.quality")
     benchmark.add_argument("--out", type=Path, default=WORLD / "benchmark")
     benchmark.set_defaults(run=_benchmark)
+    insertion = commands.add_parser(
+        "insertion", help="plates and products for benchmarks.insertion"
+    )
+    insertion.add_argument("--out", type=Path, default=WORLD / "insertion")
+    insertion.add_argument("--pixels", type=int, default=256)
+    insertion.set_defaults(run=_insertion)
     sheet = commands.add_parser("sheet", help="a contact sheet of random scenes")
     sheet.add_argument("--noun", help="only of this product")
     sheet.add_argument("--setting", choices=spec.SETTINGS, help="only in this setting")

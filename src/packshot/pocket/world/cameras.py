@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import atan, cos, radians, sin
+from math import atan, cos, radians, sin, tan
 
 import numpy as np
 
@@ -24,6 +24,11 @@ class Stand:
     pitch: float
     shift: tuple[float, float]
     focal_mm: float
+
+    @property
+    def horizon(self) -> float:
+        """How far below the picture's upper edge the horizon is, in its sides."""
+        return 0.5 - (self.focal_mm / SENSOR_MM * tan(self.pitch) - self.shift[1])
 
 
 def _corners(box: Array, turn: float) -> Array:

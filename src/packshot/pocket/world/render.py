@@ -149,7 +149,10 @@ def render_scene(index: int, scene: SceneSpec, folder: Path, quality: Quality) -
     if pictures := lacks(""):
         stage.shoot(pictures)
     if quality.truth:
-        entries = [{**entry, "light": passes.light()} for entry in entries]
+        entries = [
+            {**entry, "light": passes.light(), "horizon": round(at.horizon, 4)}
+            for entry, at in zip(entries, stage.stands, strict=True)
+        ]
     if quality.truth and (plates := lacks("-plate")):
         stage.product.hide_render = True
         stage.shoot(plates)

@@ -165,10 +165,41 @@ def benchmark_scenes(number: int) -> dict[str, list[SceneSpec]]:
     }
 
 
-def _anywhere(name: str, product: Product, setting: str) -> SceneSpec:
+def _anywhere(
+    name: str,
+    product: Product,
+    setting: str,
+    time: str = "day",
+    fills: tuple[float, float] = (0, 0),
+) -> SceneSpec:
     rng = random.Random(f"benchmark/{name}")
-    cameras = tuple(spec.camera(rng, view, product.flat) for view in tuple(spec.VIEWS)[:4])
-    return SceneSpec(rng.getrandbits(32), product, setting, "day", cameras)
+    cameras = [spec.camera(rng, view, product.flat) for view in tuple(spec.VIEWS)[:4]]
+    if any(fills):
+        cameras = [replace(camera, fill=rng.uniform(*fills)) for camera in cameras]
+    return SceneSpec(rng.getrandbits(32), product, setting, time, tuple(cameras))
+
+
+INSERTED = (0, 2, 4, 6, 7)
+"""The benchmark's products that are also put into plates."""
+
+
+def insertion_scenes(number: int) -> dict[str, list[SceneSpec]]:
+    """A product to insert: its photos, and scenes with it smaller, whose plates are rendered too."""
+    noun = BENCHMARK[number]
+    product = of_noun(noun, random.Random(f"benchmark/{number}"))
+    places = [*spec.OUTDOORS]
+    random.Random(f"insertion/{number}").shuffle(places)
+    shown, elsewhere = ("studio", *places[:2]), places[2:]
+    times = ("day", "day", "day", "sunset", "sunset")
+    return {
+        "photos": [
+            _anywhere(f"insertion/{number}/photos/{k}", product, p) for k, p in enumerate(shown)
+        ],
+        "plates": [
+            _anywhere(f"insertion/{number}/plates/{k}", product, place, time, (0.3, 0.5))
+            for k, (place, time) in enumerate(zip(elsewhere, times, strict=True))
+        ],
+    }
 
 
 SAMPLES = {
