@@ -345,6 +345,69 @@ def shoot(
 
 
 @app.command()
+def insert(
+    plate: Annotated[
+        Path, typer.Argument(help="The photo; or a folder or a CSV of many (plate, box, at, …).")
+    ],
+    project: ProjectFolder = Here,
+    box: Annotated[str | None, typer.Option(help="Where it goes, in pixels: x,y,w,h.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="White where it goes.")] = None,
+    at: Annotated[str | None, typer.Option(help='In words: "left, near".')] = None,
+    view: Annotated[str | None, typer.Option(help="front, side, rear, …")] = None,
+    way: Annotated[
+        str, typer.Option(help="cut-out (a real photo) or generate (the LoRA).")
+    ] = "cut-out",
+    count: Annotated[int, typer.Option(min=1, max=64, help="Versions of each.")] = 1,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Only show where it could go.")
+    ] = False,
+    horizon: Annotated[float | None, typer.Option(help="Pixels from the top.")] = None,
+    tall: Annotated[float, typer.Option(help="The product's height in metres, for --at.")] = 1.5,
+    eye: Annotated[float, typer.Option(help="The camera's height in metres, for --at.")] = 1.6,
+    light_from: Annotated[
+        float | None, typer.Option(help="Degrees: 0 right, 90 behind it, 180 left, 270 the camera.")
+    ] = None,
+    light_height: Annotated[float | None, typer.Option(help="Degrees over the horizon.")] = None,
+    light_hardness: Annotated[float | None, typer.Option(help="0 overcast to 1 clear sun.")] = None,
+    reflection: Annotated[float, typer.Option(min=0, max=1, help="Of wet or glossy ground.")] = 0.0,
+    prompt: Annotated[str, typer.Option(help="To generate with.")] = "a photo of {subject}",
+    lora: Annotated[list[str] | None, typer.Option(help="FILE:WEIGHT; default: its own.")] = None,
+    base: Annotated[str | None, typer.Option(help="Another checkpoint than the project's.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+) -> None:
+    """Put the product into a photo that is there already; all else in it stays as it is."""
+    from packshot.insertion import command
+
+    opened = _open(project)
+    settings = command.settings_of(
+        way=way, view=view, seed=seed, prompt=prompt, horizon=horizon,
+        light_azimuth_degrees=light_from, light_elevation_degrees=light_height,
+        light_hardness=light_hardness, reflection=reflection,
+    )  # fmt: skip
+    place = command.Place(box=box, mask=mask, at=at, tall_metres=tall, eye_metres=eye)
+    if suggest:
+        typer.echo(f"Places: {command.show_places(opened, plate, place, settings, out)}")
+        return
+    model, loras = None, []
+    if way == "generate" or opened.settings.base == "pocket":
+        model = _base(opened, base)
+    if way == "generate" and model:
+        given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
+        loras = _loras(given, model)
+    from packshot.console import Console
+
+    with Console() as console:
+        for made in command.insert_all(
+            opened, plate, place, settings, count, out, model, loras, console.progress
+        ):
+            missed = [check.name for check in made.checks if not check.passed]
+            verdict = f"fails: {', '.join(missed)}" if missed else "all checks hold"
+            console.say(f"{made.file}  ({verdict})")
+            console.say(f"  sheet: {made.sheet}")
+
+
+@app.command()
 def report(project: ProjectFolder = Here) -> None:
     """Write report.html: everything of this project on one page."""
     from packshot.report import write_report

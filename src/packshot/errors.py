@@ -8,6 +8,7 @@
     ├── DatasetRefused      a dataset of another tool's that cannot be read, or not be written there
     ├── CheckpointRefused   a base that cannot or must not be loaded
     ├── LoraRefused         a LoRA file that does not fit the base, or is not a LoRA
+    ├── InsertionRefused    a place in a plate that is none, or nothing to put there
     ├── PlanInvalid         a plan whose numbers make no sense
     │   ├── BudgetTooSmall  a time budget in which nothing can be learnt
     │   └── MemoryTooSmall  not even one picture at a time fits the memory
@@ -54,6 +55,10 @@ class CheckpointRefused(PackshotError):
 
 class LoraRefused(PackshotError):
     """The LoRA file is damaged or does not fit the base."""
+
+
+class InsertionRefused(PackshotError):
+    """The place for the product is outside the plate or empty, or there is nothing to put there."""
 
 
 class PlanInvalid(PackshotError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +68,18 @@ def read_picture(path: Path, max_pixels: float = MAX_PIXELS, *, over_white: bool
         over_white: show transparent parts white; else as they are painted beneath, for where
             transparency is a mask.
     """
+    with opened_picture(path, max_pixels) as opened:
+        upright, alpha = _upright_rgb(opened, over_white)
+        return Picture(upright, alpha, _exif(opened), str(opened.format))
+
+
+@contextmanager
+def opened_picture(path: Path, max_pixels: float = MAX_PIXELS) -> Iterator[Image.Image]:
+    """A picture as Pillow opens it, judged by its header; not yet decoded.
+
+    Raises:
+        PictureRefused: as `open_image`, also for what the block raises while it decodes.
+    """
     from PIL import Image
 
     _know_heic()
@@ -75,8 +89,7 @@ def read_picture(path: Path, max_pixels: float = MAX_PIXELS, *, over_white: bool
             warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as opened:
                 _refuse_bomb(path, opened.size, max_pixels)
-                upright, alpha = _upright_rgb(opened, over_white)
-                return Picture(upright, alpha, _exif(opened), str(opened.format))
+                yield opened
     except PictureRefused:
         raise
     except Image.DecompressionBombError:

@@ -106,6 +106,10 @@ class Project:
         return self.root / "shots"
 
     @property
+    def insertions_folder(self) -> Path:
+        return self.root / "insertions"
+
+    @property
     def report_file(self) -> Path:
         return self.root / "report.html"
 

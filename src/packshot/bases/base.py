@@ -68,6 +68,11 @@ class Base(Protocol):
     denoiser_root: str
     """What its LoRAs call the denoiser: "unet" or "transformer"."""
     sampler: Sampler
+    distilled: bool
+    """Whether it needs no second pass for guidance: it is told it ("guidance" [B] in the
+    conditioning), or does without."""
+    inpaints: bool
+    """Whether it is told the region to paint ("region" in the conditioning)."""
     kohya_original: bool
     """Whether kohya's LoRA files have the original names of the denoiser's modules."""
 

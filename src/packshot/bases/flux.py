@@ -103,6 +103,7 @@ class Flux1(LatentBase):
         self.native_pixels = int(self.vae.config.sample_size)
         self.pixel_multiple = 2 * self.vae_factor
         dev = self.transformer.config.guidance_embeds
+        self.distilled = True
         self.sampler = Sampler("Euler", 28, 3.5) if dev else Sampler("Euler", 4, 0.0)
 
     @staticmethod
@@ -148,7 +149,8 @@ class Flux1(LatentBase):
         context = conditioning["context"].to(self.dtype)
         guidance = None
         if self.transformer.config.guidance_embeds:
-            guidance = torch.full((count,), TRAINING_GUIDANCE, device=self.device)
+            told = torch.full((count,), TRAINING_GUIDANCE)
+            guidance = conditioning.get("guidance", told).to(self.device)
         said = self.transformer(
             hidden_states=packed(noisy),
             encoder_hidden_states=context,

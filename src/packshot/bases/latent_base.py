@@ -21,6 +21,8 @@ class LatentBase:
     denoiser_root: str
     kohya_original: bool
     sampler: Sampler
+    distilled = False
+    inpaints = False
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         self.path, self.content_hash = checkpoint.path, checkpoint.content_hash

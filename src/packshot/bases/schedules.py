@@ -43,6 +43,14 @@ class Schedule(Protocol):
         """How much each timestep's loss counts, [B] in fp32; gamma is min-SNR's, 0 turns it off."""
         ...
 
+    def sampling_times(self, steps: int, positions: int) -> Tensor:
+        """The timesteps [steps] at which a picture is made, the noisiest first."""
+        ...
+
+    def split(self, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """The picture and the noise that the denoiser sees in noisy latents: `add_noise`'s inverse."""
+        ...
+
 
 class Diffusion:
     """DDPM's schedule (arXiv 2006.11239) from a scheduler's configuration; follows `Schedule`."""
@@ -96,6 +104,17 @@ class Diffusion:
         alphas = self._alphas[timesteps]
         return alphas / (1 - alphas)
 
+    def sampling_times(self, steps: int, positions: int) -> Tensor:
+        """Evenly spaced, from the last on ("trailing", arXiv 2305.08891)."""
+        return (torch.linspace(self._count, 0, steps + 1)[:-1].round() - 1).long()
+
+    def split(self, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """DDIM, eq. 12 (arXiv 2010.02502); velocities by arXiv 2202.00512, app. D."""
+        signal, sigma = self._signal_and_noise(noisy, timesteps)
+        if self.prediction_type == "epsilon":
+            return (noisy - sigma * predicted) / signal, predicted
+        return signal * noisy - sigma * predicted, sigma * noisy + signal * predicted
+
     def weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """See `min_snr_weight`."""
         return min_snr_weight(self.snr(timesteps), gamma, self.prediction_type)
@@ -145,6 +164,16 @@ class Flow:
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Its direction."""
         return noise - latents
+
+    def sampling_times(self, steps: int, positions: int) -> Tensor:
+        """Evenly spaced noise, shifted."""
+        even, k = torch.linspace(1, 0, steps + 1)[:-1], self.shift(positions)
+        return self.scale * k * even / (1 + (k - 1) * even)
+
+    def split(self, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Along the line to both of its ends."""
+        sigma = self._sigma(noisy, timesteps)
+        return noisy - sigma * predicted, noisy + (1 - sigma) * predicted
 
     def weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """All alike: the density of timesteps is the weight."""

@@ -86,6 +86,18 @@ def _insertion(options: argparse.Namespace) -> int:
     return 0
 
 
+def _plates(options: argparse.Namespace) -> int:
+    from packshot.pocket.world import render
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    draws = list(spec.COLLECTIONS.values())
+    for index in range(options.count):
+        if not (options.out / f"{index:06d}.json").exists():
+            scene = draws[index % 2](index // 2, options.seed)
+            render.render_plates(index, scene, options.out, render.Quality(samples=8))
+    return 0
+
+
 def _sheet(options: argparse.Namespace) -> int:
     """A contact sheet of random scenes, one a row, to look at while modelling."""
     from packshot.pocket.world import render
@@ -142,6 +154,13 @@ def main() -> int:
     insertion.add_argument("--out", type=Path, default=WORLD / "insertion")
     insertion.add_argument("--pixels", type=int, default=256)
     insertion.set_defaults(run=_insertion)
+    plates = commands.add_parser(
+        "plates", help="scenes without products, for the estimator of light"
+    )
+    plates.add_argument("--out", type=Path, default=WORLD / "plates")
+    plates.add_argument("--count", type=int, default=1500, help="scenes, four plates each")
+    plates.add_argument("--seed", type=int, default=7)
+    plates.set_defaults(run=_plates)
     sheet = commands.add_parser("sheet", help="a contact sheet of random scenes")
     sheet.add_argument("--noun", help="only of this product")
     sheet.add_argument("--setting", choices=spec.SETTINGS, help="only in this setting")

@@ -166,6 +166,22 @@ def render_scene(index: int, scene: SceneSpec, folder: Path, quality: Quality) -
     files.write_json(folder / f"{index:06d}.json", entries)
 
 
+def render_plates(index: int, scene: SceneSpec, folder: Path, quality: Quality) -> None:
+    """Render a scene's pictures without the product, and the list of their lights and horizons."""
+    stage = Stage.of(scene, quality)
+    stage.product.hide_render = True
+    paths = _paths(index, scene, folder, "")
+    stage.shoot(paths)
+    entries = [
+        {
+            "file": path.name, "setting": scene.setting, "time": scene.time,
+            "light": passes.light(), "horizon": round(at.horizon, 4),
+        }
+        for path, at in zip(paths, stage.stands, strict=True)
+    ]  # fmt: skip
+    files.write_json(folder / f"{index:06d}.json", entries)
+
+
 def _paths(index: int, scene: SceneSpec, folder: Path, suffix: str) -> list[Path]:
     return [folder / f"{index:06d}-{camera}{suffix}.png" for camera in range(len(scene.cameras))]
 

@@ -1,0 +1,80 @@
+"""Many plates: a table of them with their places; what stands is not made again."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packshot import files
+from packshot.errors import InsertionRefused
+from packshot.photos import picture_files
+
+_COLUMNS = ("plate", "box", "mask", "at", "view", "name")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One insertion of a batch; what is empty is left to the command line."""
+
+    plate: Path
+    box: str
+    mask: Path | None
+    at: str
+    view: str
+    name: str
+
+
+def read_jobs(table: Path) -> list[Job]:
+    """The jobs of a folder of plates, or of a CSV with a column `plate` and any of box, mask, at,
+    view, name. Paths are relative to the table.
+
+    Raises:
+        InsertionRefused: no table, no such columns, or a plate that is not there.
+    """
+    if table.is_dir():
+        return [Job(plate, "", None, "", "", plate.stem) for plate in picture_files(table)]
+    try:
+        reader = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8-sig"), newline=""))
+        columns, rows = reader.fieldnames or (), list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InsertionRefused(f"{table} cannot be read as CSV: {error}.") from error
+    if "plate" not in columns or (unknown := set(columns) - set(_COLUMNS)):
+        what = f"has a column {sorted(unknown)[0]}" if "plate" in columns else "has no column plate"
+        raise InsertionRefused(f"{table} {what}; its columns may be {', '.join(_COLUMNS)}.")
+    jobs: list[Job] = []
+    for number, row in enumerate(rows, start=2):
+        given = {key: (row.get(key) or "").strip() for key in _COLUMNS}
+        plate = table.parent / given["plate"]
+        if not given["plate"] or not plate.is_file():
+            raise InsertionRefused(f"{table}, line {number}: there is no plate {plate}.")
+        name = given["name"] or f"{plate.stem}-{number - 1}"
+        if name in {job.name for job in jobs} or Path(name).name != name:
+            raise InsertionRefused(f"{table}, line {number}: give it another name than {name}.")
+        mask = table.parent / given["mask"] if given["mask"] else None
+        jobs.append(Job(plate, given["box"], mask, given["at"], given["view"], name))
+    return jobs
+
+
+def each_missing(
+    jobs: list[Job], folder: Path, settings: str, do: Callable[[Job], None]
+) -> Iterator[tuple[Job, bool]]:
+    """Do those jobs whose results do not stand in `folder`, or stand with other settings.
+
+    Yields each job, and whether it had to be done.
+    """
+    for job in jobs:
+        given = [job.plate, job.mask] if job.mask else [job.plate]
+        key = files.fingerprint(
+            [settings, job.box, job.at, job.view, [files.sha256(file) for file in given]]
+        )
+        done = folder / f"{job.name}.done"
+        stands = (
+            done.is_file() and done.read_text() == key and (folder / f"{job.name}.png").is_file()
+        )
+        if not stands:
+            do(job)
+            files.write_text(done, key)
+        yield job, not stands

@@ -1,0 +1,175 @@
+"""The product cut out of the photo that shows it most as it is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from packshot import side_cars
+from packshot.errors import InsertionRefused
+from packshot.insertion.placement import Placement
+from packshot.insertion.plate import Box, Colours
+from packshot.masks import Segmenter
+from packshot.photos import Photo
+from packshot.pictures import open_image
+
+_MARGIN = 0.02
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """The product alone, its box and no more.
+
+    Attributes:
+        colours: [height, width, 3]; beside the product they go on as at its edge.
+        alpha: its share of each pixel.
+        beside: what surrounds it in its photo, [N, 3].
+    """
+
+    photo: Photo
+    colours: Colours
+    alpha: Colours
+    beside: Colours
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        return self.alpha.shape[1] / self.alpha.shape[0]
+
+
+def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
+    """The product of one photo, by its mask, or by what a segmenter finds.
+
+    Raises:
+        InsertionRefused: nothing is found.
+        PictureRefused: the photo or its mask cannot be read.
+    """
+    image = open_image(photo.file)
+    if photo.mask:
+        mask = side_cars.read_mask(photo.mask, image.size)
+    else:
+        from packshot.masks.embedded import EmbeddedSegmenter
+
+        mask = (segmenter or EmbeddedSegmenter()).mask(image)
+    alpha = np.asarray(mask, dtype=np.float32) / 255
+    rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        raise InsertionRefused(
+            f"No product was found in {photo.file.name}; paint its mask: {side_cars.mask_place(photo.file)}"
+        )
+    part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    colours = np.asarray(image, dtype=np.float32) / 255
+    return CutOut(
+        photo, _without_fringe(colours[part], alpha[part]), alpha[part], colours[alpha < 0.02]
+    )
+
+
+def best_photos(
+    photos: Sequence[Photo],
+    placement: Placement,
+    view: str | None,
+    segmenter: Segmenter | None = None,
+) -> list[CutOut]:
+    """Cut-outs of all photos, the fittest for a placement first.
+
+    Those whose caption names the view come first, then whole ones (a product that the photo's edge
+    cuts cannot stand anywhere else), then by shape: a mask's, or as sharp as the place is large.
+
+    Raises:
+        InsertionRefused: no photo shows the product whole, or none shows that view.
+    """
+    found = []
+    for photo in photos:
+        try:
+            found.append(cut_out(photo, segmenter))
+        except InsertionRefused:
+            continue
+    whole = [one for one in found if not _touches_edge(one)]
+    if view:
+        whole = [one for one in whole if _shows(one.photo, view)]
+    if not whole:
+        what = f"as seen from the {view}" if view else "whole"
+        raise InsertionRefused(
+            f"No photo shows the product {what}. Add one, or name another view with --view."
+        )
+    return sorted(whole, key=lambda one: -_fitness(one, placement))
+
+
+def _touches_edge(cut: CutOut) -> bool:
+    """Whether much of it lies at the photo's own edge."""
+    height, width = cut.alpha.shape
+    full = cut.photo.width, cut.photo.height
+    if width < full[0] and height < full[1]:
+        return False
+    sides = (
+        (cut.alpha[:, 0], cut.alpha[:, -1]) if width == full[0] else (cut.alpha[0], cut.alpha[-1])
+    )
+    return any(float(side.mean()) > 0.2 for side in sides)
+
+
+def _shows(photo: Photo, view: str) -> bool:
+    words = f" {photo.caption or ''} ".replace("-", " ").lower()
+    wanted = view.replace("-", " ").lower()
+    three_quarter = "three quarter" in words and "three quarter" not in wanted
+    return wanted in words and not three_quarter
+
+
+def _fitness(cut: CutOut, placement: Placement) -> float:
+    """How well its silhouette covers a mask (IoU), or how much detail it has for the place."""
+    if placement.mask is None:
+        detail = min(1.0, cut.alpha.shape[0] / placement.box.height)
+        return detail + 0.1 * float((cut.alpha > 0.5).mean())
+    size = placement.box.width, placement.box.height
+    own = cv2.resize(cut.alpha, size, interpolation=cv2.INTER_AREA)
+    both, either = np.minimum(own, placement.mask).sum(), np.maximum(own, placement.mask).sum()
+    return float(both / max(either, 1))
+
+
+def fitted(cut: CutOut, box: Box) -> tuple[Colours, Colours, Box]:
+    """The cut-out as large as fits into `box`, standing on its lower edge: colours, alpha, its box."""
+    scale = min(box.width / cut.alpha.shape[1], box.height / cut.alpha.shape[0])
+    width, height = (max(1, round(side * scale)) for side in cut.alpha.shape[::-1])
+    smaller = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    alpha = cv2.resize(cut.alpha, (width, height), interpolation=smaller).clip(0, 1)
+    colours = cv2.resize(cut.colours, (width, height), interpolation=smaller).clip(0, 1)
+    place = Box(box.left + (box.width - width) // 2, box.bottom - height, width, height)
+    return colours, alpha, place
+
+
+def _without_fringe(colours: Colours, alpha: Colours) -> Colours:
+    """Colours with what is at the edge taken from just inside: there the photo's background shines in."""
+    inside = (cv2.erode((alpha > 0.9).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0).astype(
+        np.uint8
+    )
+    if not inside.any():
+        return colours
+    _, labels = cv2.distanceTransformWithLabels(
+        1 - inside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    nearest = np.zeros((int(labels.max()) + 1, 3), np.float32)
+    nearest[labels[inside > 0]] = colours[inside > 0]
+    return np.where(inside[..., None] > 0, colours, nearest[labels])
+
+
+def thumbnail(cut: CutOut, side: int = 224, grey: float = 0.5) -> Image.Image:
+    """It over grey in a square, as judges of likeness look at it."""
+    flat = cut.colours * cut.alpha[..., None] + grey * (1 - cut.alpha[..., None])
+    return squared(flat, side, grey)
+
+
+def squared(colours: Colours, side: int, grey: float = 0.5) -> Image.Image:
+    """A picture in the middle of a grey square, with a small margin."""
+    height, width = colours.shape[:2]
+    scale = side * (1 - 2 * _MARGIN) / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(
+        colours, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    )
+    square = np.full((side, side, 3), grey, np.float32)
+    top, left = (side - size[1]) // 2, (side - size[0]) // 2
+    square[top : top + size[1], left : left + size[0]] = small
+    return Image.fromarray((square.clip(0, 1) * 255).round().astype(np.uint8))

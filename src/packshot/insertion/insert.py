@@ -1,0 +1,251 @@
+"""One insertion from start to end, tried with other photos or seeds until its checks hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from packshot import files
+from packshot.errors import InsertionRefused
+from packshot.insertion import checks as judged
+from packshot.insertion import cutouts, harmony, light, shadows
+from packshot.insertion.checks import Check
+from packshot.insertion.cutouts import CutOut
+from packshot.insertion.light import Light
+from packshot.insertion.placement import Placement, horizon_of
+from packshot.insertion.plate import Box, Colours, Plate
+from packshot.insertion.scene import Made, Scene
+from packshot.insertion.sheet import sheet
+from packshot.photos import photos
+from packshot.progress import Progress, silent
+from packshot.project import Project
+
+if TYPE_CHECKING:
+    from packshot.bases.base import Base
+    from packshot.lora import Lora
+
+_LEAST = 1.5 / 255
+"""A change below what 8 bits show is none."""
+DEFAULT_HORIZON = 0.45
+"""Of the height, where a plate's lines do not tell."""
+
+
+class InsertionSettings(BaseModel):
+    """How the product is put in. None leaves a value to what the plate tells.
+
+    Attributes:
+        way: "cut-out" takes the best-matching real photo, so that print and logo stay real;
+            "generate" lets the LoRA paint the product in the region.
+        view: what side of it is wanted, as captions call it; None: whichever fits.
+        seed: of the painting and the grain; of cut-outs, which photo is tried first.
+        horizon: pixels from the plate's top.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    way: Literal["cut-out", "generate"] = "cut-out"
+    prompt: str = "a photo of {subject}"
+    view: str | None = None
+    seed: int = 0
+    tries: int = Field(default=4, ge=1, le=64)
+    steps: int | None = Field(default=None, ge=1, le=1000)
+    guidance_scale: float | None = Field(default=None, ge=0, le=50)
+    horizon: float | None = None
+    light_azimuth_degrees: float | None = None
+    light_elevation_degrees: float | None = Field(default=None, gt=0, le=90)
+    light_hardness: float | None = Field(default=None, ge=0, le=1)
+    shadow: float = Field(default=1.0, ge=0, le=1)
+    reflection: float = Field(default=0.0, ge=0, le=1)
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """A plate with the product in it: the master, its sheet, and what the checks say."""
+
+    file: Path
+    sheet: Path
+    photo: str
+    seed: int
+    light: Light
+    horizon: float
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+
+def insert(
+    project: Project,
+    plate: Plate,
+    placement: Placement,
+    folder: Path,
+    *,
+    name: str = "",
+    base: Base | None = None,
+    loras: Sequence[tuple[Lora, float]] = (),
+    settings: InsertionSettings | None = None,
+    progress: Progress = silent,
+) -> Insertion:
+    """Put the project's product into a plate, and write the master, the sheet and the record.
+
+    The plate is left as it is everywhere else, value for value; its file is never written to. The
+    first try (other photos of a cut-out, other seeds of a painting) whose checks all hold is kept;
+    if none does, the one that misses fewest.
+
+    Args:
+        base: needed to generate, and to measure identity.
+        loras: needed to generate: what the base learnt, each with its weight.
+
+    Raises:
+        InsertionRefused: no photo shows the product, or there is nothing to generate it with.
+    """
+    settings = settings or InsertionSettings()
+    scene = _scene(plate, placement, settings)
+    ranked = cutouts.best_photos(photos(project), placement, settings.view)
+    best: tuple[int, Made, tuple[Check, ...], int] | None = None
+    for number in range(settings.tries):
+        progress("insertion", number, settings.tries)
+        seed = settings.seed + number
+        if settings.way == "generate":
+            if base is None or not loras:
+                raise InsertionRefused(
+                    f"There is no LoRA to paint with: {project.lora_file} is missing. Train it "
+                    "(packshot train), name one with --lora, or take the cut-out way."
+                )
+            from packshot.insertion.generate import generated
+
+            made = generated(project.subject, scene, settings, seed, base, loras)
+        elif number < len(ranked):
+            made = composed(scene, ranked[(settings.seed + number) % len(ranked)], settings, seed)
+        else:
+            break
+        found = _checked(scene, made, ranked, base)
+        missed = sum(not check.passed for check in found)
+        if best is None or missed < best[0]:
+            best = missed, made, found, seed
+        if not missed:
+            break
+    progress("insertion", settings.tries, settings.tries)
+    assert best is not None
+    return _written(scene, *best[1:], folder, name or Path(plate.name).stem)
+
+
+def _scene(plate: Plate, placement: Placement, settings: InsertionSettings) -> Scene:
+    box = placement.box
+    reach = round(1.2 * max(box.width, box.height))
+    left, top = max(0, box.left - reach), max(0, box.top - reach // 2)
+    right, bottom = min(plate.width, box.right + reach), min(plate.height, box.bottom + reach)
+    crop = Box(left, top, right - left, bottom - top)
+    found = settings.horizon if settings.horizon is not None else horizon_of(plate)
+    horizon = plate.height * DEFAULT_HORIZON if found is None else found
+    small, scale = plate.whole(384)
+    seen = light.estimated(small, horizon * scale)
+    given = settings.light_azimuth_degrees
+    told = Light(
+        seen.azimuth_degrees if given is None else given,
+        settings.light_elevation_degrees or seen.elevation_degrees,
+        seen.hardness if settings.light_hardness is None else settings.light_hardness,
+        seen.confidence if given is None else 1.0,
+    )
+    whole = shadows.Ground.of(plate.width, horizon, box)
+    ground = shadows.Ground(whole.horizon - top, whole.middle - left, whole.focal)
+    inside = Box(box.left - left, box.top - top, box.width, box.height)
+    return Scene(plate, crop, plate.colours(crop), ground, told, Placement(inside, placement.mask))
+
+
+def composed(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int) -> Made:
+    """The crop with a cut-out, its shadow and its reflection."""
+    colours, alpha, box = cutouts.fitted(cut, scene.placement.box)
+    seen = harmony.harmonised(colours, alpha, _around(scene.colours, box), cut.beside, seed)
+    size = scene.crop.width, scene.crop.height
+    cast = shadows.cast(alpha, box, size, scene.ground, scene.light)
+    touch = shadows.contact(alpha, box, size, scene.ground)
+    taken = (1 - (1 - cast) * (1 - touch)) * settings.shadow
+    taken[taken < _LEAST] = 0
+    ground = shadows.darkened(scene.colours, taken)
+    ground, mirrored = shadows.reflected(ground, seen, alpha, box, settings.reflection)
+    full = np.zeros(size[::-1], np.float32)
+    full[box.region] = alpha
+    laid = np.zeros_like(ground)
+    laid[box.region] = seen
+    share = full[..., None]
+    zone = ((full > 0) | (taken > 0) | (mirrored > 0)).astype(np.float32)
+    return Made(ground * (1 - share) + laid * share, zone, colours, alpha, box, taken, cut)
+
+
+def _around(colours: Colours, box: Box) -> Colours:
+    """The plate near a box."""
+    reach = max(16, box.width // 2)
+    rows = slice(max(0, box.top - reach // 2), box.bottom + reach)
+    return colours[rows, max(0, box.left - reach) : box.right + reach]
+
+
+def _checked(
+    scene: Scene, made: Made, ranked: Sequence[CutOut], base: Base | None
+) -> tuple[Check, ...]:
+    after = scene.plate.with_colours(scene.crop, made.colours, made.zone)
+    inserted = made.colours[made.box.region]
+    foot = (made.box.left + made.box.width / 2, float(made.box.bottom))
+    found = [judged.untouched(scene.plate, after, made.zone, scene.crop.top, scene.crop.left)]
+    similarity = base.clip_similarity() if base else None
+    if similarity:
+        found.append(judged.identity(similarity, inserted, made.alpha, ranked))
+    silhouette = np.zeros_like(made.zone)
+    silhouette[made.box.region] = made.alpha
+    found.append(judged.seam(made.colours, made.zone, silhouette))
+    if made.cut:
+        found.append(judged.colour(inserted, made.alpha, made.product))
+        found.append(judged.contact(scene.colours, made.colours, _under(made)))
+    grey_before, grey_after = (
+        cv2.cvtColor(one.astype(np.float32), cv2.COLOR_RGB2GRAY)
+        for one in (scene.colours, made.colours)
+    )
+    darkening = (grey_before - grey_after) / np.maximum(grey_before, 0.05)
+    darkening[made.box.region] *= made.alpha < 0.02
+    darkening[made.taken <= 0] = 0
+    found.append(judged.shadow_direction(darkening.clip(0, 1), scene.ground, foot, scene.light))
+    found.append(judged.sharp(inserted, made.alpha, scene.colours))
+    return tuple(found)
+
+
+def _under(made: Made) -> Colours:
+    """The strip of ground just below the product."""
+    box, strip = made.box, np.zeros_like(made.zone)
+    reach = max(2, box.height // 25)
+    strip[box.bottom : box.bottom + reach, box.left : box.right] = 1
+    if not strip.any():  # it stands on the plate's lower edge
+        strip[-reach:, box.left : box.right] = 1
+    return strip * (made.taken > 0) if (strip * made.taken).any() else strip
+
+
+def _written(
+    scene: Scene, made: Made, found: tuple[Check, ...], seed: int, folder: Path, name: str
+) -> Insertion:
+    after = scene.plate.with_colours(scene.crop, made.colours, made.zone)
+    product = Box(
+        made.box.left + scene.crop.left,
+        made.box.top + scene.crop.top,
+        made.box.width,
+        made.box.height,
+    )
+    file, page = folder / f"{name}.png", folder / f"{name}.sheet.png"
+    photo = made.cut.photo.file.name if made.cut else ""
+    record = Insertion(
+        file, page, photo, seed, scene.light, scene.ground.horizon + scene.crop.top, found
+    )
+    told = {
+        "file": file.name, "plate": scene.plate.name, "photo": photo, "seed": seed,
+        "box": asdict(product), "light": asdict(scene.light), "horizon": record.horizon,
+        "checks": [asdict(check) | {"passed": check.passed} for check in found],
+    }  # fmt: skip
+    files.write_image(page, sheet(scene.plate, after, made.zone, scene.crop, product, found))
+    files.write_json(folder / f"{name}.json", told)
+    after.write(file, Software="packshot", Comment=json.dumps(told["box"]))
+    return record

@@ -1,0 +1,207 @@
+"""Where the product goes, and how big it is there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from packshot.errors import InsertionRefused
+from packshot.insertion.plate import Box, Colours, Plate
+from packshot.pictures import opened_picture
+
+EYE_METRES = 1.6
+"""How high a camera is held, if nothing else is known."""
+_ACROSS = {"left": 0.25, "centre": 0.5, "center": 0.5, "middle": 0.5, "right": 0.75}
+_AWAY = {
+    "near": 0.85,
+    "front": 0.85,
+    "foreground": 0.85,
+    "far": 0.35,
+    "back": 0.35,
+    "background": 0.35,
+}
+_MIN_SIDE = 16
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The product's box in the plate: it fits inside and stands on the lower edge.
+
+    A mask [height of the box, width], where there is one, says exactly which pixels are its own.
+    """
+
+    box: Box
+    mask: Colours | None = None
+
+
+def in_box(plate: Plate, numbers: str) -> Placement:
+    """A placement from "x,y,w,h" in pixels of the upright plate.
+
+    Raises:
+        InsertionRefused: not four whole numbers, too small, or not inside the plate.
+    """
+    found = re.fullmatch(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*", numbers)
+    if not found:
+        raise InsertionRefused(
+            f'The box "{numbers}" is not four whole numbers: left, top, width, height in pixels, '
+            'such as "120,300,400,260".'
+        )
+    return Placement(checked(plate, Box(*(int(number) for number in found.groups()))))
+
+
+def checked(plate: Plate, box: Box) -> Box:
+    """The same box, if it lies in the plate.
+
+    Raises:
+        InsertionRefused: too small, or not inside the plate.
+    """
+    if min(box.width, box.height) < _MIN_SIDE:
+        raise InsertionRefused(
+            f"The place for the product is {box.width} x {box.height} px; it needs at least "
+            f"{_MIN_SIDE} px each way."
+        )
+    if box.left < 0 or box.top < 0 or box.right > plate.width or box.bottom > plate.height:
+        raise InsertionRefused(
+            f"The place for the product reaches from {box.left},{box.top} to {box.right},{box.bottom}, "
+            f"but {plate.name} is {plate.width} x {plate.height} px. Move it inside."
+        )
+    return box
+
+
+def in_mask(plate: Plate, path: Path) -> Placement:
+    """A placement from a picture of the plate's size, white where the product shall be.
+
+    Raises:
+        InsertionRefused: of another size, or nothing in it is white.
+        PictureRefused: it is no picture.
+    """
+    with opened_picture(path) as image:
+        grey = np.asarray(image.convert("L"), dtype=np.float32) / 255
+    if grey.shape != (plate.height, plate.width):
+        raise InsertionRefused(
+            f"The mask {path.name} is {grey.shape[1]} x {grey.shape[0]} px, the plate {plate.name} "
+            f"{plate.width} x {plate.height}. Paint it over the plate itself."
+        )
+    rows, columns = (np.flatnonzero((grey > 0.5).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        raise InsertionRefused(
+            f"The mask {path.name} is empty: paint white where the product goes."
+        )
+    top, left = int(rows[0]), int(columns[0])
+    box = checked(plate, Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top))
+    return Placement(box, grey[box.region])
+
+
+def at_words(
+    plate: Plate,
+    words: str,
+    aspect: float,
+    horizon: float,
+    tall_metres: float,
+    eye_metres: float = EYE_METRES,
+) -> Placement:
+    """A placement from words: left, centre, right; near, far.
+
+    Its size follows from the ground plane (single-view metrology): what stands at y pixels below the
+    horizon is as high as the camera where it spans those y.
+
+    Args:
+        aspect: the product's width over its height, as it will be seen.
+        horizon: pixels from the plate's top; the camera is level.
+        tall_metres: the product's height.
+        eye_metres: the camera's height over the ground that the product stands on.
+
+    Raises:
+        InsertionRefused: no word is known, or the plate shows no ground there.
+    """
+    given = re.findall(r"[a-z]+", words.lower())
+    across = [_ACROSS[word] for word in given if word in _ACROSS]
+    away = [_AWAY[word] for word in given if word in _AWAY]
+    if not across and not away:
+        raise InsertionRefused(
+            f'"{words}" says no place: use left, centre or right, and near or far; or give a box '
+            "with --box x,y,w,h."
+        )
+    share = away[0] if away else 0.6
+    foot = horizon + (plate.height - horizon) * share
+    height = (foot - horizon) * tall_metres / eye_metres
+    width = height * aspect
+    # As near as it can be and still fit.
+    fit = min(1.0, 0.9 * plate.width / width, 0.95 * foot / height)
+    height, width = height * fit, width * fit
+    left = np.clip(plate.width * (across[0] if across else 0.5) - width / 2, 0, plate.width - width)
+    box = Box(int(left), int(foot - height), int(width), int(height))
+    return Placement(checked(plate, box))
+
+
+def suggest(
+    plate: Plate, aspect: float, horizon: float, tall_metres: float, eye_metres: float = EYE_METRES
+) -> list[tuple[str, Placement]]:
+    """Placements by words, calmest ground first: a product stands best where little else is."""
+    small, scale = plate.whole(512)
+    edges = np.abs(cv2.Laplacian(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
+    found: list[tuple[float, str, Placement]] = []
+    for away in ("near", "far"):
+        for across in ("left", "centre", "right"):
+            words = f"{across}, {away}"
+            try:
+                placement = at_words(plate, words, aspect, horizon, tall_metres, eye_metres)
+            except InsertionRefused:
+                continue
+            box = placement.box
+            rows = slice(
+                int(box.top * scale), max(int(box.bottom * scale), int(box.top * scale) + 1)
+            )
+            columns = slice(
+                int(box.left * scale), max(int(box.right * scale), int(box.left * scale) + 1)
+            )
+            found.append((float(edges[rows, columns].mean()), words, placement))
+    return [(words, placement) for _, words, placement in sorted(found, key=lambda one: one[0])]
+
+
+def horizon_of(plate: Plate) -> float | None:
+    """The horizon in pixels from the top, where the plate's parallel lines meet; None if they don't.
+
+    Lines along the ground (not upright ones) vote in pairs for where they meet (LSD: von Gioi et
+    al. 2012); a level camera's horizon is the height that most of them agree on.
+    """
+    small, scale = plate.whole(640)
+    grey = (cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8)
+    lines = cv2.createLineSegmentDetector().detect(grey)[0]
+    if lines is None:
+        return None
+    ends = np.asarray(lines, np.float64).reshape(-1, 4)
+    run, rise = ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1]
+    lengths = np.hypot(run, rise)
+    slanted = (
+        (np.abs(rise) > 0.08 * np.abs(run)) & (np.abs(run) > 0.35 * np.abs(rise)) & (lengths > 24)
+    )
+    ends, lengths = ends[slanted], lengths[slanted]
+    order = np.argsort(-lengths)[:80]
+    ends, lengths = ends[order], lengths[order]
+    if len(ends) < 6:
+        return None
+    slopes = (ends[:, 3] - ends[:, 1]) / (ends[:, 2] - ends[:, 0])
+    offsets = ends[:, 1] - slopes * ends[:, 0]
+    first, second = np.triu_indices(len(ends), 1)
+    apart = slopes[first] - slopes[second]
+    kept = np.abs(apart) > 0.15
+    x = (offsets[second] - offsets[first])[kept] / apart[kept]
+    y = slopes[first][kept] * x + offsets[first][kept]
+    votes = (lengths[first] * lengths[second])[kept]
+    height, width = grey.shape
+    inside = (y > -0.2 * height) & (y < 0.9 * height) & (np.abs(x - width / 2) < 3 * width)
+    if inside.sum() < 10:
+        return None
+    counts, edges = np.histogram(
+        y[inside], bins=48, range=(-0.2 * height, 0.9 * height), weights=votes[inside]
+    )
+    smooth = np.convolve(counts, [0.25, 0.5, 1, 0.5, 0.25], "same")
+    best = int(smooth.argmax())
+    if smooth[best] < 2.5 * np.median(smooth[smooth > 0]):
+        return None
+    return float((edges[best] + edges[best + 1]) / 2 / scale)

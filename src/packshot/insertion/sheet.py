@@ -1,0 +1,68 @@
+"""The art director's sheet: before and after, the zone, close-ups, and the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from packshot.insertion.checks import Check
+from packshot.insertion.plate import Box, Colours, Plate
+from packshot.report.sheet import INK, PAPER, contact_sheet
+
+_CELL = 512
+_GOOD, _BAD = "#1a7f37", "#b3261e"
+
+
+def sheet(
+    before: Plate, after: Plate, zone: Colours, crop: Box, product: Box, checks: Sequence[Check]
+) -> Image.Image:
+    """Six panels; numbers that miss their limit are red."""
+    small, scale = after.whole(_CELL)
+    shown = cv2.resize(
+        zone, (max(1, round(crop.width * scale)), max(1, round(crop.height * scale)))
+    )
+    marked = small * 0.45
+    top, left = round(crop.top * scale), round(crop.left * scale)
+    part = marked[top : top + shown.shape[0], left : left + shown.shape[1]]
+    fits = shown[: part.shape[0], : part.shape[1], None]
+    part[:] = part * (1 - fits) + fits * (0.5 * part + 0.5)
+    foot = _around(after, product.left + product.width // 2, product.bottom, product.width // 2)
+    edge = _around(after, product.right, product.top + product.height // 3, product.width // 4)
+    panels = [before.whole(_CELL)[0], small, marked, after.colours(foot), after.colours(edge)]
+    labels = ["before", "after", "mask and shadow zone", "contact", "edge", "checks"]
+    pictures = [_image(one) for one in panels] + [_table(checks)]
+    return contact_sheet(pictures, columns=3, labels=labels, cell_pixels=_CELL)
+
+
+def _around(plate: Plate, x: int, y: int, reach: int) -> Box:
+    reach = max(24, reach)
+    left, top = max(0, x - reach), max(0, y - reach)
+    return Box(left, top, min(plate.width, x + reach) - left, min(plate.height, y + reach) - top)
+
+
+def _image(colours: Colours) -> Image.Image:
+    return Image.fromarray((colours.clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def _table(checks: Sequence[Check]) -> Image.Image:
+    panel = Image.new("RGB", (_CELL, _CELL), PAPER)
+    draw = ImageDraw.Draw(panel)
+    font = ImageFont.load_default(17)
+    for row, check in enumerate(checks):
+        y = 12 + 56 * row
+        ink = _GOOD if check.passed else _BAD
+        draw.text((8, y), f"{check.name}: {check.value:.3g}  {_within(check)}", fill=ink, font=font)
+        draw.text((8, y + 22), check.meaning, fill=INK, font=ImageFont.load_default(13))
+    return panel
+
+
+def _within(check: Check) -> str:
+    low, high = check.limits
+    if low == high:
+        return f"(must be {low:g})"
+    if low == -np.inf or low == 0:
+        return f"(at most {high:g})"
+    return f"({low:.3g} to {high:.3g})" if high < 1 or high > 1.001 else f"(at least {low:.3g})"

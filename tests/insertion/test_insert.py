@@ -1,0 +1,129 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from conftest import landscape, product_photo
+from packshot.errors import InsertionRefused
+from packshot.insertion import Box, InsertionSettings, Placement, insert, read_plate
+from packshot.insertion.cutouts import best_photos, cut_out
+from packshot.photos import photos
+
+PLACE = Placement(Box(140, 140, 120, 90))
+
+
+def put(product, plate_file, tmp_path, place=PLACE, **settings):
+    plate = read_plate(plate_file)
+    return insert(product, plate, place, tmp_path / "out", settings=InsertionSettings(**settings))
+
+
+def test_the_product_stands_there_and_all_else_is_as_it_was(product, plate_file, tmp_path):
+    before = plate_file.read_bytes()
+    made = put(product, plate_file, tmp_path, light_azimuth_degrees=200, horizon=130.0)
+    out, plate = np.asarray(Image.open(made.file)), landscape()
+    assert plate_file.read_bytes() == before
+    inside = out[150:220, 150:250].astype(int)
+    assert (inside[..., 0] - inside[..., 1] > 80).mean() > 0.5, "it is red there"
+    assert (inside.min(axis=2) > 200).mean() > 0.1, "with its white label"
+    checks = {check.name: check for check in made.checks}
+    assert checks["plate untouched"].value == 0
+    assert {name for name, check in checks.items() if not check.passed} <= {"sharpness"}
+    changed = (out != plate).any(axis=2)
+    assert not changed[:100].any()
+    assert changed[228:234, 150:260].any(), "a shadow lies on the sand"
+    record = json.loads(made.file.with_suffix(".json").read_text())
+    assert record["box"] == {"left": 140, "top": 140, "width": 120, "height": 90}
+    assert {check["name"] for check in record["checks"]} == checks.keys()
+    with Image.open(made.sheet) as page:
+        assert page.width > 1500
+
+
+def test_shadow_and_reflection_are_the_users(product, plate_file, tmp_path):
+    plate = landscape().astype(int)
+
+    def ground(**settings):
+        return np.asarray(
+            Image.open(put(product, plate_file, tmp_path, horizon=130.0, **settings).file)
+        )
+
+    bare = ground(shadow=0.0)
+    changed = (bare != plate).any(axis=2)
+    changed[140:230, 140:260] = False
+    assert not changed.any(), "without a shadow only the product's box changes"
+    left, right = (ground(light_azimuth_degrees=a).astype(int) - plate for a in (0.0, 180.0))
+    assert left[:, :140].sum() < left[:, 262:].sum(), "light from the right throws it to the left"
+    assert right[:, :140].sum() > right[:, 262:].sum()
+    wet = ground(shadow=0.0, reflection=1.0)
+    assert ((wet[232:250, 160:240].astype(int) - plate[232:250, 160:240])[..., 1]).mean() < -20
+
+
+def test_the_same_again_is_the_same(product, plate_file, tmp_path):
+    first = put(product, plate_file, tmp_path).file.read_bytes()
+    assert put(product, plate_file, tmp_path).file.read_bytes() == first
+
+
+def test_its_best_photo_is_whole_and_shows_the_view(product, tmp_path):
+    shown = photos(product)
+    (product.photos_folder / f"{shown[2].file.stem}.txt").write_text(
+        "a photo of ohwx box, side view"
+    )
+    shown = photos(product)
+    assert best_photos(shown, PLACE, "side")[0].photo.file == shown[2].file
+    with pytest.raises(InsertionRefused, match="No photo shows the product as seen from the rear"):
+        best_photos(shown, PLACE, "rear")
+    mask = Image.new("L", (320, 240))
+    mask.paste(255, (0, 40, 320, 200))
+    for photo in shown:
+        mask.save(product.masks_folder / f"{photo.file.stem}.png")
+    with pytest.raises(InsertionRefused, match="No photo shows the product whole"):
+        best_photos(photos(product), PLACE, None)
+
+
+def test_a_cut_out_has_no_fringe_of_its_photo(product):
+    """The mask is a pixel too wide: what it lets in is not the background's colour."""
+    photo = photos(product)[0]
+    number = int(photo.source.removesuffix(".png"))
+    wide = product_photo(number)[1].filter(ImageFilter.MaxFilter(3))
+    wide.save(product.masks_folder / f"{photo.file.stem}.png")
+    cut = cut_out(photos(product)[0])
+    rim = np.concatenate([cut.colours[0], cut.colours[-1], cut.colours[:, 0], cut.colours[:, -1]])
+    assert (rim[:, 0] - rim[:, 1] > 0.3).mean() > 0.9
+    assert len(cut.beside) > 10_000
+
+
+@pytest.fixture
+def painter(loaded, tiny_checkpoint, monkeypatch):
+    """A tiny base, and a segmenter that finds the middle of what it is shown."""
+
+    class Middle:
+        def mask(self, picture):
+            found = Image.new("L", picture.size)
+            width, height = picture.size
+            found.paste(255, (width // 4, height // 4, width * 3 // 4, height * 3 // 4))
+            return found
+
+    monkeypatch.setattr("packshot.insertion.generate.EmbeddedSegmenter", Middle)
+    return loaded(tiny_checkpoint("sd1"))
+
+
+def test_what_is_painted_stays_in_its_region(product, plate_file, tmp_path, painter):
+    from packshot.lora import Lora
+
+    plate = read_plate(plate_file)
+    made = insert(
+        product, plate, PLACE, tmp_path / "out", base=painter, loras=[(Lora({}), 1.0)],
+        settings=InsertionSettings(way="generate", steps=2, tries=1),
+    )  # fmt: skip
+    changed = (np.asarray(Image.open(made.file)) != landscape()).any(axis=2)
+    assert changed[150:220, 150:250].mean() > 0.9
+    far = np.ones_like(changed)
+    far[115:275, 95:305] = False
+    assert not changed[far].any()
+    assert {check.name: check.value for check in made.checks}["plate untouched"] == 0
+
+
+def test_without_a_lora_nothing_is_generated(product, plate_file, tmp_path):
+    with pytest.raises(InsertionRefused, match=r"There is no LoRA to paint with: .*redbox.*--lora"):
+        put(product, plate_file, tmp_path, way="generate")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,90 @@
+import math
+import re
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import landscape
+from packshot.errors import InsertionRefused
+from packshot.insertion.placement import at_words, horizon_of, in_box, in_mask, suggest
+from packshot.insertion.plate import Box, Plate
+
+
+@pytest.fixture
+def plate():
+    return Plate("beach.png", landscape(), None)
+
+
+def test_a_box_is_four_numbers_inside_the_plate(plate):
+    assert in_box(plate, " 10,20, 100,90").box == Box(10, 20, 100, 90)
+    for given, words in {
+        "10,20,100": "is not four whole numbers",
+        "a,b,c,d": "is not four whole numbers",
+        "390,20,100,90": "reaches from 390,20 to 490,110, but beach.png is 400 x 300 px",
+        "-5,20,100,90": "Move it inside",
+        "10,20,5,90": "is 5 x 90 px; it needs at least 16",
+    }.items():
+        with pytest.raises(InsertionRefused, match=re.escape(words)):
+            in_box(plate, given)
+
+
+def test_a_masks_box_is_where_it_is_white(plate, tmp_path):
+    grey = np.zeros((300, 400), np.uint8)
+    grey[100:160, 50:150] = 255
+    grey[:5, :5] = 40
+    Image.fromarray(grey).save(tmp_path / "mask.png")
+    placement = in_mask(plate, tmp_path / "mask.png")
+    assert placement.box == Box(50, 100, 100, 60)
+    assert placement.mask.shape == (60, 100)
+    Image.fromarray(grey[:200]).save(tmp_path / "other.png")
+    with pytest.raises(
+        InsertionRefused, match=r"other\.png is 400 x 200 px, the plate .* 400 x 300"
+    ):
+        in_mask(plate, tmp_path / "other.png")
+    Image.new("L", (400, 300)).save(tmp_path / "empty.png")
+    with pytest.raises(InsertionRefused, match=r"empty\.png is empty: paint white"):
+        in_mask(plate, tmp_path / "empty.png")
+
+
+def test_what_stands_nearer_is_larger_as_the_ground_has_it(plate):
+    """A thing as high as the camera reaches the horizon, wherever it stands."""
+    for words in ("left, near", "right, far", "centre"):
+        box = at_words(plate, words, aspect=0.4, horizon=130, tall_metres=1.6, eye_metres=1.6).box
+        assert abs(box.top - 130) <= 1
+    near, far = (at_words(plate, w, 1.0, 130, 0.8).box for w in ("left near", "left far"))
+    assert near.height > 1.5 * far.height
+    assert near.bottom > far.bottom
+    assert at_words(plate, "on the right", 1.0, 130, 0.8).box.left > 200
+    with pytest.raises(InsertionRefused, match='"on the moon" says no place'):
+        at_words(plate, "on the moon", 1.0, 130, 0.8)
+
+
+def test_suggestions_avoid_what_is_there(plate):
+    busy = plate.pixels.copy()
+    rng = np.random.default_rng(0)
+    busy[140:, 220:] = rng.integers(0, 255, busy[140:, 220:].shape)
+    words = [word for word, _ in suggest(Plate("busy.png", busy, None), 1.0, 130, 1.0)]
+    assert len(words) == 6
+    assert not words[0].startswith("right")
+    assert words[-1].startswith("right")
+
+
+@pytest.mark.parametrize("horizon", [90, 140, 190])
+def test_a_tiled_floor_tells_its_horizon(horizon):
+    picture = np.full((300, 400, 3), 200, np.uint8)
+    for away in np.geomspace(1, 30, 14):
+        y = horizon + 160 / away
+        cv2.line(picture, (0, round(y)), (400, round(y)), (40, 40, 40), 1, cv2.LINE_AA)
+    for across in np.linspace(-14, 14, 29):
+        far, near = (200 + across * 4, horizon + 160 / 12), (200 + across * 48, horizon + 160.0)
+        ends = [(round(x), round(y)) for x, y in (far, near)]
+        cv2.line(picture, *ends, (40, 40, 40), 1, cv2.LINE_AA)
+    found = horizon_of(Plate("floor.png", picture, None))
+    assert found is not None
+    assert math.isclose(found, horizon, abs_tol=9)
+
+
+def test_sand_and_sky_tell_none(plate):
+    assert horizon_of(plate) is None

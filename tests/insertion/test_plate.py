@@ -1,0 +1,154 @@
+import io
+import tracemalloc
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from conftest import landscape
+from packshot.errors import PictureRefused
+from packshot.insertion.plate import Box, read_plate
+
+BOX = Box(100, 150, 80, 60)
+
+
+def adobe():
+    """A profile with other primaries than sRGB: its reds and blues swapped would do as well."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+
+
+def weights():
+    values = np.zeros((BOX.height, BOX.width), np.float32)
+    values[10:50, 10:70] = 1
+    values[10:50, 10:20] = 0.5
+    return values
+
+
+def painted(plate, colour=(0.9, 0.1, 0.1)):
+    colours = np.broadcast_to(np.float32(colour), (BOX.height, BOX.width, 3))
+    return plate.with_colours(BOX, colours, weights())
+
+
+def saved(tmp_path, picture, name="plate.png", **options):
+    picture.save(tmp_path / name, **options)
+    return read_plate(tmp_path / name)
+
+
+def outside():
+    kept = np.ones((300, 400), bool)
+    kept[BOX.region] = weights() == 0
+    return kept
+
+
+KINDS = {
+    "RGB": lambda rgb: rgb,
+    "L": lambda rgb: rgb.convert("L"),
+    "LA": lambda rgb: rgb.convert("LA"),
+    "RGBA": lambda rgb: (rgb.putalpha(Image.linear_gradient("L").resize(rgb.size)), rgb)[1],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_outside_the_weights_stays_to_the_bit_through_the_file(tmp_path, kind):
+    picture = KINDS[kind](Image.fromarray(landscape()))
+    plate = saved(tmp_path, picture)
+    painted(plate).write(tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        kept = np.asarray(out.convert("RGBA" if kind == "LA" else out.mode))
+    before = np.asarray(picture.convert("RGBA") if kind == "LA" else picture)
+    assert kept.shape == before.shape
+    assert np.array_equal(kept[outside()], before[outside()])
+    assert not np.array_equal(kept[BOX.region], before[BOX.region])
+    if kind.endswith("A"):
+        assert np.array_equal(kept[..., -1], before[..., -1]), "transparency stays everywhere"
+
+
+def test_sixteen_bits_stay(tmp_path):
+    deep = landscape(deep=True)
+    cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
+    plate = read_plate(tmp_path / "deep.png")
+    assert plate.pixels.dtype == np.uint16
+    assert np.array_equal(plate.pixels, deep)
+    painted(plate).write(tmp_path / "out.png")
+    out = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    assert out.dtype == np.uint16
+    assert np.array_equal(out[outside()], deep[outside()])
+    full = out[BOX.top + 30, BOX.left + 40] / 65535
+    assert np.allclose(full, (0.9, 0.1, 0.1), atol=0.003)
+
+
+def test_half_a_weight_is_half_the_way(tmp_path):
+    plate = saved(tmp_path, Image.new("RGB", (400, 300), (100, 100, 100)))
+    out = painted(plate, (1, 1, 1)).pixels
+    assert out[BOX.top + 30, BOX.left + 15, 0] == round(100 + 155 / 2)
+
+
+def test_the_profile_stays_and_colours_are_meant_in_it(tmp_path):
+    """In a profile with gamma 1 (linear light), middle grey is another number."""
+    linear = _linear_profile()
+    picture = Image.fromarray(landscape())
+    plate = saved(tmp_path, picture, icc_profile=linear)
+    seen = plate.colours(BOX)
+    assert seen.mean() > np.asarray(picture)[BOX.region].mean() / 255 + 0.1, (
+        "linear values look dark"
+    )
+    made = painted(plate, (0.5, 0.5, 0.5))
+    made.write(tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.info["icc_profile"] == linear
+        value = np.asarray(out)[BOX.top + 30, BOX.left + 40]
+    assert np.abs(value.astype(int) - 55).max() <= 3, "0.5 in sRGB is 0.214 in linear light"
+
+
+def _linear_profile():
+    """sRGB's primaries with gamma 1: Pillow makes none, so its sRGB's curves are replaced."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = int.from_bytes(data[128:132], "big")
+    for tag in range(count):
+        entry = 132 + 12 * tag
+        if bytes(data[entry : entry + 4]) in (b"rTRC", b"gTRC", b"bTRC"):
+            offset = int.from_bytes(data[entry + 4 : entry + 8], "big")
+            data[offset : offset + 12] = b"curv" + bytes(8)
+            data[entry + 8 : entry + 12] = (12).to_bytes(4, "big")
+    start = data.find(b"sRGB", 132)
+    assert start
+    return bytes(data).replace("sRGB".encode("utf-16-be"), "flat".encode("utf-16-be"))
+
+
+def test_turned_and_cmyk_plates_are_seen_as_they_are_meant(tmp_path):
+    picture = Image.fromarray(landscape())
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = saved(tmp_path, picture, "turned.png", exif=exif)
+    assert (turned.width, turned.height) == (300, 400)
+    assert np.array_equal(turned.pixels, np.rot90(np.asarray(picture), -1))
+    cmyk = saved(tmp_path, picture.convert("CMYK"), "cmyk.jpg", quality=95)
+    assert cmyk.pixels.shape == (300, 400, 3)
+    assert np.abs(cmyk.pixels.astype(int) - np.asarray(picture)).mean() < 6
+
+
+def test_what_is_no_still_picture_is_refused(tmp_path):
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:])
+    with pytest.raises(PictureRefused, match=r"moving\.webp: moves; save one frame"):
+        read_plate(tmp_path / "moving.webp")
+    buffer = io.BytesIO()
+    Image.fromarray(landscape()).save(buffer, "PNG")
+    (tmp_path / "cut.png").write_bytes(buffer.getvalue()[:5000])
+    with pytest.raises(PictureRefused, match=r"cut\.png: is damaged or cut short"):
+        read_plate(tmp_path / "cut.png")
+    cv2.imwrite(str(tmp_path / "deep.png"), landscape(deep=True))
+    data = (tmp_path / "deep.png").read_bytes()
+    (tmp_path / "deep.png").write_bytes(data[: len(data) // 3])
+    with pytest.raises(PictureRefused, match=r"deep\.png"):
+        read_plate(tmp_path / "deep.png")
+
+
+def test_a_large_plate_is_copied_once(tmp_path):
+    plate = saved(tmp_path, Image.new("RGB", (3000, 2000), "grey"))
+    tracemalloc.start()
+    painted(plate)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * plate.pixels.nbytes
