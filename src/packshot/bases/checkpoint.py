@@ -124,7 +124,8 @@ def _folder_family(path: Path) -> str:
     unet = read_config(path / "unet" / "config.json")
     if family == "sd1" and unet.get("cross_attention_dim") == 1024:
         family = "sd2"
-    if unet.get("in_channels", 4) not in (4, 9):
+    latents = read_config(path / "vae" / "config.json").get("latent_channels", 4)
+    if unet.get("in_channels", 4) not in (latents, 2 * latents + 1):
         raise _unknown(path, f"a {name} whose UNet takes {unet['in_channels']} channels")
     return family
 

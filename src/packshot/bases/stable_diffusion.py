@@ -20,7 +20,8 @@ from packshot.bases.schedules import Diffusion
 from packshot.bases.unet_names import ldm_modules
 
 _INPAINTING = 9
-"""Channels of an inpainting UNet's input: noisy latents, the region's mask, the picture without it."""
+"""Channels of an inpainting UNet's input: 4 noisy latents, the region's mask, 4 of the picture
+without it."""
 _CROSS = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
 _SELF = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
 _MLP = ("ff.net.0.proj", "ff.net.2", ".proj_in", ".proj_out")
@@ -57,7 +58,7 @@ class UnetBase(LatentBase):
         # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
         self.guidance_rescale = 0.7 if self.schedule.ends_in_noise else 0.0
         self.native_pixels = int(self.unet.config.sample_size) * self.vae_factor
-        self.inpaints = self.unet.config.in_channels == _INPAINTING
+        self.inpaints = self.unet.config.in_channels == 2 * self.vae.config.latent_channels + 1
         self._grey: dict[tuple[int, int], Tensor] = {}
         levels = len(self.unet.config.block_out_channels)
         self.pixel_multiple = self.vae_factor * 2 ** (levels - 1)
