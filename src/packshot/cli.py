@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from packshot import cli_lora
+
 if TYPE_CHECKING:
     from packshot.plan.model import Scope
     from packshot.project import Project
@@ -24,6 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Learn one product from its photos, and picture it anywhere.",
 )
+
+app.add_typer(cli_lora.app, name="lora")
 
 ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="The project folder.")]
 Here = Path()
@@ -253,7 +257,7 @@ def plan(
             opened,
             _base(opened),
             budget_seconds=to_seconds(budget) if budget else None,
-            targets=_scope(targets),
+            targets=scope_of(targets),
             rank=rank,
             class_image_share=class_share,
         )
@@ -333,7 +337,7 @@ def shoot(
             shooting.shoot(
                 model,
                 asked or default_prompts(opened.subject),
-                loras=_loras(lora or [str(opened.lora_file)], model),
+                loras=loras_of(lora or [str(opened.lora_file)], model),
                 settings=settings,
                 folder=out or opened.shots_folder,
                 subject=opened.subject,
@@ -394,7 +398,7 @@ def insert(
         model = _base(opened, base)
     if way == "generate" and model:
         given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
-        loras = _loras(given, model)
+        loras = loras_of(given, model)
     from packshot.console import Console
 
     with Console() as console:
@@ -427,7 +431,8 @@ def _base(project: Project, other: str | None = None):  # type: ignore[no-untype
     return load_base(other or project.settings.base)
 
 
-def _scope(text: str | None) -> Scope | None:
+def scope_of(text: str | None) -> Scope | None:
+    """The layers that --targets names."""
     from typing import get_args
 
     from packshot.errors import PlanInvalid
@@ -438,7 +443,8 @@ def _scope(text: str | None) -> Scope | None:
     return text  # type: ignore[return-value]
 
 
-def _loras(given: list[str], base):  # type: ignore[no-untyped-def]
+def loras_of(given: list[str], base):  # type: ignore[no-untyped-def]
+    """LoRAs with their weights, of FILE or FILE:WEIGHT."""
     from packshot.lora import load_lora
 
     loras = []

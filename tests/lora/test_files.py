@@ -192,5 +192,5 @@ def test_other_shapes_and_keys_are_named(tiny_base, saved):
     refused(kohya, tiny_base, "1 of .* keys mean nothing")
     save_file({"embedding": torch.zeros(2)}, kohya)
     refused(kohya, tiny_base, "is no LoRA for tiny")
-    save_file(tensors | {"a.dora_scale": torch.zeros(2)}, kohya)
-    refused(kohya, tiny_base, "is a DoRA")
+    save_file(tensors | {"a.oft_blocks": torch.zeros(2)}, kohya)
+    refused(kohya, tiny_base, "is an OFT, which is not read here. LoRA, LoCon, LoHa, LoKr and DoRA")

@@ -97,15 +97,15 @@ class Header:
     metadata: dict[str, str]
 
 
-def shapes(path: Path) -> Header:
+def shapes(path: Path, refusal: type[PackshotError] = CheckpointRefused) -> Header:
     """A safetensors file's header.
 
     Raises:
-        CheckpointRefused: as `check_safetensors`.
+        PackshotError: (as `refusal`) as `check_safetensors`.
     """
     from safetensors import safe_open
 
-    keys = check_safetensors(path)
+    keys = check_safetensors(path, refusal)
     with safe_open(path, framework="pt") as file:
         by_key = {key: list(file.get_slice(key).get_shape()) for key in keys}
         return Header(by_key, dict(file.metadata() or {}))

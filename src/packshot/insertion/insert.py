@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from packshot import files
 from packshot.errors import InsertionRefused
 from packshot.insertion import checks as judged
-from packshot.insertion import cutouts, harmony, light, shadows
+from packshot.insertion import cutouts, harmony, shadows
 from packshot.insertion.checks import Check
 from packshot.insertion.cutouts import CutOut
-from packshot.insertion.light import Light
+from packshot.insertion.light import Light, LightEstimator
 from packshot.insertion.placement import Placement, horizon_of
 from packshot.insertion.plate import Box, Colours, Plate
 from packshot.insertion.scene import Made, Scene
@@ -145,8 +145,7 @@ def _scene(plate: Plate, placement: Placement, settings: InsertionSettings) -> S
     crop = Box(left, top, right - left, bottom - top)
     found = settings.horizon if settings.horizon is not None else horizon_of(plate)
     horizon = plate.height * DEFAULT_HORIZON if found is None else found
-    small, scale = plate.whole(384)
-    seen = light.estimated(small, horizon * scale)
+    seen = LightEstimator().estimate(plate.whole(384)[0])
     given = settings.light_azimuth_degrees
     told = Light(
         seen.azimuth_degrees if given is None else given,

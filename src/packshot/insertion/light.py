@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib.resources import files as resources
+from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
+from packshot.bases.headers import read_safetensors
+from packshot.bases.weights import filled
+from packshot.insertion.light_network import PIXELS, LightNetwork
 from packshot.insertion.plate import Colours
 
 _SOFT = 0.35
@@ -43,47 +49,34 @@ class Light:
         return -length * math.cos(azimuth), -length * math.sin(azimuth)
 
 
-def estimated(colours: Colours, horizon: float) -> Light:
-    """The light of a plate, from its sky and from how its upright things are shaded.
+class LightEstimator:
+    """The bundled network, which learned on rendered places without products."""
 
-    Args:
-        colours: the plate, sRGB [height, width, 3], small.
-        horizon: its height in pixels from the top.
+    def __init__(self, folder: Path | None = None) -> None:
+        """Load the weights: of `folder`/model.safetensors, or the bundled ones.
 
-    Two hints are weighed. The sky is brighter where the sun is. Upright things (trunks, walls,
-    rocks) are brighter on the sun's side: over edges that are dark on one side, lit ones outnumber
-    the others. Neither tells front from back well; without a bright sky the light is taken to come
-    from the camera's side, as photographers stand. Contrast on the ground says how hard it is.
-    """
-    grey = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
-    height, width = grey.shape
-    line = int(np.clip(horizon, 0.08 * height, 0.9 * height))
-    sky = cv2.GaussianBlur(grey[:line], (0, 0), width / 24)
-    columns = sky.mean(axis=0)
-    across = np.linspace(-1, 1, width)
-    spread = float(columns.max() - columns.min())
-    lean = float(np.polyfit(across, columns, 1)[0])
-    from_sky = float(np.clip(lean / 0.08, -1, 1))
-    ground = grey[line:]
-    slope = cv2.Sobel(cv2.GaussianBlur(ground, (0, 0), width / 160), cv2.CV_32F, 1, 0)
-    steep = np.abs(slope) > np.quantile(np.abs(slope), 0.95)
-    skew = _skewness(slope[steep])
-    from_shading = float(np.clip(-skew, -1, 1))
-    side = 0.6 * from_sky + 0.4 * from_shading
-    behind = spread > 0.18 and float(sky.max()) > 0.93
-    contrast = float(np.quantile(ground, 0.95) - np.quantile(ground, 0.05))
-    azimuth = 90 - 80 * side if behind else 270 + 75 * side
-    return Light(
-        azimuth_degrees=azimuth % 360,
-        elevation_degrees=22.0 if behind else 42.0,
-        hardness=float(np.clip((contrast - 0.2) / 0.45, 0, 1)),
-        confidence=float(np.clip(0.15 + 0.5 * abs(side), 0, 0.65)),
-    )
+        Raises:
+            CheckpointRefused: the file is no such network's.
+        """
+        folder = folder or Path(str(resources("packshot.pocket") / "weights" / "light"))
+        tensors = read_safetensors(folder / "model.safetensors")[0]
+        self.network = filled(LightNetwork, tensors, folder, torch.float32)
 
+    @torch.no_grad()
+    def estimate(self, colours: Colours) -> Light:
+        """The light of a plate, sRGB [height, width, 3]; it is squeezed into a square.
 
-def _skewness(values: Colours) -> float:
-    if values.size < 8:
-        return 0.0
-    centred = values - values.mean()
-    deviation = float(centred.std()) or 1.0
-    return float((centred**3).mean() / deviation**3)
+        Confidence is how decided the network is. It knows renderings: look, and correct it.
+        """
+        square = cv2.resize(
+            colours.astype(np.float32), (PIXELS, PIXELS), interpolation=cv2.INTER_AREA
+        )
+        tensor = torch.from_numpy(square * 2 - 1).permute(2, 0, 1)[None]
+        right, away, up, sun = self.network(tensor)[0].tolist()
+        length = math.sqrt(right**2 + away**2 + up**2)
+        return Light(
+            azimuth_degrees=math.degrees(math.atan2(away, right)) % 360,
+            elevation_degrees=math.degrees(math.asin(min(1.0, max(up / max(length, 1e-6), 0.05)))),
+            hardness=1 / (1 + math.exp(-sun)),
+            confidence=min(1.0, length),
+        )

@@ -25,7 +25,7 @@ _LEAST_FALL = 0.12
 """Of the product's height: how far below the horizon its foot is at least taken to be."""
 _TINT = np.array([1.0, 0.97, 0.92], np.float32)
 """Shade is lit by the sky: blue darkens least."""
-_CONTACT = 0.72
+_CONTACT = 0.85
 _CONTACT_HEIGHT = 0.1
 
 

@@ -1,6 +1,7 @@
 """The adapter: layers that learn, files that other tools load, folding into weights."""
 
-from packshot.lora.files import load_lora, save
+from packshot.lora.edit import extract, merge, resize
+from packshot.lora.files import load_lora, save, write_lora
 from packshot.lora.fold import folded
 from packshot.lora.layers import Adapter, injected
 from packshot.lora.weights import Lora, LoraWeights
@@ -9,8 +10,12 @@ __all__ = [
     "Adapter",
     "Lora",
     "LoraWeights",
+    "extract",
     "folded",
     "injected",
     "load_lora",
+    "merge",
+    "resize",
     "save",
+    "write_lora",
 ]

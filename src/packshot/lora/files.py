@@ -10,6 +10,7 @@ import hashlib
 import math
 import re
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,16 +19,22 @@ from packshot import files
 from packshot.bases.base import Base
 from packshot.bases.headers import read_safetensors
 from packshot.errors import LoraRefused
+from packshot.lora import kinds
 from packshot.lora.fold import weight_of
+from packshot.lora.kinds import Detour
 from packshot.lora.names import foreign_family, kohya_names, spellings
 from packshot.lora.weights import Lora, LoraWeights
 
+Format = Literal["kohya", "diffusers"]
 _PARTS = {
     "lora_down.weight": "down", "lora_A.weight": "down", "lora.down.weight": "down",
     "lora_A.default.weight": "down",
     "lora_up.weight": "up", "lora_B.weight": "up", "lora.up.weight": "up",
     "lora_B.default.weight": "up",
-    "alpha": "alpha",
+    "lora_mid.weight": "mid", "alpha": "alpha",
+    "dora_scale": "dora", "lora_magnitude_vector": "magnitude",
+    "lora_magnitude_vector.weight": "magnitude", "lora_magnitude_vector.default.weight": "magnitude",
+    **{part: part for part in kinds.PARTS},
 }  # fmt: skip
 _PROCESSOR = re.compile(r"(.*)\.processor\.(to_[qkv]|to_out)_lora\.(down|up)\.weight")
 
@@ -42,12 +49,29 @@ def save(lora: Lora, kohya_file: Path, diffusers_file: Path, base: Base) -> None
         LoraRefused: what was read back is not what was written.
         DiskFull: no room.
     """
-    kohya, peft = _kohya_tensors(lora, base), _diffusers_tensors(lora)
-    hashed = {"sshs_model_hash": _tensor_hash(kohya)}
-    files.write_safetensors(kohya_file, kohya, lora.metadata | hashed)
-    files.write_safetensors(diffusers_file, peft, lora.metadata | {"format": "pt"})
-    for file in (kohya_file, diffusers_file):
-        _prove(lora, load_lora(file, base), file)
+    write_lora(lora, kohya_file, base, "kohya")
+    write_lora(lora, diffusers_file, base, "diffusers")
+
+
+def write_lora(lora: Lora, file: Path, base: Base, format: Format = "kohya") -> None:
+    """Write one file, and prove it.
+
+    Raises:
+        LoraRefused: it has changes that are no plain LoRA, or does not read back as it was written.
+        DiskFull: no room.
+    """
+    if lora.others:
+        raise LoraRefused(
+            f"{lora.name} holds LoHa, LoKr or DoRA at {len(lora.others)} modules, which a plain LoRA "
+            "only comes near to: give a rank to come near to it with."
+        )
+    if format == "kohya":
+        kohya = _kohya_tensors(lora, base)
+        hashed = {"sshs_model_hash": _tensor_hash(kohya)}
+        files.write_safetensors(file, kohya, lora.metadata | hashed)
+    else:
+        files.write_safetensors(file, _diffusers_tensors(lora), lora.metadata | {"format": "pt"})
+    _prove(lora, load_lora(file, base), file)
 
 
 def _kohya_tensors(lora: Lora, base: Base) -> dict[str, Tensor]:
@@ -109,6 +133,8 @@ def _prove(written: Lora, read: Lora, file: Path) -> None:
 def load_lora(file: Path, base: Base) -> Lora:
     """Read a LoRA of either format, from any tool, for this base.
 
+    LoCon, LoHa, LoKr and DoRA too: what is no plain LoRA becomes one of `others`.
+
     Raises:
         LoraRefused: not there, not safetensors, damaged, for another family, or of other shapes.
     """
@@ -118,7 +144,7 @@ def load_lora(file: Path, base: Base) -> Lora:
     parts: dict[tuple[str, ...], dict[str, Tensor]] = {}
     unknown = []
     for key, tensor in tensors.items():
-        module, part = _split(key)
+        module, part = split_key(key)
         names = known.get(module.replace(".", "_"))
         if names is None or not part:
             unknown.append(key)
@@ -135,16 +161,24 @@ def load_lora(file: Path, base: Base) -> Lora:
             f"'{unknown[0]}'. It was made for another checkpoint, or in a format not known here."
         )
     weights: dict[str, LoraWeights] = {}
+    others: dict[str, Detour] = {}
     for stacked, found in parts.items():
-        weights |= _weights(file, base, stacked, found)
-    return Lora(weights, metadata, file.stem, files.sha256(file))
+        if other := _other(file, base, stacked, found):
+            others |= other
+        else:
+            weights |= _weights(file, base, stacked, found)
+    return Lora(weights, metadata, file.stem, files.sha256(file), others)
 
 
 def _refuse_foreign(
     file: Path, base: Base, tensors: dict[str, Tensor], metadata: dict[str, str]
 ) -> None:
-    if any(key.endswith("dora_scale") for key in tensors):
-        raise LoraRefused(f"{file} is a DoRA, which is not supported; train a plain LoRA.")
+    for kind, endings in kinds.REFUSED.items():
+        if any(key.endswith(endings) for key in tensors):
+            raise LoraRefused(
+                f"{file} is {kind}, which is not read here. LoRA, LoCon, LoHa, LoKr and DoRA are: "
+                "ask its author for one, or extract one from the checkpoint that it makes."
+            )
     if found := foreign_family(tensors, metadata, base.family):
         family, count = found
         says = f"{count} of its {len(tensors)} keys say so" if count else "its metadata says so"
@@ -153,7 +187,7 @@ def _refuse_foreign(
         )
 
 
-def _split(key: str) -> tuple[str, str]:
+def split_key(key: str) -> tuple[str, str]:
     """A key's module and part ("down", "up", "alpha"; "" if it is none)."""
     if match := _PROCESSOR.fullmatch(key):
         module, layer, part = match.groups()
@@ -164,6 +198,36 @@ def _split(key: str) -> tuple[str, str]:
     return key, ""
 
 
+def _other(
+    file: Path, base: Base, names: tuple[str, ...], found: dict[str, Tensor]
+) -> dict[str, Detour]:
+    """The change of a module (or of several stacked ones) that is no plain LoRA; none if it is."""
+    called = " + ".join(names)
+    shapes = [tuple(weight_of(base, name).shape) for name in names]
+    shape = (sum(one[0] for one in shapes), *shapes[0][1:])
+    other = None
+    try:
+        other = kinds.assembled(found, _alpha(file, called, found))
+        if other is None:
+            return {}
+        fits = other.fits(shape)
+    except (RuntimeError, IndexError, ValueError):  # factors that cannot be multiplied
+        fits = False
+    if other is None or not fits:
+        raise LoraRefused(
+            f"{file} does not fit {base.name}: its factors at {called} do not make the checkpoint's "
+            f"weight of {shape}."
+        )
+    if len(names) == 1:
+        return {names[0]: other}
+    if isinstance(other, kinds.Decomposed) and other.by_input:
+        raise LoraRefused(
+            f"{file} is a DoRA by inputs over {called}, which are one weight there and several here."
+        )
+    starts = [sum(one[0] for one in shapes[:n]) for n in range(len(names))]
+    return {n: kinds.Rows(other, at, shape[0]) for n, at in zip(names, starts, strict=True)}
+
+
 def _weights(
     file: Path, base: Base, names: tuple[str, ...], found: dict[str, Tensor]
 ) -> dict[str, LoraWeights]:
@@ -171,7 +235,10 @@ def _weights(
     called = " + ".join(names)
     if "down" not in found or "up" not in found:
         raise LoraRefused(f"{file} is incomplete: {called} has only {', '.join(sorted(found))}.")
-    down, up = found["down"], found["up"]
+    try:
+        down, up = kinds.with_core(found), found["up"]
+    except RuntimeError:
+        down, up = found["down"], found["mid"]  # of no shape that fits
     shapes = [tuple(weight_of(base, name).shape) for name in names]
     shape = (sum(one[0] for one in shapes), *shapes[0][1:])
     fits = (

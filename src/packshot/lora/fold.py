@@ -30,8 +30,10 @@ def folded(base: Base, loras: Sequence[tuple[Lora, float]]) -> Iterator[None]:
     """
     deltas: dict[str, Tensor] = {}
     for lora, weight in loras:
-        for name, weights in lora.weights.items():
-            delta = weights.delta() * weight
+        changes = {name: weights.delta() for name, weights in lora.weights.items()}
+        changes |= {n: other.delta(weight_of(base, n).data) for n, other in lora.others.items()}
+        for name, delta in changes.items():
+            delta = delta * weight
             deltas[name] = deltas[name] + delta if name in deltas else delta
     originals: list[tuple[nn.Parameter, Tensor]] = []
     try:

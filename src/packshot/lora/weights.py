@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from packshot.lora.kinds import Detour
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,5 @@ class Lora:
     metadata: dict[str, str] = field(default_factory=dict)
     name: str = "lora"
     sha256: str = ""
+    others: dict[str, Detour] = field(default_factory=dict)
+    """Changes of other kinds (LoHa, LoKr, DoRA), which are folded but not written."""

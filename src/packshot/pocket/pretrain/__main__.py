@@ -10,7 +10,7 @@ from typing import Any
 
 from packshot.errors import PackshotError
 
-STAGES = ("pack", "clip", "names", "vae", "latents", "unet", "segmenter", "export")
+STAGES = ("pack", "clip", "names", "vae", "latents", "unet", "segmenter", "light", "export")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -23,6 +23,12 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[cache / "world" / "cars", cache / "world" / "things"],
         help="folders of rendered scenes",
+    )
+    parser.add_argument(
+        "--plates",
+        type=Path,
+        default=cache / "world" / "plates",
+        help="folder of rendered scenes without products, for 'light'",
     )
     parser.add_argument(
         "--state",
@@ -69,7 +75,17 @@ def _with_options(config: Any, options: argparse.Namespace) -> Any:
 
 def run_stage(stage: str, options: argparse.Namespace) -> None:
     """Run one stage on the folders that `options` names."""
-    from packshot.pocket.pretrain import clip, data, export, latents, names, segmenter, unet, vae
+    from packshot.pocket.pretrain import (
+        clip,
+        data,
+        export,
+        latents,
+        light,
+        names,
+        segmenter,
+        unet,
+        vae,
+    )
     from packshot.pocket.pretrain.loop import Budget
 
     folder = options.state
@@ -92,6 +108,9 @@ def run_stage(stage: str, options: argparse.Namespace) -> None:
     elif stage == "segmenter":
         config = _with_options(segmenter.SegmenterConfig(), options)
         segmenter.train_segmenter(folder, config, budget)
+    elif stage == "light":
+        config = _with_options(light.LightConfig(), options)
+        light.train_light(folder, options.plates, config, budget)
     else:
         export.export(folder, options.out or folder / "pocket")
 

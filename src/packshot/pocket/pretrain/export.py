@@ -1,4 +1,4 @@
-"""The trained parts as a `StableDiffusionPipeline` folder, fp16, plus `clip/` and `segmenter/`."""
+"""The trained parts as a `StableDiffusionPipeline` folder, fp16, plus `clip/`, `segmenter/`, `light/`."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ def export(
     segmenter = load_segmenter(folder, segmenter_config or SegmenterConfig()).half()
     weights = out / "segmenter" / "model.safetensors"
     files.write_safetensors(weights, segmenter.state_dict(), {"format": "pt"})
+    light = {name: value.half() for name, value in state.weights(folder, "light").items()}
+    files.write_safetensors(out / "light" / "model.safetensors", light, {"format": "pt"})
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(out, safe_serialization=True)
     _adapt_text_encoder(out / "text_encoder")

@@ -63,7 +63,7 @@ class SegmenterBatches:
         if rng.random() < self.config.moved_fraction:
             picture = _put_on(self._ground(rng), picture, mask)
         both = _crop(np.dstack([picture, mask]), self.config.smallest_crop, rng)
-        return _recoloured(both[..., :3], rng), both[..., 3]
+        return recoloured(both[..., :3], rng), both[..., 3]
 
     def _ground(self, rng: np.random.Generator) -> Pixels:
         """A generic picture, or another scene enlarged from its upper part, where no product is."""
@@ -87,7 +87,7 @@ def _crop(both: Pixels, smallest: float, rng: np.random.Generator) -> Pixels:
     return cv2.resize(np.ascontiguousarray(cut), (PIXELS, PIXELS), interpolation=cv2.INTER_LINEAR)
 
 
-def _recoloured(picture: Pixels, rng: np.random.Generator) -> Pixels:
+def recoloured(picture: Pixels, rng: np.random.Generator) -> Pixels:
     """Other exposure, white balance and contrast, some blur and some grain."""
     values = picture.astype(np.float32) / 255
     values = values ** np.float32(rng.uniform(0.6, 1.6)) * rng.uniform(0.75, 1.25, 3)

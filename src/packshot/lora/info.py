@@ -1,0 +1,99 @@
+"""What a LoRA file is, told by its header: no base is loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from packshot.bases.headers import shapes
+from packshot.errors import LoraRefused
+from packshot.lora import kinds
+from packshot.lora.files import split_key
+from packshot.lora.names import foreign_family
+
+_FORMATS = {
+    "kohya": ("lora_down", "lora_up", "hada_", "lokr_"),
+    "diffusers": ("lora_A", "lora_B", "lora.down", "lora.up"),
+}
+_TOLD = (
+    "modelspec.title", "modelspec.trigger_phrase", "modelspec.architecture", "ss_output_name",
+    "ss_base_model_version", "ss_sd_model_name", "ss_steps", "ss_learning_rate", "packshot.made_by",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Info:
+    """A LoRA file in brief."""
+
+    kind: str
+    format: str
+    family: str
+    modules: int
+    ranks: dict[int, int]
+    """How many modules have each rank."""
+    parts: dict[str, int]
+    """How many modules each network has."""
+    values: int
+    told: dict[str, str]
+    """Of its metadata, what says what it is for."""
+
+
+def info(file: Path) -> Info:
+    """Look at a LoRA file.
+
+    Raises:
+        LoraRefused: no safetensors file, or none of its keys are a LoRA's.
+    """
+    header = shapes(file, LoraRefused)
+    keys = list(header.by_key)
+    split = {key: split_key(key) for key in keys}
+    modules = {module for module, part in split.values() if part}
+    kind = _kind(keys, {part for _, part in split.values()})
+    if not modules and not kind:
+        raise LoraRefused(f"{file} is no LoRA: it has keys such as '{next(iter(keys), '')}'.")
+    ranks = Counter(header.by_key[k][0] for k, (_, part) in split.items() if part == "down")
+    family = foreign_family(keys, header.metadata, "") or ("Stable Diffusion 1.x or 2.x", 0)
+    return Info(
+        kind or "LoRA",
+        next(
+            (name for name, marks in _FORMATS.items() if any(m in k for k in keys for m in marks)),
+            "unknown",
+        ),
+        family[0],
+        len(modules),
+        dict(sorted(ranks.items())),
+        dict(Counter(_part(module) for module in modules)),
+        sum(_product(shape) for shape in header.by_key.values()),
+        {key: header.metadata[key] for key in _TOLD if header.metadata.get(key)},
+    )
+
+
+def _kind(keys: list[str], parts: set[str]) -> str:
+    for refused, endings in kinds.REFUSED.items():
+        if any(key.endswith(endings) for key in keys):
+            return f"{refused.removeprefix('an ').removeprefix('a ')} (not read)"
+    plain = (
+        "LoHa" if "hada_w1_a" in parts else "LoKr" if any("lokr" in p for p in parts) else "LoRA"
+    )
+    plain = "LoCon" if "mid" in parts else plain
+    return (f"DoRA over {plain}" if parts & {"dora", "magnitude"} else plain) if parts - {""} else ""
+
+
+def _part(module: str) -> str:
+    flat = module.replace(".", "_")
+    for start, name in (
+        ("lora_te3", "text_encoder_3"), ("lora_te2", "text_encoder_2"), ("lora_te", "text_encoder"),
+        ("text_encoder_3", "text_encoder_3"), ("text_encoder_2", "text_encoder_2"),
+        ("text_encoder", "text_encoder"),
+    ):  # fmt: skip
+        if flat.startswith(start):
+            return name
+    return "denoiser"
+
+
+def _product(shape: list[int]) -> int:
+    total = 1
+    for side in shape:
+        total *= side
+    return total

@@ -1,0 +1,125 @@
+import pytest
+import torch
+
+from packshot.errors import LoraRefused
+from packshot.lora import extract, folded, load_lora, merge, resize, write_lora
+from packshot.lora.fold import weight_of
+from packshot.lora.info import info
+from packshot.lora.kinds import Hadamard
+from packshot.lora.weights import Lora
+
+
+def deltas(lora):
+    return {name: weights.delta() for name, weights in lora.weights.items()}
+
+
+def close(first, second, atol=1e-5):
+    assert first.keys() == second.keys()
+    assert all(torch.allclose(first[n].flatten(1), second[n].flatten(1), atol=atol) for n in first)
+
+
+def test_a_merge_is_the_sum_to_the_last_digits(tiny_base, make_lora, tmp_path):
+    one, other = make_lora("attention", alpha=3.0), make_lora("all", seed=1)
+    made = merge([(one, 0.7), (other, -0.3)], tiny_base)
+    first, second = deltas(one), deltas(other)
+    expected = {n: -0.3 * second[n] + (0.7 * first[n] if n in first else 0) for n in second}
+    close(deltas(made.lora), expected)
+    assert made.kept == 1
+    write_lora(made.lora, tmp_path / "m.safetensors", tiny_base)
+    close(deltas(load_lora(tmp_path / "m.safetensors", tiny_base)), expected)
+
+
+def test_a_merge_of_a_rank_is_the_best_of_that_rank(tiny_base, make_lora):
+    one, other = make_lora("attention"), make_lora("attention", seed=1)
+    exact = deltas(merge([(one, 1.0), (other, 1.0)], tiny_base).lora)
+    made = merge([(one, 1.0), (other, 1.0)], tiny_base, rank=3)
+    assert {w.rank for w in made.lora.weights.values()} == {3}
+    lost = kept = 0.0
+    for name, delta in deltas(made.lora).items():
+        values = torch.linalg.svdvals(exact[name].flatten(1))
+        error = (delta.flatten(1) - exact[name].flatten(1)).square().sum()
+        assert torch.allclose(error, values[3:].square().sum(), rtol=1e-3, atol=1e-6)
+        lost, kept = lost + values[3:].square().sum(), kept + values[:3].square().sum()
+    assert made.kept == pytest.approx(float(kept / (kept + lost)), abs=1e-5)
+
+
+def test_resizing_to_its_own_rank_or_all_its_energy_changes_nothing(tiny_base, make_lora):
+    lora = make_lora("all")
+    for made in (resize(lora, tiny_base, rank=2), resize(lora, tiny_base, energy=1.0)):
+        close(deltas(made.lora), deltas(lora))
+        assert made.kept == pytest.approx(1)
+    assert resize(lora, tiny_base, rank=1).kept < 0.999
+    ninety = resize(
+        merge([(make_lora("all", seed=s), 1.0) for s in range(4)], tiny_base).lora,
+        tiny_base,
+        energy=0.9,
+    )
+    assert 0.9 <= ninety.kept < 1
+    assert len({w.rank for w in ninety.lora.weights.values()}) > 1
+    for options in ({}, {"rank": 1, "energy": 0.5}, {"energy": 1.5}):
+        with pytest.raises(LoraRefused, match="Give either a rank or the energy"):
+            resize(lora, tiny_base, **options)
+
+
+def test_a_loha_becomes_plain_only_with_a_rank(tiny_base, make_lora, tmp_path):
+    name = next(iter(make_lora("attention").weights))
+    rows, columns = weight_of(tiny_base, name).shape
+    factors = [torch.randn(rows, 2), torch.randn(2, columns)]
+    lora = Lora({}, {}, "odd", others={name: Hadamard((*factors, None), (*factors, None), 0.1)})
+    with pytest.raises(LoraRefused, match="odd is no plain LoRA: give --rank"):
+        merge([(lora, 1.0)], tiny_base)
+    with pytest.raises(LoraRefused, match="holds LoHa, LoKr or DoRA at 1 modules"):
+        write_lora(lora, tmp_path / "a.safetensors", tiny_base)
+    made = resize(lora, tiny_base, rank=4)  # the product of two matrices of rank 2 has rank 4
+    expected = lora.others[name].delta(weight_of(tiny_base, name).data)
+    assert torch.allclose(made.lora.weights[name].delta(), expected, atol=1e-4)
+
+
+def test_what_was_folded_into_a_checkpoint_is_extracted_again(
+    tiny_base, make_lora, loaded, tiny_sd1
+):
+    lora, tuned = make_lora("attention+mlp"), loaded(tiny_sd1)
+    with folded(tuned, [(lora, 1.0)]):
+        made = extract(tuned, tiny_base, rank=2)
+    assert made.kept == pytest.approx(1, abs=1e-4)
+    close(deltas(made.lora), deltas(lora), atol=1e-4)
+    assert made.lora.metadata["packshot.made_by"].startswith("extract")
+    with pytest.raises(LoraRefused, match="do not differ in attention"):
+        extract(tuned, tiny_base, rank=2, scope="attention")
+
+
+def test_info_reads_the_header_alone(tiny_base, make_lora, tmp_path):
+    lora = make_lora("all", text=True)
+    for format in ("kohya", "diffusers"):
+        file = tmp_path / f"{format}.safetensors"
+        write_lora(lora, file, tiny_base, format)
+        found = info(file)
+        assert (found.kind, found.format) == ("LoRA", format)
+        assert found.modules == len(lora.weights)
+        assert found.ranks == {2: len(lora.weights)}
+        assert set(found.parts) == {"denoiser", "text_encoder"}
+    (tmp_path / "a.safetensors").write_bytes(b"PK\3\4 a pickle, perhaps")
+    with pytest.raises(LoraRefused, match="is a pickle"):
+        info(tmp_path / "a.safetensors")
+
+
+def test_the_command_line_converts_and_back(tiny_sd1, tiny_base, make_lora, tmp_path):
+    from typer.testing import CliRunner
+
+    from packshot.cli import app
+
+    lora = make_lora("all")
+    names = [str(tmp_path / f"{n}.safetensors") for n in "abc"]
+    write_lora(lora, tmp_path / "a.safetensors", tiny_base)
+    base = ["--base", str(tiny_sd1)]
+    for order in (
+        ["convert", names[0], names[1], *base, "--format", "diffusers"],
+        ["convert", names[1], names[2], *base, "--format", "kohya"],
+        ["info", names[2]],
+        ["merge", f"{names[0]}:0.5", f"{names[1]}:0.5", names[2], *base],
+        ["resize", names[2], names[1], *base, "--rank", "1"],
+    ):
+        result = CliRunner().invoke(app, ["lora", *order])
+        assert result.exit_code == 0, result.output
+    close(deltas(load_lora(tmp_path / "c.safetensors", tiny_base)), deltas(lora), atol=1e-3)
+    assert "rank 1" in result.output
