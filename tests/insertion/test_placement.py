@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from tests.plates import landscape
 
-from conftest import landscape
 from packshot.errors import InsertionRefused
 from packshot.insertion.placement import at_words, horizon_of, in_box, in_mask, suggest
 from packshot.insertion.plate import Box, Plate

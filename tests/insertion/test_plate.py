@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from tests.plates import landscape
 
-from conftest import landscape
 from packshot.errors import PictureRefused
 from packshot.insertion.plate import Box, read_plate
 

@@ -15,7 +15,18 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from packshot.errors import PackshotError, TrainingDiverged
-from packshot.pocket.pretrain import clip, data, export, latents, loop, names, segmenter, unet, vae
+from packshot.pocket.pretrain import (
+    clip,
+    data,
+    export,
+    latents,
+    light,
+    loop,
+    names,
+    segmenter,
+    unet,
+    vae,
+)
 from packshot.pocket.pretrain.loop import Budget, LoopConfig
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper
 from packshot.tokenizers import clip_tokenizer
@@ -33,6 +44,7 @@ UNET = unet.UnetConfig(
     widths=(32, 32), heads=2, loop=replace(LOOP, batch=2), judged=2, sample_steps=1
 )
 SEGMENTER = segmenter.SegmenterConfig(widths=(8, 8), loop=LOOP, generic_count=3, judged=2)
+LIGHT = light.LightConfig(loop=LOOP)
 COLOURS = ("red", "blue", "green", "white")
 
 
@@ -56,6 +68,20 @@ def make_world(folder: Path, scenes: int = 5) -> None:
             facts = dict.fromkeys(data.ATTRIBUTES, "plain")
             entries.append({"file": name, **facts, "colour": colour, "noun": "suv"})
         (folder / f"{scene:06d}.json").write_text(json.dumps(entries))
+
+
+def make_plates(folder: Path, scenes: int = 4) -> Path:
+    """Grounds that are brighter on the side where the light is."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for scene in range(scenes):
+            right = scene % 2 == 0
+            ramp = Image.linear_gradient("L").rotate(90 if right else -90).resize((128, 128))
+            ramp.convert("RGB").save(folder / f"{scene}.png")
+            direction = [0.6 if right else -0.6, -0.6, 0.5]
+            entry = {"file": f"{scene}.png", "light": {"kind": "sun", "direction": direction}}
+            (folder / f"{scene:06d}.json").write_text(json.dumps([entry]))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +118,17 @@ def run_segmenter(folder: Path, budget: Budget) -> None:
     segmenter.train_segmenter(folder, SEGMENTER, budget)
 
 
+def run_light(folder: Path, budget: Budget) -> None:
+    light.train_light(folder, make_plates(folder / "plates"), LIGHT, budget)
+
+
 RUNS: dict[str, Callable[[Path, Budget], None]] = {
     "clip": run_clip,
     "names": run_names,
     "vae": run_vae,
     "unet": run_unet,
     "segmenter": run_segmenter,
+    "light": run_light,
 }
 
 
@@ -179,6 +210,18 @@ def test_the_text_tower_learns_to_hear_names(tmp_path: Path, trained: Path) -> N
     before = names.train_names(tmp_path, config, CLIP, Budget(stop_at_step=0), caption)
     after = names.train_names(tmp_path, config, CLIP, Budget(), caption)
     assert after["error with one"] < 0.95 * before["error with one"]
+
+
+def test_the_light_is_learnt_and_a_mirrored_plate_has_it_mirrored(tmp_path: Path) -> None:
+    config = light.LightConfig(loop=replace(LOOP, steps=40, batch=8))
+    plates = make_plates(tmp_path / "plates", scenes=12)
+    report = light.train_light(tmp_path, plates, config, Budget())
+    assert report["azimuth error"] < 20
+    assert report["right side"] == 1
+    network = light.LightNetwork().eval()
+    picture = torch.rand(1, 3, 96, 96) * 2 - 1
+    own, mirrored = network(picture)[0], network(picture.flip(3))[0]
+    assert torch.allclose(own * torch.tensor([-1.0, 1, 1, 1]), mirrored, atol=1e-5)
 
 
 def test_the_segmenter_learns_boxes_and_disguises_keep_masks_true(

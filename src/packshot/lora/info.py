@@ -77,7 +77,9 @@ def _kind(keys: list[str], parts: set[str]) -> str:
         "LoHa" if "hada_w1_a" in parts else "LoKr" if any("lokr" in p for p in parts) else "LoRA"
     )
     plain = "LoCon" if "mid" in parts else plain
-    return (f"DoRA over {plain}" if parts & {"dora", "magnitude"} else plain) if parts - {""} else ""
+    return (
+        (f"DoRA over {plain}" if parts & {"dora", "magnitude"} else plain) if parts - {""} else ""
+    )
 
 
 def _part(module: str) -> str:

@@ -1,0 +1,1 @@
+"""Photo-insertion against what is known: the same plates rendered with the product in them."""

@@ -1,0 +1,101 @@
+"""The command as a user types it."""
+
+import json
+
+import pytest
+from PIL import Image
+from tests.plates import landscape
+from typer.testing import CliRunner
+
+from packshot.cli import app, main
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["insert", *map(str, arguments)])
+
+
+def fails(capsys, monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["packshot", "insert", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_a_box_and_two_versions(product, plate_file):
+    result = run(plate_file, "-p", product.root, "--box", "140,140,120,90", "--count", 2)
+    assert result.exit_code == 0, result.output
+    made = sorted(file.name for file in product.insertions_folder.iterdir())
+    assert made == [
+        "beach-1.json", "beach-1.png", "beach-1.sheet.png",
+        "beach-2.json", "beach-2.png", "beach-2.sheet.png",
+    ]  # fmt: skip
+    first, second = (
+        json.loads((product.insertions_folder / f"beach-{n}.json").read_text()) for n in (1, 2)
+    )
+    assert first["photo"] != second["photo"]
+
+
+def test_words_and_suggestions(product, plate_file):
+    assert run(plate_file, "-p", product.root, "--at", "left, near", "--tall", 0.4).exit_code == 0
+    box = json.loads((product.insertions_folder / "beach.json").read_text())["box"]
+    assert box["left"] < 150
+    result = run(plate_file, "-p", product.root, "--suggest", "--tall", 0.4)
+    assert "Places:" in result.output
+    with Image.open(product.insertions_folder / "beach.places.png") as shown:
+        assert shown.size == (400, 300)
+
+
+def test_a_table_goes_on_where_it_was(product, plate_file, tmp_path, monkeypatch):
+    for number in range(3):
+        Image.fromarray(landscape()).save(tmp_path / f"p{number}.png")
+    table = tmp_path / "plates.csv"
+    table.write_text(
+        'plate,box,at,name\np0.png,"100,140,90,80",,one\np1.png,,"right, near",two\np2.png,,,three\n'.replace(
+            "\\\n", "\n"
+        )
+    )
+    order = [table, "-p", product.root, "--at", "centre", "--tall", 0.5]
+    from packshot.insertion import command
+
+    calls, real = [], command.insert
+
+    def dies_at_the_second(*given, **options):
+        calls.append(options["name"])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*given, **options)
+
+    monkeypatch.setattr(command, "insert", dies_at_the_second)
+    assert run(*order).exit_code != 0
+    assert run(*order).exit_code == 0
+    assert calls == ["one", "two", "two", "three"], "what was done is not done again"
+    assert run(*order).exit_code == 0
+    assert len(calls) == 4
+    assert run(*order, "--reflection", 0.5).exit_code == 0
+    assert len(calls) == 7, "with other settings it is"
+
+
+def test_errors_say_what_to_do(product, plate_file, tmp_path, capsys, monkeypatch):
+    def said(*arguments):
+        return fails(capsys, monkeypatch, plate_file, "-p", product.root, *arguments)
+
+    assert "Say where it goes: --box x,y,w,h, or --mask FILE" in said()
+    assert "Say where it goes" in said("--box", "1,2,30,40", "--at", "left")
+    assert "Move it inside" in said("--box", "390,10,100,100")
+    assert "way: Input should be 'cut-out' or 'generate'" in said(
+        "--box", "1,2,30,40", "--way", "magic"
+    )
+    assert "No photo shows the product as seen from the rear" in said(
+        "--box", "1,2,30,40", "--view", "rear"
+    )
+    table = tmp_path / "t.csv"
+    for text, words in {
+        "file\na.png\n": "has no column plate",
+        "plate,size\na.png,3\n": "has a column size",
+        "plate\nnone.png\n": "line 2: there is no plate",
+        "plate,name\nbeach.png,../x\n": "line 2: give it another name than ../x",
+    }.items():
+        table.write_text(text.replace("\\\n", "\n"))
+        assert words in fails(capsys, monkeypatch, table, "-p", product.root, "--at", "left")
+    assert not product.insertions_folder.exists()
