@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
+from packshot.masks.embedded import EmbeddedSegmenter
 from packshot.pocket.pretrain import state
 from packshot.pocket.pretrain.data import Pictures, Pixels, open_masks, open_packed, to_tensor
 from packshot.pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, batch_indices, generator
@@ -32,8 +34,6 @@ class JudgeConfig:
     temperature: float = 0.1
     views: int = 2
     """How many pictures of a product are in a batch."""
-    moved_fraction: float = 0.7
-    """Share of products that are cut out and put somewhere else, so that place does not count."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=2500, batch=32))
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
@@ -118,8 +118,13 @@ class Identifier(nn.Module):
 
     @torch.no_grad()
     def identify(self, pixels: Pixels) -> Tensor:
-        """Unit vectors [N, D] of pictures uint8 [N, 128, 128, 3]."""
-        return torch.cat([self(part) for part in to_tensor(pixels).split(64)])
+        """Unit vectors [N, D] of the products in pictures uint8 [N, 128, 128, 3].
+
+        What the product is, the bundled segmenter says.
+        """
+        segmenter = EmbeddedSegmenter()
+        single = [alone(one, segmenter.shares(Image.fromarray(one))) for one in pixels]
+        return torch.cat([self(part) for part in to_tensor(np.stack(single)).split(64)])
 
 
 def values_of(pictures: Pictures) -> dict[str, list[str]]:
@@ -178,7 +183,7 @@ def accuracy(told: Sequence[dict[str, str]], truth: Sequence[dict[str, str]]) ->
 
 
 class IdentifierBatches:
-    """Two views each of products of one noun, most of them put elsewhere."""
+    """Some views each of products of one noun, alone: a place that they share would give them away."""
 
     def __init__(self, pictures: Pictures, masks: Pixels, config: JudgeConfig) -> None:
         self.pictures, self.masks, self.config = pictures, masks, config
@@ -195,17 +200,28 @@ class IdentifierBatches:
         views = []
         for number in rng.choice(len(scenes), products, replace=False):
             for index in rng.choice(scenes[number], self.config.views, replace=False):
-                views.append(_view(self._somewhere(int(index), rng), rng))
+                single = alone(self.pictures.pixels[index], self.masks[index] / np.float32(255))
+                views.append(_view(single, rng))
         return to_tensor(np.stack(views))
 
-    def _somewhere(self, index: int, rng: np.random.Generator) -> Pixels:
-        picture = self.pictures.pixels[index]
-        if rng.random() >= self.config.moved_fraction:
-            return picture
-        other = self.pictures.pixels[int(rng.choice(self.pictures.training))]
-        ground = cv2.resize(other[: PIXELS // 4], (PIXELS, PIXELS))
-        share = self.masks[index][..., None] / np.float32(255)
-        return (picture * share + ground * (1 - share)).astype(np.uint8)
+
+def alone(picture: Pixels, shares: np.ndarray) -> Pixels:
+    """The product that `shares` [128, 128] in [0, 1] marks, filling the picture, over grey."""
+    found = np.argwhere(shares > 0.5)
+    low, high = (found.min(axis=0), found.max(axis=0) + 1) if len(found) else (0, PIXELS)
+    middle, half = (low + high) / 2, np.max(high - low) * 0.56
+    laid = picture * shares[..., None] + 128 * (1 - shares[..., None])
+    scale = PIXELS / (2 * half)
+    top, left = (middle - half) * scale
+    move = np.array([[scale, 0, -left], [0, scale, -top]], np.float32)
+    seen = cv2.warpAffine(
+        laid.astype(np.uint8),
+        move,
+        (PIXELS, PIXELS),
+        flags=cv2.INTER_LINEAR,
+        borderValue=(128,) * 3,
+    )
+    return np.asarray(seen, np.uint8)
 
 
 def identity_loss(vectors: Tensor, views: int, temperature: float) -> Tensor:

@@ -160,6 +160,35 @@ def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base):
         network.requires_grad_(False)
 
 
+def test_checkpointing_changes_no_gradient_and_keeps_less(tiny_base):
+    from packshot.plan.calibration import _saved_bytes
+
+    def gradients(on):
+        names = tiny_base.lora_targets("attention+mlp")
+        with (
+            injected(tiny_base.denoiser, names, rank=4, alpha=2, seed=0) as adapter,
+            tiny_base.checkpointed(on),
+        ):
+            state = {
+                name: torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name)))
+                for name, value in adapter.state().items()
+            }
+            adapter.load_state({name: value * 0.1 for name, value in state.items()})
+            kept = _saved_bytes(tiny_base, batch(tiny_base))
+            for parameter in adapter.named_parameters().values():
+                parameter.grad = None
+            losses(tiny_base, batch(tiny_base), 0.0).mean().backward()
+            return kept, {name: p.grad for name, p in adapter.named_parameters().items()}
+
+    (whole, plain), (less, again) = gradients(False), gradients(True)
+    assert less < 0.8 * whole
+    for name, gradient in plain.items():
+        if gradient is None:
+            assert again[name] is None
+        else:
+            assert (gradient - again[name]).norm() <= 1e-6 + 1e-6 * gradient.norm(), name
+
+
 def trained_lora(base, targets="attention+mlp"):
     """A strong random adapter, as data."""
     with injected(base.denoiser, base.lora_targets(targets), rank=2, alpha=2, seed=0) as adapter:

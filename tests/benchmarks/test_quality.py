@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +99,7 @@ def test_the_classifier_learns_colours(renders: Path) -> None:
 
 
 def test_the_identifier_learns_products_and_both_are_read_back(renders: Path) -> None:
-    report = judges.train_identifier(renders, replace(CONFIG, moved_fraction=0.3), Budget())
+    report = judges.train_identifier(renders, CONFIG, Budget())
     assert report["retrieval"] > 0.3  # chance is 0.1
     judges.train_classifier(renders, CONFIG, Budget())
     classifier, identifier = judges.load_judges(renders, CONFIG)

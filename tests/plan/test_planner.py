@@ -12,7 +12,7 @@ from packshot.project import new
 def costs(monkeypatch):
     """Steps cost a second at 64 px and less at smaller sizes; nothing else costs anything."""
 
-    def fake(base, *, pixels, targets, rank, batch):
+    def fake(base, *, pixels, targets, rank, batch, checkpointing=False):
         return StepCost(0, pixels**2 / 64**2 / batch, 0, 0, 2**20, 1000, 2**20, 100)
 
     monkeypatch.setattr(planner, "calibrate", fake)
@@ -66,6 +66,16 @@ def test_little_memory_splits_the_batch_then_takes_the_size(
     assert (plan.pixels, plan.batch, plan.accumulation) == (pixels, 2, parts)
     assert plan.predicted.seconds_per_step == pytest.approx(0.1 * parts + 0.2)
     assert plan.predicted.bytes == 2**20 + 16_000 + 1.25 * 2**20 * 2 / parts
+
+
+def test_blocks_are_computed_twice_before_the_size_gives_way(ready_project, tiny_base, monkeypatch):
+    def cost(base, *, pixels, checkpointing=False, **_):
+        fit = 2 if checkpointing else 0
+        return StepCost(0.1, 0.1, 0, 0, 2**20, 1000, 2**20, fit, checkpointing=checkpointing)
+
+    monkeypatch.setattr(planner, "calibrate", cost)
+    plan = make_plan(ready_project, tiny_base)
+    assert (plan.pixels, plan.gradient_checkpointing) == (64, True)
 
 
 def test_no_room_for_a_single_picture_is_said(ready_project, tiny_base, monkeypatch):

@@ -7,6 +7,7 @@ loop, the planner and the shots know only this protocol.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -120,6 +121,17 @@ class Base(Protocol):
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """The denoiser's output for noisy latents [B, C, h, w]."""
+        ...
+
+    def encoders_on(self, device: torch.device) -> AbstractContextManager[None]:
+        """Keep autoencoder and text encoders on a device while the block runs."""
+        ...
+
+    def checkpointed(self, on: bool = True) -> AbstractContextManager[None]:
+        """Let the denoiser forget what its blocks computed, and compute it again for gradients.
+
+        (Chen et al. 2016, arXiv 1604.06174.) Memory of activations for about a third more time.
+        """
         ...
 
     def lora_targets(self, scope: Scope) -> list[str]:

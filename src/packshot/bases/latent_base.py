@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -79,6 +80,29 @@ class LatentBase:
     def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
         """As it is: most are not told of sizes."""
         return conditioning
+
+    @contextmanager
+    def encoders_on(self, device: torch.device) -> Iterator[None]:
+        encoders = [self.vae, *self.text_encoders.values()]
+        before = [next(encoder.parameters()).device for encoder in encoders]
+        try:
+            for encoder in encoders:
+                encoder.to(device)
+            yield
+        finally:
+            for encoder, there in zip(encoders, before, strict=True):
+                encoder.to(there)
+
+    @contextmanager
+    def checkpointed(self, on: bool = True) -> Iterator[None]:
+        if not on:
+            yield
+            return
+        self.denoiser.enable_gradient_checkpointing()
+        try:
+            yield
+        finally:
+            self.denoiser.disable_gradient_checkpointing()
 
     def clip_similarity(self) -> ClipSimilarity | None:
         return None

@@ -11,7 +11,7 @@ from torch import Tensor
 from packshot.bases.base import Conditioning, Shown
 from packshot.bases.original import latent_parts
 from packshot.bases.parts import Configs, Tensors
-from packshot.bases.stable_diffusion import UnetBase, attention_for
+from packshot.bases.stable_diffusion import UnetBase
 
 
 class StableDiffusionXL(UnetBase):
@@ -69,7 +69,7 @@ class StableDiffusionXL(UnetBase):
         }
         noisy = self.denoiser_input(noisy, conditioning)
         context = conditioning["context"].to(self.dtype)
-        with attention_for(noisy):
+        with self.attention(noisy):
             predicted: Tensor = self.unet(
                 noisy, timesteps, context, added_cond_kwargs=told, return_dict=False
             )[0]

@@ -97,6 +97,11 @@ class UnetBase(LatentBase):
         latents = self._grey[height, width]
         return torch.cat([torch.ones_like(latents[:, :1]), latents], dim=1)
 
+    def attention(self, latents: Tensor) -> AbstractContextManager[None]:
+        """See `attention_for`; what is computed again for gradients would be so without it."""
+        again = torch.is_grad_enabled() and self.unet.is_gradient_checkpointing
+        return nullcontext() if again else attention_for(latents)
+
     def original_modules(self) -> dict[str, list[str]]:
         return ldm_modules(self.unet)
 
@@ -154,7 +159,7 @@ class StableDiffusion1(UnetBase):
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         noisy = self.denoiser_input(noisy, conditioning)
         context = conditioning["context"].to(self.dtype)
-        with attention_for(noisy):
+        with self.attention(noisy):
             predicted: Tensor = self.unet(noisy, timesteps, context, return_dict=False)[0]
         return predicted
 

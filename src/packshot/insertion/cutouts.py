@@ -18,6 +18,7 @@ from packshot.photos import Photo
 from packshot.pictures import open_image
 
 _MARGIN = 0.02
+_FIT_ENOUGH = 0.93
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,9 @@ def best_photos(
 ) -> list[CutOut]:
     """Cut-outs of all photos, the fittest for a placement first.
 
-    Those whose caption names the view come first, then whole ones (a product that the photo's edge
-    cuts cannot stand anywhere else), then by shape: a mask's, or as sharp as the place is large.
+    Only those whose caption names the view, if one is wanted, and only whole ones: a product that
+    the photo's edge cuts cannot stand anywhere else. Then by shape, and only those near to the best,
+    where a mask says what shape is wanted; else by detail, for the place is large or small.
 
     Raises:
         InsertionRefused: no photo shows the product whole, or none shows that view.
@@ -96,7 +98,10 @@ def best_photos(
         raise InsertionRefused(
             f"No photo shows the product {what}. Add one, or name another view with --view."
         )
-    return sorted(whole, key=lambda one: -_fitness(one, placement))
+    fitness = {id(one): _fitness(one, placement) for one in whole}
+    least = _FIT_ENOUGH * max(fitness.values()) if placement.mask is not None else 0.0
+    fit = [one for one in whole if fitness[id(one)] >= least]
+    return sorted(fit, key=lambda one: -fitness[id(one)])
 
 
 def _touches_edge(cut: CutOut) -> bool:

@@ -43,6 +43,8 @@ class StepCost:
     """Pictures that fit the free memory together; 0 if not even one does."""
     threads: int = 0
     """CPU threads that it was measured with; 0 on a GPU."""
+    checkpointing: bool = False
+    """Whether blocks are computed again for gradients."""
 
     def seconds(self, batch: int, accumulation: int = 1) -> float:
         """One step with `batch` pictures, in `accumulation` parts."""
@@ -54,7 +56,9 @@ class StepCost:
         return int(self.resident_bytes + 16 * self.adapter_parameters + MEMORY_MARGIN * saved)
 
 
-def calibrate(base: Base, *, pixels: int, targets: Scope, rank: int, batch: int) -> StepCost:
+def calibrate(
+    base: Base, *, pixels: int, targets: Scope, rank: int, batch: int, checkpointing: bool = False
+) -> StepCost:
     """Run a few real training steps on random latents of a square picture with `pixels` a side."""
     with torch.no_grad():
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
@@ -62,7 +66,10 @@ def calibrate(base: Base, *, pixels: int, targets: Scope, rank: int, batch: int)
         threads = _settle(base, latents)
         encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
     names, free = base.lora_targets(targets), free_bytes(base)
-    with lora.injected(base.denoiser, names, rank=rank, alpha=rank, seed=0) as adapter:
+    with (
+        lora.injected(base.denoiser, names, rank=rank, alpha=rank, seed=0) as adapter,
+        base.checkpointed(checkpointing),
+    ):
         parameters = list(adapter.named_parameters().values())
         count = sum(parameter.numel() for parameter in parameters)
         saved = _saved_bytes(base, _random_batch(base, latents, 1))
@@ -86,6 +93,7 @@ def calibrate(base: Base, *, pixels: int, targets: Scope, rank: int, batch: int)
         saved_bytes_per_picture=saved,
         most_at_once=most,
         threads=threads,
+        checkpointing=checkpointing,
     )
 
 

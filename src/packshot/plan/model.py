@@ -72,6 +72,7 @@ class Plan(BaseModel):
     caption_dropout: float = Field(default=0.05, ge=0, le=0.5)
     crops_per_photo: int = Field(default=1, ge=1, le=16)
     mask_background_weight: float = Field(default=0.2, ge=0, le=1)
+    gradient_checkpointing: bool = False
     precision: Literal["bf16", "fp32"]
     threads: int = Field(default=0, ge=0, le=1024)
     sample_every: int = Field(ge=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 from packshot.bases.base import Base
 from packshot.class_images import class_images
@@ -57,7 +58,8 @@ def make_plan(
     `budget_seconds` is for training and for making `shots_after` pictures with its LoRA.
 
     Where time is short, exposures give way first, down to the recipe's least; then the picture
-    size. Where memory is, the batch is split, down to single pictures; then the size gives way. The
+    size. Where memory is, the batch is split, down to single pictures; then blocks are computed
+    twice instead of kept (gradient checkpointing); then the size gives way. The
     prior's share is never dropped silently. Without a budget the whole recipe is planned.
 
     Raises:
@@ -100,6 +102,7 @@ def make_plan(
         min_snr_gamma=recipe.min_snr_gamma,
         caption_dropout=recipe.caption_dropout,
         crops_per_photo=recipe.crops_per_photo,
+        gradient_checkpointing=chosen.cost.checkpointing,
         precision="bf16" if base.dtype.itemsize == 2 else "fp32",
         threads=chosen.cost.threads,
         sample_every=max(1, math.ceil(steps / SAMPLE_ROUNDS)),
@@ -140,9 +143,17 @@ def _choose_size(
         pixels = (
             max(1, round(base.native_pixels * part / base.pixel_multiple)) * base.pixel_multiple
         )
-        cost = calibrate(
-            base, pixels=pixels, targets=recipe.targets, rank=recipe.rank, batch=recipe.batch
+        measure = partial(
+            calibrate,
+            base,
+            pixels=pixels,
+            targets=recipe.targets,
+            rank=recipe.rank,
+            batch=recipe.batch,
         )
+        cost = measure()
+        if not cost.most_at_once:
+            cost = measure(checkpointing=True)
         if not cost.most_at_once:
             why = "smaller than the base's own, to fit the memory"
             continue
@@ -207,6 +218,7 @@ def _reasons(
         "caption_dropout": "share of photos seen without their caption",
         "crops_per_photo": "the whole picture and closer ones; never flipped: badges, dials",
         "mask_background_weight": "weight outside the product where a photo has a mask",
+        "gradient_checkpointing": "compute blocks twice to save memory, where one picture would not fit",
         "precision": "what this machine computes fastest in",
         "threads": "CPU threads, the fastest when this was planned (0: as many as there are)",
         "sample_every": "steps between sample pictures (0: none)",

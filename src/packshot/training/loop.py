@@ -109,9 +109,13 @@ def _run(
     for done, total in data.fill_caches():
         yield Caching(done, total)
     names = base.lora_targets(plan.targets)
-    with lora.injected(
-        base.denoiser, names, rank=plan.rank, alpha=plan.alpha, seed=plan.seed
-    ) as adapter:
+    with (
+        lora.injected(
+            base.denoiser, names, rank=plan.rank, alpha=plan.alpha, seed=plan.seed
+        ) as adapter,
+        base.checkpointed(plan.gradient_checkpointing),
+        base.encoders_on(torch.device("cpu")),  # all that they say is cached
+    ):
         optimizer = Optimizer(adapter, plan)
         state, note = checkpoints.latest(run / "checkpoints")
         if state:
@@ -237,14 +241,15 @@ def _sample(project: Project, base: Base, run: Path, step: int) -> Sample:
     from packshot.shots import ShotSettings, shoot
 
     prompts = default_prompts(project.subject)[:4]
-    shots = shoot(
-        base,
-        prompts,
-        settings=ShotSettings(seeds=(0,)),
-        folder=run / "samples" / f"{step:07d}",
-        subject=project.subject,
-    )
-    made = list(shots)
+    with base.encoders_on(base.device):
+        shots = shoot(
+            base,
+            prompts,
+            settings=ShotSettings(seeds=(0,)),
+            folder=run / "samples" / f"{step:07d}",
+            subject=project.subject,
+        )
+        made = list(shots)
     return Sample(step, tuple(shot.prompt for shot in made), tuple(shot.file for shot in made))
 
 

@@ -94,7 +94,8 @@ def _plates(options: argparse.Namespace) -> int:
     for index in range(options.count):
         if not (options.out / f"{index:06d}.json").exists():
             scene = draws[index % 2](index // 2, options.seed)
-            render.render_plates(index, scene, options.out, render.Quality(samples=8))
+            quality = render.Quality(options.pixels, samples=8)
+            render.render_plates(index, scene, options.out, quality)
     return 0
 
 
@@ -159,6 +160,7 @@ def main() -> int:
     )
     plates.add_argument("--out", type=Path, default=WORLD / "plates")
     plates.add_argument("--count", type=int, default=1500, help="scenes, four plates each")
+    plates.add_argument("--pixels", type=int, default=128)
     plates.add_argument("--seed", type=int, default=7)
     plates.set_defaults(run=_plates)
     sheet = commands.add_parser("sheet", help="a contact sheet of random scenes")
