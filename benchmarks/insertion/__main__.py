@@ -158,7 +158,7 @@ def measured(
             (describe(_crop(seen, case.box)) - describe(_crop(case.truth, case.box))).norm()
         ),
         "far pixels changed": float(changed[~near].sum()),
-        "seam": checks.seam(seen, changed.astype(np.float32), case.mask).value,
+        "seam": checks.seam(seen, changed.astype(np.float32), case.mask, 1).value,
     }
     if shadow.sum() > 20:
         figures["shadow PSNR"] = _psnr(seen, case.truth, shadow)

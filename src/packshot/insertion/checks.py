@@ -71,11 +71,13 @@ def _embedded(similarity: ClipSimilarity, pictures: Sequence[object]) -> torch.T
     return similarity.embed_images(torch.from_numpy(arrays).permute(0, 3, 1, 2))
 
 
-def seam(after: Colours, zone: Colours, product: Colours) -> Check:
+def seam(after: Colours, zone: Colours, product: Colours, hardness: float) -> Check:
     """Whether the zone's rim shows: its gradient against rings beside it, in their deviations.
 
     Where the product [h, w] itself ends there is an edge, as there should be: that does not count.
+    Nor does hard light's shadow end softly: the harder, the more is allowed.
     """
+    limits = (-math.inf, 3 + 3 * hardness)
     grey = cv2.cvtColor(after.astype(np.float32), cv2.COLOR_RGB2GRAY)
     gradient = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
     inside = (zone > 0).astype(np.uint8)
@@ -87,12 +89,10 @@ def seam(after: Colours, zone: Colours, product: Colours) -> Check:
     rings = [clear & (apart > start) & (apart <= start + 3) for start in (3, 6, 9, 12)]
     means = [float(gradient[ring].mean()) for ring in rings if ring.any()]
     if not rim.any() or not means:
-        return Check("seam", 0.0, (-math.inf, 3.0), "the rim shows no more than what is beside it")
+        return Check("seam", 0.0, limits, "the rim shows no more than what is beside it")
     spread = max(float(np.std(means)), 0.1 * float(np.mean(means)), 1e-4)
     value = (float(gradient[rim].mean()) - float(np.mean(means))) / spread
-    return Check(
-        "seam", value, (-math.inf, 3.0), "the rim's edges over those beside it, in deviations"
-    )
+    return Check("seam", value, limits, "the rim's edges over those beside it, in deviations")
 
 
 def colour(inserted: Colours, alpha: Colours, cut: Colours) -> Check:

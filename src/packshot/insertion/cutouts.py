@@ -79,7 +79,8 @@ def best_photos(
 
     Only those whose caption names the view, if one is wanted, and only whole ones: a product that
     the photo's edge cuts cannot stand anywhere else. Then by shape, and only those near to the best,
-    where a mask says what shape is wanted; else by detail, for the place is large or small.
+    where a mask says what shape is wanted; else by detail, for the place is large or small. Those
+    whose colours the others lack come later: their masks are likely to be wrong.
 
     Raises:
         InsertionRefused: no photo shows the product whole, or none shows that view.
@@ -98,10 +99,28 @@ def best_photos(
         raise InsertionRefused(
             f"No photo shows the product {what}. Add one, or name another view with --view."
         )
-    fitness = {id(one): _fitness(one, placement) for one in whole}
+    typical = _typical(whole)
+    fitness = {id(one): _fitness(one, placement) * typical[id(one)] for one in whole}
     least = _FIT_ENOUGH * max(fitness.values()) if placement.mask is not None else 0.0
     fit = [one for one in whole if fitness[id(one)] >= least]
     return sorted(fit, key=lambda one: -fitness[id(one)])
+
+
+def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:
+    """How much of each one's colours the others have too, 0 to 1.
+
+    A mask that took in what stands beside the product shows itself so. (Histogram intersection:
+    Swain and Ballard 1991, https://doi.org/10.1007/BF00130487.)
+    """
+    histograms = []
+    for cut in cuts:
+        inside = (cut.colours[cut.alpha > 0.9].clip(0, 1) * 5.999).astype(int)
+        counts = np.bincount(inside @ np.array([36, 6, 1]), minlength=216).astype(np.float64)
+        histograms.append(counts / max(counts.sum(), 1))
+    shared = np.array([[np.minimum(a, b).sum() for b in histograms] for a in histograms])
+    others = max(len(cuts) - 1, 1)
+    means = (shared.sum(axis=1) - 1) / others if len(cuts) > 1 else np.ones(1)
+    return {id(cut): float(mean) for cut, mean in zip(cuts, means, strict=True)}
 
 
 def _touches_edge(cut: CutOut) -> bool:

@@ -139,7 +139,7 @@ def insert(
 
 def _scene(plate: Plate, placement: Placement, settings: InsertionSettings) -> Scene:
     box = placement.box
-    reach = round(1.2 * max(box.width, box.height))
+    reach = max(box.width, box.height)
     left, top = max(0, box.left - reach), max(0, box.top - reach // 2)
     right, bottom = min(plate.width, box.right + reach), min(plate.height, box.bottom + reach)
     crop = Box(left, top, right - left, bottom - top)
@@ -165,18 +165,34 @@ def composed(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int) 
     seen = harmony.harmonised(colours, alpha, _around(scene.colours, box), cut.beside, seed)
     size = scene.crop.width, scene.crop.height
     cast = shadows.cast(alpha, box, size, scene.ground, scene.light)
+    cast *= _fading(scene)
     touch = shadows.contact(alpha, box, size, scene.ground)
     taken = (1 - (1 - cast) * (1 - touch)) * settings.shadow
     taken[taken < _LEAST] = 0
     ground = shadows.darkened(scene.colours, taken)
     ground, mirrored = shadows.reflected(ground, seen, alpha, box, settings.reflection)
-    full = np.zeros(size[::-1], np.float32)
-    full[box.region] = alpha
-    laid = np.zeros_like(ground)
-    laid[box.region] = seen
-    share = full[..., None]
-    zone = ((full > 0) | (taken > 0) | (mirrored > 0)).astype(np.float32)
-    return Made(ground * (1 - share) + laid * share, zone, colours, alpha, box, taken, cut)
+    share = alpha[..., None]
+    ground[box.region] = ground[box.region] * (1 - share) + seen * share
+    zone = ((taken > 0) | (mirrored > 0)).astype(np.float32)
+    zone[box.region] = np.maximum(zone[box.region], alpha > 0)
+    return Made(ground, zone, colours, alpha, box, taken, cut)
+
+
+def _fading(scene: Scene) -> Colours:
+    """1 inside the crop, falling to 0 at those of its edges that are not the plate's own.
+
+    A long shadow fades there instead of ending in a line.
+    """
+    crop, plate = scene.crop, scene.plate
+
+    def ramp(count: int, at_start: bool, at_end: bool) -> Colours:
+        way = np.arange(count, dtype=np.float32) / max(1, 0.15 * count)
+        start = np.ones_like(way) if at_start else way.clip(0, 1)
+        return start * (np.ones_like(way) if at_end else way[::-1].clip(0, 1))
+
+    across = ramp(crop.width, crop.left == 0, crop.right == plate.width)
+    down = ramp(crop.height, crop.top == 0, crop.bottom == plate.height)
+    return down[:, None] * across
 
 
 def _around(colours: Colours, box: Box) -> Colours:
@@ -198,7 +214,7 @@ def _checked(
         found.append(judged.identity(similarity, inserted, made.alpha, ranked))
     silhouette = np.zeros_like(made.zone)
     silhouette[made.box.region] = made.alpha
-    found.append(judged.seam(made.colours, made.zone, silhouette))
+    found.append(judged.seam(made.colours, made.zone, silhouette, scene.light.hardness))
     if made.cut:
         found.append(judged.colour(inserted, made.alpha, made.product))
         found.append(judged.contact(scene.colours, made.colours, _under(made)))

@@ -125,7 +125,7 @@ def contact(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> 
 
 def darkened(colours: Colours, taken: Colours) -> Colours:
     """The ground [h, w, 3] with a share of its light [h, w] taken."""
-    return colours * (1 - taken[..., None] * _TINT)
+    return (colours * (1 - taken[..., None] * _TINT)).astype(np.float32, copy=False)
 
 
 def reflected(
