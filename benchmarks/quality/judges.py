@@ -201,8 +201,15 @@ class IdentifierBatches:
         for number in rng.choice(len(scenes), products, replace=False):
             for index in rng.choice(scenes[number], self.config.views, replace=False):
                 single = alone(self.pictures.pixels[index], self.masks[index] / np.float32(255))
-                views.append(_view(single, rng))
+                views.append(_relit(_view(single, rng), rng))
         return to_tensor(np.stack(views))
+
+
+def _relit(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """In another light: views of one scene share theirs, pictures of one product need not."""
+    values = (pixels / np.float32(255)) ** np.float32(rng.uniform(0.7, 1.4))
+    values = values * np.float32(rng.uniform(0.65, 1.3)) * rng.uniform(0.85, 1.15, 3)
+    return (values.clip(0, 1) * 255).astype(np.uint8)
 
 
 def alone(picture: Pixels, shares: np.ndarray) -> Pixels:

@@ -11,6 +11,7 @@ from packshot.bases.base import Base, ClipSimilarity, Conditioning, Scope
 from packshot.bases.checkpoint import POCKET, Checkpoint, judge
 from packshot.bases.flux import Flux1
 from packshot.bases.flux2 import Flux2Klein
+from packshot.bases.hub import fetched, is_hub_id
 from packshot.bases.qwen_image import QwenImage
 from packshot.bases.sd3 import StableDiffusion3
 from packshot.bases.sdxl import StableDiffusionXL
@@ -34,7 +35,7 @@ FAMILIES: dict[str, Family] = {
 def load_base(
     path: str | Path, *, device: str | None = None, dtype: torch.dtype | None = None
 ) -> Base:
-    """Load a checkpoint, frozen: a diffusers folder, a single .safetensors file, or "pocket".
+    """Load a checkpoint, frozen: a diffusers folder, a single file, a hub's OWNER/NAME, or "pocket".
 
     By default it goes where this machine computes fastest, in bf16 if that is fast there.
 
@@ -48,6 +49,8 @@ def load_base(
                 f"The bundled base is not in {POCKET}. Install a released Packshot, or make it: "
                 "packshot-world render, then packshot-pretrain all (see CONTRIBUTING.md)."
             )
+    if not Path(path).exists() and is_hub_id(str(path)):
+        path = fetched(str(path))
     checkpoint = judge(Path(path))
     place = torch.device(device or best_device())
     return FAMILIES[checkpoint.family](checkpoint, place, dtype or best_dtype(place))

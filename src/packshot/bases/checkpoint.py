@@ -116,9 +116,7 @@ def _folder_family(path: Path) -> str:
             "pipeline was saved to, or a single .safetensors file."
         )
     name = str(read_config(path / "model_index.json").get("_class_name"))
-    family = next((found for start, found in _PIPELINES.items() if name.startswith(start)), name)
-    if family not in COMPONENTS:
-        raise _unknown(path, family)
+    family = family_named(path, name)
     if "unet" not in COMPONENTS[family]:
         return family
     unet = read_config(path / "unet" / "config.json")
@@ -130,12 +128,33 @@ def _folder_family(path: Path) -> str:
     return family
 
 
+def family_named(path: Path, pipeline: str) -> str:
+    """The family of a pipeline's class; Stable Diffusion 2 still counts as 1.
+
+    Raises:
+        CheckpointRefused: it is not known; `path` is who says so.
+    """
+    family = next((f for start, f in _PIPELINES.items() if pipeline.startswith(start)), pipeline)
+    if family not in COMPONENTS:
+        raise _unknown(path, family)
+    return family
+
+
 def _component_weights(folder: Path) -> list[Path]:
-    names = sorted(file.name for file in folder.glob("*"))
+    chosen = weights_among(str(folder), sorted(file.name for file in folder.glob("*")))
+    for name in chosen:
+        check_safetensors(folder / name)
+    return [folder / name for name in chosen]
+
+
+def weights_among(folder: str, names: list[str]) -> list[str]:
+    """Which files of a component's folder hold its weights.
+
+    Raises:
+        CheckpointRefused: none does, or only pickles.
+    """
     for pattern in _WEIGHTS:
-        if chosen := [folder / name for name in names if pattern.fullmatch(name)]:
-            for file in chosen:
-                check_safetensors(file)
+        if chosen := [name for name in names if pattern.fullmatch(name)]:
             return chosen
     pickles = [name for name in names if name.endswith((".bin", ".ckpt", ".pt", ".pth"))]
     why = f"only {pickles[0]}, a pickle. {CONVERT}" if pickles else "nothing. Copy it again, whole."
