@@ -50,6 +50,8 @@ class Likeness:
     """One product's figures, shares of pictures but for the seconds."""
 
     retrieved: float
+    ceiling: float
+    """As `retrieved`, of the product's own photos: more cannot be asked of this judge."""
     retrieved_without: float
     setting: float
     drifted: float
@@ -133,6 +135,7 @@ def likeness(
     gallery = Gallery(product, judges[1])
     return Likeness(
         retrieved=gallery.retrieved(shown),
+        ceiling=gallery.retrieved(chosen),
         retrieved_without=gallery.retrieved(made("without", words, False)),
         setting=float(np.mean([t["setting"] == w for t, w in zip(told, wanted, strict=True)])),
         drifted=gallery.retrieved(others),

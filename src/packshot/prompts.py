@@ -35,7 +35,7 @@ _ANYWHERE = (
     "a photo of {subject} in a forest",
     "a photo of {subject} in a city street",
     "a photo of {subject} in the mountains",
-    "a photo of {subject} on a wooden table",
+    "a photo of {subject} on a table",
     "a photo of {subject} in the desert at sunset",
     "a photo of {subject} in a studio",
 )
