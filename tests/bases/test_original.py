@@ -146,6 +146,41 @@ def test_eight_bit_weights_are_taken_times_their_scale(parts, family, networks, 
         assert error < 0.04, "e4m3's 3 bits of mantissa"
 
 
+QUANTISED = {"F16": 0.001, "BF16": 0.005, "Q8_0": 0.01, "Q5_0": 0.07, "Q4_0": 0.13}
+
+
+@pytest.mark.parametrize("kind", QUANTISED)
+def test_a_gguf_is_the_transformer_as_near_as_its_bits_are(parts, family, networks, tmp_path, kind):
+    from gguf import GGMLQuantizationType, GGUFWriter
+    from gguf.quants import quantize
+
+    file = laid_out(parts, family, tmp_path).with_suffix(".gguf")
+    writer = GGUFWriter(file, "flux" if family == "flux1" else "sd3")
+    for key, value in parts[family].items():
+        array = value.float().numpy()
+        one = GGMLQuantizationType.F32
+        if array.ndim > 1 and array.shape[-1] % 32 == 0:
+            one = GGMLQuantizationType[kind]
+        writer.add_tensor(key, quantize(array, one), raw_dtype=one)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    base = load(file)
+    assert base.family == family
+    for name, value in networks["transformer"].state_dict().items():
+        error = (base.transformer.state_dict()[name] - value).abs().max()
+        assert error <= QUANTISED[kind] * value.abs().max() + 0.005 * value.abs().max(), name
+    whole_file = file.read_bytes()
+    for length in (3, 10, 30, 500, len(whole_file) // 2):
+        file.write_bytes(whole_file[:length])
+        with pytest.raises(CheckpointRefused, match=r"cut short|not a \.safetensors"):
+            load(file)
+    file.write_bytes(whole_file[:8] + b"\xff" * 16 + whole_file[24:])
+    with pytest.raises(CheckpointRefused, match="cut short or damaged"):
+        load(file)
+
+
 def test_schnell_is_told_by_its_lack_of_guidance(parts, family, tmp_path):
     if family != "flux1":
         pytest.skip("FLUX.1's")

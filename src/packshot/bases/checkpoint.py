@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from packshot import files
 from packshot.bases import single_file
+from packshot.bases.gguf_files import gguf_keys, is_gguf
 from packshot.bases.headers import CONVERT, check_safetensors, read_config
 from packshot.errors import CheckpointRefused
 
@@ -97,7 +98,7 @@ def judge(path: Path) -> Checkpoint:
         family = _folder_family(path)
         weights = {name: _component_weights(path / name) for name in COMPONENTS[family]}
         return Checkpoint(path, family, "folder", weights, _content_hash(path, weights))
-    keys = check_safetensors(path)
+    keys = gguf_keys(path) if is_gguf(path) else check_safetensors(path)
     family = single_file.family_of(keys)
     if not (CONFIGS / family).is_dir():
         raise _unknown(path, family)

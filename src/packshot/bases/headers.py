@@ -59,8 +59,6 @@ def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefus
             raise refusal(
                 f"{path} is a pickle, which can run code when it is opened; refused. {CONVERT}"
             )
-        if start[:4] == b"GGUF":
-            raise refusal(f"{path} is a GGUF file, which is not read yet. Use its .safetensors.")
         if start[8:9] != b"{":
             raise refusal(f"{path} is not a .safetensors file, whatever its name.")
     if length > min(size - 8, MAX_HEADER_BYTES):

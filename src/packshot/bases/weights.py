@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from packshot.bases.gguf_files import is_gguf, read_gguf
 from packshot.bases.headers import read_safetensors
 from packshot.errors import CheckpointRefused, PackshotError
 
@@ -21,7 +22,7 @@ def read_all(weights: Sequence[Path]) -> dict[str, Tensor]:
     """The tensors of one file, or of all shards."""
     tensors: dict[str, Tensor] = {}
     for file in weights:
-        tensors |= read_safetensors(file)[0]
+        tensors |= read_gguf(file) if is_gguf(file) else read_safetensors(file)[0]
     return _dequantised(tensors)
 
 
