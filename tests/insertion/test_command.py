@@ -80,6 +80,10 @@ def test_errors_say_what_to_do(product, plate_file, tmp_path, capsys, monkeypatc
     def said(*arguments):
         return fails(capsys, monkeypatch, plate_file, "-p", product.root, *arguments)
 
+    before = plate_file.read_bytes()
+    own = said("--box", "140,140,120,90", "--out", plate_file.parent)
+    assert "beach.png would be written over: name another folder" in own
+    assert plate_file.read_bytes() == before
     assert "Say where it goes: --box x,y,w,h, or --mask FILE" in said()
     assert "Say where it goes" in said("--box", "1,2,30,40", "--at", "left")
     assert "Move it inside" in said("--box", "390,10,100,100")

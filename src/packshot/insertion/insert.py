@@ -104,9 +104,14 @@ def insert(
         loras: needed to generate: what the base learnt, each with its weight.
 
     Raises:
-        InsertionRefused: no photo shows the product, or there is nothing to generate it with.
+        InsertionRefused: no photo shows the product, there is nothing to generate it with, or the
+            plate's own file would be written over.
     """
-    settings = settings or InsertionSettings()
+    settings, name = settings or InsertionSettings(), name or Path(plate.name).stem
+    if plate.source and plate.source.resolve() == (folder / f"{name}.png").resolve():
+        raise InsertionRefused(
+            f"{plate.source} would be written over: name another folder than its own with --out."
+        )
     scene = _scene(plate, placement, settings)
     ranked = cutouts.best_photos(photos(project), placement, settings.view)
     best: tuple[int, Made, tuple[Check, ...], int] | None = None
@@ -134,7 +139,7 @@ def insert(
             break
     progress("insertion", settings.tries, settings.tries)
     assert best is not None
-    return _written(scene, *best[1:], folder, name or Path(plate.name).stem)
+    return _written(scene, *best[1:], folder, name)
 
 
 def _scene(plate: Plate, placement: Placement, settings: InsertionSettings) -> Scene:

@@ -59,6 +59,8 @@ class Plate:
     pixels: Pixels
     profile: bytes | None
     """ICC; None means sRGB."""
+    source: Path | None = None
+    """The file that it was read from, which is never written to."""
 
     @property
     def width(self) -> int:
@@ -140,7 +142,7 @@ def read_plate(path: Path) -> Plate:
             pixels, profile = _plain_pixels(image, profile)
     if pixels.shape[2] == 2:
         pixels = np.ascontiguousarray(pixels[..., [0, 0, 0, 1]])
-    return Plate(path.name, pixels, profile)
+    return Plate(path.name, pixels, profile, path)
 
 
 def _plain_pixels(image: Image.Image, profile: bytes | None) -> tuple[Pixels, bytes | None]:
