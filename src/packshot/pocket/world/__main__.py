@@ -6,8 +6,9 @@ import argparse
 import itertools
 import sys
 import tempfile
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -54,33 +55,37 @@ def _product(options: argparse.Namespace) -> int:
 def _benchmark(options: argparse.Namespace) -> int:
     from packshot.pocket.world import render
 
-    for number, noun in enumerate(samples.BENCHMARK):
-        product = options.out / f"{number}-{noun.replace(' ', '-')}"
-        for kind, scenes in samples.benchmark_scenes(number).items():
-            folder = product / kind
-            folder.mkdir(parents=True, exist_ok=True)
-            for index, scene in enumerate(scenes):
-                if not (folder / f"{index:06d}.json").exists():
-                    render.render_scene(index, scene, folder, render.Quality())
-        files.write_json(product / "product.json", {"noun": noun})
-        print(product, file=sys.stderr)
-    return 0
+    numbers = range(len(samples.BENCHMARK))
+    return _products(options.out, numbers, samples.benchmark_scenes, lambda kind: render.Quality())
 
 
 def _insertion(options: argparse.Namespace) -> int:
     from packshot.pocket.world import render
 
-    quality = render.Quality(options.pixels, samples=24)
-    for number in samples.INSERTED:
+    def quality(kind: str) -> render.Quality:
+        return render.Quality(options.pixels, samples=24, truth=kind == "plates")
+
+    return _products(options.out, samples.INSERTED, samples.insertion_scenes, quality)
+
+
+def _products(
+    out: Path,
+    numbers: Iterable[int],
+    scenes_of: Callable[[int], dict[str, list[spec.SceneSpec]]],
+    quality: Callable[[str], Any],
+) -> int:
+    """Render what is missing of some of the benchmark's products, a folder for each kind of scene."""
+    from packshot.pocket.world import render
+
+    for number in numbers:
         noun = samples.BENCHMARK[number]
-        product = options.out / f"{number}-{noun.replace(' ', '-')}"
-        for kind, scenes in samples.insertion_scenes(number).items():
+        product = out / f"{number}-{noun.replace(' ', '-')}"
+        for kind, scenes in scenes_of(number).items():
             folder = product / kind
             folder.mkdir(parents=True, exist_ok=True)
             for index, scene in enumerate(scenes):
                 if not (folder / f"{index:06d}.json").exists():
-                    known = replace(quality, truth=kind == "plates")
-                    render.render_scene(index, scene, folder, known)
+                    render.render_scene(index, scene, folder, quality(kind))
         files.write_json(product / "product.json", {"noun": noun})
         print(product, file=sys.stderr)
     return 0
