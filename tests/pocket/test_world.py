@@ -210,3 +210,16 @@ def test_a_benchmark_product_has_look_alikes_and_unseen_settings(number: int) ->
     assert len(photographed) == 3
     assert not photographed & {scene.setting for scene in scenes["truth"]}
     assert scenes == samples.benchmark_scenes(number)
+
+
+@pytest.mark.parametrize("number", samples.INSERTED)
+def test_plates_show_the_benchmarks_product_smaller_where_its_photos_do_not(number: int) -> None:
+    scenes = samples.insertion_scenes(number)
+    product = samples.benchmark_scenes(number)["photos"][0].product
+    assert all(scene.product == product for some in scenes.values() for scene in some)
+    shown, elsewhere = ({scene.setting for scene in scenes[kind]} for kind in ("photos", "plates"))
+    assert not shown & elsewhere
+    fills = [camera.fill for scene in scenes["plates"] for camera in scene.cameras]
+    assert len(fills) == 20
+    assert max(fills) <= 0.5
+    assert scenes == samples.insertion_scenes(number)
