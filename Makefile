@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Newer releases bring gigabytes of CUDA packages along; this one has a CPU build.
 TORCH := $(if $(shell command -v nvidia-smi 2>/dev/null),torch>=2.10,torch==2.13.0)
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint families benchmark clean
 
 demo: $(VENV)/.installed
 	$(BIN)/packshot run examples/torvane_ridge --class suv --name "Torvane Ridge" \
@@ -19,6 +19,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+families: $(VENV)/.dev
+	$(BIN)/pytest tests/bases --families docs/families.md
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.training_step

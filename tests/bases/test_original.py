@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -322,25 +321,3 @@ def single_sd1(tiny_checkpoint, loaded, tmp_path, monkeypatch):
     start = "first_stage_model."
     vae = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
     return save(tensors, tmp_path / "tiny.safetensors"), vae
-
-
-def test_loras_have_as_many_modules_as_sd_scripts_makes():
-    """FLUX.1: all Linear of 19 double blocks (10 each) and of 38 single ones (3 each): 304.
-
-    Stable Diffusion 3: 8 each of 24 joint blocks but for what the last one does not say to the
-    text; sd-scripts also takes the modulations.
-    """
-    flux = SimpleNamespace(transformer=whole("flux1")[0]["transformer"])
-    modules = FAMILIES["flux1"].original_modules(flux)
-    assert len(modules) == 304 == 19 * 10 + 38 * 3
-    state = original_transformer("flux1", flux.transformer)
-    rank = 16
-    parameters = sum(rank * sum(state[f"{name}.weight"].shape) for name in modules)
-    own = sum(
-        rank * (sum(flux.transformer.get_submodule(n).out_features for n in names)
-                + flux.transformer.get_submodule(names[0]).in_features)
-        for names in modules.values()
-    )  # fmt: skip
-    assert parameters == own
-    sd3 = SimpleNamespace(transformer=whole("sd3")[0]["transformer"])
-    assert len(FAMILIES["sd3"].original_modules(sd3)) == 24 * 8 - 3

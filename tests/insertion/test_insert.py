@@ -80,6 +80,15 @@ def test_its_best_photo_is_whole_and_shows_the_view(product, tmp_path):
         best_photos(photos(product), PLACE, None)
 
 
+def test_a_photo_whose_mask_took_in_something_else_comes_last(product):
+    shown = photos(product)
+    number = int(shown[0].source.removesuffix(".png"))
+    wide = product_photo(number)[1].filter(ImageFilter.MaxFilter(51))
+    wide.save(product.masks_folder / f"{shown[0].file.stem}.png")
+    ranked = best_photos(photos(product), PLACE, None)
+    assert ranked[-1].photo.file == shown[0].file
+
+
 def test_a_cut_out_has_no_fringe_of_its_photo(product):
     """The mask is a pixel too wide: what it lets in is not the background's colour."""
     photo = photos(product)[0]

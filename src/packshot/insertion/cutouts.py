@@ -19,6 +19,7 @@ from packshot.pictures import open_image
 
 _MARGIN = 0.02
 _FIT_ENOUGH = 0.93
+_USUAL = 0.8
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,11 @@ def best_photos(
 
 
 def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:
-    """How much of each one's colours the others have too, 0 to 1.
+    """1 for those whose colours the others have too, less for those that have others.
 
     A mask that took in what stands beside the product shows itself so. (Histogram intersection:
-    Swain and Ballard 1991, https://doi.org/10.1007/BF00130487.)
+    Swain and Ballard 1991, https://doi.org/10.1007/BF00130487.) Sides of a product differ as well:
+    only what is far below the median counts less.
     """
     histograms = []
     for cut in cuts:
@@ -120,7 +122,8 @@ def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:
     shared = np.array([[np.minimum(a, b).sum() for b in histograms] for a in histograms])
     others = max(len(cuts) - 1, 1)
     means = (shared.sum(axis=1) - 1) / others if len(cuts) > 1 else np.ones(1)
-    return {id(cut): float(mean) for cut, mean in zip(cuts, means, strict=True)}
+    usual = max(_USUAL * float(np.median(means)), 1e-6)
+    return {id(cut): min(1.0, float(m) / usual) for cut, m in zip(cuts, means, strict=True)}
 
 
 def _touches_edge(cut: CutOut) -> bool:
