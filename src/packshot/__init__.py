@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from packshot.class_images import ClassImage, gather_class_images
     from packshot.datasets import Imported, export_dataset, import_dataset
     from packshot.errors import PackshotError
+    from packshot.insertion import Insertion, InsertionSettings, Placement, insert, read_plate
     from packshot.judge import Score, judge_project
     from packshot.lora import Lora, load_lora
     from packshot.masks import mask_photos
@@ -30,6 +31,8 @@ _HOMES = {
     "ClassImage": "class_images", "gather_class_images": "class_images",
     "Imported": "datasets", "export_dataset": "datasets", "import_dataset": "datasets",
     "PackshotError": "errors",
+    "Insertion": "insertion", "InsertionSettings": "insertion", "Placement": "insertion",
+    "insert": "insertion", "read_plate": "insertion",
     "Score": "judge", "judge_project": "judge",
     "Lora": "lora", "load_lora": "lora",
     "Outcome": "path", "run": "path",
@@ -47,10 +50,13 @@ __all__ = [
     "ClassImage",
     "Event",
     "Imported",
+    "Insertion",
+    "InsertionSettings",
     "Lora",
     "Outcome",
     "PackshotError",
     "Photo",
+    "Placement",
     "Plan",
     "Project",
     "Score",
@@ -62,6 +68,7 @@ __all__ = [
     "export_dataset",
     "gather_class_images",
     "import_dataset",
+    "insert",
     "judge_project",
     "load_base",
     "load_lora",
@@ -69,6 +76,7 @@ __all__ = [
     "mask_photos",
     "new",
     "open_project",
+    "read_plate",
     "run",
     "shoot",
     "train",
