@@ -3,7 +3,7 @@
 plate -> placement -> cut-out or painting -> shadow -> harmony -> stitch -> checks -> sheet
 """
 
-from packshot.insertion.insert import Insertion, InsertionSettings, insert
+from packshot.insertion.inserting import Insertion, InsertionSettings, insert
 from packshot.insertion.placement import Box, Placement, suggest
 from packshot.insertion.plate import Plate, read_plate
 

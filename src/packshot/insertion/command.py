@@ -15,7 +15,7 @@ from packshot import files
 from packshot.errors import InsertionRefused
 from packshot.insertion import cutouts
 from packshot.insertion.batch import Job, each_missing, read_jobs
-from packshot.insertion.insert import DEFAULT_HORIZON, Insertion, InsertionSettings, insert
+from packshot.insertion.inserting import DEFAULT_HORIZON, Insertion, InsertionSettings, insert
 from packshot.insertion.placement import (
     EYE_METRES,
     Placement,
