@@ -1,7 +1,10 @@
 """Tiny, random checkpoints of each family's own classes: 64 px pictures in milliseconds."""
 
+import json
+
 import torch
 
+from packshot.bases.checkpoint import CONFIGS
 from packshot.tokenizers import clip_tokenizer
 
 BETAS = {
@@ -262,7 +265,7 @@ def make_tiny_z_image(folder):
     ZImagePipeline(
         vae=tiny_vae(shift_factor=0.1159, scaling_factor=0.3611),
         transformer=ZImageTransformer2DModel(
-            in_channels=4, dim=32, n_layers=2, n_refiner_layers=1, n_heads=2, n_kv_heads=2,
+            in_channels=4, dim=64, n_layers=2, n_refiner_layers=1, n_heads=4, n_kv_heads=4,
             cap_feat_dim=32, axes_dims=[4, 6, 6], axes_lens=[640, 64, 64],
         ),
         text_encoder=Qwen3Model(Qwen3Config(**QWEN, num_hidden_layers=3, head_dim=8)),
@@ -281,3 +284,35 @@ MAKERS = {
     "qwen_image": make_tiny_qwen_image,
     "z_image": make_tiny_z_image,
 }
+
+PARAMETERS = {
+    "sd1": 859_520_964, "sd2": 865_910_724, "sdxl": 2_567_463_684, "sd3": 2_243_171_520,
+    "flux1": 11_901_408_320, "flux2": 3_875_544_576, "qwen_image": 20_430_401_088,
+    "z_image": 6_154_908_736,
+}  # fmt: skip
+"""Of the denoiser at its published size: 3.5 medium of Stable Diffusion 3, FLUX.2 klein of 4B."""
+
+
+def full_size(family):
+    """A family's denoiser at its published size, without memory."""
+    import diffusers
+
+    told = {
+        "sd3": {"dual_attention_layers": range(13), "qk_norm": "rms_norm", "pos_embed_max_size": 384},
+        "flux1": {"guidance_embeds": True},
+        "flux2": {
+            "num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24,
+            "joint_attention_dim": 7680, "guidance_embeds": False,
+        },
+    }.get(family, {})  # fmt: skip
+    kind = {
+        "sd3": diffusers.SD3Transformer2DModel, "flux1": diffusers.FluxTransformer2DModel,
+        "flux2": diffusers.Flux2Transformer2DModel,
+        "qwen_image": diffusers.QwenImageTransformer2DModel,
+        "z_image": diffusers.ZImageTransformer2DModel,
+    }.get(family, diffusers.UNet2DConditionModel)  # fmt: skip
+    part = "unet" if family in UNETS else "transformer"
+    shipped = CONFIGS / family / part / "config.json"
+    config = json.loads(shipped.read_text()) if shipped.is_file() else {}
+    with torch.device("meta"):
+        return kind.from_config(config | told)

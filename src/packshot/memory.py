@@ -7,6 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from packshot.bases.base import Base
 
 
@@ -20,13 +22,13 @@ def peak_bytes(base: Base) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def free_bytes(base: Base) -> int:
-    """Memory that can still be taken: of the GPU where the base is on one, else of the machine."""
-    if base.device.type == "cuda":
+def free_on(device: torch.device) -> int:
+    """Memory that can still be taken: of a GPU, else of the machine."""
+    if device.type == "cuda":
         import torch
 
-        kept = torch.cuda.memory_reserved(base.device) - torch.cuda.memory_allocated(base.device)
-        return torch.cuda.mem_get_info(base.device)[0] + kept
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     import psutil
 
     return int(psutil.virtual_memory().available)

@@ -4,6 +4,9 @@ import re
 
 import torch
 from ldm_layout import ldm_vae
+from safetensors.torch import save_file
+
+from packshot.bases import load_base
 
 _TIME = [
     (r"time_text_embed\.timestep_embedder\.linear_1", "time_in.in_layer"),
@@ -125,3 +128,32 @@ def _clip(encoder):
         key if key.startswith(("text_model.", "text_projection.")) else f"text_model.{key}": value
         for key, value in encoder.state_dict().items()
     }
+
+
+def save(tensors, file):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.clone().contiguous() for key, value in tensors.items()}, file)
+    return file
+
+
+def laid_out(parts, family, folder):
+    """As ComfyUI's users have it: transformers, autoencoders and encoders in folders of their own."""
+    places = {
+        family: f"diffusion_models/my {family}",
+        "ae": "vae/ae" if family == "flux1" else "vae/sd3_vae",
+    }
+    for name, tensors in parts.items():
+        save(tensors, folder / f"{places.get(name, f'text_encoders/{name}')}.safetensors")
+    return folder / f"{places[family]}.safetensors"
+
+
+def load(file):
+    return load_base(file, device="cpu", dtype=torch.float32)
+
+
+def same(networks, base):
+    found = {"transformer": base.transformer, "vae": base.vae, **base.text_encoders}
+    for name, network in networks.items():
+        expected, ours = network.state_dict(), found[name].state_dict()
+        assert expected.keys() == ours.keys()
+        assert all(torch.equal(expected[key], ours[key]) for key in expected), name

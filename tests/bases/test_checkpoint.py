@@ -126,6 +126,13 @@ def test_other_families_are_named_in_single_files(tmp_path, family):
     )
 
 
+def test_a_gguf_is_named(tmp_path):
+    (tmp_path / "a.gguf").write_bytes(b"GGUF" + bytes(99))
+    refused(
+        tmp_path / "a.gguf", "is a GGUF file that cannot be read .*of a version that is not known"
+    )
+
+
 PIPELINES = {
     "FluxFillPipeline": "FLUX",
     "PixArtAlphaPipeline": "PixArtAlphaPipeline",

@@ -1,198 +1,270 @@
-"""A small hub on this machine: what is asked of it, what breaks, what works without it."""
+"""Bases from the hub, from a server here that acts as it: what is asked for, broken off, refused."""
 
-import hashlib
-import http.server
-import json
-import threading
-from pathlib import Path
+import errno
+import os
+import shutil
+import socket
+import subprocess
+import sys
 
 import pytest
 import torch
+from fake_hub import FakeHub
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+from tests.families import MAKERS
 
-from packshot.bases import load_base
-from packshot.errors import CheckpointRefused
+from packshot.bases import hub, load_base
+from packshot.bases.checkpoint import judge
+from packshot.errors import CheckpointRefused, DiskFull
+from packshot.project import new
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-class Hub(http.server.ThreadingHTTPServer):
-    """Serves one folder as OWNER/NAME, and remembers what it was asked for."""
-
-    daemon_threads = True
-
-    def __init__(self, folder):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folder, self.asked, self.status, self.cut = folder, [], 200, 0
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Hub
-
-    def log_message(self, *arguments):
-        pass
-
-    def _fail(self, code, kind=""):
-        self.send_response(code)
-        if kind:
-            self.send_header("X-Error-Code", kind)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        path = self.path.split("?")[0]
-        if self.server.status != 200:
-            kind = {401: "RepoNotFound", 403: "GatedRepo"}[self.server.status]
-            return self._fail(self.server.status, kind)
-        if path.startswith("/api/models/owner/tiny"):
-            files = [p for p in self.server.folder.rglob("*") if p.is_file()]
-            names = [str(p.relative_to(self.server.folder)) for p in files]
-            if "/tree/" in path:
-                tree = [{"type": "file", "path": n, "size": 1, "oid": "0" * 40} for n in names]
-                return self._send(json.dumps(tree).encode(), "application/json")
-            body = {
-                "id": "owner/tiny",
-                "sha": COMMIT,
-                "siblings": [{"rfilename": n} for n in names],
-            }
-            return self._send(json.dumps(body).encode(), "application/json")
-        if "/resolve/" not in path or not path.startswith("/owner/tiny/"):
-            return self._fail(404, "RepoNotFound")
-        name = path.split("/resolve/")[1].split("/", 1)[1]
-        file = self.server.folder / name
-        if not file.is_file():
-            return self._fail(404, "EntryNotFound")
-        if self.command == "GET":
-            self.server.asked.append(name)
-        return self._send(file.read_bytes(), "application/octet-stream", name)
-
-    def _send(self, body, kind, name=""):
-        start = int((self.headers.get("Range") or "bytes=0-")[6:].split("-")[0])
-        rest = body[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(rest)))
-        self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.end_headers()
-        if self.command == "GET":
-            if self.server.cut and name.endswith(".safetensors"):
-                self.server.cut -= 1
-                self.wfile.write(rest[: len(rest) // 2])
-                self.close_connection = True
-            else:
-                self.wfile.write(rest)
+ID = "somebody/tiny-model"
+UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture
-def hub(tiny_sd1, tmp_path, monkeypatch):
-    import shutil
-
-    import huggingface_hub
-    from huggingface_hub import constants
-
-    folder = tmp_path / "repo"
-    shutil.copytree(tiny_sd1, folder)
-    (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x04 a pickle")
-    (folder / "pipeline.py").write_text("raise SystemExit")
-    (folder / "vae" / "diffusion_pytorch_model.fp16.safetensors").write_bytes(b"not asked for")
-    server = Hub(folder)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    monkeypatch.setattr(huggingface_hub.hf_api, "ENDPOINT", server.url, raising=False)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    templates = "HUGGINGFACE_CO_URL_TEMPLATE"
-    monkeypatch.setattr(
-        constants, templates, server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the library's own tries
-    monkeypatch.chdir(tmp_path)
-    yield server
-    server.shutdown()
-    server.server_close()
+def server(monkeypatch, tmp_path):
+    """The hub, and an empty cache of its own."""
+    with FakeHub() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        yield server
 
 
-def load(name="owner/tiny"):
-    return load_base(name, device="cpu", dtype=torch.float32)
+@pytest.fixture
+def folder(server, tiny_sd1, tmp_path):
+    """A repository: Stable Diffusion 1 in full and half precision, with all that others add."""
+    folder = server.folders[ID] = shutil.copytree(tiny_sd1, tmp_path / "repository")
+    for weights in list(folder.rglob("*.safetensors")):
+        half = {name: tensor.half() for name, tensor in load_file(weights).items()}
+        save_file(half, weights.with_name(f"{weights.stem}.fp16.safetensors"))
+        for ending in (".bin", ".ckpt", ".pt", ".non_ema.safetensors", ".msgpack", ".onnx"):
+            weights.with_name(weights.stem + ending).write_bytes(b"never")
+    for name in (
+        "model.ckpt", "v1-5.safetensors", "pipeline.py", "unet/modelling.py", "unet/evil_index.json",
+        "README.md", "safety_checker/model.safetensors", "feature_extractor/config.json",
+        "tokenizer/tokenizer.py", "unet/diffusion_pytorch_model.safetensors.index.json",
+    ):  # fmt: skip
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"never")
+    return folder
 
 
-def test_only_what_is_loaded_is_asked_for(hub, tiny_base):
+def load(name=ID, dtype=torch.float32, **options):
+    return load_base(name, device="cpu", dtype=dtype, **options)
+
+
+def refused(words, name=ID, kind=CheckpointRefused):
+    with pytest.raises(kind, match=words):
+        load(name)
+
+
+def no_socket(monkeypatch):
+    def forbidden(*args, **kwargs):
+        raise BaseException("a socket was asked for")
+
+    monkeypatch.setattr(socket.socket, "connect", forbidden)
+    monkeypatch.setattr(socket, "getaddrinfo", forbidden)
+
+
+def test_only_what_is_loaded_is_asked_for(server, folder, tiny_base):
     base = load()
-    assert base.family == "sd1"
-    assert base.content_hash == tiny_base.content_hash
-    assert torch.equal(base.unet.conv_in.weight, tiny_base.unet.conv_in.weight)
-    assert not [name for name in hub.asked if name.endswith((".bin", ".py"))]
-    assert not [name for name in hub.asked if "fp16" in name]
-    assert len([name for name in hub.asked if name.endswith(".safetensors")]) == 3
+    assert server.files() == {
+        "model_index.json", "scheduler/scheduler_config.json",
+        "unet/config.json", "vae/config.json", "text_encoder/config.json",
+        *(f"tokenizer/{file.name}" for file in (folder / "tokenizer").glob("*.json")),
+        UNET, "vae/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors",
+    }  # fmt: skip
+    assert (base.family, base.name) == ("sd1", "tiny-model")
+    assert base.content_hash == tiny_base.content_hash, "as the same files in a folder have it"
+    expected, found = tiny_base.unet.state_dict(), base.unet.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
-def test_what_is_there_already_needs_no_hub(hub):
-    load()
-    hub.shutdown()
-    hub.server_close()
+def test_half_precision_is_enough_for_bf16(server, folder):
+    assert load(dtype=torch.bfloat16).dtype == torch.bfloat16
+    weights = {name for name in server.files() if name.endswith(".safetensors")}
+    assert len(weights) == 3 and all(".fp16." in name for name in weights)
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_every_family_loads_from_the_hub(server, tiny_checkpoint, loaded, family):
+    server.folders[ID] = tiny_checkpoint(family)
+    base = load()
+    assert base.content_hash == loaded(tiny_checkpoint(family)).content_hash
+    prompts = ["a photo of ohwx car, dusk", ""]
+    theirs = loaded(tiny_checkpoint(family)).encode_prompts(prompts)
+    ours = base.encode_prompts(prompts)
+    assert all(torch.equal(value, ours[name]) for name, value in theirs.items())
+
+
+def test_shards_are_fetched_all_or_not_taken_for_the_weights(server, folder):
+    whole = folder / UNET
+    tensors = list(load_file(whole).items())
+    for number in (1, 2):
+        part = whole.with_name(f"diffusion_pytorch_model-0000{number}-of-00002.safetensors")
+        save_file(dict(tensors[number - 1 :: 2]), part)
+    whole.unlink()
+    (folder / "unet" / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    server.cuts[part.relative_to(folder).as_posix()] = [100] + [0] * 9
+    refused("is not whole in the cache")
+    server.cuts.clear()
     assert load().family == "sd1"
+    part.unlink()
+    with pytest.raises(CheckpointRefused, match=r"unet has .* but 1 of 2 shards. Copy it again"):
+        judge(folder)
 
 
-def test_a_path_wins(hub, tiny_sd1, tmp_path):
-    (tmp_path / "owner").mkdir()
-    (tmp_path / "owner" / "tiny").symlink_to(tiny_sd1)
-    assert Path(load().path) == Path("owner/tiny")
-    assert not hub.asked
+def test_what_is_in_the_cache_needs_no_network(server, folder, monkeypatch):
+    first, asked = load(), len(server.asked)
+    server.folders.clear()
+    no_socket(monkeypatch)
+    assert load().content_hash == first.content_hash
+    assert load(f"{ID}@{server.commit}").content_hash == first.content_hash
+    assert len(server.asked) == asked
+
+
+def test_a_base_stays_what_it_was_when_its_repository_moves_on(server, folder):
+    first = load()
+    server.commit = "d" * 40
+    config = folder / "unet" / "config.json"
+    config.write_text(config.read_text() + "\n")
+    assert load().content_hash == first.content_hash
+    assert load(f"{ID}@{server.commit}").content_hash != first.content_hash
+
+
+def test_a_connection_that_breaks_goes_on_where_it_broke(server, folder, tiny_base, monkeypatch):
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100)  # 10 MB: it goes on after the last
+    size = (folder / UNET).stat().st_size
+    first = size // 3 // 100 * 100
+    server.cuts[UNET] = [first + 50, 1000]
+    seen = []
+    base = load(progress=lambda *told: seen.append(told))
+    starts = [
+        begin for method, path, begin in server.asked if path.endswith(UNET) and method == "GET"
+    ]
+    assert starts == ["", f"bytes={first}-", f"bytes={first + 1000}-"]
+    assert base.content_hash == tiny_base.content_hash
+    what, done, total = seen[-1]
+    assert what == "MB fetched" and done == total
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+
+
+def test_what_was_whole_is_not_fetched_again(server, folder, tiny_base):
+    server.cuts[UNET] = [1000] + [0] * 9
+    refused(
+        r"is not whole in the cache .*hub, and cannot be fetched from http.*files that are whole"
+    )
+    before = server.files() - {UNET}
+    server.cuts.clear()
+    server.asked.clear()
+    assert load().content_hash == tiny_base.content_hash
+    assert not server.files() & (before - {"model_index.json"})
+    assert UNET in server.files()
+
+
+def test_without_a_network_the_cache_is_named(server, folder):
+    server.__exit__()
+    try:
+        refused(
+            r"somebody/tiny-model is no path here.* cache .*/hub, and cannot be fetched from http"
+        )
+    finally:
+        server.__enter__()
+
+
+def test_when_the_hub_is_switched_off(server, folder, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    no_socket(monkeypatch)
+    refused(r"cannot be fetched from .*\(OfflineModeIsEnabled")
+
+
+def test_gated_private_and_missing(server, folder):
+    refused(r"no file or folder of that name here, and no such repository.*hf auth login", "a/b")
+    refused("has no revision v9", f"{ID}@v9")
+    server.gated = True
+    refused(
+        rf"is gated: agree to its terms at http.*/{ID}, then log in with a token.*hf auth login"
+    )
+
+
+def test_what_cannot_be_loaded_is_refused_before_its_weights_come(server, folder):
+    def only_small():
+        assert not [name for name in server.files() if name.endswith(".safetensors")]
+
+    for name in ("model.safetensors", "model.fp16.safetensors", "model.non_ema.safetensors"):
+        (folder / "text_encoder" / name).unlink()
+    refused("tiny-model/text_encoder has no .safetensors weights but only model.bin, a pickle")
+    only_small()
+    shutil.rmtree(folder / "tokenizer")
+    shutil.copy(folder / "vae" / UNET.partition("/")[2], folder / "text_encoder/model.safetensors")
+    refused(r"is not whole: it has no tokenizer/tokenizer_config\.json")
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace("StableDiffusionPipeline", "PixArtPipeline"))
+    server.commit = "d" * 40
+    refused("is PixArtPipeline; Packshot knows Stable Diffusion")
+    index.unlink()
+    server.commit = "e" * 40
+    refused("is no diffusers pipeline.*single .safetensors or .gguf file, download that")
+    only_small()
+
+
+def test_a_unet_for_other_tasks_is_refused_by_its_configuration(server, folder):
+    config = folder / "unet" / "config.json"
+    config.write_text(config.read_text().replace('"in_channels": 4', '"in_channels": 8'))
+    refused("whose UNet takes 8 channels")
+    assert UNET not in server.files()
+
+
+def test_a_full_disk_is_told_with_the_cache(server, folder, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
+    refused("No room for somebody/tiny-model in .*/hub.*HF_HUB_CACHE", kind=DiskFull)
+
+
+def test_a_path_that_is_there_wins(server, folder, tiny_sd1, tmp_path, monkeypatch):
+    (tmp_path / "somebody").mkdir()
+    shutil.copytree(tiny_sd1, tmp_path / ID)
+    monkeypatch.chdir(tmp_path)
+    assert load().path.as_posix() == ID
+    assert not server.asked
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
-    [
-        (403, "is gated: accept its terms at .*hf auth login"),
-        (401, "neither a file nor a hub checkpoint"),
-    ],
-)
-def test_what_may_not_be_had_is_said(hub, status, words):
-    hub.status = status
-    with pytest.raises(CheckpointRefused, match=words):
-        load()
+    "name",
+    ["pocket", "models/a.safetensors", "a/b/c", "../a/b", "./a/b", "/a/b", "a/..", "a/b@", "a/b@../c",
+     "a/b@x/../y", "a/b.gguf", "a b/c", "~/models", "https://huggingface.co/a/b"],
+)  # fmt: skip
+def test_what_looks_like_no_repository_is_none(name):
+    assert hub.repository(name) is None
 
 
-def large(hub):
-    return [name for name in hub.asked if name.endswith((".safetensors", ".bin"))]
+def test_what_looks_like_one():
+    assert hub.repository("a/b-1.0") == hub.Repository("a/b-1.0", "main")
+    assert hub.repository("a/b@refs/pr/3") == hub.Repository("a/b", "refs/pr/3")
+    assert str(hub.repository("a/b@v2")) == "a/b@v2"
 
 
-def test_pickles_are_refused_before_anything_large(hub):
-    (hub.folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
-    with pytest.raises(CheckpointRefused, match=r"only diffusion_pytorch_model\.bin, a pickle"):
-        load()
-    assert not large(hub)
+def test_the_hint_of_an_unknown_path_names_repositories(tmp_path):
+    refused(r"There is no checkpoint at .*OWNER/NAME@REVISION", tmp_path / "none.safetensors")
 
 
-def test_other_families_are_refused_before_anything_large(hub):
-    (hub.folder / "model_index.json").write_text('{"_class_name": "PixArtAlphaPipeline"}')
-    with pytest.raises(CheckpointRefused, match="is PixArtAlphaPipeline"):
-        load("owner/tiny@main")
-    assert not large(hub)
-
-
-def test_a_download_that_breaks_off_goes_on(hub, tiny_base):
-    hub.cut = 2
-    base = load()
-    assert hub.cut == 0
-    assert base.content_hash == tiny_base.content_hash
-
-
-def test_without_a_hub_and_a_copy_it_is_said(hub):
-    hub.shutdown()
-    hub.server_close()
-    with pytest.raises(
-        CheckpointRefused, match="is not in the hub's cache, and the hub cannot be reached"
-    ):
-        load()
-    with pytest.raises(CheckpointRefused, match=r"There is no checkpoint at nowhere\.safetensors"):
-        load("nowhere.safetensors")
+def test_a_command_names_a_base_of_the_hub_and_shows_what_is_fetched(server, folder, tmp_path):
+    """In a process of its own, as a user has it."""
+    new(tmp_path / "p", name="p", class_noun="car", base=ID)
+    environment = os.environ | {
+        "HF_ENDPOINT": server.endpoint, "HF_HUB_CACHE": str(tmp_path / "hub"),
+        "PACKSHOT_CACHE": str(tmp_path / "cache"),
+    }  # fmt: skip
+    words = [sys.executable, "-c", "from packshot.cli import main; main()", "shoot"]
+    words += ["-p", str(tmp_path / "p"), "--lora", "none.safetensors"]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2 and "none.safetensors" in done.stdout + done.stderr
+    assert "MB fetched" in done.stderr and "unauthenticated" not in done.stderr
+    assert UNET in server.files() or UNET.replace(".safe", ".fp16.safe") in server.files()

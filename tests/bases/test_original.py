@@ -1,82 +1,20 @@
 """FLUX.1 and Stable Diffusion 3 as single files: the transformer in one, the rest beside it."""
 
 import json
-import shutil
 
 import pytest
 import torch
-from original_layout import original_parts, original_transformer
-from safetensors.torch import load_file, save_file
+from original_layout import laid_out, load, original_transformer, same, save
+from safetensors.torch import load_file
 
-from packshot.bases import FAMILIES, load_base
+from packshot.bases import FAMILIES
 from packshot.bases.checkpoint import CONFIGS, judge
 from packshot.errors import CheckpointRefused
 
-FAMILIES_WITH_PARTS = ["flux1", "sd3"]
 INSIDE = {
     "ae": "first_stage_model.", "clip_l": "text_encoders.clip_l.transformer.",
     "clip_g": "text_encoders.clip_g.transformer.", "t5xxl_fp16": "text_encoders.t5xxl.transformer.",
 }  # fmt: skip
-
-
-@pytest.fixture(params=FAMILIES_WITH_PARTS)
-def family(request):
-    return request.param
-
-
-@pytest.fixture
-def tiny(family, tiny_checkpoint, loaded):
-    return loaded(tiny_checkpoint(family))
-
-
-@pytest.fixture
-def networks(tiny):
-    return {"transformer": tiny.transformer, "vae": tiny.vae, **tiny.text_encoders}
-
-
-@pytest.fixture
-def parts(family, networks, tiny_checkpoint, tmp_path, monkeypatch):
-    """The tiny checkpoint's parts; its configurations stand for the family's here."""
-    shutil.copytree(tiny_checkpoint(family), tmp_path / "configs" / family)
-    config = tmp_path / "configs" / family / "transformer" / "config.json"
-    told = json.loads(config.read_text())
-    # What the file's shapes must tell by themselves.
-    wrong = {"num_layers": 7, "num_single_layers": 7, "guidance_embeds": False, "qk_norm": None,
-             "num_attention_heads": 3, "caption_projection_dim": 7, "pos_embed_max_size": 5,
-             "dual_attention_layers": []}  # fmt: skip
-    told |= {key: value for key, value in wrong.items() if key in told}
-    config.write_text(json.dumps(told))
-    monkeypatch.setattr("packshot.bases.checkpoint.CONFIGS", tmp_path / "configs")
-    return original_parts(family, networks)
-
-
-def save(tensors, file):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.clone().contiguous() for key, value in tensors.items()}, file)
-    return file
-
-
-def laid_out(parts, family, folder):
-    """As ComfyUI's users have it: transformers, autoencoders and encoders in folders of their own."""
-    places = {
-        family: f"diffusion_models/my {family}",
-        "ae": "vae/ae" if family == "flux1" else "vae/sd3_vae",
-    }
-    for name, tensors in parts.items():
-        save(tensors, folder / f"{places.get(name, f'text_encoders/{name}')}.safetensors")
-    return folder / f"{places[family]}.safetensors"
-
-
-def load(file):
-    return load_base(file, device="cpu", dtype=torch.float32)
-
-
-def same(networks, base):
-    found = {"transformer": base.transformer, "vae": base.vae, **base.text_encoders}
-    for name, network in networks.items():
-        expected, ours = network.state_dict(), found[name].state_dict()
-        assert expected.keys() == ours.keys()
-        assert all(torch.equal(expected[key], ours[key]) for key in expected), name
 
 
 def test_the_parts_in_comfyuis_folders_are_the_checkpoint(
@@ -143,41 +81,6 @@ def test_eight_bit_weights_are_taken_times_their_scale(parts, family, networks, 
     for key, value in expected.items():
         error = (found[key] - value).abs().max() / value.abs().max()
         assert error < 0.04, "e4m3's 3 bits of mantissa"
-
-
-QUANTISED = {"F16": 0.001, "BF16": 0.005, "Q8_0": 0.01, "Q5_0": 0.07, "Q4_0": 0.13}
-
-
-@pytest.mark.parametrize("kind", QUANTISED)
-def test_a_gguf_is_the_transformer_as_near_as_its_bits_are(parts, family, networks, tmp_path, kind):
-    from gguf import GGMLQuantizationType, GGUFWriter
-    from gguf.quants import quantize
-
-    file = laid_out(parts, family, tmp_path).with_suffix(".gguf")
-    writer = GGUFWriter(file, "flux" if family == "flux1" else "sd3")
-    for key, value in parts[family].items():
-        array = value.float().numpy()
-        one = GGMLQuantizationType.F32
-        if array.ndim > 1 and array.shape[-1] % 32 == 0:
-            one = GGMLQuantizationType[kind]
-        writer.add_tensor(key, quantize(array, one), raw_dtype=one)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    base = load(file)
-    assert base.family == family
-    for name, value in networks["transformer"].state_dict().items():
-        error = (base.transformer.state_dict()[name] - value).abs().max()
-        assert error <= QUANTISED[kind] * value.abs().max() + 0.005 * value.abs().max(), name
-    whole_file = file.read_bytes()
-    for length in (3, 10, 30, 500, len(whole_file) // 2):
-        file.write_bytes(whole_file[:length])
-        with pytest.raises(CheckpointRefused, match=r"cut short|not a \.safetensors"):
-            load(file)
-    file.write_bytes(whole_file[:8] + b"\xff" * 16 + whole_file[24:])
-    with pytest.raises(CheckpointRefused, match="cut short or damaged"):
-        load(file)
 
 
 def test_schnell_is_told_by_its_lack_of_guidance(parts, family, tmp_path):

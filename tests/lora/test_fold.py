@@ -1,6 +1,10 @@
+import pytest
 import torch
 
-from packshot.lora import folded
+from packshot.bases.storage import is_quantised, store
+from packshot.errors import LoraRefused
+from packshot.lora import Lora, folded
+from packshot.lora.kinds import Hadamard
 
 
 def weights(base):
@@ -39,3 +43,50 @@ def test_an_error_inside_still_restores(tiny_base, make_lora):
     except RuntimeError:
         pass
     assert all(torch.equal(before[name], value) for name, value in weights(tiny_base).items())
+
+
+@pytest.mark.parametrize("storage", ["int8", "nf4"])
+def test_a_quantised_layer_gets_a_detour_and_loses_it_again(tiny_base, make_lora, storage):
+    one, other = make_lora("attention+mlp"), make_lora("attention+mlp", seed=1)
+    store(tiny_base.denoiser, storage, torch.device("cpu"))
+    tiny_base.denoiser.to("cpu")
+    layers = {
+        name: layer for name, layer in tiny_base.denoiser.named_modules() if is_quantised(layer)
+    }
+    adapted = {f"unet.{name}": layer for name, layer in layers.items()}
+    name, layer = next((n, m) for n, m in adapted.items() if n in one.weights)
+    x = torch.randn(3, layer.in_features)
+    with torch.no_grad():
+        plain = layer(x)
+        delta = 0.5 * one.weights[name].delta() - 0.2 * other.weights[name].delta()
+        with folded(tiny_base, [(one, 0.5), (other, -0.2)]):
+            detoured = tiny_base.denoiser.get_submodule(name.removeprefix("unet."))
+            assert torch.allclose(detoured(x), plain + x @ delta.T, atol=1e-4)
+    assert all(tiny_base.denoiser.get_submodule(n) is layer for n, layer in layers.items())
+
+
+def test_other_kinds_are_refused_on_quantised_layers(tiny_base, make_lora):
+    store(tiny_base.denoiser, "nf4", torch.device("cpu"))
+    tiny_base.denoiser.to("cpu")
+    name = next(n for n, m in tiny_base.denoiser.named_modules() if is_quantised(m))
+    factor = (torch.zeros(2, 2), torch.zeros(2, 2), None)
+    loha = Lora({}, name="style", others={f"unet.{name}": Hadamard(factor, factor, 1.0)})
+    with (
+        pytest.raises(LoraRefused, match=r'style is a LoHa, .* Set storage = "plain"'),
+        folded(tiny_base, [(loha, 1.0)]),
+    ):
+        pass
+    assert is_quantised(tiny_base.denoiser.get_submodule(name))
+
+
+def test_streamed_blocks_are_folded_where_they_lie(tiny_base, make_lora):
+    lora, noisy = make_lora("all"), torch.randn(1, 4, 8, 8)
+    asked = (noisy, torch.tensor([5]), tiny_base.encode_prompts(["a"]))
+
+    def said():
+        with torch.no_grad(), folded(tiny_base, [(lora, 1.0)]):
+            return tiny_base.predict(*asked)
+
+    expected = said()
+    store(tiny_base.denoiser, "offload", torch.device("cpu"))
+    assert torch.equal(said(), expected)

@@ -64,7 +64,7 @@ OTHERS = {
     "weight_decay": 0.5, "max_gradient_norm": 2.0, "class_image_share": 0.25,
     "class_loss_weight": 0.5, "min_snr_gamma": 0.0, "caption_dropout": 0.1, "crops_per_photo": 3,
     "mask_background_weight": 0.5, "precision": "bf16", "sample_every": 5, "checkpoint_every": 3,
-    "seed": 9, "threads": 2, "gradient_checkpointing": True,
+    "seed": 9, "threads": 2, "gradient_checkpointing": True, "storage": "nf4",
 }  # fmt: skip
 
 

@@ -7,19 +7,22 @@ from pathlib import Path
 
 import torch
 
-from packshot.bases.base import Base, ClipSimilarity, Conditioning, Scope
+from packshot import files
+from packshot.bases import hub
+from packshot.bases.base import Base, ClipSimilarity, Conditioning
 from packshot.bases.checkpoint import POCKET, Checkpoint, judge
 from packshot.bases.flux import Flux1
 from packshot.bases.flux2 import Flux2Klein
-from packshot.bases.hub import fetched, is_hub_id
 from packshot.bases.qwen_image import QwenImage
 from packshot.bases.sd3 import StableDiffusion3
 from packshot.bases.sdxl import StableDiffusionXL
 from packshot.bases.stable_diffusion import StableDiffusion1, StableDiffusion2
 from packshot.bases.z_image import ZImage
 from packshot.errors import CheckpointRefused
+from packshot.progress import Progress, silent
+from packshot.terms import Storage
 
-Family = Callable[[Checkpoint, torch.device, torch.dtype], Base]
+Family = Callable[[Checkpoint, torch.device, torch.dtype, Storage], Base]
 FAMILIES: dict[str, Family] = {
     "sd1": StableDiffusion1,
     "sd2": StableDiffusion2,
@@ -33,27 +36,50 @@ FAMILIES: dict[str, Family] = {
 
 
 def load_base(
-    path: str | Path, *, device: str | None = None, dtype: torch.dtype | None = None
+    name: str | Path,
+    *,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    storage: Storage = "plain",
+    progress: Progress = silent,
 ) -> Base:
-    """Load a checkpoint, frozen: a diffusers folder, a single file, a hub's OWNER/NAME, or "pocket".
+    """Load a checkpoint, frozen.
 
     By default it goes where this machine computes fastest, in bf16 if that is fast there.
 
+    Args:
+        name: a diffusers folder, a single .safetensors or .gguf file, "pocket", or a repository of
+            the Hugging Face hub, OWNER/NAME or OWNER/NAME@REVISION; what is there wins over those.
+        storage: how the denoiser's weights lie in memory.
+
     Raises:
         CheckpointRefused: not there, a pickle, damaged, or of a family that is not known.
+        DiskFull: no room for what the hub sends.
     """
-    if str(path) == "pocket":
-        path = POCKET
-        if not (POCKET / "model_index.json").is_file():
-            raise CheckpointRefused(
-                f"The bundled base is not in {POCKET}. Install a released Packshot, or make it: "
-                "packshot-world render, then packshot-pretrain all (see CONTRIBUTING.md)."
-            )
-    if not Path(path).exists() and is_hub_id(str(path)):
-        path = fetched(str(path))
-    checkpoint = judge(Path(path))
     place = torch.device(device or best_device())
-    return FAMILIES[checkpoint.family](checkpoint, place, dtype or best_dtype(place))
+    dtype = dtype or best_dtype(place)
+    checkpoint = find_checkpoint(name, half=dtype != torch.float32, progress=progress)
+    return FAMILIES[checkpoint.family](checkpoint, place, dtype, storage)
+
+
+def find_checkpoint(
+    name: str | Path, *, half: bool = False, progress: Progress = silent
+) -> Checkpoint:
+    """Judge a checkpoint by any of the names that `load_base` takes; the hub's is fetched.
+
+    Raises:
+        CheckpointRefused, DiskFull: as `load_base`.
+    """
+    if str(name) != "pocket":
+        repository = None if files.exists(Path(name)) else hub.repository(str(name))
+        folder = hub.fetched(repository, half=half, progress=progress) if repository else Path(name)
+        return judge(folder)
+    if not (POCKET / "model_index.json").is_file():
+        raise CheckpointRefused(
+            f"The bundled base is not in {POCKET}. Install a released Packshot, or make it: "
+            "packshot-world render, then packshot-pretrain all (see CONTRIBUTING.md)."
+        )
+    return judge(POCKET)
 
 
 def best_device() -> str:
@@ -78,7 +104,6 @@ __all__ = [
     "Base",
     "ClipSimilarity",
     "Conditioning",
-    "Scope",
     "best_device",
     "best_dtype",
     "load_base",

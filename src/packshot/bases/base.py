@@ -10,19 +10,16 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from packshot.bases.schedules import Schedule
+from packshot.terms import Scope, Storage
 
 Conditioning = dict[str, Tensor]
 """What the denoiser is told of the prompts; each tensor's first dimension is the batch."""
-
-Scope = Literal["cross-attention", "attention", "attention+mlp", "all"]
-"""Which layers a LoRA adapts: cross-attention only; all attention; also feed-forward and the
-transformers' projections; also the convolutions and time projections of the residual blocks."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,8 @@ class Base(Protocol):
     """SHA-256 over the weights: the key of caches, and what a plan depends on."""
     device: torch.device
     dtype: torch.dtype
+    storage: Storage
+    """How the denoiser's weights lie in memory."""
     native_pixels: int
     """The side of the square pictures that it was trained on."""
     pixel_multiple: int
@@ -113,6 +112,10 @@ class Base(Protocol):
 
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """Prompts to what `predict` takes."""
+        ...
+
+    def empty_conditioning(self, count: int) -> Conditioning:
+        """What `count` of the longest prompts would be encoded to, but zero: for its shape."""
         ...
 
     def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:

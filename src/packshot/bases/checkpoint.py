@@ -6,14 +6,14 @@ A pickle runs code when it is opened, whatever its name, so none ever is: the fi
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from packshot import files
-from packshot.bases import single_file
-from packshot.bases.gguf_files import gguf_keys, is_gguf
-from packshot.bases.headers import CONVERT, check_safetensors, read_config
+from packshot.bases import gguf_file, single_file
+from packshot.bases.headers import CONVERT, check_safetensors, is_gguf, read_config
 from packshot.errors import CheckpointRefused
 
 POCKET = Path(__file__).parents[1] / "pocket" / "weights"
@@ -65,6 +65,8 @@ class Checkpoint:
     content_hash: str
     schedule_hints: dict[str, Any] = field(default_factory=dict)
     """What a single file says of its target and betas, over its family's configuration."""
+    sketched: bool = False
+    """Whether only its shapes are to be loaded: see `packshot.bases.sketch`."""
 
     @property
     def configs(self) -> Path:
@@ -78,9 +80,11 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """What to call it: the file's or folder's name; the bundled one lies in `pocket/weights`."""
+        """What to call it: the file's or folder's name; in the hub's cache the repository's."""
         if self.path == POCKET:
             return "pocket"
+        if cached := re.search(r"models--.+--(.+)/snapshots/\w+$", self.path.as_posix()):
+            return cached[1]
         return self.path.stem if self.layout == "single file" else self.path.name
 
 
@@ -90,15 +94,16 @@ def judge(path: Path) -> Checkpoint:
     Raises:
         CheckpointRefused: not there, a pickle, damaged, or of a family that is not known.
     """
-    if not path.exists():
+    if not files.exists(path):
         raise CheckpointRefused(
-            f'There is no checkpoint at {path}. Name a diffusers folder, a .safetensors file, or "pocket".'
+            f"There is no checkpoint at {path}. Name a diffusers folder, a .safetensors file, a "
+            'repository of the Hugging Face hub (OWNER/NAME or OWNER/NAME@REVISION), or "pocket".'
         )
     if path.is_dir():
-        family = _folder_family(path)
+        family = folder_family(path)
         weights = {name: _component_weights(path / name) for name in COMPONENTS[family]}
         return Checkpoint(path, family, "folder", weights, _content_hash(path, weights))
-    keys = gguf_keys(path) if is_gguf(path) else check_safetensors(path)
+    keys = list(gguf_file.read_header(path)) if is_gguf(path) else check_safetensors(path)
     family = single_file.family_of(keys)
     if not (CONFIGS / family).is_dir():
         raise _unknown(path, family)
@@ -110,14 +115,13 @@ def judge(path: Path) -> Checkpoint:
     return Checkpoint(path, family, "single file", weights, _content_hash(path, weights), hints)
 
 
-def _folder_family(path: Path) -> str:
-    if not (path / "model_index.json").is_file():
-        raise CheckpointRefused(
-            f"{path} is no checkpoint: it has no model_index.json. Name the folder that a diffusers "
-            "pipeline was saved to, or a single .safetensors file."
-        )
-    name = str(read_config(path / "model_index.json").get("_class_name"))
-    family = family_named(path, name)
+def folder_family(path: Path) -> str:
+    """The family of a diffusers folder, by its index and its networks' configurations.
+
+    Raises:
+        CheckpointRefused: it is none, or of a family that is not known.
+    """
+    family = pipeline_family(path)
     if "unet" not in COMPONENTS[family]:
         return family
     unet = read_config(path / "unet" / "config.json")
@@ -125,7 +129,26 @@ def _folder_family(path: Path) -> str:
         family = "sd2"
     latents = read_config(path / "vae" / "config.json").get("latent_channels", 4)
     if unet.get("in_channels", 4) not in (latents, 2 * latents + 1):
-        raise _unknown(path, f"a {name} whose UNet takes {unet['in_channels']} channels")
+        channels = unet["in_channels"]
+        raise _unknown(path, f"a pipeline of {family} whose UNet takes {channels} channels")
+    return family
+
+
+def pipeline_family(path: Path) -> str:
+    """What the index of a diffusers folder alone tells: 2.x of Stable Diffusion is still "sd1".
+
+    Raises:
+        CheckpointRefused: there is none, or it names a family that is not known.
+    """
+    if not (path / "model_index.json").is_file():
+        raise CheckpointRefused(
+            f"{path} is no checkpoint: it has no model_index.json. Name the folder that a diffusers "
+            "pipeline was saved to, or a single .safetensors file."
+        )
+    name = str(read_config(path / "model_index.json").get("_class_name"))
+    family = next((found for start, found in _PIPELINES.items() if name.startswith(start)), name)
+    if family not in COMPONENTS:
+        raise _unknown(path, family)
     return family
 
 
@@ -142,24 +165,32 @@ def family_named(path: Path, pipeline: str) -> str:
 
 
 def _component_weights(folder: Path) -> list[Path]:
-    chosen = weights_among(str(folder), sorted(file.name for file in folder.glob("*")))
-    for name in chosen:
-        check_safetensors(folder / name)
-    return [folder / name for name in chosen]
+    names = [file.name for file in folder.glob("*") if file.is_file()]
+    chosen = [folder / name for name in chosen_weights(str(folder), names)]
+    for file in chosen:
+        check_safetensors(file)
+    return chosen
 
 
-def weights_among(folder: str, names: list[str]) -> list[str]:
-    """Which files of a component's folder hold its weights.
+def chosen_weights(where: str, names: Sequence[str], *, half: bool = False) -> list[str]:
+    """Which of a component's files are its weights: whole or in shards, all of them.
+
+    Full precision before half, or the other way round if `half`.
 
     Raises:
-        CheckpointRefused: none does, or only pickles.
+        CheckpointRefused: there are none, or not all; the message names `where`.
     """
-    for pattern in _WEIGHTS:
-        if chosen := [name for name in names if pattern.fullmatch(name)]:
-            return chosen
-    pickles = [name for name in names if name.endswith((".bin", ".ckpt", ".pt", ".pth"))]
-    why = f"only {pickles[0]}, a pickle. {CONVERT}" if pickles else "nothing. Copy it again, whole."
-    raise CheckpointRefused(f"{folder} has no .safetensors weights but {why}")
+    some = ""
+    for pattern in _WEIGHTS[2:] + _WEIGHTS[:2] if half else _WEIGHTS:
+        if chosen := sorted(name for name in names if pattern.fullmatch(name)):
+            shards = re.search(r"-of-(\d+)", chosen[0])
+            if not shards or len(chosen) >= int(shards[1]):
+                return chosen
+            some = some or f"{len(chosen)} of {int(shards[1])} shards. Copy it again, whole."
+    pickles = sorted(name for name in names if name.endswith((".bin", ".ckpt", ".pt", ".pth")))
+    pickled = f"only {pickles[0]}, a pickle. {CONVERT}" if pickles else ""
+    why = some or pickled or "nothing. Copy it again, whole."
+    raise CheckpointRefused(f"{where} has no .safetensors weights but {why}")
 
 
 def _unknown(path: Path, found: str) -> CheckpointRefused:

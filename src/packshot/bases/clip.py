@@ -2,44 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from packshot import files
 from packshot.bases.headers import read_config, read_safetensors
-from packshot.bases.weights import filled
+from packshot.bases.weights import filled, refusing
+from packshot.tokenizers import clip_tokenizer
+
+OPENAI_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+OPENAI_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""What those that say nothing of it were trained with."""
+_WEIGHTS, _PREPROCESSOR = "model.safetensors", "preprocessor_config.json"
 
 
 class ClipTowers:
-    """The checkpoint's text encoder and, from its `clip` folder, image tower and projections.
+    """A CLIP model; follows `packshot.bases.base.ClipSimilarity`. Computes in fp32.
 
-    Follows `packshot.bases.base.ClipSimilarity`. Computes in fp32.
+    Args:
+        mean, std: of the channels, in [0, 1], that it expects its pictures normalised by.
     """
 
     def __init__(
         self,
         name: str,
+        clip: Any,
+        tokenizer: Any,
+        device: torch.device,
+        mean: Sequence[float] = (0.5, 0.5, 0.5),
+        std: Sequence[float] = (0.5, 0.5, 0.5),
+    ) -> None:
+        self.name = name
+        self._clip, self._tokenizer, self._device = clip.to(device), tokenizer, device
+        self._side = clip.config.vision_config.image_size
+        # Of pictures in [-1, 1].
+        mean_c11, std_c11 = (torch.tensor(v, device=device).view(3, 1, 1) for v in (mean, std))
+        self._scale_c11, self._shift_c11 = 0.5 / std_c11, (0.5 - mean_c11) / std_c11
+
+    @classmethod
+    def of_checkpoint(
+        cls,
+        name: str,
         folder: Path,
         text_encoder: nn.Module,
         tokenizer: Any,
         device: torch.device,
-    ) -> None:
-        from transformers import CLIPConfig, CLIPModel
-
-        config = CLIPConfig.from_dict(read_config(folder / "config.json"))
-        tensors = read_safetensors(folder / "model.safetensors")[0]
+    ) -> Self:
+        """A checkpoint's text encoder with, from its `clip` folder, image tower and projections."""
         text = {
-            "text_model." + name.removeprefix("text_model."): value
-            for name, value in text_encoder.state_dict().items()
+            "text_model." + key.removeprefix("text_model."): value
+            for key, value in text_encoder.state_dict().items()
         }
-        self._clip: Any = filled(lambda: CLIPModel(config), tensors | text, folder, torch.float32)
-        self._clip.to(device)
-        self._tokenizer, self._device = tokenizer, device
-        self.name = f"CLIP of {name}"
-        self._side = config.vision_config.image_size
+        return cls(f"CLIP of {name}", _network(folder, text), tokenizer, device)
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device) -> Self:
+        """A whole CLIP, as transformers saves it: config.json, model.safetensors.
+
+        Raises:
+            CheckpointRefused: it is none, lacks something, or would have to be unpickled.
+        """
+        normalised = {"image_mean": OPENAI_CLIP_MEAN, "image_std": OPENAI_CLIP_STD}
+        if (folder / _PREPROCESSOR).is_file():
+            normalised |= read_config(folder / _PREPROCESSOR)
+        clip = _network(folder, {})
+        digest = files.sha256(folder / _WEIGHTS)[:12]
+        with refusing(folder / _PREPROCESSOR):
+            mean, std = normalised["image_mean"], normalised["image_std"]
+            return cls(
+                f"{folder.resolve().name}/{digest}", clip, clip_tokenizer(), device, mean, std
+            )
 
     @property
     def scale(self) -> float:
@@ -54,7 +91,8 @@ class ClipTowers:
             antialias=True,
             align_corners=False,
         )
-        hidden = self._clip.vision_model(pixel_values=sized).pooler_output
+        normal = sized * self._scale_c11 + self._shift_c11
+        hidden = self._clip.vision_model(pixel_values=normal).pooler_output
         return F.normalize(self._clip.visual_projection(hidden), dim=-1)
 
     @torch.no_grad()
@@ -69,3 +107,17 @@ class ClipTowers:
         # CLIP's mask keeps padding out; the text encoder of a pipeline sees none, nor did it here.
         hidden = self._clip.text_model(input_ids=tokens.input_ids).pooler_output
         return F.normalize(self._clip.text_projection(hidden), dim=-1)
+
+
+def _network(folder: Path, others: Mapping[str, Tensor]) -> nn.Module:
+    """The CLIP of a folder, those of its weights that it lacks from `others`."""
+    from transformers import CLIPConfig, CLIPModel
+
+    config = read_config(folder / "config.json")
+    tensors = read_safetensors(folder / _WEIGHTS)[0]
+    return filled(
+        lambda: CLIPModel(CLIPConfig.from_dict(config)),
+        tensors | dict(others),
+        folder,
+        torch.float32,
+    )

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot.bases.base import Conditioning, Sampler, Scope
+from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.latent_base import LatentBase, linear_names
 from packshot.bases.original import ORIGINAL, Layout, latent_parts, layers, under
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Flow
 from packshot.errors import CheckpointRefused
+from packshot.terms import Scope
 
 TRAINING_GUIDANCE = 1.0
 """What a guidance-distilled checkpoint is told while it learns: with 1 it learns pictures as they
@@ -97,14 +98,15 @@ class Flux1(LatentBase):
     kohya_original = True
     schedule: Flow
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(checkpoint, device, dtype)
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
         self.transformer = self.denoiser
         self.native_pixels = int(self.vae.config.sample_size)
         self.pixel_multiple = 2 * self.vae_factor
         dev = self.transformer.config.guidance_embeds
         self.distilled = True
         self.sampler = Sampler("Euler", 28, 3.5) if dev else Sampler("Euler", 4, 0.0)
+        self.tokens_of_t5 = 512 if dev else 256
 
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
@@ -140,9 +142,15 @@ class Flux1(LatentBase):
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """{"context": [B, tokens, 4096] of T5, "pooled": [B, 768] of CLIP}."""
         pooled = self.text_encoders["text_encoder"](self.tokens("tokenizer", prompts)).pooler_output
-        length = 512 if self.transformer.config.guidance_embeds else 256  # schnell knows half
-        context = self.text_encoders["text_encoder_2"](self.tokens("tokenizer_2", prompts, length))
-        return {"context": context[0], "pooled": pooled}
+        ids = self.tokens("tokenizer_2", prompts, self.tokens_of_t5)
+        return {"context": self.text_encoders["text_encoder_2"](ids)[0], "pooled": pooled}
+
+    def empty_conditioning(self, count: int) -> Conditioning:
+        config = self.transformer.config
+        return {
+            "context": self.zeros(count, self.tokens_of_t5, config.joint_attention_dim),
+            "pooled": self.zeros(count, config.pooled_projection_dim),
+        }
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         count, _, height, width = noisy.shape

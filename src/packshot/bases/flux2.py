@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot.bases.base import Conditioning, Sampler, Scope
+from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.headers import read_config
 from packshot.bases.latent_base import LatentBase, chat_tokens, linear_names
 from packshot.bases.schedules import Flow
+from packshot.terms import Scope
 
 LAYERS = (9, 18, 27)
 """Of the text encoder: their states, side by side, are what the denoiser reads."""
@@ -55,8 +56,8 @@ class Flux2Klein(LatentBase):
     kohya_original = True
     schedule: Flow
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(checkpoint, device, dtype)
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
         self.transformer = self.denoiser
         self.native_pixels = int(self.vae.config.sample_size)
         self.pixel_multiple = 2 * self.vae_factor
@@ -96,6 +97,9 @@ class Flux2Klein(LatentBase):
             use_cache=False,
         )
         return {"context": torch.cat([said.hidden_states[layer] for layer in LAYERS], dim=-1)}
+
+    def empty_conditioning(self, count: int) -> Conditioning:
+        return {"context": self.zeros(count, TOKENS, self.transformer.config.joint_attention_dim)}
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         height, width = noisy.shape[-2:]

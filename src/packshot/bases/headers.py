@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_HEADER_BYTES = 100 * 2**20
+GGUF = b"GGUF"
 # A zip archive (torch.save), and pickle's protocols 1 to 5.
 _PICKLES = (b"PK", *(bytes((0x80, protocol)) for protocol in range(1, 6)))
 CONVERT = (
@@ -38,6 +39,14 @@ def read_config(path: Path) -> dict[str, Any]:
     return value
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether a file begins as GGUF files do, whatever its name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(GGUF)) == GGUF
+
+
 def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefused) -> list[str]:
     """The keys of a file that really is safetensors, whatever its name; only its header is read.
 
@@ -58,6 +67,11 @@ def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefus
         if start[:2] in _PICKLES:
             raise refusal(
                 f"{path} is a pickle, which can run code when it is opened; refused. {CONVERT}"
+            )
+        if start[:4] == GGUF:
+            raise refusal(
+                f"{path} is a GGUF file; of those, only transformers of FLUX.1 and Stable Diffusion "
+                "3 are read, as a checkpoint. Use a .safetensors."
             )
         if start[8:9] != b"{":
             raise refusal(f"{path} is not a .safetensors file, whatever its name.")

@@ -1,105 +1,199 @@
-"""Checkpoints of the Hugging Face hub: the files that would be loaded, and no others, are fetched."""
+"""Checkpoints of the Hugging Face hub: what a family needs of a repository, in the user's hub cache.
+
+What is whole in the cache is taken from there, without a question to the network, so that a
+project's base stays what it was when its repository moves on.
+"""
 
 from __future__ import annotations
 
+import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from packshot.bases.checkpoint import COMPONENTS, family_named, weights_among
-from packshot.bases.headers import read_config
-from packshot.errors import CheckpointRefused
+from packshot.bases.checkpoint import COMPONENTS, chosen_weights, folder_family, pipeline_family
+from packshot.errors import CheckpointRefused, DiskFull, PackshotError
+from packshot.progress import Progress, silent
 
-_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
-_SMALL = re.compile(r"(scheduler|tokenizer(_\d)?|[a-z_0-9]+)/[^/]*\.(json|txt|model|jinja)")
-
-
-def is_hub_id(text: str) -> bool:
-    """Whether something that is no path reads as OWNER/NAME, perhaps with @REVISION."""
-    return bool(_ID.fullmatch(text)) and not text.lower().endswith(
-        (".safetensors", ".ckpt", ".gguf")
-    )
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_NAME = re.compile(rf"({_PART}/{_PART})(?:@({_PART}(?:/{_PART})*))?")
+_FILES = (".safetensors", ".gguf", ".ckpt", ".bin", ".pt", ".pth")
 
 
-def fetched(text: str) -> Path:
-    """The folder of a hub's checkpoint, what is missing of it downloaded into the hub's cache.
+@dataclass(frozen=True)
+class Repository:
+    """A repository of models and one of its revisions (a branch, a tag or a commit)."""
 
-    Only model_index.json, configurations, tokenizers and the safetensors that `judge` chooses are
-    asked for: no pickles, no code. Without a network what lies in the cache is used.
+    id: str
+    revision: str = "main"
+
+    def __str__(self) -> str:
+        return self.id if self.revision == "main" else f"{self.id}@{self.revision}"
+
+
+def repository(name: str) -> Repository | None:
+    """OWNER/NAME or OWNER/NAME@REVISION as a repository; None if `name` is no such thing."""
+    found = _NAME.fullmatch(name)
+    if not found or name.lower().endswith(_FILES):
+        return None
+    return Repository(found[1], found[2] or "main")
+
+
+def fetched(repo: Repository, *, half: bool = False, progress: Progress = silent) -> Path:
+    """The folder of a diffusers pipeline in the hub's cache, with all that is loaded of it.
+
+    Never asked for: pickles, code, networks that the family does not use, a second precision.
+    Files come whole or not at all; a command that was cut short goes on after the last whole one.
+
+    Args:
+        half: rather fetch fp16 weights where there are any; enough where bf16 is computed in.
 
     Raises:
-        CheckpointRefused: there is no such checkpoint, it is gated, of a family that is not known,
-            without safetensors; or there is no network and it is not in the cache.
+        CheckpointRefused: no such repository, gated, no network, or nothing that can be loaded.
+        DiskFull: the cache has no room.
     """
-    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+    with _refusing(repo):
+        if folder := _cached(repo):
+            return folder
+        return _fetch(repo, half, progress)
 
-    found = _ID.fullmatch(text)
-    if not found:
-        raise CheckpointRefused(f"{text} is no hub id; write OWNER/NAME, or OWNER/NAME@REVISION.")
-    repo, revision = found.groups()
-    with _explained(repo):
-        try:
-            index = hf_hub_download(repo, "model_index.json", revision=revision)
-            names = HfApi().list_repo_files(repo, revision=revision)
-        except Exception as error:
-            if not _unreachable(error):
-                raise
-            index = hf_hub_download(
-                repo, "model_index.json", revision=revision, local_files_only=True
-            )
-            return Path(index).parent
-        family = family_named(Path(index).parent, str(read_config(Path(index)).get("_class_name")))
-        chosen = [name for name in names if _SMALL.fullmatch(name)]
-        for component in COMPONENTS[family]:
-            files = sorted(n.split("/")[1] for n in names if re.fullmatch(f"{component}/[^/]+", n))
-            chosen += [
-                f"{component}/{name}" for name in weights_among(f"{repo}/{component}", files)
-            ]
-        return Path(
-            snapshot_download(repo, revision=revision, allow_patterns=["model_index.json", *chosen])
+
+def _cached(repo: Repository) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    index = try_to_load_from_cache(repo.id, "model_index.json", revision=repo.revision)
+    if not isinstance(index, str):
+        return None
+    folder = Path(index).parent
+    files = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
+    try:
+        family = folder_family(folder)
+        _weights(repo, family, files, half=False)
+    except CheckpointRefused:
+        return None
+    return folder if _needed(family) <= set(files) else None
+
+
+def _fetch(repo: Repository, half: bool, progress: Progress) -> Path:
+    from huggingface_hub import HfApi, hf_hub_download
+
+    # Asked first, for it fails at once where there is no network.
+    listed = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True).siblings
+    sizes = {file.rfilename: file.size or 0 for file in listed or []}
+    if "model_index.json" not in sizes:
+        raise CheckpointRefused(
+            f"{repo} on the hub is no diffusers pipeline: it has no model_index.json. If it holds a "
+            "single .safetensors or .gguf file, download that and name it."
         )
+    index = hf_hub_download(repo.id, "model_index.json", revision=repo.revision)
+    folder = Path(index).parent  # named after the commit that the revision is now
+    family = pipeline_family(folder)
+    weights = _weights(repo, family, list(sizes), half)
+    small = [name for name in sizes if _is_small(name, family)]
+    if lost := sorted(_needed(family) - set(sizes)):
+        raise CheckpointRefused(f"{repo} on the hub is not whole: it has no {lost[0]}.")
+    got, whole = 0, sum(sizes[name] for name in (*small, *weights))
+
+    def report(count: int) -> None:
+        nonlocal got
+        got += count
+        progress("MB fetched", got // 10**6, whole // 10**6)
+
+    for name in (*small, *weights):
+        if name == weights[0]:
+            folder_family(folder)  # may refuse it by its configurations
+        before = got
+        hf_hub_download(repo.id, name, revision=folder.name, tqdm_class=_meter(report))
+        report(before + sizes[name] - got)  # what was there already
+    return folder
 
 
-def _unreachable(error: Exception) -> bool:
-    """Whether a hub's error means that it could not be asked at all."""
-    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+def _needed(family: str) -> set[str]:
+    """Without these nothing can be loaded, beside the weights."""
+    return {
+        "scheduler/scheduler_config.json",
+        *(f"{part}/config.json" for part in COMPONENTS[family]),
+        *(f"{part}/tokenizer_config.json" for part in _tokenizers(family)),
+    }
 
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled) or bool(
-        names & {"ConnectError", "ConnectTimeout", "ReadTimeout", "NetworkError", "ConnectionError"}
-    )
+
+def _tokenizers(family: str) -> list[str]:
+    encoders = [part for part in COMPONENTS[family] if part.startswith("text_encoder")]
+    return [part.replace("text_encoder", "tokenizer") for part in encoders]
+
+
+def _is_small(name: str, family: str) -> bool:
+    """Whether a file is a configuration or a tokenizer's."""
+    folder, _, file = name.partition("/")
+    if folder in (*COMPONENTS[family], "scheduler"):
+        return re.fullmatch(r"[\w-]*config\.json", file) is not None
+    known = re.fullmatch(r"[\w-]+\.(json|txt|model|jinja)", file) is not None
+    return folder in _tokenizers(family) and known
+
+
+def _weights(repo: Repository, family: str, files: Sequence[str], half: bool) -> list[str]:
+    found = []
+    for part in COMPONENTS[family]:
+        names = [name.removeprefix(f"{part}/") for name in files if name.startswith(f"{part}/")]
+        found += [f"{part}/{name}" for name in chosen_weights(f"{repo}/{part}", names, half=half)]
+    return found
+
+
+def _meter(report: Callable[[int], None]) -> type[Any]:
+    """What the hub's library takes for a progress bar; it shows nothing and reports bytes."""
+    from tqdm import tqdm
+
+    class Meter(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options | {"disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            report(int(n or 0))
+
+        def update_transfer(self, n: float | None = 1) -> None:
+            """Bytes on the wire, where they are fewer than what they become on the disk."""
+
+        def set_transfer_postfix_str(self, *args: Any, **options: Any) -> None:
+            pass
+
+    return Meter
 
 
 @contextmanager
-def _explained(repo: str) -> Iterator[None]:
-    """The hub's errors in words that a user can act on."""
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+def _refusing(repo: Repository) -> Iterator[None]:
+    """Whatever the hub, its library or the network do, in words."""
+    from huggingface_hub import constants, errors
 
+    hub, cache = constants.ENDPOINT, constants.HF_HUB_CACHE
     try:
         yield
-    except GatedRepoError as error:
+    except PackshotError:
+        raise
+    except errors.GatedRepoError as error:
         raise CheckpointRefused(
-            f"{repo} is gated: accept its terms at https://huggingface.co/{repo}, then log in with "
-            "'hf auth login'."
+            f"{repo} is gated: agree to its terms at {hub}/{repo.id}, then log in with a token of "
+            "your account: hf auth login."
         ) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+    except errors.RevisionNotFoundError as error:
+        raise CheckpointRefused(f"{repo.id} on {hub} has no revision {repo.revision}.") from error
+    except errors.RepositoryNotFoundError as error:
         raise CheckpointRefused(
-            f"There is neither a file nor a hub checkpoint {repo} (or it is private: 'hf auth login')."
+            f"There is no checkpoint at {repo}: no file or folder of that name here, and no such "
+            f"repository on {hub}. If it is a private one, log in: hf auth login."
         ) from error
-    except LocalEntryNotFoundError as error:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                f"No room for {repo} in {cache}. Free some space and run the same command again, or "
+                "set HF_HUB_CACHE to a folder on another disk."
+            ) from error
+        cause = error.__cause__ or error
+        reason = " ".join(str(cause).split())[:300]
         raise CheckpointRefused(
-            f"{repo} is not in the hub's cache, and the hub cannot be reached. Connect, or name a "
-            "folder or file that is here."
-        ) from error
-    except HfHubHTTPError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointRefused(
-            f"{repo} could not be fetched ({reason}). Try again: what is here already stays."
+            f"{repo} is no path here, is not whole in the cache {cache}, and cannot be fetched from "
+            f"{hub} ({type(cause).__name__}: {reason}). Run the same command again with a network; "
+            "files that are whole are kept."
         ) from error

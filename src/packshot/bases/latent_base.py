@@ -13,6 +13,11 @@ from packshot.bases.base import ClipSimilarity, Conditioning, Sampler, Shown
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.parts import Configs, Tensors, load_parts
 from packshot.bases.schedules import Schedule
+from packshot.bases.storage import store, weight_bytes
+from packshot.bases.turns import room_for_weights, take_turns
+from packshot.terms import Storage
+
+CLIP_TOKENS = 77
 
 
 class LatentBase:
@@ -25,18 +30,45 @@ class LatentBase:
     distilled = False
     inpaints = False
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        dtype: torch.dtype,
+        storage: Storage = "plain",
+    ) -> None:
         self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
         self.name = checkpoint.name
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self.storage = device, dtype, storage
         parts = load_parts(checkpoint, self, dtype)
-        for network in parts.networks.values():
-            network.to(device)
         self._denoiser, self.vae = parts.networks.pop(self.denoiser_root), parts.networks.pop("vae")
         self.vae_factor = _vae_factor(self.vae)
         self.text_encoders: dict[str, Any] = parts.networks
+        if not checkpoint.sketched:
+            self._settle()
         self.tokenizers = parts.tokenizers
         self.schedule = self.make_schedule(parts.schedule, checkpoint)
+
+    def _settle(self) -> None:
+        """Networks to the device; those that do not fit it together take turns on it."""
+        sizes = {encoder: weight_bytes(encoder) for encoder in self._encoders}
+        denoiser = weight_bytes(self._denoiser, self.storage)
+        store(self._denoiser, self.storage, self.device)
+        room = room_for_weights(self.device)
+        if self.storage == "offload":
+            room -= denoiser
+        else:
+            sizes[self._denoiser] = denoiser
+        self._takes_turns = sum(sizes.values()) > room
+        if self._takes_turns:
+            take_turns(sizes, self.device, room)
+            return
+        for network in sizes:
+            network.to(self.device)
+
+    @property
+    def _encoders(self) -> list[Any]:
+        return [self.vae, *self.text_encoders.values()]
 
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
@@ -69,7 +101,11 @@ class LatentBase:
         pixels: Tensor = self.vae.decode(latents + (config.shift_factor or 0)).sample.clamp(-1, 1)
         return pixels
 
-    def tokens(self, tokenizer: str, prompts: list[str], length: int = 77) -> Tensor:
+    def zeros(self, *shape: int) -> Tensor:
+        """Zeros on the base's device, in its dtype."""
+        return torch.zeros(*shape, device=self.device, dtype=self.dtype)
+
+    def tokens(self, tokenizer: str, prompts: list[str], length: int = CLIP_TOKENS) -> Tensor:
         """Token ids [B, length] of one tokenizer, on the device."""
         tokens = self.tokenizers[tokenizer](
             prompts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
@@ -83,14 +119,16 @@ class LatentBase:
 
     @contextmanager
     def encoders_on(self, device: torch.device) -> Iterator[None]:
-        encoders = [self.vae, *self.text_encoders.values()]
-        before = [next(encoder.parameters()).device for encoder in encoders]
+        if self._takes_turns:  # they leave by themselves
+            yield
+            return
+        before = [next(encoder.parameters()).device for encoder in self._encoders]
         try:
-            for encoder in encoders:
+            for encoder in self._encoders:
                 encoder.to(device)
             yield
         finally:
-            for encoder, there in zip(encoders, before, strict=True):
+            for encoder, there in zip(self._encoders, before, strict=True):
                 encoder.to(there)
 
     @contextmanager
@@ -127,7 +165,6 @@ def _vae_factor(vae: Any) -> int:
     """Pixels a latent's side."""
     if hasattr(vae.config, "temperal_downsample"):  # a video autoencoder's, misspelt there
         return int(2 ** len(vae.config.temperal_downsample))
-    vae.to(memory_format=torch.channels_last)
     return int(2 ** (len(vae.config.block_out_channels) - 1))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.headers import read_config
-from packshot.bases.weights import filled, read_all, refusing
+from packshot.bases.weights import blank, filled, read_all, read_shapes, refusing
 from packshot.errors import CheckpointRefused
 
 Tensors = Mapping[str, Tensor]
@@ -43,7 +44,7 @@ class Parts:
 
 
 def load_parts(checkpoint: Checkpoint, family: SingleFile, dtype: torch.dtype) -> Parts:
-    """Every component of a checkpoint, frozen, in `dtype`, on the CPU.
+    """Every component of a checkpoint, frozen, in `dtype`, on the CPU; of a sketch no tokenizers.
 
     Raises:
         CheckpointRefused: weights are missing or do not fit, or a configuration cannot be read.
@@ -52,51 +53,73 @@ def load_parts(checkpoint: Checkpoint, family: SingleFile, dtype: torch.dtype) -
     folder = checkpoint.configs
     configs = {n: read_config(folder / n / "config.json") for n in checkpoint.components}
     with refusing(path):
+        tensors: Mapping[str, Tensors] = {}
         if whole:
+            read = read_shapes if checkpoint.sketched else read_all
             given = {
                 start + key: value
                 for start, weights in checkpoint.weights.items()
-                for key, value in read_all(weights).items()
+                for key, value in read(weights).items()
             }
-            configs = family.fitted(given, configs)
-            tensors = family.split(given, configs)
-        else:
+            configs = family.fitted(given, configs) if given else configs
+            if not checkpoint.sketched:
+                tensors = family.split(given, configs)
+        elif not checkpoint.sketched:
             tensors = {n: read_all(checkpoint.weights[n]) for n in checkpoint.components}
-    networks = {
-        name: _network(name, configs[name], tensors[name], path if whole else path / name, dtype)
-        for name in checkpoint.components
-    }
+    from diffusers import AutoencoderKL, AutoencoderKLFlux2, UNet2DConditionModel
+
+    networks: dict[str, Any] = {}
+    for name in checkpoint.components:
+        where = path if whole else path / name
+        make, renamed = _architecture(configs[name], where)
+        if checkpoint.sketched:
+            networks[name] = blank(make, where)
+            continue
+        networks[name] = filled(make, renamed(tensors[name]), where, dtype)
+        if isinstance(networks[name], AutoencoderKL | AutoencoderKLFlux2 | UNet2DConditionModel):
+            networks[name].to(
+                memory_format=torch.channels_last
+            )  # what convolutions are quickest in
     encoders = [name for name in checkpoint.components if name.startswith("text_encoder")]
     tokenizers = {
         name.replace("text_encoder", "tokenizer"): _tokenizer(checkpoint, name, configs[name])
         for name in encoders
+        if not checkpoint.sketched
     }
     schedule = read_config(folder / "scheduler" / "scheduler_config.json")
     return Parts(networks, tokenizers, schedule)
 
 
-def _network(
-    name: str, config: dict[str, Any], tensors: Tensors, where: Path, dtype: torch.dtype
-) -> nn.Module:
-    """One network, of the class that its configuration names; no other classes are made."""
+def _architecture(
+    config: dict[str, Any], where: Path
+) -> tuple[Callable[[], nn.Module], Callable[[Tensors], Tensors]]:
+    """What makes the network of a configuration, and what renames files' tensors as it has them.
+
+    No other classes are made than those that are known here.
+    """
     import diffusers
     import transformers
 
     kind = str(config.get("_class_name") or (config.get("architectures") or [""])[0])
     if kind in _DIFFUSERS:
-        tensors = {_VAE_ATTENTION.sub(_new_name, key): value for key, value in tensors.items()}
-        return filled(lambda: getattr(diffusers, kind).from_config(config), tensors, where, dtype)
+        made = partial(getattr(diffusers, kind).from_config, config)
+        return made, lambda found: {_VAE_ATTENTION.sub(_new_name, k): v for k, v in found.items()}
     if kind not in _TRANSFORMERS:
         raise CheckpointRefused(
             f"{where}: its configuration names a '{kind}', which is not known here."
         )
     model, configuration, prefix = _TRANSFORMERS[kind]
-    tensors = {re.sub(f"^({prefix})", "", key): value for key, value in tensors.items()}
-    if kind == "T5EncoderModel":
-        # The same matrix by two names; files hold it once.
-        tensors = {"encoder.embed_tokens.weight": tensors["shared.weight"], **tensors}
-    text = getattr(transformers, configuration).from_dict(config.get("text_config", config))
-    return filled(lambda: getattr(transformers, model)(text), tensors, where, dtype)
+
+    def renamed(found: Tensors) -> Tensors:
+        tensors = {re.sub(f"^({prefix})", "", key): value for key, value in found.items()}
+        if kind == "T5EncoderModel":
+            # The same matrix by two names; files hold it once.
+            tensors = {"encoder.embed_tokens.weight": tensors["shared.weight"], **tensors}
+        return tensors
+
+    with refusing(where):
+        text = getattr(transformers, configuration).from_dict(config.get("text_config", config))
+    return partial(getattr(transformers, model), text), renamed
 
 
 _DIFFUSERS = (

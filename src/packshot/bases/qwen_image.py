@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from packshot.bases.base import Conditioning, Sampler, Scope
+from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.flux import packed, unpacked
 from packshot.bases.latent_base import LatentBase, linear_names
 from packshot.bases.schedules import Flow
+from packshot.terms import Scope
 
 TOKENS = 512
 # What the text encoder was asked when the model was trained; its own states are dropped.
@@ -47,8 +48,8 @@ class QwenImage(LatentBase):
     sampler = Sampler("Euler", 30, 4.0)
     schedule: Flow
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(checkpoint, device, dtype)
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
         self.transformer = self.denoiser
         self.pixel_multiple = 2 * self.vae_factor
         shape = (1, -1, 1, 1, 1)
@@ -89,12 +90,17 @@ class QwenImage(LatentBase):
             "mask": pad_sequence(ones, batch_first=True),
         }
 
+    def empty_conditioning(self, count: int) -> Conditioning:
+        """Without a mask: all of it counts."""
+        width = self.transformer.config.joint_attention_dim
+        return {"context": self.zeros(count, TOKENS, width)}
+
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         count, _, height, width = noisy.shape
         said = self.transformer(
             hidden_states=packed(noisy),
             encoder_hidden_states=conditioning["context"].to(self.dtype),
-            encoder_hidden_states_mask=conditioning["mask"],
+            encoder_hidden_states_mask=conditioning.get("mask"),
             timestep=timesteps / 1000,
             img_shapes=[[(1, height // 2, width // 2)]] * count,
             return_dict=False,

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from packshot.bases.base import Conditioning, Sampler, Scope
+from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
-from packshot.bases.latent_base import LatentBase, linear_names
+from packshot.bases.latent_base import CLIP_TOKENS, LatentBase, linear_names
 from packshot.bases.original import ORIGINAL, Layout, latent_parts, layers, under
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Flow
+from packshot.terms import Scope
 
 T5_TOKENS = 256
 _BLOCKS = ("transformer_blocks.",)
@@ -77,8 +78,8 @@ class StableDiffusion3(LatentBase):
     sampler = Sampler("Euler", 28, 4.5)
     schedule: Flow
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(checkpoint, device, dtype)
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
         self.transformer = self.denoiser
         config = self.transformer.config
         self.native_pixels = int(config.sample_size) * self.vae_factor
@@ -141,6 +142,14 @@ class StableDiffusion3(LatentBase):
         t5 = self.text_encoders["text_encoder_3"](tokens)[0]
         context = torch.cat([F.pad(clip, (0, t5.shape[-1] - clip.shape[-1])), t5], dim=1)
         return {"context": context, "pooled": torch.cat(pooled, dim=-1)}
+
+    def empty_conditioning(self, count: int) -> Conditioning:
+        config = self.transformer.config
+        tokens = CLIP_TOKENS + T5_TOKENS
+        return {
+            "context": self.zeros(count, tokens, config.joint_attention_dim),
+            "pooled": self.zeros(count, config.pooled_projection_dim),
+        }
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         predicted: Tensor = self.transformer(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from packshot.bases.base import Conditioning, Shown
+from packshot.bases.latent_base import CLIP_TOKENS
 from packshot.bases.original import latent_parts
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.stable_diffusion import UnetBase
@@ -57,6 +58,11 @@ class StableDiffusionXL(UnetBase):
             for one in shown
         ]
         return conditioning | {"time_ids": torch.tensor(ids, device=self.device)}
+
+    def empty_conditioning(self, count: int) -> Conditioning:
+        context = self.zeros(count, CLIP_TOKENS, self.unet.config.cross_attention_dim)
+        pooled = self.text_encoders["text_encoder_2"].config.projection_dim
+        return {"context": context, "pooled": self.zeros(count, pooled)}
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         if "time_ids" not in conditioning:

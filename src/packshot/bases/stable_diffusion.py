@@ -10,14 +10,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from packshot.bases.base import ClipSimilarity, Conditioning, Sampler, Scope
+from packshot.bases.base import ClipSimilarity, Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.clip import ClipTowers
-from packshot.bases.latent_base import LatentBase
+from packshot.bases.latent_base import CLIP_TOKENS, LatentBase
 from packshot.bases.original import latent_parts
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Diffusion
 from packshot.bases.unet_names import ldm_modules
+from packshot.terms import Scope
 
 _INPAINTING = 9
 """Channels of an inpainting UNet's input: 4 noisy latents, the region's mask, 4 of the picture
@@ -51,10 +52,9 @@ class UnetBase(LatentBase):
     sampler = Sampler("DPM++ 2M", 20, 4.0)
     schedule: Diffusion
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(checkpoint, device, dtype)
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
         self.unet = self.denoiser
-        self.unet.to(memory_format=torch.channels_last)
         # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
         self.guidance_rescale = 0.7 if self.schedule.ends_in_noise else 0.0
         self.native_pixels = int(self.unet.config.sample_size) * self.vae_factor
@@ -99,7 +99,8 @@ class UnetBase(LatentBase):
 
     def attention(self, latents: Tensor) -> AbstractContextManager[None]:
         """See `attention_for`; what is computed again for gradients would be so without it."""
-        again = torch.is_grad_enabled() and self.unet.is_gradient_checkpointing
+        twice = self.unet.is_gradient_checkpointing or self.storage == "offload"
+        again = torch.is_grad_enabled() and twice
         return nullcontext() if again else attention_for(latents)
 
     def original_modules(self) -> dict[str, list[str]]:
@@ -156,6 +157,9 @@ class StableDiffusion1(UnetBase):
         """{"context": [B, 77, width]}: the text encoder's last hidden state."""
         return {"context": self.text_encoder(self.tokens("tokenizer", prompts))[0]}
 
+    def empty_conditioning(self, count: int) -> Conditioning:
+        return {"context": self.zeros(count, CLIP_TOKENS, self.unet.config.cross_attention_dim)}
+
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         noisy = self.denoiser_input(noisy, conditioning)
         context = conditioning["context"].to(self.dtype)
@@ -185,7 +189,9 @@ class StableDiffusion1(UnetBase):
         folder = self.path / "clip"
         if not (folder / "config.json").is_file():
             return None
-        return ClipTowers(self.name, folder, self.text_encoder, self.tokenizer, self.device)
+        return ClipTowers.of_checkpoint(
+            self.name, folder, self.text_encoder, self.tokenizer, self.device
+        )
 
 
 class StableDiffusion2(StableDiffusion1):

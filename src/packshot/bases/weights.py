@@ -13,16 +13,27 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from packshot.bases.gguf_files import is_gguf, read_gguf
-from packshot.bases.headers import read_safetensors
+from packshot.bases import gguf_file
+from packshot.bases.headers import is_gguf, read_safetensors, shapes
 from packshot.errors import CheckpointRefused, PackshotError
+
+
+def read_shapes(weights: Sequence[Path]) -> dict[str, Tensor]:
+    """As `read_all`, but without values or memory: the headers are read."""
+    sizes: dict[str, Sequence[int]] = {}
+    for file in weights:
+        if is_gguf(file):
+            sizes |= {name: stored.shape for name, stored in gguf_file.read_header(file).items()}
+        else:
+            sizes |= shapes(file).by_key
+    return {name: torch.empty(tuple(size), device="meta") for name, size in sizes.items()}
 
 
 def read_all(weights: Sequence[Path]) -> dict[str, Tensor]:
     """The tensors of one file, or of all shards."""
     tensors: dict[str, Tensor] = {}
     for file in weights:
-        tensors |= read_gguf(file) if is_gguf(file) else read_safetensors(file)[0]
+        tensors |= gguf_file.read(file) if is_gguf(file) else read_safetensors(file)[0]
     return _dequantised(tensors)
 
 
@@ -50,13 +61,8 @@ def filled(
     Raises:
         CheckpointRefused: weights are missing, have other shapes, or nothing can be built.
     """
-    from accelerate import init_empty_weights
-
     with refusing(where):
-        # Weights without memory, so that none is initialised in vain; buffers outside the state,
-        # such as rotary frequencies, are real.
-        with torch.random.fork_rng(devices=[]), init_empty_weights(include_buffers=False):
-            network = make()
+        network = blank(make, where)  # so that no weight is initialised in vain
         given = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
         lost = network.load_state_dict(given, strict=False, assign=True).missing_keys
     lost = sorted(name for name in lost if not name.endswith("position_ids"))
@@ -65,7 +71,21 @@ def filled(
             f"{where} lacks {len(lost)} weights, such as {lost[0]}; they would be random. "
             "Copy it again, whole."
         )
-    return network.requires_grad_(False).eval()
+    return network.requires_grad_(False)
+
+
+def blank(make: Callable[[], nn.Module], where: Path) -> nn.Module:
+    """The network that `make` builds, frozen, its weights on the meta device.
+
+    Raises:
+        CheckpointRefused: nothing can be built.
+    """
+    from accelerate import init_empty_weights
+
+    # Buffers outside the state, such as rotary frequencies, are real.
+    empty = init_empty_weights(include_buffers=False)
+    with refusing(where), torch.random.fork_rng(devices=[]), empty:
+        return make().requires_grad_(False).eval()
 
 
 @contextmanager

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from packshot.bases.base import Conditioning, Sampler, Scope
+from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.latent_base import LatentBase, chat_tokens, linear_names
 from packshot.bases.schedules import Flow
+from packshot.terms import Scope
 
 TOKENS = 512
 _LAYERS = ("layers.",)
@@ -35,8 +36,8 @@ class ZImage(LatentBase):
     kohya_original = False  # diffusers' names are the original ones
     schedule: Flow
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(checkpoint, device, dtype)
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
         self.transformer = self.denoiser
         self.native_pixels = int(self.vae.config.sample_size)
         self.pixel_multiple = 2 * self.vae_factor
@@ -63,10 +64,16 @@ class ZImage(LatentBase):
             "mask": pad_sequence(ones, batch_first=True),
         }
 
+    def empty_conditioning(self, count: int) -> Conditioning:
+        """Without a mask: all of it counts."""
+        return {"context": self.zeros(count, TOKENS, self.transformer.config.cap_feat_dim)}
+
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Its time runs from noise to picture, and so does what it says: hence the minus."""
         context = conditioning["context"].to(self.dtype)
-        lengths = conditioning["mask"].sum(dim=1).int().tolist()
+        lengths = [context.shape[1]] * len(context)
+        if "mask" in conditioning:
+            lengths = conditioning["mask"].sum(dim=1).int().tolist()
         said = self.transformer(
             list(noisy[:, :, None]),
             1 - timesteps / 1000,

@@ -20,7 +20,7 @@ from packshot.bases.base import Base
 from packshot.bases.headers import read_safetensors
 from packshot.errors import LoraRefused
 from packshot.lora import kinds
-from packshot.lora.fold import weight_of
+from packshot.lora.fold import shape_of
 from packshot.lora.kinds import Detour
 from packshot.lora.names import foreign_family, kohya_names, spellings
 from packshot.lora.weights import Lora, LoraWeights
@@ -92,7 +92,7 @@ def _stacked(lora: Lora, base: Base, names: list[str], rank: int) -> Tensor:
     blocks, column = [], 0
     for name in names:
         weights = lora.weights.get(name)
-        rows = weight_of(base, name).shape[0]
+        rows = shape_of(base, name)[0]
         shape = weights.up.shape[2:] if weights else ()
         block = torch.zeros(rows, rank, *shape)
         if weights:
@@ -203,7 +203,7 @@ def _other(
 ) -> dict[str, Detour]:
     """The change of a module (or of several stacked ones) that is no plain LoRA; none if it is."""
     called = " + ".join(names)
-    shapes = [tuple(weight_of(base, name).shape) for name in names]
+    shapes = [shape_of(base, name) for name in names]
     shape = (sum(one[0] for one in shapes), *shapes[0][1:])
     other = None
     try:
@@ -239,7 +239,7 @@ def _weights(
         down, up = kinds.with_core(found), found["up"]
     except RuntimeError:
         down, up = found["down"], found["mid"]  # of no shape that fits
-    shapes = [tuple(weight_of(base, name).shape) for name in names]
+    shapes = [shape_of(base, name) for name in names]
     shape = (sum(one[0] for one in shapes), *shapes[0][1:])
     fits = (
         down.ndim in (2, 4)

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from packshot.bases.base import Base
+from packshot.bases.storage import is_quantised
+from packshot.errors import LoraRefused
+from packshot.lora.layers import LoraLinear, replaced
 from packshot.lora.weights import Lora
+
+
+def _place(base: Base, name: str) -> tuple[nn.Module, str]:
+    """The base's network that a LoRA's name means, and the module's name in it."""
+    root, _, rest = name.partition(".")
+    return (base.denoiser if root == base.denoiser_root else base.text_encoders[root]), rest
+
+
+def module_of(base: Base, name: str) -> nn.Module:
+    """The base's module that a LoRA's name means."""
+    network, rest = _place(base, name)
+    return network.get_submodule(rest)
 
 
 def weight_of(base: Base, name: str) -> nn.Parameter:
     """The weight of the base's module that a LoRA's name means."""
-    root, _, rest = name.partition(".")
-    network = base.denoiser if root == base.denoiser_root else base.text_encoders[root]
-    weight = network.get_submodule(rest).weight
+    weight = module_of(base, name).weight
     assert isinstance(weight, nn.Parameter), name
     return weight
+
+
+def shape_of(base: Base, name: str) -> tuple[int, ...]:
+    """The shape of that weight, also where it is stored in fewer bits."""
+    module = module_of(base, name)
+    if isinstance(module, nn.Linear):
+        return module.out_features, module.in_features
+    return tuple(weight_of(base, name).shape)
 
 
 @contextmanager
@@ -26,23 +47,60 @@ def weight_of(base: Base, name: str) -> nn.Parameter:
 def folded(base: Base, loras: Sequence[tuple[Lora, float]]) -> Iterator[None]:
     """Add each LoRA times its weight to the base while the block runs; several add up.
 
-    The original tensors themselves are put back, so the base is bit-identical afterwards.
+    The original tensors themselves are put back, so the base is bit-identical afterwards; while they
+    are away they lie in main memory. A quantised layer is not changed: it gets a detour.
+
+    Raises:
+        LoraRefused: it is of a kind that cannot be a detour, and the base is quantised.
     """
-    deltas: dict[str, Tensor] = {}
+    names = list(dict.fromkeys(n for lora, _ in loras for n in (*lora.weights, *lora.others)))
+    with ExitStack() as undone:
+        for name in names:
+            network, rest = _place(base, name)
+            if is_quantised(module_of(base, name)):
+                detour = _detoured(module_of(base, name), name, loras)
+                undone.enter_context(replaced(network, {rest: detour}))
+            else:
+                undone.enter_context(_changed(weight_of(base, name), name, loras))
+        yield
+
+
+@contextmanager
+def _changed(
+    parameter: nn.Parameter, name: str, loras: Sequence[tuple[Lora, float]]
+) -> Iterator[None]:
+    original, place = parameter.data, parameter.device
+    change = torch.zeros((), device="cpu")
     for lora, weight in loras:
-        changes = {name: weights.delta() for name, weights in lora.weights.items()}
-        changes |= {n: other.delta(weight_of(base, n).data) for n, other in lora.others.items()}
-        for name, delta in changes.items():
-            delta = delta * weight
-            deltas[name] = deltas[name] + delta if name in deltas else delta
-    originals: list[tuple[nn.Parameter, Tensor]] = []
+        for delta in _deltas(lora, name, original):
+            change = change + weight * delta
+    changed = original.float() + change.to(place).reshape(original.shape)
+    kept = original.cpu()  # where that is no copy, it is the original itself
+    parameter.data = changed.to(parameter.dtype)
+    del original, changed
     try:
-        for name, delta in deltas.items():
-            parameter = weight_of(base, name)
-            originals.append((parameter, parameter.data))
-            moved = delta.to(parameter.device).reshape(parameter.shape)
-            parameter.data = (parameter.data.float() + moved).to(parameter.dtype)
         yield
     finally:
-        for parameter, original in originals:
-            parameter.data = original
+        parameter.data = kept.to(place)
+
+
+def _deltas(lora: Lora, name: str, frozen: Tensor) -> Iterator[Tensor]:
+    if name in lora.weights:
+        yield lora.weights[name].delta()
+    if name in lora.others:
+        yield lora.others[name].delta(frozen)
+
+
+def _detoured(frozen: nn.Module, name: str, loras: Sequence[tuple[Lora, float]]) -> nn.Module:
+    """The layer with a detour for each LoRA around it."""
+    place = next(frozen.parameters()).device
+    for lora, weight in loras:
+        if name in lora.others:
+            raise LoraRefused(
+                f"{lora.name} is a LoHa, LoKr or DoRA, which a quantised base cannot take. "
+                'Set storage = "plain" in packshot.toml.'
+            )
+        if own := lora.weights.get(name):
+            scale = weight * own.alpha / own.rank
+            frozen = LoraLinear(frozen, own.down.to(place), own.up.to(place), scale)
+    return frozen

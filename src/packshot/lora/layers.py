@@ -21,9 +21,9 @@ from packshot.lora.weights import Lora, LoraWeights
 
 
 class LoraLinear(nn.Module):
-    """A frozen `nn.Linear` and its detour."""
+    """A frozen `nn.Linear`, or one with a detour already, and its detour."""
 
-    def __init__(self, frozen: nn.Linear, down: Tensor, up: Tensor, scale: float) -> None:
+    def __init__(self, frozen: nn.Module, down: Tensor, up: Tensor, scale: float) -> None:
         super().__init__()
         self.frozen, self.scale = frozen, scale
         self.down, self.up = nn.Parameter(down), nn.Parameter(up)
@@ -109,16 +109,22 @@ def injected(
     `down` starts Kaiming-uniform from a generator made of the seed and the module's name, `up` at
     zero, so the network's output is unchanged at first. The original modules come back at the end.
     """
-    originals = {name: network.get_submodule(name) for name in names}
-    layers = {}
-    try:
-        for name, frozen in originals.items():
-            layer = layers[name] = _layer(frozen, name, rank, alpha, seed)
-            _replace(network, name, layer)
+    layers = {n: _layer(network.get_submodule(n), n, rank, alpha, seed) for n in names}
+    with replaced(network, layers):
         yield Adapter(layers, rank, alpha)
+
+
+@contextmanager
+def replaced(network: nn.Module, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Put modules in place of those of their names while the block runs."""
+    originals = {name: network.get_submodule(name) for name in modules}
+    try:
+        for name, module in modules.items():
+            _replace(network, name, module)
+        yield
     finally:
-        for name, frozen in originals.items():
-            _replace(network, name, frozen)
+        for name, module in originals.items():
+            _replace(network, name, module)
 
 
 def _layer(

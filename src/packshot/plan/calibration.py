@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from packshot import lora
-from packshot.bases.base import Base, Scope
-from packshot.memory import free_bytes, peak_bytes
+from packshot.bases.base import Base
+from packshot.memory import free_on, peak_bytes
 from packshot.objective import Batch, losses
 from packshot.plan.threads import settle_threads
+from packshot.terms import Scope
 
 MEMORY_MARGIN = 1.25
 """Measured runs took up to this much more than what autograd keeps: workspaces, fragmentation."""
@@ -65,7 +66,7 @@ def calibrate(
         latents = base.encode_images(picture).float()
         threads = _settle(base, latents)
         encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
-    names, free = base.lora_targets(targets), free_bytes(base)
+    names, free = base.lora_targets(targets), free_on(base.device)
     with (
         lora.injected(base.denoiser, names, rank=rank, alpha=rank, seed=0) as adapter,
         base.checkpointed(checkpointing),
@@ -116,7 +117,7 @@ def _settle(base: Base, latents: Tensor) -> int:
 
 
 def _random_batch(base: Base, latents: Tensor, size: int) -> Batch:
-    conditioning = base.encode_prompts(["a photo"] * size)
+    conditioning = base.empty_conditioning(size)
     several = latents.expand(size, -1, -1, -1).contiguous()
     shares = (torch.arange(size, device=base.device) + 0.5) / size
     times = base.schedule.timesteps(shares, latents[0, 0].numel())

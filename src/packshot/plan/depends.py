@@ -17,7 +17,7 @@ def depends_now(project: Project, base: Base) -> Depends:
     shown = photos(project)
     masks = [files.sha256(photo.mask) if photo.mask else None for photo in shown]
     return Depends(
-        base=f"{base.family}/{base.content_hash}",
+        base=f"{base.family}/{base.content_hash}" + f"/{base.storage}" * (base.storage != "plain"),
         photos=files.fingerprint([[photo.sha256 for photo in shown], masks]),
         captions=files.fingerprint([photo.caption for photo in shown]),
         class_images=files.fingerprint(

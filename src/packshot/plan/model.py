@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from packshot import files
 from packshot.errors import PlanInvalid
 from packshot.project import describe
-
-Scope = Literal["cross-attention", "attention", "attention+mlp", "all"]
+from packshot.terms import Scope, Storage
 
 
 class Predicted(BaseModel):
@@ -73,6 +72,7 @@ class Plan(BaseModel):
     crops_per_photo: int = Field(default=1, ge=1, le=16)
     mask_background_weight: float = Field(default=0.2, ge=0, le=1)
     gradient_checkpointing: bool = False
+    storage: Storage = "plain"
     precision: Literal["bf16", "fp32"]
     threads: int = Field(default=0, ge=0, le=1024)
     sample_every: int = Field(ge=0)

@@ -12,9 +12,10 @@ from packshot.errors import BudgetTooSmall, MemoryTooSmall, PhotosRefused, PlanI
 from packshot.photos import photos
 from packshot.plan.calibration import SHOT_FORWARDS, StepCost, calibrate
 from packshot.plan.depends import depends_now
-from packshot.plan.model import Plan, Predicted, Scope, write_plan
+from packshot.plan.model import Plan, Predicted, write_plan
 from packshot.plan.recipes import Recipe, recipe_for
 from packshot.project import Project
+from packshot.terms import Scope
 
 SAMPLE_ROUNDS = 4
 SAMPLES = 4
@@ -103,6 +104,7 @@ def make_plan(
         caption_dropout=recipe.caption_dropout,
         crops_per_photo=recipe.crops_per_photo,
         gradient_checkpointing=chosen.cost.checkpointing,
+        storage=base.storage,
         precision="bf16" if base.dtype.itemsize == 2 else "fp32",
         threads=chosen.cost.threads,
         sample_every=max(1, math.ceil(steps / SAMPLE_ROUNDS)),
@@ -219,6 +221,7 @@ def _reasons(
         "crops_per_photo": "the whole picture and closer ones; never flipped: badges, dials",
         "mask_background_weight": "weight outside the product where a photo has a mask",
         "gradient_checkpointing": "compute blocks twice to save memory, where one picture would not fit",
+        "storage": "how the frozen base lies in memory: plain, int8, nf4, offload",
         "precision": "what this machine computes fastest in",
         "threads": "CPU threads, the fastest when this was planned (0: as many as there are)",
         "sample_every": "steps between sample pictures (0: none)",

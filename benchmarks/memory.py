@@ -1,0 +1,143 @@
+"""What a training step takes of memory, against what was predicted from shapes alone.
+
+Each row is measured in a process of its own, on a full-size denoiser with random weights, one
+picture at a time. On a GPU: what PyTorch reserves there at most. On a CPU glibc's heap keeps holes
+of up to 32 MB, which in SDXL at 1024 px take another 2.4 GB; here it is told to give back what is
+larger than 256 kB (MALLOC_MMAP_THRESHOLD_), as one can in any run of one's own.
+
+    python -m benchmarks.memory [--only sd1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from packshot.bases import FAMILIES, best_device
+from packshot.bases.sketch import shipped
+from packshot.bases.storage import store
+from packshot.lora import injected
+from packshot.objective import Batch, losses
+from packshot.plan.demand import demand_of
+from packshot.terms import Storage
+
+TARGETS, RANK = "attention+mlp", 16
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is measured."""
+
+    family: str
+    pixels: int
+    checkpointing: bool
+    dtype: str = "bfloat16"
+    storage: Storage = "plain"
+
+
+ROWS = (
+    Row("sd1", 512, False),
+    Row("sd1", 512, False, "float32"),
+    Row("sd1", 512, True),
+    Row("sdxl", 512, False),
+    Row("sdxl", 512, True),
+    Row("sdxl", 1024, True),
+)
+ON_GPU = (
+    Row("sdxl", 1024, False),
+    Row("sdxl", 1024, True, storage="nf4"),
+    Row("flux1", 512, False),
+    Row("flux1", 512, True),
+    Row("flux1", 1024, True),
+    Row("flux1", 1024, True, storage="int8"),
+    Row("flux1", 1024, True, storage="nf4"),
+    Row("flux1", 1024, True, storage="offload"),
+)
+
+
+def used(device: torch.device) -> int:
+    """The most bytes that this process has taken so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if "VmHWM" in line))
+
+
+def measured(row: Row) -> int:
+    """Bytes of a real step on random weights, over what the process had before."""
+    device, dtype = torch.device(best_device()), getattr(torch, row.dtype)
+    drawn = replace(shipped(row.family), sketched=True)
+    base: Any = FAMILIES[row.family](drawn, device, dtype, row.storage)
+    before = used(device)
+    for name, weight in base.denoiser.state_dict().items():
+        base.denoiser.load_state_dict(
+            {name: torch.full(weight.shape, 1e-3, dtype=dtype)}, strict=False, assign=True
+        )
+    base.denoiser.requires_grad_(False)
+    store(base.denoiser, row.storage, device)
+    if row.storage != "offload":
+        base.denoiser.to(device)
+    channels = base.vae.config.latent_channels
+    latents = torch.zeros(1, channels, *[row.pixels // base.vae_factor] * 2, device=device)
+    times = base.schedule.timesteps(torch.full((1,), 0.5, device=device), latents[0, 0].numel())
+    ones = torch.ones(1, 1, *latents.shape[-2:], device=device)
+    batch = Batch(
+        latents, latents + 1, times, base.empty_conditioning(1), ones, torch.ones(1, device=device)
+    )
+    names = base.lora_targets(TARGETS)
+    with (
+        injected(base.denoiser, names, rank=RANK, alpha=RANK, seed=0) as adapter,
+        base.checkpointed(row.checkpointing),
+    ):
+        adamw = torch.optim.AdamW(adapter.named_parameters().values(), fused=True)
+        for _ in range(2):
+            losses(base, batch, 0.0).mean().backward()
+            adamw.step()
+            adamw.zero_grad(set_to_none=True)
+    return used(device) - before
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="rows of this family")
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.row:
+        print(measured(Row(**json.loads(options.row))))
+        return
+    print(f"{'denoiser':38}{'predicted':>12}{'measured':>12}{'off by':>9}")
+    for row in ROWS + ON_GPU * torch.cuda.is_available():
+        if options.only not in (None, row.family):
+            continue
+        demand = demand_of(
+            shipped(row.family), targets=TARGETS, rank=RANK, pixels=row.pixels,
+            dtype=getattr(torch, row.dtype),
+        )  # fmt: skip
+        said = next(
+            w.bytes
+            for w in demand.ways
+            if w.storage == row.storage and w.checkpointing is row.checkpointing
+        )
+        told = subprocess.run(
+            [sys.executable, "-m", "benchmarks.memory", "--row", json.dumps(vars(row))],
+            check=True, capture_output=True, text=True,
+            env=os.environ | {"MALLOC_MMAP_THRESHOLD_": str(256 * 1024)},
+        )  # fmt: skip
+        found = int(told.stdout.split()[-1])
+        name = (
+            f"{row.family} {row.pixels} px {row.dtype} {row.storage}" + " twice" * row.checkpointing
+        )
+        print(f"{name:38}{said / 1e9:9.2f} GB{found / 1e9:9.2f} GB{said / found - 1:+9.0%}")
+
+
+if __name__ == "__main__":
+    main()

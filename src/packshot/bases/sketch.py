@@ -1,0 +1,43 @@
+"""A checkpoint's shapes without its weights: what it would cost, before any of it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from packshot.bases.base import Base
+from packshot.bases.checkpoint import CONFIGS, Checkpoint
+
+
+def shipped(family: str) -> Checkpoint:
+    """A family's checkpoint as its configurations in this package have it: for sketches only."""
+    return Checkpoint(CONFIGS / family, family, "single file", {}, "")
+
+
+@contextmanager
+def sketched(checkpoint: Checkpoint, dtype: torch.dtype) -> Iterator[Base]:
+    """The base while the block runs, every tensor in it fake: shapes are computed, values are not.
+
+    All that is made in the block is fake too. It has no tokenizers: see `Base.empty_conditioning`.
+
+    Raises:
+        CheckpointRefused: a configuration cannot be read.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from packshot.bases import FAMILIES
+
+    base: Any = FAMILIES[checkpoint.family](
+        replace(checkpoint, sketched=True), torch.device("cpu"), dtype, "plain"
+    )
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for network in (base.denoiser, base.vae, *base.text_encoders.values()):
+            shapes = {name: weight.shape for name, weight in network.state_dict().items()}
+            fakes = {name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()}
+            network.load_state_dict(fakes, assign=True)
+            network.requires_grad_(False)
+        yield base

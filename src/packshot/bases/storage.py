@@ -1,0 +1,134 @@
+"""How a frozen denoiser lies in memory: as it is, in fewer bits, or away from the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
+
+from packshot.errors import CheckpointRefused
+from packshot.terms import Storage
+
+_BLOCK = 64
+"""Weights with a scale of their own in nf4; rows are whole numbers of them."""
+BYTES = {"int8": 1.0, "nf4": 0.516}
+"""Of a weight: with nf4's scales, 8 bits for each 64 weights and 32 for each 256 of those."""
+
+
+def blocks(denoiser: nn.Module) -> list[nn.Module]:
+    """What a denoiser mostly consists of: its transformer's blocks, a UNet's levels."""
+    rows = [child for child in denoiser.children() if isinstance(child, nn.ModuleList)]
+    middle = getattr(denoiser, "mid_block", None)
+    return [block for row in rows for block in row] + ([middle] if middle is not None else [])
+
+
+def weight_bytes(network: nn.Module, storage: Storage = "plain") -> int:
+    """What a network's weights take on the device when they are stored so."""
+    plain = sum(map(_bytes, network.parameters()))
+    if storage == "plain":
+        return plain
+    inside = [weight for block in blocks(network) for weight in block.parameters()]
+    if storage == "offload":
+        largest = max(sum(map(_bytes, block.parameters())) for block in blocks(network))
+        return plain - sum(map(_bytes, inside)) + largest
+    width = BYTES[storage]
+    return plain - int(sum(_bytes(w) - width * w.numel() for w in inside if w.ndim == 2))
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def store(denoiser: nn.Module, storage: Storage, device: torch.device) -> None:
+    """Lay a frozen denoiser in main memory out as `storage` says.
+
+    It is quantised when it is moved to the device; of an offloaded one, all but the blocks goes there.
+
+    Raises:
+        CheckpointRefused: the package that quantises is not installed.
+    """
+    if storage == "offload":
+        _stream(denoiser, device)
+    elif storage != "plain":
+        _quantise(denoiser, storage)
+
+
+def is_quantised(module: nn.Module) -> bool:
+    """Whether a module's weight is in fewer bits."""
+    return type(module).__module__.startswith("bitsandbytes.")
+
+
+def _quantise(denoiser: nn.Module, storage: Storage) -> None:
+    """Put layers in place of the blocks' that quantise their weights when they are moved."""
+    inside = {id(module) for block in blocks(denoiser) for module in block.modules()}
+    for name, layer in [*denoiser.named_modules()]:
+        if id(layer) in inside and type(layer) is nn.Linear and layer.in_features % _BLOCK == 0:
+            parent, _, child = name.rpartition(".")
+            setattr(denoiser.get_submodule(parent), child, _quantising(layer, storage))
+
+
+def _quantising(layer: nn.Linear, storage: Storage) -> nn.Module:
+    try:
+        from bitsandbytes import nn as bits
+    except ImportError as error:
+        raise CheckpointRefused(
+            f"A base in {storage} needs one more package: pip install 'packshot[quantised]'."
+        ) from error
+    size, weight = (layer.in_features, layer.out_features), layer.weight.data
+    made: Any
+    with torch.device("meta"):
+        if storage == "nf4":
+            made = bits.Linear4bit(*size, compute_dtype=weight.dtype, quant_type="nf4")
+            made.weight = bits.Params4bit(weight, requires_grad=False, quant_type="nf4")
+        else:
+            made = bits.Linear8bitLt(*size, has_fp16_weights=False)
+            made.weight = bits.Int8Params(weight, requires_grad=False, has_fp16_weights=False)
+    made.bias = layer.bias
+    return made
+
+
+def _stream(denoiser: nn.Module, device: torch.device) -> None:
+    """Move all but the blocks to the device; these copy theirs to it whenever they compute."""
+    kept = {id(tensor) for block in blocks(denoiser) for tensor in _tensors(block).values()}
+    for module in denoiser.modules():
+        own = [*module._parameters.values(), *module._buffers.values()]
+        for tensor in own:
+            if tensor is not None and id(tensor) not in kept:
+                tensor.data = tensor.data.to(device)
+    for block in blocks(denoiser):
+        block.forward = _streamed(block, device)
+
+
+def _streamed(block: nn.Module, device: torch.device) -> Callable[..., Any]:
+    """The block's forward, with copies of its tensors on the device.
+
+    Where gradients are wanted it is computed again for them (arXiv 1604.06174), from new copies:
+    those that the graph held on to would fill the memory that was to be saved.
+    """
+    compute, inside = block.forward, False
+
+    def with_copies(*args: Any, **kwargs: Any) -> Any:
+        nonlocal inside
+        copies = {name: t.to(device, non_blocking=True) for name, t in _tensors(block).items()}
+        inside = True
+        try:
+            return functional_call(block, copies, args, kwargs)
+        finally:
+            inside = False
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if inside:
+            return compute(*args, **kwargs)
+        if torch.is_grad_enabled():
+            return checkpoint(with_copies, *args, use_reentrant=False, **kwargs)
+        return with_copies(*args, **kwargs)
+
+    return forward
+
+
+def _tensors(block: nn.Module) -> dict[str, Tensor]:
+    return dict(block.named_parameters()) | dict(block.named_buffers())

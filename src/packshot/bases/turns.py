@@ -1,0 +1,52 @@
+"""Networks that do not fit the GPU together: each comes when it is called, and the others leave."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from accelerate.hooks import ModelHook, add_hook_to_module
+from accelerate.utils import send_to_device
+from torch import nn
+
+ROOM_TO_COMPUTE = 0.25
+"""The share of a GPU's free memory that is left to what networks compute."""
+_MAIN_MEMORY = torch.device("cpu")
+
+
+def room_for_weights(device: torch.device) -> float:
+    """Bytes for weights on a device: without bounds in main memory, where they lie anyway."""
+    if device.type != "cuda":
+        return float("inf")
+    return (1 - ROOM_TO_COMPUTE) * torch.cuda.mem_get_info(device)[0]
+
+
+def take_turns(sizes: Mapping[nn.Module, int], device: torch.device, room: float) -> None:
+    """Have networks stay in main memory, and only the one that computes come to the device.
+
+    One that is larger than the room, both in bytes, computes in main memory.
+    """
+    for network, size in sizes.items():
+        place = device if size <= room else _MAIN_MEMORY
+        add_hook_to_module(network, _Turn(sizes, place, device))
+
+
+class _Turn(ModelHook):
+    """Diffusers' pipelines ask a hook where they shall make their tensors: `execution_device`."""
+
+    def __init__(
+        self, networks: Collection[nn.Module], place: torch.device, device: torch.device
+    ) -> None:
+        self.networks, self.place, self.execution_device = networks, place, device
+
+    def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if next(module.parameters()).device != self.place:
+            for other in self.networks:
+                if next(other.parameters()).device != _MAIN_MEMORY:
+                    other.to(_MAIN_MEMORY)
+            module.to(self.place)
+        return send_to_device(args, self.place), send_to_device(kwargs, self.place)
+
+    def post_forward(self, module: nn.Module, output: Any) -> Any:
+        return send_to_device(output, self.execution_device)

@@ -1,0 +1,158 @@
+"""What training takes of memory, told by a checkpoint's shapes before anything of it is loaded.
+
+A step's arithmetic is gone through with fake tensors, and their sizes are added up while they live.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from packshot import lora
+from packshot.bases import best_device, best_dtype
+from packshot.bases.base import Base
+from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.sketch import sketched
+from packshot.bases.storage import weight_bytes
+from packshot.objective import Batch, losses
+from packshot.terms import Scope, Storage
+
+OVERHEAD = 1.08
+"""Workspaces and fragments beside the tensors; measured in benchmarks/memory."""
+OPTIMIZER_BYTES = 16
+"""Of a LoRA's parameter: its fp32 master, gradient and Adam's two moments."""
+WAYS: tuple[tuple[Storage, bool], ...] = (
+    ("plain", False),
+    ("plain", True),
+    ("int8", True),
+    ("nf4", True),
+    ("offload", True),
+)
+"""How a base may be stored, and whether its blocks are computed twice, the least harmful first."""
+_FLOPS = flop_registry | {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[
+        torch.ops.aten._scaled_dot_product_flash_attention
+    ],
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
+        torch.ops.aten._scaled_dot_product_flash_attention_backward
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of training, a picture at a time."""
+
+    storage: Storage
+    checkpointing: bool
+    bytes: int
+    """At the peak of a step, with everything but the encoders."""
+    flops: int
+    """Of a step: forwards and backwards."""
+
+    def __str__(self) -> str:
+        return self.storage + ", checkpointing" * (self.checkpointing and self.storage != "offload")
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a checkpoint asks of memory for a LoRA on it, at one size of pictures."""
+
+    ways: tuple[Way, ...]
+    encoder_bytes: int
+    """Of autoencoder and text encoders, which leave while it learns."""
+    parameters: int
+    """Of the denoiser."""
+    pixels: int
+    """The side of the pictures."""
+
+    def first_within(self, free: float) -> Way | None:
+        """The least harmful way that fits so many bytes."""
+        return next((way for way in self.ways if way.bytes <= free), None)
+
+
+def demand_of(
+    checkpoint: Checkpoint,
+    *,
+    targets: Scope,
+    rank: int,
+    pixels: int | None = None,
+    dtype: torch.dtype | None = None,
+) -> Demand:
+    """Go through a step of training on one square picture of `pixels` a side, on fake tensors.
+
+    Raises:
+        CheckpointRefused: a configuration cannot be read.
+    """
+    with sketched(checkpoint, dtype or best_dtype(torch.device(best_device()))) as base:
+        side = pixels or base.native_pixels
+        names = base.lora_targets(targets)
+        with lora.injected(base.denoiser, names, rank=rank, alpha=rank, seed=0) as adapter:
+            count = sum(p.numel() for p in adapter.named_parameters().values())
+            steps = {twice: _step(base, side, twice) for twice in (False, True)}
+        ways = []
+        for storage, twice in WAYS:
+            weights = weight_bytes(base.denoiser, storage)
+            peak, flops = steps[twice]
+            total = OVERHEAD * (weights + OPTIMIZER_BYTES * count + peak)
+            ways.append(Way(storage, twice, int(total), flops))
+        encoders: Any = base
+        networks = (encoders.vae, *base.text_encoders.values())
+        return Demand(
+            tuple(ways),
+            sum(weight_bytes(network) for network in networks),
+            sum(weight.numel() for weight in base.denoiser.parameters()),
+            side,
+        )
+
+
+def _step(base: Base, pixels: int, checkpointing: bool) -> tuple[int, int]:
+    """The most bytes that a step's own tensors take together, and its operations."""
+    latents = base.encode_images(torch.zeros(1, 3, pixels, pixels, dtype=base.dtype)).float()
+    times = base.schedule.timesteps(torch.full((1,), 0.5), latents[0, 0].numel())
+    ones = torch.ones(1, 1, *latents.shape[-2:])
+    conditioning = base.empty_conditioning(1)
+    batch = Batch(latents, torch.randn_like(latents), times, conditioning, ones, torch.ones(1))
+    with base.checkpointed(checkpointing), _Tally(base.denoiser.parameters()) as tally:
+        losses(base, batch, 0.0).mean().backward()
+    return tally.peak, tally.flops
+
+
+class _Tally(TorchDispatchMode):
+    """Adds up operations, and the bytes of tensors while they live; not of those that it is told of."""
+
+    def __init__(self, known: Iterable[torch.Tensor]) -> None:
+        super().__init__()
+        self.now = self.peak = self.flops = 0
+        self._seen = weakref.WeakSet(tensor.untyped_storage() for tensor in known)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        made = func(*args, **kwargs)
+        if count := _FLOPS.get(func.overloadpacket):
+            self.flops += count(*args, **kwargs, out_val=made)
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor.untyped_storage())
+        return made
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage in self._seen:
+            return
+        size = storage.nbytes()
+        self._seen.add(storage)
+        weakref.finalize(storage, self._forget, size)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+    def _forget(self, size: int) -> None:
+        self.now -= size

@@ -1,0 +1,103 @@
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from packshot.bases.checkpoint import judge
+from packshot.bases.sketch import shipped
+from packshot.bases.storage import blocks, weight_bytes
+from packshot.lora import injected
+from packshot.plan.calibration import calibrate
+from packshot.plan.demand import OVERHEAD, Demand, Way, _Tally, demand_of
+
+
+def test_a_chain_of_layers_takes_what_its_shapes_say():
+    """Of y = W2 relu(W1 x) with x [8, 32], W1 [64, 32], W2 [16, 64], in fp32, forwards."""
+    with FakeTensorMode():
+        first, second = nn.Linear(32, 64, bias=False), nn.Linear(64, 16, bias=False)
+        x = torch.zeros(8, 32)
+        weights = [*first.parameters(), *second.parameters()]
+        with torch.no_grad(), _Tally([*weights, x]) as tally:
+            hidden = first(x).relu()
+            kept = tally.now
+            said = second(hidden)
+        assert kept == 4 * 8 * 64, "what relu was made from is gone"
+        assert tally.peak == 4 * 8 * (64 + 64) and tally.now == 4 * 8 * (64 + 16)
+        assert tally.flops == 2 * 8 * (32 * 64 + 64 * 16)
+        del hidden, said
+        assert tally.now == 0
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_what_is_predicted_is_what_autograd_keeps(tiny_base, checkpointing):
+    """A real step keeps most of what the peak is made of, and never more than it."""
+    asked = {"targets": "attention+mlp", "rank": 4}
+    cost = calibrate(tiny_base, pixels=64, batch=1, checkpointing=checkpointing, **asked)
+    demand = demand_of(judge(tiny_base.path), pixels=64, dtype=torch.float32, **asked)
+    way = next(w for w in demand.ways if w.checkpointing is checkpointing)
+    weights = weight_bytes(tiny_base.denoiser) + 16 * cost.adapter_parameters
+    predicted = way.bytes / OVERHEAD - weights
+    assert cost.saved_bytes_per_picture < predicted < 2 * cost.saved_bytes_per_picture + 2**20
+
+
+def test_weights_take_what_each_storage_says(tiny_base):
+    denoiser = tiny_base.denoiser
+    sizes = {id(p): p.numel() for block in blocks(denoiser) for p in block.parameters()}
+    matrices = sum(
+        p.numel() for block in blocks(denoiser) for p in block.parameters() if p.ndim == 2
+    )
+    everything = sum(p.numel() for p in denoiser.parameters())
+    assert weight_bytes(denoiser) == 4 * everything
+    assert weight_bytes(denoiser, "int8") == 4 * everything - 3 * matrices
+    assert weight_bytes(denoiser, "nf4") == pytest.approx(4 * everything - 3.484 * matrices, abs=1)
+    largest = max(sum(p.numel() for p in block.parameters()) for block in blocks(denoiser))
+    assert weight_bytes(denoiser, "offload") == 4 * (everything - sum(sizes.values()) + largest)
+
+
+@pytest.mark.parametrize("storage", ["int8", "nf4"])
+def test_quantised_layers_take_what_was_said(storage):
+    """Of wide layers, as real ones are: on tiny ones the scales weigh more."""
+    from packshot.bases.storage import store
+
+    class Wide(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList([nn.Linear(1024, 2048, bias=False)])
+
+    denoiser = Wide().bfloat16().requires_grad_(False)
+    said = weight_bytes(denoiser, storage)
+    store(denoiser, storage, torch.device("cpu"))
+    denoiser.to("cpu")
+    weight = denoiser.blocks[0].weight
+    scales = getattr(weight, "quant_state", None)
+    parts = [weight.data]
+    if scales is not None:
+        parts += [scales.absmax, scales.state2.absmax]
+    assert sum(p.numel() * p.element_size() for p in parts) == pytest.approx(said, rel=0.01)
+
+
+def test_flux_fits_as_its_users_know():
+    """12 billion parameters in bf16 take 24 GB; one picture of 512 px takes about half as much more."""
+    demand = demand_of(
+        shipped("flux1"), targets="cross-attention", rank=16, pixels=512, dtype=torch.bfloat16
+    )
+    sizes = {str(way): way.bytes / 1e9 for way in demand.ways}
+    assert 24 < sizes["plain, checkpointing"] < 28 < sizes["plain"] < 40
+    assert 6 < sizes["nf4, checkpointing"] < 9
+    assert str(demand.first_within(16e9)) == "int8, checkpointing"
+    assert demand.encoder_bytes / 1e9 == pytest.approx(9.5 + 0.25 + 0.17, rel=0.05)
+
+
+def test_the_first_way_that_fits_is_taken():
+    ways = tuple(Way("plain", twice, size, 1) for twice, size in ((False, 30), (True, 20)))
+    demand = Demand(ways, 0, 0, 64)
+    assert demand.first_within(30) is ways[0] and demand.first_within(29) is ways[1]
+    assert demand.first_within(19) is None
+
+
+def test_nothing_is_left_in_the_network(tiny_base):
+    names = tiny_base.lora_targets("attention")
+    before = dict(tiny_base.denoiser.named_modules())
+    with injected(tiny_base.denoiser, names, rank=2, alpha=2, seed=0):
+        pass
+    assert dict(tiny_base.denoiser.named_modules()).keys() == before.keys()

@@ -1,0 +1,89 @@
+import pytest
+import torch
+
+from packshot.bases import load_base
+from packshot.errors import PlanInvalid
+from packshot.plan import fitting, make_plan, read_plan
+from packshot.plan.demand import demand_of
+from packshot.plan.fitting import load_for, outlook, to_bytes
+from packshot.project import new
+
+CUDA = torch.device("cuda")
+
+
+@pytest.fixture
+def on_the_cpu(monkeypatch):
+    """What is loaded comes here; with what it was asked for is returned."""
+    asked = []
+
+    def load(name, *, storage="plain", progress=None):
+        asked.append(storage)
+        return load_base(name, device="cpu", dtype=torch.float32, storage=storage)
+
+    monkeypatch.setattr(fitting, "load_base", load)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("16GB", 16e9), ("16 GiB", 16 * 2**30), ("800MB", 8e8), ("1.5g", 1.5e9)]
+)
+def test_sizes_are_read(text, size):
+    assert to_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["16", "lots", "-2GB", ""])
+def test_what_is_no_size_is_said(text):
+    with pytest.raises(PlanInvalid, match="is no size of memory; write it as 16GB"):
+        to_bytes(text)
+
+
+def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1, monkeypatch):
+    from packshot.bases.checkpoint import judge
+    from packshot.plan.recipes import recipe_for
+
+    checkpoint = judge(tiny_sd1)
+    recipe = recipe_for("sd1", tiny_sd1)
+    ways = demand_of(checkpoint, targets=recipe.targets, rank=recipe.rank).ways
+    for way in ways:
+        monkeypatch.setattr(fitting, "free_on", lambda device, way=way: way.bytes)
+        first = next(w for w in ways if w.bytes <= way.bytes)
+        assert fitting.fitting(checkpoint, CUDA) == first.storage
+    monkeypatch.setattr(fitting, "free_on", lambda device: 1)
+    assert fitting.fitting(checkpoint, CUDA) == "offload", "the most that can be done"
+    assert fitting.fitting(checkpoint, torch.device("cpu")) == "plain"
+
+
+def test_what_surely_fits_is_not_gone_through(tiny_sd1, monkeypatch):
+    from packshot.bases.checkpoint import judge
+
+    monkeypatch.setattr(fitting, "free_on", lambda device: 2**40)
+    monkeypatch.setattr(fitting, "demand_of", None)
+    assert fitting.fitting(judge(tiny_sd1), CUDA) == "plain"
+
+
+def test_the_settings_decide_then_the_plan_then_the_gpu(
+    tmp_path, tiny_sd1, ready_project, tiny_base, on_the_cpu, monkeypatch
+):
+    asked = new(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1), storage="nf4")
+    assert load_for(asked).storage == "nf4"
+    auto = new(tmp_path / "q", name="x", class_noun="car", base=str(tiny_sd1))
+    monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "int8")
+    assert load_for(auto).storage == "int8"
+
+
+def test_a_plan_remembers_how_the_base_lay(ready_project, tiny_sd1, on_the_cpu, monkeypatch):
+    base = load_base(tiny_sd1, device="cpu", dtype=torch.float32, storage="nf4")
+    make_plan(ready_project, base)
+    settings = ready_project.settings_file.read_text()
+    ready_project.settings_file.write_text(settings.replace('"unused"', f'"{tiny_sd1}"'))
+    assert read_plan(ready_project.plan_file).storage == "nf4"
+    monkeypatch.setattr(fitting, "fitting", None)
+    assert load_for(ready_project).storage == "nf4"
+
+
+def test_the_outlook_names_the_first_way_that_fits():
+    said = outlook("flux1", "16GB", 512, "cross-attention", 16)
+    assert "flux1, 11.9 billion parameters: a LoRA of rank 16 on cross-attention" in said
+    marked = [line for line in said.splitlines() if "<- the first that fits 16 GB" in line]
+    assert len(marked) == 1 and marked[0].startswith("  int8, checkpointing")
+    assert "None fits 1 GB: choose smaller pictures" in outlook("flux1", "1GB", 512, "all", 16)

@@ -1,0 +1,30 @@
+"""docs/families.md is of the tests that there are; `make families` writes it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import table
+
+
+class Collector:
+    cells = frozenset()
+
+    def pytest_collection_finish(self, session):
+        self.cells = {cell for item in session.items for cell in table.cells_of(item)}
+
+
+def test_the_committed_table_is_of_the_tests_that_there_are():
+    collector = Collector()
+    folder = str(Path(__file__).parent / "bases")
+    options = ["--collect-only", "-qq", "-p", "no:cacheprovider"]
+    assert pytest.main([*options, folder], plugins=[collector]) == 0
+    wanted = table.page({cell: table.YES for cell in collector.cells})
+    committed = table.PAGE.read_text(encoding="utf-8").partition("\n## Not compared")[0]
+    committed = committed.replace(f"| {table.SKIPPED} |", f"| {table.YES} |")
+    assert committed.rstrip() == wanted.rstrip(), "run: make families"
+
+
+def test_families_and_columns_are_all_told():
+    assert list(table.NAMES) == list(table.MAKERS) == list(table.PARAMETERS)
+    assert list(table.COLUMNS) == list(table.MEANINGS)
