@@ -31,7 +31,8 @@ def from_folder(
     """Up to `count` usable pictures of a folder, from all over it, as they lie there.
 
     A side-car `.txt` is a picture's prompt. A `manifest.jsonl` in the folder, one JSON object a
-    line, may tell `file`, `prompt`, `source`, `author` and `licence`.
+    line, may tell `file`, `prompt`, `source`, `author`, `licence`, `title` and
+    `licence_url`, as a project's own does.
 
     Args:
         known: pictures that were found usable before, by SHA-256.
@@ -92,7 +93,7 @@ def class_image(
 
     Args:
         known: pictures that were found usable before, by SHA-256.
-        told: `prompt`, `source`, `author` and `licence`, as far as they are known.
+        told: `prompt`, `source`, `author`, `licence`, `title`, `licence_url`, as far as they are known.
 
     Raises:
         PictureRefused: it cannot be used.
@@ -116,6 +117,8 @@ def class_image(
         source=str(told.get("source") or path.resolve()),
         author=str(told.get("author") or "unknown"),
         licence=str(told.get("licence") or "unknown"),
+        title=str(told.get("title") or ""),
+        licence_url=str(told.get("licence_url") or ""),
     )
 
 

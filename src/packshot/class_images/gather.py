@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from packshot import files
@@ -44,9 +44,19 @@ def gather_class_images(
         else:
             known = _known(project)
             found = from_folder(folder, subject.class_noun, count, known, refused, progress)
-        write_manifest(project, _linked(project, found))
-        files.write_json(project.class_images_refused_file, refused)
-        return class_images(project)
+        return keep(project, found, refused)
+
+
+def keep(
+    project: Project, images: Iterable[ClassImage], refused: Mapping[str, str]
+) -> list[ClassImage]:
+    """Replace the project's list, each picture linked into the project; tell what was refused.
+
+    The project is held by the caller. `refused` is read when the last of `images` is there.
+    """
+    write_manifest(project, _linked(project, images))
+    files.write_json(project.class_images_refused_file, refused)
+    return class_images(project)
 
 
 def add_class_images(
@@ -78,12 +88,11 @@ def add_class_images(
             except PictureRefused as error:
                 refused[str(path) if path.name in refused else path.name] = error.reason
             progress("class images", done, len(given))
-        write_manifest(project, _linked(project, iter((standing | added | standing).values())))
-        files.write_json(project.class_images_refused_file, refused)
+        keep(project, (standing | added | standing).values(), refused)
         return refused
 
 
-def _linked(project: Project, images: Iterator[ClassImage]) -> Iterator[ClassImage]:
+def _linked(project: Project, images: Iterable[ClassImage]) -> Iterator[ClassImage]:
     for image in images:
         name = f"{image.sha256[:16]}{image.file.suffix.lower()}"
         path = files.contained(project.class_images_folder, name)

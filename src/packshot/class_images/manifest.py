@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot import files
+from packshot.class_images.attribution import attribution
 from packshot.errors import ClassImagesError
 from packshot.project import Project, describe
 
@@ -27,6 +28,8 @@ class ClassImage:
     """A URL, a file's path, or what made it."""
     author: str
     licence: str
+    title: str = ""
+    licence_url: str = ""
 
 
 class _Row(BaseModel):
@@ -41,12 +44,16 @@ class _Row(BaseModel):
     source: str
     author: str
     licence: str
+    title: str = ""
+    licence_url: str = ""
 
 
 def write_manifest(project: Project, images: Iterable[ClassImage]) -> None:
-    """Replace the project's list at once, when the last of `images` is there."""
-    rows = (dataclasses.asdict(image) | {"file": image.file.name} for image in images)
+    """Replace the project's list at once, when the last of `images` is there; then ATTRIBUTION.md."""
+    listed = list(images)
+    rows = (dataclasses.asdict(image) | {"file": image.file.name} for image in listed)
     files.write_json_lines(project.class_images_manifest, rows)
+    files.write_text(project.class_images_attribution, attribution(listed))
 
 
 def class_images(project: Project) -> list[ClassImage]:

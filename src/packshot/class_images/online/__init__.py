@@ -1,0 +1,9 @@
+"""Class images from repositories on the network, and from lists of what was found there before.
+
+Openverse and Wikimedia Commons say of each picture who made it and under which licence. Unsplash
+and Pexels are not here: their terms bar training.
+"""
+
+from packshot.class_images.online.gathering import Gathered, gather_online
+
+__all__ = ["Gathered", "gather_online"]

@@ -1,0 +1,99 @@
+"""What an answer says, and as much of it as may be read."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+
+import httpx
+
+from packshot.errors import ClassImagesError
+
+MOST_BYTES, MOST_JSON = 32 * 2**20, 8 * 2**20
+_RETRIED = {408, 425, 429, 500, 502, 503, 504}
+_PICTURES = ("image/jpeg", "image/jpg", "image/png", "image/webp", "image/heic", "image/heif")
+_UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
+_BARRING = {"noai", "noimageai", "noindex", "noimageindex", "none"}
+_WITH_VALUES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
+
+
+class Refused(ClassImagesError):
+    """What will not come, however often it is asked for; `status` is the server's, or 0."""
+
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Unanswered(ClassImagesError):
+    """What did not come now; asked for another day it may."""
+
+
+class Transient(Exception):
+    """A fault that may pass."""
+
+
+def judge(response: httpx.Response) -> None:
+    """Refuse what is no answer.
+
+    Raises:
+        Transient, Refused
+    """
+    status = response.status_code
+    if status in _RETRIED:
+        raise Transient(f"status {status}")
+    if status != 200:
+        raise Refused(f"is not to be had (status {status})", status)
+    # A few bytes of another coding, or of one within one, may become gigabytes.
+    coding = response.headers.get("content-encoding", "identity").lower()
+    if coding not in ("identity", response.request.headers["accept-encoding"]):
+        raise Refused("is compressed as it was not asked for")
+
+
+def judge_picture(response: httpx.Response) -> None:
+    """As `judge`, and refuse what says that it is no picture, or that it is not to be used."""
+    judge(response)
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _PICTURES + _UNTOLD:
+        raise Refused(f"is no picture that Packshot reads ({kind[:60]})")
+    if response.headers.get("tdm-reservation", "").strip() == "1" or _barred(response):
+        raise Refused("is not to be used for training: its site says so (noai)")
+
+
+def body(response: httpx.Response, most: int) -> bytes:
+    """The bytes, decompressed.
+
+    Raises:
+        Refused: there are more than `most`.
+    """
+    too_large = Refused(f"has more than {most // 2**20} MB")
+    if int(response.headers.get("content-length", 0)) > most:
+        raise too_large
+    data = bytearray()
+    for part in response.iter_bytes():
+        data += part
+        if len(data) > most:
+            raise too_large
+    return bytes(data)
+
+
+def retry_after(response: httpx.Response, now: float) -> float:
+    """Seconds that the host asks us to wait (RFC 9110, 10.2.3), as a number or a date; else 0."""
+    said = response.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}", said):
+        return float(said)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def _barred(response: httpx.Response) -> bool:
+    """Whether an X-Robots-Tag for everyone, or for us, keeps learning or indexing machines out."""
+    for value in response.headers.get_list("x-robots-tag"):
+        agent, colon, rules = value.lower().partition(":")
+        if not colon or "," in agent or agent.strip() in _WITH_VALUES:
+            agent, rules = "", value.lower()
+        if agent.strip() in ("", "packshot") and _BARRING & {r.strip() for r in rules.split(",")}:
+            return True
+    return False

@@ -1,0 +1,133 @@
+"""From candidates to pictures: fetched some at a time, judged one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import Lock
+
+from packshot import files, inspection
+from packshot.class_images.online.answers import Refused, Unanswered
+from packshot.class_images.online.candidate import Candidate
+from packshot.class_images.online.download import WORKERS, Fetcher
+from packshot.class_images.online.ledger import Barred, Fetched, Ledger
+from packshot.class_images.online.licences import UNTOLD, licence_code
+from packshot.class_images.online.search import Source, asking
+from packshot.class_images.online.sieve import Sieve
+from packshot.errors import PictureRefused
+from packshot.pictures import read_picture
+from packshot.progress import Progress
+
+_AHEAD = 2 * WORKERS
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "HEIF": ".heic"}
+
+
+@dataclass
+class Collector:
+    """Takes the candidates of some sources, until enough are kept.
+
+    Pictures are fetched some at a time, but judged in the order of their candidates: what is kept
+    does not depend on which came first.
+    """
+
+    fetcher: Fetcher
+    ledger: Ledger
+    sieve: Sieve
+    licences: Collection[str]
+    min_side: int
+    kept: list[tuple[Candidate, Fetched]] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    stopped: Unanswered | None = None
+    """Why there were no more candidates, if an API has to be left alone."""
+    _decoding: Lock = field(default_factory=Lock)
+
+    def run(self, sources: Sequence[Source], count: int, progress: Progress) -> None:
+        """Fetch and judge until `count` are kept or the sources have no more."""
+        candidates = self._wanted(sources)
+        coming: deque[tuple[Candidate, Future[Fetched]]] = deque()
+        pool = ThreadPoolExecutor(WORKERS)
+        progress("class images", 0, count)
+        try:
+            while len(self.kept) < count:
+                # No more under way than are still wanted: none is asked for in vain.
+                while len(coming) < min(_AHEAD, count - len(self.kept)):
+                    if (candidate := next(candidates, None)) is None:
+                        break
+                    coming.append((candidate, pool.submit(self._fetched, candidate)))
+                if not coming:
+                    break
+                self._settle(*coming.popleft())
+                progress("class images", len(self.kept), count)
+        finally:
+            self.fetcher.close()
+            pool.shutdown(cancel_futures=True)
+
+    def _wanted(self, sources: Sequence[Source]) -> Iterator[Candidate]:
+        """The candidates of all sources, each URL once, without those that need no look."""
+        seen = set()
+        for source in sources:
+            try:
+                for candidate in source.candidates(asking(source, self.fetcher, self.ledger)):
+                    if candidate.url in seen:
+                        continue
+                    seen.add(candidate.url)
+                    if reason := self._unfit(candidate):
+                        self.refused[candidate.url] = reason
+                    else:
+                        yield candidate
+            except Unanswered as error:
+                self.stopped = error
+
+    def _unfit(self, candidate: Candidate) -> str | None:
+        code = licence_code(candidate.licence, candidate.licence_url)
+        if candidate.licence != UNTOLD and code not in self.licences:
+            return f"is under {candidate.licence}, which --licences does not name"
+        width, height = candidate.width, candidate.height
+        if width and height and min(width, height) < self.min_side:
+            return f"is only {width} x {height} px; its shorter side must have {self.min_side}"
+        return None
+
+    def _settle(self, candidate: Candidate, coming: Future[Fetched]) -> None:
+        try:
+            fetched = coming.result()
+            self.sieve.take(fetched)
+            self.kept.append((candidate, fetched))
+        except PictureRefused as error:
+            self.refused[candidate.url] = error.reason
+        except Unanswered as error:
+            self.refused[candidate.url] = f"did not come; run this again to ask again ({error})"
+
+    def _fetched(self, candidate: Candidate) -> Fetched:
+        """The picture, asked for unless it is known what comes of it. Runs in a thread."""
+        line = self.ledger.picture(candidate.url)
+        if line is None:
+            line = self._asked_for(candidate)
+            self.ledger.note(line)
+        if isinstance(line, Barred):
+            raise PictureRefused(candidate.url, line.reason)
+        return line
+
+    def _asked_for(self, candidate: Candidate) -> Fetched | Barred:
+        try:
+            if candidate.stored:
+                return self._saved(candidate.url, candidate.stored.read())
+            return self.fetcher.picture(candidate.url, partial(self._saved, candidate.url))
+        except PictureRefused as error:
+            return Barred(url=candidate.url, reason=error.reason)
+        except Refused as error:
+            return Barred(url=candidate.url, reason=str(error))
+
+    def _saved(self, url: str, data: bytes) -> Fetched:
+        with self._decoding:  # eight of 64 megapixels at a time would take gigabytes
+            picture = read_picture(Path(url), data=data)
+            look = inspection.perceptual_hash(picture.image)
+        sha256 = hashlib.sha256(data).hexdigest()
+        name = sha256[:16] + _SUFFIXES[picture.format]
+        files.write_bytes(self.ledger.folder / name, data)
+        width, height = picture.image.size
+        return Fetched(url=url, file=name, sha256=sha256, look=look, width=width, height=height)

@@ -1,0 +1,82 @@
+"""Wikimedia Commons (https://commons.wikimedia.org), through MediaWiki's action API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from packshot.class_images.online.candidate import Candidate, plain
+from packshot.class_images.online.licences import licence_code, licence_name
+from packshot.class_images.online.search import Ask, Limit, Read, walk
+
+API = "https://commons.wikimedia.org/w/api.php"
+DEPTH = 10_000
+"""How many results of one query it shows."""
+WIDTH = 1280
+"""Pixels. One of the widths that Commons keeps ready; others it refuses, and originals are large."""
+_PAGE = 50
+_LIMITS = (Limit(60, 60),)
+"""Commons names no number for reading; it asks for one request after the other."""
+
+
+class Commons:
+    """JPEGs that Commons finds for some words; it has no filter for licences, so more are listed."""
+
+    name = "commons"
+    limits: Sequence[Limit] = _LIMITS
+
+    def __init__(self, words: str, api: str = API) -> None:
+        self._words, self._api = words, api
+
+    def candidates(self, ask: Ask) -> Iterator[Candidate]:
+        return walk(self._words, lambda query, number: ask(*self._request(query, number), {}))
+
+    def _request(self, query: str, number: int) -> tuple[str, Read]:
+        after = number * _PAGE
+        url = f"{self._api}?" + urlencode(
+            {
+                "action": "query",
+                "format": "json",
+                "formatversion": 2,
+                "generator": "search",
+                "gsrnamespace": 6,
+                "gsrsearch": f"{query} filetype:bitmap filemime:image/jpeg",
+                "gsrlimit": _PAGE,
+                "gsroffset": after - _PAGE,
+                "prop": "imageinfo",
+                "iiprop": "url|size|mime|extmetadata",
+                "iiurlwidth": WIDTH,
+                "iiextmetadatafilter": "LicenseShortName|LicenseUrl|Artist",
+            }
+        )
+
+        def read(answer: Any) -> tuple[list[Candidate], bool]:
+            if "error" in answer:
+                raise ValueError(answer["error"]["info"])
+            pages = sorted(answer.get("query", {}).get("pages", []), key=lambda one: one["index"])
+            more = "gsroffset" in answer.get("continue", {}) and after < DEPTH
+            return [found for page in pages if (found := _candidate(page))], more
+
+        return url, read
+
+
+def _candidate(page: dict[str, Any]) -> Candidate | None:
+    info = next(iter(page.get("imageinfo") or []), None)
+    if not info:  # deleted since it was indexed
+        return None
+    told = {name: plain(entry["value"]) for name, entry in info["extmetadata"].items()}
+    said = told.get("LicenseShortName", ""), told.get("LicenseUrl", "")
+    if not licence_code(*said):
+        return None
+    return Candidate(
+        url=info.get("thumburl") or info["url"],
+        source=info["descriptionurl"],
+        title=plain(re.sub(r"^File:|\.\w+$", "", page["title"])),
+        author=told.get("Artist") or "unknown",
+        licence=licence_name(*said),
+        licence_url=said[1],
+        width=info.get("thumbwidth") or info["width"],
+        height=info.get("thumbheight") or info["height"],
+    )

@@ -1,0 +1,187 @@
+"""Asking for things on the network politely and warily.
+
+Politely: under a name with an address to write to, in each host's turn (`hosts.py`), leaving alone
+what is not to be used for training (`answers.py`).
+Warily: public addresses only, and not for ever (`network.py`), few redirects, no more bytes than a
+picture can need.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import httpx
+
+from packshot.class_images.online import answers
+from packshot.class_images.online.answers import Refused, Transient, Unanswered
+from packshot.class_images.online.hosts import Clock, Hosts
+from packshot.class_images.online.network import AddressRefused, PublicTransport
+from packshot.errors import ClassImagesError, PictureRefused
+from packshot.pictures import DAMAGED
+
+T = TypeVar("T")
+
+WORKERS = 8
+_TRIES = 5
+_MOST_REDIRECTS = 5
+_GIVE_UP = 3
+"""Pictures in a row that a host may leave unanswered before the others of it are not asked for."""
+
+
+def check_contact(contact: str | None) -> str:
+    """An e-mail address or URL that stands in the User-Agent.
+
+    Raises:
+        ClassImagesError: there is none, or it is neither.
+    """
+    contact = (contact or "").strip()
+    if not re.fullmatch(r"[!-~]+@[!-~]+\.[!-~]+|https?://[!-~]+\.[!-~]+", contact):
+        said = f"'{contact}' is not one" if contact else "none is given"
+        raise ClassImagesError(
+            "The sites that pictures come from want an e-mail address or URL at which to reach "
+            f"whoever asks, and {said}. Name yours: --contact you@example.org, or PACKSHOT_CONTACT."
+        )
+    return contact
+
+
+class Fetcher:
+    """Asks for things on behalf of `contact`; threads may share it.
+
+    Args:
+        allow: see `network.PublicTransport`.
+    """
+
+    def __init__(
+        self, contact: str, clock: Clock | None = None, allow: Collection[tuple[str, int]] = ()
+    ) -> None:
+        name = f"Packshot/{version('packshot')} ({contact}) python-httpx/{httpx.__version__}"
+        self.clock = clock or Clock()
+        self.hosts = Hosts(self.clock)
+        self._client = httpx.Client(
+            transport=PublicTransport(WORKERS + 1, allow),
+            headers={"User-Agent": name, "Accept-Encoding": "identity"},
+            timeout=httpx.Timeout(20, connect=10, pool=None),
+            trust_env=False,
+        )
+        self._failures: Counter[str] = Counter()
+        """By host, how many went unanswered since it last answered."""
+
+    def close(self) -> None:
+        """Stop: who waits gives up, connections end."""
+        self.hosts.cancel()
+        self._client.close()
+
+    def json(
+        self,
+        url: str,
+        read: Callable[[Any], T],
+        headers: Mapping[str, str] | None = None,
+        pace: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> T:
+        """What `read` makes of a JSON answer; a ValueError or the like of it is a passing fault.
+
+        Args:
+            pace: surrounds each request, retries too.
+
+        Raises:
+            Refused: the server will not answer this.
+            Unanswered: it does not now.
+        """
+        headers = {"Accept-Encoding": "gzip", **(headers or {})}
+
+        def attempt() -> T:
+            with pace():
+                data = self._body(url, headers, answers.judge, answers.MOST_JSON)
+            try:
+                return read(json.loads(data))
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                reason = f"it answered something else than was asked for ({error})"
+                raise Transient(reason[:300]) from error
+
+        return self._patiently(url, attempt)
+
+    def picture(self, url: str, opened: Callable[[bytes], T]) -> T:
+        """What `opened` makes of a picture's bytes.
+
+        Raises:
+            PictureRefused: (of `opened`) they are no picture; one cut short is asked for again first.
+            Refused: it is not to be had, or not to be used.
+            Unanswered: it does not come now.
+        """
+        damaged: list[PictureRefused] = []
+
+        def attempt() -> T:
+            data = self._body(url, {}, answers.judge_picture, answers.MOST_BYTES)
+            try:
+                return opened(data)
+            except PictureRefused as error:
+                if error.reason != DAMAGED:
+                    raise
+                damaged.append(error)
+                raise Transient(error.reason) from error
+
+        try:
+            return self._patiently(url, attempt)
+        except Unanswered:
+            if len(damaged) == _TRIES:
+                raise damaged[0] from None
+            raise
+
+    def _patiently(self, url: str, attempt: Callable[[], T]) -> T:
+        """Try until it works, waiting longer each time."""
+        try:
+            host = httpx.URL(url).host
+        except (httpx.InvalidURL, ValueError) as error:
+            raise Refused(f"is no URL ({error})") from error
+        if self._failures[host] >= _GIVE_UP:
+            raise Unanswered(f"{host} has left {_GIVE_UP} in a row unanswered")
+        for number in range(_TRIES):
+            if number:
+                self.hosts.sleep(2.0 ** (number - 1))
+            try:
+                got = attempt()
+            except Transient as error:
+                fault = error
+            else:
+                self._failures[host] = 0
+                return got
+        self._failures[host] += 1
+        raise Unanswered(f"{host} did not answer, asked {_TRIES} times: {fault}")
+
+    def _body(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        judge: Callable[[httpx.Response], None],
+        most: int,
+    ) -> bytes:
+        """The body of one answer that `judge` lets through, redirects followed.
+
+        Raises:
+            Transient, Refused, Unanswered
+        """
+        try:
+            request = self._client.build_request("GET", url, headers=headers)
+            for _ in range(_MOST_REDIRECTS + 1):
+                host = request.url.host
+                with self.hosts.turn(host):
+                    response = self._client.send(request, stream=True)
+                    try:
+                        self.hosts.rest(host, answers.retry_after(response, self.clock.now()))
+                        if response.next_request is None:
+                            judge(response)
+                            return answers.body(response, most)
+                        request = response.next_request
+                    finally:
+                        response.close()
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError, AddressRefused) as error:
+            raise Refused(f"may not be asked for: {error}") from error
+        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: closed meanwhile
+            raise Transient(str(error) or type(error).__name__) from error
+        raise Refused(f"redirects more than {_MOST_REDIRECTS} times")

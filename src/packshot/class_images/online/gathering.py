@@ -1,0 +1,175 @@
+"""Gathering class images from the network: candidates in, pictures with their origins out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packshot import files, photo_manifest
+from packshot.captions.phrases import with_article
+from packshot.class_images.gather import keep
+from packshot.class_images.manifest import ClassImage
+from packshot.class_images.online.candidate import Candidate
+from packshot.class_images.online.collector import Collector
+from packshot.class_images.online.commons import Commons
+from packshot.class_images.online.download import Fetcher, check_contact
+from packshot.class_images.online.img2dataset import Img2Dataset, is_output
+from packshot.class_images.online.ledger import Fetched, Ledger
+from packshot.class_images.online.licences import FREE, UNTOLD, check_licences
+from packshot.class_images.online.openverse import Openverse
+from packshot.class_images.online.search import Source
+from packshot.class_images.online.sieve import ClassCheck, ClipCheck, Sieve
+from packshot.class_images.online.url_list import UrlList
+from packshot.errors import ClassImagesError
+from packshot.progress import Progress, silent
+from packshot.project import Project
+
+MIN_SIDE = 512
+REPOSITORIES = ("openverse", "commons")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a gathering leaves: the class images, what was left out and why, what to know."""
+
+    images: list[ClassImage]
+    refused: dict[str, str]
+    notes: list[str]
+
+
+def gather_online(
+    project: Project,
+    sources: Sequence[str],
+    *,
+    count: int,
+    words: str | None = None,
+    licences: Sequence[str] = FREE,
+    min_side: int = MIN_SIDE,
+    contact: str | None = None,
+    openverse_token: str | None = None,
+    clip: Path | None = None,
+    progress: Progress = silent,
+) -> Gathered:
+    """List `count` pictures of the class from the network, one source after the other.
+
+    Killed or stopped, the same call goes on where it was, and asks for nothing again that it has.
+    Gathering again replaces the list; pictures stay in class_images/downloads/, so that a larger
+    count only adds.
+
+    Args:
+        sources: "openverse", "commons", a file of URLs, or a folder that img2dataset has written.
+        words: what to search for; the class noun, if not given.
+        licences: codes, such as "cc0", "by"; a list's pictures whose licence it does not tell, too.
+        min_side: pixels that the shorter side must have.
+        contact: an e-mail address or URL for the sites that are asked; they require one.
+        openverse_token: of an application registered there, for more requests a day.
+        clip: folder of a CLIP that has seen photographs, to leave out what is not of the class.
+
+    Raises:
+        ClassImagesError: a source is none, nothing usable was found, or an API has to be left
+            alone for a while; what has been found until then is listed.
+        CheckpointRefused: `clip` holds no CLIP.
+        ProjectError: another process works on the project.
+        DiskFull: no room; the list of before stands.
+    """
+    codes, noun = check_licences(licences), project.subject.class_noun
+    named = [_source(name, words or noun, codes, openverse_token) for name in sources]
+    if not all(isinstance(source, Img2Dataset) for source in named):
+        contact = check_contact(contact)
+    fetcher = Fetcher(contact or "")
+    check = _clip_check(clip, noun) if clip else None
+    gathered = gather_from(
+        project, named, fetcher, count, codes, min_side=min_side, check=check, progress=progress
+    )
+    if not check:
+        gathered.notes.append(
+            f"no CLIP is named (--clip FOLDER), so what is no {noun} was not sorted out"
+        )
+    return gathered
+
+
+def gather_from(
+    project: Project,
+    sources: Sequence[Source],
+    fetcher: Fetcher,
+    count: int,
+    licences: Collection[str],
+    *,
+    min_side: int = MIN_SIDE,
+    check: ClassCheck | None = None,
+    progress: Progress = silent,
+) -> Gathered:
+    """As `gather_online`, of these very sources through this fetcher."""
+    with project.held():
+        ledger = Ledger(project.class_images_downloads_folder, fetcher.clock.now())
+        sieve = Sieve(photo_manifest.read(project).photos, min_side, check, ledger)
+        collector = Collector(fetcher, ledger, sieve, licences, min_side)
+        collector.run(sources, count, progress)
+        noun = project.subject.class_noun
+        found = (_class_image(noun, ledger.folder, *kept) for kept in collector.kept)
+        images = keep(project, found, collector.refused) if collector.kept else []
+    return _outcome(collector, images, count)
+
+
+def _outcome(collector: Collector, images: list[ClassImage], count: int) -> Gathered:
+    if collector.stopped and len(images) < count:
+        raise ClassImagesError(
+            f"{len(images)} of {count} class images so far: {collector.stopped}. "
+            "Run the same command later and it goes on, or name another source besides."
+        )
+    if not images:
+        reasons = list(collector.refused.items())[:20]
+        lines = "".join(f"\n  {url}: {reason}" for url, reason in reasons)
+        raise ClassImagesError(f"Nothing that can be used was found.{lines}")
+    notes = []
+    if len(images) < count:
+        notes.append(
+            f"there are no more than {len(images)}; search for something else besides "
+            "(--words), or name another source"
+        )
+    if untold := sum(image.licence == UNTOLD for image in images):
+        notes.append(f"the licence of {untold} is not told; find it out before you train")
+    return Gathered(images, collector.refused, notes)
+
+
+def _class_image(noun: str, folder: Path, candidate: Candidate, fetched: Fetched) -> ClassImage:
+    return ClassImage(
+        file=files.contained(folder, fetched.file),
+        sha256=fetched.sha256,
+        width=fetched.width,
+        height=fetched.height,
+        prompt=candidate.prompt or f"a photo of {with_article(noun)}",
+        source=candidate.source,
+        author=candidate.author,
+        licence=candidate.licence,
+        title=candidate.title,
+        licence_url=candidate.licence_url,
+    )
+
+
+def _source(name: str, words: str, licences: Sequence[str], token: str | None) -> Source:
+    if name == "openverse":
+        return Openverse(words, licences, token)
+    if name == "commons":
+        return Commons(words)
+    path = Path(name)
+    if path.is_dir() and is_output(path):
+        return Img2Dataset(path)
+    if path.is_file():
+        return UrlList(path)
+    if path.is_dir():
+        raise ClassImagesError(f"{path} is a folder of pictures; name it without other sources.")
+    raise ClassImagesError(
+        f"There is no {path}. Name {' or '.join(REPOSITORIES)}, a file of URLs, a folder of "
+        "pictures or one that img2dataset has written."
+    )
+
+
+def _clip_check(folder: Path, noun: str) -> ClipCheck:
+    import torch
+
+    from packshot.bases.clip import ClipTowers
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return ClipCheck(ClipTowers.load(folder, device), noun)

@@ -1,0 +1,84 @@
+"""What img2dataset has downloaded: shards as folders of files, or as tar archives (webdataset).
+
+It honours `noai` itself. Which licence and author a picture has is known if its list told it
+(`--save_additional_columns`).
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+
+from packshot.class_images.online.answers import MOST_BYTES
+from packshot.class_images.online.candidate import Candidate, Stored, told_candidate
+from packshot.class_images.online.search import Ask, Limit
+from packshot.errors import ClassImagesError
+
+_PICTURES = (".jpg", ".png", ".webp")
+_MOST_JSON = 2**20
+
+
+def is_output(folder: Path) -> bool:
+    """Whether img2dataset has written this folder: it leaves its counts beside each shard."""
+    return next(folder.glob("*_stats.json"), None) is not None
+
+
+class Img2Dataset:
+    """The pictures of all shards. They are read where they lie; archives are not unpacked."""
+
+    limits: Sequence[Limit] = ()
+
+    def __init__(self, folder: Path) -> None:
+        self.name, self._folder = str(folder), folder
+
+    def candidates(self, ask: Ask) -> Iterator[Candidate]:
+        found = False
+        for shard in sorted(self._folder.iterdir()):
+            if shard.is_dir() or shard.suffix == ".tar":
+                found = True
+                yield from _candidates(shard)
+        if not found:
+            raise ClassImagesError(
+                f"{self._folder} has no shard that Packshot reads. Run img2dataset with "
+                "--output_format files or webdataset."
+            )
+
+
+def _candidates(shard: Path) -> Iterator[Candidate]:
+    by_key: defaultdict[str, dict[str, Stored]] = defaultdict(dict)
+    for name, stored in _in_archive(shard) if shard.suffix == ".tar" else _in_folder(shard):
+        by_key[name.stem][name.suffix.lower()] = stored
+    for key, parts in by_key.items():
+        picture = next((parts[ending] for ending in _PICTURES if ending in parts), None)
+        if picture and picture.size <= MOST_BYTES:
+            told = _told(parts.get(".json"))
+            yield told_candidate(str(told.get("url") or f"{shard}/{key}"), told, picture)
+
+
+def _told(part: Stored | None) -> dict[str, object]:
+    if part is None or part.size > _MOST_JSON:
+        return {}
+    try:
+        told = json.loads(part.read())
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _in_folder(shard: Path) -> Iterator[tuple[PurePath, Stored]]:
+    for path in sorted(shard.iterdir()):
+        if path.is_file() and not path.is_symlink():
+            yield path, Stored(path, 0, path.stat().st_size)
+
+
+def _in_archive(shard: Path) -> Iterator[tuple[PurePath, Stored]]:
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            for member in archive:
+                if member.isreg() and not member.issparse():
+                    yield PurePath(member.name), Stored(shard, member.offset_data, member.size)
+    except (OSError, tarfile.TarError) as error:
+        raise ClassImagesError(f"{shard} is damaged ({error}). Download it again.") from error

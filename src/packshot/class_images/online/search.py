@@ -1,0 +1,120 @@
+"""Walking through an API's answers: queries, pages, and a pace that its limits allow."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from packshot.class_images.online.answers import Unanswered
+from packshot.class_images.online.candidate import Candidate
+from packshot.class_images.online.download import Fetcher
+from packshot.class_images.online.hosts import PATIENCE
+from packshot.class_images.online.ledger import Answered, Asked, Ledger, Page
+
+
+@dataclass(frozen=True)
+class Limit:
+    """No more than so many requests within so many seconds, whichever they are."""
+
+    requests: int
+    seconds: float
+
+
+class Source(Protocol):
+    """Where candidates come from. One that asks no API has no limits."""
+
+    name: str
+
+    @property
+    def limits(self) -> Sequence[Limit]: ...
+
+    def candidates(self, ask: Ask) -> Iterator[Candidate]:
+        """All that it has, best first."""
+        ...
+
+
+Read = Callable[[Any], tuple[Sequence[Candidate], bool]]
+"""Makes of a JSON answer the candidates on that page, and whether there are more pages.
+
+Raises ValueError, LookupError, TypeError or AttributeError if it is no such answer.
+"""
+
+
+class Ask(Protocol):
+    """Asks an API for one page."""
+
+    def __call__(self, url: str, read: Read, headers: Mapping[str, str]) -> Page: ...
+
+
+_MODIFIERS = (
+    "{}", "red {}", "blue {}", "white {}", "black {}", "yellow {}", "green {}", "silver {}",
+    "old {}", "new {}", "vintage {}", "modern {}", "small {}", "large {}", "classic {}",
+    "{} outdoors", "{} indoors", "{} street", "{} city", "{} countryside", "{} beach",
+    "{} mountains", "{} forest", "{} snow", "{} night", "{} sunset", "{} studio", "{} table",
+    "{} close up", "{} side view", "{} front", "{} rear", "{} detail", "{} museum", "{} shop",
+    "{} exhibition", "{} collection", "brown {}", "orange {}", "grey {}", "colourful {}",
+    "beautiful {}", "two {}", "many {}",
+)  # fmt: skip
+
+
+def queries(words: str) -> list[str]:
+    """The words, then variations of them: an API shows only the first pages of each query."""
+    return [modifier.format(words) for modifier in _MODIFIERS]
+
+
+def walk(words: str, page: Callable[[str, int], Page]) -> Iterator[Candidate]:
+    """The candidates of all pages (numbered from 1) of all queries, one after the other."""
+    for query in queries(words):
+        for number in itertools.count(1):
+            found = page(query, number)
+            yield from found.candidates
+            if not found.more:
+                break
+
+
+def asking(source: Source, fetcher: Fetcher, ledger: Ledger) -> Ask:
+    """Asks the API of a source for each page once, ever, and no faster than its limits."""
+
+    @contextmanager
+    def pace() -> Iterator[None]:
+        _wait(source, fetcher, ledger)
+        ledger.note(Asked(api=source.name, at=fetcher.clock.now()))
+        try:
+            yield
+        finally:
+            ledger.note(Answered(api=source.name, at=fetcher.clock.now()))
+
+    def ask(url: str, read: Read, headers: Mapping[str, str]) -> Page:
+        def page(answer: Any) -> Page:
+            candidates, more = read(answer)
+            return Page(url=url, candidates=tuple(candidates), more=more)
+
+        if url not in ledger.pages:
+            ledger.note(fetcher.json(url, page, headers, pace))
+        return ledger.pages[url]
+
+    return ask
+
+
+def _wait(source: Source, fetcher: Fetcher, ledger: Ledger) -> None:
+    """Wait until each limit has room.
+
+    A request counts from when it was answered: it arrived before that, so no `limit.seconds` of
+    the server's own time ever hold more than `limit.requests`, however long the way.
+    """
+    times, now = ledger.requests[source.name], fetcher.clock.now()
+    for limit in source.limits:
+        if len(times) < limit.requests:
+            continue
+        seconds = times[-limit.requests] + limit.seconds - now
+        if seconds > PATIENCE:
+            free = time.strftime("%A %H:%M", time.localtime(now + seconds))
+            raise Unanswered(
+                f"{source.name} allows {limit.requests} requests in {limit.seconds / 3600:.0f} "
+                f"hours, and they are used up until {free}"
+            )
+        fetcher.hosts.sleep(seconds)

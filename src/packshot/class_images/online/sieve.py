@@ -1,0 +1,103 @@
+"""Which pictures are kept: large enough, not there already, and of the class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from packshot.bases.base import ClipSimilarity
+from packshot.captions.phrases import with_article
+from packshot.class_images.online.ledger import Fetched, Ledger, Scored
+from packshot.errors import PictureRefused
+from packshot.inspection import NEARLY_THE_SAME
+from packshot.photo_manifest import Entry
+
+OTHERS = (
+    "a photo of a person", "a photo of an animal", "a photo of a plant", "a photo of a landscape",
+    "a photo of a building", "a photo of a room", "a photo of food", "a photo of a sign",
+    "a drawing", "a diagram", "a map", "a page of text", "a screenshot", "a logo",
+)  # fmt: skip
+"""What a search finds that was not meant."""
+
+
+class ClassCheck(Protocol):
+    """Judges whether pictures show the class."""
+
+    name: str
+    """Of judge and class: another name, another score."""
+
+    def score(self, picture: Path) -> float:
+        """Above 0 if it shows the class."""
+        ...
+
+
+class ClipCheck:
+    """CLIP as a zero-shot classifier (arXiv 2103.00020, section 3.1): the class against others.
+
+    The score is the cosine with "a photo of a <class>" less the highest with any of `OTHERS`: no
+    threshold that would differ from one CLIP to the next.
+    """
+
+    def __init__(self, clip: ClipSimilarity, noun: str) -> None:
+        self.name = f"{clip.name}: {noun}"
+        self._clip = clip
+        self._texts = clip.embed_texts([f"a photo of {with_article(noun)}", *OTHERS])
+
+    def score(self, picture: Path) -> float:
+        from packshot.judge import embedded
+
+        cosines = (embedded(self._clip, [picture]) @ self._texts.T)[0]
+        return float(cosines[0] - cosines[1:].max())
+
+
+class Sieve:
+    """Takes pictures one after the other; what it says of one depends on those before it.
+
+    Args:
+        photos: of the product, which must not be among the pictures of its class.
+        check: None keeps what the class is not.
+    """
+
+    def __init__(
+        self, photos: Iterable[Entry], min_side: int, check: ClassCheck | None, ledger: Ledger
+    ) -> None:
+        self._min_side, self._check, self._ledger = min_side, check, ledger
+        self._files: dict[str, str] = {}
+        self._looks = [
+            (int(photo.perceptual_hash, 16), f"the product's photo {photo.file}")
+            for photo in photos
+        ]
+
+    def take(self, picture: Fetched) -> None:
+        """Take a picture.
+
+        Raises:
+            PictureRefused: it is not kept, and why.
+        """
+        if min(picture.width, picture.height) < self._min_side:
+            raise PictureRefused(
+                picture.url,
+                f"is only {picture.width} x {picture.height} px; its shorter side must have "
+                f"{self._min_side}",
+            )
+        if picture.sha256 in self._files:
+            raise PictureRefused(picture.url, f"is the same file as {self._files[picture.sha256]}")
+        look = int(picture.look, 16)
+        for other, name in self._looks:
+            if (look ^ other).bit_count() <= NEARLY_THE_SAME:
+                raise PictureRefused(picture.url, f"is nearly the same picture as {name}")
+        if self._check and (score := self._score(self._check, picture)) <= 0:
+            raise PictureRefused(
+                picture.url,
+                f"shows something else than the class ({self._check.name}: {score:.3f})",
+            )
+        self._files[picture.sha256] = picture.url
+        self._looks.append((look, picture.url))
+
+    def _score(self, check: ClassCheck, picture: Fetched) -> float:
+        key = picture.sha256, check.name
+        if key not in self._ledger.scores:
+            score = check.score(self._ledger.folder / picture.file)
+            self._ledger.note(Scored(sha256=picture.sha256, judge=check.name, score=score))
+        return self._ledger.scores[key]

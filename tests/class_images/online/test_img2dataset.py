@@ -1,0 +1,89 @@
+"""What img2dataset writes: shards as folders and as archives, with JSON beside each picture."""
+
+import io
+import json
+import tarfile
+
+import pytest
+from tests.class_images.online.server import jpeg
+
+from packshot.class_images.online.download import Fetcher
+from packshot.class_images.online.gathering import gather_from
+from packshot.class_images.online.img2dataset import Img2Dataset, is_output
+from packshot.class_images.online.licences import FREE
+from packshot.errors import ClassImagesError
+
+
+def parts(number):
+    told = {
+        "url": f"https://example.org/{number}.jpg", "caption": "a red car", "key": f"{number:09d}",
+        "status": "success", "sha256": "0" * 64, "license": "CC BY 2.0", "creator": "Ada",
+    }  # fmt: skip
+    yield f"{number:09d}.json", json.dumps(told).encode()
+    yield f"{number:09d}.jpg", jpeg(number)
+    yield f"{number:09d}.txt", b"a red car"
+
+
+@pytest.fixture
+def output(tmp_path):
+    """One shard of each kind."""
+    folder = tmp_path / "cars"
+    (folder / "00000").mkdir(parents=True)
+    for number in range(2):
+        for name, data in parts(number):
+            (folder / "00000" / name).write_bytes(data)
+    with tarfile.open(folder / "00001.tar", "w") as archive:
+        for number in range(2, 5):
+            for name, data in parts(number):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    for shard in ("00000", "00001"):
+        (folder / f"{shard}_stats.json").write_text("{}")
+        (folder / f"{shard}.parquet").write_bytes(b"PAR1")
+    return folder
+
+
+def listed(folder):
+    return list(Img2Dataset(folder).candidates(None))
+
+
+def test_pictures_of_all_shards(output, tmp_path):
+    assert is_output(output) and not is_output(tmp_path)
+    found = listed(output)
+    assert [one.stored.read() for one in found] == [jpeg(number) for number in range(5)]
+    assert {(one.author, one.licence, one.prompt) for one in found} == {
+        ("Ada", "CC BY 2.0", "a red car")
+    }
+    assert found[4].url == found[4].source == "https://example.org/4.jpg"
+
+
+def test_they_are_gathered_without_a_network(output, project, clock):
+    gathered = gather_from(project, [Img2Dataset(output)], Fetcher("", clock), 4, FREE, min_side=64)
+    assert [image.file.read_bytes() for image in gathered.images] == [jpeg(n) for n in range(4)]
+
+
+def test_hostile_archives(output):
+    with tarfile.open(output / "00001.tar", "w") as archive:
+        for name, kind in (("../../evil.jpg", tarfile.REGTYPE), ("1.jpg", tarfile.SYMTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+        member = tarfile.TarInfo("2.json")
+        member.size = 6
+        archive.addfile(member, io.BytesIO(b"[[[[[["))
+    before = {path for path in output.parent.rglob("*")}
+    found = listed(output)[2:]
+    assert [one.stored.read() for one in found] == [b""]
+    assert {path for path in output.parent.rglob("*")} == before
+
+
+def test_the_words_of_what_cannot_be_read(output, tmp_path):
+    (output / "00001.tar").write_bytes(b"damaged" * 100)
+    with pytest.raises(ClassImagesError, match=r"00001\.tar is damaged .* Download it again\."):
+        listed(output)
+    (tmp_path / "parquet").mkdir()
+    with pytest.raises(
+        ClassImagesError, match=r"has no shard that Packshot reads\. Run img2dataset"
+    ):
+        listed(tmp_path / "parquet")
