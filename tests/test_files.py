@@ -19,6 +19,33 @@ def test_write_replaces_whole(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path):
+    (tmp_path / "a").touch()
+    assert files.exists(tmp_path) and files.exists(tmp_path / "a") and files.is_file(tmp_path / "a")
+    assert not files.is_file(tmp_path)
+    for name in ("b", "n" * 300, "a/b", "a\0b", "x/" * 3000):
+        assert not files.exists(tmp_path / name) and not files.is_file(tmp_path / name)
+
+
+def test_names_are_shown_on_one_line_without_escapes():
+    assert files.shown("caffè 写真.jpg") == "caffè 写真.jpg"
+    assert files.shown("a\nb\x1b[2J" + os.fsdecode(b"\xff")) == "a?b?[2J?"
+
+
+def test_what_is_unpacked_is_written_as_it_comes_and_never_over_a_file(tmp_path):
+    files.unpack(iter([b"one", b"two"]), tmp_path / "deep" / "a")
+    assert (tmp_path / "deep" / "a").read_bytes() == b"onetwo"
+    with pytest.raises(FileExistsError):
+        files.unpack([b"three"], tmp_path / "deep" / "a")
+
+    def full():
+        yield b"one"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DiskFull, match=r"No room on the disk to unpack b in .*; free some space"):
+        files.unpack(full(), tmp_path / "b")
+
+
 @pytest.mark.parametrize("operation", ["fsync", "replace", "chmod"])
 def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, operation):
     path = tmp_path / "a.txt"

@@ -177,7 +177,8 @@ def test_the_words_when_there_is_nothing_to_take(project, source, tmp_path):
     (source / "a.txt").write_text("words")
     (source / "b.csv").write_text("1,2")
     with pytest.raises(
-        PhotosRefused, match=r"source holds no photos \(JPEG, PNG, WebP or HEIC\)\.$"
+        PhotosRefused,
+        match=r"source holds no photos \(JPEG, PNG, WebP or HEIC\), videos or ZIPs\.$",
     ):
         add_photos(project, source)
     (source / "10_ohwx car").mkdir()

@@ -2,15 +2,25 @@ import io
 import os
 import random
 import struct
-import zlib
 
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from packshot.errors import PackshotError, PictureRefused
 from packshot.pictures import header_size, open_image, read_picture
+from tests.odd_files import (
+    EXIF_FOLDER,
+    cmyk_profile,
+    encoded,
+    exif,
+    linear_profile,
+    motion_photo,
+    painted,
+    png,
+    with_exif,
+)
 
 ORIENTATION, GPS, MAKE = 0x0112, 0x8825, 0x010F
 
@@ -72,6 +82,95 @@ def test_orientation_is_applied_and_gps_and_orientation_leave_the_exif(
     assert kept[MAKE] == "Camera" and ORIENTATION not in kept and not kept.get_ifd(GPS)
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_upright(tmp_path, orientation, ending):
+    """The picture is laid as the camera would have, by the inverse of what EXIF says to do."""
+    corners = Image.new("RGB", (64, 32), "black")
+    for colour, at in (("red", (0, 0)), ("lime", (48, 0)), ("blue", (0, 16)), ("white", (48, 16))):
+        corners.paste(colour, (*at, at[0] + 16, at[1] + 16))
+    flip = Image.Transpose
+    laid = {
+        1: corners, 2: corners.transpose(flip.FLIP_LEFT_RIGHT), 3: corners.transpose(flip.ROTATE_180),
+        4: corners.transpose(flip.FLIP_TOP_BOTTOM), 5: corners.transpose(flip.TRANSPOSE),
+        6: corners.transpose(flip.ROTATE_90), 7: corners.transpose(flip.TRANSVERSE),
+        8: corners.transpose(flip.ROTATE_270),
+    }[orientation]  # fmt: skip
+    path = tmp_path / f"a.{ending}"
+    laid.save(path, exif=exif(orientation=orientation), quality=95, lossless=True)
+    shown = np.asarray(open_image(path)).astype(int)
+    assert np.abs(shown - np.asarray(corners)).mean() < 4
+
+
+def test_a_heic_is_turned_upright(tmp_path):
+    pillow_heif.register_heif_opener()
+    laid = halves().transpose(Image.Transpose.ROTATE_90)
+    laid.save(tmp_path / "a.heic", exif=exif(orientation=6).tobytes())
+    assert b"irot" in (tmp_path / "a.heic").read_bytes()  # where phones write it, and in EXIF too
+    image = open_image(tmp_path / "a.heic")
+    assert image.size == (64, 32) and near(image.getpixel((5, 5)), (255, 0, 0))
+
+
+def test_of_a_motion_photo_the_photo_is_taken(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(motion_photo(3))
+    (tmp_path / "b.jpg").write_bytes(
+        encoded(painted(3), "MPO", save_all=True, append_images=[halves()])
+    )
+    for name in ("a.jpg", "b.jpg"):
+        shown = np.asarray(open_image(tmp_path / name)).astype(int)
+        assert np.abs(shown - np.asarray(painted(3))).mean() < 8
+
+
+def test_sixteen_bit_colours_keep_their_range(tmp_path):
+    ramp = np.linspace(0, 65535, 256).astype(">u2")
+    row = b"\0" + np.stack([ramp, ramp[::-1], ramp], axis=1).tobytes()
+    (tmp_path / "a.png").write_bytes(png(256, 4, row * 4, depth=16))
+    values = np.asarray(open_image(tmp_path / "a.png"))[2].astype(int)
+    assert np.abs(values[:, 0] - np.arange(256)).max() <= 1
+    assert np.abs(values[:, 1] - np.arange(256)[::-1]).max() <= 1
+
+
+def test_cmyk_goes_through_its_profile(tmp_path):
+    """Of this ink full cyan is Lab (50, -60, 40), a green: in sRGB by the standard's own formulas."""
+    path = tmp_path / "a.jpg"
+    for ink, expected in (((255, 0, 0, 0), (0, 141, 42)), ((0, 0, 0, 0), (255, 255, 255))):
+        image = Image.new("CMYK", (32, 32), ink)
+        image.save(path, icc_profile=cmyk_profile(), quality=100, subsampling=0)
+        assert near(open_image(path).getpixel((5, 5)), expected, by=6)
+        image.save(path, quality=100, subsampling=0)
+        assert near(open_image(path).getpixel((5, 5)), image.convert("RGB").getpixel((5, 5)), by=3)
+
+
+def test_small_copies_and_the_makers_note_leave_the_exif(tmp_path):
+    values = exif(make="Camera")
+    values.get_ifd(EXIF_FOLDER)[0x927C] = b"serial number, small picture"
+    values.get_ifd(EXIF_FOLDER)[0x9003] = "2026:05:01 18:00:00"
+    block = values.tobytes()
+    thumbnail = encoded(halves(size=(16, 8)), "JPEG")
+    (tmp_path / "a.jpg").write_bytes(
+        with_exif(encoded(halves(), "JPEG"), with_thumbnail(block, thumbnail))
+    )
+    assert Image.open(tmp_path / "a.jpg").getexif().get_ifd(ExifTags.IFD.IFD1)[0x0202] == len(
+        thumbnail
+    )
+    kept = read_picture(tmp_path / "a.jpg").exif
+    assert b"serial" not in kept and thumbnail not in kept and b"2026:05:01" in kept
+
+
+def with_thumbnail(block, thumbnail):
+    """EXIF (little endian, as Pillow writes) with a small copy of the picture in its second folder."""
+    tiff = bytearray(block.removeprefix(b"Exif\0\0"))
+    order = "<" if tiff[:2] == b"II" else ">"
+    first = struct.unpack(order + "I", tiff[4:8])[0]
+    link = first + 2 + 12 * struct.unpack(order + "H", tiff[first : first + 2])[0]
+    tiff[link : link + 4] = struct.pack(order + "I", len(tiff))
+    start = len(tiff) + 2 + 2 * 12 + 4
+    tiff += struct.pack(
+        order + "HHHIIHHIII", 2, 0x0201, 4, 1, start, 0x0202, 4, 1, len(thumbnail), 0
+    )
+    return b"Exif\0\0" + bytes(tiff) + thumbnail
+
+
 def test_transparency_lies_over_white(tmp_path):
     image = halves("RGBA")
     image.putalpha(
@@ -112,13 +211,8 @@ def test_colours_are_converted_to_srgb(tmp_path):
     assert open_image(tmp_path / "wrong.png").getpixel((5, 5)) == (255, 0, 0)  # unfit: passed over
     halves().save(tmp_path / "nonsense.png", icc_profile=b"nonsense" * 20)
     assert open_image(tmp_path / "nonsense.png").getpixel((5, 5)) == (255, 0, 0)
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    darker = srgb.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
-    at = next(i for i in range(128, len(srgb)) if srgb[i : i + 4] == b"para")
-    gamma = struct.pack(">4s4xHH4x", b"para", 0, 0)[:12] + struct.pack(">i", int(1.0 * 65536))
-    darker = darker[:at] + gamma + darker[at + len(gamma) :]
     grey = Image.new("RGB", (32, 32), (100, 100, 100))
-    grey.save(tmp_path / "linear.png", icc_profile=darker)
+    grey.save(tmp_path / "linear.png", icc_profile=linear_profile())
     assert (
         open_image(tmp_path / "linear.png").getpixel((5, 5))[0] > 150
     )  # linear light, brighter in sRGB
@@ -140,26 +234,24 @@ def reason(path, **options):
     return caught.value.reason
 
 
-def png_header(width, height):
-    def chunk(kind, data):
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+def test_a_file_too_large_for_a_photo_is_not_read(tmp_path):
+    with (tmp_path / "a.webp").open("wb") as file:
+        file.write(b"RIFF\xff\xff\xff\xffWEBP")
+        file.truncate(10**9)
+    assert reason(tmp_path / "a.webp") == "has 1000 MB, more than 400; make it smaller first"
+    assert header_size(tmp_path / "a.webp") is None
 
 
 def test_bombs_are_refused_from_the_header(tmp_path, monkeypatch):
     path = tmp_path / "bomb.png"
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
-    path.write_bytes(png_header(12000, 9000))
+    path.write_bytes(png(12000, 9000))
     assert (
         reason(path) == "is 12000 x 9000 px (108 megapixels), more than 64; make it smaller first"
     )
-    path.write_bytes(png_header(100_000, 100_000))
+    path.write_bytes(png(100_000, 100_000))
     assert reason(path) == "has far too many pixels; make it smaller first"
-    path.write_bytes(png_header(40, 30))
+    path.write_bytes(png(40, 30))
     assert reason(path, max_pixels=1000).startswith("is 40 x 30 px (0 megapixels), more than 0")
 
 
@@ -183,7 +275,10 @@ def test_a_file_that_cannot_be_read(tmp_path):
     assert reason(tmp_path / "none.jpg").startswith(
         "cannot be read (No such file or directory); check"
     )
-    assert reason(tmp_path).startswith("cannot be read (Is a directory)")
+    assert reason(tmp_path) == "is a folder; name it by itself to add what is in it"
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert reason(tmp_path / "pipe.jpg") == "is a pipe, socket or device, not a file"
+    assert header_size(tmp_path / "pipe.jpg") is None
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "heic"])

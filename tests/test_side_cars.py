@@ -35,6 +35,12 @@ def test_side_cars_go_by_the_stem(tmp_path):
     assert mask_file(picture) == tmp_path / "masks" / "a.b.png"
 
 
+def test_a_name_too_long_for_side_cars_has_none(tmp_path):
+    picture = tmp_path / ("n" * 251 + ".jpg")
+    picture.touch()
+    assert caption_file(picture) is None and mask_file(picture) is None
+
+
 def test_a_mask_is_white_on_the_product_at_the_photos_size(tmp_path):
     mask = Image.new("L", (40, 20))
     mask.paste(255, (0, 0, 20, 20))

@@ -48,6 +48,21 @@ def contained(folder: Path, name: str) -> Path:
     return path
 
 
+def exists(path: Path) -> bool:
+    """Whether anything is there. A name that no file can have is not, where Path.exists raises."""
+    return os.path.exists(path)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there. A name that no file can have is none, where Path.is_file raises."""
+    return os.path.isfile(path)
+
+
+def shown(name: str) -> str:
+    """A file's name as it can be printed and written: a line break, escape or stray byte is "?"."""
+    return "".join(c if c.isprintable() else "?" for c in name)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically and durably, creating the folder.
 
@@ -58,10 +73,35 @@ def write_bytes(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, data)
     except OSError as error:
+        raise _explained(error, path, len(data)) from error
+
+
+def _explained(error: OSError, path: Path, size: int) -> Exception:
+    if error.errno not in _NO_ROOM:
+        return error
+    return DiskFull(
+        f"No room on the disk for {path} ({size:,} bytes needed). "
+        "What stood there is intact; free some space and run the same command again."
+    )
+
+
+def unpack(chunks: Iterable[bytes], path: Path) -> None:
+    """Write a temporary file as its bytes come, creating the folder; neither atomic nor durable.
+
+    Raises:
+        DiskFull: there is no room.
+        OSError: anything else, such as a name that is too long, or is there already.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+    except OSError as error:
         if error.errno in _NO_ROOM:
             raise DiskFull(
-                f"No room on the disk for {path} ({len(data):,} bytes needed). "
-                "What stood there is intact; free some space and run the same command again."
+                f"No room on the disk to unpack {path.name} in {path.parent}; "
+                "free some space and run the same command again."
             ) from error
         raise
 
@@ -158,10 +198,23 @@ def link(source: Path, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append one line to a log (not atomic: readers skip a torn last line)."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+def append_line(path: Path, line: str, *, durable: bool = False) -> None:
+    """Append one line to a log (not atomic: readers skip a torn last line).
+
+    Args:
+        durable: return only when it is on the disk.
+
+    Raises:
+        DiskFull: there is no room; the line may be torn.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise _explained(error, path, len(line) + 1) from error
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

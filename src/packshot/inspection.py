@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MIN_SHARPNESS = 60.0
+BLURRED = "is blurred"
+"""How the reason begins for which a photo below that is refused."""
 NEARLY_THE_SAME = 20
 """Copies (re-encoded, resized, brighter) differ in 16 bits of the perceptual hash at most; two views
 of one small product on one plain backdrop in 42 at least. The usual 64-bit hash, and gradient
@@ -61,9 +63,14 @@ def perceptual_hash(image: Image.Image) -> str:
     return bytes(np.packbits(frequencies > np.median(frequencies[1:]))).hex()
 
 
+def distance(first: str, second: str) -> int:
+    """In how many of their 256 bits two perceptual hashes differ."""
+    return (int(first, 16) ^ int(second, 16)).bit_count()
+
+
 def nearly_the_same(first: str, second: str) -> bool:
     """Whether two perceptual hashes are those of one picture."""
-    return (int(first, 16) ^ int(second, 16)).bit_count() <= NEARLY_THE_SAME
+    return distance(first, second) <= NEARLY_THE_SAME
 
 
 def pixels_sha256(image: Image.Image) -> str:

@@ -6,10 +6,10 @@ import re
 import unicodedata
 from pathlib import Path
 
-from packshot import files, inspection, photo_manifest, side_cars
+from packshot import files, inspection, photo_manifest, side_cars, sources
 from packshot.errors import PictureRefused
 from packshot.photo_manifest import Entry, is_ours
-from packshot.pictures import Picture, encoded, read_picture
+from packshot.pictures import Picture, encoded, read_picture, refuse_unfit, unreadable
 from packshot.project import Project
 
 
@@ -29,7 +29,12 @@ class Intake:
             sha256 = _sha256(path)
             entry = self._known(sha256) or self._new(path, sha256)
         except PictureRefused as error:
-            self.refused[str(path) if path.name in self.refused else path.name] = error.reason
+            sources.refuse(self.refused, path, error.reason)
+            return
+        except MemoryError:
+            sources.refuse(
+                self.refused, path, "needs more memory than there is; make it smaller first"
+            )
             return
         self.taken.add(entry.file)
         self._carry_caption(path, entry)
@@ -54,14 +59,14 @@ class Intake:
         sharpness = self._check(path, picture)
         pixels, look = inspection.pixels_sha256(image), inspection.perceptual_hash(image)
         older = self._older_version(path, picture, pixels, look)
-        suffix = ".png" if picture.format in ("PNG", "WEBP") else ".jpg"
-        data = encoded(picture, suffix)
-        name = older.file if older else self._free_name(path.stem, suffix, data)
+        data = encoded(picture, picture.suffix)
+        name = older.file if older else self._free_name(path.stem, picture.suffix, data)
         target = files.contained(self.project.photos_folder, name)
         files.write_bytes(target, data)
         entry = Entry(
-            source=path.name, source_sha256=source_sha256, file=name, sha256=files.sha256(target),
-            pixels_sha256=pixels, perceptual_hash=look, width=image.width, height=image.height,
+            source=files.shown(path.name), source_sha256=source_sha256,
+            file=name, sha256=files.sha256(target), pixels_sha256=pixels, perceptual_hash=look,
+            width=image.width, height=image.height,
             why=f"{image.width} x {image.height} px, sharp ({sharpness:.0f}), unlike the others",
             carried_caption=older.carried_caption if older else None,
             written_caption=older.written_caption if older else None,
@@ -84,7 +89,7 @@ class Intake:
         if sharpness < self.min_sharpness:
             raise PictureRefused(
                 path.name,
-                f"is blurred, or shows nothing (sharpness {sharpness:.0f}, at least "
+                f"{inspection.BLURRED}, or shows nothing (sharpness {sharpness:.0f}, at least "
                 f"{self.min_sharpness:.0f} is needed); hold still and focus on the product",
             )
         return sharpness
@@ -100,7 +105,7 @@ class Intake:
             same = pixels == entry.pixels_sha256
             if not (same or inspection.nearly_the_same(look, entry.perceptual_hash)):
                 continue
-            newer = entry.source == path.name and area >= entry.width * entry.height
+            newer = entry.source == files.shown(path.name) and area >= entry.width * entry.height
             untouched = is_ours(self._file(entry), entry.sha256)
             gone = not self._file(entry).is_file()
             if entry.file not in self.taken and untouched and (newer or gone):
@@ -135,7 +140,7 @@ class Intake:
         try:
             sha256, text = _sha256(caption), side_cars.read_caption(caption)
         except PictureRefused as error:
-            self.refused[caption.name] = error.reason
+            self.refused[files.shown(caption.name)] = error.reason
             return
         if text and sha256 != entry.carried_caption:
             files.write_text(target, text + "\n")
@@ -154,14 +159,12 @@ class Intake:
                 files.write_image(target, drawn)
                 entry.carried_mask, entry.written_mask = sha256, files.sha256(target)
         except PictureRefused as error:
-            self.refused[f"masks/{mask.name}"] = error.reason
+            self.refused[f"masks/{files.shown(mask.name)}"] = error.reason
 
 
 def _sha256(path: Path) -> str:
+    refuse_unfit(path)
     try:
         return files.sha256(path)
     except OSError as error:
-        raise PictureRefused(
-            path.name,
-            f"cannot be read ({error.strerror}); check that it is there and that you may read it",
-        ) from error
+        raise PictureRefused(path.name, unreadable(error)) from error

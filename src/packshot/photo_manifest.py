@@ -10,6 +10,18 @@ from packshot import files
 from packshot.errors import ProjectError
 from packshot.project import Project, describe
 
+Box = tuple[int, int, int, int]
+"""Left, upper, width, height: pixels of the upright photo."""
+
+
+class Blurred(BaseModel):
+    """What was looked for in a photo, by what, and where it was found and blurred."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: str
+    by: str
+    boxes: list[Box]
+
 
 class Entry(BaseModel):
     """One photo. Side-cars are remembered by their hashes, so that a person's edits are seen."""
@@ -31,6 +43,7 @@ class Entry(BaseModel):
     written_caption: str | None = None
     """Our side-car as Packshot last wrote it: if another stands, a person has edited it."""
     written_mask: str | None = None
+    blurred: list[Blurred] = []
 
 
 class Manifest(BaseModel):

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packshot import files, inspection, photo_manifest, side_cars
+from packshot import files, inspection, photo_manifest, side_cars, sources, videos
 from packshot.errors import PhotosRefused
 from packshot.intake import Intake
-from packshot.photo_manifest import Entry
+from packshot.photo_manifest import Blurred, Entry
 from packshot.pictures import header_size, open_image
 from packshot.progress import Progress, silent
 from packshot.project import Project
+from packshot.sources import PICTURE_ENDINGS, picture_files
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MIN_SIDE = 128
 """Pixels. What the smallest base is trained at; less could not fill any picture."""
-PICTURE_ENDINGS = frozenset(
-    (
-        ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".heic", ".heif", ".hif",
-        ".avif", ".gif", ".bmp", ".tif", ".tiff", ".jxl", ".jp2", ".psd", ".svg",
-        ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef",
-    )
-)  # fmt: skip
-"""Files that are meant as pictures. Those that we cannot read are refused, not passed over."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +37,8 @@ class Photo:
     """Name of the file that it was made from."""
     why: str
     """Why it was accepted."""
+    blurred: tuple[Blurred, ...] = ()
+    """What was looked for in it to be blurred, and where it was."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +56,11 @@ def add_photos(
     *,
     min_side: int = MIN_SIDE,
     min_sharpness: float = inspection.MIN_SHARPNESS,
+    frames: int = videos.FRAMES,
 ) -> Accepted:
     """Take photos into the project: a folder of them, one file, or several of either.
+
+    Of videos sharp, distinct frames are taken, of ZIPs what they hold.
 
     Each is written upright and without GPS data, with its side-car caption and mask if it has any.
     Nothing in the source is touched. Run again, it redoes only what has changed: known photos are
@@ -72,16 +70,19 @@ def add_photos(
     Args:
         min_side: pixels that the shorter side must have.
         min_sharpness: see `inspection.sharpness`.
+        frames: how many are taken of a video at most.
 
     Raises:
         PhotosRefused: there is no such source, no photo in it, or none that can be used.
         ProjectError: the project is in use, or its manifest is damaged.
     """
-    sources = [source] if isinstance(source, Path) else list(source)
-    where = ", ".join(map(str, sources))
-    return take_in(
-        project, _find(sources), where, progress, min_side=min_side, min_sharpness=min_sharpness
-    )
+    named = [source] if isinstance(source, Path) else list(source)
+    where = ", ".join(map(str, named))
+    with sources.unpacked(sources.find(named), frames, progress) as (found, refused):
+        return take_in(
+            project, found, where, progress,
+            refused=refused, min_side=min_side, min_sharpness=min_sharpness,
+        )  # fmt: skip
 
 
 def take_in(
@@ -142,6 +143,7 @@ def _photo(project: Project, path: Path, entry: Entry) -> Photo:
         mask=mask if mask.is_file() else None,
         source=entry.source,
         why=entry.why,
+        blurred=tuple(entry.blurred),
     )
 
 
@@ -165,35 +167,6 @@ def write_mask(project: Project, photo: Photo, mask: Image.Image) -> None:
         if entry.file == photo.file.name:
             entry.written_mask = files.sha256(path)
     photo_manifest.write(project, manifest)
-
-
-def picture_files(folder: Path) -> Iterator[Path]:
-    """Files in a folder that are meant as pictures, by their names; hidden ones are passed over."""
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in PICTURE_ENDINGS and path.name[0] != "." and path.is_file():
-            yield path
-
-
-def _find(sources: Sequence[Path]) -> list[Path]:
-    """The files to look at: what was named, and what in named folders is meant as a picture."""
-    found: dict[Path, None] = {}
-    for source in sources:
-        if not source.exists():
-            raise PhotosRefused(
-                f"There is no {source}. Name a folder with photos of your product, or one photo."
-            )
-        found |= dict.fromkeys(picture_files(source) if source.is_dir() else [source])
-    if not found:
-        raise PhotosRefused(_no_photos(sources))
-    return list(found)
-
-
-def _no_photos(sources: Sequence[Path]) -> str:
-    named = ", ".join(map(str, sources)) or "What you named"
-    folders = (inner for source in sources for inner in sorted(source.iterdir()) if inner.is_dir())
-    inside = next((folder for folder in folders if any(picture_files(folder))), None)
-    hint = f" Its folder {inside} does: name that one." if inside else ""
-    return f"{named} holds no photos (JPEG, PNG, WebP or HEIC).{hint}"
 
 
 def _none_left(where: str, refused: dict[str, str]) -> str:

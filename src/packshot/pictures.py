@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 MAX_PIXELS = 64e6
+MAX_BYTES = 400e6
+"""Of a file. 64 megapixels of 16-bit RGB take 384 MB; some decoders read the whole file at once."""
 _GPS, _ORIENTATION = 0x8825, 0x0112
+_EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
+_JPEG_LONGEST = 65_500
 _EXIF_LIMIT = 65_000
 """A JPEG's EXIF block holds 65,533 bytes at most."""
 
@@ -35,7 +41,7 @@ _OTHERS = {
     b"\xff\x0a": "a JPEG XL",
     b"PK\x03\x04": "a ZIP archive",
 }
-_DAMAGED = "is damaged or cut short; copy it again from the camera or the cloud"
+DAMAGED = "is damaged or cut short; copy it again from the camera or the cloud"
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,14 @@ class Picture:
     alpha: Image.Image | None
     """Its transparency, "L", where it has any."""
     exif: bytes
-    """Without GPS and orientation."""
+    """Without GPS, orientation and the maker's note."""
     format: str
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the file that keeps it: .png for what lost nothing, else .jpg."""
+        lossless = self.format in ("PNG", "WEBP") or max(self.image.size) > _JPEG_LONGEST
+        return ".png" if lossless else ".jpg"
 
 
 def open_image(path: Path, max_pixels: float = MAX_PIXELS) -> Image.Image:
@@ -61,33 +73,47 @@ def open_image(path: Path, max_pixels: float = MAX_PIXELS) -> Image.Image:
     return read_picture(path, max_pixels).image
 
 
-def read_picture(path: Path, max_pixels: float = MAX_PIXELS, *, over_white: bool = True) -> Picture:
+def read_picture(
+    path: Path,
+    max_pixels: float = MAX_PIXELS,
+    *,
+    over_white: bool = True,
+    data: bytes | None = None,
+) -> Picture:
     """As `open_image`, with what else is to be known of the file.
 
     Args:
+        data: the bytes, where they lie in no file yet; `path` is then only what to call them.
         over_white: show transparent parts white; else as they are painted beneath, for where
             transparency is a mask.
     """
-    with opened_picture(path, max_pixels) as opened:
+    with opened_picture(path, max_pixels, data) as opened:
         upright, alpha = _upright_rgb(opened, over_white)
         return Picture(upright, alpha, _exif(opened), str(opened.format))
 
 
 @contextmanager
-def opened_picture(path: Path, max_pixels: float = MAX_PIXELS) -> Iterator[Image.Image]:
+def opened_picture(
+    path: Path, max_pixels: float = MAX_PIXELS, data: bytes | None = None
+) -> Iterator[Image.Image]:
     """A picture as Pillow opens it, judged by its header; not yet decoded.
+
+    Args:
+        data: as in `read_picture`.
 
     Raises:
         PictureRefused: as `open_image`, also for what the block raises while it decodes.
     """
     from PIL import Image
 
+    if data is None:
+        refuse_unfit(path)
     _know_heic()
     try:
         with warnings.catch_warnings():
             # Our own limit, below, is lower than the size that Pillow warns of.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as opened:
+            with Image.open(path if data is None else io.BytesIO(data), formats=FORMATS) as opened:
                 _refuse_bomb(path, opened.size, max_pixels)
                 yield opened
     except PictureRefused:
@@ -95,7 +121,7 @@ def opened_picture(path: Path, max_pixels: float = MAX_PIXELS) -> Iterator[Image
     except Image.DecompressionBombError:
         raise PictureRefused(path.name, "has far too many pixels; make it smaller first") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on malformed files
-        raise PictureRefused(path.name, _why_not(path, error)) from error
+        raise PictureRefused(path.name, _why_not(path, data, error)) from error
 
 
 def encoded(picture: Picture, suffix: str) -> bytes:
@@ -115,12 +141,34 @@ def header_size(path: Path) -> tuple[int, int] | None:
 
     _know_heic()
     try:
+        refuse_unfit(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as image:
                 return image.size
     except Exception:  # as above
         return None
+
+
+def refuse_unfit(path: Path, max_bytes: float = MAX_BYTES) -> None:
+    """Refuse what must not even be opened: a pipe would never end, a huge file fill the memory.
+
+    Raises:
+        PictureRefused: not a file, one that cannot be reached, or of more than `max_bytes`.
+    """
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise PictureRefused(path.name, unreadable(error)) from error
+    if stat.S_ISDIR(facts.st_mode):
+        raise PictureRefused(path.name, "is a folder; name it by itself to add what is in it")
+    if not stat.S_ISREG(facts.st_mode):
+        raise PictureRefused(path.name, "is a pipe, socket or device, not a file")
+    if facts.st_size > max_bytes:
+        raise PictureRefused(
+            path.name,
+            f"has {facts.st_size / 1e6:.0f} MB, more than {max_bytes / 1e6:.0f}; make it smaller first",
+        )
 
 
 @functools.cache
@@ -140,36 +188,41 @@ def _refuse_bomb(path: Path, size: tuple[int, int], max_pixels: float) -> None:
 
 
 def _exif(image: Image.Image) -> bytes:
-    """EXIF without GPS and orientation; none if it is malformed or too long to write."""
+    """EXIF without GPS and orientation; none if it is malformed or too long to write.
+
+    The maker's note goes too: its offsets would no longer hold, and it may keep serial numbers and
+    small copies of the picture.
+    """
     try:
         exif = image.getexif()
         for tag in (_GPS, _ORIENTATION):
             exif.pop(tag, None)
+        exif.get_ifd(_EXIF_FOLDER).pop(_MAKER_NOTE, None)
         data = exif.tobytes() if len(exif) else b""
     except Exception:  # a picture is not refused for its EXIF
         return b""
     return data if len(data) < _EXIF_LIMIT else b""
 
 
-def _upright_rgb(image: Image.Image, over_white: bool) -> tuple[Image.Image, Image.Image | None]:
+def _upright_rgb(opened: Image.Image, over_white: bool) -> tuple[Image.Image, Image.Image | None]:
+    """The picture, and its transparency. In few copies: one of 64 megapixels takes 256 MB."""
     from PIL import Image, ImageOps
 
-    image.load()
-    profile = image.info.get("icc_profile")
-    try:
-        image = ImageOps.exif_transpose(image)
-    except Exception:  # malformed EXIF again: as it lies, then
-        image = image.copy()
-    if image.mode.startswith("I"):
-        image = _eight_bits(image)
+    opened.load()
+    profile = opened.info.get("icc_profile")
+    # Malformed EXIF again: as it lies, then.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(opened, in_place=True)
+    image = _eight_bits(opened) if opened.mode.startswith("I") else opened
     alpha = None
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
         alpha = layer.getchannel("A")
-        white = Image.new("RGBA", layer.size, "white")
-        image = (Image.alpha_composite(white, layer) if over_white else layer).convert("RGB")
+        image = Image.new("RGB", layer.size, "white")
+        image.paste(layer, mask=alpha if over_white else None)
+    image = image.copy() if image is opened else image
     image = _to_srgb(image, profile) if profile else image
-    image = image.convert("RGB")
+    image = image if image.mode == "RGB" else image.convert("RGB")
     image.info.clear()
     return image, alpha
 
@@ -192,30 +245,41 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
         if "srgb" in ImageCms.getProfileDescription(meant).lower():
             return image
         srgb: Any = ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, meant, srgb, outputMode="RGB") or image
+        in_place = image.mode == "RGB"
+        made = ImageCms.profileToProfile(image, meant, srgb, outputMode="RGB", inPlace=in_place)
+        return made or image
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image  # a profile that does not fit the picture
 
 
-def _why_not(path: Path, error: Exception) -> str:
+def _why_not(path: Path, data: bytes | None, error: Exception) -> str:
     """The reason a file could not be opened, from its first bytes."""
     try:
-        with path.open("rb") as file:
-            head = file.read(16)
+        head = _head(path) if data is None else data[:16]
     except OSError as cause:
-        return f"cannot be read ({cause.strerror}); check that it is there and that you may read it"
+        return unreadable(cause)
     if isinstance(error, MemoryError):
         return "needs more memory than there is; make it smaller first"
     if not head:
         return "is empty (0 bytes); copy it again from the camera or the cloud"
     if any(head.startswith(magic) for magic in _OURS) or _brand(head) in ("heic", "heix", "mif1"):
-        return _DAMAGED
+        return DAMAGED
     for magic, name in _OTHERS.items():
         if head.startswith(magic):
             return f"is {name}; save it as JPEG, PNG, WebP or HEIC"
     if _brand(head).startswith("avif"):
         return "is an AVIF; save it as JPEG, PNG, WebP or HEIC"
     return "is not a picture that Packshot reads; save it as JPEG, PNG, WebP or HEIC"
+
+
+def unreadable(error: OSError) -> str:
+    """Why the system does not let us read a file."""
+    return f"cannot be read ({error.strerror}); check that it is there and that you may read it"
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
 
 
 def _brand(head: bytes) -> str:

@@ -6,6 +6,7 @@ import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packshot import files
 from packshot.errors import PictureRefused
 from packshot.pictures import read_picture
 
@@ -20,13 +21,13 @@ _MOST_BYTES = 65_536
 def caption_file(picture: Path) -> Path | None:
     """The side-car caption of a picture (`<stem>.txt`, else `<stem>.caption`), if there is one."""
     beside = (picture.with_suffix(ending) for ending in CAPTION_ENDINGS)
-    return next((path for path in beside if path.is_file()), None)
+    return next((path for path in beside if files.is_file(path)), None)
 
 
 def mask_file(picture: Path) -> Path | None:
     """The mask of a picture (`masks/<stem>.png`), if there is one."""
     path = mask_place(picture)
-    return path if path.is_file() else None
+    return path if files.is_file(path) else None
 
 
 def mask_place(picture: Path) -> Path:

@@ -1,0 +1,147 @@
+"""Photos out of a ZIP, as phones and clouds pack them; nothing that it says of itself is believed."""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PureWindowsPath
+from typing import BinaryIO
+
+from packshot import files
+from packshot.errors import PictureRefused
+from packshot.pictures import refuse_unfit
+
+MAX_MEMBERS = 5_000
+MAX_TOTAL_BYTES = 8e9
+"""Of an archive, and of all that is unpacked from it."""
+MAX_RATIO = 100
+"""Unpacked to packed size of a member above a megabyte. Photos and videos hardly shrink at all."""
+_MAX_LISTING = 2**20
+"""Bytes of the list of contents, which zipfile reads at once: 5,000 members with long names."""
+_CHUNK = 2**18
+_ARCHIVES = frozenset((".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz"))
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, OverflowError, EOFError,
+    ValueError, OSError,
+)  # fmt: skip
+"""What zipfile raises on archives that are no such thing."""
+
+
+def unpack(path: Path, into: Path, endings: frozenset[str]) -> tuple[list[Path], dict[str, str]]:
+    """Unpack the members with one of `endings` into the folder `into`, in the archive's folders.
+
+    Hidden members and those with other endings are passed over, as they are in a folder.
+
+    Returns:
+        The files, and the members that were refused, with the reason.
+
+    Raises:
+        PictureRefused: the archive is damaged, or too much is in it.
+        DiskFull: there is no room to unpack it.
+    """
+    refuse_unfit(path, MAX_TOTAL_BYTES)
+    taken: list[Path] = []
+    refused: dict[str, str] = {}
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(_Careful(file)) as archive:
+            for member in _members(path.name, archive, endings):
+                try:
+                    taken.append(_unpacked(archive, member, into))
+                except PictureRefused as error:
+                    refused[f"{path.name}/{member.filename}"] = error.reason
+    except _DAMAGE as error:
+        raise PictureRefused(path.name, f"is a damaged ZIP archive ({error})") from error
+    return taken, refused
+
+
+def _members(
+    archive_name: str, archive: zipfile.ZipFile, endings: frozenset[str]
+) -> list[zipfile.ZipInfo]:
+    """Members to unpack, once their number and sizes are known to be sane."""
+    members = [member for member in archive.infolist() if _is_meant(member, endings)]
+    total = sum(member.file_size for member in members)
+    if len(members) > MAX_MEMBERS:
+        raise PictureRefused(
+            archive_name, f"holds {len(members):,} files, more than {MAX_MEMBERS:,}; split it"
+        )
+    if total > MAX_TOTAL_BYTES:
+        raise PictureRefused(
+            archive_name,
+            f"would unpack to {total / 1e9:,.0f} GB, more than {MAX_TOTAL_BYTES / 1e9:.0f}; split it",
+        )
+    return members
+
+
+def _is_meant(member: zipfile.ZipInfo, endings: frozenset[str]) -> bool:
+    name = _name(member)
+    wanted = name.suffix.lower() in endings | _ARCHIVES
+    return wanted and not member.is_dir() and not name.name.startswith(".")
+
+
+def _name(member: zipfile.ZipInfo) -> PureWindowsPath:
+    """Windows' rules know every way to say where a name leads: / and \\, drives and shares."""
+    return PureWindowsPath(member.filename)
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path) -> Path:
+    """Unpack one member. zipfile gives no more bytes than the size that `_members` counted."""
+    _refuse_trick(member)
+    name = member.filename
+    try:
+        target = files.contained(into, _name(member).as_posix())
+        files.unpack(_chunks(archive, member), target)
+    except FileExistsError as error:
+        raise PictureRefused(name, "is in the archive twice; only the first was taken") from error
+    except _DAMAGE as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise PictureRefused(name, f"cannot be unpacked ({why})") from error
+    return target
+
+
+def _refuse_trick(member: zipfile.ZipInfo) -> None:
+    reason = None
+    if _name(member).anchor or ".." in _name(member).parts:
+        reason = "has a name that leads out of the archive"
+    elif member.flag_bits & 1:
+        reason = "is encrypted; unpack it yourself and add the files"
+    elif stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+        reason = "is a link or device, not a file"
+    elif _name(member).suffix.lower() in _ARCHIVES:
+        reason = "is an archive within an archive; unpack it yourself and add the files"
+    elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        reason = "is compressed in an unusual way; pack it as an ordinary ZIP"
+    elif member.file_size > max(2**20, MAX_RATIO * member.compress_size):
+        reason = f"unpacks to more than {MAX_RATIO} times its size, as no photo does"
+    if reason:
+        raise PictureRefused(member.filename, reason)
+
+
+def _chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    with archive.open(member) as packed:
+        while chunk := packed.read(_CHUNK):
+            yield chunk
+
+
+class _Careful(io.RawIOBase):
+    """A file of which only so much is read at once, whatever it says of its own parts."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _MAX_LISTING:
+            raise zipfile.BadZipFile("its list of contents is too long")
+        return self.file.read(size if size >= 0 else _MAX_LISTING)

@@ -1,0 +1,147 @@
+"""Where photos come from: files, folders, and what ZIPs and videos hold."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from packshot import archives, files, side_cars, videos
+from packshot.errors import PhotosRefused, PictureRefused
+from packshot.pictures import unreadable
+from packshot.progress import Progress, silent
+
+PICTURE_ENDINGS = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".heic", ".heif", ".hif",
+        ".avif", ".gif", ".bmp", ".tif", ".tiff", ".jxl", ".jp2", ".psd", ".svg",
+        ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef",
+    )
+)  # fmt: skip
+"""Files that are meant as pictures. Those that we cannot read are refused, not passed over."""
+_LIVE = frozenset((".heic", ".heif", ".jpg", ".jpeg"))
+_IN_ARCHIVES = PICTURE_ENDINGS | videos.ENDINGS
+_IN_FOLDERS = _IN_ARCHIVES | {".zip"}
+
+
+def picture_files(folder: Path) -> Iterator[Path]:
+    """Files in a folder that are meant as pictures, by their names; hidden ones are passed over."""
+    return (path for path in _meant(folder, PICTURE_ENDINGS) if files.is_file(path))
+
+
+def _meant(folder: Path, endings: frozenset[str]) -> Iterator[Path]:
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        raise PhotosRefused(f"{folder} {unreadable(error)}.") from error
+    for path in inside:
+        if path.suffix.lower() in endings and path.name[0] != ".":
+            yield path
+
+
+def find(sources: Sequence[Path]) -> list[Path]:
+    """What to look at: what was named, and what in named folders is a picture, video or ZIP by name.
+
+    Raises:
+        PhotosRefused: a source is not there, or there is nothing of the kind.
+    """
+    found: dict[Path, None] = {}
+    for source in sources:
+        if not files.exists(source):
+            raise PhotosRefused(
+                f"There is no {source}. Name a folder with photos of your product, or one photo."
+            )
+        found |= dict.fromkeys(_meant(source, _IN_FOLDERS) if source.is_dir() else [source])
+    if not found:
+        raise PhotosRefused(_no_photos(sources))
+    return list(found)
+
+
+def _no_photos(sources: Sequence[Path]) -> str:
+    named = ", ".join(map(str, sources)) or "What you named"
+    folders = (inner for source in sources for inner in sorted(source.iterdir()) if inner.is_dir())
+    inside = next((folder for folder in folders if any(picture_files(folder))), None)
+    hint = f" Its folder {inside} does: name that one." if inside else ""
+    return f"{named} holds no photos (JPEG, PNG, WebP or HEIC), videos or ZIPs.{hint}"
+
+
+def refuse(refused: dict[str, str], path: Path, reason: str) -> None:
+    """Note why a file is refused, under a name that no other has."""
+    name = files.shown(path.name)
+    longer = (f"{name} ({number})" for number in itertools.count(2))
+    names = itertools.chain((name, f"{files.shown(path.parent.name)}/{name}"), longer)
+    refused[next(one for one in names if one not in refused)] = reason
+
+
+@contextmanager
+def unpacked(
+    found: Sequence[Path], frames: int = videos.FRAMES, progress: Progress = silent
+) -> Iterator[tuple[list[Path], dict[str, str]]]:
+    """`found`, with the pictures of ZIPs and videos in their place while the block runs.
+
+    Args:
+        frames: how many are taken of a video at most.
+
+    Yields:
+        The pictures, and what was refused, with the reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="packshot-") as folder:
+        opener = _Opener(Path(folder), frames)
+        plain = [path for path in found if path.suffix.lower() in PICTURE_ENDINGS]
+        packed = [path for path in found if path.suffix.lower() not in PICTURE_ENDINGS]
+        for done, path in enumerate(packed, start=1):
+            opener.open(path, beside=found)
+            progress("unpacking", done, len(packed))
+        yield plain + opener.pictures, opener.refused
+
+
+class _Opener:
+    """Takes ZIPs and videos apart, each in a folder of its own."""
+
+    def __init__(self, folder: Path, frames: int) -> None:
+        self.folder, self.frames = folder, frames
+        self.pictures: list[Path] = []
+        self.refused: dict[str, str] = {}
+
+    def open(self, path: Path, beside: Sequence[Path]) -> None:
+        """Take one apart; any other file is a picture, or will be refused as none."""
+        ending = path.suffix.lower()
+        try:
+            if ending == ".zip":
+                self._open_archive(path)
+            elif ending in videos.ENDINGS:
+                _refuse_live(path, beside)
+                self.pictures += videos.pick_frames(path, self._place(path), self.frames)
+            else:
+                self.pictures.append(path)
+        except PictureRefused as error:
+            refuse(self.refused, path, error.reason)
+
+    def _place(self, path: Path) -> Path:
+        """A folder of its own, by which what is in it can be told from others of its name."""
+        return Path(tempfile.mkdtemp(dir=self.folder)) / path.name
+
+    def _open_archive(self, path: Path) -> None:
+        wanted = _IN_ARCHIVES | frozenset(side_cars.CAPTION_ENDINGS)
+        members, refused = archives.unpack(path, self._place(path), wanted)
+        self.refused |= {files.shown(name): reason for name, reason in refused.items()}
+        meant = [
+            member
+            for member in members
+            if member.suffix.lower() in _IN_ARCHIVES and member.parent.name != "masks"
+        ]
+        if not (meant or refused):
+            raise PictureRefused(path.name, "is a ZIP archive without photos or videos in it")
+        for member in meant:
+            self.open(member, beside=meant)
+
+
+def _refuse_live(video: Path, beside: Sequence[Path]) -> None:
+    """An iPhone's Live Photo is a photo, and a video of the same name that shows the same."""
+    for path in beside:
+        if path.with_suffix("") == video.with_suffix("") and path.suffix.lower() in _LIVE:
+            raise PictureRefused(
+                video.name, f"is the moving part of {files.shown(path.name)}, which is enough"
+            )

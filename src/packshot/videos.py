@@ -1,0 +1,220 @@
+"""Sharp, distinct frames out of a video.
+
+Codecs are a wide door for hostile files, so they are decoded in a process of their own, with a
+limit on memory and on time: `python -m packshot.videos VIDEO FOLDER COUNT`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packshot import files, inspection
+from packshot.errors import PictureRefused
+from packshot.pictures import MAX_PIXELS, Picture, encoded, refuse_unfit
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ENDINGS = frozenset((".mp4", ".mov", ".m4v", ".3gp", ".avi", ".mkv", ".webm"))
+FRAMES = 12
+"""How many frames are taken of a video, if so many differ."""
+MAX_BYTES = 8e9
+MAX_FRAMES = 18_000
+"""How far into a video is looked: ten minutes of 30 frames a second."""
+MAX_MEMORY_BYTES = 4 * 2**30
+TIMEOUT_SECONDS = 300
+DISTINCT = 2 * inspection.NEARLY_THE_SAME
+"""Bits of the perceptual hash in which two frames must differ: a hand that trembles moves about 30."""
+_LOOKS_PER_SECOND = 8
+_WINDOW = 4
+"""Looks of which the sharpest stands for all: half a second."""
+_NEIGHBOURS = 4
+"""Windows to each side with which a frame's sharpness is compared."""
+_DEMUXERS = "mov,matroska,avi"
+"""No playlists: they would open other files, and addresses in the network."""
+
+
+def pick_frames(video: Path, into: Path, count: int = FRAMES) -> list[Path]:
+    """Write up to `count` sharp, distinct frames of a video into the folder `into`, as JPEGs.
+
+    Upright, as the video's rotation says, and named after the video and the time in it.
+
+    Raises:
+        PictureRefused: it is none, is damaged or too large, is HDR, or has no sharp frame.
+    """
+    refuse_unfit(video, MAX_BYTES)
+    said = _of_own_process(video, into, count)
+    if "refused" in said:
+        raise PictureRefused(video.name, said["refused"])
+    return [into / name for name in said["frames"]]
+
+
+def _of_own_process(video: Path, into: Path, count: int) -> dict[str, Any]:
+    """What `_main` gives, whatever becomes of the process in which it runs."""
+    command = [sys.executable, "-P", "-m", "packshot.videos", str(video.resolve()), str(into)]
+    environment = os.environ | {
+        "OPENCV_FFMPEG_CAPTURE_OPTIONS": f"protocol_whitelist;file|format_whitelist;{_DEMUXERS}",
+        "OPENCV_FFMPEG_THREADS": "4",
+    }
+    try:
+        done = subprocess.run(
+            [*command, str(count)], env=environment, timeout=TIMEOUT_SECONDS,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+    except subprocess.TimeoutExpired:
+        minutes = TIMEOUT_SECONDS / 60
+        raise PictureRefused(
+            video.name, f"took longer than {minutes:.0f} minutes to look through; cut it"
+        ) from None
+    except ValueError:  # it said nothing: a codec crashed, or the memory was not enough
+        raise PictureRefused(
+            video.name, "cannot be decoded; it is damaged, or needs too much memory"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one frame is worth."""
+
+    frame: int
+    """Its number, from 0."""
+    sharpness: float
+    hash: str
+
+
+def choose(looks: Sequence[Look], count: int) -> list[Look]:
+    """Up to `count` frames that are sharp for their place in the video and unlike each other.
+
+    The sharpest of each half second, unless it has less than half the sharpness of those around
+    it; then, from the sharpest on, always the one that is least like all that were chosen before
+    (farthest-first traversal, Gonzalez 1985, https://doi.org/10.1016/0304-3975(85)90224-5).
+    """
+    windows = [looks[start : start + _WINDOW] for start in range(0, len(looks), _WINDOW)]
+    best = [max(window, key=lambda look: look.sharpness) for window in windows]
+    left = [look for index, look in enumerate(best) if _is_sharp(best, index)]
+    chosen: list[Look] = []
+    nearest = dict.fromkeys(left, 256)
+    while left and len(chosen) < count:
+        look = max(left, key=lambda look: (nearest[look], look.sharpness))
+        if nearest[look] < DISTINCT:
+            break
+        chosen.append(look)
+        left.remove(look)
+        nearest = {
+            other: min(nearest[other], inspection.distance(other.hash, look.hash)) for other in left
+        }
+    return sorted(chosen, key=lambda look: look.frame)
+
+
+def _is_sharp(best: Sequence[Look], index: int) -> bool:
+    around = best[max(0, index - _NEIGHBOURS) : index + _NEIGHBOURS + 1]
+    usual = statistics.median(look.sharpness for look in around)
+    return best[index].sharpness >= max(inspection.MIN_SHARPNESS, usual / 2)
+
+
+def _frames(video: Path) -> Iterator[tuple[int, float, Any]]:
+    """Each frame that is looked at: number, seconds, and a function that gives the picture.
+
+    Raises:
+        PictureRefused: it cannot be opened, or its pictures would come out wrong.
+    """
+    import cv2
+
+    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise PictureRefused(video.name, "is not a video that Packshot reads, or is damaged")
+    _refuse_unsuited(video.name, capture)
+    per_second = capture.get(cv2.CAP_PROP_FPS)
+    per_second = min(max(per_second, 1.0), 240.0) if math.isfinite(per_second) else 30.0
+    stride = max(1, round(per_second / _LOOKS_PER_SECOND))
+    for number in range(MAX_FRAMES):
+        if not capture.grab():
+            return
+        if number % stride == 0:
+            yield number, number / per_second, capture.retrieve
+
+
+def _refuse_unsuited(name: str, capture: Any) -> None:
+    import cv2
+
+    width, height = (
+        int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
+    if not 0 < width * height <= MAX_PIXELS:
+        raise PictureRefused(name, f"has frames of {width} x {height} px; make it smaller first")
+    layout = (int(capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) & 0xFFFFFFFF).to_bytes(4, "little")
+    if layout[:1] == b"Y" and layout[3] in (9, 10, 12, 14, 16):  # FFmpeg's tags: Y 3 11 10
+        raise PictureRefused(
+            name,
+            f"is HDR ({layout[3]} bits), whose colours would come out wrong; export it as SDR, or "
+            "turn HDR off in the camera's settings",
+        )
+
+
+def _picture(retrieve: Any) -> Image.Image | None:
+    from PIL import Image
+
+    whole, pixels = retrieve()
+    return Image.fromarray(pixels[..., ::-1]) if whole else None
+
+
+def _looks(video: Path) -> Iterator[Look]:
+    for number, _, retrieve in _frames(video):
+        if picture := _picture(retrieve):
+            yield Look(number, inspection.sharpness(picture), inspection.perceptual_hash(picture))
+
+
+def _write(video: Path, into: Path, chosen: Sequence[Look]) -> list[str]:
+    """Write the chosen frames; decoding once more takes less memory than keeping them all."""
+    wanted, names = {look.frame for look in chosen}, []
+    for number, seconds, retrieve in _frames(video):
+        if number in wanted and (picture := _picture(retrieve)):
+            names.append(f"{files.shown(video.stem)[:80]} at {seconds:06.2f} s.jpg")
+            data = encoded(Picture(picture, None, b"", "JPEG"), ".jpg")
+            files.write_bytes(into / names[-1], data)
+        if len(names) == len(wanted):
+            break
+    return names
+
+
+def _main(video: Path, into: Path, count: int) -> dict[str, Any]:
+    looks = list(_looks(video))
+    chosen = choose(looks, count)
+    if not looks:
+        return {"refused": "is damaged or cut short: not one frame of it can be decoded"}
+    if not chosen:
+        sharpest = max(look.sharpness for look in looks)
+        return {
+            "refused": f"{inspection.BLURRED} throughout (sharpness {sharpest:.0f} at best, at least "
+            f"{inspection.MIN_SHARPNESS:.0f} is needed); move more slowly, in more light"
+        }
+    return {"frames": _write(video, into, chosen)}
+
+
+def _limit_memory() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    limit = MAX_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, MAX_MEMORY_BYTES)
+    with contextlib.suppress(ValueError):  # macOS has no such limit; that on time still holds
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+if __name__ == "__main__":
+    _limit_memory()
+    try:
+        result = _main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    except PictureRefused as error:
+        result = {"refused": error.reason}
+    print(json.dumps(result))

@@ -1,0 +1,148 @@
+import io
+import struct
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image
+
+from packshot import videos
+from packshot.errors import PictureRefused
+from packshot.inspection import distance, perceptual_hash
+from packshot.videos import Look, choose, pick_frames
+from tests.odd_files import encoded, filmed, painted, video
+
+
+@pytest.fixture
+def pick(tmp_path):
+    def call(data, count=12, name="clip.mp4"):
+        (tmp_path / name).write_bytes(data)
+        return [Image.open(path) for path in pick_frames(tmp_path / name, tmp_path / "out", count)]
+
+    return call
+
+
+def why(pick, data, **options):
+    with pytest.raises(PictureRefused) as caught:
+        pick(data, **options)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec"),
+    [(".mp4", "mp4v"), (".mov", "mp4v"), (".avi", "MJPG"), (".webm", "VP80"), (".mkv", "MJPG")],
+)
+def test_distinct_frames_are_taken_of_each_kind_of_file(pick, ending, codec):
+    frames = pick(video(1, ending, codec=codec), name=f"clip{ending}")
+    hashes = [perceptual_hash(frame) for frame in frames]
+    apart = [distance(a, b) for i, a in enumerate(hashes) for b in hashes[:i]]
+    assert len(frames) >= 3 and min(apart) >= videos.DISTINCT
+    assert frames[0].size == (192, 160) and frames[0].format == "JPEG"
+    assert "clip at 000." in frames[0].filename
+
+
+def test_no_more_are_taken_than_asked_for_and_the_same_each_time(pick, tmp_path):
+    frames = pick(video(1, frames=60), count=2)
+    assert len(frames) == 2
+    assert [f.tobytes() for f in pick(video(1, frames=60), count=2)] == [
+        f.tobytes() for f in frames
+    ]
+
+
+def test_a_camera_that_stands_still_gives_one_frame(pick):
+    frames = pick(video(2, still=True))
+    assert len(frames) == 1
+    wall = np.asarray(painted(2, (192 + 16 * 24, 160)))[:, :192].astype(int)
+    assert np.abs(np.asarray(frames[0]).astype(int) - wall).mean() < 8  # colours in their order
+
+
+@pytest.mark.parametrize(
+    ("degrees", "size"), [(90, (160, 192)), (180, (192, 160)), (270, (160, 192))]
+)
+def test_frames_are_upright(pick, degrees, size):
+    plain, turned = pick(video(3, still=True))[0], pick(video(3, still=True, turn=degrees))[0]
+    assert turned.size == size
+    expected = np.asarray(plain.rotate(-degrees, expand=True)).astype(int)
+    assert np.abs(np.asarray(turned).astype(int) - expected).mean() < 8
+
+
+def test_of_each_half_second_the_sharpest_and_none_that_is_blurred_beside_the_others():
+    rng = np.random.default_rng(0)
+    looks = [Look(n, 500.0 + n, rng.bytes(32).hex()) for n in range(40)]
+    looks[5] = Look(5, 900, looks[5].hash)
+    for number in range(12, 16):
+        looks[number] = Look(number, 100, looks[number].hash)
+    assert [look.frame for look in choose(looks, 99)] == [3, 5, 11, 19, 23, 27, 31, 35, 39]
+    assert choose([Look(0, 59, "0" * 64)], 1) == []
+
+
+def test_the_least_like_are_chosen_first():
+    hashes = [f"{(1 << bits) - 1:064x}" for bits in (0, 30, 100, 130, 256)]
+    looks = [Look(number, 500, one) for number, one in enumerate(hashes) for _ in range(4)]
+    assert [look.hash for look in choose(looks, 2)] == [hashes[0], hashes[4]]
+    assert [look.hash for look in choose(looks, 9)] == [hashes[0], hashes[3], hashes[4]]
+
+
+def test_why_videos_are_refused(pick, tmp_path, monkeypatch):
+    none = "is not a video that Packshot reads, or is damaged"
+    assert why(pick, b"") == none
+    assert why(pick, video(4)[:2000]) == none
+    assert why(pick, encoded(painted(4), "GIF")) == none
+    smooth = Image.linear_gradient("L").resize((192, 160)).convert("RGB")
+    assert why(pick, filmed([smooth] * 8)).startswith("is blurred throughout (sharpness")
+    monkeypatch.setattr(videos, "MAX_BYTES", 1000)
+    assert why(pick, video(4)).startswith("has 0 MB, more than 0; make it smaller")
+    monkeypatch.undo()
+    monkeypatch.setattr(videos, "TIMEOUT_SECONDS", 0.01)
+    assert why(pick, video(4)) == "took longer than 0 minutes to look through; cut it"
+
+
+def test_a_playlist_opens_no_other_file(pick, tmp_path):
+    (tmp_path / "other.mp4").write_bytes(video(5))
+    listed = f"ffconcat version 1.0\nfile {tmp_path / 'other.mp4'}\n"
+    hls = (
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{tmp_path / 'other.mp4'}\n#EXT-X-ENDLIST\n"
+    )
+    for data in (listed, hls):
+        assert why(pick, data.encode()).startswith("is not a video that Packshot reads")
+
+
+def test_a_decoder_that_dies_is_survived(pick, monkeypatch):
+    monkeypatch.setattr(videos.sys, "executable", "/bin/false")
+    assert why(pick, video(6)) == "cannot be decoded; it is damaged, or needs too much memory"
+
+
+def hevc(heic):
+    """The stream that a HEIC's one picture is: parameter sets and slices, each after a start code."""
+    at, stream = heic.index(b"hvcC") + 26, b""
+    arrays, at = heic[at], at + 1
+    for _ in range(arrays):
+        count, at = struct.unpack(">H", heic[at + 1 : at + 3])[0], at + 3
+        for _ in range(count):
+            length = struct.unpack(">H", heic[at : at + 2])[0]
+            stream += b"\0\0\0\1" + heic[at + 2 : at + 2 + length]
+            at += 2 + length
+    at = heic.index(b"mdat") + 4
+    while at + 4 < len(heic) and (length := struct.unpack(">I", heic[at : at + 4])[0]):
+        stream += b"\0\0\0\1" + heic[at + 4 : at + 4 + length]
+        at += 4 + length
+    return stream
+
+
+def test_hdr_is_refused_and_what_phones_record_otherwise_is_decoded(tmp_path):
+    import cv2
+
+    image, buffers = painted(7), [io.BytesIO(), io.BytesIO()]
+    pillow_heif.from_pillow(image).save(buffers[0], quality=95)
+    deep = np.asarray(image).astype(np.uint16) * 257
+    pillow_heif.from_bytes("RGB;16", image.size, deep.tobytes()).save(buffers[1], quality=95)
+    plain, hdr = (tmp_path / name for name in ("a.hevc", "b.hevc"))
+    for path, buffer in zip((plain, hdr), buffers, strict=True):
+        path.write_bytes(hevc(buffer.getvalue()) * 2)
+    capture = cv2.VideoCapture(str(plain), cv2.CAP_FFMPEG)
+    videos._refuse_unsuited("a", capture)
+    assert np.abs(capture.read()[1][..., ::-1].astype(int) - np.asarray(image)).mean() < 5
+    with pytest.raises(
+        PictureRefused, match=r"is HDR \(10 bits\), whose colours would come out wr"
+    ):
+        videos._refuse_unsuited("b", cv2.VideoCapture(str(hdr), cv2.CAP_FFMPEG))
