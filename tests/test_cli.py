@@ -6,6 +6,7 @@ import shutil
 import struct
 import sys
 import zlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,10 +16,11 @@ from safetensors.torch import save_file
 from packshot import cli, files
 from packshot.project import open_project
 from packshot.training import checkpoints
+from tests.projects import painted
 
 STEPS = (
-    "run", "new", "photos", "caption", "class-images", "import", "export", "plan", "train", "shoot",
-    "report",
+    "run", "new", "photos", "blur", "guide", "caption", "class-images", "import", "export", "plan",
+    "train", "shoot", "report",
 )  # fmt: skip
 
 
@@ -105,6 +107,102 @@ def test_a_dataset_out_and_in_again(command, ready_project, tmp_path):
     assert open_project(tmp_path / "again").subject == ready_project.subject
     code, said = command("import", tmp_path / "none", "-p", tmp_path / "again")
     assert code == 2 and "There is no" in said and "Name a dataset" in said
+
+
+def test_photos_end_with_what_they_lack_and_guide_says_it_in_both_languages(
+    command, source, tmp_path
+):
+    root = tmp_path / "project"
+    command("new", root, "--class", "car")
+    code, said = command("photos", source, "-p", root)
+    assert code == 0 and "- photos: 5; 8 or more are wanted. Walk once around the product" in said
+    code, said = command("guide", "-p", root, "--language", "it")
+    assert code == 0 and "- foto: 5; ne servono almeno 8. Gira una volta attorno" in said
+    code, said = command("report", "-p", root, "--language", "it")
+    assert code == 0 and "Gira una volta attorno" in (root / "report.html").read_text()
+    code, said = command("guide", "-p", root, "--language", "fr")
+    assert code == 2 and "no words in 'fr'; choose of en, it." in said
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "n" * 300 + ".jpg"])
+def test_a_source_that_is_not_there_or_could_not_be(command, ready_project, tmp_path, name):
+    missing = tmp_path / name
+    for words in (
+        ("photos", missing, "-p", ready_project.root),
+        ("run", missing, "--class", "car", "-p", tmp_path / "other"),
+        ("import", missing, "-p", tmp_path / "other"),
+    ):
+        code, said = command(*words)
+        assert code == 2 and "There is no" in said and "Traceback" not in said, words
+
+
+def test_what_is_blurred_is_told(command, source, tmp_path, monkeypatch):
+    from packshot import blur
+
+    class Finder:
+        name, kind = "finder", "faces"
+
+        def find(self, pixels):
+            return [(10, 10, 40, 40)] if pixels.shape[1] == 384 else []
+
+    asked = []
+    monkeypatch.setattr(blur, "detectors", lambda *given: asked.append(given) or [Finder()])
+    root = tmp_path / "project"
+    command("new", root, "--class", "car")
+    code, said = command("photos", source, "-p", root, "--blur", "faces, plates")
+    assert code == 0 and "0.png: faces blurred: 1" in said and "1.png" not in said
+    code, said = command("blur", "-p", root, "--what", "faces", "--face-model", "yunet.onnx")
+    assert code == 0 and "Look at the photos before you show them: not everything is found." in said
+    assert asked[1:] == [(["faces", "plates"], None), (["faces"], Path("yunet.onnx"))]
+    page = (command("report", "-p", root), (root / "report.html").read_text())[1]
+    assert "faces blurred at 4, 4: 52 x 52 px (finder)" in page
+    assert command("blur", "-p", tmp_path)[0] == 2
+
+
+def test_what_cannot_be_done_is_told_before_photos_are_taken(command, source, tmp_path):
+    root = tmp_path / "project"
+    command("new", root, "--class", "car")
+    code, said = command("photos", source, "-p", root, "--blur", "cats")
+    assert code == 2 and "'cats' cannot be blurred; choose of faces, plates." in said
+    code, said = command("photos", source, "-p", root, "--language", "fr")
+    assert code == 2 and "no words in 'fr'; choose of en, it." in said
+    assert not (root / "photos").exists()
+    code, said = run(command, source, tmp_path / "other", "--blur", "cats")
+    assert code == 2 and "'cats' cannot be blurred" in said and not (tmp_path / "other").exists()
+
+
+def test_class_images_of_a_dataset_that_was_downloaded(command, tmp_path):
+    at = ("--project", tmp_path / "project")
+    command("new", tmp_path / "project", "--class", "car")
+    shard = tmp_path / "cars" / "00000"
+    shard.mkdir(parents=True)
+    (tmp_path / "cars" / "00000_stats.json").write_text("{}")
+    for number in range(3):
+        painted(number, (96, 64)).save(shard / f"{number}.jpg")
+        (shard / f"{number}.json").write_text('{"license": "CC BY 2.0", "creator": "Ada"}')
+    (shard / "2.json").write_text('{"license": "CC BY-NC 2.0"}')
+    words = ("class-images", *at, "--from", tmp_path / "cars", "--count", "5")
+    code, said = command(*words, "--min-side", "64")
+    assert code == 0 and "2 class images in" in said, said
+    assert "1 left out; " in said and "note: there are no more than 2" in said
+    assert "note: no CLIP is named" in said
+    assert "by Ada" in (tmp_path / "project" / "class_images" / "ATTRIBUTION.md").read_text()
+    code, said = command(*words)
+    assert code == 2 and "is only 96 x 64 px; its shorter side must have 512" in said
+
+
+def test_a_list_of_urls_that_leads_to_this_machine(command, tmp_path, monkeypatch):
+    monkeypatch.delenv("PACKSHOT_CONTACT", raising=False)
+    command("new", tmp_path / "project", "--class", "car")
+    (tmp_path / "urls.txt").write_text("http://127.0.0.1:1/admin\n")
+    words = ("class-images", "-p", tmp_path / "project", "--from", tmp_path / "urls.txt")
+    code, said = command(*words)
+    assert code == 2 and "Name yours: --contact you@example.org, or PACKSHOT_CONTACT." in said
+    monkeypatch.setenv("PACKSHOT_CONTACT", "ada@example.org")
+    code, said = command(*words)
+    assert code == 2 and "127.0.0.1, which is no address of the internet" in said
+    code, said = command(*words[:3], "--from", "flickr")
+    assert code == 2 and "There is no flickr. Name openverse or commons, a file of URLs" in said
 
 
 def test_help_names_every_step(command):

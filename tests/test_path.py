@@ -1,13 +1,14 @@
 """The whole path on a tiny base, and what running it again redoes."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
 
 from packshot import path
 from packshot.bases import load_base
-from packshot.plan import read_plan, write_plan
+from packshot.plan import fitting, read_plan, write_plan
 
 
 @pytest.fixture
@@ -16,9 +17,7 @@ def walk(tmp_path, tiny_sd1, monkeypatch):
     from PIL import Image
 
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(
-        path, "load_base", lambda base: load_base(base, device="cpu", dtype=torch.float32)
-    )
+    monkeypatch.setattr(fitting, "load_base", partial(load_base, device="cpu", dtype=torch.float32))
     recipe = "exposures = {1 = 4}\nbatch = 2\nleast_exposures_share = 0.5\ncrops_per_photo = 1\n"
     base = tmp_path / "base"
     shutil.copytree(tiny_sd1, base)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from packshot.bases import Base, load_base
+    from packshot.blur import blur_photos
     from packshot.captions import caption_photos
     from packshot.class_images import ClassImage, gather_class_images
+    from packshot.class_images.online import Gathered, gather_online
     from packshot.datasets import Imported, export_dataset, import_dataset
     from packshot.errors import PackshotError
+    from packshot.guide import shoot_guide
     from packshot.insertion import Insertion, InsertionSettings, Placement, insert, read_plate
     from packshot.judge import Score, judge_project
     from packshot.lora import Lora, load_lora
@@ -27,10 +30,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Base": "bases", "load_base": "bases",
+    "blur_photos": "blur",
     "caption_photos": "captions",
     "ClassImage": "class_images", "gather_class_images": "class_images",
+    "Gathered": "class_images.online", "gather_online": "class_images.online",
     "Imported": "datasets", "export_dataset": "datasets", "import_dataset": "datasets",
     "PackshotError": "errors",
+    "shoot_guide": "guide",
     "Insertion": "insertion", "InsertionSettings": "insertion", "Placement": "insertion",
     "insert": "insertion", "read_plate": "insertion",
     "Score": "judge", "judge_project": "judge",
@@ -49,6 +55,7 @@ __all__ = [
     "Base",
     "ClassImage",
     "Event",
+    "Gathered",
     "Imported",
     "Insertion",
     "InsertionSettings",
@@ -64,9 +71,11 @@ __all__ = [
     "ShotSettings",
     "Subject",
     "add_photos",
+    "blur_photos",
     "caption_photos",
     "export_dataset",
     "gather_class_images",
+    "gather_online",
     "import_dataset",
     "insert",
     "judge_project",
@@ -79,6 +88,7 @@ __all__ = [
     "read_plate",
     "run",
     "shoot",
+    "shoot_guide",
     "train",
     "write_report",
 ]

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packshot import cli_lora
+from packshot.terms import StorageWanted
 
 if TYPE_CHECKING:
-    from packshot.plan.model import Scope
+    from packshot.console import Console
     from packshot.project import Project
+    from packshot.terms import Scope
 
 # Their advice is for programmers; a user can do nothing with it.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -30,7 +32,14 @@ app = typer.Typer(
 app.add_typer(cli_lora.app, name="lora")
 
 ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="The project folder.")]
+Kinds = Annotated[str, typer.Option(help="What to blur in them: faces, plates or both.")]
+FaceModel = Annotated[
+    Path | None, typer.Option(help="A YuNet model (ONNX), to find more faces than what is bundled.")
+]
+Language = Annotated[str, typer.Option(help="The shoot guide's: en or it.")]
 Here = Path()
+STORAGE = "How the frozen base lies in memory; auto: as it is, or else as it fits the GPU."
+BASE = 'A checkpoint: a path, OWNER/NAME on the Hugging Face hub, or "pocket".'
 
 
 @app.command()
@@ -40,9 +49,8 @@ def run(
         str, typer.Option("--class", help="What kind of thing it is: car, watch.")
     ],
     name: Annotated[str | None, typer.Option(help="The product's name.")] = None,
-    base: Annotated[
-        str, typer.Option(help='A checkpoint, or "pocket" for the bundled one.')
-    ] = "pocket",
+    base: Annotated[str, typer.Option(help=BASE)] = "pocket",
+    storage: Annotated[StorageWanted, typer.Option(help=STORAGE)] = "auto",
     budget: Annotated[str | None, typer.Option(help="Time for everything: 10m, 1h30m.")] = None,
     prompts: Annotated[
         Path | None, typer.Option(help="One prompt a line; {subject} is the product.")
@@ -55,6 +63,7 @@ def run(
     class_count: Annotated[int | None, typer.Option(min=1, help="How many class images.")] = None,
     seeds: Annotated[int, typer.Option(min=1, max=64, help="Pictures of each prompt.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the whole project.")] = 0,
+    blur: Kinds = "",
 ) -> None:
     """Walk the whole path: photos, captions, class images, plan, training, shots, report."""
     from packshot import path
@@ -69,6 +78,7 @@ def run(
             name=name,
             trigger=trigger,
             base=base,
+            storage=storage,
             root=project,
             budget_seconds=to_seconds(budget) if budget else None,
             prompts=read_prompts(prompts) if prompts else None,
@@ -76,6 +86,7 @@ def run(
             class_count=class_count,
             seeds=range(seeds),
             seed=seed,
+            blur=_words(blur),
             progress=console.progress,
             on_plan=console.plan,
             on_event=console.event,
@@ -93,7 +104,8 @@ def new(
     class_noun: Annotated[str, typer.Option("--class", help="What kind of thing it is.")],
     name: Annotated[str | None, typer.Option(help="The product's name.")] = None,
     trigger: Annotated[str, typer.Option(help="The token that will mean the product.")] = "ohwx",
-    base: Annotated[str, typer.Option(help='A checkpoint, or "pocket".')] = "pocket",
+    base: Annotated[str, typer.Option(help=BASE)] = "pocket",
+    storage: Annotated[StorageWanted, typer.Option(help=STORAGE)] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
 ) -> None:
     """Make a project folder for one product."""
@@ -105,6 +117,7 @@ def new(
         class_noun=class_noun,
         trigger=trigger,
         base=base,
+        storage=storage,
         seed=seed,
     )
     typer.echo(f"Project: {made.root}\nNext:    packshot photos FOLDER --project {made.root}")
@@ -112,17 +125,71 @@ def new(
 
 @app.command()
 def photos(
-    source: Annotated[Path, typer.Argument(help="Folder with photos, or one photo.")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder with photos, videos and ZIPs; or one of them.")
+    ],
     project: ProjectFolder = Here,
+    blur: Kinds = "",
+    face_model: FaceModel = None,
+    frames: Annotated[int, typer.Option(min=1, help="How many are taken of a video.")] = 12,
+    language: Language = "en",
 ) -> None:
     """Check photos of the product and take them in; the others are refused with a reason."""
+    from packshot.blur import blur_photos, detectors
     from packshot.console import Console
+    from packshot.guide import words_of
     from packshot.photos import add_photos
 
+    opened = _open(project)
+    kinds = _words(blur)
+    # What cannot be done is told before photos are taken.
+    detectors(kinds, face_model)
+    words_of(language)
     with Console() as console:
-        accepted = add_photos(_open(project), source, console.progress)
+        accepted = add_photos(opened, source, console.progress, frames=frames)
         console.refused(accepted.refused)
+        if kinds:
+            blurred = blur_photos(opened, kinds, face_model=face_model, progress=console.progress)
+            console.blurred(blurred)
     typer.echo(f"{len(accepted.photos)} photos accepted, {len(accepted.refused)} refused.")
+    _echo_guide(opened, language)
+
+
+@app.command()
+def blur(
+    project: ProjectFolder = Here,
+    what: Annotated[
+        str, typer.Option(help="What to blur: faces, plates or both.")
+    ] = "faces,plates",
+    face_model: FaceModel = None,
+) -> None:
+    """Blur faces and number plates in the project's photos; yours stay as they are."""
+    from packshot.blur import blur_photos
+    from packshot.console import Console
+
+    with Console() as console:
+        blurred = blur_photos(
+            _open(project), _words(what), face_model=face_model, progress=console.progress
+        )
+        console.blurred(blurred)
+    typer.echo("Look at the photos before you show them: not everything is found.")
+
+
+@app.command()
+def guide(project: ProjectFolder = Here, language: Language = "en") -> None:
+    """Say what the photos lack, and how to take what is missing."""
+    _echo_guide(_open(project), language)
+
+
+def _echo_guide(project: Project, language: str) -> None:
+    from packshot.guide import shoot_guide
+
+    for item in shoot_guide(project, language):
+        typer.echo(f"- {item.missing}. {item.advice}")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 @app.command()
@@ -133,7 +200,8 @@ def caption(project: ProjectFolder = Here) -> None:
 
     opened = _open(project)
     with Console() as console:
-        captioned = caption_photos(opened, _base(opened), console.progress)
+        base = _base(opened, console)
+        captioned = caption_photos(opened, base, console.progress)
     for photo in captioned:
         typer.echo(f"{photo.file.name}: {photo.caption}")
 
@@ -153,19 +221,77 @@ def masks(project: ProjectFolder = Here) -> None:
 @app.command()
 def class_images(
     project: ProjectFolder = Here,
-    folder: Annotated[Path | None, typer.Option("--from", help="Folder of pictures.")] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            help="Folder of pictures; or, several if you like: openverse, commons, a file of URLs, "
+            "img2dataset's folder. Default: the base makes them.",
+        ),
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    words: Annotated[
+        str | None, typer.Option(help="Online: what to search for; default: the class.")
+    ] = None,
+    licences: Annotated[
+        str, typer.Option(help="Online: which may be: cc0, pdm, by, by-sa, by-nd, by-nc, …")
+    ] = "cc0,pdm,by",
+    min_side: Annotated[
+        int, typer.Option(min=64, help="Online: pixels of the shorter side.")
+    ] = 512,
+    contact: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PACKSHOT_CONTACT", help="Online: your e-mail or URL, for the sites asked."
+        ),
+    ] = None,
+    openverse_token: Annotated[
+        str | None,
+        typer.Option(envvar="PACKSHOT_OPENVERSE_TOKEN", help="For more requests a day."),
+    ] = None,
+    clip: Annotated[
+        Path | None,
+        typer.Option(help="Online: folder of a CLIP, to leave out what is not of the class."),
+    ] = None,
 ) -> None:
     """Gather pictures of the class, so that the model keeps knowing what any such thing is."""
-    from packshot.class_images import gather_class_images
     from packshot.console import Console
 
     opened = _open(project)
+    folder = _plain_folder(sources)
     with Console() as console:
-        gathered = gather_class_images(
-            opened, _base(opened), count=count, folder=folder, progress=console.progress
-        )
-    typer.echo(f"{len(gathered)} class images in {opened.class_images_folder}")
+        if folder or not sources:
+            from packshot.class_images import gather_class_images
+
+            images = gather_class_images(
+                opened,
+                _base(opened, console),
+                count=count,
+                folder=folder,
+                progress=console.progress,
+            )
+        else:
+            from packshot.class_images.online import gather_online
+
+            gathered = gather_online(
+                opened,
+                sources,
+                count=count,
+                words=words,
+                licences=licences.split(","),
+                min_side=min_side,
+                contact=contact,
+                openverse_token=openverse_token,
+                clip=clip,
+                progress=console.progress,
+            )
+            images = gathered.images
+            if gathered.refused:
+                told = opened.class_images_refused_file
+                console.say(f"{len(gathered.refused)} left out; {told} says why")
+            for note in gathered.notes:
+                console.say(f"note: {note}")
+    typer.echo(f"{len(images)} class images in {opened.class_images_folder}")
 
 
 @app.command("import")
@@ -184,7 +310,7 @@ def import_dataset(
     trigger: Annotated[
         str | None, typer.Option(help="The token that means the product, if it does not say.")
     ] = None,
-    base: Annotated[str | None, typer.Option(help='A checkpoint, or "pocket".')] = None,
+    base: Annotated[str | None, typer.Option(help=BASE)] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of a table's pictures, if it lies elsewhere.")
     ] = None,
@@ -255,7 +381,7 @@ def plan(
     with Console() as console:
         made = make_plan(
             opened,
-            _base(opened),
+            _base(opened, console),
             budget_seconds=to_seconds(budget) if budget else None,
             targets=scope_of(targets),
             rank=rank,
@@ -263,6 +389,24 @@ def plan(
         )
         console.plan(made)
     typer.echo(f"Plan: {opened.plan_file}")
+
+
+@app.command()
+def fits(
+    base: Annotated[str, typer.Argument(help=BASE + " Also a family's name: sdxl, flux1.")],
+    memory: Annotated[
+        str | None, typer.Option(help="Of the GPU: 16GB. By default what is free here.")
+    ] = None,
+    pixels: Annotated[int | None, typer.Option(min=64, help="Side of the pictures.")] = None,
+    targets: Annotated[str | None, typer.Option(help="Layers to adapt.")] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="The LoRA's rank.")] = None,
+) -> None:
+    """Say how training on a checkpoint fits a GPU; nothing of it is loaded."""
+    from packshot.console import Console
+    from packshot.plan.fitting import outlook
+
+    with Console() as console:
+        typer.echo(outlook(base, memory, pixels, scope_of(targets), rank, console.progress))
 
 
 @app.command()
@@ -274,8 +418,8 @@ def train(project: ProjectFolder = Here) -> None:
     from packshot.training import train as train_events
 
     opened = _open(project)
-    base = _base(opened)
     with Console() as console, asked_to_stop(console) as should_stop:
+        base = _base(opened, console)
         if not opened.plan_file.exists():
             console.plan(make_plan(opened, base))
         event = None
@@ -326,8 +470,8 @@ def shoot(
         steps=steps,
         guidance_scale=guidance,
     )
-    model = _base(opened, base)
     with Console() as console:
+        model = _base(opened, console, base)
         if not (asked or lora or base or out):
             usual = default_prompts(opened.subject)
             sheet = path.shoot_all(opened, model, usual, settings, console.progress)
@@ -393,15 +537,15 @@ def insert(
     if suggest:
         typer.echo(f"Places: {command.show_places(opened, plate, place, settings, out)}")
         return
-    model, loras = None, []
-    if way == "generate" or opened.settings.base == "pocket":
-        model = _base(opened, base)
-    if way == "generate" and model:
-        given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
-        loras = loras_of(given, model)
     from packshot.console import Console
 
     with Console() as console:
+        model, loras = None, []
+        if way == "generate" or opened.settings.base == "pocket":
+            model = _base(opened, console, base)
+        if way == "generate" and model:
+            given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
+            loras = loras_of(given, model)
         for made in command.insert_all(
             opened, plate, place, settings, count, out, model, loras, console.progress
         ):
@@ -412,11 +556,11 @@ def insert(
 
 
 @app.command()
-def report(project: ProjectFolder = Here) -> None:
+def report(project: ProjectFolder = Here, language: Language = "en") -> None:
     """Write report.html: everything of this project on one page."""
     from packshot.report import write_report
 
-    typer.echo(f"Report: {write_report(_open(project))}")
+    typer.echo(f"Report: {write_report(_open(project), language)}")
 
 
 def _open(folder: Path) -> Project:
@@ -425,10 +569,19 @@ def _open(folder: Path) -> Project:
     return open_project(folder)
 
 
-def _base(project: Project, other: str | None = None):  # type: ignore[no-untyped-def]
-    from packshot.bases import load_base
+def _plain_folder(sources: list[str] | None) -> Path | None:
+    """The folder of pictures that is the one source, if it is."""
+    if not sources or len(sources) > 1 or not (folder := Path(sources[0])).is_dir():
+        return None
+    from packshot.class_images.online.img2dataset import is_output
 
-    return load_base(other or project.settings.base)
+    return None if is_output(folder) else folder
+
+
+def _base(project: Project, console: Console, other: str | None = None):  # type: ignore[no-untyped-def]
+    from packshot.plan.fitting import load_for
+
+    return load_for(project, other, console.progress)
 
 
 def scope_of(text: str | None) -> Scope | None:
@@ -436,7 +589,7 @@ def scope_of(text: str | None) -> Scope | None:
     from typing import get_args
 
     from packshot.errors import PlanInvalid
-    from packshot.plan.model import Scope
+    from packshot.terms import Scope
 
     if text is not None and text not in get_args(Scope):
         raise PlanInvalid(f"--targets {text}: choose one of {', '.join(get_args(Scope))}.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Self
@@ -22,6 +23,7 @@ from rich.progress import (
 from packshot.durations import in_words
 
 if TYPE_CHECKING:
+    from packshot.photos import Photo
     from packshot.plan import Plan
     from packshot.training import Event
 
@@ -73,6 +75,13 @@ class Console:
         """Which photos were refused, and why."""
         for name, reason in refused.items():
             self.say(f"refused {name}: {reason}")
+
+    def blurred(self, photos: Sequence[Photo]) -> None:
+        """What was blurred, photo by photo."""
+        for photo in photos:
+            counts = Counter({one.kind: len(one.boxes) for one in photo.blurred})
+            for kind, count in (+counts).items():
+                self.say(f"{photo.file.name}: {kind} blurred: {count}")
 
     def event(self, event: Event) -> None:
         """What training tells."""

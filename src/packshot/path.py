@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packshot.bases import Base, load_base
+from packshot import files
+from packshot.bases import Base
+from packshot.blur import blur_photos, detectors
 from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
 from packshot.errors import PackshotError
@@ -17,11 +19,13 @@ from packshot.lora import load_lora
 from packshot.photos import add_photos
 from packshot.plan import Plan, make_plan
 from packshot.plan.calibration import seconds_per_shot
+from packshot.plan.fitting import load_for
 from packshot.progress import Progress, silent
 from packshot.project import Project, new
 from packshot.prompts import class_prompts, default_prompts
 from packshot.report import write_report
 from packshot.shots import ShotSettings, shoot, write_sheet
+from packshot.terms import StorageWanted
 from packshot.training import Event, Stopped, train
 
 CLASS_IMAGES = 100
@@ -47,6 +51,7 @@ def run(
     name: str | None = None,
     trigger: str = "ohwx",
     base: str = "pocket",
+    storage: StorageWanted = "auto",
     root: Path | None = None,
     budget_seconds: float | None = None,
     prompts: Sequence[str] | None = None,
@@ -54,6 +59,7 @@ def run(
     class_count: int | None = None,
     seeds: Sequence[int] = (0, 1),
     seed: int = 0,
+    blur: Sequence[str] = (),
     progress: Progress = silent,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_event: Callable[[Event], None] = lambda event: None,
@@ -68,6 +74,7 @@ def run(
         budget_seconds: time for everything; None plans the whole recipe.
         prompts: what to shoot, with `{subject}` for the product; by default what suits the class.
         class_folder: class images from here instead of from the base.
+        blur: what to blur in the photos; see `packshot.blur`.
 
     Raises:
         PackshotError: any step's own errors.
@@ -75,11 +82,22 @@ def run(
     started = time.monotonic()
     name = name or source.resolve().name.replace("_", " ")
     root = root or Path(re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "product")
-    if not source.exists():
+    if not files.exists(source):
         raise PackshotError(f"There is no {source}. Name a folder with photos of your product.")
-    project = new(root, name=name, class_noun=class_noun, trigger=trigger, base=base, seed=seed)
+    detectors(blur)  # what cannot be blurred is told before photos are taken
+    project = new(
+        root,
+        name=name,
+        class_noun=class_noun,
+        trigger=trigger,
+        base=base,
+        storage=storage,
+        seed=seed,
+    )
     refused = add_photos(project, source, progress).refused
-    model = load_base(base)
+    if blur:
+        blur_photos(project, blur, progress=progress)
+    model = load_for(project, progress=progress)
     caption_photos(project, model, progress)
     count = class_count or _affordable(model, budget_seconds)
     gather_class_images(project, model, count=count, folder=class_folder, progress=progress)

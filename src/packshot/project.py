@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from packshot import files
 from packshot.errors import ProjectError
+from packshot.terms import StorageWanted
 
 SETTINGS_FILE = "packshot.toml"
 
@@ -35,11 +36,12 @@ class Subject(BaseModel):
 
 
 class Settings(BaseModel):
-    """packshot.toml: the subject, the base (a path, or "pocket"), and the seed of everything."""
+    """packshot.toml: the subject, the base (a path, or "pocket") and how to store it, everything's seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     subject: Subject
     base: str = "pocket"
+    storage: StorageWanted = "auto"
     seed: int = Field(default=0, ge=0, lt=2**31)
 
     @field_validator("base")
@@ -87,6 +89,15 @@ class Project:
     @property
     def class_images_refused_file(self) -> Path:
         return self.class_images_folder / "refused.json"
+
+    @property
+    def class_images_attribution(self) -> Path:
+        return self.class_images_folder / "ATTRIBUTION.md"
+
+    @property
+    def class_images_downloads_folder(self) -> Path:
+        """Pictures as they came from the network, kept or not, and the ledger of what was asked for."""
+        return self.class_images_folder / "downloads"
 
     @property
     def plan_file(self) -> Path:
@@ -168,6 +179,7 @@ def new(
     class_noun: str,
     trigger: str = "ohwx",
     base: str = "pocket",
+    storage: StorageWanted = "auto",
     seed: int = 0,
 ) -> Project:
     """Make a project folder for one product; one that has the same settings is opened.
@@ -176,9 +188,8 @@ def new(
         ProjectError: the settings make no sense, or the folder has other settings or other files.
     """
     try:
-        settings = Settings(
-            subject=Subject(name=name, trigger=trigger, class_noun=class_noun), base=base, seed=seed
-        )
+        subject = Subject(name=name, trigger=trigger, class_noun=class_noun)
+        settings = Settings(subject=subject, base=base, storage=storage, seed=seed)
     except ValidationError as error:
         raise ProjectError(describe(error)) from error
     project = Project(root)
@@ -218,6 +229,7 @@ def _as_toml(settings: Settings) -> str:
 
     document = tomlkit.document()
     document.add("base", tomlkit.item(settings.base))
+    document.add("storage", tomlkit.item(settings.storage))
     document.add("seed", tomlkit.item(settings.seed))
     document.add("subject", tomlkit.item(settings.subject.model_dump()))
     return tomlkit.dumps(document)

@@ -108,6 +108,15 @@ def test_a_caption_that_cannot_be_read(root, monkeypatch):
         read_folders(root)
 
 
+def test_a_name_too_long_for_a_caption_has_none(tmp_path):
+    painted(0, (160, 144)).save(tmp_path / ("n" * 251 + ".png"))
+    (tmp_path / "c.toml").write_text(
+        "[general]\ncaption_extension = '.caption'\n[[datasets]]\n"
+        f"subsets = [{{image_dir = '{tmp_path}', class_tokens = 'ohwx car'}}]\n"
+    )
+    assert [entry.caption for entry in read_config(tmp_path / "c.toml").entries] == [None]
+
+
 CONFIG = """
 [general]
 caption_extension = ".cap"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from packshot import files
-from packshot.photos import add_photos, write_captions
+from packshot.photos import add_photos, photos, write_captions, write_mask
 from packshot.project import new
 from packshot.report import contact_sheet, write_report
 
@@ -63,6 +63,7 @@ def add_shots(project):
 def test_a_project_with_photos_alone_has_a_report(project):
     page = write_report(project).read_text()
     assert "broken.jpg" in page and "Photos and their captions" in page and "Shots" not in page
+    assert "0.png: 256 x 256 px, sharp" in page and "What to photograph next" in page
 
 
 def test_hostile_words_stay_words(project):
@@ -87,6 +88,13 @@ def test_it_shows_pairs_scores_and_drift(project):
     page = write_report(project).read_text()
     for words in ("with the LoRA, and without", "0.500", "Others of the class"):
         assert words in page
+
+
+def test_masks_lie_beside_their_photos(project):
+    plain = write_report(project).read_text().count("<img")
+    for photo in photos(project):
+        write_mask(project, photo, Image.new("L", (photo.width, photo.height), 255))
+    assert write_report(project).read_text().count("<img") == plain + len(photos(project))
 
 
 def test_a_run_is_told(project, tmp_path):

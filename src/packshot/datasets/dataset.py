@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ORIGIN = ("source", "author", "licence")
+ORIGIN = ("source", "author", "licence", "title", "licence_url")
 
 
 def origin_of(told: Mapping[str, Any]) -> dict[str, str]:

@@ -80,7 +80,7 @@ def read_dataset(source: Path, images: Path | None = None) -> Dataset:
     Raises:
         DatasetRefused: it is none, or is damaged.
     """
-    if not source.exists():
+    if not files.exists(source):
         raise DatasetRefused(f"There is no {source}. Name a dataset: a folder, or its .toml.")
     if images and source.suffix.lower() not in (".json", ".jsonl", ".csv"):
         raise DatasetRefused(f"--images goes with a table of captions; {source} is none.")

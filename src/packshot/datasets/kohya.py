@@ -171,12 +171,9 @@ def _named(file: Path, name: str, notes: list[str]) -> Path:
     """What a configuration names; if it was moved along with its folders, what lies beside it."""
     parts = [part for part in re.split(r"[/\\]", name) if part]
     tails = (file.parent.joinpath(*parts[start:]) for start in range(len(parts)))
-    try:
-        if (named := file.parent / name).exists():
-            return named
-        moved = next((path for path in tails if path.exists()), None)
-    except (OSError, ValueError):  # too long a name, or one with a null in it
-        moved = None
+    if files.exists(named := file.parent / name):
+        return named
+    moved = next(filter(files.exists, tails), None)
     if moved is None:
         raise DatasetRefused(f"{file} names {name}, which is not there; mend the path in it.")
     notes.append(f"{name} is not there: {moved} was read instead")
@@ -223,7 +220,7 @@ def _caption(picture: Path, extension: str | None) -> str | None:
     path = side_cars.caption_file(picture)
     if extension:
         path = picture.with_suffix(f".{extension.removeprefix('.')}")
-    if path is None or not path.is_file():
+    if path is None or not files.is_file(path):
         return None
     try:
         return side_cars.read_caption(path) or None

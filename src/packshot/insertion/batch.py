@@ -48,7 +48,7 @@ def read_jobs(table: Path) -> list[Job]:
     for number, row in enumerate(rows, start=2):
         given = {key: (row.get(key) or "").strip() for key in _COLUMNS}
         plate = table.parent / given["plate"]
-        if not given["plate"] or not plate.is_file():
+        if not given["plate"] or not files.is_file(plate):
             raise InsertionRefused(f"{table}, line {number}: there is no plate {plate}.")
         name = given["name"] or f"{plate.stem}-{number - 1}"
         if name in {job.name for job in jobs} or Path(name).name != name:

@@ -14,8 +14,9 @@ from PIL import Image
 
 from packshot import files
 from packshot.durations import in_words
+from packshot.guide import shoot_guide
 from packshot.judge import compared
-from packshot.photos import photos
+from packshot.photos import Photo, photos
 from packshot.pictures import open_image
 from packshot.plan.model import read_plan, read_reasons
 from packshot.project import Project
@@ -27,10 +28,11 @@ THUMBNAIL_PIXELS = 320
 OVERVIEW_PIXELS = 1200
 
 
-def write_report(project: Project) -> Path:
+def write_report(project: Project, language: str = "en") -> Path:
     """Write `report.html` from what the project folder holds; what is missing is left out.
 
-    Where there are shots, `overview.png` too: the product at a glance.
+    Where there are shots, `overview.png` too: the product at a glance. The shoot guide in it is in
+    `language`, "en" or "it".
 
     The page needs no network: pictures are in it, smaller, and link to their files beside it.
     """
@@ -39,12 +41,12 @@ def write_report(project: Project) -> Path:
     _write_overview(project)
     template = resources.files("packshot.report").joinpath("report.html.jinja").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(template).render(_facts(project))
+    page = environment.from_string(template).render(_facts(project, language))
     files.write_text(project.report_file, page)
     return project.report_file
 
 
-def _facts(project: Project) -> dict[str, Any]:
+def _facts(project: Project, language: str) -> dict[str, Any]:
     root = project.root
     pairs = compared(project, project.shots_folder)
     drift = compared(project, project.shots_folder / "drift")
@@ -62,10 +64,8 @@ def _facts(project: Project) -> dict[str, Any]:
         "pairs": [_pair(root, *pair) for pair in pairs],
         "drift": [_pair(root, *pair) for pair in drift],
         "scores": _json(project.shots_folder / "scores.json", []),
-        "photos": [
-            _picture(root, photo.file, photo.caption or "no caption yet")
-            for photo in photos(project)
-        ],
+        "photos": [_photo(root, photo) for photo in photos(project)],
+        "guide": shoot_guide(project, language),
         "refused": _json(project.refused_file, {}),
         "run": _run(project),
         "files": _files(project),
@@ -98,6 +98,15 @@ def _picture(root: Path, file: Path, text: str, pixels: int = THUMBNAIL_PIXELS) 
     small.save(buffer, "JPEG", quality=88)
     data = base64.b64encode(buffer.getvalue()).decode()
     return {"src": f"data:image/jpeg;base64,{data}", "href": _link(root, file), "text": text}
+
+
+def _photo(root: Path, photo: Photo) -> dict[str, Any]:
+    return {
+        "picture": _picture(root, photo.file, photo.caption or "no caption yet"),
+        "mask": _picture(root, photo.mask, "mask") if photo.mask else None,
+        "why": f"{photo.source}: {photo.why}",
+        "blurred": [(one.kind, one.by, box) for one in photo.blurred for box in one.boxes],
+    }
 
 
 def _link(root: Path, file: Path) -> str:
