@@ -53,23 +53,26 @@ def main() -> None:
     """Train the judges, judge the base, judge LoRAs; print tables and write quality.json."""
     options, config = _options(), judges.JudgeConfig()
     heads = judges.train_classifier(options.renders, config, Budget())
-    twins = judges.train_identifier(options.renders, config, Budget())
-    judging = judges.load_judges(options.renders, config)
+    classifier = judges.load_classifier(options.renders, config)
     base = load_base(options.base)
     work = options.work / base.content_hash[:12]
-    results: dict[str, dict[str, float]] = {"judges": {**heads, **twins}}
+    results: dict[str, dict[str, float]] = {"judges": {**heads}}
     with Progress() as console:
         if options.prompts:
             results["base"] = faithful.faithfulness(
-                base, judging[0], open_packed(options.renders), work / "prompts",
+                base, classifier, open_packed(options.renders), work / "prompts",
                 options.prompts, console.progress,
             )  # fmt: skip
-        recipes = RECIPES if options.compare else RECIPES[:1]
-        for recipe in recipes if options.products else ():
-            for product in sorted(options.held_out.iterdir())[: options.products]:
+        products = sorted(path.parent for path in options.held_out.glob("*/product.json"))
+        products = products[: options.products]
+        if products:
+            identifier, known = judges.identifier_for(products, options.work, config)
+            results["judges"] |= known
+        for recipe in RECIPES if options.compare else RECIPES[:1]:
+            for product in products:
                 noun = json.loads((product / "product.json").read_text())["noun"]
                 figures = lora.likeness(
-                    base, judging, product, noun, recipe,
+                    base, (classifier, identifier), product, noun, recipe,
                     work / recipe.name.replace(" ", "-") / product.name, console.progress,
                 )  # fmt: skip
                 results[f"{recipe.name}/{product.name}"] = asdict(figures)

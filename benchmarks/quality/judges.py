@@ -1,8 +1,8 @@
-"""Two judges: one tells what a picture shows, the other tells products of one kind apart."""
+"""Two judges: one tells what a picture shows, the other which of fifty products of a kind."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from packshot.masks.embedded import EmbeddedSegmenter
 from packshot.pocket.pretrain import state
-from packshot.pocket.pretrain.data import Pictures, Pixels, open_masks, open_packed, to_tensor
+from packshot.pocket.pretrain.data import Pictures, Pixels, open_packed, to_tensor
 from packshot.pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, batch_indices, generator
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
+from packshot.pocket.world import samples
 
 JUDGED = ("noun", "colour", "setting", "time")
 PIXELS = 128
@@ -32,8 +33,6 @@ class JudgeConfig:
     dimensions: int = 64
     """Of a product's vector."""
     temperature: float = 0.1
-    views: int = 2
-    """How many pictures of a product are in a batch."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=2500, batch=32))
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
@@ -105,26 +104,33 @@ class Classifier(nn.Module):
 
 
 class Identifier(nn.Module):
-    """Pictures to unit vectors that are near for one product, far for two of a kind."""
+    """Tells which of a benchmark product's fifty (itself, number 0, and its look-alikes) is shown.
 
-    def __init__(self, widths: tuple[int, ...], dimensions: int) -> None:
+    It knows all of them from renders of their own, as one enrols faces: a vector for each, nearest
+    to its pictures'.
+    """
+
+    def __init__(self, widths: tuple[int, ...], dimensions: int, known: Sequence[int]) -> None:
         super().__init__()
+        self.known = list(known)
         self.features = Features(widths)
         self.projection = nn.Linear(widths[-1], dimensions)
+        self.vectors = nn.Parameter(torch.randn(len(known), samples.LOOK_ALIKES + 1, dimensions))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Unit vectors [B, D]."""
-        return F.normalize(self.projection(self.features(pictures)).float(), dim=-1)
+    def forward(self, pictures: Tensor, number: int) -> Tensor:
+        """Cosines [B, 50] of pictures [B, 3, 128, 128] with each of a product number's fifty."""
+        found = self.projection(self.features(pictures)).float()
+        vectors = self.vectors[self.known.index(number)].float()
+        return F.normalize(found, dim=-1) @ F.normalize(vectors, dim=-1).T
 
     @torch.no_grad()
-    def identify(self, pixels: Pixels) -> Tensor:
-        """Unit vectors [N, D] of the products in pictures uint8 [N, 128, 128, 3].
+    def identify(self, pixels: Pixels, number: int) -> np.ndarray[Any, Any]:
+        """Which of the fifty pictures uint8 [N, 128, 128, 3] show, [N].
 
-        What the product is, the bundled segmenter says.
+        Where the product is, the bundled segmenter says.
         """
-        segmenter = EmbeddedSegmenter()
-        single = [alone(one, segmenter.shares(Image.fromarray(one))) for one in pixels]
-        return torch.cat([self(part) for part in to_tensor(np.stack(single)).split(64)])
+        single = to_tensor(np.stack([alone(one, shares) for one, shares in segmented(pixels)]))
+        return torch.cat([self(part, number) for part in single.split(64)]).argmax(dim=1).numpy()
 
 
 def values_of(pictures: Pictures) -> dict[str, list[str]]:
@@ -182,27 +188,58 @@ def accuracy(told: Sequence[dict[str, str]], truth: Sequence[dict[str, str]]) ->
     }
 
 
+@dataclass(frozen=True)
+class Enrolled:
+    """What an identifier learns one product's fifty from: all that is rendered of them as "known"."""
+
+    pixels: Pixels
+    masks: tuple[Pixels, Pixels]
+    """The true ones and the bundled segmenter's, uint8 [N, 128, 128]: it sees with the latter."""
+    which: np.ndarray[Any, Any]
+    """Of the fifty, [N]."""
+
+    @classmethod
+    def of(cls, product: Path) -> Enrolled:
+        """Read what `packshot-world benchmark` has rendered of a product."""
+        paths = sorted((product / "known").glob("*-[0-9].png"))
+        pixels = np.stack([_read(path, "RGB") for path in paths])
+        true = np.stack([_read(path.with_name(f"{path.stem}-mask.png"), "L") for path in paths])
+        found = np.stack([shares for _, shares in segmented(pixels)])
+        which = np.array([int(path.name[:6]) // samples.KNOWN_SCENES for path in paths])
+        return cls(pixels, (true, (found * 255).round().astype(np.uint8)), which)
+
+
+def _read(path: Path, mode: str) -> Pixels:
+    with Image.open(path) as image:
+        return np.asarray(image.convert(mode))
+
+
+def segmented(pixels: Pixels) -> Iterator[tuple[Pixels, np.ndarray[Any, Any]]]:
+    """Each picture of uint8 [N, H, W, 3] with its product's share of each pixel, in [0, 1]."""
+    segmenter = EmbeddedSegmenter()
+    for one in pixels:
+        yield one, segmenter.shares(Image.fromarray(one))
+
+
 class IdentifierBatches:
-    """Some views each of products of one noun, alone: a place that they share would give them away."""
+    """Pictures of one product number's fifty, each alone and in another light than it was taken in."""
 
-    def __init__(self, pictures: Pictures, masks: Pixels, config: JudgeConfig) -> None:
-        self.pictures, self.masks, self.config = pictures, masks, config
-        self.by_noun: dict[str, list[np.ndarray]] = {}
-        for scene in np.split(pictures.training, len(pictures.training) // 4):
-            self.by_noun.setdefault(pictures.attributes[scene[0]]["noun"], []).append(scene)
+    def __init__(self, enrolled: dict[int, Enrolled], config: JudgeConfig) -> None:
+        self.enrolled, self.config = enrolled, config
 
-    def __call__(self, step: int) -> Tensor:
-        """Batch number `step`: [products x views, 3, 128, 128], the views of one side by side."""
+    def __call__(self, step: int) -> tuple[int, Tensor, Tensor]:
+        """Batch number `step`: the product number, pictures [B, 3, 128, 128], which they are [B]."""
         rng = generator(self.config.loop.seed, step, "identifier")
-        nouns = sorted(self.by_noun)
-        scenes = self.by_noun[nouns[step % len(nouns)]]
-        products = min(len(scenes), self.config.loop.batch // self.config.views)
+        number = sorted(self.enrolled)[step % len(self.enrolled)]
+        known = self.enrolled[number]
+        chosen = batch_indices(
+            len(known.which), self.config.loop.batch, step // len(self.enrolled), number
+        )
         views = []
-        for number in rng.choice(len(scenes), products, replace=False):
-            for index in rng.choice(scenes[number], self.config.views, replace=False):
-                single = alone(self.pictures.pixels[index], self.masks[index] / np.float32(255))
-                views.append(_relit(_view(single, rng), rng))
-        return to_tensor(np.stack(views))
+        for index in chosen:
+            shares = known.masks[rng.integers(2)][index] / np.float32(255)
+            views.append(_relit(_view(alone(known.pixels[index], shares), rng), rng))
+        return number, to_tensor(np.stack(views)), torch.from_numpy(known.which[chosen])
 
 
 def _relit(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -231,46 +268,45 @@ def alone(picture: Pixels, shares: np.ndarray) -> Pixels:
     return np.asarray(seen, np.uint8)
 
 
-def identity_loss(vectors: Tensor, views: int, temperature: float) -> Tensor:
-    """Supervised contrast (arXiv 2004.11362, L_out): rows k*views to (k+1)*views are one product."""
-    count = len(vectors)
-    product = torch.arange(count) // views
-    same = (product[:, None] == product[None, :]).float().fill_diagonal_(0)
-    logits = (vectors @ vectors.T / temperature).masked_fill(
-        torch.eye(count, dtype=torch.bool), -1e4
-    )
-    return -(F.log_softmax(logits, dim=1) * same).sum(dim=1).div(same.sum(dim=1)).mean()
-
-
-def train_identifier(folder: Path, config: JudgeConfig, budget: Budget) -> Report:
-    """Train the identifier on the packed pictures of `folder`, from its checkpoint if any."""
-    pictures = open_packed(folder)
-    batches = IdentifierBatches(pictures, open_masks(folder), config)
-    identifier: Any = for_computing(_new_identifier(config), torch.device("cpu"))
+def train_identifier(
+    products: Sequence[Path], folder: Path, config: JudgeConfig, budget: Budget
+) -> Report:
+    """Train the identifier on what is rendered of `products`, from its checkpoint in `folder` if any."""
+    enrolled = {number_of(product): Enrolled.of(product) for product in products}
+    batches = IdentifierBatches(enrolled, config)
+    identifier: Any = for_computing(_new_identifier(config, list(enrolled)), torch.device("cpu"))
     dtype = identifier.features.conv_in.weight.dtype
 
     def loss(step: int) -> Tensor:
-        vectors = identifier(batches(step).to(dtype))
-        return identity_loss(vectors, config.views, config.temperature)
+        number, pictures, which = batches(step)
+        return F.cross_entropy(
+            identifier(pictures.to(dtype), number) / config.temperature, which, label_smoothing=0.05
+        )
 
     def evaluate() -> Report:
-        judge = _new_identifier(config)
+        judge = _new_identifier(config, list(enrolled))
         judge.load_state_dict({n: v.float() for n, v in identifier.state_dict().items()})
-        return {"retrieval": _retrieval(judge, pictures)}
+        judge.eval()
+        return {"identity": float(np.mean([right(judge, product) for product in products]))}
 
     stepper = Stepper(identifier, config.optimizer)
     return Loop("identifier", folder, stepper, config.loop, loss, evaluate).run(budget)
 
 
-def _retrieval(judge: Identifier, pictures: Pictures) -> float:
-    """How often a held-out picture is nearest to one of its own product, among those of its noun."""
-    held_out = pictures.held_out
-    vectors = judge.identify(pictures.pixels[held_out])
-    nouns = np.array([pictures.attributes[i]["noun"] for i in held_out])
-    scene = np.arange(len(held_out)) // 4
-    likeness = (vectors @ vectors.T).fill_diagonal_(-1).numpy()
-    likeness[nouns[:, None] != nouns[None, :]] = -1
-    return float(np.mean(scene[likeness.argmax(axis=1)] == scene))
+def number_of(product: Path) -> int:
+    """A benchmark product's number, from its folder's name."""
+    return int(product.name.split("-")[0])
+
+
+def right(judge: Identifier, product: Path) -> float:
+    """How often the judge is right on renders of other scenes: of the product, and of each look-alike."""
+    paths, which = [], []
+    for kind, first in (("photos", None), ("truth", None), ("alike", 1)):
+        for path in sorted((product / kind).glob("*-[0-9].png")):
+            paths.append(path)
+            which.append(0 if first is None else int(path.name[:6]) + first)
+    pixels = np.stack([_read(path, "RGB") for path in paths])
+    return float(np.mean(judge.identify(pixels, number_of(product)) == which))
 
 
 def _new_classifier(folder: Path, config: JudgeConfig) -> Classifier:
@@ -279,15 +315,26 @@ def _new_classifier(folder: Path, config: JudgeConfig) -> Classifier:
         return Classifier(config.widths, values_of(open_packed(folder)))
 
 
-def _new_identifier(config: JudgeConfig) -> Identifier:
+def _new_identifier(config: JudgeConfig, known: Sequence[int]) -> Identifier:
     with torch.random.fork_rng():
         torch.manual_seed(config.loop.seed)
-        return Identifier(config.widths, config.dimensions)
+        return Identifier(config.widths, config.dimensions, known)
 
 
-def load_judges(folder: Path, config: JudgeConfig) -> tuple[Classifier, Identifier]:
-    """Both judges as trained, in fp32."""
-    classifier, identifier = _new_classifier(folder, config), _new_identifier(config)
+def load_classifier(folder: Path, config: JudgeConfig) -> Classifier:
+    """The classifier as trained, in fp32."""
+    classifier = _new_classifier(folder, config)
     classifier.load_state_dict(state.weights(folder, "classifier"))
+    return classifier.eval()
+
+
+def identifier_for(
+    products: Sequence[Path], work: Path, config: JudgeConfig
+) -> tuple[Identifier, Report]:
+    """The judge that knows these benchmark products' fifties, in fp32; trained first, once."""
+    known = [number_of(product) for product in products]
+    folder = work / "-".join(["judge", *map(str, known)])
+    report = train_identifier(products, folder, config, Budget())
+    identifier = _new_identifier(config, known)
     identifier.load_state_dict(state.weights(folder, "identifier"))
-    return classifier.eval(), identifier.eval()
+    return identifier.eval(), report

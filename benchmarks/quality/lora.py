@@ -5,17 +5,16 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from benchmarks.quality.base import pixels_of
-from benchmarks.quality.judges import Classifier, Identifier
+from benchmarks.quality.judges import Classifier, Identifier, number_of
 from packshot.bases import Base
 from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
@@ -59,24 +58,9 @@ class Likeness:
     seconds: float
 
 
-class Gallery:
-    """The product and its look-alikes, each as the mean vector of its pictures."""
-
-    def __init__(self, folder: Path, judge: Identifier) -> None:
-        self.judge = judge
-        scenes = sorted({path.name[:6] for path in (folder / "alike").glob("[0-9]*.json")})
-        groups = [sorted((folder / "truth").glob("*-[0-9].png"))]
-        groups += [sorted((folder / "alike").glob(f"{scene}-[0-9].png")) for scene in scenes]
-        means = [self._vectors(paths).mean(dim=0) for paths in groups]
-        self.means = F.normalize(torch.stack(means), dim=1)
-
-    def _vectors(self, paths: list[Path]) -> Tensor:
-        return self.judge.identify(pixels_of(paths))
-
-    def retrieved(self, paths: list[Path]) -> float:
-        """The share of pictures that are nearest to the product."""
-        best = (self._vectors(paths) @ self.means.T).argmax(dim=1)
-        return float((best == 0).float().mean())
+def retrieved(judge: Identifier, product: Path, paths: Sequence[Path]) -> float:
+    """The share of pictures that are taken for the product rather than for a look-alike."""
+    return float(np.mean(judge.identify(pixels_of(paths), number_of(product)) == 0))
 
 
 def prompts_for(noun: str) -> list[tuple[str, str]]:
@@ -132,12 +116,12 @@ def likeness(
     others = made("others", [w.replace("{subject}", f"a {noun}") for w in words], True)
     told = judges[0].tell(pixels_of(shown))
     wanted = [setting for _, setting in asked for _ in settings.seeds]
-    gallery = Gallery(product, judges[1])
+    found = partial(retrieved, judges[1], product)
     return Likeness(
-        retrieved=gallery.retrieved(shown),
-        ceiling=gallery.retrieved(chosen),
-        retrieved_without=gallery.retrieved(made("without", words, False)),
+        retrieved=found(shown),
+        ceiling=found(chosen),
+        retrieved_without=found(made("without", words, False)),
         setting=float(np.mean([t["setting"] == w for t, w in zip(told, wanted, strict=True)])),
-        drifted=gallery.retrieved(others),
+        drifted=found(others),
         seconds=seconds,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from packshot.pocket.pretrain import data
 from packshot.pocket.pretrain.loop import Budget, LoopConfig
-from packshot.pocket.world import spec
+from packshot.pocket.world import samples, spec
 
 COLOURS = ("red", "green", "blue", "yellow")
 CONFIG = judges.JudgeConfig(
@@ -41,15 +42,6 @@ def test_kernel_distance_equals_the_sums_written_out() -> None:
     )
     xy = np.mean([kernel(a, b) for a in ours for b in theirs])
     assert base.kernel_distance(ours, theirs) == pytest.approx(xx + yy - 2 * xy, rel=1e-4)
-
-
-def test_identity_loss_prefers_views_of_one_product_together() -> None:
-    together = torch.nn.functional.one_hot(torch.tensor([0, 0, 1, 1]), 2).float()
-    apart = torch.nn.functional.one_hot(torch.tensor([0, 1, 0, 1]), 2).float()
-    right, wrong = (judges.identity_loss(v, 2, 0.1) for v in (together, apart))
-    # Its own twin at exp(10), two others at exp(0).
-    assert float(right) == pytest.approx(np.log(1 + 2 * np.exp(-10)), rel=1e-3)
-    assert float(wrong) > 9
 
 
 def test_prompts_ask_for_what_the_world_shows() -> None:
@@ -98,11 +90,43 @@ def test_the_classifier_learns_colours(renders: Path) -> None:
     assert report["noun"] == 1.0
 
 
-def test_the_identifier_learns_products_and_both_are_read_back(renders: Path) -> None:
-    report = judges.train_identifier(renders, CONFIG, Budget())
-    assert report["retrieval"] > 0.3  # chance is 0.1
-    judges.train_classifier(renders, CONFIG, Budget())
-    classifier, identifier = judges.load_judges(renders, CONFIG)
-    pixels = data.open_packed(renders).pixels[:6]
-    assert identifier.identify(pixels).norm(dim=1) == pytest.approx(np.ones(6), abs=1e-5)
-    assert set(classifier.tell(pixels)[0]) == set(judges.JUDGED)
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A benchmark product and its look-alikes: boxes, each of a colour and a height of its own."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("benchmark") / "3-box"
+    rng = np.random.default_rng(0)
+    shown = {
+        "known": [k for k in range(50) for _ in range(samples.KNOWN_SCENES)],
+        "photos": [0] * 8, "truth": [0] * 2, "alike": list(range(1, 50)),
+    }  # fmt: skip
+    for kind, which in shown.items():
+        (folder / kind).mkdir(parents=True)
+        for scene, one in enumerate(which):
+            for camera in range(1):
+                left, top = rng.integers(5, 50, 2).tolist()
+                box = (left, top, left + 60, top + 15 + 10 * (one % 5))
+                picture, mask = Image.new("RGB", (128, 128), "grey"), Image.new("L", (128, 128))
+                shade = f"hsl({36 * (one // 5)}, 90%, 50%)"
+                ImageDraw.Draw(picture).rectangle(box, fill=shade)
+                ImageDraw.Draw(mask).rectangle(box, fill=255)
+                picture.save(folder / kind / f"{scene:06d}-{camera}.png")
+                mask.save(folder / kind / f"{scene:06d}-{camera}-mask.png")
+    return folder
+
+
+def test_the_identifier_tells_a_product_from_its_look_alikes(product: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, loop=LoopConfig(steps=100, batch=32, warmup_steps=5))
+    judge, report = judges.identifier_for([product], tmp_path, config)
+    assert report["identity"] > 0.2  # chance is 0.02
+    again, _ = judges.identifier_for([product], tmp_path, config)
+    pictures = sorted((product / "photos").glob("*-[0-9].png"))
+    assert lora.retrieved(judge, product, pictures) == lora.retrieved(again, product, pictures)
+
+
+def test_a_batch_shows_products_of_one_number_in_other_lights(product: Path) -> None:
+    batches = judges.IdentifierBatches({3: judges.Enrolled.of(product)}, CONFIG)
+    number, pictures, which = batches(0)
+    assert (number, pictures.shape, len(which)) == (3, (16, 3, 128, 128), 16)
+    assert set(which.tolist()) <= set(range(50)) and len(set(which.tolist())) > 5
+    assert torch.equal(pictures, batches(0)[1]) and not torch.equal(pictures, batches(1)[1])

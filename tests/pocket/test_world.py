@@ -209,6 +209,12 @@ def test_a_benchmark_product_has_look_alikes_and_unseen_settings(number: int) ->
     photographed = {scene.setting for scene in scenes["photos"]}
     assert len(photographed) == 3
     assert not photographed & {scene.setting for scene in scenes["truth"]}
+    assert [scene.product for scene in scenes["known"][:: samples.KNOWN_SCENES]] == [
+        product,
+        *others,
+    ]
+    looks = [scene.look for some in scenes.values() for scene in some]
+    assert len(set(looks)) == len(looks), "a judge knows no scene that it judges in"
     assert scenes == samples.benchmark_scenes(number)
 
 

@@ -55,7 +55,7 @@ def _product(options: argparse.Namespace) -> int:
 def _benchmark(options: argparse.Namespace) -> int:
     from packshot.pocket.world import render
 
-    numbers = range(len(samples.BENCHMARK))
+    numbers = options.only or range(len(samples.BENCHMARK))
     return _products(options.out, numbers, samples.benchmark_scenes, lambda kind: render.Quality())
 
 
@@ -153,6 +153,7 @@ def main() -> int:
     hero.set_defaults(run=_product)
     benchmark = commands.add_parser("benchmark", help="products for benchmarks.quality")
     benchmark.add_argument("--out", type=Path, default=WORLD / "benchmark")
+    benchmark.add_argument("--only", type=int, nargs="+", help="numbers of products")
     benchmark.set_defaults(run=_benchmark)
     insertion = commands.add_parser(
         "insertion", help="plates and products for benchmarks.insertion"

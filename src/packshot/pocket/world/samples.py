@@ -130,6 +130,8 @@ BENCHMARK = (
     "biscuit",
 )  # the products of the quality benchmark
 LOOK_ALIKES = 49
+KNOWN_SCENES = 3
+"""Of the product and of each look-alike, for a judge to know them by."""
 
 
 def of_noun(noun: str, rng: random.Random) -> Product:
@@ -143,7 +145,8 @@ def of_noun(noun: str, rng: random.Random) -> Product:
 def benchmark_scenes(number: int) -> dict[str, list[SceneSpec]]:
     """A product to learn: its photos, itself elsewhere, and others that look like it.
 
-    Two in five of the others have its colour.
+    Two in five of the others have its colour. "known" shows it (the first) and each other in
+    `KNOWN_SCENES` more scenes.
     """
     noun = BENCHMARK[number]
     product = of_noun(noun, random.Random(f"benchmark/{number}"))
@@ -156,13 +159,19 @@ def benchmark_scenes(number: int) -> dict[str, list[SceneSpec]]:
         if len(others) % 5 > 1 or other.colour == product.colour:
             others.append(other)
     shown = {"photos": [product] * 3, "truth": [product] * 2, "alike": others}
-    return {
+    scenes = {
         kind: [
             _anywhere(f"{number}/{kind}/{k}", one, settings[(k + 3 * (kind != "photos")) % 8])
             for k, one in enumerate(products)
         ]
         for kind, products in shown.items()
     }
+    scenes["known"] = [
+        _anywhere(f"{number}/known/{k}/{j}", one, settings[(k + 3 * j + 1) % 8])
+        for k, one in enumerate([product, *others])
+        for j in range(KNOWN_SCENES)
+    ]
+    return scenes
 
 
 def _anywhere(
