@@ -499,6 +499,9 @@ def insert(
     ],
     project: ProjectFolder = Here,
     box: Annotated[str | None, typer.Option(help="Where it goes, in pixels: x,y,w,h.")] = None,
+    quad: Annotated[
+        str | None, typer.Option(help="Corners of the ground that it covers: x1,y1,…,x4,y4.")
+    ] = None,
     mask: Annotated[Path | None, typer.Option(help="White where it goes.")] = None,
     at: Annotated[str | None, typer.Option(help='In words: "left, near".')] = None,
     view: Annotated[str | None, typer.Option(help="front, side, rear, …")] = None,
@@ -518,7 +521,10 @@ def insert(
     light_height: Annotated[float | None, typer.Option(help="Degrees over the horizon.")] = None,
     light_hardness: Annotated[float | None, typer.Option(help="0 overcast to 1 clear sun.")] = None,
     reflection: Annotated[float, typer.Option(min=0, max=1, help="Of wet or glossy ground.")] = 0.0,
-    prompt: Annotated[str, typer.Option(help="To generate with.")] = "a photo of {subject}",
+    refine: Annotated[
+        float, typer.Option(min=0, max=0.8, help="How strongly the base goes over a cut-out's rim.")
+    ] = 0.0,
+    prompt: Annotated[str, typer.Option(help="To paint with.")] = "a photo of {subject}",
     lora: Annotated[list[str] | None, typer.Option(help="FILE:WEIGHT; default: its own.")] = None,
     base: Annotated[str | None, typer.Option(help="Another checkpoint than the project's.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -531,9 +537,9 @@ def insert(
     settings = command.settings_of(
         way=way, view=view, seed=seed, prompt=prompt, horizon=horizon,
         light_azimuth_degrees=light_from, light_elevation_degrees=light_height,
-        light_hardness=light_hardness, reflection=reflection,
+        light_hardness=light_hardness, reflection=reflection, refine=refine,
     )  # fmt: skip
-    place = command.Place(box=box, mask=mask, at=at, tall_metres=tall, eye_metres=eye)
+    place = command.Place(box=box, quad=quad, mask=mask, at=at, tall_metres=tall, eye_metres=eye)
     if suggest:
         typer.echo(f"Places: {command.show_places(opened, plate, place, settings, out)}")
         return
@@ -541,9 +547,10 @@ def insert(
 
     with Console() as console:
         model, loras = None, []
-        if way == "generate" or opened.settings.base == "pocket":
+        paints = way == "generate" or refine > 0
+        if paints or opened.settings.base == "pocket":
             model = _base(opened, console, base)
-        if way == "generate" and model:
+        if paints:
             given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
             loras = loras_of(given, model)
         for made in command.insert_all(

@@ -46,6 +46,14 @@ def test_words_and_suggestions(product, plate_file):
         assert shown.size == (400, 300)
 
 
+def test_a_quad_on_the_ground(product, plate_file):
+    quad = "130,230,270,230,250,200,150,200"
+    assert run(plate_file, "-p", product.root, "--quad", quad).exit_code == 0
+    record = json.loads((product.insertions_folder / "beach.json").read_text())
+    assert record["box"]["left"] + record["box"]["width"] == 270
+    assert record["horizon"] == pytest.approx(126, abs=2), "where the patch's sides meet"
+
+
 def test_a_table_goes_on_where_it_was(product, plate_file, tmp_path, monkeypatch):
     for number in range(3):
         Image.fromarray(landscape()).save(tmp_path / f"p{number}.png")
@@ -84,7 +92,7 @@ def test_errors_say_what_to_do(product, plate_file, tmp_path, capsys, monkeypatc
     own = said("--box", "140,140,120,90", "--out", plate_file.parent)
     assert "beach.png would be written over: name another folder" in own
     assert plate_file.read_bytes() == before
-    assert "Say where it goes: --box x,y,w,h, or --mask FILE" in said()
+    assert "Say where it goes: --box x,y,w,h, or --quad with four corners" in said()
     assert "Say where it goes" in said("--box", "1,2,30,40", "--at", "left")
     assert "Move it inside" in said("--box", "390,10,100,100")
     assert "way: Input should be 'cut-out' or 'generate'" in said(

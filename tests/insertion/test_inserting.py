@@ -129,7 +129,34 @@ def test_what_is_painted_stays_in_its_region(product, plate_file, tmp_path, pain
     far = np.ones_like(changed)
     far[115:275, 95:305] = False
     assert not changed[far].any()
-    assert {check.name: check.value for check in made.checks}["plate untouched"] == 0
+    told = {check.name: check.value for check in made.checks}
+    assert told["plate untouched"] == 0 and told["count"] == 1
+
+
+def test_refining_changes_rim_and_light_and_keeps_the_print(product, plate_file, tmp_path, painter):
+    plate, told = read_plate(plate_file), {"horizon": 130.0, "light_azimuth_degrees": 200.0}
+
+    def made(**settings):
+        done = insert(
+            product, plate, PLACE, tmp_path / "out", base=painter,
+            settings=InsertionSettings(tries=1, steps=4, **told, **settings),
+        )  # fmt: skip
+        assert {check.name: check.value for check in done.checks}["plate untouched"] == 0
+        return np.asarray(Image.open(done.file)).astype(np.float32)
+
+    plain, over = made(), made(refine=0.6)
+    assert np.array_equal(plain, made(refine=0.0))
+    inner = (slice(155, 215), slice(155, 245))
+    ratio = (over[inner] + 1) / (plain[inner] + 1)
+    assert np.ptp(ratio, axis=2).max() < 0.15, "inside only light changes: hue and print stay"
+    assert ratio.min() >= 0.8 and ratio.max() <= 1.25
+    assert np.abs(over - plain)[225:234, 140:260].mean() > 1, "the foot is gone over"
+    assert np.array_equal(over, made(refine=0.6))
+
+
+def test_refining_needs_a_base(product, plate_file, tmp_path):
+    with pytest.raises(InsertionRefused, match="There is no base to refine the cut-out with"):
+        put(product, plate_file, tmp_path, refine=0.3)
 
 
 def test_without_a_lora_nothing_is_generated(product, plate_file, tmp_path):

@@ -8,7 +8,7 @@ from PIL import Image
 from tests.plates import landscape
 
 from packshot.errors import InsertionRefused
-from packshot.insertion.placement import at_words, horizon_of, in_box, in_mask, suggest
+from packshot.insertion.placement import at_words, horizon_of, in_box, in_mask, on_quad, suggest
 from packshot.insertion.plate import Box, Plate
 
 
@@ -28,6 +28,38 @@ def test_a_box_is_four_numbers_inside_the_plate(plate):
     }.items():
         with pytest.raises(InsertionRefused, match=re.escape(words)):
             in_box(plate, given)
+
+
+def seen(corners, horizon, focal=400.0, middle=200.0):
+    """Points (right, away) on the ground, in camera heights, as a level camera sees them."""
+    return [(middle + focal * x / z, horizon + focal / z) for x, z in corners]
+
+
+def test_a_patch_of_ground_tells_place_size_and_horizon(plate):
+    turned = [(-0.9, 3.4), (0.5, 3.0), (0.9, 4.2), (-0.5, 4.6)]
+    corners = seen(turned, horizon=120)
+    placement = on_quad(plate, ",".join(str(round(v)) for p in corners for v in p), aspect=1.6)
+    assert placement.horizon == pytest.approx(120, abs=6)
+    left, right = (f(x for x, _ in corners) for f in (min, max))
+    assert placement.box.width == pytest.approx(right - left, abs=2)
+    assert placement.box.bottom == pytest.approx(max(y for _, y in corners), abs=2)
+    assert placement.box.width / placement.box.height == pytest.approx(1.6, abs=0.05)
+    flat = on_quad(plate, "100,250,200,250,200,200,100,200", aspect=1.0)
+    assert flat.horizon is None, "sides that are parallel in the picture tell no horizon"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    {
+        "1,2,3,4": "is not eight whole numbers",
+        "100,250,200,250,100,200,200,200": "crosses or folds into itself",
+        "140,290,180,290,220,240,100,240": "narrows towards the camera",
+        "10,290,390,290,330,260,60,260": "reaches from",
+    }.items(),
+)
+def test_a_patch_that_cannot_be_is_refused(plate, given, words):
+    with pytest.raises(InsertionRefused, match=words):
+        on_quad(plate, given, aspect=0.9)
 
 
 def test_a_masks_box_is_where_it_is_white(plate, tmp_path):

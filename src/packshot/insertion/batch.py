@@ -12,7 +12,7 @@ from packshot import files
 from packshot.errors import InsertionRefused
 from packshot.photos import picture_files
 
-_COLUMNS = ("plate", "box", "mask", "at", "view", "name")
+_COLUMNS = ("plate", "box", "quad", "mask", "at", "view", "name")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Job:
 
     plate: Path
     box: str
+    quad: str
     mask: Path | None
     at: str
     view: str
@@ -28,14 +29,14 @@ class Job:
 
 
 def read_jobs(table: Path) -> list[Job]:
-    """The jobs of a folder of plates, or of a CSV with a column `plate` and any of box, mask, at,
-    view, name. Paths are relative to the table.
+    """The jobs of a folder of plates, or of a CSV with a column `plate` and any of box, quad, mask,
+    at, view, name. Paths are relative to the table.
 
     Raises:
         InsertionRefused: no table, no such columns, or a plate that is not there.
     """
     if table.is_dir():
-        return [Job(plate, "", None, "", "", plate.stem) for plate in picture_files(table)]
+        return [Job(plate, "", "", None, "", "", plate.stem) for plate in picture_files(table)]
     try:
         reader = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8-sig"), newline=""))
         columns, rows = reader.fieldnames or (), list(reader)
@@ -54,7 +55,7 @@ def read_jobs(table: Path) -> list[Job]:
         if name in {job.name for job in jobs} or Path(name).name != name:
             raise InsertionRefused(f"{table}, line {number}: give it another name than {name}.")
         mask = table.parent / given["mask"] if given["mask"] else None
-        jobs.append(Job(plate, given["box"], mask, given["at"], given["view"], name))
+        jobs.append(Job(plate, given["box"], given["quad"], mask, given["at"], given["view"], name))
     return jobs
 
 
@@ -68,7 +69,7 @@ def each_missing(
     for job in jobs:
         given = [job.plate, job.mask] if job.mask else [job.plate]
         key = files.fingerprint(
-            [settings, job.box, job.at, job.view, [files.sha256(file) for file in given]]
+            [settings, job.box, job.quad, job.at, job.view, [files.sha256(file) for file in given]]
         )
         done = folder / f"{job.name}.done"
         stands = (

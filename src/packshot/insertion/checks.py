@@ -19,6 +19,7 @@ from packshot.insertion.plate import Colours, Plate
 from packshot.insertion.shadows import Ground
 
 _NEGLIGIBLE = 0.01
+_ISLAND = 0.2
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,15 @@ def colour(inserted: Colours, alpha: Colours, cut: Colours) -> Check:
     return Check(
         "colour", float(np.median(differences)), (0, 6), "CIEDE2000 from its photo, median"
     )
+
+
+def count(alpha: Colours) -> Check:
+    """How many products were painted: islands of what was found, of a fifth of the largest or more."""
+    inside = (alpha > 0.5).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(inside)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    large = int((areas >= _ISLAND * areas.max(initial=0)).sum())
+    return Check("count", float(large), (1, 1), "products painted in the place")
 
 
 def shadow_direction(

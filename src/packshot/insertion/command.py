@@ -15,14 +15,14 @@ from packshot import files
 from packshot.errors import InsertionRefused
 from packshot.insertion import cutouts
 from packshot.insertion.batch import Job, each_missing, read_jobs
-from packshot.insertion.inserting import DEFAULT_HORIZON, Insertion, InsertionSettings, insert
+from packshot.insertion.inserting import Insertion, InsertionSettings, horizon_for, insert
 from packshot.insertion.placement import (
     EYE_METRES,
     Placement,
     at_words,
-    horizon_of,
     in_box,
     in_mask,
+    on_quad,
     suggest,
 )
 from packshot.insertion.plate import Plate, read_plate
@@ -39,9 +39,10 @@ _SHEET_PIXELS = 1280
 
 @dataclass(frozen=True)
 class Place:
-    """Where the product shall go, as it was given: exactly one of box, mask and words."""
+    """Where the product shall go, as it was given: exactly one of box, quad, mask and words."""
 
     box: str | None = None
+    quad: str | None = None
     mask: Path | None = None
     at: str | None = None
     tall_metres: float = 1.5
@@ -53,16 +54,18 @@ class Place:
         Raises:
             InsertionRefused: none or several were given, or it does not fit the plate.
         """
-        if sum(given is not None for given in (self.box, self.mask, self.at)) != 1:
+        if sum(given is not None for given in (self.box, self.quad, self.mask, self.at)) != 1:
             raise InsertionRefused(
-                'Say where it goes: --box x,y,w,h, or --mask FILE, or --at "left, near"; '
-                "--suggest shows places."
+                "Say where it goes: --box x,y,w,h, or --quad with four corners, or --mask FILE, or "
+                '--at "left, near"; --suggest shows places.'
             )
         if self.box is not None:
             return in_box(plate, self.box)
         if self.mask is not None:
             return in_mask(plate, self.mask)
         horizon, aspect = _geometry(plate, project, settings)
+        if self.quad is not None:
+            return on_quad(plate, self.quad, aspect)
         words = self.at or ""
         return at_words(plate, words, aspect, horizon, self.tall_metres, self.eye_metres)
 
@@ -111,8 +114,9 @@ def insert_all(
 
     def do(job: Job) -> None:
         own = settings.model_copy(update={"view": job.view or settings.view})
-        given = (job.box or None, job.mask, job.at or None)
-        told = replace(place, box=given[0], mask=given[1], at=given[2]) if any(given) else place
+        given = {"box": job.box, "quad": job.quad, "mask": job.mask, "at": job.at}
+        own_place = {name: value or None for name, value in given.items()}
+        told = replace(place, **own_place) if any(given.values()) else place  # type: ignore[arg-type]
         read = read_plate(job.plate)
         made.append(
             insert(
@@ -160,7 +164,6 @@ def show_places(
 
 def _geometry(plate: Plate, project: Project, settings: InsertionSettings) -> tuple[float, float]:
     """The plate's horizon, and the product's width over its height."""
-    found = settings.horizon if settings.horizon is not None else horizon_of(plate)
     whole = Placement(plate.all)
     aspect = cutouts.best_photos(photos(project), whole, settings.view)[0].aspect
-    return (plate.height * DEFAULT_HORIZON if found is None else found), aspect
+    return horizon_for(plate, whole, settings), aspect

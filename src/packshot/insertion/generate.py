@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from packshot.errors import InsertionRefused
-from packshot.insertion.painting import painted
+from packshot.insertion.canvas import Canvas
 from packshot.insertion.plate import Box, Colours
 from packshot.insertion.scene import Made, Scene
 from packshot.lora import folded
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from packshot.insertion.inserting import InsertionSettings
     from packshot.lora import Lora
 
-_CONTEXT = 0.45
-"""How much of the plate the base sees beside the region, as a share of its longer side."""
 _RIM = 0.06
 _GROUND = 0.22
 
@@ -44,31 +42,16 @@ def generated(
         InsertionRefused: the product was not painted (nothing is found in the region).
     """
     region = _region(scene)
-    canvas = _canvas(scene, base)
-    size = _size(canvas, base)
-    part = scene.colours[canvas.region]
-    strength = cv2.resize(region[canvas.region], size, interpolation=cv2.INTER_AREA)
-    steps, guidance = settings.steps, settings.guidance_scale
-    view = f", seen from the {settings.view}" if settings.view else ""
+    canvas = Canvas.around(scene.placement.box, scene.colours.shape, base)
     with folded(base, loras):
-        made = painted(
-            base,
-            cv2.resize(part, size, interpolation=cv2.INTER_AREA),
-            strength,
-            subject.fill(settings.prompt) + view,
-            seed=seed,
-            steps=base.sampler.steps if steps is None else steps,
-            guidance_scale=base.sampler.guidance_scale if guidance is None else guidance,
-        )
-    there = cv2.resize(made, (canvas.width, canvas.height), interpolation=cv2.INTER_CUBIC).clip(
-        0, 1
-    )
+        there = canvas.painted(base, scene.colours, region, subject, settings, seed)
     weights = (region * 3).clip(0, 1)
     weights[weights < 0.02] = 0
     laid = scene.colours.copy()
-    share = weights[canvas.region][..., None]
-    laid[canvas.region] = part * (1 - share) + there * share
-    alpha, box = _found(laid, canvas, weights)
+    part = canvas.box.region
+    share = weights[part][..., None]
+    laid[part] = scene.colours[part] * (1 - share) + there * share
+    alpha, box = _found(laid, canvas.box, weights)
     zone = (weights > 0).astype(np.float32)
     taken = _taken(scene.colours, laid, zone)
     return Made(laid, zone, laid[box.region], alpha, box, taken, None)
@@ -86,26 +69,6 @@ def _region(scene: Scene) -> Colours:
     rim = max(1.0, _RIM * max(box.width, box.height))
     grown = cv2.dilate(full, np.ones((3, 3), np.uint8), iterations=max(1, round(rim / 2)))
     return cv2.GaussianBlur(np.maximum(grown, ground), (0, 0), rim / 2)
-
-
-def _canvas(scene: Scene, base: Base) -> Box:
-    """What the base sees of the crop: the place and about as much again, no less than square."""
-    box, (height, width) = scene.placement.box, scene.colours.shape[:2]
-    side = round(max(box.width, box.height) * (1 + 2 * _CONTEXT))
-    wide, tall = min(side, width), min(side, height)
-    left = int(np.clip(box.left + box.width // 2 - wide // 2, 0, width - wide))
-    top = int(np.clip(box.top + box.height // 2 - tall // 2, 0, height - tall))
-    return Box(left, top, wide, tall)
-
-
-def _size(canvas: Box, base: Base) -> tuple[int, int]:
-    """As many pixels as the base was trained on, in the canvas's shape."""
-    scale = base.native_pixels / (canvas.width * canvas.height) ** 0.5
-    step = base.pixel_multiple
-    width, height = (
-        max(1, round(side * scale / step)) * step for side in (canvas.width, canvas.height)
-    )
-    return width, height
 
 
 def _found(laid: Colours, canvas: Box, weights: Colours) -> tuple[Colours, Box]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from packshot import files
 from packshot.errors import InsertionRefused
 from packshot.insertion import checks as judged
-from packshot.insertion import cutouts, harmony, shadows
+from packshot.insertion import cutouts, shadows
 from packshot.insertion.checks import Check
+from packshot.insertion.composing import composed
 from packshot.insertion.cutouts import CutOut
 from packshot.insertion.light import Light, LightEstimator
 from packshot.insertion.placement import Placement, horizon_of
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from packshot.bases.base import Base
     from packshot.lora import Lora
 
-_LEAST = 1.5 / 255
-"""A change below what 8 bits show is none."""
 DEFAULT_HORIZON = 0.45
 """Of the height, where a plate's lines do not tell."""
 
@@ -46,6 +45,7 @@ class InsertionSettings(BaseModel):
         view: what side of it is wanted, as captions call it; None: whichever fits.
         seed: of the painting and the grain; of cut-outs, which photo is tried first.
         horizon: pixels from the plate's top.
+        refine: how strongly the base goes over a cut-out's rim, shadow and light; 0 not at all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -62,6 +62,7 @@ class InsertionSettings(BaseModel):
     light_hardness: float | None = Field(default=None, ge=0, le=1)
     shadow: float = Field(default=1.0, ge=0, le=1)
     reflection: float = Field(default=0.0, ge=0, le=1)
+    refine: float = Field(default=0.0, ge=0, le=0.8)
 
 
 @dataclass(frozen=True)
@@ -115,22 +116,9 @@ def insert(
     scene = _scene(plate, placement, settings)
     ranked = cutouts.best_photos(photos(project), placement, settings.view)
     best: tuple[int, Made, tuple[Check, ...], int] | None = None
-    for number in range(settings.tries):
+    attempts = _attempts(project, scene, ranked, settings, base, loras)
+    for number, (seed, made) in enumerate(attempts):
         progress("insertion", number, settings.tries)
-        seed = settings.seed + number
-        if settings.way == "generate":
-            if base is None or not loras:
-                raise InsertionRefused(
-                    f"There is no LoRA to paint with: {project.lora_file} is missing. Train it "
-                    "(packshot train), name one with --lora, or take the cut-out way."
-                )
-            from packshot.insertion.generate import generated
-
-            made = generated(project.subject, scene, settings, seed, base, loras)
-        elif number < len(ranked):
-            made = composed(scene, ranked[(settings.seed + number) % len(ranked)], settings, seed)
-        else:
-            break
         found = _checked(scene, made, ranked, base)
         missed = sum(not check.passed for check in found)
         if best is None or missed < best[0]:
@@ -142,14 +130,46 @@ def insert(
     return _written(scene, *best[1:], folder, name)
 
 
+def _attempts(
+    project: Project,
+    scene: Scene,
+    ranked: Sequence[CutOut],
+    settings: InsertionSettings,
+    base: Base | None,
+    loras: Sequence[tuple[Lora, float]],
+) -> Iterator[tuple[int, Made]]:
+    """One try after the other, each with its seed: other seeds of a painting, other photos."""
+    paints = settings.way == "generate"
+    if paints and (base is None or not loras):
+        raise InsertionRefused(
+            f"There is no LoRA to paint with: {project.lora_file} is missing. Train it "
+            "(packshot train), name one with --lora, or take the cut-out way."
+        )
+    if settings.refine and base is None:
+        raise InsertionRefused("There is no base to refine the cut-out with: name one with --base.")
+    for number in range(settings.tries if paints else min(settings.tries, len(ranked))):
+        seed = settings.seed + number
+        if paints:
+            from packshot.insertion.generate import generated
+
+            assert base is not None
+            yield seed, generated(project.subject, scene, settings, seed, base, loras)
+            continue
+        made = composed(scene, ranked[seed % len(ranked)], settings, seed)
+        if settings.refine and base is not None:
+            from packshot.insertion.refining import refined
+
+            made = refined(project.subject, scene, made, settings, seed, base, loras)
+        yield seed, made
+
+
 def _scene(plate: Plate, placement: Placement, settings: InsertionSettings) -> Scene:
     box = placement.box
     reach = max(box.width, box.height)
     left, top = max(0, box.left - reach), max(0, box.top - reach // 2)
     right, bottom = min(plate.width, box.right + reach), min(plate.height, box.bottom + reach)
     crop = Box(left, top, right - left, bottom - top)
-    found = settings.horizon if settings.horizon is not None else horizon_of(plate)
-    horizon = plate.height * DEFAULT_HORIZON if found is None else found
+    horizon = horizon_for(plate, placement, settings)
     seen = LightEstimator().estimate(plate.whole(384)[0])
     given = settings.light_azimuth_degrees
     told = Light(
@@ -164,47 +184,13 @@ def _scene(plate: Plate, placement: Placement, settings: InsertionSettings) -> S
     return Scene(plate, crop, plate.colours(crop), ground, told, Placement(inside, placement.mask))
 
 
-def composed(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int) -> Made:
-    """The crop with a cut-out, its shadow and its reflection."""
-    colours, alpha, box = cutouts.fitted(cut, scene.placement.box)
-    seen = harmony.harmonised(colours, alpha, _around(scene.colours, box), cut.beside, seed)
-    size = scene.crop.width, scene.crop.height
-    cast = shadows.cast(alpha, box, size, scene.ground, scene.light)
-    cast *= _fading(scene)
-    touch = shadows.contact(alpha, box, size, scene.ground)
-    taken = (1 - (1 - cast) * (1 - touch)) * settings.shadow
-    taken[taken < _LEAST] = 0
-    ground = shadows.darkened(scene.colours, taken)
-    ground, mirrored = shadows.reflected(ground, seen, alpha, box, settings.reflection)
-    share = alpha[..., None]
-    ground[box.region] = ground[box.region] * (1 - share) + seen * share
-    zone = ((taken > 0) | (mirrored > 0)).astype(np.float32)
-    zone[box.region] = np.maximum(zone[box.region], alpha > 0)
-    return Made(ground, zone, colours, alpha, box, taken, cut)
-
-
-def _fading(scene: Scene) -> Colours:
-    """1 inside the crop, falling to 0 at those of its edges that are not the plate's own.
-
-    A long shadow fades there instead of ending in a line.
-    """
-    crop, plate = scene.crop, scene.plate
-
-    def ramp(count: int, at_start: bool, at_end: bool) -> Colours:
-        way = np.arange(count, dtype=np.float32) / max(1, 0.15 * count)
-        start = np.ones_like(way) if at_start else way.clip(0, 1)
-        return start * (np.ones_like(way) if at_end else way[::-1].clip(0, 1))
-
-    across = ramp(crop.width, crop.left == 0, crop.right == plate.width)
-    down = ramp(crop.height, crop.top == 0, crop.bottom == plate.height)
-    return down[:, None] * across
-
-
-def _around(colours: Colours, box: Box) -> Colours:
-    """The plate near a box."""
-    reach = max(16, box.width // 2)
-    rows = slice(max(0, box.top - reach // 2), box.bottom + reach)
-    return colours[rows, max(0, box.left - reach) : box.right + reach]
+def horizon_for(plate: Plate, placement: Placement, settings: InsertionSettings) -> float:
+    """As it is given, as the place on the ground tells it, as the plate's lines do, or a guess."""
+    for known in (settings.horizon, placement.horizon):
+        if known is not None:
+            return known
+    found = horizon_of(plate)
+    return plate.height * DEFAULT_HORIZON if found is None else found
 
 
 def _checked(
@@ -223,6 +209,8 @@ def _checked(
     if made.cut:
         found.append(judged.colour(inserted, made.alpha, made.product))
         found.append(judged.contact(scene.colours, made.colours, _under(made)))
+    else:
+        found.append(judged.count(made.alpha))
     grey_before, grey_after = (
         cv2.cvtColor(one.astype(np.float32), cv2.COLOR_RGB2GRAY)
         for one in (scene.colours, made.colours)

@@ -31,11 +31,13 @@ _MIN_SIDE = 16
 class Placement:
     """The product's box in the plate: it fits inside and stands on the lower edge.
 
-    A mask [height of the box, width], where there is one, says exactly which pixels are its own.
+    A mask [height of the box, width], where there is one, says exactly which pixels are its own; a
+    place that lies on the ground tells the horizon too, in pixels from the plate's top.
     """
 
     box: Box
     mask: Colours | None = None
+    horizon: float | None = None
 
 
 def in_box(plate: Plate, numbers: str) -> Placement:
@@ -44,13 +46,77 @@ def in_box(plate: Plate, numbers: str) -> Placement:
     Raises:
         InsertionRefused: not four whole numbers, too small, or not inside the plate.
     """
-    found = re.fullmatch(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*", numbers)
+    found = _whole_numbers(numbers, 4)
     if not found:
         raise InsertionRefused(
             f'The box "{numbers}" is not four whole numbers: left, top, width, height in pixels, '
             'such as "120,300,400,260".'
         )
-    return Placement(checked(plate, Box(*(int(number) for number in found.groups()))))
+    return Placement(checked(plate, Box(*found)))
+
+
+def _whole_numbers(text: str, count: int) -> list[int] | None:
+    """So many whole numbers with commas between them; None if the text is something else."""
+    parts = [part.strip() for part in text.split(",")]
+    fits = len(parts) == count and all(re.fullmatch(r"-?\d{1,6}", part) for part in parts)
+    return [int(part) for part in parts] if fits else None
+
+
+def on_quad(plate: Plate, numbers: str, aspect: float) -> Placement:
+    """A placement from the patch of ground that the product covers: its four corners in order.
+
+    It stands on the patch's nearest corner and is as wide as the patch. Where the patch's opposite
+    sides, parallel on the ground, meet is the horizon (Hartley and Zisserman 2003, section 8.6).
+
+    Args:
+        numbers: "x1,y1,x2,y2,x3,y3,x4,y4" in pixels of the upright plate.
+        aspect: the product's width over its height, as it will be seen.
+
+    Raises:
+        InsertionRefused: not eight whole numbers, no convex patch seen from above, or no room for
+            the product over it.
+    """
+    found = _whole_numbers(numbers, 8)
+    if not found:
+        raise InsertionRefused(
+            f'The quad "{numbers}" is not eight whole numbers: x,y of four corners in order, such as '
+            '"100,420,380,420,330,360,140,360".'
+        )
+    corners = np.array(found, np.float64).reshape(4, 2)
+    if not _is_convex(corners):
+        raise InsertionRefused(
+            f'The quad "{numbers}" crosses or folds into itself: give its corners in order around it.'
+        )
+    horizon = _meeting_height(corners)
+    if horizon is not None and horizon >= corners[:, 1].min():
+        raise InsertionRefused(
+            f'The quad "{numbers}" narrows towards the camera, so it does not lie on the ground.'
+        )
+    (left, _), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    height = (right - left) / aspect
+    box = Box(int(left), round(bottom - height), int(right - left), round(height))
+    return Placement(checked(plate, box), horizon=horizon)
+
+
+def _is_convex(corners: np.ndarray) -> bool:
+    sides = np.roll(corners, -1, axis=0) - corners
+    after = np.roll(sides, -1, axis=0)
+    turns = sides[:, 0] * after[:, 1] - sides[:, 1] * after[:, 0]
+    return bool((turns > 0).all() or (turns < 0).all())
+
+
+def _meeting_height(corners: np.ndarray) -> float | None:
+    """How high the two pairs of opposite sides meet, the middle of both; None if neither does."""
+    points = np.column_stack([corners, np.ones(4)])
+    sides = [np.cross(points[k], points[(k + 1) % 4]) for k in range(4)]
+    size = float(np.ptp(corners, axis=0).max())
+    heights = []
+    for one, other in ((sides[0], sides[2]), (sides[1], sides[3])):
+        x, y, w = np.cross(one, other)
+        # Sides that are parallel in the picture too, but for rounding, meet nowhere that tells.
+        if abs(w) > 1e-9 and np.hypot(x / w, y / w) < 100 * size:
+            heights.append(y / w)
+    return float(np.mean(heights)) if heights else None
 
 
 def checked(plate: Plate, box: Box) -> Box:

@@ -1,0 +1,95 @@
+"""A cut-out gone over by the base at low strength: rim, shadow and light, never print or logo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from packshot.insertion.canvas import Canvas
+from packshot.insertion.plate import Colours
+from packshot.insertion.scene import Made, Scene
+from packshot.lora import folded
+from packshot.project import Subject
+
+if TYPE_CHECKING:
+    from packshot.bases.base import Base
+    from packshot.insertion.inserting import InsertionSettings
+    from packshot.lora import Lora
+
+_CORE = 0.5
+_SHADOW = 0.8
+"""Strength on the product's inside and on its shadow, as shares of the rim's."""
+_RIM = 0.02
+_SLOW = 0.12
+"""How slowly light changes over the product, as a share of its longer side."""
+_MOST_LIGHT = 1.2
+_LEAST_WEIGHT = 0.02
+
+
+def refined(
+    subject: Subject,
+    scene: Scene,
+    made: Made,
+    settings: InsertionSettings,
+    seed: int,
+    base: Base,
+    loras: Sequence[tuple[Lora, float]],
+) -> Made:
+    """What was composed, with the changes that the base makes to it.
+
+    Only the base's changes are laid on, over what its autoencoder alone makes of the crop: so detail
+    and grain stay what they are. On the rim and the shadow they are taken whole; inside the product
+    only how light and dark slowly change, so that print, logo and hue stay those of the photo.
+    """
+    canvas = Canvas.around(made.box, scene.colours.shape, base)
+    inside, rim = _regions(made)
+    shadow = _SHADOW * (made.taken > 0)
+    strength = settings.refine * np.maximum(np.maximum(rim, shadow), _CORE * inside)
+    with folded(base, loras):
+        seen, alone = (
+            canvas.painted(base, made.colours, how, subject, settings, seed)
+            for how in (strength.astype(np.float32), np.zeros_like(rim))
+        )
+    weights = np.maximum(rim, (made.taken > 0) * (1 - inside))
+    weights = cv2.GaussianBlur(weights, (0, 0), max(0.6, _RIM * made.box.width / 4))
+    weights[weights < _LEAST_WEIGHT] = 0
+    part, colours = canvas.box.region, made.colours.copy()
+    colours[part] *= 1 + (_light(seen, alone, made) - 1) * inside[part][..., None]
+    colours[part] += (seen - alone) * weights[part][..., None]
+    zone = ((made.zone > 0) | (weights > 0) & _within(canvas, weights)).astype(np.float32)
+    return replace(made, colours=colours.clip(0, 1), zone=zone)
+
+
+def _regions(made: Made) -> tuple[Colours, Colours]:
+    """The product's inside and its rim, each [height, width] in [0, 1]."""
+    alpha = np.zeros(made.zone.shape, np.float32)
+    alpha[made.box.region] = made.alpha
+    reach = max(1, round(_RIM * max(made.box.width, made.box.height)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    inside = cv2.erode((alpha > 0.98).astype(np.float32), kernel)
+    around = cv2.dilate((alpha > 0.02).astype(np.float32), kernel)
+    soft = max(0.6, reach / 2)
+    inside = cv2.GaussianBlur(inside, (0, 0), soft) * inside
+    return inside, (around - inside).clip(0, 1)
+
+
+def _light(seen: Colours, alone: Colours, made: Made) -> Colours:
+    """How much lighter the base made each part, slowly changing, [h, w, 1], within limits."""
+    slow = _SLOW * max(made.box.width, made.box.height)
+    after, before = (
+        cv2.GaussianBlur(cv2.cvtColor(one.astype(np.float32), cv2.COLOR_RGB2GRAY), (0, 0), slow)
+        for one in (seen, alone)
+    )
+    ratio: Colours = (after / np.maximum(before, 0.05)).clip(1 / _MOST_LIGHT, _MOST_LIGHT)
+    return ratio[..., None]
+
+
+def _within(canvas: Canvas, weights: Colours) -> np.ndarray:
+    """Where the base's canvas lies in the crop."""
+    inside = np.zeros(weights.shape, bool)
+    inside[canvas.box.region] = True
+    return inside
