@@ -1,0 +1,86 @@
+"""What is measured of an insertion, against its truth."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.insertion.cases import Case
+from packshot.insertion import Box, checks
+from packshot.insertion.plate import Colours, Plate
+from packshot.insertion.shadows import Ground
+
+
+def measured(
+    case: Case,
+    made: Plate,
+    identity: Callable[[list[Path]], float],
+    describe: Callable[[Colours], torch.Tensor],
+) -> dict[str, float]:
+    """An insertion's figures."""
+    seen = made.pixels.astype(np.float32) / 255
+    plate = case.plate.pixels.astype(np.float32) / 255
+    near = _near(case)
+    silhouette = cv2.dilate((case.mask > 0.02).astype(np.uint8), np.ones((3, 3))) > 0
+    shadow = near & ~silhouette & (np.abs(case.truth - plate).max(axis=2) > 4 / 255)
+    changed = (made.pixels != case.plate.pixels).any(axis=2)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "crop.png"
+        Image.fromarray((crop_of(seen, case.box) * 255).round().astype(np.uint8)).save(file)
+        found = identity([file])
+    figures = {
+        "identity": found,
+        "product PSNR": _psnr(seen, case.truth, silhouette),
+        "perceptual": float(
+            (describe(crop_of(seen, case.box)) - describe(crop_of(case.truth, case.box))).norm()
+        ),
+        "far pixels changed": float(changed[~near].sum()),
+        "seam": checks.seam(seen, changed.astype(np.float32), case.mask, 1).value,
+    }
+    if shadow.sum() > 20:
+        figures["shadow PSNR"] = _psnr(seen, case.truth, shadow)
+    if case.light.elevation_degrees > 5:
+        figures["shadow degrees"] = _shadow_error(case, plate, seen, silhouette)
+    return figures
+
+
+def _near(case: Case) -> np.ndarray:
+    """Where the product or its shadow may be."""
+    near = np.zeros(case.mask.shape, bool)
+    box, reach = case.box, round(1.3 * max(case.box.width, case.box.height))
+    near[
+        max(0, box.top - reach // 2) : box.bottom + reach,
+        max(0, box.left - reach) : box.right + reach,
+    ] = True
+    return near
+
+
+def _shadow_error(case: Case, plate: Colours, seen: Colours, silhouette: np.ndarray) -> float:
+    """Degrees from the true shadow's direction in the picture; 90, a guess's mean, without a shadow."""
+    foot = (case.box.left + case.box.width / 2, float(case.box.bottom))
+    before, after = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (plate, seen))
+    darkening = ((before - after) / np.maximum(before, 0.05)).clip(0, 1) * ~silhouette
+    found = checks.darkening_direction(darkening, foot)
+    ground = Ground.of(case.plate.width, case.horizon, case.box)
+    wanted = checks.seen_direction(case.light, ground, foot)
+    return 90.0 if found is None else abs((found - wanted + 180) % 360 - 180)
+
+
+def _psnr(seen: Colours, truth: Colours, where: np.ndarray) -> float:
+    return float(-10 * np.log10(max(float(np.square(seen - truth)[where].mean()), 1e-8)))
+
+
+def crop_of(colours: Colours, box: Box) -> Colours:
+    """The product and a little around it, square."""
+    half = round(0.65 * max(box.width, box.height))
+    x, y = box.left + box.width // 2, box.top + box.height // 2
+    padded = np.pad(colours, ((half, half), (half, half), (0, 0)), mode="edge")
+    return cv2.resize(
+        padded[y : y + 2 * half, x : x + 2 * half], (128, 128), interpolation=cv2.INTER_AREA
+    )
