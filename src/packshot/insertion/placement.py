@@ -25,6 +25,8 @@ _AWAY = {
     "background": 0.35,
 }
 _MIN_SIDE = 16
+_PARALLEL = 0.04
+"""Sine of the angle below which sides drawn by hand are parallel in the picture, and meet nowhere."""
 
 
 @dataclass(frozen=True)
@@ -106,17 +108,19 @@ def _is_convex(corners: np.ndarray) -> bool:
 
 
 def _meeting_height(corners: np.ndarray) -> float | None:
-    """How high the two pairs of opposite sides meet, the middle of both; None if neither does."""
-    points = np.column_stack([corners, np.ones(4)])
-    sides = [np.cross(points[k], points[(k + 1) % 4]) for k in range(4)]
-    size = float(np.ptp(corners, axis=0).max())
-    heights = []
-    for one, other in ((sides[0], sides[2]), (sides[1], sides[3])):
-        x, y, w = np.cross(one, other)
-        # Sides that are parallel in the picture too, but for rounding, meet nowhere that tells.
-        if abs(w) > 1e-9 and np.hypot(x / w, y / w) < 100 * size:
-            heights.append(y / w)
-    return float(np.mean(heights)) if heights else None
+    """How high opposite sides meet, both pairs weighed by how surely they do; None if neither does."""
+    heights, weights = [], []
+    for first in (0, 1):
+        start, end, far_end, far_start = np.roll(corners, -first, axis=0)
+        one, other = end - start, far_end - far_start
+        turn = one[0] * other[1] - one[1] * other[0]
+        sine = abs(turn) / (np.hypot(*one) * np.hypot(*other))
+        if sine > _PARALLEL:
+            apart = far_start - start
+            along = (apart[0] * other[1] - apart[1] * other[0]) / turn
+            heights.append(start[1] + along * one[1])
+            weights.append(sine)
+    return float(np.average(heights, weights=weights)) if heights else None
 
 
 def checked(plate: Plate, box: Box) -> Box:
