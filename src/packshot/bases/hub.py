@@ -82,8 +82,8 @@ def fetched_files(
             return folder
         from huggingface_hub import HfApi, hf_hub_download
 
-        found = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True)
-        sizes = {file.rfilename: file.size or 0 for file in found.siblings or []}
+        listed = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True).siblings
+        sizes = {file.rfilename: file.size or 0 for file in listed or []}
         if lost := [name for name in needed if name not in sizes]:
             raise CheckpointRefused(f"{repo} on the hub has no {lost[0]}, which is needed here.")
         # The needed ones last: where they are, all is.
@@ -95,13 +95,14 @@ def fetched_files(
             got += count
             progress("MB fetched", got // 10**6, whole // 10**6)
 
+        folder, revision = Path(), repo.revision  # by the first the cache learns what it is now
         for name in names:
             before = got
-            hf_hub_download(repo.id, name, revision=found.sha, tqdm_class=_meter(report))
+            path = hf_hub_download(repo.id, name, revision=revision, tqdm_class=_meter(report))
             report(before + sizes[name] - got)  # what was there already
-    folder = _cached_files(Repository(repo.id, found.sha or repo.revision), needed)
-    assert folder is not None
-    return folder
+            folder = Path(path).parents[name.count("/")]
+            revision = folder.name
+        return folder
 
 
 def is_cached(name: str, needed: Sequence[str]) -> bool:
@@ -116,7 +117,7 @@ def _cached_files(repo: Repository, needed: Sequence[str]) -> Path | None:
     paths = [try_to_load_from_cache(repo.id, name, revision=repo.revision) for name in needed]
     if not all(isinstance(path, str) for path in paths):
         return None
-    return Path(str(paths[0])).parents[len(Path(needed[0]).parts) - 1]
+    return Path(str(paths[0])).parents[needed[0].count("/")]
 
 
 def _cached(repo: Repository) -> Path | None:
