@@ -19,6 +19,7 @@ from packshot.captions import caption_photos
 from packshot.guide import shoot_guide
 from packshot.guide.looks import look_at
 from packshot.masks import mask_photos
+from packshot.masks.embedded import EmbeddedSegmenter
 from packshot.photos import Photo, add_photos
 from packshot.project import Project, new
 from packshot.report import contact_sheet, write_report
@@ -48,7 +49,7 @@ def run(source: Path, out: Path, base: Base) -> list[str]:
     project = new(out / source.name, name=noun, class_noun=noun)
     refused = add_photos(project, source).refused
     caption_photos(project, base)
-    shown = mask_photos(project)
+    shown = mask_photos(project, EmbeddedSegmenter()).photos
     sheet = contact_sheet(
         [outlined(photo) for photo in shown],
         labels=[f"{photo.source}: {photo.caption}" for photo in shown],

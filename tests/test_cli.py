@@ -171,6 +171,38 @@ def test_what_cannot_be_done_is_told_before_photos_are_taken(command, source, tm
     assert code == 2 and "'cats' cannot be blurred" in said and not (tmp_path / "other").exists()
 
 
+def test_masks_say_who_made_them_and_what_is_missing(command, ready_project, tmp_path, monkeypatch):
+    from packshot.masks.embedded import EmbeddedSegmenter
+
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "none"))
+
+    def left_half(self, picture):
+        mask = Image.new("L", picture.size)
+        mask.paste(255 if picture.width == 272 else 0, (0, 0, 136, picture.height))
+        return mask
+
+    monkeypatch.setattr(EmbeddedSegmenter, "mask", left_half)
+    folder, at = ready_project.masks_folder, ("-p", ready_project.root)
+    folder.mkdir()
+    Image.new("L", (272, 272), 255).save(folder / "1.png")
+    code, said = command("masks", *at, "--segmenter", "embedded")
+    assert code == 0 and "masks by you: 1" in said and "masks by embedded: 3" in said
+    assert "no product found in 0.png: draw its mask, white on the product" in said
+    assert "4 masks in" in said and not (folder / "0.png").exists()
+    code, said = command("masks", *at, "--segmenter", "magic")
+    assert code == 2 and "There is no segmenter 'magic'; choose of auto, embedded" in said
+    code, said = command("masks", *at, "--model", tmp_path / "none.onnx")
+    assert code == 2 and "none.onnx. Name a model with --model FILE.onnx" in said
+    (tmp_path / "u2net.onnx").write_bytes(pickle.dumps({"a": 1}))
+    code, said = command("masks", *at, "--model", tmp_path / "u2net.onnx", "--redo")
+    assert code == 2 and "is a pickle, which can run code" in said
+    monkeypatch.setattr(
+        EmbeddedSegmenter, "mask", lambda self, picture: Image.new("L", picture.size)
+    )
+    code, said = command("masks", *at, "--segmenter", "embedded", "--redo")
+    assert code == 0 and "no product found in 2.png; the mask that stood there is kept" in said
+
+
 def test_class_images_of_a_dataset_that_was_downloaded(command, tmp_path):
     at = ("--project", tmp_path / "project")
     command("new", tmp_path / "project", "--class", "car")

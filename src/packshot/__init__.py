@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from packshot.insertion import Insertion, InsertionSettings, Placement, insert, read_plate
     from packshot.judge import Score, judge_project
     from packshot.lora import Lora, load_lora
-    from packshot.masks import mask_photos
+    from packshot.masks import Masked, Segmenter, mask_photos
+    from packshot.masks.registry import load_segmenter
     from packshot.path import Outcome, run
     from packshot.photos import Photo, add_photos
     from packshot.plan import Plan, make_plan
@@ -46,7 +47,8 @@ _HOMES = {
     "Plan": "plan", "make_plan": "plan",
     "Project": "project", "Subject": "project", "new": "project", "open_project": "project",
     "write_report": "report",
-    "mask_photos": "masks",
+    "Masked": "masks", "Segmenter": "masks", "mask_photos": "masks",
+    "load_segmenter": "masks.registry",
     "Shot": "shots", "ShotSettings": "shots", "shoot": "shots",
     "Event": "training", "train": "training",
 }  # fmt: skip
@@ -60,6 +62,7 @@ __all__ = [
     "Insertion",
     "InsertionSettings",
     "Lora",
+    "Masked",
     "Outcome",
     "PackshotError",
     "Photo",
@@ -67,6 +70,7 @@ __all__ = [
     "Plan",
     "Project",
     "Score",
+    "Segmenter",
     "Shot",
     "ShotSettings",
     "Subject",
@@ -81,6 +85,7 @@ __all__ = [
     "judge_project",
     "load_base",
     "load_lora",
+    "load_segmenter",
     "make_plan",
     "mask_photos",
     "new",

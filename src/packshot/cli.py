@@ -207,15 +207,35 @@ def caption(project: ProjectFolder = Here) -> None:
 
 
 @app.command()
-def masks(project: ProjectFolder = Here) -> None:
+def masks(
+    project: ProjectFolder = Here,
+    segmenter: Annotated[
+        str,
+        typer.Option(
+            help="auto (the best that is found), embedded, onnx (or its kind: birefnet, isnet, "
+            "u2net), sam2, or another package's."
+        ),
+    ] = "auto",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Its weights: an .onnx file, a folder, OWNER/NAME on the hub."),
+    ] = None,
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Also make anew what a segmenter found; never yours.")
+    ] = False,
+) -> None:
     """Find the product in each photo, so that its surroundings count less; masks that stand are kept."""
     from packshot.console import Console
     from packshot.masks import mask_photos
+    from packshot.masks.registry import load_segmenter
 
     opened = _open(project)
     with Console() as console:
-        masked = mask_photos(opened, progress=console.progress)
-    typer.echo(f"{len(masked)} masks in {opened.masks_folder}: look at them before you train.")
+        finder = load_segmenter(segmenter, model, console.progress)
+        masked = mask_photos(opened, finder, console.progress, redo=redo)
+        console.masked(masked, opened.masks_folder)
+    count = sum(photo.mask is not None for photo in masked.photos)
+    typer.echo(f"{count} masks in {opened.masks_folder}: look at them before you train.")
 
 
 @app.command()

@@ -23,6 +23,9 @@ from rich.progress import (
 from packshot.durations import in_words
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packshot.masks import Masked
     from packshot.photos import Photo
     from packshot.plan import Plan
     from packshot.training import Event
@@ -82,6 +85,18 @@ class Console:
             counts = Counter({one.kind: len(one.boxes) for one in photo.blurred})
             for kind, count in (+counts).items():
                 self.say(f"{photo.file.name}: {kind} blurred: {count}")
+
+    def masked(self, masked: Masked, folder: Path) -> None:
+        """Whose masks stand now, and in which photos no product was found."""
+        standing = [photo for photo in masked.photos if photo.mask]
+        for by, count in Counter(photo.masked_by or "you" for photo in standing).items():
+            self.say(f"masks by {by}: {count}")
+        for photo in masked.without:
+            kept = "; the mask that stood there is kept" if photo.mask else ""
+            self.say(
+                f"no product found in {photo.file.name}{kept}: draw its mask, white on the product: "
+                f"{folder / photo.file.stem}.png"
+            )
 
     def event(self, event: Event) -> None:
         """What training tells."""

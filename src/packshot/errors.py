@@ -6,7 +6,7 @@
     ├── PictureRefused      one file that is no picture, is damaged, or is not safe to open
     ├── ClassImagesError    class images are missing or unreadable
     ├── DatasetRefused      a dataset of another tool's that cannot be read, or not be written there
-    ├── CheckpointRefused   a base that cannot or must not be loaded
+    ├── CheckpointRefused   a base or another network that cannot or must not be loaded
     ├── LoraRefused         a LoRA file that does not fit the base, or is not a LoRA
     ├── InsertionRefused    a place in a plate that is none, or nothing to put there
     ├── PlanInvalid         a plan whose numbers make no sense
@@ -50,7 +50,7 @@ class DatasetRefused(PackshotError):
 
 
 class CheckpointRefused(PackshotError):
-    """The base is of no known family, is damaged, or would have to be unpickled."""
+    """A base or another network is of no known kind, is damaged, or would have to be unpickled."""
 
 
 class LoraRefused(PackshotError):

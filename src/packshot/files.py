@@ -173,10 +173,15 @@ def safetensors_bytes(
 
 def write_image(path: Path, image: Image.Image, **options: Any) -> None:
     """Write a picture atomically; the format follows the file's ending, `options` go to Pillow."""
+    write_bytes(path, image_bytes(path.suffix, image, **options))
+
+
+def image_bytes(suffix: str, image: Image.Image, **options: Any) -> bytes:
+    """A picture as the bytes of a file with this ending."""
     buffer = io.BytesIO()
-    kind = {"jpg": "JPEG"}.get(path.suffix[1:].lower(), path.suffix[1:].upper())
+    kind = {"jpg": "JPEG"}.get(suffix[1:].lower(), suffix[1:].upper())
     image.save(buffer, format=kind, **options)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def link(source: Path, path: Path) -> None:

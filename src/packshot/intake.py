@@ -71,6 +71,8 @@ class Intake:
             carried_caption=older.carried_caption if older else None,
             written_caption=older.written_caption if older else None,
             written_mask=older.written_mask if older else None,
+            masked_by=older.masked_by if older else None,
+            former_mask=older.former_mask if older else None,
         )  # fmt: skip
         others = [other for other in self.manifest.photos if other.file != name]
         self.manifest.photos = sorted([*others, entry], key=lambda entry: entry.file)
@@ -158,6 +160,7 @@ class Intake:
                 drawn = side_cars.read_mask(mask, (entry.width, entry.height))
                 files.write_image(target, drawn)
                 entry.carried_mask, entry.written_mask = sha256, files.sha256(target)
+                entry.masked_by = entry.former_mask = None
         except PictureRefused as error:
             self.refused[f"masks/{files.shown(mask.name)}"] = error.reason
 

@@ -43,6 +43,10 @@ class Entry(BaseModel):
     written_caption: str | None = None
     """Our side-car as Packshot last wrote it: if another stands, a person has edited it."""
     written_mask: str | None = None
+    masked_by: str | None = None
+    """The segmenter that found our mask; none found one that was carried."""
+    former_mask: str | None = None
+    """What its mask was before: it may still stand, if we were killed between record and mask."""
     blurred: list[Blurred] = []
 
 
@@ -76,6 +80,14 @@ def write(project: Project, manifest: Manifest) -> None:
     path = project.photos_manifest
     if not path.is_file() or path.read_bytes() != data:
         files.write_bytes(path, data)
+
+
+def segmenter_of(entry: Entry, mask: Path) -> str | None:
+    """The segmenter whose mask stands there, untouched; None if it is a person's, or there is none."""
+    if entry.masked_by is None or not mask.is_file():
+        return None
+    ours = files.sha256(mask) in (entry.written_mask, entry.former_mask)
+    return entry.masked_by if ours else None
 
 
 def is_ours(path: Path, written: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class Photo:
     """Name of the file that it was made from."""
     why: str
     """Why it was accepted."""
+    masked_by: str | None = None
+    """The segmenter that found the mask; None if a person drew or changed it."""
     blurred: tuple[Blurred, ...] = ()
     """What was looked for in it to be blurred, and where it was."""
 
@@ -143,6 +146,7 @@ def _photo(project: Project, path: Path, entry: Entry) -> Photo:
         mask=mask if mask.is_file() else None,
         source=entry.source,
         why=entry.why,
+        masked_by=photo_manifest.segmenter_of(entry, mask),
         blurred=tuple(entry.blurred),
     )
 
@@ -158,15 +162,23 @@ def write_captions(project: Project, captions: Iterable[tuple[Photo, str]]) -> N
     photo_manifest.write(project, manifest)
 
 
-def write_mask(project: Project, photo: Photo, mask: Image.Image) -> None:
-    """Write a photo's mask, noting that it is Packshot's and no person's."""
+def write_mask(project: Project, photo: Photo, mask: Image.Image, by: str) -> None:
+    """Write a photo's mask, noting that it is Packshot's and no person's.
+
+    The note comes first: a mask that we did not note would be taken for a person's.
+
+    Args:
+        by: the segmenter that found it.
+    """
     path = project.masks_folder / f"{photo.file.stem}.png"
-    files.write_image(path, mask)
+    data = files.image_bytes(path.suffix, mask)
     manifest = photo_manifest.read(project)
     for entry in manifest.photos:
         if entry.file == photo.file.name:
-            entry.written_mask = files.sha256(path)
+            entry.former_mask = files.sha256(path) if path.is_file() else None
+            entry.written_mask, entry.masked_by = hashlib.sha256(data).hexdigest(), by
     photo_manifest.write(project, manifest)
+    files.write_bytes(path, data)
 
 
 def _none_left(where: str, refused: dict[str, str]) -> str:

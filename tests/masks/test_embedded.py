@@ -11,7 +11,12 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from packshot.errors import CheckpointRefused
-from packshot.masks.embedded import EmbeddedSegmenter, refined, without_specks
+from packshot.masks.embedded import (
+    EmbeddedSegmenter,
+    refined,
+    without_islands,
+    without_specks,
+)
 from packshot.masks.network import SegmenterNetwork
 
 
@@ -46,6 +51,24 @@ def test_specks_and_pinholes_go_and_real_holes_stay() -> None:
     inside[2:4, 2:4] = True
     inside[40:42, 40:42] = False
     assert np.array_equal(without_specks(inside), clean)
+
+
+def test_islands_go_and_soft_edges_stay() -> None:
+    shares = np.zeros((60, 60), np.float32)
+    shares[10:40, 10:40] = 1
+    shares[10:40, 40] = 0.3
+    shares[20, 20] = 0.0  # a pinhole: what is seen through stays as it was found
+    clean = shares.copy()
+    shares[50:53, 50:53] = 0.9
+    assert np.array_equal(without_islands(shares), clean)
+
+
+def test_thousands_of_specks_at_once() -> None:
+    inside = np.zeros((512, 512), bool)
+    inside[::2, ::2] = True
+    inside[100:200, 100:200] = True
+    clean = without_specks(inside)
+    assert clean[100:200, 100:200].all() and clean.sum() < 102 * 102
 
 
 def test_the_bundled_weights_find_the_sample_product() -> None:

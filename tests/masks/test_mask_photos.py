@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from PIL import Image
 from tests.projects import painted
 
-from packshot import photo_manifest
-from packshot.errors import PhotosRefused
-from packshot.masks import mask_photos
+from packshot import files, photo_manifest
+from packshot.errors import DiskFull, PhotosRefused
+from packshot.masks import mask_photos, shows_a_product
 from packshot.photos import add_photos, photos
 from packshot.project import new
 
@@ -20,6 +22,21 @@ class LeftHalf:
         mask = Image.new("L", picture.size)
         mask.paste(255, (0, 0, picture.width // 2, picture.height))
         return mask
+
+
+class TopHalf(LeftHalf):
+    name = "top half"
+
+    def mask(self, picture):
+        return super().mask(picture).transpose(Image.Transpose.ROTATE_270).resize(picture.size)
+
+
+class Filled:
+    def __init__(self, value):
+        self.name, self.value = f"all {value}", value
+
+    def mask(self, picture):
+        return Image.new("L", picture.size, self.value)
 
 
 @pytest.fixture
@@ -36,14 +53,16 @@ def project(tmp_path):
 
 def test_photos_without_a_mask_get_one(project):
     said = []
-    masked = mask_photos(project, LeftHalf(), lambda *args: said.append(args))
+    masked = mask_photos(project, LeftHalf(), lambda *args: said.append(args)).photos
     shares = [sum(Image.open(photo.mask).histogram()[255:]) / (192 * 160) for photo in masked]
     assert shares == [0.5, 1.0, 0.5]
     assert said == [("masks", 1, 2), ("masks", 2, 2)]
 
 
 def test_our_masks_are_remembered_as_ours(project):
-    for photo in mask_photos(project, LeftHalf()):
+    masked = mask_photos(project, LeftHalf()).photos
+    assert [photo.masked_by for photo in masked] == ["left half", None, "left half"]
+    for photo in masked:
         entries = photo_manifest.read(project).photos
         written = next(e.written_mask for e in entries if e.file == photo.file.name)
         assert photo_manifest.is_ours(photo.mask, written)
@@ -54,6 +73,110 @@ def test_masks_that_stand_are_kept(project):
     before = [photo.mask.read_bytes() for photo in photos(project)]
     mask_photos(project, None)  # would load the bundled segmenter if a mask were missing
     assert [photo.mask.read_bytes() for photo in photos(project)] == before
+
+
+def contents(project):
+    return [photo.mask and photo.mask.read_bytes() for photo in photos(project)]
+
+
+def test_again_makes_anew_only_what_a_segmenter_made(project):
+    mask_photos(project, LeftHalf())
+    first = contents(project)
+    drawn = Image.new("L", (192, 160))
+    drawn.paste(255, (50, 50, 100, 100))
+    drawn.save(photos(project)[2].mask)
+    mine = photos(project)[2].mask.read_bytes()
+    masked = mask_photos(project, TopHalf(), redo=True).photos
+    now = contents(project)
+    assert now[0] != first[0] and now[1:] == [first[1], mine]
+    assert [photo.masked_by for photo in masked] == ["top half", None, None]
+    top = Image.open(masked[0].mask)
+    assert top.getpixel((96, 10)) == 255 and top.getpixel((10, 150)) == 0
+
+
+def test_a_mask_that_a_person_put_in_the_place_of_ours_is_theirs_for_good(project, tmp_path):
+    mask_photos(project, LeftHalf())
+    source = tmp_path / "source"
+    Image.new("L", (192, 160), 200).save(source / "masks" / "0.png")
+    add_photos(project, source)  # carried over ours, as the source's always are
+    carried = contents(project)[0]
+    masked = mask_photos(project, TopHalf(), redo=True).photos
+    assert contents(project)[0] == carried and masked[0].masked_by is None
+    masked[0].mask.unlink()
+    assert mask_photos(project, TopHalf()).photos[0].masked_by == "top half"
+
+
+def test_a_larger_version_of_a_photo_keeps_its_mask_as_ours(project, tmp_path):
+    mask_photos(project, LeftHalf())
+    painted(0, (192, 160)).resize((384, 320), Image.Resampling.NEAREST).save(tmp_path / "0.png")
+    add_photos(project, tmp_path / "0.png")
+    assert photos(project)[0].width == 384 and photos(project)[0].masked_by == "left half"
+
+
+@pytest.mark.parametrize("value", [0, 127, 255])
+def test_what_shows_no_product_is_told_and_not_written(project, value):
+    masked = mask_photos(project, Filled(value))
+    assert [photo.file.name for photo in masked.without] == ["0.png", "2.png"]
+    assert [photo.mask is None for photo in masked.photos] == [True, False, True]
+
+
+def test_what_stood_there_is_kept_where_nothing_is_found(project):
+    mask_photos(project, LeftHalf())
+    before = contents(project)
+    masked = mask_photos(project, Filled(0), redo=True)
+    assert len(masked.without) == 2 and contents(project) == before
+    assert masked.photos[0].masked_by == "left half"
+
+
+@pytest.mark.parametrize(
+    ("white", "shows"), [(15, False), (16, True), (15_920, True), (15_921, False)]
+)
+def test_how_much_of_a_photo_a_product_covers(white, shows):
+    mask = Image.new("L", (16_000, 1), 127)
+    mask.paste(128, (0, 0, white, 1))
+    assert shows_a_product(mask) == shows
+
+
+@pytest.mark.parametrize("cut", range(4))
+@pytest.mark.parametrize("redo", [False, True])
+def test_killed_between_two_writes_nothing_is_lost(project, monkeypatch, cut, redo):
+    """Two masks are written, each after its note: wherever it stops, the same command goes on."""
+    if redo:
+        mask_photos(project, LeftHalf())
+    before, real, count = contents(project), files._write, []
+
+    def killed(path, data):
+        count.append(path)
+        if len(count) == cut + 1:
+            raise KeyboardInterrupt
+        real(path, data)
+
+    monkeypatch.setattr(files, "_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        mask_photos(project, TopHalf(), redo=redo)
+    stopped = contents(project)
+    changed = [one for one, other in zip(stopped, before, strict=True) if one != other]
+    assert stopped[1] == before[1] and len(changed) == cut // 2
+    monkeypatch.setattr(files, "_write", real)
+    masked = mask_photos(project, TopHalf(), redo=redo).photos
+    assert [photo.masked_by for photo in masked] == ["top half", None, "top half"]
+    now = contents(project)
+    assert now[1] == before[1] and now[0] == now[2] != before[0]
+
+
+def test_a_disk_that_fills(project, monkeypatch):
+    mask_photos(project, LeftHalf())
+    before, real = contents(project), files._write
+
+    def full(path, data):
+        if path.suffix == ".png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, data)
+
+    monkeypatch.setattr(files, "_write", full)
+    with pytest.raises(DiskFull, match=r"What stood there is intact"):
+        mask_photos(project, TopHalf(), redo=True)
+    assert contents(project) == before
 
 
 def test_a_project_without_photos(tmp_path):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_HEADER_BYTES = 100 * 2**20
 GGUF = b"GGUF"
 # A zip archive (torch.save), and pickle's protocols 1 to 5.
-_PICKLES = (b"PK", *(bytes((0x80, protocol)) for protocol in range(1, 6)))
+PICKLES = (b"PK", *(bytes((0x80, protocol)) for protocol in range(1, 6)))
 CONVERT = (
     "Ask its author for a .safetensors, or convert it once on a machine that you can lose: "
     "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)."
@@ -64,7 +64,7 @@ def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefus
     # (896 begins as protocol 3 does); a pickle's, read as a length, are far beyond any file.
     length = int.from_bytes(start[:8], "little")
     if start[8:9] != b"{" or length > MAX_HEADER_BYTES:
-        if start[:2] in _PICKLES:
+        if start[:2] in PICKLES:
             raise refusal(
                 f"{path} is a pickle, which can run code when it is opened; refused. {CONVERT}"
             )

@@ -61,6 +61,65 @@ def fetched(repo: Repository, *, half: bool = False, progress: Progress = silent
         return _fetch(repo, half, progress)
 
 
+def fetched_files(
+    repo: Repository,
+    needed: Sequence[str],
+    *,
+    also: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Path:
+    """The folder of a repository in the hub's cache, with these files of it and no others.
+
+    Args:
+        also: fetched where there are such.
+
+    Raises:
+        CheckpointRefused: no such repository or file, gated, or no network.
+        DiskFull: the cache has no room.
+    """
+    with _refusing(repo):
+        if folder := _cached_files(repo, needed):
+            return folder
+        from huggingface_hub import HfApi, hf_hub_download
+
+        listed = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True).siblings
+        sizes = {file.rfilename: file.size or 0 for file in listed or []}
+        if lost := [name for name in needed if name not in sizes]:
+            raise CheckpointRefused(f"{repo} on the hub has no {lost[0]}, which is needed here.")
+        # The needed ones last: where they are, all is.
+        names = [*(name for name in also if name in sizes), *needed]
+        got, whole = 0, sum(sizes[name] for name in names)
+
+        def report(count: int) -> None:
+            nonlocal got
+            got += count
+            progress("MB fetched", got // 10**6, whole // 10**6)
+
+        folder, revision = Path(), repo.revision  # by the first the cache learns what it is now
+        for name in names:
+            before = got
+            path = hf_hub_download(repo.id, name, revision=revision, tqdm_class=_meter(report))
+            report(before + sizes[name] - got)  # what was there already
+            folder = Path(path).parents[name.count("/")]
+            revision = folder.name
+        return folder
+
+
+def is_cached(name: str, needed: Sequence[str]) -> bool:
+    """Whether these files of OWNER/NAME are in the hub's cache; the network is not asked."""
+    repo = repository(name)
+    return repo is not None and _cached_files(repo, needed) is not None
+
+
+def _cached_files(repo: Repository, needed: Sequence[str]) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    paths = [try_to_load_from_cache(repo.id, name, revision=repo.revision) for name in needed]
+    if not all(isinstance(path, str) for path in paths):
+        return None
+    return Path(str(paths[0])).parents[needed[0].count("/")]
+
+
 def _cached(repo: Repository) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 

@@ -1,10 +1,12 @@
 """Segmenters: which pixels of a picture are the product.
 
-One is bundled (`embedded.py`). What they find is a start: masks that a person drew always win.
+One is bundled (`embedded.py`), others are run from the user's files: one file a kind, all in
+`registry.py`. What they find is a start: masks that a person drew always win.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from PIL import Image
@@ -13,6 +15,11 @@ from packshot.errors import PhotosRefused
 from packshot.photos import Photo, open_image, photos, write_mask
 from packshot.progress import Progress, silent
 from packshot.project import Project
+
+_SURE = 128
+"""Of 255: from here on a pixel is the product's."""
+_LEAST, _MOST = 0.001, 0.995
+"""Of a photo's pixels, what a product covers; else nothing was found, or all was taken for it."""
 
 
 class Segmenter(Protocol):
@@ -25,19 +32,38 @@ class Segmenter(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Masked:
+    """A project's photos with the masks that stand now, and those in which nothing was found."""
+
+    photos: list[Photo]
+    without: list[Photo]
+    """What a mask was looked for in, in vain; a mask that stood there still does."""
+
+
 def mask_photos(
-    project: Project, segmenter: Segmenter | None = None, progress: Progress = silent
-) -> list[Photo]:
-    """Write `photos/masks/<stem>.png` for each photo that has no mask; returns all photos.
+    project: Project,
+    segmenter: Segmenter | None = None,
+    progress: Progress = silent,
+    *,
+    redo: bool = False,
+) -> Masked:
+    """Write `photos/masks/<stem>.png` for each photo that has no mask.
 
     Training then learns the product rather than its places: look at the masks before you do, and
-    draw over those that are wrong, or take them out.
+    draw over those that are wrong, or take them out. A mask that is empty, or covers everything, is
+    not written.
+
+    Args:
+        segmenter: by default what `load_segmenter("auto")` finds.
+        redo: make those anew that a segmenter found; never one that a person drew or changed.
 
     Raises:
         PhotosRefused: the project has no photos.
         ProjectError: another process works on the project.
+        PackshotError: the segmenter cannot be used.
     """
-    from packshot.masks.embedded import EmbeddedSegmenter
+    from packshot.masks.registry import load_segmenter
 
     with project.held():
         shown = photos(project)
@@ -45,9 +71,21 @@ def mask_photos(
             raise PhotosRefused(
                 f"{project.root} has no photos yet. Add some: packshot photos FOLDER"
             )
-        missing = [photo for photo in shown if photo.mask is None]
-        for done, photo in enumerate(missing, start=1):
-            segmenter = segmenter or EmbeddedSegmenter()
-            write_mask(project, photo, segmenter.mask(open_image(photo.file)))
-            progress("masks", done, len(missing))
-        return photos(project)
+        wanted = [p for p in shown if p.mask is None or (redo and p.masked_by is not None)]
+        missed = set()
+        for done, photo in enumerate(wanted, start=1):
+            segmenter = segmenter or load_segmenter()
+            mask = segmenter.mask(open_image(photo.file))
+            if shows_a_product(mask):
+                write_mask(project, photo, mask, segmenter.name)
+            else:
+                missed.add(photo.file)
+            progress("masks", done, len(wanted))
+        now = photos(project)
+        return Masked(now, [photo for photo in now if photo.file in missed])
+
+
+def shows_a_product(mask: Image.Image) -> bool:
+    """Whether a mask tells something from something else."""
+    counts = mask.histogram()
+    return _LEAST <= sum(counts[_SURE:]) / max(1, sum(counts)) <= _MOST

@@ -41,8 +41,7 @@ class EmbeddedSegmenter:
         small = picture.convert("RGB")
         small.thumbnail((_REFINED_PIXELS, _REFINED_PIXELS), Image.Resampling.LANCZOS)
         shares = refined(np.asarray(small), self.shares(small))
-        mask = Image.fromarray((shares * 255).round().astype(np.uint8))
-        return mask.resize(picture.size, Image.Resampling.BICUBIC)
+        return as_mask(shares, picture.size)
 
     @torch.no_grad()
     def shares(self, picture: Image.Image) -> np.ndarray:
@@ -52,6 +51,18 @@ class EmbeddedSegmenter:
         tensor = torch.from_numpy(array).permute(2, 0, 1)[None]
         shares = self.network(tensor).sigmoid()[0, 0].numpy()
         return cv2.resize(shares, picture.size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+
+
+def as_mask(shares: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """Shares [h, w] in [0, 1] as a mask, mode L, of another size (width, height)."""
+    # In 8 bits before it is made larger: one of 64 megapixels would take 256 MB in floats.
+    mask = Image.fromarray((shares * 255).round().astype(np.uint8))
+    return mask.resize(size, Image.Resampling.BICUBIC)
+
+
+def without_islands(shares: np.ndarray) -> np.ndarray:
+    """Shares [h, w] without what lies apart and is small; edges and what is half seen through stay."""
+    return np.where(without_specks(shares > _POSSIBLE / 2), shares, 0)
 
 
 def refined(pixels: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -83,7 +94,6 @@ def without_specks(inside: np.ndarray) -> np.ndarray:
         count, islands, stats, _ = cv2.connectedComponentsWithStats(same)
         areas = stats[:, cv2.CC_STAT_AREA]
         least = _SPECK * areas[1:].max(initial=0) if wanted else least
-        for island in range(1, count):
-            if areas[island] < least:
-                inside = np.where(islands == island, not wanted, inside)
+        small = (np.arange(count) > 0) & (areas < least)
+        inside = np.where(small[islands], not wanted, inside)
     return inside

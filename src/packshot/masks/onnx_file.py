@@ -1,0 +1,137 @@
+"""ONNX files (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), judged before they are run.
+
+They are protocol buffers, of which only lengths and a few names are read here: whether the file is
+whole, and whether its weights lie in it or beside it. What reads them otherwise may follow a name
+such as `../../secret` out of the model's folder.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+
+from packshot import files
+from packshot.bases.headers import PICKLES
+from packshot.errors import CheckpointRefused
+
+MAX_BYTES = 2**31
+"""What a protocol buffer can hold."""
+_VARINT, _EIGHT_BYTES, _SOME_BYTES, _FOUR_BYTES = 0, 1, 2, 5
+_MAX_DEPTH = 64
+_IR_VERSION, _GRAPH = 1, 7  # fields of the model
+_KEY, _VALUE = 1, 2  # fields of an entry
+# Messages, by their fields that hold others: all the ways to a tensor's list of external data.
+_WITHIN = {
+    "model": {_GRAPH: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+    "entry": {},
+}  # fmt: skip
+
+
+def check_onnx(path: Path) -> None:
+    """Refuse what is no whole ONNX model, or names weights outside its folder; nothing is run.
+
+    Raises:
+        CheckpointRefused: one of these, a pickle, or a file that is too large.
+    """
+    if not files.is_file(path):
+        raise CheckpointRefused(f"There is no file {path}. Name a model with --model FILE.onnx.")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise CheckpointRefused(
+            f"{path} has {size / 1e9:.1f} GB; an ONNX file cannot have more than 2.1."
+        )
+    if size == 0:
+        raise CheckpointRefused(f"{path} is empty. Download it again.")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[:2] in PICKLES:
+            raise CheckpointRefused(
+                f"{path} is a pickle, which can run code when it is opened; refused. Use an .onnx."
+            )
+        try:
+            locations = _locations(data)
+        except (ValueError, IndexError) as error:
+            raise CheckpointRefused(
+                f"{path} is not an ONNX model, or it is cut short or damaged ({error}). "
+                "Download it again."
+            ) from error
+    for location in locations:
+        _check_location(path, location)
+
+
+def _check_location(path: Path, location: str) -> None:
+    beside = path.parent / location
+    within = any(
+        beside.resolve().is_relative_to(folder)
+        # In the hub's cache model and weights are links to one folder.
+        for folder in (path.parent.resolve(), path.resolve().parent)
+    )
+    if not location or Path(location).is_absolute() or ".." in Path(location).parts or not within:
+        raise CheckpointRefused(
+            f"{path} wants weights from {location!r}, which lies outside its folder; refused."
+        )
+    if not files.is_file(beside):
+        raise CheckpointRefused(f"{path} has its weights in {beside}, which is not there.")
+
+
+def _locations(data: mmap.mmap) -> set[str]:
+    """Names of the files beside a model that hold weights.
+
+    Raises:
+        ValueError: it is no model.
+    """
+    seen, found = set(), set()
+    todo = [("model", 0, len(data), 0)]
+    while todo:
+        message, start, end, depth = todo.pop()
+        if depth > _MAX_DEPTH:
+            raise ValueError("its graphs are nested too deep")
+        entry = {}
+        for field, first, last in _fields(data, start, end):
+            if message == "model":
+                seen.add(field)
+            elif message == "entry":
+                entry[field] = data[first:last]
+            if inner := _WITHIN[message].get(field):
+                todo.append((inner, first, last, depth + 1))
+        if entry.get(_KEY) == b"location":
+            found.add(entry.get(_VALUE, b"").decode().replace("\0", ""))
+    if not {_IR_VERSION, _GRAPH} <= seen:
+        raise ValueError("it holds no graph")
+    return found
+
+
+def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Of a message in data[start:end] each field's number, and where its value begins and ends."""
+    while start < end:
+        tag, first = _number(data, start, end)
+        kind = tag & 7
+        if kind == _VARINT:
+            start = _number(data, first, end)[1]
+        elif kind == _SOME_BYTES:
+            length, first = _number(data, first, end)
+            start = first + length
+        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
+            start = first + (8 if kind == _EIGHT_BYTES else 4)
+        else:
+            raise ValueError("its fields are of no kind that is known")
+        if start > end or tag >> 3 == 0:
+            raise ValueError("a field does not fit in it")
+        yield tag >> 3, first, start
+
+
+def _number(data: mmap.mmap, start: int, end: int) -> tuple[int, int]:
+    """A number of variable length, and where it ends."""
+    value = 0
+    for place in range(start, min(end, start + 10)):
+        value |= (data[place] & 127) << 7 * (place - start)
+        if data[place] < 128:
+            return value, place + 1
+    raise ValueError("a number does not end")

@@ -1,0 +1,241 @@
+"""Networks that find what a picture is of (salient objects), as ONNX files, run by onnxruntime.
+
+U2-Net (arXiv 2005.09007), IS-Net (arXiv 2203.03041) and BiRefNet (arXiv 2401.03407), as rembg
+(https://github.com/danielgatis/rembg) offers and keeps them; each file is taken as it is, rembg
+need not be installed. BiRefNet's own repositories on the hub bring code to be run: they are not
+used, its ONNX files are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from packshot import files
+from packshot.errors import CheckpointRefused, PackshotError
+from packshot.masks.embedded import as_mask, without_islands
+from packshot.masks.onnx_file import check_onnx
+from packshot.progress import Progress, silent
+
+MAX_SIDE = 4096
+_HUB_FILE = "onnx/model.onnx"
+"""Where repositories for transformers.js, and BRIA's, have it."""
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_FAINT = 0.1
+_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of network expects, and how it answers."""
+
+    side: int
+    """Pixels of its square pictures, where the file leaves that open."""
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    by_maximum: bool
+    """Whether pictures are divided by their brightest value, rather than by 255."""
+    stretched: bool
+    """Whether its answer is stretched to [0, 1]: it knows more and less, but no half."""
+
+
+KINDS = {
+    "birefnet": Kind(1024, *_IMAGENET, by_maximum=False, stretched=False),
+    "isnet": Kind(1024, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), by_maximum=False, stretched=True),
+    "u2net": Kind(320, *_IMAGENET, by_maximum=True, stretched=True),
+}
+# What files are called, by kind. BRIA's RMBG 1.4 is an IS-Net, 2.0 a BiRefNet.
+_NAMES = {
+    "rmbg-1.4": "isnet", "rmbg": "birefnet", "birefnet": "birefnet", "isnet": "isnet",
+    "dis-general": "isnet", "u2net": "u2net", "silueta": "u2net",
+}  # fmt: skip
+# Of rembg's files those for any thing, the best first. Others know only people or drawings; BRIA's
+# may not be used commercially without its licence, so they have to be named.
+_GENERAL = (
+    "birefnet-general", "birefnet-massive", "birefnet-dis", "birefnet-hrsod",
+    "birefnet-general-lite", "isnet-general-use", "u2net", "silueta", "u2netp",
+)  # fmt: skip
+
+
+def rembg_folder() -> Path:
+    """Where rembg keeps its models: $U2NET_HOME, else .u2net in $XDG_DATA_HOME or at home."""
+    usual = Path(os.environ.get("XDG_DATA_HOME") or "~") / ".u2net"
+    return Path(os.environ.get("U2NET_HOME") or usual).expanduser()
+
+
+def installed(kind: str | None = None) -> list[Path]:
+    """Models for any thing in rembg's folder, the best first; those of one kind, if it is given."""
+    paths = [rembg_folder() / f"{name}.onnx" for name in _GENERAL]
+    return [p for p in paths if files.is_file(p) and kind in (None, _kind_by_name(p.name))]
+
+
+class SalientSegmenter:
+    """Follows `packshot.masks.Segmenter`.
+
+    Attributes:
+        kind: a name of `KINDS`.
+        size: (width, height) of the pictures that the network takes.
+    """
+
+    def __init__(self, path: Path, kind: str | None = None, name: str | None = None) -> None:
+        """Load a file.
+
+        Args:
+            kind: a name of `KINDS`; by default the file's name tells, or else its size.
+            name: what to call it, if not as the file.
+
+        Raises:
+            CheckpointRefused: it is no ONNX model from one picture to one map, or of no known kind.
+            PackshotError: onnxruntime is not installed.
+        """
+        runtime = _onnxruntime()
+        check_onnx(path)
+        self.path, self.name = path, name or path.stem
+        options = runtime.SessionOptions()
+        options.log_severity_level = 4  # its warnings are for programmers
+        available = runtime.get_available_providers()
+        wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
+        with _refusing(path):
+            self._session = runtime.InferenceSession(str(path), options, providers=wanted)
+        self._input, size = _picture_input(path, self._session)
+        self.kind = kind or _kind_by_name(self.name) or _kind_by_size(path, size)
+        self.size = size or (KINDS[self.kind].side, KINDS[self.kind].side)
+
+    @classmethod
+    def load(cls, model: str | None, kind: str | None = None, progress: Progress = silent) -> Self:
+        """A file, the ONNX file of a repository of the hub, or what rembg's folder holds.
+
+        Raises:
+            CheckpointRefused: there is none, or as the class.
+            PackshotError: as the class.
+        """
+        _onnxruntime()  # told before anything is fetched
+        from packshot.bases import hub
+
+        if model is None:
+            found = installed(kind)
+            if not found:
+                raise CheckpointRefused(
+                    f"No {kind or 'ONNX'} model is in {rembg_folder()}, where rembg keeps them. "
+                    "Name one: --model FILE.onnx."
+                )
+            return cls(found[0], kind)
+        repo = None if files.exists(Path(model)) else hub.repository(model)
+        if repo is None or model.lower().endswith(".onnx"):
+            return cls(Path(model), kind)
+        folder = hub.fetched_files(repo, [_HUB_FILE], also=[f"{_HUB_FILE}_data"], progress=progress)
+        return cls(folder / _HUB_FILE, kind, name=repo.id.rpartition("/")[2])
+
+    def mask(self, picture: Image.Image) -> Image.Image:
+        """See `Segmenter.mask`."""
+        pixels = prepared(picture, self.size, KINDS[self.kind]).astype(_DTYPES[self._input.type])
+        with _refusing(self.path):
+            answer = self._session.run(None, {self._input.name: pixels})[0]
+        shares = to_shares(_one_map(self.path, answer), KINDS[self.kind].stretched)
+        return as_mask(without_islands(shares), picture.size)
+
+
+def prepared(picture: Image.Image, size: tuple[int, int], kind: Kind) -> np.ndarray:
+    """A picture as a network takes it: fp32 [1, 3, height, width], squeezed and normalised."""
+    small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    values = np.asarray(small, dtype=np.float32)
+    values = values / (max(float(values.max()), 1e-6) if kind.by_maximum else 255)
+    mean, std = (np.array(triple, dtype=np.float32) for triple in (kind.mean, kind.std))
+    normal: np.ndarray = (values - mean) / std
+    return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
+
+
+def to_shares(answer: np.ndarray, stretched: bool) -> np.ndarray:
+    """A network's map [h, w] as shares in [0, 1]. Values beyond are logits: some files end before."""
+    if answer.min() < -1e-3 or answer.max() > 1 + 1e-3:
+        answer = 1 / (1 + np.exp(-answer.clip(-60, 60)))
+    least, most = float(answer.min()), float(answer.max())
+    # Where nothing stands out, stretching would make a product of noise.
+    if stretched and most > _FAINT and most > least:
+        answer = (answer - least) / (most - least)
+    return answer.clip(0, 1)
+
+
+def _one_map(path: Path, answer: Any) -> np.ndarray:
+    """The fp32 map [h, w] of [1, 1, h, w], [1, h, w] or [h, w]."""
+    array = np.asarray(answer)
+    if array.ndim < 2 or array.size == 0 or array.size != array.shape[-2] * array.shape[-1]:
+        raise CheckpointRefused(
+            f"{path} answers with {list(array.shape)}, not with one map of the product; "
+            "it is a model for something else."
+        )
+    found = array.reshape(array.shape[-2:]).astype(np.float32)
+    if not np.isfinite(found).all():
+        raise CheckpointRefused(
+            f"{path} answers with values that are not finite; use it in full precision (fp32)."
+        )
+    return found
+
+
+def _picture_input(path: Path, session: Any) -> tuple[Any, tuple[int, int] | None]:
+    """A model's only input, and (width, height) of its pictures, if the file says it."""
+    inputs = session.get_inputs()
+    told = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+    shape = inputs[0].shape if len(inputs) == 1 else []
+    if len(shape) != 4 or (shape[1] not in (3, None) and not isinstance(shape[1], str)):
+        raise CheckpointRefused(
+            f"{path} takes {told or 'nothing'}, not one picture [1, 3, height, width]; "
+            "it is a model for something else."
+        )
+    if inputs[0].type not in _DTYPES or not session.get_outputs():
+        raise CheckpointRefused(f"{path} takes {told}; pictures in fp32 or fp16 are offered.")
+    height, width = shape[2:]
+    if not (isinstance(height, int) and isinstance(width, int)):
+        return inputs[0], None
+    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+        raise CheckpointRefused(
+            f"{path} takes pictures of {width} x {height} px; more than {MAX_SIDE} are not offered."
+        )
+    return inputs[0], (width, height)
+
+
+def _kind_by_name(name: str) -> str | None:
+    plain = name.lower().replace("_", "-")
+    return next((kind for part, kind in _NAMES.items() if part in plain), None)
+
+
+def _kind_by_size(path: Path, size: tuple[int, int] | None) -> str:
+    if size and max(size) <= KINDS["u2net"].side:
+        return "u2net"
+    raise CheckpointRefused(
+        f"{path}: neither name nor size tell how it wants its pictures. Name its kind: "
+        f"--segmenter {', '.join(KINDS)}."
+    )
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise PackshotError(
+            "ONNX models are run by onnxruntime, which is not installed: "
+            'pip install "packshot[onnx]"'
+        ) from error
+    return onnxruntime
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Whatever onnxruntime raises, as one kind of error."""
+    try:
+        yield
+    except (PackshotError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointRefused(
+            f"{path} cannot be run by onnxruntime ({type(error).__name__}: {reason}). "
+            "Download it again, or use another."
+        ) from error
