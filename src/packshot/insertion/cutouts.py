@@ -14,6 +14,7 @@ from packshot.errors import InsertionRefused
 from packshot.insertion.placement import Placement
 from packshot.insertion.plate import Box, Colours
 from packshot.masks import Segmenter
+from packshot.masks.registry import load_segmenter
 from packshot.photos import Photo
 from packshot.pictures import open_image
 
@@ -46,6 +47,9 @@ class CutOut:
 def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
     """The product of one photo, by its mask, or by what a segmenter finds.
 
+    Args:
+        segmenter: by default the best that is found; give one to many calls.
+
     Raises:
         InsertionRefused: nothing is found.
         PictureRefused: the photo or its mask cannot be read.
@@ -54,9 +58,7 @@ def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
     if photo.mask:
         mask = side_cars.read_mask(photo.mask, image.size)
     else:
-        from packshot.masks.embedded import EmbeddedSegmenter
-
-        mask = (segmenter or EmbeddedSegmenter()).mask(image)
+        mask = (segmenter or load_segmenter()).mask(image)
     alpha = np.asarray(mask, dtype=np.float32) / 255
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
@@ -87,6 +89,8 @@ def best_photos(
         InsertionRefused: no photo shows the product whole, or none shows that view.
     """
     found = []
+    if segmenter is None and any(photo.mask is None for photo in photos):
+        segmenter = load_segmenter()
     for photo in photos:
         try:
             found.append(cut_out(photo, segmenter))
