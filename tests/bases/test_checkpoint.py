@@ -134,7 +134,7 @@ def test_a_gguf_is_named(tmp_path):
 
 
 PIPELINES = {
-    "FluxFillPipeline": "FLUX",
+    "FluxControlPipeline": "FLUX",
     "PixArtAlphaPipeline": "PixArtAlphaPipeline",
 }
 

@@ -92,12 +92,15 @@ def test_schnell_is_told_by_its_lack_of_guidance(parts, family, tmp_path):
     assert (base.sampler.steps, base.schedule.shift(1024)) == (4, 1.0)
 
 
-def test_flux_fill_is_refused_by_what_it_is(parts, family, tmp_path):
+def test_flux_fill_is_told_by_its_first_layer_and_other_tools_are_refused(parts, family, tmp_path):
     if family != "flux1":
         pytest.skip("FLUX.1's")
-    wide = torch.zeros(parts["flux1"]["img_in.weight"].shape[0], 384)
-    parts["flux1"]["img_in.weight"] = wide
-    with pytest.raises(CheckpointRefused, match=r"takes 384 channels.*Fill"):
+    width = parts["flux1"]["img_in.weight"].shape[0]
+    parts["flux1"]["img_in.weight"] = torch.ones(width, 16 + 16 + 64)
+    base = load(laid_out(parts, family, tmp_path))
+    assert base.inpaints and base.transformer.x_embedder.weight.shape == (width, 96)
+    parts["flux1"]["img_in.weight"] = torch.zeros(width, 32)
+    with pytest.raises(CheckpointRefused, match=r"takes 32 channels, not 16 or Fill's 96.*Depth"):
         load(laid_out(parts, family, tmp_path))
 
 

@@ -35,6 +35,7 @@ _PIPELINES = {
     "StableDiffusionXL": "sdxl",
     "StableDiffusion3": "sd3",
     "FluxPipeline": "flux1",
+    "FluxFillPipeline": "flux1",
     "Flux2Klein": "flux2",
     "Flux": "FLUX",
     "QwenImagePipeline": "qwen_image",

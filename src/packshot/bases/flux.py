@@ -91,7 +91,7 @@ _LAYOUT = Layout(
 
 
 class Flux1(LatentBase):
-    """A FLUX.1 checkpoint (dev, schnell and what is made from them)."""
+    """A FLUX.1 checkpoint (dev, schnell, Fill and what is made from them)."""
 
     family = "flux1"
     denoiser_root = "transformer"
@@ -106,6 +106,10 @@ class Flux1(LatentBase):
         dev = self.transformer.config.guidance_embeds
         self.distilled = True
         self.sampler = Sampler("Euler", 28, 3.5) if dev else Sampler("Euler", 4, 0.0)
+        channels = self.transformer.config.in_channels
+        self.inpaints = channels == _fill_channels(self.vae.config.latent_channels, self.vae_factor)
+        if self.inpaints:
+            self.sampler = Sampler("Euler", 28, 30.0)
         self.tokens_of_t5 = 512 if dev else 256
 
     @staticmethod
@@ -122,12 +126,16 @@ class Flux1(LatentBase):
         own = under(tensors, ORIGINAL, "")
         width, channels = own["img_in.weight"].shape
         config = configs["transformer"]
-        if channels != config["in_channels"]:
+        vae = configs["vae"]
+        fill = _fill_channels(vae["latent_channels"], 2 ** (len(vae["block_out_channels"]) - 1))
+        if channels not in (config["in_channels"], fill):
             raise CheckpointRefused(
-                f"This FLUX.1 takes {channels} channels, not {config['in_channels']}: one of the "
-                "tools (Fill, Depth, Canny, Redux), which do not learn products. Use dev or schnell."
+                f"This FLUX.1 takes {channels} channels, not {config['in_channels']} or Fill's {fill}: "
+                "one of the tools (Depth, Canny), which do not learn products. Use dev or schnell."
             )
-        found = {
+        fits_fill = {"in_channels": fill, "out_channels": config["in_channels"]}
+        found: dict[str, Any] = fits_fill if channels == fill else {}
+        found |= {
             "num_layers": layers(own, "double_blocks"),
             "num_single_layers": layers(own, "single_blocks"),
             "num_attention_heads": width // config["attention_head_dim"],
@@ -160,7 +168,7 @@ class Flux1(LatentBase):
             told = torch.full((count,), TRAINING_GUIDANCE)
             guidance = conditioning.get("guidance", told).to(self.device)
         said = self.transformer(
-            hidden_states=packed(noisy),
+            hidden_states=self._seen(noisy, conditioning),
             encoder_hidden_states=context,
             pooled_projections=conditioning["pooled"].to(self.dtype),
             timestep=timesteps / 1000,
@@ -170,6 +178,16 @@ class Flux1(LatentBase):
             return_dict=False,
         )[0]
         return unpacked(said, height, width)
+
+    def _seen(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
+        """The transformer's tokens: Fill sees the picture without the region, and its mask's pixels."""
+        tokens = packed(noisy)
+        if not self.inpaints:
+            return tokens
+        region = self.region(noisy, conditioning)
+        # A latent's mask is that of all the pixels that it stands for.
+        mask = region[:, :1].expand(-1, self.vae_factor**2, -1, -1)
+        return torch.cat([tokens, packed(region[:, 1:]), packed(mask)], dim=-1)
 
     def lora_targets(self, scope: Scope) -> list[str]:
         return linear_names(self.transformer, *_SCOPES[scope])
@@ -188,13 +206,19 @@ class Flux1(LatentBase):
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """Distilled guidance: one pass a step, no negative prompt."""
-        return {"guidance_scale": guidance_scale}
+        told = {"guidance_scale": guidance_scale}
+        return told | self.nothing_to_keep(len(negative_prompts)) if self.inpaints else told
 
     def pipeline(self) -> Any:
-        """`FluxPipeline` with Euler steps."""
-        from diffusers import FluxPipeline
+        """`FluxPipeline`, or that of Fill, with Euler steps."""
+        from diffusers import FluxFillPipeline, FluxPipeline
 
-        return self.assembled(FluxPipeline)
+        return self.assembled(FluxFillPipeline if self.inpaints else FluxPipeline)
+
+
+def _fill_channels(latents: int, factor: int) -> int:
+    """Of a Fill's tokens: 2 x 2 latents, those of the picture without the region, its mask's pixels."""
+    return 4 * (2 * latents + factor**2)
 
 
 def packed(latents: Tensor) -> Tensor:

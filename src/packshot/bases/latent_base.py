@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from packshot.bases.base import ClipSimilarity, Conditioning, Sampler, Shown
@@ -27,8 +28,10 @@ class LatentBase:
     denoiser_root: str
     kohya_original: bool
     sampler: Sampler
+    native_pixels: int
     distilled = False
     inpaints = False
+    _takes_turns = False
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class LatentBase:
             self._settle()
         self.tokenizers = parts.tokenizers
         self.schedule = self.make_schedule(parts.schedule, checkpoint)
+        self._grey: dict[tuple[int, int], Tensor] = {}
 
     def _settle(self) -> None:
         """Networks to the device; those that do not fit it together take turns on it."""
@@ -90,9 +94,11 @@ class LatentBase:
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
-        latents: Tensor = self.vae.encode(pixels.to(self.device, self.dtype)).latent_dist.mean
+        # The autoencoder may be away while a LoRA learns; taking turns, it comes by itself.
+        place = self.device if self._takes_turns else self.vae.device
+        latents: Tensor = self.vae.encode(pixels.to(place, self.dtype)).latent_dist.mean
         config = self.vae.config
-        return (latents - (config.shift_factor or 0)) * config.scaling_factor
+        return (latents.to(self.device) - (config.shift_factor or 0)) * config.scaling_factor
 
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> Tensor:
@@ -100,6 +106,30 @@ class LatentBase:
         latents = latents.to(self.device, self.dtype) / config.scaling_factor
         pixels: Tensor = self.vae.decode(latents + (config.shift_factor or 0)).sample.clamp(-1, 1)
         return pixels
+
+    def region(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
+        """What an inpainting base takes beside its noisy latents [B, C, h, w]: [B, 1 + C, h, w].
+
+        1 where to paint, then the latents of the picture grey there, as the conditioning's "region"
+        has them. Without, all is to be painted: so it learns and makes pictures.
+        """
+        told = conditioning.get("region")
+        if told is None:
+            told = self._all_of(*noisy.shape[-2:]).expand(len(noisy), -1, -1, -1)
+        return told.to(noisy)
+
+    def _all_of(self, height: int, width: int) -> Tensor:
+        """The region [1, 1 + C, height, width] that is all of a picture."""
+        if (height, width) not in self._grey:
+            grey = torch.zeros(1, 3, height * self.vae_factor, width * self.vae_factor)
+            self._grey[height, width] = self.encode_images(grey)
+        latents = self._grey[height, width]
+        return torch.cat([torch.ones_like(latents[:, :1]), latents], dim=1)
+
+    def nothing_to_keep(self, count: int) -> dict[str, Any]:
+        """What diffusers' inpainting pipelines are given to make whole pictures, so many at once."""
+        grey, white = (Image.new("RGB", (self.native_pixels,) * 2, c) for c in ("grey", "white"))
+        return {"image": [grey] * count, "mask_image": [white] * count, "strength": 1.0}
 
     def zeros(self, *shape: int) -> Tensor:
         """Zeros on the base's device, in its dtype."""

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -59,7 +58,6 @@ class UnetBase(LatentBase):
         self.guidance_rescale = 0.7 if self.schedule.ends_in_noise else 0.0
         self.native_pixels = int(self.unet.config.sample_size) * self.vae_factor
         self.inpaints = self.unet.config.in_channels == 2 * self.vae.config.latent_channels + 1
-        self._grey: dict[tuple[int, int], Tensor] = {}
         levels = len(self.unet.config.block_out_channels)
         self.pixel_multiple = self.vae_factor * 2 ** (levels - 1)
 
@@ -74,28 +72,11 @@ class UnetBase(LatentBase):
         return Diffusion(config | checkpoint.schedule_hints, checkpoint.path, self.device)
 
     def denoiser_input(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
-        """What the UNet takes: an inpainting one also the region and the picture without it.
-
-        Of these the conditioning may hold "region" [B, 5, h, w]: 1 where to paint, then the latents
-        of the picture grey there. Without, all is to be painted: so it learns and makes pictures.
-        """
+        """What the UNet takes: an inpainting one also the region and the picture without it."""
         if self.inpaints:
-            region = conditioning.get("region")
-            if region is None:
-                region = self._all_of(noisy.shape[-2], noisy.shape[-1]).expand(
-                    len(noisy), -1, -1, -1
-                )
-            noisy = torch.cat([noisy, region.to(noisy)], dim=1)
+            noisy = torch.cat([noisy, self.region(noisy, conditioning)], dim=1)
         # channels_last is what its weights are laid out in; mixed layouts cost copies in each layer.
         return noisy.contiguous(memory_format=torch.channels_last)
-
-    def _all_of(self, height: int, width: int) -> Tensor:
-        """The region [1, 5, height, width] that is all of a picture."""
-        if (height, width) not in self._grey:
-            grey = torch.zeros(1, 3, height * self.vae_factor, width * self.vae_factor)
-            self._grey[height, width] = self.encode_images(grey)
-        latents = self._grey[height, width]
-        return torch.cat([torch.ones_like(latents[:, :1]), latents], dim=1)
 
     def attention(self, latents: Tensor) -> AbstractContextManager[None]:
         """See `attention_for`; what is computed again for gradients would be so without it."""
@@ -110,9 +91,7 @@ class UnetBase(LatentBase):
         told = {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
         if not self.inpaints:
             return told | {"guidance_rescale": self.guidance_rescale}
-        count = len(negative_prompts)
-        grey, white = (Image.new("RGB", (self.native_pixels,) * 2, c) for c in ("grey", "white"))
-        return told | {"image": [grey] * count, "mask_image": [white] * count, "strength": 1.0}
+        return told | self.nothing_to_keep(len(negative_prompts))
 
     def lora_targets(self, scope: Scope) -> list[str]:
         return lora_target_names(self.unet, scope)
