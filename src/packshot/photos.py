@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,10 @@ class Photo:
     """Why it was accepted."""
     blurred: tuple[Blurred, ...] = ()
     """What was looked for in it to be blurred, and where it was."""
+    caption_by: str | None = None
+    """Who wrote the caption: "person", or a captioner's name."""
+    caption_locked: bool = False
+    """No command changes the caption."""
 
 
 @dataclass(frozen=True)
@@ -144,17 +149,40 @@ def _photo(project: Project, path: Path, entry: Entry) -> Photo:
         source=entry.source,
         why=entry.why,
         blurred=tuple(entry.blurred),
+        caption_by=photo_manifest.caption_author(caption, entry),
+        caption_locked=entry.caption_locked,
     )
 
 
-def write_captions(project: Project, captions: Iterable[tuple[Photo, str]]) -> None:
-    """Write side-car captions, noting that they are Packshot's and no person's."""
+def write_captions(
+    project: Project, captions: Iterable[tuple[Photo, str]], by: str = photo_manifest.PACKSHOT
+) -> None:
+    """Write side-car captions, noting who wrote them: a captioner, or "person".
+
+    Killed in between, each caption is the old or the new one, and known to be whose it is.
+    """
+    written = {photo.file.with_suffix(".txt"): f"{text}\n".encode() for photo, text in captions}
     manifest = photo_manifest.read(project)
-    entries = {entry.file: entry for entry in manifest.photos}
-    for photo, text in captions:
-        path = photo.file.with_suffix(".txt")
-        files.write_text(path, text + "\n")
-        entries[photo.file.name].written_caption = files.sha256(path)
+    ours = {Path(entry.file).stem: entry for entry in manifest.photos}
+    entries = {path: ours[path.stem] for path in written}
+    person = by == photo_manifest.PERSON
+    for path, entry in entries.items():
+        promised = (None, None) if person else (_sha256(written[path]), by)
+        photo_manifest.promise_caption(path, entry, *promised)
+    photo_manifest.write(project, manifest)
+    for path, entry in entries.items():
+        files.write_bytes(path, written[path])
+        photo_manifest.keep_promise(entry)
+    photo_manifest.write(project, manifest)
+
+
+def set_caption_locks(project: Project, photos: Iterable[Photo], locked: bool) -> None:
+    """Lock the captions of photos, so that no command changes them; or unlock them."""
+    manifest = photo_manifest.read(project)
+    names = {photo.file.name for photo in photos}
+    for entry in manifest.photos:
+        if entry.file in names:
+            entry.caption_locked = locked
     photo_manifest.write(project, manifest)
 
 
@@ -167,6 +195,10 @@ def write_mask(project: Project, photo: Photo, mask: Image.Image) -> None:
         if entry.file == photo.file.name:
             entry.written_mask = files.sha256(path)
     photo_manifest.write(project, manifest)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _none_left(where: str, refused: dict[str, str]) -> str:
@@ -186,6 +218,7 @@ __all__ = [
     "Accepted",
     "Photo",
     "add_photos",
+    "set_caption_locks",
     "open_image",
     "photos",
     "picture_files",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,20 +95,75 @@ def _fetch(repo: Repository, half: bool, progress: Progress) -> Path:
     small = [name for name in sizes if _is_small(name, family)]
     if lost := sorted(_needed(family) - set(sizes)):
         raise CheckpointRefused(f"{repo} on the hub is not whole: it has no {lost[0]}.")
-    got, whole = 0, sum(sizes[name] for name in (*small, *weights))
+
+    def judge(name: str) -> None:
+        if name == weights[0]:
+            folder_family(folder)  # may refuse it by its configurations
+
+    _download(repo, folder, [*small, *weights], sizes, progress, judge)
+    return folder
+
+
+def _download(
+    repo: Repository,
+    folder: Path,
+    names: Sequence[str],
+    sizes: Mapping[str, int],
+    progress: Progress,
+    before_each: Callable[[str], None] = lambda name: None,
+) -> None:
+    """Fetch files of the commit that `folder` is named after, one after the other."""
+    from huggingface_hub import hf_hub_download
+
+    got, whole = 0, sum(sizes[name] for name in names)
 
     def report(count: int) -> None:
         nonlocal got
         got += count
         progress("MB fetched", got // 10**6, whole // 10**6)
 
-    for name in (*small, *weights):
-        if name == weights[0]:
-            folder_family(folder)  # may refuse it by its configurations
+    for name in names:
+        before_each(name)
         before = got
         hf_hub_download(repo.id, name, revision=folder.name, tqdm_class=_meter(report))
         report(before + sizes[name] - got)  # what was there already
-    return folder
+
+
+def fetched_folder(
+    repo: Repository,
+    mark: Sequence[str],
+    choose: Callable[[Sequence[str]], list[str]],
+    progress: Progress = silent,
+) -> Path:
+    """The folder of one network in the hub's cache, with the files that are chosen of its repository.
+
+    As of `fetched`: whole in the cache, it is taken from there; files come whole or not at all.
+
+    Args:
+        mark: files of which it has one, if it is such a network.
+        choose: of the repository's names those wanted, weights last; refuses what is not whole.
+
+    Raises:
+        CheckpointRefused: as of `fetched`, or of `choose`.
+        DiskFull: the cache has no room.
+    """
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+
+    with _refusing(repo):
+        for name in mark:
+            found = try_to_load_from_cache(repo.id, name, revision=repo.revision)
+            if isinstance(found, str):
+                folder = Path(found).parent
+                present = [file.name for file in folder.iterdir() if file.is_file()]
+                with suppress(CheckpointRefused):
+                    choose(present)
+                    return folder
+        listed = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True).siblings
+        sizes = {file.rfilename: file.size or 0 for file in listed or []}
+        names = choose(list(sizes))
+        first = hf_hub_download(repo.id, names[0], revision=repo.revision)
+        _download(repo, Path(first).parent, names, sizes, progress)
+        return Path(first).parent
 
 
 def _needed(family: str) -> set[str]:
