@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from fake_hub import FakeHub
+from tests.fake_hub import FakeHub
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from tests.families import MAKERS

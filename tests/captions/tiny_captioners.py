@@ -35,16 +35,21 @@ TEMPLATE = (
 )
 
 
+STRENGTH = 0.8
+
+
 def _saved(model, folder, **preprocessor):
     torch.manual_seed(0)
     for parameter in model.parameters():  # larger than usual, so that pictures make a difference
-        torch.nn.init.normal_(parameter, std=0.3)
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=STRENGTH)
     model.save_pretrained(folder)
     tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
+    tokenizer.add_special_tokens(SPECIAL)
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
-        unk_token="<unk>", additional_special_tokens=SPECIAL[4:],
+        unk_token="<unk>",
         extra_special_tokens={"image_token": "<image>"} if "image_seq_length" in preprocessor else {},
     ).save_pretrained(folder)  # fmt: skip
     settings = {
@@ -58,7 +63,7 @@ def _saved(model, folder, **preprocessor):
 def _bert(**more):
     return {
         "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
-        "vocab_size": SIZE, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2,
+        "vocab_size": SIZE, "max_position_embeddings": 128, "bos_token_id": 1, "eos_token_id": 2,
         "pad_token_id": 0, "sep_token_id": 2, **more,
     }  # fmt: skip
 
@@ -80,14 +85,32 @@ def make_blip(folder):
     )  # fmt: skip
 
 
-def make_blip2(folder):
+def make_blip2(folder, vocab_size=SIZE, **more):
     config = Blip2Config(
         vision_config=dict(_VIT),
         qformer_config=_bert(encoder_hidden_size=16),
         text_config={
             "model_type": "opt", "hidden_size": 16, "num_hidden_layers": 1, "ffn_dim": 16,
-            "num_attention_heads": 2, "vocab_size": SIZE, "max_position_embeddings": 64,
+            "num_attention_heads": 2, "vocab_size": vocab_size, "max_position_embeddings": 128,
             "word_embed_proj_dim": 16, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+        },
+        num_query_tokens=3, **({"image_token_index": VOCABULARY["<image>"]} | more),
+    )  # fmt: skip
+    return _saved(
+        Blip2ForConditionalGeneration(config), folder,
+        image_processor_type="BlipImageProcessor", size={"height": 32, "width": 32},
+    )  # fmt: skip
+
+
+def make_blip2_t5(folder):
+    """BLIP-2 over an encoder and a decoder."""
+    config = Blip2Config(
+        vision_config=dict(_VIT),
+        qformer_config=_bert(encoder_hidden_size=16),
+        text_config={
+            "model_type": "t5", "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1,
+            "num_heads": 2, "vocab_size": SIZE, "pad_token_id": 0, "eos_token_id": 2,
+            "decoder_start_token_id": 0, "bos_token_id": 1,
         },
         num_query_tokens=3, image_token_index=VOCABULARY["<image>"],
     )  # fmt: skip
@@ -107,7 +130,7 @@ def make_florence(folder):
         text_config={
             "model_type": "bart", "d_model": 16, "encoder_layers": 1, "decoder_layers": 1,
             "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 16,
-            "decoder_ffn_dim": 16, "vocab_size": SIZE, "max_position_embeddings": 64,
+            "decoder_ffn_dim": 16, "vocab_size": SIZE, "max_position_embeddings": 128,
             "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "decoder_start_token_id": 2,
             "forced_eos_token_id": 2,
         },
@@ -178,6 +201,6 @@ def make_qwen3_vl(folder):
 
 
 MAKERS = {
-    "blip": make_blip, "blip-2": make_blip2, "florence2": make_florence, "qwen2_vl": make_qwen2_vl,
+    "blip": make_blip, "blip-2": make_blip2, "blip-2-t5": make_blip2_t5, "florence2": make_florence, "qwen2_vl": make_qwen2_vl,
     "qwen2_5_vl": make_qwen2_5_vl, "qwen3_vl": make_qwen3_vl,
 }  # fmt: skip

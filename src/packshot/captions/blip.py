@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from packshot.captions.pretrained import MAX_TOKENS, Describing, load_pretrained
+from packshot.captions.pretrained import MAX_TOKENS, Describing, Pretrained, load_pretrained
 from packshot.errors import CheckpointRefused
 from packshot.project import Subject
 
@@ -41,6 +41,19 @@ class Blip(Describing):
 class Blip2(Blip):
     """BLIP-2, over a language model: OPT, which goes on after the picture, or T5, which answers it."""
 
+    def __init__(self, pretrained: Pretrained) -> None:
+        super().__init__(pretrained)
+        config = pretrained.config
+        if config.image_token_id is None:
+            # Older checkpoints do not say which token stands for a picture: it is the one after
+            # the tokenizer's, for which their embeddings have room.
+            config.image_token_id = len(pretrained.tokenizer)
+        if config.image_token_id >= config.text_config.vocab_size:
+            raise CheckpointRefused(
+                f"{pretrained.folder}/config.json does not say which token stands for the picture "
+                "(image_token_index), and there is no room for one. Copy a newer version of it."
+            )
+
     def generate(self, picture: Image.Image, subject: Subject) -> Tensor:
         """The tokens that it says."""
         given = self._given()
@@ -55,22 +68,11 @@ class Blip2(Blip):
         return said if answers else said[given.shape[1] :]
 
     def _given(self) -> Tensor:
-        """The picture's places [1, queries + 1] and the start of a text.
-
-        Older checkpoints do not say which token stands for a picture: it is the one after the
-        tokenizer's, for which their embeddings have room.
-        """
+        """The picture's places [1, queries + 1] and the start of a text."""
         config, tokenizer = self.pretrained.config, self.pretrained.tokenizer
-        place = config.image_token_id
         start = config.text_config.bos_token_id
         start = tokenizer.pad_token_id if start is None else start
-        place = len(tokenizer) if place is None else place
-        if place >= config.text_config.vocab_size:
-            raise CheckpointRefused(
-                f"{self.pretrained.folder}/config.json does not say which token stands for the picture "
-                "(image_token_index), and there is no room for one. Copy a newer version of it."
-            )
-        tokens = [*[place] * config.num_query_tokens, start]
+        tokens = [*[config.image_token_id] * config.num_query_tokens, start]
         return torch.tensor([tokens], device=self.pretrained.network.device)
 
 

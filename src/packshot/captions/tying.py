@@ -167,7 +167,8 @@ class _Mentions:
         self.known: Words = words()
         nouns = self.known.nouns(subject.class_noun)
         many = {plural(noun) for noun in nouns} - nouns
-        # A class noun may be a plural itself: headphones.
+        if subject.class_noun.lower().endswith("s"):  # a plural itself: shoes
+            nouns, many = nouns | many, set()
         self._nouns = {_split(noun) for noun in nouns}
         self._many = {_split(noun) for noun in many}
         self._names = {_split(subject.name.lower())} - self._nouns

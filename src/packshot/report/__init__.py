@@ -1,6 +1,6 @@
 """Contact sheets, the report page, and the page of captions."""
 
-from packshot.report.captions import write_caption_page
+from packshot.report.caption_page import write_caption_page
 from packshot.report.page import write_report
 from packshot.report.sheet import contact_sheet
 

@@ -28,5 +28,5 @@ def write_caption_page(project: Project) -> Path:
         for photo in photos(project)
     ]
     facts = {"subject": project.subject, "photos": shown, "table": project.captions_table.name}
-    files.write_text(project.captions_page, rendered("captions.html.jinja", facts))
+    files.write_text(project.captions_page, rendered("caption_page.html.jinja", facts))
     return project.captions_page
