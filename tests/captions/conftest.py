@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_captioners import MAKERS
+from reviewed import reviewed  # noqa: F401
+from tests.captioners import MAKERS
 
 from packshot.project import Subject
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_captioners import SIZE, VOCABULARY, make_blip2
+from tests.captioners import SIZE, VOCABULARY, make_blip2
 from transformers import (
     AutoTokenizer,
     Blip2ForConditionalGeneration,

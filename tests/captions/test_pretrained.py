@@ -58,7 +58,9 @@ def test_missing_weights_are_not_made_up(folder):
     tensors = load_file(folder / "model.safetensors")
     name = "vision_model.embeddings.class_embedding"
     save_file({k: v for k, v in tensors.items() if k != name}, folder / "model.safetensors")
-    with pytest.raises(CheckpointRefused, match=rf"lacks 1 weights, such as {name}\. Copy it again"):
+    with pytest.raises(
+        CheckpointRefused, match=rf"lacks 1 weights, such as {name}\. Copy it again"
+    ):
         load(folder)
     config = json.loads((folder / "config.json").read_text())
     config["auto_map"] = {"AutoConfig": "configuration_evil.Config"}

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 import transformers
-from tiny_captioners import TEMPLATE
+from tests.captioners import TEMPLATE
 from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 

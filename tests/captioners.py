@@ -201,6 +201,6 @@ def make_qwen3_vl(folder):
 
 
 MAKERS = {
-    "blip": make_blip, "blip-2": make_blip2, "blip-2-t5": make_blip2_t5, "florence2": make_florence, "qwen2_vl": make_qwen2_vl,
-    "qwen2_5_vl": make_qwen2_5_vl, "qwen3_vl": make_qwen3_vl,
+    "blip": make_blip, "blip-2": make_blip2, "blip-2-t5": make_blip2_t5, "florence2": make_florence,
+    "qwen2_vl": make_qwen2_vl, "qwen2_5_vl": make_qwen2_5_vl, "qwen3_vl": make_qwen3_vl,
 }  # fmt: skip
