@@ -7,9 +7,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from tests.captioners import MAKERS
 
 from packshot.captions.blip import NETWORKS
 from packshot.captions.pretrained import PIXELS, load_pretrained, shrunk
+from packshot.captions.registry import load_captioner
 from packshot.errors import CheckpointRefused
 
 CPU = torch.device("cpu")
@@ -50,7 +52,10 @@ def test_a_pickle_under_another_name_is_not_opened(folder, start):
 
 def test_a_pickle_under_its_own_name_is_not_even_looked_at(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(CheckpointRefused, match=r"only pytorch_model\.bin, a pickle"):
+    with pytest.raises(CheckpointRefused, match=r"only as pytorch_model\.bin, a pickle"):
+        load(folder)
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(CheckpointRefused, match=r"has no \.safetensors weights but nothing"):
         load(folder)
 
 
@@ -94,3 +99,12 @@ def test_pictures_are_shown_no_larger_than_they_need_be():
 def test_generation_settings_of_the_folder_are_kept(folder):
     (folder / "generation_config.json").write_text('{"no_repeat_ngram_size": 3}')
     assert load(folder).network.generation_config.no_repeat_ngram_size == 3
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_half_the_precision_will_do(kind, tiny_captioner, pictures, car, monkeypatch):
+    """As on a GPU, where they compute in bf16."""
+    monkeypatch.setattr("packshot.captions.pretrained._dtype", lambda device: torch.bfloat16)
+    captioner = load_captioner(model=str(tiny_captioner(kind)), device="cpu")
+    assert captioner.pretrained.network.dtype == torch.bfloat16
+    assert captioner.caption(pictures[:1], car)[0].startswith("a photo of ")

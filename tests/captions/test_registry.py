@@ -62,6 +62,17 @@ def test_any_clip_interrogates_with_its_own_phrases_or_the_general_ones(clip, pi
     assert list(load_captioner(model=str(clip), device="cpu").bank.groups) == ["light"]
 
 
+def test_a_clip_of_other_words_is_refused(tmp_path):
+    towers = {
+        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16
+    }  # fmt: skip
+    vision = {**towers, "image_size": 32, "patch_size": 16}
+    config = CLIPConfig(text_config={**towers, "vocab_size": 500}, vision_config=vision)
+    CLIPModel(config).save_pretrained(tmp_path / "clip")
+    with pytest.raises(CheckpointRefused, match=r"vocabulary has 500 tokens, not 49,408"):
+        load_captioner("clip", str(tmp_path / "clip"), device="cpu")
+
+
 def test_without_a_model_the_base_captions(tmp_path):
     def base(similarity):
         return lambda: SimpleNamespace(path=tmp_path / "base", clip_similarity=lambda: similarity)
@@ -166,7 +177,7 @@ def test_what_is_whole_in_the_cache_needs_no_network(server, tmp_path, tiny_capt
 @pytest.mark.parametrize(
     ("lost", "words"),
     [
-        ("model.safetensors", "has no .safetensors weights but"),
+        ("model.safetensors", r"only as pytorch_model\.bin, a pickle"),
         ("config.json", r"is no captioner: it has no config\.json"),
         ("preprocessor_config.json", r"it has no preprocessor_config\.json"),
     ],
@@ -175,6 +186,7 @@ def test_a_repository_that_is_not_whole(server, tmp_path, tiny_captioner, lost, 
     folder = server.folders["them/half"] = shutil.copytree(
         tiny_captioner("blip"), tmp_path / "repository"
     )
+    (folder / "pytorch_model.bin").write_bytes(b"never")
     (folder / lost).unlink()
     with pytest.raises(CheckpointRefused, match=words):
         load_captioner(model="them/half")

@@ -7,7 +7,7 @@ handed to it; it only gives them their present names. Code of a repository's own
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,10 +112,26 @@ def _dtype(device: torch.device) -> torch.dtype:
     return best_dtype(device) if device.type == "cuda" else torch.float32
 
 
+def weight_names(where: str, names: Sequence[str]) -> list[str]:
+    """Of a model's files its weights, whole or in shards.
+
+    Raises:
+        CheckpointRefused: there are none, not all, or only pickles; the message names `where`.
+    """
+    pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
+    if pickles and not any(name.endswith(".safetensors") for name in names):
+        raise CheckpointRefused(
+            f"{where} has its weights only as {pickles[0]}, a pickle, which can run code when it is "
+            "opened; never opened. Many models have been converted since: look for .safetensors in "
+            "its newest version, or among its pull requests (OWNER/NAME@refs/pr/NUMBER)."
+        )
+    return chosen_weights(where, names)
+
+
 def _weights(folder: Path) -> dict[str, Tensor]:
     names = [file.name for file in folder.iterdir() if file.is_file()]
     tensors: dict[str, Tensor] = {}
-    for name in chosen_weights(str(folder), names):
+    for name in weight_names(str(folder), names):
         tensors |= read_safetensors(folder / name)[0]
     return tensors
 

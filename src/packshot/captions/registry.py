@@ -18,12 +18,12 @@ import torch
 from packshot import files
 from packshot.bases import hub
 from packshot.bases.base import Base
-from packshot.bases.checkpoint import chosen_weights
 from packshot.bases.headers import read_config
 from packshot.captions.captioner import Captioner
 from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.phrases import read_bank
 from packshot.captions.plain import Plain
+from packshot.captions.pretrained import weight_names
 from packshot.errors import CaptionsRefused, CheckpointRefused
 from packshot.progress import Progress, silent
 
@@ -169,4 +169,4 @@ def _wanted(model: str, names: Sequence[str]) -> list[str]:
         if not either & set(names):
             raise CheckpointRefused(f"{model} is no captioner: it has no {min(either)}.")
     small = sorted(name for name in names if _SMALL.fullmatch(name))
-    return [*small, *chosen_weights(model, names)]
+    return [*small, *weight_names(model, names)]
