@@ -58,8 +58,14 @@ class _Mention:
 
 
 def tied(text: str, subject: Subject) -> str:
-    """A free caption as a training caption: one line that names the product once, first if it can."""
-    said, remark = _opened(" ".join(text.split()).strip(" \"'“”`*"))
+    """A free caption as a training caption: one line that names the product by trigger and class.
+
+    One that is tied already stays as it is, but for consistent words.
+    """
+    text = " ".join(text.split()).strip(" \"'“”`*")
+    if text.startswith("a photo of ") and subject.phrase in text:
+        return _fitted(consistent(_tidy(text)), subject)
+    said, remark = _opened(text)
     said = _sentences_joined(said)
     found = [one for one in _Mentions(subject).of(said) if not one.other]
     if not found:
@@ -94,7 +100,7 @@ def _opened(text: str) -> tuple[str, str]:
     """The caption without what says nothing at its start; and how the picture was taken, for its end."""
     remark, before = "", None
     while text != before:
-        before = text
+        before = text = text.lstrip(" ,.;:!")
         text = words().openers.sub("", text, count=1) if words().openers.match(text) else text
         if (framed := _FRAMED.match(text)) and _only_adjectives(framed[1].lower()):
             text = text[framed.end() :]
@@ -206,7 +212,10 @@ class _Mentions:
         while index < len(tokens):
             last = index
             while last < len(tokens) and (length := self._length(tokens, last, text)):
-                if last > index and not _spaced(text, tokens[last - 1], tokens[last]):
+                begun = last > index
+                if begun and tokens[last].text == self._trigger:
+                    break  # with it another name begins: "cars ohwx car"
+                if begun and not _spaced(text, tokens[last - 1], tokens[last]):
                     break
                 last += length
             if last == index:

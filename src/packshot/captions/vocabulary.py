@@ -60,13 +60,17 @@ def plural(noun: str) -> str:
 
 
 def consistent(caption: str) -> str:
-    """A caption with each remark of `vocabulary.toml` in its one wording.
+    """A caption with each remark of `vocabulary.toml` in its one wording; whole phrases only.
 
-    Whole phrases only, each once: what was put is not looked through again. Applied twice it does
-    no more than once.
+    What was put may complete another phrase ("close-up view view"), so it is looked through again
+    until nothing changes.
     """
     pattern, said = _wordings()
-    return pattern.sub(lambda found: said[found[0].lower()], caption)
+    for _ in range(len(caption)):
+        before, caption = caption, pattern.sub(lambda found: said[found[0].lower()], caption)
+        if caption == before:
+            break
+    return caption
 
 
 @cache
