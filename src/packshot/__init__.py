@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from packshot.bases import Base, load_base
     from packshot.blur import blur_photos
-    from packshot.captions import caption_photos
+    from packshot.captions import (
+        Captioner,
+        apply_caption_table,
+        caption_photos,
+        load_captioner,
+        lock_captions,
+        replace_in_captions,
+        unlock_captions,
+        write_caption_table,
+    )
     from packshot.class_images import ClassImage, gather_class_images
     from packshot.class_images.online import Gathered, gather_online
     from packshot.datasets import Imported, export_dataset, import_dataset
@@ -25,14 +34,16 @@ if TYPE_CHECKING:
     from packshot.photos import Photo, add_photos
     from packshot.plan import Plan, make_plan
     from packshot.project import Project, Subject, new, open_project
-    from packshot.report import write_report
+    from packshot.report import write_caption_page, write_report
     from packshot.shots import Shot, ShotSettings, shoot
     from packshot.training import Event, train
 
 _HOMES = {
     "Base": "bases", "load_base": "bases",
     "blur_photos": "blur",
-    "caption_photos": "captions",
+    "Captioner": "captions", "apply_caption_table": "captions", "caption_photos": "captions",
+    "load_captioner": "captions", "lock_captions": "captions", "replace_in_captions": "captions",
+    "unlock_captions": "captions", "write_caption_table": "captions",
     "ClassImage": "class_images", "gather_class_images": "class_images",
     "Gathered": "class_images.online", "gather_online": "class_images.online",
     "Imported": "datasets", "export_dataset": "datasets", "import_dataset": "datasets",
@@ -46,7 +57,7 @@ _HOMES = {
     "Photo": "photos", "add_photos": "photos",
     "Plan": "plan", "make_plan": "plan",
     "Project": "project", "Subject": "project", "new": "project", "open_project": "project",
-    "write_report": "report",
+    "write_caption_page": "report", "write_report": "report",
     "Masked": "masks", "Segmenter": "masks", "mask_photos": "masks",
     "load_segmenter": "masks.registry",
     "Shot": "shots", "ShotSettings": "shots", "shoot": "shots",
@@ -55,6 +66,7 @@ _HOMES = {
 
 __all__ = [
     "Base",
+    "Captioner",
     "ClassImage",
     "Event",
     "Gathered",
@@ -75,6 +87,7 @@ __all__ = [
     "ShotSettings",
     "Subject",
     "add_photos",
+    "apply_caption_table",
     "blur_photos",
     "caption_photos",
     "export_dataset",
@@ -84,17 +97,23 @@ __all__ = [
     "insert",
     "judge_project",
     "load_base",
+    "load_captioner",
     "load_lora",
     "load_segmenter",
+    "lock_captions",
     "make_plan",
     "mask_photos",
     "new",
     "open_project",
     "read_plate",
+    "replace_in_captions",
     "run",
     "shoot",
     "shoot_guide",
     "train",
+    "unlock_captions",
+    "write_caption_page",
+    "write_caption_table",
     "write_report",
 ]
 

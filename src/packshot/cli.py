@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from packshot import cli_lora
+from packshot import cli_captions, cli_lora
 from packshot.terms import StorageWanted
 
 if TYPE_CHECKING:
@@ -192,18 +192,7 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-@app.command()
-def caption(project: ProjectFolder = Here) -> None:
-    """Tie a prompt to each photo; captions that stand are kept."""
-    from packshot.captions import caption_photos
-    from packshot.console import Console
-
-    opened = _open(project)
-    with Console() as console:
-        base = _base(opened, console)
-        captioned = caption_photos(opened, base, console.progress)
-    for photo in captioned:
-        typer.echo(f"{photo.file.name}: {photo.caption}")
+app.command()(cli_captions.caption)
 
 
 @app.command()

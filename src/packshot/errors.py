@@ -4,6 +4,7 @@
     ├── ProjectError        no project here, a project in use, settings that do not parse
     ├── PhotosRefused       no photo of the product could be accepted
     ├── PictureRefused      one file that is no picture, is damaged, or is not safe to open
+    ├── CaptionsRefused     a captioner that is not there, or captions that cannot be taken
     ├── ClassImagesError    class images are missing or unreadable
     ├── DatasetRefused      a dataset of another tool's that cannot be read, or not be written there
     ├── CheckpointRefused   a base or another network that cannot or must not be loaded
@@ -39,6 +40,10 @@ class PictureRefused(PackshotError):
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
         self.reason = reason
+
+
+class CaptionsRefused(PackshotError):
+    """A captioner that is not there, or captions (a table's, a replacement's) that cannot be taken."""
 
 
 class ClassImagesError(PackshotError):

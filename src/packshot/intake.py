@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packshot import files, inspection, photo_manifest, side_cars, sources
 from packshot.errors import PictureRefused
-from packshot.photo_manifest import Entry, is_ours
+from packshot.photo_manifest import PERSON, Entry, caption_is_ours, is_ours
 from packshot.pictures import Picture, encoded, read_picture, refuse_unfit, unreadable
 from packshot.project import Project
 
@@ -70,6 +70,8 @@ class Intake:
             why=f"{image.width} x {image.height} px, sharp ({sharpness:.0f}), unlike the others",
             carried_caption=older.carried_caption if older else None,
             written_caption=older.written_caption if older else None,
+            caption_by=older.caption_by if older else None,
+            caption_locked=older.caption_locked if older else False,
             written_mask=older.written_mask if older else None,
             masked_by=older.masked_by if older else None,
             former_mask=older.former_mask if older else None,
@@ -137,7 +139,7 @@ class Intake:
     def _carry_caption(self, path: Path, entry: Entry) -> None:
         """Bring the source's caption along if it is new and no person has edited ours."""
         caption, target = side_cars.caption_file(path), self._file(entry).with_suffix(".txt")
-        if caption is None or caption == target or not is_ours(target, entry.written_caption):
+        if caption is None or caption == target or not caption_is_ours(target, entry):
             return
         try:
             sha256, text = _sha256(caption), side_cars.read_caption(caption)
@@ -147,6 +149,7 @@ class Intake:
         if text and sha256 != entry.carried_caption:
             files.write_text(target, text + "\n")
             entry.carried_caption, entry.written_caption = sha256, files.sha256(target)
+            entry.caption_by = PERSON
 
     def _carry_mask(self, path: Path, entry: Entry) -> None:
         """Bring the source's mask along, likewise, at the photo's size."""

@@ -10,6 +10,11 @@ from packshot import files
 from packshot.errors import ProjectError
 from packshot.project import Project, describe
 
+PERSON = "person"
+"""Who wrote a caption that Packshot did not, or that was changed since."""
+PACKSHOT = "packshot"
+"""Who wrote a caption before captioners left their names."""
+
 Box = tuple[int, int, int, int]
 """Left, upper, width, height: pixels of the upright photo."""
 
@@ -42,6 +47,13 @@ class Entry(BaseModel):
     carried_mask: str | None = None
     written_caption: str | None = None
     """Our side-car as Packshot last wrote it: if another stands, a person has edited it."""
+    caption_by: str | None = None
+    """The captioner that wrote `written_caption`."""
+    promised_caption: str | None = None
+    """What is about to be written, by whom: killed in between, the old or the new one is ours."""
+    promised_by: str | None = None
+    caption_locked: bool = False
+    """A person wants it to stay just as it is."""
     written_mask: str | None = None
     masked_by: str | None = None
     """The segmenter that found our mask; none found one that was carried."""
@@ -93,3 +105,36 @@ def segmenter_of(entry: Entry, mask: Path) -> str | None:
 def is_ours(path: Path, written: str | None) -> bool:
     """Whether a side-car may be written over: none is there, or it is just as we last wrote it."""
     return not path.exists() or files.sha256(path) == written
+
+
+def caption_is_ours(path: Path, entry: Entry) -> bool:
+    """Whether a caption may be written over: not locked, and none is there or it is as we wrote it."""
+    if entry.caption_locked:
+        return False
+    return is_ours(path, entry.written_caption) or is_ours(path, entry.promised_caption)
+
+
+def caption_author(path: Path, entry: Entry) -> str | None:
+    """Who wrote the caption that stands at `path`: a captioner's name, or "person"; None if none does."""
+    if not path.is_file():
+        return None
+    stands = files.sha256(path)
+    if stands == entry.promised_caption:
+        return entry.promised_by
+    if stands != entry.written_caption:
+        return PERSON
+    # One that came with the photo was written by a person, whoever copied it.
+    return entry.caption_by or (PERSON if entry.carried_caption else PACKSHOT)
+
+
+def promise_caption(path: Path, entry: Entry, sha256: str | None, by: str | None) -> None:
+    """Note what is about to be written to `path`, by whom; None if it is a person's."""
+    if path.is_file() and files.sha256(path) == entry.promised_caption:
+        keep_promise(entry)  # of a command that was killed before it could note that
+    entry.promised_caption, entry.promised_by = sha256, by
+
+
+def keep_promise(entry: Entry) -> None:
+    """Note that what was promised is written."""
+    entry.written_caption, entry.caption_by = entry.promised_caption, entry.promised_by
+    entry.promised_caption = entry.promised_by = None

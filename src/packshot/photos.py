@@ -42,6 +42,10 @@ class Photo:
     """The segmenter that found the mask; None if a person drew or changed it."""
     blurred: tuple[Blurred, ...] = ()
     """What was looked for in it to be blurred, and where it was."""
+    caption_by: str | None = None
+    """Who wrote the caption: "person", or a captioner's name."""
+    caption_locked: bool = False
+    """No command changes the caption."""
 
 
 @dataclass(frozen=True)
@@ -148,17 +152,40 @@ def _photo(project: Project, path: Path, entry: Entry) -> Photo:
         why=entry.why,
         masked_by=photo_manifest.segmenter_of(entry, mask),
         blurred=tuple(entry.blurred),
+        caption_by=photo_manifest.caption_author(caption, entry),
+        caption_locked=entry.caption_locked,
     )
 
 
-def write_captions(project: Project, captions: Iterable[tuple[Photo, str]]) -> None:
-    """Write side-car captions, noting that they are Packshot's and no person's."""
+def write_captions(
+    project: Project, captions: Iterable[tuple[Photo, str]], by: str = photo_manifest.PACKSHOT
+) -> None:
+    """Write side-car captions, noting who wrote them: a captioner, or "person".
+
+    Killed in between, each caption is the old or the new one, and known to be whose it is.
+    """
+    written = {photo.file.with_suffix(".txt"): f"{text}\n".encode() for photo, text in captions}
     manifest = photo_manifest.read(project)
-    entries = {entry.file: entry for entry in manifest.photos}
-    for photo, text in captions:
-        path = photo.file.with_suffix(".txt")
-        files.write_text(path, text + "\n")
-        entries[photo.file.name].written_caption = files.sha256(path)
+    ours = {Path(entry.file).stem: entry for entry in manifest.photos}
+    entries = {path: ours[path.stem] for path in written}
+    person = by == photo_manifest.PERSON
+    for path, entry in entries.items():
+        promised = (None, None) if person else (_sha256(written[path]), by)
+        photo_manifest.promise_caption(path, entry, *promised)
+    photo_manifest.write(project, manifest)
+    for path, entry in entries.items():
+        files.write_bytes(path, written[path])
+        photo_manifest.keep_promise(entry)
+    photo_manifest.write(project, manifest)
+
+
+def set_caption_locks(project: Project, photos: Iterable[Photo], locked: bool) -> None:
+    """Lock the captions of photos, so that no command changes them; or unlock them."""
+    manifest = photo_manifest.read(project)
+    names = {photo.file.name for photo in photos}
+    for entry in manifest.photos:
+        if entry.file in names:
+            entry.caption_locked = locked
     photo_manifest.write(project, manifest)
 
 
@@ -181,6 +208,10 @@ def write_mask(project: Project, photo: Photo, mask: Image.Image, by: str) -> No
     files.write_bytes(path, data)
 
 
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def _none_left(where: str, refused: dict[str, str]) -> str:
     lines = [f"  {name}: {reason}" for name, reason in refused.items()]
     more = [f"  and {len(lines) - 20} more, listed in refused.json"] if len(lines) > 20 else []
@@ -198,6 +229,7 @@ __all__ = [
     "Accepted",
     "Photo",
     "add_photos",
+    "set_caption_locks",
     "open_image",
     "photos",
     "picture_files",

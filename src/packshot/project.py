@@ -75,6 +75,15 @@ class Project:
         return self.photos_folder / "refused.json"
 
     @property
+    def captions_table(self) -> Path:
+        """All captions, to be reviewed in a spreadsheet; the page shows them beside the photos."""
+        return self.root / "captions.csv"
+
+    @property
+    def captions_page(self) -> Path:
+        return self.root / "captions.html"
+
+    @property
     def masks_folder(self) -> Path:
         return self.photos_folder / "masks"
 

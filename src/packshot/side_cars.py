@@ -38,8 +38,8 @@ def mask_place(picture: Path) -> Path:
 def read_caption(path: Path) -> str:
     """A caption as one line of at most 300 characters, else just as it was written."""
     with path.open("rb") as file:
-        text = _decode(file.read(_MOST_BYTES))
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        data = file.read(_MOST_BYTES)
+    line = one_line(decode(data, whole=len(data) < _MOST_BYTES))
     return (
         line
         if len(line) <= MAX_CAPTION
@@ -47,12 +47,20 @@ def read_caption(path: Path) -> str:
     )
 
 
-def _decode(data: bytes) -> str:
+def one_line(text: str) -> str:
+    """A text as one line of what can be printed, one space between words."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def decode(data: bytes, *, whole: bool = True) -> str:
+    """A text as editors and spreadsheets write it: UTF-8 or UTF-16 with a mark, else Windows' 1252.
+
+    Args:
+        whole: whether it has not been cut, perhaps within a character.
+    """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
     try:
-        # Incrementally, for a long text may have been cut within a character.
-        whole = len(data) < _MOST_BYTES
         return codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")  # what Windows' older editors write

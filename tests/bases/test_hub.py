@@ -9,9 +9,9 @@ import sys
 
 import pytest
 import torch
-from fake_hub import FakeHub
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
+from tests.fake_hub import FakeHub
 from tests.families import MAKERS
 
 from packshot.bases import hub, load_base

@@ -7,10 +7,11 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from packshot.captions import caption_photos, captioner_for
+from packshot import files
+from packshot.captions import caption_photos, captioner_for, lock_captions
 from packshot.captions.plain import Plain
-from packshot.errors import PhotosRefused
-from packshot.photos import add_photos
+from packshot.errors import DiskFull, PhotosRefused
+from packshot.photos import add_photos, photos
 from packshot.project import new
 
 
@@ -89,3 +90,105 @@ def test_without_photos_it_says_what_to_do(tmp_path):
         PhotosRefused, match=r"empty has no photos yet\. Add some: packshot photos FOLDER"
     ):
         caption_photos(empty, base(None))
+
+
+class Numbered:
+    """Says how many pictures it has seen."""
+
+    name, batch = "numbered", 2
+
+    def __init__(self, start=0):
+        self.seen = start
+
+    def caption(self, pictures, subject):
+        numbers = []
+        for picture in pictures:
+            assert picture.mode == "RGB" and picture.size == (192, 160)
+            self.seen += 1
+            numbers.append(f"{subject.phrase} number {self.seen}")
+        return numbers
+
+
+def stand(project):
+    return [(photo.caption, photo.caption_by) for photo in photos(project)]
+
+
+def test_only_what_packshot_wrote_is_written_anew(project):
+    assert stand(project) == [(None, None)] * 3
+    caption_photos(project, captioner=Numbered())
+    assert stand(project)[2] == ("ohwx car number 3", "numbered")
+    (project.photos_folder / "0.txt").write_text("ohwx car, in my own words\n")
+    lock_captions(project, ["1"])
+    caption_photos(project, captioner=Numbered(10))
+    assert [caption for caption, _ in stand(project)][1:] == [
+        "ohwx car number 2",
+        "ohwx car number 3",
+    ]
+    said = []
+    caption_photos(project, None, lambda *a: said.append(a), captioner=Numbered(20), redo=True)
+    assert said == [("captions", 1, 1)]
+    assert stand(project) == [
+        ("ohwx car, in my own words", "person"),
+        ("ohwx car number 2", "numbered"),
+        ("ohwx car number 21", "numbered"),
+    ]
+
+
+def test_captions_that_came_with_photos_are_a_persons(project, tmp_path):
+    (tmp_path / "source" / "1.txt").write_text("ohwx car, from elsewhere")
+    add_photos(project, tmp_path / "source")
+    caption_photos(project, captioner=Numbered(), redo=True)
+    assert [by for _, by in stand(project)] == ["numbered", "person", "numbered"]
+
+
+def test_a_locked_caption_is_not_carried_over_either(project, tmp_path):
+    caption_photos(project, captioner=Numbered())
+    lock_captions(project, ["0"])
+    for number in (0, 1):
+        (tmp_path / "source" / f"{number}.txt").write_text("ohwx car, from elsewhere")
+    add_photos(project, tmp_path / "source")
+    assert [caption for caption, _ in stand(project)][:2] == [
+        "ohwx car number 1", "ohwx car, from elsewhere"
+    ]  # fmt: skip
+    (project.photos_folder / "0.txt").unlink()
+    caption_photos(project, captioner=Numbered(5))
+    assert stand(project)[0] == (None, None)  # nor is a locked one made
+
+
+def test_a_manifest_from_before_captioners_left_their_names(project):
+    caption_photos(project, captioner=Numbered())
+    text = project.photos_manifest.read_text()
+    for name in ("caption_by", "promised_caption", "promised_by", "caption_locked"):
+        assert f'"{name}"' in text
+        text = "\n".join(line for line in text.split("\n") if f'"{name}"' not in line)
+    project.photos_manifest.write_text(text)
+    assert {by for _, by in stand(project)} == {"packshot"}
+    caption_photos(project, captioner=Numbered(7), redo=True)
+    assert stand(project)[0] == ("ohwx car number 8", "numbered")
+
+
+@pytest.mark.parametrize("writes", range(8))
+def test_killed_at_any_write_it_knows_what_is_its_own(project, monkeypatch, writes):
+    """Redone over older captions, the disk fills up after some writes; then it is redone once more."""
+    caption_photos(project, captioner=Numbered())
+    write, left = files._write, [writes]
+
+    def failing(path, data):
+        if left[0] == 0:
+            raise OSError(28, "No space left on device")
+        left[0] -= 1
+        write(path, data)
+
+    monkeypatch.setattr(files, "_write", failing)
+    try:
+        caption_photos(project, captioner=Numbered(10), redo=True)
+    except DiskFull:
+        assert writes < 7  # for two batches: a manifest, the captions, a manifest
+    else:
+        assert writes == 7
+    monkeypatch.undo()
+    for number, (caption, by) in enumerate(stand(project), start=1):
+        assert caption in (f"ohwx car number {number}", f"ohwx car number {number + 10}")
+        assert by == "numbered"
+    caption_photos(project, captioner=Numbered(20), redo=True)
+    assert stand(project) == [(f"ohwx car number {20 + n}", "numbered") for n in (1, 2, 3)]

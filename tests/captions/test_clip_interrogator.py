@@ -60,12 +60,14 @@ def picture(**shown):
     ],
 )
 def test_what_is_clearly_ahead_is_said(shown, caption):
-    assert ClipInterrogator(KnownVectors(), BANK).caption(picture(**shown), SUBJECT) == [caption]
+    assert ClipInterrogator(KnownVectors(), BANK).caption_pixels(picture(**shown), SUBJECT) == [
+        caption
+    ]
 
 
 def test_with_a_low_temperature_nothing_is_clear():
     shown = picture(in_the_snow=1, side_view=1)
-    assert ClipInterrogator(KnownVectors(scale=0.5), BANK).caption(shown, SUBJECT) == [
+    assert ClipInterrogator(KnownVectors(scale=0.5), BANK).caption_pixels(shown, SUBJECT) == [
         "a photo of ohwx car"
     ]
 
@@ -75,7 +77,7 @@ def test_texts_are_whole_prompts_embedded_once_and_pictures_come_in_batches():
     interrogator = ClipInterrogator(similarity, BANK)
     batch = torch.cat([picture(in_the_snow=1), picture(side_view=1)])
     for _ in range(2):
-        assert interrogator.caption(batch, SUBJECT) == [
+        assert interrogator.caption_pixels(batch, SUBJECT) == [
             "a photo of ohwx car in the snow", "a photo of ohwx car, side view",
         ]  # fmt: skip
     assert len(similarity.asked) == len(WORDS)
@@ -88,6 +90,14 @@ def test_limits_are_the_groups_own():
     loose = BANK.groups["view"].model_copy(update={"least_probability": 0.1, "least_margin": 0.0})
     bank = Bank(groups=BANK.groups | {"view": loose})
     strict = loose.model_copy(update={"least_margin": 0.999})
-    assert ClipInterrogator(KnownVectors(), bank).caption(shown, SUBJECT)[0].endswith(", side view")
+    assert (
+        ClipInterrogator(KnownVectors(), bank)
+        .caption_pixels(shown, SUBJECT)[0]
+        .endswith(", side view")
+    )
     bank = Bank(groups=BANK.groups | {"view": strict})
-    assert ClipInterrogator(KnownVectors(), bank).caption(shown, SUBJECT)[0].endswith("in the snow")
+    assert (
+        ClipInterrogator(KnownVectors(), bank)
+        .caption_pixels(shown, SUBJECT)[0]
+        .endswith("in the snow")
+    )

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from packshot import files
 from packshot.bases.headers import read_config, read_safetensors
 from packshot.bases.weights import filled, refusing
+from packshot.errors import CheckpointRefused
 from packshot.tokenizers import clip_tokenizer
 
 OPENAI_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -70,13 +71,16 @@ class ClipTowers:
         normalised = {"image_mean": OPENAI_CLIP_MEAN, "image_std": OPENAI_CLIP_STD}
         if (folder / _PREPROCESSOR).is_file():
             normalised |= read_config(folder / _PREPROCESSOR)
-        clip = _network(folder, {})
+        clip, tokenizer = _network(folder, {}), clip_tokenizer()
+        if clip.config.text_config.vocab_size != len(tokenizer):
+            raise CheckpointRefused(
+                f"{folder} is a CLIP that reads other words than OpenAI's (its vocabulary has "
+                f"{clip.config.text_config.vocab_size:,} tokens, not {len(tokenizer):,}); name another."
+            )
         digest = files.sha256(folder / _WEIGHTS)[:12]
         with refusing(folder / _PREPROCESSOR):
             mean, std = normalised["image_mean"], normalised["image_std"]
-            return cls(
-                f"{folder.resolve().name}/{digest}", clip, clip_tokenizer(), device, mean, std
-            )
+            return cls(f"{folder.resolve().name}/{digest}", clip, tokenizer, device, mean, std)
 
     @property
     def scale(self) -> float:
@@ -109,7 +113,7 @@ class ClipTowers:
         return F.normalize(self._clip.text_projection(hidden), dim=-1)
 
 
-def _network(folder: Path, others: Mapping[str, Tensor]) -> nn.Module:
+def _network(folder: Path, others: Mapping[str, Tensor]) -> Any:
     """The CLIP of a folder, those of its weights that it lacks from `others`."""
     from transformers import CLIPConfig, CLIPModel
 

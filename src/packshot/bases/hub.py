@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,50 +74,27 @@ def fetched_files(
         also: fetched where there are such.
 
     Raises:
-        CheckpointRefused: no such repository or file, gated, or no network.
-        DiskFull: the cache has no room.
+        CheckpointRefused, DiskFull: as of `fetched_folder`.
     """
-    with _refusing(repo):
-        if folder := _cached_files(repo, needed):
-            return folder
-        from huggingface_hub import HfApi, hf_hub_download
 
-        listed = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True).siblings
-        sizes = {file.rfilename: file.size or 0 for file in listed or []}
-        if lost := [name for name in needed if name not in sizes]:
+    def choose(names: Sequence[str]) -> list[str]:
+        if lost := [name for name in needed if name not in names]:
             raise CheckpointRefused(f"{repo} on the hub has no {lost[0]}, which is needed here.")
         # The needed ones last: where they are, all is.
-        names = [*(name for name in also if name in sizes), *needed]
-        got, whole = 0, sum(sizes[name] for name in names)
+        return [*(name for name in also if name in names), *needed]
 
-        def report(count: int) -> None:
-            nonlocal got
-            got += count
-            progress("MB fetched", got // 10**6, whole // 10**6)
-
-        folder, revision = Path(), repo.revision  # by the first the cache learns what it is now
-        for name in names:
-            before = got
-            path = hf_hub_download(repo.id, name, revision=revision, tqdm_class=_meter(report))
-            report(before + sizes[name] - got)  # what was there already
-            folder = Path(path).parents[name.count("/")]
-            revision = folder.name
-        return folder
+    return fetched_folder(repo, needed, choose, progress)
 
 
 def is_cached(name: str, needed: Sequence[str]) -> bool:
     """Whether these files of OWNER/NAME are in the hub's cache; the network is not asked."""
-    repo = repository(name)
-    return repo is not None and _cached_files(repo, needed) is not None
-
-
-def _cached_files(repo: Repository, needed: Sequence[str]) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    paths = [try_to_load_from_cache(repo.id, name, revision=repo.revision) for name in needed]
-    if not all(isinstance(path, str) for path in paths):
-        return None
-    return Path(str(paths[0])).parents[needed[0].count("/")]
+    repo = repository(name)
+    return repo is not None and all(
+        isinstance(try_to_load_from_cache(repo.id, file, revision=repo.revision), str)
+        for file in needed
+    )
 
 
 def _cached(repo: Repository) -> Path | None:
@@ -154,20 +131,83 @@ def _fetch(repo: Repository, half: bool, progress: Progress) -> Path:
     small = [name for name in sizes if _is_small(name, family)]
     if lost := sorted(_needed(family) - set(sizes)):
         raise CheckpointRefused(f"{repo} on the hub is not whole: it has no {lost[0]}.")
-    got, whole = 0, sum(sizes[name] for name in (*small, *weights))
+
+    def judge(name: str) -> None:
+        if name == weights[0]:
+            folder_family(folder)  # may refuse it by its configurations
+
+    _download(repo, folder, [*small, *weights], sizes, progress, judge)
+    return folder
+
+
+def _download(
+    repo: Repository,
+    folder: Path,
+    names: Sequence[str],
+    sizes: Mapping[str, int],
+    progress: Progress,
+    before_each: Callable[[str], None] = lambda name: None,
+) -> None:
+    """Fetch files of the commit that `folder` is named after, one after the other."""
+    from huggingface_hub import hf_hub_download
+
+    got, whole = 0, sum(sizes[name] for name in names)
 
     def report(count: int) -> None:
         nonlocal got
         got += count
         progress("MB fetched", got // 10**6, whole // 10**6)
 
-    for name in (*small, *weights):
-        if name == weights[0]:
-            folder_family(folder)  # may refuse it by its configurations
+    for name in names:
+        before_each(name)
         before = got
         hf_hub_download(repo.id, name, revision=folder.name, tqdm_class=_meter(report))
         report(before + sizes[name] - got)  # what was there already
-    return folder
+
+
+def fetched_folder(
+    repo: Repository,
+    mark: Sequence[str],
+    choose: Callable[[Sequence[str]], list[str]],
+    progress: Progress = silent,
+) -> Path:
+    """The folder of one network in the hub's cache, with the files that are chosen of its repository.
+
+    As of `fetched`: whole in the cache, it is taken from there; files come whole or not at all.
+
+    Args:
+        mark: files of which it has one, if it is such a network.
+        choose: of the repository's names those wanted, weights last; refuses what is not whole.
+
+    Raises:
+        CheckpointRefused: no such repository, gated, or no network; or as of `choose`.
+        DiskFull: the cache has no room.
+    """
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+
+    with _refusing(repo):
+        for name in mark:
+            found = try_to_load_from_cache(repo.id, name, revision=repo.revision)
+            if isinstance(found, str):
+                folder = _root(found, name)
+                present = [
+                    p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()
+                ]
+                with suppress(CheckpointRefused):
+                    choose(present)
+                    return folder
+        listed = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True).siblings
+        sizes = {file.rfilename: file.size or 0 for file in listed or []}
+        names = choose(list(sizes))
+        # By the first the cache learns what the revision is now.
+        folder = _root(hf_hub_download(repo.id, names[0], revision=repo.revision), names[0])
+        _download(repo, folder, names, sizes, progress)
+        return folder
+
+
+def _root(path: str, name: str) -> Path:
+    """The folder that a repository's file lies in under its name."""
+    return Path(path).parents[name.count("/")]
 
 
 def _needed(family: str) -> set[str]:

@@ -1,47 +1,38 @@
 """Captions: a prompt for each photo, naming the product by its trigger and all else in words.
 
 What a caption says is not learnt as the product's own: so view, place and light are said, and the
-product itself is not described. A side-car that stands, whoever wrote it, is left alone.
+product itself is not described. A side-car that stands, whoever wrote it, is left alone, unless it
+is Packshot's and to be done again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
-import torch
-from torch import Tensor
-
 from packshot.bases.base import Base
-from packshot.captions.clip_interrogator import ClipInterrogator
-from packshot.captions.phrases import read_bank
+from packshot.captions.captioner import Captioner
+from packshot.captions.edit import Edited, lock_captions, replace_in_captions, unlock_captions
 from packshot.captions.plain import Plain
+from packshot.captions.registry import captioner_for, load_captioner
+from packshot.captions.table import apply_caption_table, write_caption_table
 from packshot.errors import PhotosRefused
+from packshot.photo_manifest import PERSON
 from packshot.photos import Photo, open_image, photos, write_captions
 from packshot.progress import Progress, silent
-from packshot.project import Project, Subject
-
-BATCH = 16
-PIXELS = 256
-"""Side of the squares that captioners see: photos are squeezed into them whole, not cropped."""
+from packshot.project import Project
 
 
-class Captioner(Protocol):
-    """Says in words what pictures show besides the product."""
-
-    def caption(self, pixels: Tensor, subject: Subject) -> list[str]:
-        """One line for each picture of [B, 3, H, W] in [-1, 1]: trigger, class noun, all else."""
-        ...
-
-
-def captioner_for(base: Base) -> Captioner:
-    """The best captioner that works with what the base carries."""
-    similarity = base.clip_similarity()
-    return ClipInterrogator(similarity, read_bank(base.path)) if similarity else Plain()
-
-
-def caption_photos(project: Project, base: Base, progress: Progress = silent) -> list[Photo]:
+def caption_photos(
+    project: Project,
+    base: Base | None = None,
+    progress: Progress = silent,
+    *,
+    captioner: Captioner | None = None,
+    redo: bool = False,
+) -> list[Photo]:
     """Write `photos/<stem>.txt` for each photo that has no caption; returns all photos.
+
+    Args:
+        base: whose own captioner is taken, if no other is given.
+        redo: also write anew what Packshot wrote; never what a person wrote, changed or locked.
 
     Raises:
         PhotosRefused: the project has no photos.
@@ -53,23 +44,32 @@ def caption_photos(project: Project, base: Base, progress: Progress = silent) ->
             raise PhotosRefused(
                 f"{project.root} has no photos yet. Add some: packshot photos FOLDER"
             )
-        missing = [photo for photo in shown if photo.caption is None]
-        captioner = captioner_for(base) if missing else Plain()
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
-            captions = captioner.caption(_pixels(batch), project.subject)
-            write_captions(project, zip(batch, captions, strict=True))
-            progress("captions", start + len(batch), len(missing))
+        wanted = [photo for photo in shown if _is_wanted(photo, redo)]
+        chosen = captioner or (captioner_for(base) if wanted else Plain())
+        for start in range(0, len(wanted), chosen.batch):
+            batch = wanted[start : start + chosen.batch]
+            pictures = (open_image(photo.file) for photo in batch)
+            captions = chosen.caption(pictures, project.subject)
+            write_captions(project, zip(batch, captions, strict=True), by=chosen.name)
+            progress("captions", start + len(batch), len(wanted))
         return photos(project)
 
 
-def _pixels(batch: Sequence[Photo]) -> Tensor:
-    import numpy as np
-    from PIL import Image
+def _is_wanted(photo: Photo, redo: bool) -> bool:
+    if photo.caption_locked:
+        return False
+    return photo.caption is None or (redo and photo.caption_by != PERSON)
 
-    pictures = (
-        open_image(photo.file).resize((PIXELS, PIXELS), Image.Resampling.BICUBIC, reducing_gap=2)
-        for photo in batch
-    )
-    arrays = np.stack([np.asarray(picture, dtype=np.float32) for picture in pictures])
-    return torch.from_numpy(arrays).permute(0, 3, 1, 2) / 127.5 - 1
+
+__all__ = [
+    "Captioner",
+    "Edited",
+    "apply_caption_table",
+    "caption_photos",
+    "captioner_for",
+    "load_captioner",
+    "lock_captions",
+    "replace_in_captions",
+    "unlock_captions",
+    "write_caption_table",
+]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from packshot.bases.base import ClipSimilarity
-from packshot.captions.phrases import Bank, Group, with_article
+from packshot.captions.phrases import Bank, Group, read_bank, with_article
 from packshot.project import Subject
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+PIXELS = 256
+"""Side of the squares that it sees: photos are squeezed into them whole, not cropped."""
 
 
 class ClipInterrogator:
@@ -18,11 +28,17 @@ class ClipInterrogator:
     probability, softmax(scale x cosine) over its group, is high and well ahead of the second's.
     """
 
+    name, batch = "clip", 16
+
     def __init__(self, similarity: ClipSimilarity, bank: Bank) -> None:
         self.similarity, self.bank = similarity, bank
         self._texts: dict[str, list[Tensor]] = {}
 
-    def caption(self, pixels: Tensor, subject: Subject) -> list[str]:
+    def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
+        """One line for each picture; see `caption_pixels`."""
+        return self.caption_pixels(_pixels(pictures), subject)
+
+    def caption_pixels(self, pixels: Tensor, subject: Subject) -> list[str]:
         """One line for each picture of [B, 3, H, W] in [-1, 1], such as
         "a photo of ohwx car in the snow at night, side view".
         """
@@ -52,6 +68,30 @@ class ClipInterrogator:
     def _mean(self, opening: str, wordings: list[str]) -> Tensor:
         vectors = self.similarity.embed_texts([opening + words for words in wordings]).float()
         return F.normalize(vectors.mean(dim=0), dim=0)
+
+
+def load(folder: Path, device: torch.device) -> ClipInterrogator:
+    """Any CLIP that transformers has saved, with its own `phrases.toml` or the general one.
+
+    Raises:
+        CheckpointRefused: it is none, lacks something, or would have to be unpickled.
+    """
+    from packshot.bases.clip import ClipTowers
+
+    return ClipInterrogator(ClipTowers.load(folder, device), read_bank(folder))
+
+
+def _pixels(pictures: Iterable[Image.Image]) -> Tensor:
+    """Squares [B, 3, H, W] in [-1, 1]; of the pictures one at a time need be in memory."""
+    import numpy as np
+    from PIL import Image
+
+    squares = (
+        picture.resize((PIXELS, PIXELS), Image.Resampling.BICUBIC, reducing_gap=2)
+        for picture in pictures
+    )
+    arrays = np.stack([np.asarray(square, dtype=np.float32) for square in squares])
+    return torch.from_numpy(arrays).permute(0, 3, 1, 2) / 127.5 - 1
 
 
 def _choose(group: Group, probabilities: Tensor) -> str | None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from packshot.project import Subject
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Plain:
     """For bases that carry no image tower; people's own side-car captions do better."""
 
-    def caption(self, pixels: Tensor, subject: Subject) -> list[str]:
+    name, batch = "plain", 16
+
+    def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
         """The same line for each picture."""
-        return [f"a photo of {subject.phrase}"] * len(pixels)
+        return [f"a photo of {subject.phrase}" for _ in pictures]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,18 @@ def write_report(project: Project, language: str = "en") -> Path:
 
     The page needs no network: pictures are in it, smaller, and link to their files beside it.
     """
+    _write_overview(project)
+    files.write_text(project.report_file, rendered("report.html.jinja", _facts(project, language)))
+    return project.report_file
+
+
+def rendered(name: str, facts: Mapping[str, Any]) -> str:
+    """A page of one of the templates beside this module; all that is put in is escaped."""
     import jinja2
 
-    _write_overview(project)
-    template = resources.files("packshot.report").joinpath("report.html.jinja").read_text("utf-8")
+    template = resources.files("packshot.report").joinpath(name).read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(template).render(_facts(project, language))
-    files.write_text(project.report_file, page)
-    return project.report_file
+    return environment.from_string(template).render(facts)
 
 
 def _facts(project: Project, language: str) -> dict[str, Any]:
@@ -53,13 +58,13 @@ def _facts(project: Project, language: str) -> dict[str, Any]:
     return {
         "subject": project.subject,
         "base": project.settings.base,
-        "overview": _picture(
+        "overview": thumbnail(
             root, project.overview_file, "Above: photos. Below: shots.", OVERVIEW_PIXELS
         )
         if project.overview_file.is_file()
         else None,
         "more": [
-            _picture(root, shot.file, shot.prompt) for shot in read_shots(project.shots_folder)
+            thumbnail(root, shot.file, shot.prompt) for shot in read_shots(project.shots_folder)
         ],
         "pairs": [_pair(root, *pair) for pair in pairs],
         "drift": [_pair(root, *pair) for pair in drift],
@@ -89,7 +94,7 @@ def _write_overview(project: Project) -> None:
         files.write_image(project.overview_file, overview(references, pictures, list(shots)))
 
 
-def _picture(root: Path, file: Path, text: str, pixels: int = THUMBNAIL_PIXELS) -> dict[str, str]:
+def thumbnail(root: Path, file: Path, text: str, pixels: int = THUMBNAIL_PIXELS) -> dict[str, str]:
     """A thumbnail as a data URI, the link to its file, and its words."""
     with Image.open(file) as image:
         small = image.convert("RGB")
@@ -102,8 +107,8 @@ def _picture(root: Path, file: Path, text: str, pixels: int = THUMBNAIL_PIXELS) 
 
 def _photo(root: Path, photo: Photo) -> dict[str, Any]:
     return {
-        "picture": _picture(root, photo.file, photo.caption or "no caption yet"),
-        "mask": _picture(root, photo.mask, "mask") if photo.mask else None,
+        "picture": thumbnail(root, photo.file, photo.caption or "no caption yet"),
+        "mask": thumbnail(root, photo.mask, "mask") if photo.mask else None,
         "why": f"{photo.source}: {photo.why}",
         "blurred": [(one.kind, one.by, box) for one in photo.blurred for box in one.boxes],
     }
@@ -117,8 +122,8 @@ def _pair(root: Path, learnt: Shot, plain: Shot) -> dict[str, Any]:
     return {
         "prompt": learnt.prompt,
         "seed": learnt.seed,
-        "with": _picture(root, learnt.file, f"with the LoRA: {learnt.prompt}"),
-        "without": _picture(root, plain.file, f"without it: {plain.prompt}"),
+        "with": thumbnail(root, learnt.file, f"with the LoRA: {learnt.prompt}"),
+        "without": thumbnail(root, plain.file, f"without it: {plain.prompt}"),
     }
 
 
@@ -146,7 +151,7 @@ def _run(project: Project) -> dict[str, Any] | None:
             {
                 "step": event["step"],
                 "pictures": [
-                    _picture(project.root, folder / file, prompt)
+                    thumbnail(project.root, folder / file, prompt)
                     for file, prompt in zip(event["files"], event["prompts"], strict=True)
                     if (folder / file).is_file()
                 ],

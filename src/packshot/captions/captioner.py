@@ -1,0 +1,24 @@
+"""What a captioner is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from packshot.project import Subject
+
+
+class Captioner(Protocol):
+    """Says in words what pictures show besides the product."""
+
+    name: str
+    """Who stands as the captions' author: "clip", "blip", …"""
+    batch: int
+    """How many pictures it had best be given at a time; what is done is on the disk after each."""
+
+    def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
+        """One line for each picture (upright RGB, of any size): trigger, class noun, all else."""
+        ...

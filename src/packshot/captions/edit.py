@@ -1,0 +1,167 @@
+"""What a person does to captions: find and replace, lock, unlock. All is judged before any is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packshot.errors import CaptionsRefused
+from packshot.photo_manifest import PERSON
+from packshot.photos import Photo, photos, set_caption_locks, write_captions
+from packshot.project import Project, Subject
+from packshot.side_cars import MAX_CAPTION
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What came of it: the photos whose captions have changed, and what is worth a look."""
+
+    changed: list[Photo]
+    notes: list[str] = field(default_factory=list)
+
+
+def replace_in_captions(
+    project: Project, rules: Sequence[tuple[str, str]], *, regex: bool = False
+) -> Edited:
+    """Replace words in all captions that are not locked, one rule after the other.
+
+    A caption that this changes is a person's from then on: it is not written anew.
+
+    Args:
+        rules: what is looked for, as it is written, and what is put for it.
+        regex: what is looked for are regular expressions, and `\\\\1` is their first group.
+
+    Raises:
+        CaptionsRefused: a rule makes no sense, or leaves nothing or too much; nothing was written.
+        ProjectError: another process works on the project.
+    """
+    compiled = [_compiled(old, new, regex) for old, new in rules]
+    with project.held():
+        captions: dict[str, str] = {}
+        shown = photos(project)
+        for photo in shown:
+            if photo.caption is None or photo.caption_locked:
+                continue
+            text = photo.caption
+            for pattern, new in compiled:
+                text = _substituted(pattern, new, text)
+            captions[photo.file.name] = " ".join(text.split())
+        return write_edited(project, shown, captions)
+
+
+def rule_of(text: str) -> tuple[str, str]:
+    """OLD=>NEW as what is looked for and what is put for it.
+
+    Raises:
+        CaptionsRefused: it is no such thing.
+    """
+    old, arrow, new = text.partition("=>")
+    if not (old and arrow):
+        raise CaptionsRefused(f'--replace {text!r}: write "OLD=>NEW", such as "dusk=>sunset".')
+    return old, new
+
+
+def _compiled(old: str, new: str, regex: bool) -> tuple[re.Pattern[str], str]:
+    if not old:
+        raise CaptionsRefused("What is to be replaced is empty.")
+    if not regex:
+        return re.compile(re.escape(old)), new.replace("\\", r"\\")
+    try:
+        return re.compile(old), new
+    except (re.error, RecursionError, OverflowError) as error:
+        raise CaptionsRefused(f"{old!r} is no regular expression: {error}.") from error
+
+
+def _substituted(pattern: re.Pattern[str], new: str, text: str) -> str:
+    try:
+        return pattern.sub(new, text)
+    except (re.error, IndexError) as error:
+        raise CaptionsRefused(f"{new!r} cannot be put for {pattern.pattern!r}: {error}.") from error
+
+
+def write_edited(project: Project, shown: Sequence[Photo], captions: Mapping[str, str]) -> Edited:
+    """Write a person's captions, by the photos' names, where they differ; the project must be held.
+
+    Raises:
+        CaptionsRefused: one is empty, too long, or of a locked photo; nothing was written.
+    """
+    changed = [(p, captions[p.file.name]) for p in shown if _differs(p, captions)]
+    if faults := [fault for photo, text in changed if (fault := _fault(photo, text))]:
+        raise CaptionsRefused("\n".join(["No caption was changed:", *faults]))
+    write_captions(project, changed, by=PERSON)
+    names = {photo.file.name for photo, _ in changed}
+    stand = [photo for photo in photos(project) if photo.file.name in names]
+    return Edited(stand, notes_on(stand, project.subject))
+
+
+def _differs(photo: Photo, captions: Mapping[str, str]) -> bool:
+    return captions.get(photo.file.name, photo.caption or "") != (photo.caption or "")
+
+
+def _fault(photo: Photo, text: str) -> str | None:
+    name = photo.file.name
+    if photo.caption_locked:
+        return f"  {name}: is locked; unlock it first: packshot caption --unlock {name}"
+    if not text:
+        return f"  {name}: would be empty; delete the file if it is to be written anew"
+    if len(text) > MAX_CAPTION:
+        return f"  {name}: would have {len(text)} characters; {MAX_CAPTION} are read"
+    return None
+
+
+def notes_on(shown: Sequence[Photo], subject: Subject) -> list[str]:
+    """Captions that do not name the product by its trigger: it is not learnt from those."""
+    named = re.compile(rf"(?<![\w-]){re.escape(subject.trigger)}(?![\w-])")
+    return [
+        f"{photo.file.name}: the caption lacks the trigger {subject.trigger!r}"
+        for photo in shown
+        if photo.caption and not named.search(photo.caption)
+    ]
+
+
+def lock_captions(project: Project, names: Sequence[str]) -> list[Photo]:
+    """Lock captions: no command changes them until they are unlocked. Returns their photos.
+
+    Args:
+        names: of photos, with or without their endings.
+
+    Raises:
+        CaptionsRefused: no photo has such a name, or it has no caption yet; nothing was locked.
+        ProjectError: another process works on the project.
+    """
+    return _set_locked(project, names, True)
+
+
+def unlock_captions(project: Project, names: Sequence[str]) -> list[Photo]:
+    """Undo `lock_captions`, likewise."""
+    return _set_locked(project, names, False)
+
+
+def _set_locked(project: Project, names: Sequence[str], locked: bool) -> list[Photo]:
+    with project.held():
+        chosen = named(photos(project), names)
+        bare = [photo.file.name for photo in chosen if photo.caption is None]
+        if locked and bare:
+            raise CaptionsRefused(f"There is no caption to lock yet: {', '.join(bare)}.")
+        set_caption_locks(project, chosen, locked)
+        wanted = {photo.file.name for photo in chosen}
+        return [photo for photo in photos(project) if photo.file.name in wanted]
+
+
+def named(shown: Sequence[Photo], names: Sequence[str]) -> list[Photo]:
+    """The photos of these names, with or without their endings or folders.
+
+    Raises:
+        CaptionsRefused: there is none of some name.
+    """
+    by_name = {photo.file.stem: photo for photo in shown}
+    by_name |= {photo.file.name: photo for photo in shown}
+    last = {name: Path(name).name for name in names}
+    if unknown := [name for name, plain in last.items() if plain not in by_name]:
+        raise CaptionsRefused(
+            f"The project has no photo {', '.join(map(repr, unknown))}. It has: "
+            f"{', '.join(photo.file.name for photo in shown[:20])}{' …' if len(shown) > 20 else ''}"
+        )
+    return [by_name[plain] for plain in last.values()]

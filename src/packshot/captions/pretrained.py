@@ -1,0 +1,201 @@
+"""Captioners of transformers: a folder's judged weights in the library's class, without its loaders.
+
+`from_pretrained(FOLDER)` would follow a shard index to files that nobody judged, load adapters that
+lie about, and leave missing weights random. Here the weights are chosen, read as safetensors, and
+handed to it; it only gives them their present names. Code of a repository's own is never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from packshot.bases.checkpoint import chosen_weights
+from packshot.bases.headers import read_config, read_safetensors
+from packshot.bases.weights import refusing
+from packshot.captions.tying import tied
+from packshot.errors import CheckpointRefused
+from packshot.project import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from PIL import Image
+
+PIXELS = 1024
+"""Longer side of what they are shown, at most: what a caption says is to be seen at that size."""
+MAX_TOKENS = 80
+"""Of a description; CLIP reads 77 of a caption."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network ready to generate, and what makes its inputs and words."""
+
+    network: Any
+    image_processor: Any
+    tokenizer: Any
+    folder: Path
+
+    @property
+    def config(self) -> Any:
+        return self.network.config
+
+    def placed(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Inputs on the network's device, pixels in its precision."""
+        network = self.network
+        return {
+            name: value.to(network.device, network.dtype if value.is_floating_point() else None)
+            for name, value in inputs.items()
+        }
+
+    def words(self, tokens: Tensor) -> str:
+        """What generated tokens [N] say."""
+        text: str = self.tokenizer.decode(tokens.tolist(), skip_special_tokens=True)
+        return text.strip()
+
+
+def load_pretrained(folder: Path, networks: Mapping[str, str], device: torch.device) -> Pretrained:
+    """The network, image processor and tokenizer of a folder as transformers saves it.
+
+    Args:
+        networks: the class for each `model_type` of config.json.
+
+    Raises:
+        CheckpointRefused: it is of another kind, lacks something, or would have to be unpickled.
+    """
+    import transformers
+
+    settings = read_config(folder / "config.json")
+    kind = str(settings.get("model_type"))
+    if kind not in networks:
+        raise CheckpointRefused(
+            f"{folder} is of the kind {kind!r}, not {' or '.join(map(repr, networks))}."
+        )
+    tensors = _weights(folder)
+    with refusing(folder), _quiet():
+        config = transformers.AutoConfig.from_pretrained(folder, **_LOCAL)
+        network_class = getattr(transformers, networks[kind])
+        processor = transformers.AutoImageProcessor.from_pretrained(
+            folder,
+            backend="pil",  # the default needs torchvision
+            **_LOCAL,
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **_LOCAL)
+        network, loaded = network_class.from_pretrained(
+            None,
+            config=config,
+            state_dict=tensors,
+            dtype=_dtype(device),
+            output_loading_info=True,
+        )
+    _refuse_random(folder, settings, loaded)
+    if (folder / "generation_config.json").is_file():
+        with refusing(folder / "generation_config.json"):
+            given = read_config(folder / "generation_config.json")
+            network.generation_config = transformers.GenerationConfig.from_dict(given)
+    return Pretrained(network.to(device).eval(), processor, tokenizer, folder)
+
+
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
+
+
+def _dtype(device: torch.device) -> torch.dtype:
+    from packshot.bases import best_dtype
+
+    return best_dtype(device) if device.type == "cuda" else torch.float32
+
+
+def weight_names(where: str, names: Sequence[str]) -> list[str]:
+    """Of a model's files its weights, whole or in shards.
+
+    Raises:
+        CheckpointRefused: there are none, not all, or only pickles; the message names `where`.
+    """
+    pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
+    if pickles and not any(name.endswith(".safetensors") for name in names):
+        raise CheckpointRefused(
+            f"{where} has its weights only as {pickles[0]}, a pickle, which can run code when it is "
+            "opened; never opened. Many models have been converted since: look for .safetensors in "
+            "its newest version, or among its pull requests (OWNER/NAME@refs/pr/NUMBER)."
+        )
+    return chosen_weights(where, names)
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    names = [file.name for file in folder.iterdir() if file.is_file()]
+    tensors: dict[str, Tensor] = {}
+    for name in weight_names(str(folder), names):
+        tensors |= read_safetensors(folder / name)[0]
+    return tensors
+
+
+def _refuse_random(folder: Path, settings: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
+    """Refuse a network of which weights are missing: they would be random."""
+    lost = sorted(loaded["missing_keys"]) + sorted(str(one) for one in loaded["mismatched_keys"])
+    if not lost:
+        return
+    own_code = (
+        " It comes with code of its own, which Packshot never runs: look for a conversion to "
+        "transformers' own classes (for Florence-2: florence-community/Florence-2-base)."
+        if "auto_map" in settings
+        else " Copy it again, whole."
+    )
+    raise CheckpointRefused(f"{folder} lacks {len(lost)} weights, such as {lost[0]}.{own_code}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' bars and advice."""
+    from transformers.utils import logging
+
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()
+
+
+class Describing:
+    """A captioner that describes a picture freely; its description is tied to the product."""
+
+    name = "describing"
+    batch = 1  # each takes seconds, and what is done is kept
+
+    def __init__(self, pretrained: Pretrained) -> None:
+        self.pretrained = pretrained
+
+    def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
+        """One line for each picture; see `packshot.captions.tying`."""
+        return [tied(self.describe(shrunk(picture), subject), subject) for picture in pictures]
+
+    @torch.no_grad()
+    def describe(self, picture: Image.Image, subject: Subject) -> str:
+        """The network's own words for a picture, always the same: nothing is drawn by lot."""
+        tokens = self.generate(picture, subject)
+        return self.pretrained.words(tokens)
+
+    def generate(self, picture: Image.Image, subject: Subject) -> Tensor:
+        """The tokens [N] that it says, without those that it was given."""
+        raise NotImplementedError
+
+
+def shrunk(picture: Image.Image) -> Image.Image:
+    """The picture, no longer than `PIXELS`."""
+    from PIL import Image
+
+    scale = PIXELS / max(picture.size)
+    if scale >= 1:
+        return picture
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2)

@@ -1,0 +1,107 @@
+"""Qwen2-VL (arXiv 2409.12191), Qwen2.5-VL and Qwen3-VL as captioners: they do as they are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from packshot.bases.headers import read_config
+from packshot.bases.weights import refusing
+from packshot.captions.phrases import with_article
+from packshot.captions.pretrained import MAX_TOKENS, Describing, Pretrained, load_pretrained
+from packshot.errors import CheckpointRefused
+from packshot.project import Subject
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+NETWORKS = {
+    "qwen2_vl": "Qwen2VLForConditionalGeneration",
+    "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
+    "qwen3_vl": "Qwen3VLForConditionalGeneration",
+}
+IMAGE = "<|image_pad|>"
+REQUEST = (
+    "Describe this photo in one line that starts with “{a_noun}”. Say where the {noun} is, what is "
+    "around it, from which side and how close it is seen, and what the light and the time of day are. "
+    "Do not say what the {noun} itself looks like: not its colour, shape, brand, parts or material. "
+    "Answer with that line only."
+)
+"""Told what to leave out, it leaves out most of it; tying does the rest."""
+
+
+class QwenVl(Describing):
+    """A Qwen-VL, asked for one line about place, view and light."""
+
+    name = "qwen-vl"
+
+    def __init__(self, pretrained: Pretrained) -> None:
+        super().__init__(pretrained)
+        self._template = _template(pretrained)
+
+    def generate(self, picture: Image.Image, subject: Subject) -> Tensor:
+        """The tokens that it says."""
+        given = self.inputs(picture, subject)
+        said: Tensor = self.pretrained.network.generate(
+            **given, max_new_tokens=MAX_TOKENS, do_sample=False
+        )[0]
+        return said[given["input_ids"].shape[1] :]
+
+    def inputs(self, picture: Image.Image, subject: Subject) -> dict[str, Tensor]:
+        """What the network is given: patches, their grid, tokens, and which of these are picture.
+
+        The library's own processor would want torchvision, for videos.
+        """
+        processor, tokenizer = self.pretrained.image_processor, self.pretrained.tokenizer
+        seen = processor(picture.convert("RGB"), return_tensors="pt")
+        # merge_size² patches become one token.
+        places = int(seen["image_grid_thw"][0].prod()) // processor.merge_size**2
+        text = self._prompt(subject).replace(IMAGE, IMAGE * places)
+        tokens = tokenizer(text, return_tensors="pt", return_token_type_ids=False)
+        is_picture = tokens.input_ids == self.pretrained.config.image_token_id
+        if int(is_picture.sum()) != places:
+            raise CheckpointRefused(
+                f"{self.pretrained.folder}: its chat template or tokenizer has no place for a picture "
+                f"({IMAGE}). Copy it again, whole."
+            )
+        return self.pretrained.placed({**seen, **tokens, "mm_token_type_ids": is_picture.int()})
+
+    def _prompt(self, subject: Subject) -> str:
+        noun = subject.class_noun
+        asked = REQUEST.format(noun=noun, a_noun=with_article(noun).capitalize())
+        content: list[dict[str, Any]] = [{"type": "image"}, {"type": "text", "text": asked}]
+        with refusing(self.pretrained.folder):
+            text: str = self.pretrained.tokenizer.apply_chat_template(
+                [{"role": "user", "content": content}],
+                chat_template=self._template,
+                add_generation_prompt=True,
+                tokenize=False,
+            )
+        return text
+
+
+def _template(pretrained: Pretrained) -> str:
+    """The chat template: the processor's where there is one (a tokenizer's may know no pictures)."""
+    jinja = pretrained.folder / "chat_template.jinja"
+    if jinja.is_file():
+        return jinja.read_text(encoding="utf-8", errors="replace")
+    json = pretrained.folder / "chat_template.json"
+    found = read_config(json).get("chat_template") if json.is_file() else None
+    template = found or pretrained.tokenizer.chat_template
+    if not isinstance(template, str):
+        raise CheckpointRefused(
+            f"{pretrained.folder} has no chat template. Copy it again, whole: chat_template.json too."
+        )
+    return template
+
+
+def load(folder: Path, device: torch.device) -> QwenVl:
+    """A Qwen-VL of a folder.
+
+    Raises:
+        CheckpointRefused: it is none, lacks something, or would have to be unpickled.
+    """
+    return QwenVl(load_pretrained(folder, NETWORKS, device))

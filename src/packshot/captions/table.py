@@ -1,0 +1,144 @@
+"""All captions as a table for any spreadsheet, and taken back from one."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packshot import files, side_cars
+from packshot.captions.edit import Edited, named, write_edited
+from packshot.errors import CaptionsRefused
+from packshot.photos import Photo, photos, set_caption_locks
+from packshot.project import Project
+
+COLUMNS = ("file", "caption", "locked", "source")
+_RUN = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for a formula if a cell begins with it."""
+_YES, _NO = ("yes", "true", "1", "x", "y", "sì", "si"), ("no", "false", "0", "", "n")
+_MOST_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One photo's line of a table; `locked` is None where the table does not say."""
+
+    line: int
+    file: str
+    caption: str
+    locked: bool | None
+
+
+def write_caption_table(project: Project) -> Path:
+    """Write `captions.csv`: file, caption, locked, source. Returns its path.
+
+    UTF-8 with a mark, so that spreadsheets read it as such. A cell that one would run as a formula
+    is written after an apostrophe, which is taken off again when the table is taken back.
+
+    Raises:
+        ProjectError: the manifest of the photos is damaged.
+    """
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\r\n")
+    rows.writerow(COLUMNS)
+    for photo in photos(project):
+        cells = (photo.file.name, photo.caption or "", "yes" if photo.caption_locked else "no",
+                 (photo.caption and photo.caption_by) or "")  # fmt: skip
+        rows.writerow([_harmless(cell) for cell in cells])
+    files.write_bytes(project.captions_table, b"\xef\xbb\xbf" + out.getvalue().encode())
+    return project.captions_table
+
+
+def apply_caption_table(project: Project, table: Path) -> Edited:
+    """Take captions and locks back from a table; photos that it does not list stay as they are.
+
+    A caption that differs from the one that stands is a person's from then on. One whose row
+    leaves it locked cannot be changed; "no" in its row unlocks it.
+
+    Raises:
+        CaptionsRefused: it is no such table, names a photo that is not there, or a caption cannot
+            be taken; nothing was written.
+        ProjectError: another process works on the project.
+    """
+    rows = read_table(table)
+    with project.held():
+        shown = photos(project)
+        by_name = {photo.file.name: photo for photo in shown}
+        lost = [f"  line {row.line}: {row.file!r}" for row in rows if row.file not in by_name]
+        if lost:
+            raise CaptionsRefused(
+                "\n".join([f"{table} names photos that the project does not have:", *lost])
+            )
+        _refuse_twice(table, rows)
+        if bare := [row.file for row in rows if row.locked and not row.caption]:
+            raise CaptionsRefused(f"{table}: there is no caption to lock: {', '.join(bare)}.")
+        told = {row.file: row.locked for row in rows if row.locked is not None}
+        after = [_with_lock(photo, told) for photo in shown]
+        edited = write_edited(project, after, {row.file: row.caption for row in rows})
+        for locked in (True, False):
+            set_caption_locks(
+                project, named(shown, [n for n, one in told.items() if one is locked]), locked
+            )
+        return edited
+
+
+def _with_lock(photo: Photo, told: Mapping[str, bool | None]) -> Photo:
+    """The photo, open to change where its row unlocks it. One that its row locks may still change."""
+    opened = photo.caption_locked and told.get(photo.file.name, True) is False
+    return replace(photo, caption_locked=False) if opened else photo
+
+
+def _refuse_twice(table: Path, rows: Sequence[Row]) -> None:
+    seen: set[str] = set()
+    for row in rows:
+        if row.file in seen:
+            raise CaptionsRefused(f"{table}, line {row.line}: {row.file} is there twice.")
+        seen.add(row.file)
+
+
+def read_table(table: Path) -> list[Row]:
+    """The rows of a table, as Packshot or a spreadsheet wrote it: comma, semicolon or tab between.
+
+    Raises:
+        CaptionsRefused: it is no such table.
+    """
+    if not files.is_file(table):
+        raise CaptionsRefused(f"There is no table {table}. Make one: packshot caption --review")
+    if table.stat().st_size > _MOST_BYTES:
+        raise CaptionsRefused(f"{table} is far too large for a table of captions.")
+    text = side_cars.decode(table.read_bytes())
+    header = text.partition("\n")[0]
+    between = max(",;\t", key=header.count)
+    try:
+        lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=between, strict=True)
+        if missing := {"file", "caption"} - set(lines.fieldnames or ()):
+            raise CaptionsRefused(
+                f"{table} has no column {min(missing)!r}; its first line must say "
+                f"{','.join(COLUMNS)}."
+            )
+        return [_row(table, lines.line_num, cells) for cells in lines if any(cells.values())]
+    except csv.Error as error:
+        raise CaptionsRefused(f"{table} is no table that can be read: {error}.") from error
+
+
+def _row(table: Path, line: int, cells: Mapping[str, str | None]) -> Row:
+    locked = (cells.get("locked") or "").strip().lower()
+    if locked not in _YES + _NO:
+        raise CaptionsRefused(f"{table}, line {line}: locked is {locked!r}; write yes or no.")
+    caption = _as_meant(cells["caption"] or "")
+    return Row(
+        line=line,
+        file=_as_meant((cells["file"] or "").strip()),
+        caption=side_cars.one_line(caption),
+        locked=locked in _YES if "locked" in cells else None,
+    )
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith((*_RUN, "'")) else cell
+
+
+def _as_meant(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith((*_RUN, "'")) else cell

@@ -1,0 +1,84 @@
+"""The words that captions are made of, as data: names of things, and one wording for each remark."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from packshot import files
+
+_HERE = Path(__file__).parent
+_SPLIT = re.compile(r"[\s-]+")
+
+
+@dataclass(frozen=True)
+class Words:
+    """`words.toml`: sets of lower-case words; see the remarks there."""
+
+    kinds: tuple[frozenset[str], ...]
+    ambiguous: frozenset[str]
+    compounds: frozenset[str]
+    unlike: frozenset[str]
+    indefinite: frozenset[str]
+    definite: frozenset[str]
+    situations: frozenset[str]
+    attributes: frozenset[str]
+    stops: frozenset[str]
+    openers: re.Pattern[str]
+    meta_tags: frozenset[str]
+
+    def nouns(self, class_noun: str) -> set[str]:
+        """All that a captioner may call a thing of this class, in the singular or plural."""
+        noun = class_noun.lower()
+        wanted = {noun, _SPLIT.split(noun)[-1]}
+        wanted |= {noun.removesuffix("s") for noun in list(wanted) if not noun.endswith("ss")}
+        found = {noun for kind in self.kinds if kind & wanted for noun in kind}
+        return found | {noun, _SPLIT.split(noun)[-1]}
+
+
+@cache
+def words() -> Words:
+    """The words of `words.toml`."""
+    read: dict[str, Any] = files.read_toml(_HERE / "words.toml")
+    kinds = tuple(frozenset(kind) for kind in read.pop("kinds"))
+    opener = re.compile(rf"(?:{'|'.join(read.pop('openers'))})(?!\w)[,:]?\s*", re.IGNORECASE)
+    return Words(
+        kinds=kinds, openers=opener, **{name: frozenset(value) for name, value in read.items()}
+    )
+
+
+def plural(noun: str) -> str:
+    """The regular plural of an English noun: cars, watches, bodies."""
+    if noun.endswith(("s", "x", "z", "ch", "sh")):
+        return noun + "es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + "s"
+
+
+def consistent(caption: str) -> str:
+    """A caption with each remark of `vocabulary.toml` in its one wording; whole phrases only.
+
+    What was put may complete another phrase ("close-up view view"), so it is looked through again
+    until nothing changes.
+    """
+    pattern, said = _wordings()
+    for _ in range(len(caption)):
+        before, caption = caption, pattern.sub(lambda found: said[found[0].lower()], caption)
+        if caption == before:
+            break
+    return caption
+
+
+@cache
+def _wordings() -> tuple[re.Pattern[str], dict[str, str]]:
+    """All phrases, longest first, and what is said for each (of those said, themselves)."""
+    table: dict[str, list[str]] = files.read_toml(_HERE / "vocabulary.toml")["said"]
+    said = {variant: phrase for phrase, variants in table.items() for variant in variants}
+    said |= {phrase: phrase for phrase in table}
+    longest_first = sorted(said, key=lambda phrase: (-len(phrase), phrase))
+    alternatives = "|".join(map(re.escape, longest_first))
+    return re.compile(rf"(?<![\w-])(?:{alternatives})(?![\w-])", re.IGNORECASE), said

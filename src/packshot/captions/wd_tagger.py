@@ -1,0 +1,164 @@
+"""The WD taggers (SmilingWolf's, version 3 and before) as captioners: tags, through ONNX Runtime.
+
+They know pictures by the tags of a board of drawings, and do well enough with photographs of people
+and places; of what is no tag there, they say nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packshot.captions.tying import tied_tags
+from packshot.errors import CheckpointRefused, PackshotError
+from packshot.project import Subject
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+MODEL, TAGS = "model.onnx", "selected_tags.csv"
+THRESHOLD = 0.35
+"""Least probability of a tag that is said: what its author proposes."""
+GENERAL = "0"
+"""The category of what is to be seen; 4 are names of characters, 9 ratings."""
+INSTALL = 'pip install "packshot[onnx]"'
+_MOST_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One of the network's outputs."""
+
+    name: str
+    category: str
+
+
+class WdTagger:
+    """Tags whose probability reaches the threshold, the likeliest first."""
+
+    name, batch = "wd", 1
+
+    def __init__(
+        self, session: Any, tags: Sequence[Tag], folder: Path, threshold: float = THRESHOLD
+    ) -> None:
+        self._session, self._tags, self.threshold = session, tags, threshold
+        self._side = _side(session, len(tags), folder)
+
+    def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
+        """One line for each picture, such as "ohwx car, outdoors, snow, tree"."""
+        return [tied_tags(self.tags(picture), subject) for picture in pictures]
+
+    def tags(self, picture: Image.Image) -> list[str]:
+        """What is to be seen in a picture, as general tags, the likeliest first."""
+        (given,) = self._session.get_inputs()
+        likely = self._session.run(None, {given.name: prepared(picture, self._side)[None]})[0][0]
+        chosen = sorted(
+            (float(-probability), index)
+            for index, probability in enumerate(likely)
+            if probability >= self.threshold and self._tags[index].category == GENERAL
+        )
+        return [_worded(self._tags[index].name) for _, index in chosen]
+
+
+def prepared(picture: Image.Image, side: int) -> np.ndarray:
+    """A picture as the taggers are given it: [side, side, 3], blue first, 0 to 255 as floats.
+
+    It is put in the middle of a white square, then sized.
+    """
+    import numpy as np
+    from PIL import Image
+
+    picture, longer = picture.convert("RGB"), max(picture.size)
+    square = Image.new("RGB", (longer, longer), "white")
+    square.paste(picture, ((longer - picture.width) // 2, (longer - picture.height) // 2))
+    if longer != side:
+        square = square.resize((side, side), Image.Resampling.BICUBIC)
+    return np.ascontiguousarray(np.asarray(square, dtype=np.float32)[:, :, ::-1])
+
+
+def _worded(name: str) -> str:
+    """A tag in words. What is as short as "^_^" is a face drawn in letters."""
+    return name.replace("_", " ") if len(name) > 3 else name
+
+
+def read_tags(path: Path) -> list[Tag]:
+    """The network's outputs in their order, as selected_tags.csv lists them.
+
+    Raises:
+        CheckpointRefused: it is missing, or not such a table.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError("it is far too large")
+        text = path.read_text(encoding="utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text), strict=True))
+        tags = [Tag(row["name"].strip(), row["category"].strip()) for row in rows]
+    except KeyError as error:
+        raise CheckpointRefused(
+            f"{path} has no column {error}; a WD tagger's has tag_id,name,category,count."
+        ) from error
+    except (OSError, ValueError, csv.Error, AttributeError) as error:
+        raise CheckpointRefused(
+            f"{path} is no table of a WD tagger's tags ({error}). Copy it again, from where "
+            f"{MODEL} is from."
+        ) from error
+    if not tags or not all(tag.name for tag in tags):
+        raise CheckpointRefused(f"{path} lists tags without a name, or none. Copy it again.")
+    return tags
+
+
+def _side(session: Any, count: int, folder: Path) -> int:
+    """The side of the pictures that the network takes, in pixels.
+
+    Raises:
+        CheckpointRefused: it takes or gives something else than a WD tagger.
+    """
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    shape = inputs[0].shape if len(inputs) == 1 else None
+    if shape is None or len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
+        raise CheckpointRefused(
+            f"{folder / MODEL} takes {[one.shape for one in inputs]}, a WD tagger one picture of "
+            "[batch, side, side, 3]. Name the folder of a WD tagger."
+        )
+    said = outputs[0].shape[-1] if outputs and outputs[0].shape else None
+    if said != count or not isinstance(shape[1], int):
+        raise CheckpointRefused(
+            f"{folder / MODEL} gives {said} numbers for a picture of {shape[1]} pixels, {TAGS} lists "
+            f"{count} tags: they are not of the same tagger. Copy both again."
+        )
+    return shape[1]
+
+
+def load(folder: Path, device: torch.device) -> WdTagger:
+    """A WD tagger of a folder: model.onnx and selected_tags.csv.
+
+    Raises:
+        CheckpointRefused: it is none, or damaged.
+        PackshotError: ONNX Runtime is not installed.
+    """
+    tags = read_tags(folder / TAGS)
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise PackshotError(f"WD taggers need ONNX Runtime: {INSTALL}") from error
+    if not (folder / MODEL).is_file():
+        raise CheckpointRefused(f"There is no {folder / MODEL}. Copy the tagger again, whole.")
+    providers = ["CPUExecutionProvider"]
+    if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        providers.insert(0, "CUDAExecutionProvider")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is said by what is raised
+    try:
+        session = onnxruntime.InferenceSession(folder / MODEL, options, providers=providers)
+    except Exception as error:  # its own kinds, one a fault
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointRefused(
+            f"{folder / MODEL} is no ONNX network that can be run ({reason}). Copy it again."
+        ) from error
+    return WdTagger(session, tags, folder)

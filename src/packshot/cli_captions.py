@@ -1,0 +1,114 @@
+"""`packshot caption`: captions made, reviewed in a table, replaced, locked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from packshot.captions import Edited
+    from packshot.project import Project
+
+Names = Annotated[list[str] | None, typer.Option(metavar="PHOTO", help="Several if you like.")]
+
+
+def caption(
+    project: Annotated[Path, typer.Option("--project", "-p", help="The project folder.")] = Path(),
+    captioner: Annotated[
+        str,
+        typer.Option(
+            help="auto, plain, clip, blip, florence, qwen-vl, wd; auto: what the model is, or "
+            "without one the base's CLIP."
+        ),
+    ] = "auto",
+    model: Annotated[
+        str | None, typer.Option(help="The captioner's: a folder, or OWNER/NAME of the hub.")
+    ] = None,
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Write anew what Packshot wrote; yours stay.")
+    ] = False,
+    apply: Annotated[
+        Path | None, typer.Option(help="Take captions and locks back from this table.")
+    ] = None,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=>NEW", help="In all captions; several if you like."),
+    ] = None,
+    regex: Annotated[bool, typer.Option("--regex", help="OLD is a regular expression.")] = False,
+    lock: Names = None,
+    unlock: Names = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="Write captions.csv and captions.html; show a table.")
+    ] = False,
+) -> None:
+    """Tie a prompt to each photo; captions that stand are kept.
+
+    With --apply, --replace, --lock, --unlock or --review alone nothing is captioned. Together they
+    are done in this order: unlock, caption, apply, replace, lock, review. A locked caption is never
+    changed.
+    """
+    from packshot import captions
+    from packshot.captions.edit import rule_of
+    from packshot.photos import photos
+    from packshot.project import open_project
+
+    opened = open_project(project)
+    rules = [rule_of(text) for text in replace or []]
+    edits = bool(apply or rules or lock or unlock)
+    if unlock:
+        captions.unlock_captions(opened, unlock)
+    if redo or model or captioner != "auto" or not (edits or review):
+        _caption(opened, captioner, model, redo)
+    if apply:
+        _say(captions.apply_caption_table(opened, apply))
+    if rules:
+        _say(captions.replace_in_captions(opened, rules, regex=regex))
+    if lock:
+        captions.lock_captions(opened, lock)
+    if review:
+        _review(opened)
+        return
+    for photo in photos(opened):
+        mark = " (locked)" if photo.caption_locked else ""
+        typer.echo(f"{photo.file.name}: {photo.caption or ''}{mark}")
+
+
+def _caption(project: Project, kind: str, model: str | None, redo: bool) -> None:
+    from packshot.captions import caption_photos, load_captioner
+    from packshot.console import Console
+    from packshot.plan.fitting import load_for
+
+    with Console() as console:
+        captioner = load_captioner(
+            kind,
+            model,
+            base=lambda: load_for(project, progress=console.progress),
+            progress=console.progress,
+        )
+        caption_photos(project, progress=console.progress, captioner=captioner, redo=redo)
+
+
+def _say(edited: Edited) -> None:
+    for note in edited.notes:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(f"{len(edited.changed)} captions changed.")
+
+
+def _review(project: Project) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from packshot.captions import write_caption_table
+    from packshot.photos import photos
+    from packshot.report import write_caption_page
+
+    file, page = write_caption_table(project), write_caption_page(project)
+    table = Table("file", "caption", "locked", "source")
+    for photo in photos(project):
+        cells = (photo.file.name, photo.caption or "", "yes" if photo.caption_locked else "no")
+        table.add_row(*map(escape, cells), escape(photo.caption_by or ""))
+    Console().print(table)
+    typer.echo(f"Table: {file}\nPage:  {page}\nNext:  packshot caption --apply {file}")

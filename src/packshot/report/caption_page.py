@@ -1,0 +1,32 @@
+"""The captions beside their photos on one self-contained page, to be looked through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from packshot import files
+from packshot.photos import photos
+from packshot.project import Project
+from packshot.report.page import rendered, thumbnail
+
+
+def write_caption_page(project: Project) -> Path:
+    """Write `captions.html`; the captions are edited in `captions.csv`, which lies beside it.
+
+    The page needs no network: pictures are in it, smaller, and link to their files.
+
+    Raises:
+        ProjectError: the manifest of the photos is damaged.
+    """
+    shown = [
+        {
+            "picture": thumbnail(project.root, photo.file, photo.file.name),
+            "caption": photo.caption or "",
+            "source": photo.caption_by or "",
+            "locked": photo.caption_locked,
+        }
+        for photo in photos(project)
+    ]
+    facts = {"subject": project.subject, "photos": shown, "table": project.captions_table.name}
+    files.write_text(project.captions_page, rendered("caption_page.html.jinja", facts))
+    return project.captions_page
