@@ -1,7 +1,8 @@
-"""FLUX.1 and Stable Diffusion 3 as single files: the transformer in one, the rest beside it."""
+"""Families whose single files hold the transformer alone, the rest beside it."""
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from original_layout import laid_out, load, original_transformer, same, save
@@ -14,25 +15,39 @@ from packshot.errors import CheckpointRefused
 INSIDE = {
     "ae": "first_stage_model.", "clip_l": "text_encoders.clip_l.transformer.",
     "clip_g": "text_encoders.clip_g.transformer.", "t5xxl_fp16": "text_encoders.t5xxl.transformer.",
+    "flux2-vae": "vae.", "qwen_image_vae": "vae.",
+    "qwen_3_4b": "text_encoders.qwen3_4b.transformer.",
+    "qwen_2.5_vl_7b": "text_encoders.qwen25_7b.transformer.",
 }  # fmt: skip
 
 
 def test_the_parts_in_comfyuis_folders_are_the_checkpoint(
     parts, family, networks, tiny, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("packshot.tokenizers.t5_tokenizer", lambda: tiny.tokenizers[
-        "tokenizer_2" if family == "flux1" else "tokenizer_3"
-    ])  # fmt: skip
+    last = tiny.tokenizers[max(tiny.tokenizers)]
+    monkeypatch.setattr("packshot.tokenizers.t5_tokenizer", lambda: last)
+    monkeypatch.setattr("packshot.tokenizers.qwen_tokenizer", lambda thinks: last)
     base = load(laid_out(parts, family, tmp_path))
     same(networks, base)
-    assert (base.family, base.name) == (family, f"my {family}")
+    assert base.family == family and base.name.startswith(f"my {family}")
     prompts = ["a photo of ohwx car, dusk", ""]
     theirs, ours = tiny.encode_prompts(prompts), base.encode_prompts(prompts)
     assert all(torch.equal(value, ours[name]) for name, value in theirs.items())
-    assert bool(base.schedule.config.get("use_dynamic_shifting")) == (family == "flux1")
+    dynamic = family in ("flux1", "flux2", "qwen_image")
+    assert bool(base.schedule.config.get("use_dynamic_shifting")) == dynamic
+    assert np.array_equal(*(picture(one.pipeline()) for one in (tiny, base)))
 
 
-@pytest.mark.parametrize("prefix", ["model.diffusion_model.", ""])
+def picture(pipeline):
+    """Four steps at 64 px; what is not known of a schedule is the same for all."""
+    made = pipeline(
+        prompt="a car, dusk", num_inference_steps=4, guidance_scale=3.0, height=64, width=64,
+        generator=torch.Generator().manual_seed(0), output_type="np",
+    )  # fmt: skip
+    return np.round(made.images[0] * 255)
+
+
+@pytest.mark.parametrize("prefix", ["model.diffusion_model.", "diffusion_model.", ""])
 def test_one_file_that_holds_everything(parts, family, networks, tmp_path, prefix):
     tensors = {prefix + key: value for key, value in parts.pop(family).items()}
     for name, part in parts.items():
@@ -42,10 +57,16 @@ def test_one_file_that_holds_everything(parts, family, networks, tmp_path, prefi
 
 def test_a_missing_part_is_named_with_where_it_was_looked_for(parts, family, tmp_path):
     file = laid_out(parts, family, tmp_path)
-    for lost, words in (
-        ("text_encoders/t5xxl_fp16", "its text encoder t5xxl"),
-        ("text_encoders/clip_l", "clip_l"),
-    ):
+    for lost, words in {
+        "text_encoders/t5xxl_fp16": "its text encoder t5xxl",
+        "text_encoders/clip_l": "clip_l",
+        "text_encoders/qwen_3_4b": r"Qwen3 \(such as qwen_3_4b\.safetensors\)",
+        "text_encoders/qwen_2.5_vl_7b": r"Qwen2\.5-VL \(qwen_2\.5_vl_7b\.safetensors\)",
+        "vae/flux2-vae": "its autoencoder",
+        "vae/qwen_image_vae": r"its autoencoder \(qwen_image_vae\.safetensors\)",
+    }.items():
+        if not (tmp_path / f"{lost}.safetensors").is_file():
+            continue
         (tmp_path / f"{lost}.safetensors").unlink()
         with pytest.raises(
             CheckpointRefused, match=rf"lacks .*{words}, and none was found beside it or in .*/clip"
@@ -53,6 +74,7 @@ def test_a_missing_part_is_named_with_where_it_was_looked_for(parts, family, tmp
             load(file)
 
 
+@pytest.mark.parametrize("family", ["flux1", "sd3"])
 def test_the_largest_of_two_that_fit_is_taken_and_strangers_are_passed_over(
     parts, family, tmp_path
 ):
@@ -65,6 +87,7 @@ def test_the_largest_of_two_that_fit_is_taken_and_strangers_are_passed_over(
     assert [one.name for one in chosen] == ["clip_l.safetensors"]
 
 
+@pytest.mark.parametrize("family", ["flux1", "sd3"])
 def test_eight_bit_weights_are_taken_times_their_scale(parts, family, networks, tmp_path):
     eight = {}
     for key, value in parts["t5xxl_fp16"].items():
@@ -83,24 +106,23 @@ def test_eight_bit_weights_are_taken_times_their_scale(parts, family, networks, 
         assert error < 0.04, "e4m3's 3 bits of mantissa"
 
 
+@pytest.mark.parametrize("family", ["flux1"])
 def test_schnell_is_told_by_its_lack_of_guidance(parts, family, tmp_path):
-    if family != "flux1":
-        pytest.skip("FLUX.1's")
     parts["flux1"] = {k: v for k, v in parts["flux1"].items() if not k.startswith("guidance_in")}
     base = load(laid_out(parts, family, tmp_path))
     assert not base.transformer.config.guidance_embeds
     assert (base.sampler.steps, base.schedule.shift(1024)) == (4, 1.0)
 
 
+@pytest.mark.parametrize("family", ["flux1"])
 def test_flux_fill_is_refused_by_what_it_is(parts, family, tmp_path):
-    if family != "flux1":
-        pytest.skip("FLUX.1's")
     wide = torch.zeros(parts["flux1"]["img_in.weight"].shape[0], 384)
     parts["flux1"]["img_in.weight"] = wide
     with pytest.raises(CheckpointRefused, match=r"takes 384 channels.*Fill"):
         load(laid_out(parts, family, tmp_path))
 
 
+@pytest.mark.parametrize("family", ["flux1", "sd3"])
 def test_a_missing_weight_is_never_random(parts, family, tmp_path):
     for kind, words in (
         ("bias", r"lacks 3 weights"),

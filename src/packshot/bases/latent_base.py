@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +29,8 @@ class LatentBase:
     sampler: Sampler
     distilled = False
     inpaints = False
+    beside: Mapping[str, str] = {}
+    """See `packshot.bases.parts.SingleFile`."""
 
     def __init__(
         self,
