@@ -81,7 +81,8 @@ def qwen_tokenizer(*, thinks: bool) -> Qwen2Tokenizer:
 
     lines = gzip.decompress(_QWEN.read_bytes()).decode("utf-8").splitlines()
     merges = [(first, second) for first, second in (line.split(" ") for line in lines)]
-    tokens = _byte_letters() + ["".join(pair) for pair in merges]
+    plain = (*_QWEN_PLAIN, *_QWEN3_PLAIN) if thinks else _QWEN_PLAIN
+    tokens = [*_byte_letters(), *("".join(pair) for pair in merges), *_QWEN_SPECIAL, *plain]
     made = Qwen2Tokenizer(
         vocab={token: index for index, token in enumerate(tokens)},
         merges=merges,
@@ -89,7 +90,6 @@ def qwen_tokenizer(*, thinks: bool) -> Qwen2Tokenizer:
         pad_token=_QWEN_SPECIAL[0],
         chat_template=_CHAT,
     )
-    plain = _QWEN_PLAIN + _QWEN3_PLAIN * thinks
     made.add_tokens([AddedToken(t, special=True, normalized=False) for t in _QWEN_SPECIAL])
     made.add_tokens([AddedToken(token, normalized=False) for token in plain])
     return made
