@@ -12,7 +12,7 @@ from packshot.project import new
 def costs(monkeypatch):
     """Steps cost a second at 64 px and less at smaller sizes; nothing else costs anything."""
 
-    def fake(base, *, pixels, targets, rank, batch, checkpointing=False):
+    def fake(base, *, pixels, targets, rank, batch, checkpointing=False, text_rank=0):
         return StepCost(0, pixels**2 / 64**2 / batch, 0, 0, 2**20, 1000, 2**20, 100)
 
     monkeypatch.setattr(planner, "calibrate", fake)
