@@ -44,6 +44,14 @@ COLUMNS = {
     "diffusers file": (
         ("test_diffusers_makes_the_same_picture_from_either_file",), "diffusers",
     ),
+    "text encoders learn": (
+        (
+            "test_text_encoders_learn_as_peft_has_it",
+            "test_diffusers_makes_the_same_picture_from_a_file_with_text_encoders",
+            "test_a_run_that_was_stopped_ends_with_the_same_text_encoders",
+        ),
+        "",
+    ),
     "resume": (("test_stopping_and_going_on_is_bit_identical",), ""),
     SIZE: (("test_at_full_size_a_lora_on_everything_is_the_one_that_peft_makes",), ""),
 }  # fmt: skip
@@ -63,6 +71,7 @@ MEANINGS = {
     "kohya file": "diffusers makes our picture from it",
     "kohya file read back": "every module of every scope, as it was",
     "diffusers file": "diffusers makes our picture from it",
+    "text encoders learn": "with peft's gradients; diffusers makes our picture from both files; resume",
     "resume": "a run that was stopped ends with the same bytes as one that was not",
     SIZE: "3.5 medium's, klein 4B's; there a LoRA on all of it has the shapes that peft gives",
 }

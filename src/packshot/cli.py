@@ -380,6 +380,9 @@ def plan(
     class_share: Annotated[
         float | None, typer.Option(min=0, max=0.9, help="Class images' share of each batch.")
     ] = None,
+    text_encoder: Annotated[
+        bool, typer.Option("--text-encoder", help="Have the text encoders learn, too (CLIP's).")
+    ] = False,
 ) -> None:
     """Calibrate on this machine and write plan.toml, to read and to edit."""
     from packshot.console import Console
@@ -395,6 +398,7 @@ def plan(
             targets=scope_of(targets),
             rank=rank,
             class_image_share=class_share,
+            text_encoder=text_encoder,
         )
         console.plan(made)
     typer.echo(f"Plan: {opened.plan_file}")
@@ -409,13 +413,17 @@ def fits(
     pixels: Annotated[int | None, typer.Option(min=64, help="Side of the pictures.")] = None,
     targets: Annotated[str | None, typer.Option(help="Layers to adapt.")] = None,
     rank: Annotated[int | None, typer.Option(min=1, help="The LoRA's rank.")] = None,
+    text_encoder: Annotated[
+        bool, typer.Option("--text-encoder", help="The text encoders learn, too.")
+    ] = False,
 ) -> None:
     """Say how training on a checkpoint fits a GPU; nothing of it is loaded."""
     from packshot.console import Console
     from packshot.plan.fitting import outlook
 
     with Console() as console:
-        typer.echo(outlook(base, memory, pixels, scope_of(targets), rank, console.progress))
+        scope = scope_of(targets)
+        typer.echo(outlook(base, memory, pixels, scope, rank, console.progress, text_encoder))
 
 
 @app.command()

@@ -7,15 +7,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from transformers import CLIPTokenizer, T5TokenizerFast
+    from transformers import CLIPTokenizer, Qwen2Tokenizer, T5TokenizerFast
 
 _VOCABULARIES = Path(__file__).parent / "vocabularies"
 _MERGES = _VOCABULARIES / "bpe_simple_vocab_16e6.txt.gz"
 _T5 = _VOCABULARIES / "t5_tokenizer.json.gz"
+_QWEN = _VOCABULARIES / "qwen_merges.txt.gz"
 _BYTES = 256
 _VOCABULARY = 49_408
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 MAX_TOKENS = 77
+# Qwen's tokens after those of its merges, in their order; Qwen3 has what it thinks in, too.
+_QWEN_SPECIAL = (
+    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>",
+    "<|box_start|>", "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>",
+    "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>",
+)  # fmt: skip
+_QWEN_PLAIN = (
+    "<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>",
+    "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>",
+)  # fmt: skip
+_QWEN3_PLAIN = ("<tool_response>", "</tool_response>", "<think>", "</think>")
+# A chat as Qwen3's own template has it, without tools; thoughts that are not wanted are empty.
+_CHAT = (
+    "{% for turn in messages %}<|im_start|>{{ turn.role }}\n{{ turn.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}"
+    "{% endif %}"
+)
 
 
 def clip_tokenizer(pad: str | None = None) -> CLIPTokenizer:
@@ -50,6 +69,30 @@ def t5_tokenizer() -> T5TokenizerFast:
     return T5TokenizerFast(
         tokenizer_object=made, eos_token="</s>", unk_token="<unk>", pad_token="<pad>", extra_ids=100
     )
+
+
+def qwen_tokenizer(*, thinks: bool) -> Qwen2Tokenizer:
+    """The tokenizer of Qwen2.5 or, if it `thinks`, of Qwen3, with the chat of the latter.
+
+    The vocabulary's order is that of byte pairs: the 256 bytes, one token a merge, the special ones.
+    """
+    from tokenizers import AddedToken
+    from transformers import Qwen2Tokenizer
+
+    lines = gzip.decompress(_QWEN.read_bytes()).decode("utf-8").splitlines()
+    merges = [(first, second) for first, second in (line.split(" ") for line in lines)]
+    plain = (*_QWEN_PLAIN, *_QWEN3_PLAIN) if thinks else _QWEN_PLAIN
+    tokens = [*_byte_letters(), *("".join(pair) for pair in merges), *_QWEN_SPECIAL, *plain]
+    made = Qwen2Tokenizer(
+        vocab={token: index for index, token in enumerate(tokens)},
+        merges=merges,
+        eos_token="<|im_end|>",
+        pad_token=_QWEN_SPECIAL[0],
+        chat_template=_CHAT,
+    )
+    made.add_tokens([AddedToken(t, special=True, normalized=False) for t in _QWEN_SPECIAL])
+    made.add_tokens([AddedToken(token, normalized=False) for token in plain])
+    return made
 
 
 def _merges() -> list[tuple[str, str]]:

@@ -61,6 +61,40 @@ _SD3 = [
     (r"ff_context\.net\.0\.proj", "context_block.mlp.fc1"),
     (r"ff_context\.net\.2", "context_block.mlp.fc2"),
 ]
+_FLUX2 = [
+    (r"time_guidance_embed\.timestep_embedder\.linear_1", "time_in.in_layer"),
+    (r"time_guidance_embed\.timestep_embedder\.linear_2", "time_in.out_layer"),
+    (r"modulation(_img|_txt|)\.linear", r"modulation\1.lin"),
+    (r"^x_embedder", "img_in"),
+    (r"^context_embedder", "txt_in"),
+    (r"^proj_out", "final_layer.linear"),
+    (r"^norm_out\.linear", "final_layer.adaLN_modulation.1"),
+    (r"^single_transformer_blocks\.(\d+)\.attn\.to_qkv_mlp_proj", r"single_blocks.\1.linear1"),
+    (r"^single_transformer_blocks\.(\d+)\.attn\.to_out", r"single_blocks.\1.linear2"),
+    (r"^single_transformer_blocks\.(\d+)\.attn\.norm_q\.weight", r"single_blocks.\1.norm.query_norm.scale"),
+    (r"^single_transformer_blocks\.(\d+)\.attn\.norm_k\.weight", r"single_blocks.\1.norm.key_norm.scale"),
+    (r"^transformer_blocks", "double_blocks"),
+    (r"attn\.norm_q\.weight", "img_attn.norm.query_norm.scale"),
+    (r"attn\.norm_k\.weight", "img_attn.norm.key_norm.scale"),
+    (r"attn\.norm_added_q\.weight", "txt_attn.norm.query_norm.scale"),
+    (r"attn\.norm_added_k\.weight", "txt_attn.norm.key_norm.scale"),
+    (r"attn\.to_out\.0", "img_attn.proj"),
+    (r"attn\.to_add_out", "txt_attn.proj"),
+    (r"ff\.linear_in", "img_mlp.0"),
+    (r"ff\.linear_out", "img_mlp.2"),
+    (r"ff_context\.linear_in", "txt_mlp.0"),
+    (r"ff_context\.linear_out", "txt_mlp.2"),
+]  # fmt: skip
+_Z_IMAGE = [
+    (r"^all_(x_embedder|final_layer)\.2-1", r"\1"),
+    (r"attention\.to_out\.0", "attention.out"),
+    (r"attention\.norm_([qk])", r"attention.\1_norm"),
+]
+_NAMES = {"flux1": _FLUX, "flux2": _FLUX2, "sd3": _SD3, "z_image": _Z_IMAGE, "qwen_image": []}
+ARCHITECTURES = {
+    "flux1": "flux", "sd3": "sd3", "flux2": "flux", "qwen_image": "qwen_image", "z_image": "lumina2",
+}  # fmt: skip
+"""Families of which files hold the transformer alone, and what converters to GGUF call them."""
 # The first of what is stacked, the others, and the name of all.
 _TEXT = (
     r"^transformer_blocks\.(\d+)\.attn\.add_q_proj",
@@ -77,6 +111,12 @@ _STACKS = {
         (*_PICTURE, r"double_blocks.\1.img_attn\2.qkv"),
         (*_TEXT, r"double_blocks.\1.txt_attn.qkv"),
     ],
+    "flux2": [
+        (*_PICTURE, r"double_blocks.\1.img_attn\2.qkv"),
+        (*_TEXT, r"double_blocks.\1.txt_attn.qkv"),
+    ],
+    "z_image": [(r"^(.*)\.attention\.to_q", ["to_q", "to_k", "to_v"], r"\1.attention.qkv")],
+    "qwen_image": [],
     "sd3": [
         (*_PICTURE, r"joint_blocks.\1.x_block.attn\2.qkv"),
         (*_TEXT, r"joint_blocks.\1.context_block.attn.qkv"),
@@ -87,7 +127,10 @@ _STACKS = {
 def original_transformer(family, network):
     """A transformer's weights by their original names, stacked."""
     state = network.state_dict()
-    last = f"transformer_blocks.{network.config.num_layers - 1}.norm1_context.linear"
+    count = network.config.get("num_layers", 0)
+    last = f"transformer_blocks.{count - 1}.norm1_context.linear"
+    if family == "qwen_image":
+        return dict(state)  # its authors' names
     found = {}
     for key, value in state.items():
         module, _, kind = key.rpartition(".")
@@ -98,9 +141,9 @@ def original_transformer(family, network):
             if match := re.match(rf"{first}\.{kind}$", key):
                 keys = [key.replace(stacked[0], other) for other in stacked]
                 found[f"{match.expand(name)}.{kind}"] = torch.cat([state[k] for k in keys])
-        if re.search(r"to_[qkv]\.|add_[qkv]_proj|proj_mlp", key):
+        if re.search(r"\.to_[qkv]\.|add_[qkv]_proj|proj_mlp", key):
             continue
-        for ours, theirs in _FLUX if family == "flux1" else _SD3:
+        for ours, theirs in _NAMES[family]:
             key = re.sub(ours, theirs, key)
         found[key] = value
     return found
@@ -108,6 +151,8 @@ def original_transformer(family, network):
 
 def original_parts(family, networks):
     """By the usual names of their files: the transformer, and the parts that lie beside it."""
+    if "text_encoder_2" not in networks:
+        return _qwen_parts(family, networks)
     parts = {
         family: original_transformer(family, networks["transformer"]),
         "ae": {
@@ -121,6 +166,56 @@ def original_parts(family, networks):
     shared = networks[t5].state_dict()
     parts["t5xxl_fp16"] = {k: v for k, v in shared.items() if k != "encoder.embed_tokens.weight"}
     return parts
+
+
+def _qwen_parts(family, networks):
+    vae, reader = networks["vae"], networks["text_encoder"].state_dict()
+    text = {f"model.{key}": value for key, value in reader.items()}
+    text["lm_head.weight"] = torch.ones(2, 2)  # of no use here
+    transformer = original_transformer(family, networks["transformer"])
+    if family == "qwen_image":
+        text["visual.blocks.0.norm1.weight"] = torch.ones(2)
+        return {family: transformer, "qwen_image_vae": wan_vae(vae), "qwen_2.5_vl_7b": text}
+    latents = {k.removeprefix("first_stage_model."): v for k, v in ldm_vae(vae).items()}
+    if family == "z_image":
+        return {family: transformer, "ae": latents, "qwen_3_4b": text}
+    for name in ("quant_conv", "post_quant_conv"):
+        inside = "encoder" if name == "quant_conv" else "decoder"
+        for kind in ("weight", "bias"):
+            latents[f"{inside}.{name}.{kind}"] = latents.pop(f"{name}.{kind}")
+    latents |= {key: value for key, value in vae.state_dict().items() if key.startswith("bn.")}
+    return {family: transformer, "flux2-vae": latents, "qwen_3_4b": text}
+
+
+_WAN = [
+    (r"^quant_conv", "conv1"),
+    (r"^post_quant_conv", "conv2"),
+    (r"\.norm_out\.", ".head.0."),
+    (r"\.conv_out\.", ".head.2."),
+    (r"\.mid_block\.resnets\.0\.", ".middle.0."),
+    (r"\.mid_block\.attentions\.0\.", ".middle.1."),
+    (r"\.mid_block\.resnets\.1\.", ".middle.2."),
+    (r"\.conv1\.", ".residual.2."),
+    (r"\.conv2\.", ".residual.6."),
+    (r"\.norm1\.", ".residual.0."),
+    (r"\.norm2\.", ".residual.3."),
+    (r"\.conv_shortcut\.", ".shortcut."),
+    (r"\.conv_in\.", ".conv1."),
+    (r"\.down_blocks\.", ".downsamples."),
+]
+
+
+def wan_vae(vae):
+    """The weights of Qwen-Image's autoencoder by the names that Wan's have."""
+    found, row = {}, vae.config.num_res_blocks + 2
+    for key, value in vae.state_dict().items():
+        for ours, theirs in _WAN:
+            key = re.sub(ours, theirs, key)
+        if up := re.match(r"decoder\.up_blocks\.(\d+)\.(resnets\.(\d+)|upsamplers\.0)", key):
+            place = row * int(up[1]) + (row - 1 if up[3] is None else int(up[3]))
+            key = f"decoder.upsamples.{place}{key[up.end() :]}"
+        found[key] = value
+    return found
 
 
 def _clip(encoder):
@@ -138,9 +233,12 @@ def save(tensors, file):
 
 def laid_out(parts, family, folder):
     """As ComfyUI's users have it: transformers, autoencoders and encoders in folders of their own."""
+    kind = {"flux2": " base", "z_image": " turbo"}.get(family, "")
     places = {
-        family: f"diffusion_models/my {family}",
-        "ae": "vae/ae" if family == "flux1" else "vae/sd3_vae",
+        family: f"diffusion_models/my {family}{kind}",
+        "ae": "vae/sd3_vae" if family == "sd3" else "vae/ae",
+        "flux2-vae": "vae/flux2-vae",
+        "qwen_image_vae": "vae/qwen_image_vae",
     }
     for name, tensors in parts.items():
         save(tensors, folder / f"{places.get(name, f'text_encoders/{name}')}.safetensors")

@@ -112,7 +112,6 @@ def test_a_truncated_part_of_a_folder_is_refused(folder):
 
 SINGLE_FILES = {
     "FLUX of an unknown kind": "model.diffusion_model.double_blocks.0.img_attn.qkv.weight",
-    "FLUX.2 as a single file": "double_stream_modulation_img.lin.weight",
     "something with keys such as 'lora_unet_a.alpha'": "lora_unet_a.alpha",
 }
 

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
-from original_layout import laid_out, load
+from original_layout import ARCHITECTURES, laid_out, load
 
 from packshot.bases import gguf_file
 from packshot.bases.checkpoint import judge
 from packshot.bases.headers import check_safetensors
 from packshot.errors import CheckpointRefused
 
-ARCHITECTURES = {"flux1": "flux", "sd3": "sd3"}
 # How far weights may be from what they were, against the largest of their tensor.
 ERRORS = {"F16": 1e-3, "BF16": 5e-3, "Q8_0": 0.01, "Q5_0": 0.07, "Q4_0": 0.13}
 
@@ -56,7 +55,7 @@ def quantised(parts, family, tmp_path):
 @pytest.mark.parametrize("kind", ERRORS)
 def test_the_parts_around_a_gguf_are_the_checkpoint(quantised, family, networks, kind):
     base = load(quantised(kind))
-    assert (base.family, base.name) == (family, f"my {family}")
+    assert base.family == family and base.name.startswith(f"my {family}")
     expected, found = networks["transformer"].state_dict(), base.transformer.state_dict()
     assert expected.keys() == found.keys()
     changed = 0
@@ -152,8 +151,7 @@ def test_without_the_package_it_is_named(quantised, monkeypatch):
 
 def test_other_families_and_other_uses_are_refused(tmp_path):
     for key, words in (
-        ("double_stream_modulation_img.lin.weight", "FLUX.2 as a single file"),
-        ("cond_stage_model.transformer.a", "only transformers of FLUX.1 and Stable Diffusion 3"),
+        ("cond_stage_model.transformer.a", r"only transformers \(FLUX, Stable Diffusion 3"),
         ("token_embd.weight", r"something with keys such as 'token_embd\.weight'"),
     ):
         with pytest.raises(CheckpointRefused, match=words):

@@ -40,6 +40,23 @@ def test_what_is_predicted_is_what_autograd_keeps(tiny_base, checkpointing):
     assert cost.saved_bytes_per_picture < predicted < 2 * cost.saved_bytes_per_picture + 2**20
 
 
+def test_text_encoders_that_learn_are_counted(tiny_base):
+    """Their weights and what autograd keeps of them, and that they do not leave."""
+    asked = {"targets": "attention+mlp", "rank": 4}
+    cost = calibrate(tiny_base, pixels=64, batch=1, text_rank=4, **asked)
+    plain, learning = (
+        demand_of(judge(tiny_base.path), pixels=64, dtype=torch.float32, text_encoder=on, **asked)
+        for on in (False, True)
+    )
+    reader = weight_bytes(tiny_base.text_encoder)
+    assert learning.encoder_bytes == plain.encoder_bytes - reader == weight_bytes(tiny_base.vae)
+    way = learning.ways[0]
+    weights = weight_bytes(tiny_base.denoiser) + reader + 16 * cost.adapter_parameters
+    predicted = way.bytes / OVERHEAD - weights
+    assert cost.saved_bytes_per_picture < predicted < 2 * cost.saved_bytes_per_picture + 2**20
+    assert way.bytes > plain.ways[0].bytes + reader and way.flops > plain.ways[0].flops
+
+
 def test_weights_take_what_each_storage_says(tiny_base):
     denoiser = tiny_base.denoiser
     sizes = {id(p): p.numel() for block in blocks(denoiser) for p in block.parameters()}

@@ -81,6 +81,13 @@ def test_a_plan_remembers_how_the_base_lay(ready_project, tiny_sd1, on_the_cpu, 
     assert load_for(ready_project).storage == "nf4"
 
 
+def test_the_outlook_refuses_text_encoders_that_do_not_learn():
+    with pytest.raises(PlanInvalid, match=r"flux1 \(flux1\) reads prompts with CLIPTextModel, T5"):
+        outlook("flux1", "16GB", 512, "cross-attention", 16, text_encoder=True)
+    said = outlook("sd1", "16GB", 512, "cross-attention", 16, text_encoder=True)
+    assert "The autoencoder leaves before it learns, 0." in said
+
+
 def test_the_outlook_names_the_first_way_that_fits():
     said = outlook("flux1", "16GB", 512, "cross-attention", 16)
     assert "flux1, 11.9 billion parameters: a LoRA of rank 16 on cross-attention" in said

@@ -65,6 +65,7 @@ OTHERS = {
     "class_loss_weight": 0.5, "min_snr_gamma": 0.0, "caption_dropout": 0.1, "crops_per_photo": 3,
     "mask_background_weight": 0.5, "precision": "bf16", "sample_every": 5, "checkpoint_every": 3,
     "seed": 9, "threads": 2, "gradient_checkpointing": True, "storage": "nf4",
+    "text_encoder_rank": 2, "text_encoder_learning_rate": 1e-6,
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from packshot.project import new
 def costs(monkeypatch):
     """Steps cost a second at 64 px and less at smaller sizes; nothing else costs anything."""
 
-    def fake(base, *, pixels, targets, rank, batch, checkpointing=False):
+    def fake(base, *, pixels, targets, rank, batch, checkpointing=False, text_rank=0):
         return StepCost(0, pixels**2 / 64**2 / batch, 0, 0, 2**20, 1000, 2**20, 100)
 
     monkeypatch.setattr(planner, "calibrate", fake)
@@ -104,6 +104,33 @@ def test_wishes_override_the_recipe(ready_project, tiny_base, costs):
 def test_no_time_is_no_budget(ready_project, tiny_base, budget):
     with pytest.raises(PlanInvalid, match="must be more than nothing"):
         make_plan(ready_project, tiny_base, budget_seconds=budget)
+
+
+def test_text_encoders_learn_only_where_it_was_asked_for(ready_project, tiny_base, monkeypatch):
+    asked = []
+
+    def fake(base, *, text_rank, **given):
+        asked.append(text_rank)
+        return StepCost(0, 1, 0, 0, 2**20, 1000, 2**20, 100)
+
+    monkeypatch.setattr(planner, "calibrate", fake)
+    assert make_plan(ready_project, tiny_base).text_encoder_rank == 0
+    plan = make_plan(ready_project, tiny_base, text_encoder=True)
+    assert plan.text_encoder_rank == plan.rank and asked == [0, plan.rank]
+    assert plan.text_encoder_learning_rate == plan.learning_rate / 2
+    assert "text encoders" in read_reasons(ready_project.plan_file)["text_encoder_rank"]
+
+
+def test_calibration_with_text_encoders_costs_more_and_leaves_them_alone(tiny_base):
+    names = [name for name, _ in tiny_base.text_encoder.named_modules()]
+    asked = {"pixels": 64, "targets": "attention", "rank": 4, "batch": 2}
+    plain, both = calibrate(tiny_base, **asked), calibrate(tiny_base, **asked, text_rank=4)
+    assert [name for name, _ in tiny_base.text_encoder.named_modules()] == names
+    reader = tiny_base.text_encoder
+    layers = [reader.get_submodule(n) for n in tiny_base.text_targets()["text_encoder"]]
+    sides = sum(layer.in_features + layer.out_features for layer in layers)
+    assert both.adapter_parameters - plain.adapter_parameters == 4 * sides
+    assert both.saved_bytes_per_picture > plain.saved_bytes_per_picture
 
 
 def test_no_photos_is_said(tmp_path, tiny_base):

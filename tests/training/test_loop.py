@@ -164,6 +164,7 @@ CHANGES = {
     "learning_rate": 5e-3, "schedule": "constant", "warmup_steps": 2, "weight_decay": 0.5,
     "max_gradient_norm": 1e-4, "class_image_share": 0.25, "class_loss_weight": 0.5,
     "min_snr_gamma": 0.0, "caption_dropout": 0.5, "crops_per_photo": 3, "seed": 9, "steps": 3,
+    "text_encoder_rank": 2,
 }  # fmt: skip
 
 
@@ -181,6 +182,22 @@ def test_every_setting_is_alive(planned_project, tiny_base, name):
         moved = sum((after[key] - value).square().sum() for key, value in before.items())
         same = bool(moved < 1e-6 * sum(value.square().sum() for value in before.values()))
     assert same == (name == "accumulation")
+
+
+def test_text_encoders_learn_at_their_own_rate(planned_project, tiny_base):
+    """The first step of Adam is as long as its rate, whatever the gradient."""
+    for rate in (1e-3, 1e-4):
+        edit(
+            planned_project, sample_every=0, steps=1, warmup_steps=0, weight_decay=0.0,
+            learning_rate=1e-2, schedule="constant", text_encoder_rank=2,
+            text_encoder_learning_rate=rate,
+        )  # fmt: skip
+        events_of(planned_project, tiny_base)
+        moved = load_file(planned_project.diffusers_lora_file)
+        ups = {key: value.abs().max() for key, value in moved.items() if "lora_B" in key}
+        for key, most in ups.items():
+            expected = rate if key.startswith("text_encoder.") else 1e-2
+            assert most == pytest.approx(expected, rel=0.01), key
 
 
 def test_masks_are_alive(planned_project, tiny_base, masked):

@@ -99,7 +99,7 @@ class Base(Protocol):
 
     @property
     def text_encoders(self) -> dict[str, nn.Module]:
-        """By their kohya prefix's noun ("text_encoder"); adapted only by LoRAs made elsewhere."""
+        """By their kohya prefix's noun ("text_encoder")."""
         ...
 
     def encode_images(self, pixels: Tensor) -> Tensor:
@@ -126,8 +126,10 @@ class Base(Protocol):
         """The denoiser's output for noisy latents [B, C, h, w]."""
         ...
 
-    def encoders_on(self, device: torch.device) -> AbstractContextManager[None]:
-        """Keep autoencoder and text encoders on a device while the block runs."""
+    def encoders_on(
+        self, device: torch.device, *, text: bool = True
+    ) -> AbstractContextManager[None]:
+        """Keep the autoencoder and, unless not, text encoders on a device while the block runs."""
         ...
 
     def checkpointed(self, on: bool = True) -> AbstractContextManager[None]:
@@ -139,6 +141,16 @@ class Base(Protocol):
 
     def lora_targets(self, scope: Scope) -> list[str]:
         """Dotted names of the denoiser's Linear and Conv2d modules that `scope` covers, sorted."""
+        ...
+
+    def text_targets(self) -> dict[str, list[str]]:
+        """By text encoder its modules that a LoRA adapts, sorted; empty where none is trained.
+
+        Where there are any, `encode_prompts` is differentiable.
+
+        Raises:
+            CheckpointRefused: they have no room on the device beside the denoiser.
+        """
         ...
 
     def pipeline(self) -> Any:

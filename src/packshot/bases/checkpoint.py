@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from packshot import files
-from packshot.bases import gguf_file, single_file
-from packshot.bases.headers import CONVERT, check_safetensors, is_gguf, read_config
+from packshot.bases import single_file
+from packshot.bases.headers import CONVERT, check_safetensors, read_config
 from packshot.errors import CheckpointRefused
 
 POCKET = Path(__file__).parents[1] / "pocket" / "weights"
@@ -104,15 +104,15 @@ def judge(path: Path) -> Checkpoint:
         family = folder_family(path)
         weights = {name: _component_weights(path / name) for name in COMPONENTS[family]}
         return Checkpoint(path, family, "folder", weights, _content_hash(path, weights))
-    keys = list(gguf_file.read_header(path)) if is_gguf(path) else check_safetensors(path)
-    family = single_file.family_of(keys)
+    sizes = single_file.shapes_of(path)
+    family = single_file.family_of(list(sizes))
     if not (CONFIGS / family).is_dir():
         raise _unknown(path, family)
     configs = {
         name: read_config(CONFIGS / family / name / "config.json") for name in COMPONENTS[family]
     }
-    weights = single_file.with_companions(path, family, keys, configs)
-    hints = single_file.hints_of(path, family, keys)
+    weights = single_file.with_companions(path, family, sizes, configs)
+    hints = single_file.hints_of(path, family, list(sizes))
     return Checkpoint(path, family, "single file", weights, _content_hash(path, weights), hints)
 
 
@@ -197,7 +197,7 @@ def chosen_weights(where: str, names: Sequence[str], *, half: bool = False) -> l
 def _unknown(path: Path, found: str) -> CheckpointRefused:
     return CheckpointRefused(
         f"{path} is {found or 'of an unknown kind'}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL, "
-        "3.x and FLUX.1, and as diffusers folders also FLUX.2 klein, Qwen-Image and Z-Image."
+        "3.x, FLUX.1, FLUX.2 klein, Qwen-Image and Z-Image."
     )
 
 

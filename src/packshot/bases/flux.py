@@ -10,7 +10,7 @@ from torch import Tensor
 from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.latent_base import LatentBase, linear_names
-from packshot.bases.original import ORIGINAL, Layout, latent_parts, layers, under
+from packshot.bases.original import Layout, latent_parts, layers, transformer_of, under
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Flow
 from packshot.errors import CheckpointRefused
@@ -115,7 +115,7 @@ class Flux1(LatentBase):
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         return {
-            "transformer": _LAYOUT.renamed(under(tensors, ORIGINAL, "")),
+            "transformer": _LAYOUT.renamed(transformer_of(tensors)),
             **latent_parts(tensors, configs),
             "text_encoder": under(tensors, "text_encoders.clip_l.transformer."),
             "text_encoder_2": under(tensors, "text_encoders.t5xxl.transformer."),
@@ -123,7 +123,7 @@ class Flux1(LatentBase):
 
     @staticmethod
     def fitted(tensors: Tensors, configs: Configs) -> Configs:
-        own = under(tensors, ORIGINAL, "")
+        own = transformer_of(tensors)
         width, channels = own["img_in.weight"].shape
         config = configs["transformer"]
         vae = configs["vae"]

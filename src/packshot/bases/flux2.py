@@ -11,7 +11,17 @@ from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.headers import read_config
 from packshot.bases.latent_base import LatentBase, chat_tokens, linear_names
+from packshot.bases.original import (
+    Layout,
+    fitted_qwen3,
+    latent_parts,
+    layers,
+    transformer_of,
+    under,
+)
+from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Flow
+from packshot.bases.single_file import QWEN3
 from packshot.terms import Scope
 
 LAYERS = (9, 18, 27)
@@ -42,6 +52,37 @@ _DOUBLE_NAMES = {
     "txt_mlp.2": ["ff_context.linear_out"],
 }
 _SINGLE_NAMES = {"linear1": ["attn.to_qkv_mlp_proj"], "linear2": ["attn.to_out"]}
+_LAYOUT = Layout(
+    blocks={
+        "double_blocks": (
+            "transformer_blocks",
+            _DOUBLE_NAMES
+            | {
+                "img_attn.norm.query_norm": ["attn.norm_q"],
+                "img_attn.norm.key_norm": ["attn.norm_k"],
+                "txt_attn.norm.query_norm": ["attn.norm_added_q"],
+                "txt_attn.norm.key_norm": ["attn.norm_added_k"],
+            },
+        ),
+        "single_blocks": (
+            "single_transformer_blocks",
+            _SINGLE_NAMES | {"norm.query_norm": ["attn.norm_q"], "norm.key_norm": ["attn.norm_k"]},
+        ),
+    },
+    others={
+        "img_in": "x_embedder",
+        "txt_in": "context_embedder",
+        "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
+        "time_in.out_layer": "time_guidance_embed.timestep_embedder.linear_2",
+        "double_stream_modulation_img.lin": "double_stream_modulation_img.linear",
+        "double_stream_modulation_txt.lin": "double_stream_modulation_txt.linear",
+        "single_stream_modulation.lin": "single_stream_modulation.linear",
+        "final_layer.linear": "proj_out",
+        "final_layer.adaLN_modulation.1": "norm_out.linear",
+    },
+    swapped=("norm_out.linear",),
+)
+_BESIDE = {"transformer": "(?!)", "vae": "(?!)", "text_encoder": r"lm_head\."}
 
 
 class Flux2Klein(LatentBase):
@@ -54,6 +95,7 @@ class Flux2Klein(LatentBase):
     family = "flux2"
     denoiser_root = "transformer"
     kohya_original = True
+    beside = _BESIDE
     schedule: Flow
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
@@ -61,9 +103,33 @@ class Flux2Klein(LatentBase):
         self.transformer = self.denoiser
         self.native_pixels = int(self.vae.config.sample_size)
         self.pixel_multiple = 2 * self.vae_factor
-        index = read_config(checkpoint.path / "model_index.json")
-        self.distilled = bool(index.get("is_distilled"))
+        if checkpoint.layout == "folder":
+            index = read_config(checkpoint.path / "model_index.json")
+            self.distilled = bool(index.get("is_distilled"))
+        else:
+            self.distilled = "base" not in self.name.lower()  # nothing in the file tells
         self.sampler = Sampler("Euler", 4, 1.0) if self.distilled else Sampler("Euler", 28, 4.0)
+
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        return {
+            "transformer": _LAYOUT.renamed(transformer_of(tensors)),
+            **latent_parts(tensors, configs),
+            "text_encoder": under(tensors, *QWEN3),
+        }
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        """Of 4B or 9B, and the text encoder of that."""
+        own, config = transformer_of(tensors), configs["transformer"]
+        found = {
+            "num_layers": layers(own, "double_blocks"),
+            "num_single_layers": layers(own, "single_blocks"),
+            "num_attention_heads": own["img_in.weight"].shape[0] // config["attention_head_dim"],
+            "joint_attention_dim": own["txt_in.weight"].shape[1],
+        }
+        reader = fitted_qwen3(under(tensors, *QWEN3), configs["text_encoder"])
+        return configs | {"transformer": config | found, "text_encoder": reader}
 
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
         return Flow(config, patch=1)

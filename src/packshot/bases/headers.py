@@ -70,8 +70,8 @@ def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefus
             )
         if start[:4] == GGUF:
             raise refusal(
-                f"{path} is a GGUF file; of those, only transformers of FLUX.1 and Stable Diffusion "
-                "3 are read, as a checkpoint. Use a .safetensors."
+                f"{path} is a GGUF file; of those, only transformers (FLUX, Stable Diffusion 3, "
+                "Qwen-Image, Z-Image) are read, as a checkpoint. Use a .safetensors."
             )
         if start[8:9] != b"{":
             raise refusal(f"{path} is not a .safetensors file, whatever its name.")

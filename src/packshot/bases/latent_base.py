@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,8 @@ class LatentBase:
     native_pixels: int
     distilled = False
     inpaints = False
+    beside: Mapping[str, str] = {}
+    """See `packshot.bases.parts.SingleFile`."""
     _takes_turns = False
 
     def __init__(
@@ -136,7 +138,9 @@ class LatentBase:
         return torch.zeros(*shape, device=self.device, dtype=self.dtype)
 
     def tokens(self, tokenizer: str, prompts: list[str], length: int = CLIP_TOKENS) -> Tensor:
-        """Token ids [B, length] of one tokenizer, on the device."""
+        """Token ids [B, length] of one tokenizer, on the device; a sketch, which has none, gives zeros."""
+        if tokenizer not in self.tokenizers:
+            return torch.zeros(len(prompts), length, dtype=torch.long, device=self.device)
         tokens = self.tokenizers[tokenizer](
             prompts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         )
@@ -148,17 +152,18 @@ class LatentBase:
         return conditioning
 
     @contextmanager
-    def encoders_on(self, device: torch.device) -> Iterator[None]:
+    def encoders_on(self, device: torch.device, *, text: bool = True) -> Iterator[None]:
         if self._takes_turns:  # they leave by themselves
             yield
             return
-        before = [next(encoder.parameters()).device for encoder in self._encoders]
+        moved = self._encoders if text else [self.vae]
+        before = [next(encoder.parameters()).device for encoder in moved]
         try:
-            for encoder in self._encoders:
+            for encoder in moved:
                 encoder.to(device)
             yield
         finally:
-            for encoder, there in zip(self._encoders, before, strict=True):
+            for encoder, there in zip(moved, before, strict=True):
                 encoder.to(there)
 
     @contextmanager
@@ -171,6 +176,9 @@ class LatentBase:
             yield
         finally:
             self.denoiser.disable_gradient_checkpointing()
+
+    def text_targets(self) -> dict[str, list[str]]:
+        return {}
 
     def clip_similarity(self) -> ClipSimilarity | None:
         return None

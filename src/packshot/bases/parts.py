@@ -25,6 +25,9 @@ Configs = dict[str, dict[str, Any]]
 class SingleFile(Protocol):
     """What a family knows of its single files."""
 
+    beside: Mapping[str, str]
+    """By component, a pattern of how names begin that files hold beside it; else all are passed over."""
+
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """Each component's tensors by diffusers' names, from a file's by their original ones."""
@@ -75,7 +78,8 @@ def load_parts(checkpoint: Checkpoint, family: SingleFile, dtype: torch.dtype) -
         if checkpoint.sketched:
             networks[name] = blank(make, where)
             continue
-        networks[name] = filled(make, renamed(tensors[name]), where, dtype)
+        beside = family.beside.get(name) if whole else None
+        networks[name] = filled(make, renamed(tensors[name]), where, dtype, beside)
         if isinstance(networks[name], AutoencoderKL | AutoencoderKLFlux2 | UNet2DConditionModel):
             networks[name].to(
                 memory_format=torch.channels_last
@@ -133,7 +137,7 @@ _TRANSFORMERS = {
     "CLIPTextModel": ("CLIPTextModel", "CLIPTextConfig", r"text_model\."),
     "CLIPTextModelWithProjection": ("CLIPTextModelWithProjection", "CLIPTextConfig", ""),
     "T5EncoderModel": ("T5EncoderModel", "T5Config", ""),
-    "Qwen3Model": ("Qwen3Model", "Qwen3Config", ""),
+    "Qwen3Model": ("Qwen3Model", "Qwen3Config", r"model\."),
     "Qwen3ForCausalLM": ("Qwen3Model", "Qwen3Config", r"model\."),
     "Qwen2_5_VLForConditionalGeneration": (
         "Qwen2_5_VLTextModel", "Qwen2_5_VLTextConfig", r"model\.(language_model\.)?",
@@ -144,11 +148,13 @@ _TRANSFORMERS = {
 def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> Any:
     from transformers import CLIPTokenizer, Qwen2Tokenizer, T5TokenizerFast
 
-    from packshot.tokenizers import clip_tokenizer, t5_tokenizer
+    from packshot.tokenizers import clip_tokenizer, qwen_tokenizer, t5_tokenizer
 
     if checkpoint.layout == "single file":
         if config["model_type"] == "t5":
             return t5_tokenizer()
+        if config["model_type"].startswith("qwen"):
+            return qwen_tokenizer(thinks=config["model_type"] == "qwen3")
         # OpenCLIP's text towers were trained with its vocabulary padded with token 0, "!".
         openclip = encoder == "text_encoder_2" or checkpoint.family == "sd2"
         return clip_tokenizer(pad="!" if openclip else None)

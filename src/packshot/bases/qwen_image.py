@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -12,7 +13,10 @@ from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.flux import packed, unpacked
 from packshot.bases.latent_base import LatentBase, linear_names
+from packshot.bases.original import layers, transformer_of, under
+from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Flow
+from packshot.bases.single_file import QWEN25
 from packshot.terms import Scope
 
 TOKENS = 512
@@ -36,6 +40,24 @@ _SCOPES: dict[str, tuple[str, ...]] = {
     "attention+mlp": _ATTENTION + _MLP,
     "all": _ATTENTION + _MLP + _MODULATION,
 }
+# How the names of Wan's autoencoder, whose layout its file has, become diffusers'.
+_WAN = (
+    (r"^conv1\.", "quant_conv."),
+    (r"^conv2\.", "post_quant_conv."),
+    (r"coder\.conv1\.", "coder.conv_in."),
+    (r"\.head\.0\.", ".norm_out."),
+    (r"\.head\.2\.", ".conv_out."),
+    (r"\.middle\.0\.", ".mid_block.resnets.0."),
+    (r"\.middle\.1\.", ".mid_block.attentions.0."),
+    (r"\.middle\.2\.", ".mid_block.resnets.1."),
+    (r"\.downsamples\.", ".down_blocks."),
+    (r"\.residual\.0\.", ".norm1."),
+    (r"\.residual\.2\.", ".conv1."),
+    (r"\.residual\.3\.", ".norm2."),
+    (r"\.residual\.6\.", ".conv2."),
+    (r"\.shortcut\.", ".conv_shortcut."),
+)
+_BESIDE = {"transformer": "(?!)", "vae": "(?!)", "text_encoder": r"visual\.|lm_head\."}
 
 
 class QwenImage(LatentBase):
@@ -46,6 +68,7 @@ class QwenImage(LatentBase):
     kohya_original = False  # diffusers' names are the original ones
     native_pixels = 1328
     sampler = Sampler("Euler", 30, 4.0)
+    beside = _BESIDE
     schedule: Flow
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
@@ -55,6 +78,26 @@ class QwenImage(LatentBase):
         shape = (1, -1, 1, 1, 1)
         self._mean = torch.tensor(self.vae.config.latents_mean, device=device).view(shape)
         self._spread = torch.tensor(self.vae.config.latents_std, device=device).view(shape)
+
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        """The transformer's original names are diffusers'."""
+        each = configs["vae"]["num_res_blocks"] + 1
+        latents = under(tensors, "first_stage_model.", "vae.")
+        return {
+            "transformer": transformer_of(tensors),
+            "vae": {_wan_name(key, each): value for key, value in latents.items()},
+            "text_encoder": under(tensors, *QWEN25),
+        }
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        own, config = transformer_of(tensors), configs["transformer"]
+        found = {
+            "num_layers": layers(own, "transformer_blocks"),
+            "num_attention_heads": own["img_in.weight"].shape[0] // config["attention_head_dim"],
+        }
+        return configs | {"transformer": config | found}
 
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
         return Flow(config)
@@ -121,3 +164,17 @@ class QwenImage(LatentBase):
         from diffusers import QwenImagePipeline
 
         return self.assembled(QwenImagePipeline)
+
+
+def _wan_name(key: str, each: int) -> str:
+    """diffusers' name of a weight of Wan's autoencoder.
+
+    Its way up is one list: at each size so many residual blocks as `each`, then one that enlarges.
+    """
+    for theirs, ours in _WAN:
+        key = re.sub(theirs, ours, key)
+    if found := re.match(r"decoder\.upsamples\.(\d+)", key):
+        size, place = divmod(int(found[1]), each + 1)
+        block = f"resnets.{place}" if place < each else "upsamplers.0"
+        key = f"decoder.up_blocks.{size}.{block}{key[found.end() :]}"
+    return key

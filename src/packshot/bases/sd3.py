@@ -12,7 +12,7 @@ from torch import Tensor
 from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.latent_base import CLIP_TOKENS, LatentBase, linear_names
-from packshot.bases.original import ORIGINAL, Layout, latent_parts, layers, under
+from packshot.bases.original import Layout, latent_parts, layers, transformer_of, under
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Flow
 from packshot.terms import Scope
@@ -87,7 +87,7 @@ class StableDiffusion3(LatentBase):
 
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
-        own = under(tensors, ORIGINAL, "")
+        own = transformer_of(tensors)
         last = f"transformer_blocks.{layers(own, 'joint_blocks') - 1}.norm1_context.linear"
         layout = Layout(
             blocks={"joint_blocks": ("transformer_blocks", _NAMES | _NORMS)},
@@ -107,7 +107,7 @@ class StableDiffusion3(LatentBase):
 
     @staticmethod
     def fitted(tensors: Tensors, configs: Configs) -> Configs:
-        own, config = under(tensors, ORIGINAL, ""), configs["transformer"]
+        own, config = transformer_of(tensors), configs["transformer"]
         count, width = layers(own, "joint_blocks"), own["context_embedder.weight"].shape[0]
         norms = "joint_blocks.0.x_block.attn.ln_q.weight" in own
         found = {

@@ -36,7 +36,6 @@ class StableDiffusionXL(UnetBase):
             "text_encoder_2": projected,
         }
 
-    @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """{"context": [B, 77, 2048], "pooled": [B, 1280]}.
 

@@ -12,11 +12,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from packshot.bases.base import ClipSimilarity, Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.clip import ClipTowers
-from packshot.bases.latent_base import CLIP_TOKENS, LatentBase
+from packshot.bases.latent_base import CLIP_TOKENS, LatentBase, linear_names
 from packshot.bases.original import latent_parts
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Diffusion
 from packshot.bases.unet_names import ldm_modules
+from packshot.errors import CheckpointRefused
 from packshot.terms import Scope
 
 _INPAINTING = 9
@@ -26,6 +27,8 @@ _CROSS = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
 _SELF = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
 _MLP = ("ff.net.0.proj", "ff.net.2", ".proj_in", ".proj_out")
 _RESIDUAL = ("conv1", "conv2", "time_emb_proj", "conv_shortcut", "samplers.0.conv")
+_CLIP_MATRICES = tuple(f"self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "out_proj"))
+_CLIP_MATRICES += ("mlp.fc1", "mlp.fc2")
 _SCOPES: dict[str, tuple[str, ...]] = {
     "cross-attention": _CROSS,
     "attention": _CROSS + _SELF,
@@ -96,6 +99,18 @@ class UnetBase(LatentBase):
     def lora_targets(self, scope: Scope) -> list[str]:
         return lora_target_names(self.unet, scope)
 
+    def text_targets(self) -> dict[str, list[str]]:
+        """All matrices of CLIP's blocks, as kohya's trainer has it."""
+        if self._takes_turns:
+            raise CheckpointRefused(
+                f"The text encoders of {self.name} do not fit the GPU beside its UNet, so they cannot "
+                "learn with it. Set text_encoder_rank = 0 in plan.toml, or leave out --text-encoder."
+            )
+        return {
+            name: linear_names(encoder, _CLIP_MATRICES, ("",))
+            for name, encoder in self.text_encoders.items()
+        }
+
     def solver(self) -> Any:
         """DPM-Solver++ (arXiv 2211.01095), 2nd order, multistep."""
         from diffusers import DPMSolverMultistepScheduler
@@ -131,7 +146,6 @@ class StableDiffusion1(UnetBase):
         """The only one."""
         return self.tokenizers["tokenizer"]
 
-    @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """{"context": [B, 77, width]}: the text encoder's last hidden state."""
         return {"context": self.text_encoder(self.tokens("tokenizer", prompts))[0]}

@@ -6,6 +6,7 @@ judged (and unpickle those), load adapters that lie about, and leave what is mis
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,33 +44,56 @@ _BESIDE = (*_SCALES, "scale_input", "input_scale", "scaled_fp8", "comfy_quant")
 
 
 def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in 8 bits times their scales, in bf16; other tensors as they are."""
+    """Weights in 8 bits times their scales, in bf16; other tensors as they are.
+
+    Raises:
+        CheckpointRefused: a weight is not scaled as a whole or by rows.
+    """
     plain = {key: t for key, t in tensors.items() if not key.endswith(_BESIDE)}
     for key, value in plain.items():
         stem = key.removesuffix("weight")
         scale = next((tensors[stem + n] for n in _SCALES if stem + n in tensors), None)
         if scale is not None and key.endswith(".weight"):
+            by_rows = scale.shape == (len(value), *[1] * (value.ndim - 1))
+            if not value.is_floating_point() or not (by_rows or scale.numel() == 1):
+                raise CheckpointRefused(
+                    f"{key} is packed in fewer than 8 bits, or scaled in parts, which is not read "
+                    "here. Use the same file in bf16 or fp8, or a GGUF."
+                )
             plain[key] = (value.float() * scale.float()).to(torch.bfloat16)
     return plain
 
 
 def filled(
-    make: Callable[[], nn.Module], tensors: Mapping[str, Tensor], where: Path, dtype: torch.dtype
+    make: Callable[[], nn.Module],
+    tensors: Mapping[str, Tensor],
+    where: Path,
+    dtype: torch.dtype,
+    beside: str | None = None,
 ) -> nn.Module:
     """The network that `make` builds, frozen, every weight of it from `tensors`, in `dtype`.
 
+    Args:
+        beside: a pattern of how names begin that may be there too; None for all.
+
     Raises:
-        CheckpointRefused: weights are missing, have other shapes, or nothing can be built.
+        CheckpointRefused: weights are missing, have other shapes or no place, or nothing can be built.
     """
     with refusing(where):
         network = blank(make, where)  # so that no weight is initialised in vain
         given = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
-        lost = network.load_state_dict(given, strict=False, assign=True).missing_keys
-    lost = sorted(name for name in lost if not name.endswith("position_ids"))
+        odd = network.load_state_dict(given, strict=False, assign=True)
+    lost = sorted(name for name in odd.missing_keys if not name.endswith("position_ids"))
     if lost:
         raise CheckpointRefused(
             f"{where} lacks {len(lost)} weights, such as {lost[0]}; they would be random. "
             "Copy it again, whole."
+        )
+    stray = sorted(n for n in odd.unexpected_keys if beside is not None and not re.match(beside, n))
+    if stray:
+        raise CheckpointRefused(
+            f"{where} holds {len(stray)} weights that have no place in a {type(network).__name__} as "
+            f"it is known here, such as {stray[0]}. It is of a variant that is not supported."
         )
     return network.requires_grad_(False)
 

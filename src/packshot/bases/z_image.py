@@ -11,7 +11,17 @@ from torch.nn.utils.rnn import pad_sequence
 from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.latent_base import LatentBase, chat_tokens, linear_names
+from packshot.bases.original import (
+    Layout,
+    fitted_qwen3,
+    latent_parts,
+    layers,
+    transformer_of,
+    under,
+)
+from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Flow
+from packshot.bases.single_file import QWEN3
 from packshot.terms import Scope
 
 TOKENS = 512
@@ -26,6 +36,23 @@ _SCOPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "attention+mlp": (_ATTENTION + _MLP, _BLOCKS),
     "all": (_ATTENTION + _MLP + _MODULATION, _BLOCKS),
 }
+# ComfyUI's names within a block where they are others, and ours of what is stacked in each.
+_NAMES = {
+    "attention.qkv": ["attention.to_q", "attention.to_k", "attention.to_v"],
+    "attention.out": ["attention.to_out.0"],
+    "attention.q_norm": ["attention.norm_q"],
+    "attention.k_norm": ["attention.norm_k"],
+}
+_LAYOUT = Layout(
+    blocks={block.removesuffix("."): (block.removesuffix("."), _NAMES) for block in _BLOCKS},
+    others={
+        "x_embedder": "all_x_embedder.2-1",
+        "final_layer.linear": "all_final_layer.2-1.linear",
+        "final_layer.adaLN_modulation.1": "all_final_layer.2-1.adaLN_modulation.1",
+    },
+)
+# Nothing is computed with the norm that the makers' own layout ends with.
+_BESIDE = {"transformer": r"norm_final\.", "vae": "(?!)", "text_encoder": r"lm_head\."}
 
 
 class ZImage(LatentBase):
@@ -34,6 +61,7 @@ class ZImage(LatentBase):
     family = "z_image"
     denoiser_root = "transformer"
     kohya_original = False  # diffusers' names are the original ones
+    beside = _BESIDE
     schedule: Flow
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
@@ -44,8 +72,32 @@ class ZImage(LatentBase):
         turbo = "turbo" in self.name.lower()  # nothing in the folder tells
         self.sampler = Sampler("Euler", 9, 0.0) if turbo else Sampler("Euler", 28, 4.0)
 
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        return {
+            "transformer": _LAYOUT.renamed(transformer_of(tensors)),
+            **latent_parts(tensors, configs),
+            "text_encoder": under(tensors, *QWEN3),
+        }
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        own, config = transformer_of(tensors), configs["transformer"]
+        width, read = own["cap_embedder.1.weight"].shape
+        heads = width // sum(config["axes_dims"])
+        found = {
+            "dim": width,
+            "n_heads": heads,
+            "n_kv_heads": heads,
+            "n_layers": layers(own, "layers"),
+            "n_refiner_layers": layers(own, "noise_refiner"),
+            "cap_feat_dim": read,
+        }
+        reader = fitted_qwen3(under(tensors, *QWEN3), configs["text_encoder"])
+        return configs | {"transformer": config | found, "text_encoder": reader}
+
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
-        return Flow(config)
+        return Flow(config | checkpoint.schedule_hints)
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:

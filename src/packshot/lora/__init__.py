@@ -1,5 +1,6 @@
 """The adapter: layers that learn, files that other tools load, folding into weights."""
 
+from packshot.lora.adapted import Adapters, adapted
 from packshot.lora.edit import extract, merge, resize
 from packshot.lora.files import load_lora, save, write_lora
 from packshot.lora.fold import folded
@@ -8,8 +9,10 @@ from packshot.lora.weights import Lora, LoraWeights
 
 __all__ = [
     "Adapter",
+    "Adapters",
     "Lora",
     "LoraWeights",
+    "adapted",
     "extract",
     "folded",
     "injected",

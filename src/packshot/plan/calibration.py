@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -58,27 +58,40 @@ class StepCost:
 
 
 def calibrate(
-    base: Base, *, pixels: int, targets: Scope, rank: int, batch: int, checkpointing: bool = False
+    base: Base,
+    *,
+    pixels: int,
+    targets: Scope,
+    rank: int,
+    batch: int,
+    checkpointing: bool = False,
+    text_rank: int = 0,
 ) -> StepCost:
-    """Run a few real training steps on random latents of a square picture with `pixels` a side."""
+    """Run a few real training steps on random latents of a square picture with `pixels` a side.
+
+    Raises:
+        PlanInvalid, CheckpointRefused: as `packshot.lora.adapted`.
+    """
     with torch.no_grad():
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
         latents = base.encode_images(picture).float()
         threads = _settle(base, latents)
         encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
-    names, free = base.lora_targets(targets), free_on(base.device)
+    free = free_on(base.device)
+    adapted = lora.adapted(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
     with (
-        lora.injected(base.denoiser, names, rank=rank, alpha=rank, seed=0) as adapter,
+        adapted as adapter,
         base.checkpointed(checkpointing),
     ):
         parameters = list(adapter.named_parameters().values())
         count = sum(parameter.numel() for parameter in parameters)
-        saved = _saved_bytes(base, _random_batch(base, latents, 1))
+        read = partial(_read, base) if text_rank else _as_it_is
+        saved = _saved_bytes(base, _random_batch(base, latents, 1), read)
         most = max(0, int((free - 16 * count) / (MEMORY_MARGIN * saved)))
         few, many = 1, max(1, min(max(2, batch), most))
         batches = {size: _random_batch(base, latents, size) for size in (few, many)}
         seconds = {
-            size: _median_seconds(base, partial(_train_step, base, some, parameters))
+            size: _median_seconds(base, partial(_train_step, base, some, parameters, read))
             for size, some in batches.items()
         }
         with torch.no_grad():
@@ -127,16 +140,28 @@ def _random_batch(base: Base, latents: Tensor, size: int) -> Batch:
     )
 
 
-def _train_step(base: Base, batch: Batch, parameters: list[torch.nn.Parameter]) -> None:
-    losses(base, batch, 0.0).mean().backward()
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _read(base: Base, batch: Batch) -> Batch:
+    """The batch with prompts that the text encoders have just read, for their gradients."""
+    return replace(batch, conditioning=base.encode_prompts([""] * len(batch.latents)))
+
+
+def _train_step(
+    base: Base, batch: Batch, parameters: list[torch.nn.Parameter], read: Callable[[Batch], Batch]
+) -> None:
+    losses(base, read(batch), 0.0).mean().backward()
     for parameter in parameters:
         parameter.grad = None
 
 
-def _saved_bytes(base: Base, batch: Batch) -> int:
+def _saved_bytes(base: Base, batch: Batch, read: Callable[[Batch], Batch] = _as_it_is) -> int:
     """Bytes that autograd keeps for the backward pass of `batch`, each storage once."""
     kept: dict[int, int] = {}
-    frozen = {parameter.data_ptr() for parameter in base.denoiser.parameters()}
+    networks = (base.denoiser, *base.text_encoders.values())
+    frozen = {parameter.data_ptr() for network in networks for parameter in network.parameters()}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -145,7 +170,7 @@ def _saved_bytes(base: Base, batch: Batch) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = losses(base, batch, 0.0).mean()
+        loss = losses(base, read(batch), 0.0).mean()
     loss.backward()
     return sum(kept.values()) // len(batch.latents)
 

@@ -67,7 +67,7 @@ class Demand:
 
     ways: tuple[Way, ...]
     encoder_bytes: int
-    """Of autoencoder and text encoders, which leave while it learns."""
+    """Of autoencoder and text encoders, as far as they leave while it learns."""
     parameters: int
     """Of the denoiser."""
     pixels: int
@@ -85,42 +85,55 @@ def demand_of(
     rank: int,
     pixels: int | None = None,
     dtype: torch.dtype | None = None,
+    text_encoder: bool = False,
 ) -> Demand:
     """Go through a step of training on one square picture of `pixels` a side, on fake tensors.
 
+    With `text_encoder` the text encoders stay on the device, and learn.
+
     Raises:
+        PlanInvalid: they are not trained here.
         CheckpointRefused: a configuration cannot be read.
     """
     with sketched(checkpoint, dtype or best_dtype(torch.device(best_device()))) as base:
         side = pixels or base.native_pixels
-        names = base.lora_targets(targets)
-        with lora.injected(base.denoiser, names, rank=rank, alpha=rank, seed=0) as adapter:
+        text_rank, encoders = rank if text_encoder else 0, _weights(base)
+        adapted = lora.adapted(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
+        with adapted as adapter:
             count = sum(p.numel() for p in adapter.named_parameters().values())
-            steps = {twice: _step(base, side, twice) for twice in (False, True)}
-        ways = []
+            steps = {twice: _step(base, side, twice, text_encoder) for twice in (False, True)}
+        leave = encoders["vae"] if text_encoder else sum(encoders.values())
+        stay, ways = sum(encoders.values()) - leave, []
         for storage, twice in WAYS:
             weights = weight_bytes(base.denoiser, storage)
             peak, flops = steps[twice]
-            total = OVERHEAD * (weights + OPTIMIZER_BYTES * count + peak)
+            total = OVERHEAD * (weights + stay + OPTIMIZER_BYTES * count + peak)
             ways.append(Way(storage, twice, int(total), flops))
-        encoders: Any = base
-        networks = (encoders.vae, *base.text_encoders.values())
         return Demand(
             tuple(ways),
-            sum(weight_bytes(network) for network in networks),
+            leave,
             sum(weight.numel() for weight in base.denoiser.parameters()),
             side,
         )
 
 
-def _step(base: Base, pixels: int, checkpointing: bool) -> tuple[int, int]:
+def _weights(base: Any) -> dict[str, int]:
+    """Bytes of the autoencoder's and each text encoder's weights."""
+    return {n: weight_bytes(net) for n, net in {"vae": base.vae, **base.text_encoders}.items()}
+
+
+def _step(base: Base, pixels: int, checkpointing: bool, reads: bool) -> tuple[int, int]:
     """The most bytes that a step's own tensors take together, and its operations."""
     latents = base.encode_images(torch.zeros(1, 3, pixels, pixels, dtype=base.dtype)).float()
     times = base.schedule.timesteps(torch.full((1,), 0.5), latents[0, 0].numel())
     ones = torch.ones(1, 1, *latents.shape[-2:])
-    conditioning = base.empty_conditioning(1)
-    batch = Batch(latents, torch.randn_like(latents), times, conditioning, ones, torch.ones(1))
-    with base.checkpointed(checkpointing), _Tally(base.denoiser.parameters()) as tally:
+    networks = (base.denoiser, *base.text_encoders.values())
+    known = (parameter for network in networks for parameter in network.parameters())
+    given = (latents, torch.randn_like(latents), times)
+    empty = base.empty_conditioning(1)
+    with base.checkpointed(checkpointing), _Tally(known) as tally:
+        conditioning = base.encode_prompts([""]) if reads else empty
+        batch = Batch(*given, conditioning, ones, torch.ones(1))
         losses(base, batch, 0.0).mean().backward()
     return tally.peak, tally.flops
 

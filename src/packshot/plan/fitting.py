@@ -68,6 +68,7 @@ def outlook(
     targets: Scope | None = None,
     rank: int | None = None,
     progress: Progress = silent,
+    text_encoder: bool = False,
 ) -> str:
     """What each way of training on a checkpoint takes, and which is the first that fits, in words.
 
@@ -75,9 +76,10 @@ def outlook(
         name: as `load_base` takes it, or a family's, such as "sdxl", whose usual size is then meant.
         memory: of a GPU, as "16GB"; by default what is free here.
         pixels, targets, rank: by default the base's own size and the recipe's.
+        text_encoder: whether the text encoders learn too.
 
     Raises:
-        PlanInvalid: `memory` is no size.
+        PlanInvalid: `memory` is no size, or the text encoders are not trained here.
         CheckpointRefused, DiskFull: as `load_base`.
     """
     device = torch.device(best_device())
@@ -86,7 +88,9 @@ def outlook(
     checkpoint = shipped(name) if known else find_checkpoint(name, half=True, progress=progress)
     recipe = recipe_for(checkpoint.family, checkpoint.path)
     targets, rank = targets or recipe.targets, rank or recipe.rank
-    demand = demand_of(checkpoint, targets=targets, rank=rank, pixels=pixels)
+    demand = demand_of(
+        checkpoint, targets=targets, rank=rank, pixels=pixels, text_encoder=text_encoder
+    )
     first = demand.first_within(free)
     speed = EFFICIENCY * operations_per_second(device)
     lines = [
@@ -99,8 +103,9 @@ def outlook(
         lines.append(f"  {way!s:22}{way.bytes / 1e9:6.1f} GB {seconds:8.2g} s a picture{fits}")
     if first is None:
         lines.append(f"None fits {free / 1e9:.0f} GB: choose smaller pictures (--pixels).")
+    away = "The autoencoder leaves" if text_encoder else "Autoencoder and text encoders leave"
     lines.append(
-        f"Autoencoder and text encoders, {demand.encoder_bytes / 1e9:.1f} GB, leave before it learns. "
+        f"{away} before it learns, {demand.encoder_bytes / 1e9:.1f} GB. "
         "Seconds are a rough guess for this machine; packshot plan measures them."
     )
     return "\n".join(lines)

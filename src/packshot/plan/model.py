@@ -61,6 +61,8 @@ class Plan(BaseModel):
     rank: int = Field(ge=1, le=1024)
     alpha: float = Field(gt=0, le=4096)
     learning_rate: float = Field(gt=0, le=1)
+    text_encoder_rank: int = Field(default=0, ge=0, le=1024)
+    text_encoder_learning_rate: float = Field(default=5e-5, gt=0, le=1)
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.01, ge=0, le=1)

@@ -52,11 +52,13 @@ def make_plan(
     targets: Scope | None = None,
     rank: int | None = None,
     class_image_share: float | None = None,
+    text_encoder: bool = False,
     shots_after: int = 0,
 ) -> Plan:
     """Calibrate on this machine and write `plan.toml`: as much of the recipe as the time allows.
 
-    `budget_seconds` is for training and for making `shots_after` pictures with its LoRA.
+    `budget_seconds` is for training and for making `shots_after` pictures with its LoRA; with
+    `text_encoder` that is on the text encoders, too, at the same rank.
 
     Where time is short, exposures give way first, down to the recipe's least; then the picture
     size. Where memory is, the batch is split, down to single pictures; then blocks are computed
@@ -67,7 +69,7 @@ def make_plan(
         PhotosRefused: the project has no photos.
         BudgetTooSmall: the message names the least budget that makes sense.
         MemoryTooSmall: not even one picture at a time fits, at any size of the recipe.
-        PlanInvalid: the recipe or an override is out of range.
+        PlanInvalid: the recipe or an override is out of range, or the text encoders cannot be trained.
     """
     shown, prior = photos(project), class_images(project)
     if not shown:
@@ -77,8 +79,9 @@ def make_plan(
     recipe = _with_overrides(recipe_for(base.family, base.path), targets, rank, class_image_share)
     share = recipe.class_image_share if prior else 0.0
     pictures = len(shown) * recipe.crops_per_photo + len(prior)
+    text_rank = recipe.rank if text_encoder else 0
     chosen, reason = _choose_size(
-        base, recipe, share, len(shown), pictures, budget_seconds, shots_after
+        base, recipe, text_rank, share, len(shown), pictures, budget_seconds, shots_after
     )
     steps = chosen.steps
     seen = min(len(prior), math.floor(steps * recipe.batch * share))
@@ -97,6 +100,8 @@ def make_plan(
         rank=recipe.rank,
         alpha=recipe.rank,
         learning_rate=recipe.learning_rate,
+        text_encoder_rank=text_rank,
+        text_encoder_learning_rate=recipe.text_encoder_learning_rate,
         warmup_steps=min(20, steps // 10),
         class_image_share=share,
         class_loss_weight=recipe.class_loss_weight,
@@ -129,6 +134,7 @@ def _with_overrides(
 def _choose_size(
     base: Base,
     recipe: Recipe,
+    text_rank: int,
     share: float,
     photos: int,
     pictures: int,
@@ -151,6 +157,7 @@ def _choose_size(
             pixels=pixels,
             targets=recipe.targets,
             rank=recipe.rank,
+            text_rank=text_rank,
             batch=recipe.batch,
         )
         cost = measure()
@@ -213,6 +220,8 @@ def _reasons(
         "rank": "room for detail; costs little time",
         "alpha": "equal to the rank: the LoRA's scale is 1",
         "learning_rate": "the recipe's",
+        "text_encoder_rank": "of the LoRA on the text encoders (0: they stay as they are)",
+        "text_encoder_learning_rate": "theirs, where they learn",
         "schedule": "cosine down to a tenth, or constant",
         "class_image_share": prior,
         "class_loss_weight": "how much the class counts against the product",

@@ -24,6 +24,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     learning_rate: float = Field(gt=0, le=1)
+    text_encoder_learning_rate: float = Field(default=5e-5, gt=0, le=1)
+    """Where the text encoders learn too; half of the UNet's, as kohya's users have it."""
     rank: int = Field(ge=1)
     targets: Scope
     batch: int = Field(ge=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from packshot.bases.base import Base
+from packshot.bases.base import Base, Conditioning
 from packshot.class_images import ClassImage
 from packshot.objective import Batch
 from packshot.photos import Photo
@@ -85,8 +85,9 @@ class TrainingSet:
     def fill_caches(self) -> Iterator[tuple[int, int]]:
         """Encode whatever the run will see; yields (done, total) in pictures."""
         pictures = self.seen()
-        for prompt in sorted({item.prompt for item in pictures} | {""}):
-            self.prompts.read(prompt)
+        if not self.plan.text_encoder_rank:  # or what prompts mean changes as it learns
+            for prompt in sorted({item.prompt for item in pictures} | {""}):
+                self.prompts.read(prompt)
         for done in self.latents.fill(pictures):
             yield done, len(pictures)
 
@@ -115,6 +116,12 @@ class TrainingSet:
             by_size.setdefault(self.picture(item).size, []).append(item)
         return [Group(tuple(slots), self._batch(slots)) for _, slots in sorted(by_size.items())]
 
+    def _said(self, prompts: list[str]) -> Conditioning:
+        """The prompts' conditioning: as it was cached, or read anew by text encoders that learn."""
+        if self.plan.text_encoder_rank:
+            return self.base.encode_prompts(prompts)
+        return self.prompts.stack(prompts)
+
     def _batch(self, slots: list[Slot]) -> Batch:
         plan, base = self.plan, self.base
         pictures = [self.picture(item) for item in slots]
@@ -140,7 +147,7 @@ class TrainingSet:
             ),
             timesteps=times.to(base.device),
             conditioning=base.with_sizes(
-                self.prompts.stack(prompts), [picture.shown() for picture in pictures]
+                self._said(prompts), [picture.shown() for picture in pictures]
             ),
             masks=masks.to(base.device),
             weights=torch.tensor(

@@ -50,7 +50,7 @@ def train(
     CPU machine. `should_stop` is asked after each step; a true answer writes a checkpoint and ends.
 
     Raises:
-        PlanInvalid: there is no plan, or it is out of range.
+        PlanInvalid: there is no plan, it is out of range, or trains text encoders that cannot be.
         RunChanged: photos, captions, class images, base or versions are not those of the plan.
         TrainingDiverged: a loss or gradient is not finite.
         ProjectError: another process works on the project.
@@ -108,13 +108,19 @@ def _run(
     )
     for done, total in data.fill_caches():
         yield Caching(done, total)
-    names = base.lora_targets(plan.targets)
+    adapted = lora.adapted(
+        base,
+        plan.targets,
+        rank=plan.rank,
+        alpha=plan.alpha,
+        seed=plan.seed,
+        text_rank=plan.text_encoder_rank,
+    )
     with (
-        lora.injected(
-            base.denoiser, names, rank=plan.rank, alpha=plan.alpha, seed=plan.seed
-        ) as adapter,
+        adapted as adapter,
         base.checkpointed(plan.gradient_checkpointing),
-        base.encoders_on(torch.device("cpu")),  # all that they say is cached
+        # What those say that do not learn is cached.
+        base.encoders_on(torch.device("cpu"), text=not plan.text_encoder_rank),
     ):
         optimizer = Optimizer(adapter, plan)
         state, note = checkpoints.latest(run / "checkpoints")
@@ -134,7 +140,7 @@ def _run(
             if stop:
                 yield Stopped(step)
                 return
-        result = adapter.to_lora(base.denoiser_root, metadata_of(project.subject, base, plan, data))
+        result = adapter.to_lora(metadata_of(project.subject, base, plan, data))
     lora.save(result, project.lora_file, project.diffusers_lora_file, base)
     yield Done(
         plan.steps,
@@ -148,11 +154,17 @@ def _run(
 class Optimizer:
     """AdamW over the adapter's fp32 masters, with the plan's learning rates; its state is tensors."""
 
-    def __init__(self, adapter: lora.Adapter, plan: Plan) -> None:
+    def __init__(self, adapter: lora.Adapters, plan: Plan) -> None:
         self.adapter, self.plan, self.step = adapter, plan, 0
         self.named = adapter.named_parameters()
+        groups = [list(adapter.denoiser.named_parameters().values())]
+        if adapter.readers:
+            groups.append(list(adapter.reading_parameters().values()))
         self.adamw = torch.optim.AdamW(
-            self.named.values(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+            [{"params": group} for group in groups],
+            lr=plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            fused=True,
         )
 
     def learning_rate(self, step: int) -> float:
@@ -167,7 +179,10 @@ class Optimizer:
 
     def apply(self, step: int) -> None:
         """Take the step and clear the gradients."""
-        self.adamw.param_groups[0]["lr"] = self.learning_rate(step)
+        now, plan = self.learning_rate(step), self.plan
+        rates = (now, now * plan.text_encoder_learning_rate / plan.learning_rate)
+        for group, rate in zip(self.adamw.param_groups, rates, strict=False):
+            group["lr"] = rate
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
         self.step = step

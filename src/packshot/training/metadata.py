@@ -55,6 +55,11 @@ def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> 
         "ss_output_name": subject.name,
         "ss_sd_model_name": base.name,
         "ss_learning_rate": str(plan.learning_rate),
+        **(
+            {"ss_text_encoder_lr": str(plan.text_encoder_learning_rate)}
+            if plan.text_encoder_rank
+            else {}
+        ),
         "ss_steps": str(plan.steps),
         "ss_total_batch_size": str(plan.batch),
         "ss_num_train_images": str(len(data.photos)),

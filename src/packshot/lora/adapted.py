@@ -1,0 +1,89 @@
+"""A whole base with LoRA layers: on its denoiser, and on the text encoders where they learn too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from packshot.bases.base import Base
+from packshot.errors import PlanInvalid
+from packshot.lora.layers import Adapter, injected
+from packshot.lora.weights import Lora
+from packshot.terms import Scope
+
+
+class Adapters:
+    """The adapters of a base's networks, the denoiser's first; see `Adapter` for each member.
+
+    Names are the denoiser's own, and those of a text encoder after its name ("text_encoder.…").
+    """
+
+    def __init__(self, denoiser: Adapter, root: str, readers: Mapping[str, Adapter]) -> None:
+        self.denoiser, self.root, self.readers = denoiser, root, readers
+
+    def reading_parameters(self) -> dict[str, nn.Parameter]:
+        """The text encoders' masters."""
+        return {
+            f"{encoder}.{name}": parameter
+            for encoder, adapter in self.readers.items()
+            for name, parameter in adapter.named_parameters().items()
+        }
+
+    def named_parameters(self) -> dict[str, nn.Parameter]:
+        """All fp32 masters."""
+        return self.denoiser.named_parameters() | self.reading_parameters()
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of the masters on the CPU."""
+        return {name: p.detach().cpu().clone() for name, p in self.named_parameters().items()}
+
+    @torch.no_grad()
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Set the masters from `state()` of adapters of the same shape."""
+        for name, parameter in self.named_parameters().items():
+            parameter.copy_(state[name])
+
+    def to_lora(self, metadata: Mapping[str, str]) -> Lora:
+        """The adapters as data, for files and folding."""
+        whole = self.denoiser.to_lora(self.root, metadata)
+        for encoder, adapter in self.readers.items():
+            whole.weights.update(adapter.to_lora(encoder, metadata).weights)
+        return whole
+
+
+@contextmanager
+def adapted(
+    base: Base, targets: Scope, *, rank: int, alpha: float, seed: int, text_rank: int = 0
+) -> Iterator[Adapters]:
+    """Put LoRA layers into a base while the block runs; see `injected`.
+
+    Args:
+        text_rank: of those in the text encoders, whose scale is 1; 0 for none.
+
+    Raises:
+        PlanInvalid: its text encoders are not trained here.
+        CheckpointRefused: they have no room beside the denoiser.
+    """
+    reading = base.text_targets() if text_rank else {}
+    if text_rank and not reading:
+        kinds = ", ".join(type(network).__name__ for network in base.text_encoders.values())
+        raise PlanInvalid(
+            f"{base.name} ({base.family}) reads prompts with {kinds}, which Packshot does not train: "
+            "only the text encoders of Stable Diffusion 1.x, 2.x and SDXL. Set text_encoder_rank = 0 in "
+            "plan.toml, or leave out --text-encoder."
+        )
+    with ExitStack() as stack:
+        names = base.lora_targets(targets)
+        denoiser = stack.enter_context(
+            injected(base.denoiser, names, rank=rank, alpha=alpha, seed=seed)
+        )
+        readers = {}
+        for encoder, inside in reading.items():
+            network = base.text_encoders[encoder]
+            readers[encoder] = stack.enter_context(
+                injected(network, inside, rank=text_rank, alpha=text_rank, seed=seed)
+            )
+        yield Adapters(denoiser, base.denoiser_root, readers)
