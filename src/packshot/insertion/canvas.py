@@ -14,7 +14,7 @@ from packshot.project import Subject
 
 if TYPE_CHECKING:
     from packshot.bases.base import Base
-    from packshot.insertion.inserting import InsertionSettings
+    from packshot.insertion.settings import InsertionSettings
 
 _CONTEXT = 0.45
 """How much of the plate the base sees beside the region, as a share of its longer side."""

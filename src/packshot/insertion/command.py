@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
-from pydantic import ValidationError
 
 from packshot import files
 from packshot.errors import InsertionRefused
 from packshot.insertion import cutouts
 from packshot.insertion.batch import Job, each_missing, read_jobs
-from packshot.insertion.inserting import Insertion, InsertionSettings, horizon_for, insert
+from packshot.insertion.inserting import Insertion, horizon_for, insert
 from packshot.insertion.placement import (
     EYE_METRES,
     Placement,
@@ -26,9 +25,10 @@ from packshot.insertion.placement import (
     suggest,
 )
 from packshot.insertion.plate import Plate, read_plate
+from packshot.insertion.settings import InsertionSettings
 from packshot.photos import photos
 from packshot.progress import Progress, silent
-from packshot.project import Project, describe
+from packshot.project import Project
 
 if TYPE_CHECKING:
     from packshot.bases.base import Base
@@ -68,18 +68,6 @@ class Place:
             return on_quad(plate, self.quad, aspect)
         words = self.at or ""
         return at_words(plate, words, aspect, horizon, self.tall_metres, self.eye_metres)
-
-
-def settings_of(**given: Any) -> InsertionSettings:
-    """Settings from what was given.
-
-    Raises:
-        InsertionRefused: a value is out of range; the message names it.
-    """
-    try:
-        return InsertionSettings(**given)
-    except ValidationError as error:
-        raise InsertionRefused(describe(error)) from error
 
 
 def insert_all(

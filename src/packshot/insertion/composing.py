@@ -12,7 +12,7 @@ from packshot.insertion.plate import Box, Colours
 from packshot.insertion.scene import Made, Scene
 
 if TYPE_CHECKING:
-    from packshot.insertion.inserting import InsertionSettings
+    from packshot.insertion.settings import InsertionSettings
 
 _LEAST = 1.5 / 255
 """A change below what 8 bits show is none."""

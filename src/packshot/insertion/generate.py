@@ -18,7 +18,7 @@ from packshot.project import Subject
 
 if TYPE_CHECKING:
     from packshot.bases.base import Base
-    from packshot.insertion.inserting import InsertionSettings
+    from packshot.insertion.settings import InsertionSettings
     from packshot.lora import Lora
 
 _RIM = 0.06

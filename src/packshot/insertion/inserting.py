@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from packshot import files
 from packshot.errors import InsertionRefused
@@ -23,6 +22,7 @@ from packshot.insertion.light import Light, LightEstimator
 from packshot.insertion.placement import Placement, horizon_of
 from packshot.insertion.plate import Box, Colours, Plate
 from packshot.insertion.scene import Made, Scene
+from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.sheet import sheet
 from packshot.photos import photos
 from packshot.progress import Progress, silent
@@ -34,35 +34,6 @@ if TYPE_CHECKING:
 
 DEFAULT_HORIZON = 0.45
 """Of the height, where a plate's lines do not tell."""
-
-
-class InsertionSettings(BaseModel):
-    """How the product is put in. None leaves a value to what the plate tells.
-
-    Attributes:
-        way: "cut-out" takes the best-matching real photo, so that print and logo stay real;
-            "generate" lets the LoRA paint the product in the region.
-        view: what side of it is wanted, as captions call it; None: whichever fits.
-        seed: of the painting and the grain; of cut-outs, which photo is tried first.
-        horizon: pixels from the plate's top.
-        refine: how strongly the base goes over a cut-out's rim, shadow and light; 0 not at all.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    way: Literal["cut-out", "generate"] = "cut-out"
-    prompt: str = "a photo of {subject}"
-    view: str | None = None
-    seed: int = 0
-    tries: int = Field(default=4, ge=1, le=64)
-    steps: int | None = Field(default=None, ge=1, le=1000)
-    guidance_scale: float | None = Field(default=None, ge=0, le=50)
-    horizon: float | None = None
-    light_azimuth_degrees: float | None = None
-    light_elevation_degrees: float | None = Field(default=None, gt=0, le=90)
-    light_hardness: float | None = Field(default=None, ge=0, le=1)
-    shadow: float = Field(default=1.0, ge=0, le=1)
-    reflection: float = Field(default=0.0, ge=0, le=1)
-    refine: float = Field(default=0.0, ge=0, le=0.8)
 
 
 @dataclass(frozen=True)

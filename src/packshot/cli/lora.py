@@ -59,7 +59,7 @@ def merge(
 ) -> None:
     """Add LoRAs up into one: exactly, or of a rank."""
     from packshot.bases import load_base
-    from packshot.cli import loras_of
+    from packshot.cli.values import loras_of
     from packshot.lora import merge as merged
     from packshot.lora import write_lora
 
@@ -102,7 +102,7 @@ def extract(
 ) -> None:
     """Write what fine-tuning did to a checkpoint as a LoRA."""
     from packshot.bases import load_base
-    from packshot.cli import scope_of
+    from packshot.cli.values import scope_of
     from packshot.lora import extract as extracted
     from packshot.lora import write_lora
 

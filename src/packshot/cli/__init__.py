@@ -1,0 +1,53 @@
+"""The command line: parse, call, print. Every command is a public function of the package."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+
+from packshot.cli import captions, data, learning, lora, pictures, whole
+
+# Their advice is for programmers; a user can do nothing with it.
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Learn one product from its photos, and picture it anywhere.",
+)
+# In the order in which they are wanted, and listed.
+for command in (
+    whole.run, whole.new, data.photos, data.blur, data.guide, captions.caption, data.masks,
+    data.class_images, data.import_dataset, data.export_dataset, learning.plan, learning.fits,
+    learning.train, pictures.shoot, pictures.insert, pictures.report,
+):  # fmt: skip
+    app.command(command.__name__.removesuffix("_dataset").replace("_", "-"))(command)
+app.add_typer(lora.app, name="lora")
+
+
+def main() -> None:
+    """Run a command. Exit codes: 0 done, 2 the user can mend it, 130 stopped, 1 a bug of ours."""
+    from packshot.errors import PackshotError
+
+    try:
+        app()
+    except SystemExit as ended:
+        if ended.code == 130:
+            typer.echo("packshot: stopped; the same command goes on from here.", err=True)
+        raise
+    except PackshotError as error:
+        typer.echo(f"packshot: {error}", err=True)
+        sys.exit(2)
+    except Exception:
+        traceback.print_exc()
+        typer.echo("packshot: this is a bug; nothing of yours was changed.", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

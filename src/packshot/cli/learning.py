@@ -1,0 +1,85 @@
+"""Planning and training."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from packshot.cli.values import BASE, Here, ProjectFolder, base_of, project_at, scope_of
+
+
+def plan(
+    project: ProjectFolder = Here,
+    budget: Annotated[str | None, typer.Option(help="Time for the training: 10m.")] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="cross-attention, attention, attention+mlp or all.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="The LoRA's rank.")] = None,
+    class_share: Annotated[
+        float | None, typer.Option(min=0, max=0.9, help="Class images' share of each batch.")
+    ] = None,
+    text_encoder: Annotated[
+        bool, typer.Option("--text-encoder", help="Have the text encoders learn, too (CLIP's).")
+    ] = False,
+) -> None:
+    """Calibrate on this machine and write plan.toml, to read and to edit."""
+    from packshot.console import Console
+    from packshot.durations import to_seconds
+    from packshot.plan import make_plan
+
+    opened = project_at(project)
+    with Console() as console:
+        made = make_plan(
+            opened,
+            base_of(opened, console),
+            budget_seconds=to_seconds(budget) if budget else None,
+            targets=scope_of(targets),
+            rank=rank,
+            class_image_share=class_share,
+            text_encoder=text_encoder,
+        )
+        console.plan(made)
+    typer.echo(f"Plan: {opened.plan_file}")
+
+
+def fits(
+    base: Annotated[str, typer.Argument(help=BASE + " Also a family's name: sdxl, flux1.")],
+    memory: Annotated[
+        str | None, typer.Option(help="Of the GPU: 16GB. By default what is free here.")
+    ] = None,
+    pixels: Annotated[int | None, typer.Option(min=64, help="Side of the pictures.")] = None,
+    targets: Annotated[str | None, typer.Option(help="Layers to adapt.")] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="The LoRA's rank.")] = None,
+    text_encoder: Annotated[
+        bool, typer.Option("--text-encoder", help="The text encoders learn, too.")
+    ] = False,
+) -> None:
+    """Say how training on a checkpoint fits a GPU; nothing of it is loaded."""
+    from packshot.console import Console
+    from packshot.plan.fitting import outlook
+
+    with Console() as console:
+        scope = scope_of(targets)
+        typer.echo(outlook(base, memory, pixels, scope, rank, console.progress, text_encoder))
+
+
+def train(project: ProjectFolder = Here) -> None:
+    """Carry out plan.toml (made first if there is none); a run cut short goes on where it was."""
+    from packshot.console import Console, asked_to_stop
+    from packshot.plan import make_plan
+    from packshot.training import Done, Stopped
+    from packshot.training import train as train_events
+
+    opened = project_at(project)
+    with Console() as console, asked_to_stop(console) as should_stop:
+        base = base_of(opened, console)
+        if not opened.plan_file.exists():
+            console.plan(make_plan(opened, base))
+        event = None
+        for event in train_events(opened, base, should_stop=should_stop):
+            console.event(event)
+    if isinstance(event, Stopped):
+        raise typer.Exit(130)
+    if isinstance(event, Done):
+        typer.echo(f"LoRA: {event.lora_file}\n      {event.diffusers_lora_file}")

@@ -1,0 +1,51 @@
+"""How an insertion is made: every choice in one place."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from packshot.errors import InsertionRefused
+from packshot.project import describe
+
+
+class InsertionSettings(BaseModel):
+    """How the product is put in. None leaves a value to what the plate tells.
+
+    Attributes:
+        way: "cut-out" takes the best-matching real photo, so that print and logo stay real;
+            "generate" lets the LoRA paint the product in the region.
+        view: what side of it is wanted, as captions call it; None: whichever fits.
+        seed: of the painting and the grain; of cut-outs, which photo is tried first.
+        horizon: pixels from the plate's top.
+        refine: how strongly the base goes over a cut-out's rim, shadow and light; 0 not at all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    way: Literal["cut-out", "generate"] = "cut-out"
+    prompt: str = "a photo of {subject}"
+    view: str | None = None
+    seed: int = 0
+    tries: int = Field(default=4, ge=1, le=64)
+    steps: int | None = Field(default=None, ge=1, le=1000)
+    guidance_scale: float | None = Field(default=None, ge=0, le=50)
+    horizon: float | None = None
+    light_azimuth_degrees: float | None = None
+    light_elevation_degrees: float | None = Field(default=None, gt=0, le=90)
+    light_hardness: float | None = Field(default=None, ge=0, le=1)
+    shadow: float = Field(default=1.0, ge=0, le=1)
+    reflection: float = Field(default=0.0, ge=0, le=1)
+    refine: float = Field(default=0.0, ge=0, le=0.8)
+
+
+def settings_of(**given: Any) -> InsertionSettings:
+    """Settings from what was given.
+
+    Raises:
+        InsertionRefused: a value is out of range; the message names it.
+    """
+    try:
+        return InsertionSettings(**given)
+    except ValidationError as error:
+        raise InsertionRefused(describe(error)) from error
