@@ -4,7 +4,8 @@ import json
 import shutil
 
 import pytest
-from original_layout import ARCHITECTURES, original_parts
+
+from tests.bases.original_layout import ARCHITECTURES, original_parts
 
 
 @pytest.fixture(params=ARCHITECTURES)

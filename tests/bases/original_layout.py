@@ -3,10 +3,10 @@
 import re
 
 import torch
-from ldm_layout import ldm_vae
 from safetensors.torch import save_file
 
 from packshot.bases import load_base
+from tests.bases.ldm_layout import ldm_vae
 
 _TIME = [
     (r"time_text_embed\.timestep_embedder\.linear_1", "time_in.in_layer"),

@@ -10,7 +10,6 @@ import pytest
 import torch
 from bitsandbytes import functional
 from safetensors.torch import load_file
-from tests.families import MAKERS, PARAMETERS, full_size
 from torch._subclasses.fake_tensor import FakeTensor
 
 from packshot.bases import FAMILIES
@@ -23,6 +22,7 @@ from packshot.lora import folded, injected, load_lora, save
 from packshot.objective import Batch, losses
 from packshot.plan import read_plan, write_plan
 from packshot.training import Step, Stopped, train
+from tests.families import MAKERS, PARAMETERS, full_size
 
 PROMPTS = ["a photo of ohwx car, dusk", "a car", ""]
 

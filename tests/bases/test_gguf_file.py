@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
-from original_layout import ARCHITECTURES, laid_out, load
 
 from packshot.bases import gguf_file
 from packshot.bases.checkpoint import judge
 from packshot.bases.headers import check_safetensors
 from packshot.errors import CheckpointRefused
+from tests.bases.original_layout import ARCHITECTURES, laid_out, load
 
 # How far weights may be from what they were, against the largest of their tensor.
 ERRORS = {"F16": 1e-3, "BF16": 5e-3, "Q8_0": 0.01, "Q5_0": 0.07, "Q4_0": 0.13}

@@ -11,13 +11,13 @@ import pytest
 import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
-from tests.fake_hub import FakeHub
-from tests.families import MAKERS
 
 from packshot.bases import hub, load_base
 from packshot.bases.checkpoint import judge
 from packshot.errors import CheckpointRefused, DiskFull
 from packshot.project import new
+from tests.fake_hub import FakeHub
+from tests.families import MAKERS
 
 ID = "somebody/tiny-model"
 UNET = "unet/diffusion_pytorch_model.safetensors"

@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 import torch
-from ldm_layout import ldm_tensors
 from PIL import Image
 from safetensors.torch import save_file
-from tests.families import make_tiny_flux1, make_tiny_sd1, make_tiny_sdxl
 
 from packshot.bases import load_base
 from packshot.insertion.painting import painted
 from packshot.shots import ShotSettings, shoot
 from packshot.training import Step, train
+from tests.bases.ldm_layout import ldm_tensors
+from tests.families import make_tiny_flux1, make_tiny_sd1, make_tiny_sdxl
 
 UNETS = pytest.mark.parametrize("folder", ["sd1", "sdxl"], indirect=True)
 

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from original_layout import laid_out, load, original_transformer, same, save, wan_vae
 from safetensors.torch import load_file
 
 from packshot.bases import FAMILIES
 from packshot.bases.checkpoint import CONFIGS, judge
 from packshot.errors import CheckpointRefused
+from tests.bases.original_layout import laid_out, load, original_transformer, same, save, wan_vae
 
 INSIDE = {
     "ae": "first_stage_model.", "clip_l": "text_encoders.clip_l.transformer.",

@@ -5,9 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from ldm_layout import ldm_tensors, ldm_unet
 from safetensors.torch import load_file, save_file
-from tests.families import UNETS
 
 from packshot.bases import FAMILIES, load_base
 from packshot.bases.checkpoint import CONFIGS
@@ -15,6 +13,8 @@ from packshot.bases.stable_diffusion import lora_target_names
 from packshot.bases.unet_names import ldm_modules
 from packshot.errors import CheckpointRefused
 from packshot.lora.names import kohya_names
+from tests.bases.ldm_layout import ldm_tensors, ldm_unet
+from tests.families import UNETS
 
 
 @pytest.fixture(autouse=True)

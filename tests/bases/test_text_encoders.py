@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.families import UNETS
 
 from packshot.bases.base import Shown
 from packshot.errors import CheckpointRefused, PlanInvalid
@@ -15,6 +14,7 @@ from packshot.lora import adapted, folded, load_lora, save
 from packshot.objective import Batch, losses
 from packshot.plan import read_plan, write_plan
 from packshot.training import Step, Stopped, train
+from tests.families import UNETS
 
 PROMPTS = ["a photo of ohwx car, dusk", "a car", ""]
 

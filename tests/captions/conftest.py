@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from PIL import Image
-from reviewed import reviewed  # noqa: F401
-from tests.captioners import MAKERS
 
 from packshot.project import Subject
+from tests.captioners import MAKERS
+from tests.captions.reviewed import reviewed  # noqa: F401
 
 
 @pytest.fixture(scope="session")

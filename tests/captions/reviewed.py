@@ -1,11 +1,11 @@
 """A project of three photos with captions that a captioner wrote."""
 
 import pytest
-from tests.projects import painted
 
 from packshot.captions import caption_photos
 from packshot.photos import add_photos, photos
 from packshot.project import new
+from tests.projects import painted
 
 
 class Said:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tests.captioners import SIZE, VOCABULARY, make_blip2
 from transformers import (
     AutoTokenizer,
     Blip2ForConditionalGeneration,
@@ -15,6 +14,7 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 from packshot.captions.blip import BEAMS, Blip, Blip2, load
 from packshot.captions.pretrained import MAX_TOKENS
 from packshot.errors import CheckpointRefused
+from tests.captioners import SIZE, VOCABULARY, make_blip2
 
 CPU = torch.device("cpu")
 HOW = {"max_new_tokens": MAX_TOKENS, "num_beams": BEAMS, "do_sample": False}

@@ -1,10 +1,10 @@
 import pytest
-from reviewed import authors, captions, locks
 
 from packshot import files
 from packshot.captions import lock_captions, replace_in_captions, unlock_captions
 from packshot.captions.edit import rule_of
 from packshot.errors import CaptionsRefused, DiskFull, ProjectError
+from tests.captions.reviewed import authors, captions, locks
 
 
 def test_words_are_replaced_in_all_captions_but_locked_ones(reviewed):

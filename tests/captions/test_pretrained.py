@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tests.captioners import MAKERS
 
 from packshot.captions.blip import NETWORKS
 from packshot.captions.pretrained import PIXELS, load_pretrained, shrunk
 from packshot.captions.registry import load_captioner
 from packshot.errors import CheckpointRefused
+from tests.captioners import MAKERS
 
 CPU = torch.device("cpu")
 

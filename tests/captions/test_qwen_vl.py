@@ -6,13 +6,13 @@ import shutil
 import pytest
 import torch
 import transformers
-from tests.captioners import TEMPLATE
 from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from packshot.captions.pretrained import MAX_TOKENS
 from packshot.captions.qwen_vl import NETWORKS, REQUEST, load
 from packshot.errors import CheckpointRefused
+from tests.captioners import TEMPLATE
 
 CPU = torch.device("cpu")
 KINDS = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")

@@ -7,8 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import constants
-from test_wd_tagger import make_tagger
-from tests.fake_hub import FakeHub
 from transformers import CLIPConfig, CLIPModel
 
 from packshot.captions import load_captioner
@@ -20,6 +18,8 @@ from packshot.captions.qwen_vl import QwenVl
 from packshot.captions.registry import MODULES
 from packshot.captions.wd_tagger import WdTagger
 from packshot.errors import CaptionsRefused, CheckpointRefused
+from tests.captions.test_wd_tagger import make_tagger
+from tests.fake_hub import FakeHub
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reviewed import Said, authors, captions, locks
 
 from packshot.captions import (
     apply_caption_table,
@@ -14,6 +13,7 @@ from packshot.captions import (
 )
 from packshot.captions.table import _as_meant, _harmless
 from packshot.errors import CaptionsRefused
+from tests.captions.reviewed import Said, authors, captions, locks
 
 HEADER = "file,caption,locked,source\r\n"
 

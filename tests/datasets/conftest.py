@@ -2,11 +2,11 @@
 
 import pytest
 from PIL import Image
-from tests.projects import painted
 
 from packshot.class_images import gather_class_images
 from packshot.photos import add_photos
 from packshot.project import new
+from tests.projects import painted
 
 CAPTIONS = ['ohwx car, "wide", 35 mm', "ohwx car; l'auto è là, 車", None]
 

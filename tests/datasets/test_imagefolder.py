@@ -4,10 +4,10 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from tests.projects import painted
 
 from packshot.datasets import export_dataset, import_dataset, read_dataset
 from packshot.errors import DatasetRefused
+from tests.projects import painted
 
 
 def rows(path):

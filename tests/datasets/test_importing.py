@@ -8,7 +8,6 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from tests.projects import painted
 
 from packshot import files
 from packshot.class_images import class_images
@@ -16,6 +15,7 @@ from packshot.datasets import import_dataset, read_dataset
 from packshot.errors import DatasetRefused, PackshotError, PhotosRefused, ProjectError
 from packshot.photos import photos
 from packshot.project import new, open_project
+from tests.projects import painted
 
 
 @pytest.fixture

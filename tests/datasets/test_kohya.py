@@ -3,13 +3,13 @@ import tomllib
 
 import pytest
 from PIL import Image
-from tests.projects import painted
 
 from packshot.datasets import export_dataset, import_dataset, read_dataset
 from packshot.datasets.kohya import read_config, read_folders
 from packshot.errors import DatasetRefused, PackshotError
 from packshot.photos import add_photos
 from packshot.project import new
+from tests.projects import painted
 
 # What library/config_util.py of sd-scripts (48d368f) takes where; it refuses a file with any other.
 DATASET_KEYS = {

@@ -1,9 +1,9 @@
 import pytest
 from PIL import Image, ImageCms
-from tests.projects import painted
 
 from packshot.datasets.upright import write_upright
 from packshot.errors import PictureRefused
+from tests.projects import painted
 
 
 def test_what_needs_nothing_is_copied_byte_by_byte(tmp_path):

@@ -2,10 +2,10 @@
 
 import pytest
 from PIL import Image
-from tests.plates import landscape, product_photo
 
 from packshot.photos import add_photos
 from packshot.project import new
+from tests.plates import landscape, product_photo
 
 
 @pytest.fixture

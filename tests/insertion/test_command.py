@@ -4,10 +4,10 @@ import json
 
 import pytest
 from PIL import Image
-from tests.plates import landscape
 from typer.testing import CliRunner
 
 from packshot.cli import app, main
+from tests.plates import landscape
 
 
 def run(*arguments):

@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from tests.plates import landscape
 
 from packshot.errors import CheckpointRefused
 from packshot.insertion.light import Light, LightEstimator
+from tests.plates import landscape
 
 
 def test_a_shadow_falls_away_from_the_light_and_is_longer_the_lower_it_stands():

@@ -5,11 +5,11 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tests.plates import landscape
 
 from packshot.errors import InsertionRefused
 from packshot.insertion.placement import at_words, horizon_of, in_box, in_mask, on_quad, suggest
 from packshot.insertion.plate import Box, Plate
+from tests.plates import landscape
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from tests.plates import landscape
 
 from packshot.errors import PictureRefused
 from packshot.insertion.plate import Box, read_plate
+from tests.plates import landscape
 
 BOX = Box(100, 150, 80, 60)
 

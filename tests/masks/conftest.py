@@ -7,8 +7,17 @@ import onnx
 import pytest
 from huggingface_hub import constants
 from onnx import TensorProto, numpy_helper
-from tests.bases.fake_hub import FakeHub
-from tiny_segmenters import PICTURE, node, sam2_config, sam_config, save_onnx, save_sam, summing
+
+from tests.fake_hub import FakeHub
+from tests.masks.tiny_segmenters import (
+    PICTURE,
+    node,
+    sam2_config,
+    sam_config,
+    save_onnx,
+    save_sam,
+    summing,
+)
 
 
 @pytest.fixture(autouse=True)

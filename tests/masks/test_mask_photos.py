@@ -6,13 +6,13 @@ import errno
 
 import pytest
 from PIL import Image
-from tests.projects import painted
 
 from packshot import files, photo_manifest
 from packshot.errors import DiskFull, PhotosRefused
 from packshot.masks import mask_photos, shows_a_product
 from packshot.photos import add_photos, photos
 from packshot.project import new
+from tests.projects import painted
 
 
 class LeftHalf:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from onnx import TensorProto, helper
-from tiny_segmenters import PICTURE, node, save_onnx, summing
 
 from packshot.errors import CheckpointRefused
 from packshot.masks.onnx_file import MAX_BYTES, check_onnx
+from tests.masks.tiny_segmenters import PICTURE, node, save_onnx, summing
 
 
 @pytest.fixture

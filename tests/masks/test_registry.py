@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import pytest
-from tiny_segmenters import PICTURE, summing
 
 from packshot.errors import CheckpointRefused, PackshotError
 from packshot.masks import registry
@@ -13,6 +12,7 @@ from packshot.masks.embedded import EmbeddedSegmenter
 from packshot.masks.registry import load_segmenter
 from packshot.masks.salient import SalientSegmenter
 from packshot.masks.sam import SamSegmenter
+from tests.masks.tiny_segmenters import PICTURE, summing
 
 
 @pytest.fixture

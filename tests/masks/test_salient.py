@@ -10,13 +10,13 @@ import pytest
 from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 from PIL import Image, ImageDraw
-from tests.projects import painted
-from tiny_segmenters import PICTURE, node, save_onnx, summing
 
 from packshot.bases import hub
 from packshot.errors import CheckpointRefused, PackshotError
 from packshot.masks import salient
 from packshot.masks.salient import KINDS, SalientSegmenter, to_shares
+from tests.masks.tiny_segmenters import PICTURE, node, save_onnx, summing
+from tests.projects import painted
 
 WEIGHTS = [0.5, -0.25, 0.125]
 IMAGENET = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

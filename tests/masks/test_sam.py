@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tests.projects import painted
-from tiny_segmenters import sam2_video_config, save_sam
 
 from packshot.errors import CheckpointRefused
 from packshot.masks import sam
 from packshot.masks.prompt import Prompt
 from packshot.masks.sam import Fit, SamSegmenter, fit_of, prepared, prompted
+from tests.masks.tiny_segmenters import sam2_video_config, save_sam
+from tests.projects import painted
 
 MEAN, STD = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])
 PROMPT = Prompt(

@@ -1,8 +1,7 @@
-from tests.projects import painted
-
 from packshot.photos import add_photos, photos, write_captions
 from packshot.project import new
 from packshot.report import write_caption_page
+from tests.projects import painted
 
 EVIL = "<script>alert(1)</script> & ohwx"
 

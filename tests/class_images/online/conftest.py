@@ -2,7 +2,6 @@ import threading
 
 import httpx
 import pytest
-from tests.class_images.online.server import Web
 
 from packshot.class_images.online import download
 from packshot.class_images.online.download import Fetcher
@@ -11,6 +10,7 @@ from packshot.class_images.online.hosts import Clock
 from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
 from packshot.project import new
+from tests.class_images.online.server import Web
 
 
 class FakeClock(Clock):

@@ -7,13 +7,12 @@ import traceback
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.class_images.online.server import TOKEN, FastClock
-
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.gathering import gather_from
 from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
 from packshot.project import open_project
+from tests.class_images.online.server import TOKEN, FastClock
 
 
 def gather(root, port, count, times):

@@ -4,10 +4,10 @@ import gzip
 
 import httpx
 import pytest
-from tests.class_images.online.answering import JPEG, URL, picture, replies
 
 from packshot.class_images.online import answers
 from packshot.class_images.online.answers import Refused
+from tests.class_images.online.answering import JPEG, URL, picture, replies
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,6 @@ import sys
 
 import pytest
 from PIL import Image
-from tests.class_images.online.server import FastClock, Web, jpeg
-from tests.projects import painted
 
 from packshot.class_images import class_images
 from packshot.class_images.online.commons import Commons
@@ -20,6 +18,8 @@ from packshot.class_images.online.openverse import Openverse
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
 from packshot.photos import add_photos
+from tests.class_images.online.server import FastClock, Web, jpeg
+from tests.projects import painted
 
 PASSING = ("429", "500", "503", "truncated", "cut", "reset", "slow", "moved")
 LASTING = (

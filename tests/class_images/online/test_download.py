@@ -2,13 +2,13 @@
 
 import httpx
 import pytest
-from tests.class_images.online.answering import URL, fail, picture, replies
-from tests.class_images.online.server import jpeg
 
 from packshot.class_images.online.answers import Refused, Unanswered
 from packshot.class_images.online.download import check_contact
 from packshot.errors import ClassImagesError, PictureRefused
 from packshot.pictures import DAMAGED
+from tests.class_images.online.answering import URL, fail, picture, replies
+from tests.class_images.online.server import jpeg
 
 
 @pytest.mark.parametrize(

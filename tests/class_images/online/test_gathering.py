@@ -5,7 +5,6 @@ import hashlib
 import json
 
 import pytest
-from tests.class_images.online.server import jpeg
 
 from packshot import files
 from packshot.class_images import class_images
@@ -14,6 +13,7 @@ from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.openverse import Openverse
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
+from tests.class_images.online.server import jpeg
 
 
 def test_where_a_picture_comes_from_is_told(project, gathered):

@@ -6,9 +6,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.class_images.online.answering import URL, fail, picture, replies
 
 from packshot.class_images.online.answers import Unanswered
+from tests.class_images.online.answering import URL, fail, picture, replies
 
 
 @pytest.mark.parametrize("status", (429, 503))

@@ -5,13 +5,13 @@ import json
 import tarfile
 
 import pytest
-from tests.class_images.online.server import jpeg
 
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.gathering import gather_from
 from packshot.class_images.online.img2dataset import Img2Dataset, is_output
 from packshot.class_images.online.licences import FREE
 from packshot.errors import ClassImagesError
+from tests.class_images.online.server import jpeg
 
 
 def parts(number):

@@ -3,13 +3,13 @@
 import itertools
 
 import pytest
-from tests.class_images.online.server import TOKEN
 
 from packshot.class_images.online.ledger import Ledger
 from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
 from packshot.class_images.online.search import asking
 from packshot.errors import ClassImagesError
+from tests.class_images.online.server import TOKEN
 
 
 @pytest.fixture
