@@ -2,10 +2,9 @@ import pytest
 import torch
 
 from packshot.bases import load_base
-from packshot.errors import PlanInvalid
 from packshot.plan import fitting, make_plan, read_plan
 from packshot.plan.demand import demand_of
-from packshot.plan.fitting import load_for, outlook, to_bytes
+from packshot.plan.fitting import load_for
 from packshot.project import new
 
 CUDA = torch.device("cuda")
@@ -22,19 +21,6 @@ def on_the_cpu(monkeypatch):
 
     monkeypatch.setattr(fitting, "load_base", load)
     return asked
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("16GB", 16e9), ("16 GiB", 16 * 2**30), ("800MB", 8e8), ("1.5g", 1.5e9)]
-)
-def test_sizes_are_read(text, size):
-    assert to_bytes(text) == size
-
-
-@pytest.mark.parametrize("text", ["16", "lots", "-2GB", ""])
-def test_what_is_no_size_is_said(text):
-    with pytest.raises(PlanInvalid, match="is no size of memory; write it as 16GB"):
-        to_bytes(text)
 
 
 def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1, monkeypatch):
@@ -79,18 +65,3 @@ def test_a_plan_remembers_how_the_base_lay(ready_project, tiny_sd1, on_the_cpu, 
     assert read_plan(ready_project.plan_file).storage == "nf4"
     monkeypatch.setattr(fitting, "fitting", None)
     assert load_for(ready_project).storage == "nf4"
-
-
-def test_the_outlook_refuses_text_encoders_that_do_not_learn():
-    with pytest.raises(PlanInvalid, match=r"flux1 \(flux1\) reads prompts with CLIPTextModel, T5"):
-        outlook("flux1", "16GB", 512, "cross-attention", 16, text_encoder=True)
-    said = outlook("sd1", "16GB", 512, "cross-attention", 16, text_encoder=True)
-    assert "The autoencoder leaves before it learns, 0." in said
-
-
-def test_the_outlook_names_the_first_way_that_fits():
-    said = outlook("flux1", "16GB", 512, "cross-attention", 16)
-    assert "flux1, 11.9 billion parameters: a LoRA of rank 16 on cross-attention" in said
-    marked = [line for line in said.splitlines() if "<- the first that fits 16 GB" in line]
-    assert len(marked) == 1 and marked[0].startswith("  int8, checkpointing")
-    assert "None fits 1 GB: choose smaller pictures" in outlook("flux1", "1GB", 512, "all", 16)

@@ -45,8 +45,12 @@ def plan(
 
 def fits(
     base: Annotated[str, typer.Argument(help=BASE + " Also a family's name: sdxl, flux1.")],
+    gpu: Annotated[
+        str | None, typer.Option(help="RTX 4090, L4, … By default what is here.")
+    ] = None,
     memory: Annotated[
-        str | None, typer.Option(help="Of the GPU: 16GB. By default what is free here.")
+        str | None,
+        typer.Option(help="Of the GPU: 16GB. By default all of it, or what is free here."),
     ] = None,
     pixels: Annotated[int | None, typer.Option(min=64, help="Side of the pictures.")] = None,
     targets: Annotated[str | None, typer.Option(help="Layers to adapt.")] = None,
@@ -57,11 +61,20 @@ def fits(
 ) -> None:
     """Say how training on a checkpoint fits a GPU; nothing of it is loaded."""
     from packshot.console import Console
-    from packshot.plan.fitting import outlook
+    from packshot.plan.outlook import outlook
 
     with Console() as console:
-        scope = scope_of(targets)
-        typer.echo(outlook(base, memory, pixels, scope, rank, console.progress, text_encoder))
+        told = outlook(
+            base,
+            gpu=gpu,
+            memory=memory,
+            pixels=pixels,
+            targets=scope_of(targets),
+            rank=rank,
+            text_encoder=text_encoder,
+            progress=console.progress,
+        )
+    typer.echo(told)
 
 
 def train(project: ProjectFolder = Here) -> None:

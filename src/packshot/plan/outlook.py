@@ -1,0 +1,164 @@
+"""What fits which GPU, told in words before anything of a checkpoint is loaded."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from packshot import files
+from packshot.bases import best_device, best_dtype, find_checkpoint
+from packshot.bases.checkpoint import CONFIGS
+from packshot.bases.sketch import shipped
+from packshot.errors import PlanInvalid
+from packshot.memory import free_on
+from packshot.plan.demand import Demand, Way, demand_of
+from packshot.plan.recipes import recipe_for
+from packshot.progress import Progress, silent
+from packshot.terms import Scope
+
+EFFICIENCY = 0.4
+"""The share of a matrix product's speed that a whole step of a large model reaches."""
+_USABLE = 0.95
+"""Of a GPU's memory; the rest is the driver's and the screen's."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where training is thought of: bytes that are free, the dtype there, its operations a second."""
+
+    free: float
+    dtype: torch.dtype
+    speed: float | None
+
+    @classmethod
+    def of(cls, gpu: str | None, memory: str | None) -> Place:
+        """A GPU by its name, one with so much memory, or else this machine.
+
+        Raises:
+            PlanInvalid: it is not known, or `memory` is no size.
+        """
+        if gpu:
+            size, speed = _data_sheet(gpu)
+            free = to_bytes(memory) if memory else _USABLE * size
+            return cls(free, torch.bfloat16, speed)
+        if memory:
+            return cls(to_bytes(memory), torch.bfloat16, None)
+        device = torch.device(best_device())
+        return cls(free_on(device), best_dtype(device), _measured_speed(device))
+
+
+def outlook(
+    name: str,
+    *,
+    gpu: str | None = None,
+    memory: str | None = None,
+    pixels: int | None = None,
+    targets: Scope | None = None,
+    rank: int | None = None,
+    text_encoder: bool = False,
+    progress: Progress = silent,
+) -> str:
+    """What each way of training on a checkpoint takes, and which is the first that fits, in words.
+
+    Args:
+        name: as `load_base` takes it, or a family's, such as "sdxl", whose usual size is then meant.
+        gpu: one of `gpus.toml`, such as "RTX 4090" or "4090"; by default this machine.
+        memory: of the GPU, as "16GB"; by default all of it, or what is free here.
+        pixels, targets, rank: by default the base's own size and the recipe's.
+        text_encoder: whether the text encoders learn too.
+
+    Raises:
+        PlanInvalid: the GPU is not known, `memory` is no size, or the text encoders do not learn here.
+        CheckpointRefused, DiskFull: as `load_base`.
+    """
+    place = Place.of(gpu, memory)
+    known = (CONFIGS / name).is_dir()
+    checkpoint = shipped(name) if known else find_checkpoint(name, half=True, progress=progress)
+    recipe = recipe_for(checkpoint.family, checkpoint.path)
+    targets, rank = targets or recipe.targets, rank or recipe.rank
+    demand = demand_of(
+        checkpoint,
+        targets=targets,
+        rank=rank,
+        pixels=pixels,
+        dtype=place.dtype,
+        text_encoder=text_encoder,
+    )
+    away = "The autoencoder leaves" if text_encoder else "Autoencoder and text encoders leave"
+    lines = [
+        f"{checkpoint.name}, {demand.parameters / 1e9:.1f} billion parameters: a LoRA of rank {rank} on "
+        f"{targets}, from pictures of {demand.pixels} px, one at a time",
+        *_ways(demand, place),
+        f"{away} before it learns, {demand.encoder_bytes / 1e9:.1f} GB.",
+    ]
+    if place.speed:
+        lines.append("Seconds are the least that arithmetic takes; packshot plan measures them.")
+    return "\n".join(lines)
+
+
+def _ways(demand: Demand, place: Place) -> list[str]:
+    first = demand.first_within(place.free)
+    lines = [_line(way, place, way is first) for way in demand.ways]
+    if first is None:
+        lines.append(f"None fits {place.free / 1e9:.0f} GB: choose smaller pictures (--pixels).")
+    return lines
+
+
+def _line(way: Way, place: Place, first: bool) -> str:
+    seconds = ""
+    if place.speed:
+        seconds = f" {way.flops / (EFFICIENCY * place.speed):8.2f} s a picture"
+    fits = f"  <- the first that fits {place.free / 1e9:.0f} GB" if first else ""
+    return f"  {way!s:22}{way.bytes / 1e9:6.1f} GB{seconds}{fits}"
+
+
+def _data_sheet(gpu: str) -> tuple[float, float]:
+    """A GPU's bytes and operations a second.
+
+    Raises:
+        PlanInvalid: no name, or more than one, is like that.
+    """
+    sheets = files.read_toml(Path(__file__).with_name("gpus.toml"))
+    wanted = _plain(gpu)
+    like = [name for name in sheets if _plain(name) == wanted]
+    like = like or [name for name in sheets if wanted and wanted in _plain(name)]
+    if len(like) != 1:
+        raise PlanInvalid(
+            f"--gpu {gpu}: name one of {', '.join(like or sheets)}; of another one, give its --memory."
+        )
+    gigabytes, teraflops = sheets[like[0]]
+    return gigabytes * 2.0**30, teraflops * 1e12
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower().removeprefix("nvidia"))
+
+
+def to_bytes(text: str) -> int:
+    """Bytes of "16GB", "16 GiB" or "800MB".
+
+    Raises:
+        PlanInvalid: it is no size.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MG])(i?)B?", text.strip(), re.IGNORECASE)
+    if not found:
+        raise PlanInvalid(f"'{text}' is no size of memory; write it as 16GB.")
+    unit = {"m": 2, "g": 3}[found[2].lower()]
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** unit)
+
+
+def _measured_speed(device: torch.device) -> float:
+    """How fast matrices are multiplied here, in the dtype that bases compute in."""
+    side = 4096 if device.type == "cuda" else 1024
+    matrix = torch.ones(side, side, device=device, dtype=best_dtype(device))
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        product = matrix @ matrix
+        product[0, 0].item()  # waits for the GPU
+        times.append(time.perf_counter() - started)
+    return float(2 * side**3 / min(times))

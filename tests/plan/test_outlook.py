@@ -1,0 +1,52 @@
+import pytest
+
+from packshot.errors import PlanInvalid
+from packshot.plan.outlook import outlook, to_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("16GB", 16e9), ("16 GiB", 16 * 2**30), ("800MB", 8e8), ("1.5g", 1.5e9)]
+)
+def test_sizes_are_read(text, size):
+    assert to_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["16", "lots", "-2GB", ""])
+def test_what_is_no_size_is_said(text):
+    with pytest.raises(PlanInvalid, match="is no size of memory; write it as 16GB"):
+        to_bytes(text)
+
+
+def test_the_outlook_refuses_text_encoders_that_do_not_learn():
+    with pytest.raises(PlanInvalid, match=r"flux1 \(flux1\) reads prompts with CLIPTextModel, T5"):
+        outlook("flux1", memory="16GB", pixels=512, targets="cross-attention", text_encoder=True)
+    said = outlook("sd1", memory="16GB", pixels=512, targets="cross-attention", text_encoder=True)
+    assert "The autoencoder leaves before it learns, 0." in said
+
+
+def test_the_outlook_names_the_first_way_that_fits():
+    said = outlook("flux1", memory="16GB", pixels=512, targets="cross-attention")
+    assert "flux1, 11.9 billion parameters: a LoRA of rank 16 on cross-attention" in said
+    marked = [line for line in said.splitlines() if "<- the first that fits 16 GB" in line]
+    assert len(marked) == 1 and marked[0].startswith("  int8, checkpointing")
+    assert "None fits 1 GB: choose smaller pictures" in outlook(
+        "flux1", memory="1GB", pixels=512, targets="all"
+    )
+
+
+def test_a_gpus_data_sheet_tells_memory_and_seconds():
+    said = {gpu: outlook("sd1", gpu=gpu, pixels=512, targets="attention") for gpu in ("4090", "L4")}
+    assert "plain" in said["4090"] and "<- the first that fits 24 GB" in said["4090"]
+    seconds = [float(text.split(" GB ")[1].split(" s a")[0]) for text in said.values()]
+    assert seconds[1] / seconds[0] == pytest.approx(165 / 121, rel=0.1)
+    assert "the first that fits 3 GB" in outlook("sd1", gpu="L4", memory="3GB", pixels=512)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "words"),
+    [("GTX 970", "name one of RTX 3060, .*H200; of another one, give its --memory"),
+     ("RTX 50", "name one of RTX 5060 Ti, RTX 5070 Ti, RTX 5080, RTX 5090")],
+)  # fmt: skip
+def test_a_gpu_that_is_not_known_is_said(gpu, words):
+    with pytest.raises(PlanInvalid, match=words):
+        outlook("sd1", gpu=gpu)
