@@ -400,7 +400,7 @@ def test_an_autoencoder_by_the_files_name_wins(single_sd1):
 @pytest.fixture
 def single_sd1(tiny_checkpoint, loaded, tmp_path, monkeypatch):
     """A tiny Stable Diffusion 1 as one file, and its autoencoder's weights."""
-    from ldm_layout import ldm_tensors
+    from tests.bases.ldm_layout import ldm_tensors
 
     base = loaded(tiny_checkpoint("sd1"))
     (tmp_path / "configs").mkdir()

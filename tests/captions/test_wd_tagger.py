@@ -132,5 +132,5 @@ def test_what_is_no_network_is_refused(folder):
 
 def test_without_onnx_runtime_it_says_how_to_get_it(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(PackshotError, match=r'need ONNX Runtime: pip install "packshot\[wd\]"'):
+    with pytest.raises(PackshotError, match=r'need ONNX Runtime: pip install "packshot\[onnx\]"'):
         load(folder, CPU)

@@ -163,7 +163,7 @@ def test_masks_tell_the_products_place(project):
     for photo, box in ((middle, (110, 110, 150, 150)), (edge, (60, 100, 200, 256))):
         mask = Image.new("L", (256, 256))
         mask.paste(255, box)
-        write_mask(project, photo, mask)
+        write_mask(project, photo, mask, "embedded")
     middle, edge = (look_at(photo) for photo in photos(project))
     assert middle.share == pytest.approx(1600 / 65536, rel=0.1) and middle.small
     assert not middle.cut_off and edge.cut_off and not edge.small

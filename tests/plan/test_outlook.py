@@ -29,9 +29,8 @@ def test_the_outlook_names_the_first_way_that_fits():
     assert "flux1, 11.9 billion parameters: a LoRA of rank 16 on cross-attention" in said
     marked = [line for line in said.splitlines() if "<- the first that fits 16 GB" in line]
     assert len(marked) == 1 and marked[0].startswith("  int8, checkpointing")
-    assert "None fits 1 GB: choose smaller pictures" in outlook(
-        "flux1", memory="1GB", pixels=512, targets="all"
-    )
+    none = outlook("sd1", memory="20MB", pixels=512, targets="all")
+    assert "None fits 0.02 GB: choose smaller pictures" in none
 
 
 def test_a_gpus_data_sheet_tells_memory_and_seconds():

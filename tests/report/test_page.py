@@ -93,7 +93,7 @@ def test_it_shows_pairs_scores_and_drift(project):
 def test_masks_lie_beside_their_photos(project):
     plain = write_report(project).read_text().count("<img")
     for photo in photos(project):
-        write_mask(project, photo, Image.new("L", (photo.width, photo.height), 255))
+        write_mask(project, photo, Image.new("L", (photo.width, photo.height), 255), "us")
     assert write_report(project).read_text().count("<img") == plain + len(photos(project))
 
 

@@ -111,4 +111,6 @@ def _review(project: Project) -> None:
         cells = (photo.file.name, photo.caption or "", "yes" if photo.caption_locked else "no")
         table.add_row(*map(escape, cells), escape(photo.caption_by or ""))
     Console().print(table)
-    typer.echo(f"Table: {file}\nPage:  {page}\nNext:  packshot caption -p {project.root} --apply {file}")
+    typer.echo(
+        f"Table: {file}\nPage:  {page}\nNext:  packshot caption -p {project.root} --apply {file}"
+    )

@@ -104,7 +104,7 @@ def _ways(demand: Demand, place: Place) -> list[str]:
     first = demand.first_within(place.free)
     lines = [_line(way, place, way is first) for way in demand.ways]
     if first is None:
-        lines.append(f"None fits {place.free / 1e9:.0f} GB: choose smaller pictures (--pixels).")
+        lines.append(f"None fits {_gigabytes(place.free)}: choose smaller pictures (--pixels).")
     return lines
 
 
@@ -112,8 +112,12 @@ def _line(way: Way, place: Place, first: bool) -> str:
     seconds = ""
     if place.speed:
         seconds = f" {way.flops / (EFFICIENCY * place.speed):8.2f} s a picture"
-    fits = f"  <- the first that fits {place.free / 1e9:.0f} GB" if first else ""
+    fits = f"  <- the first that fits {_gigabytes(place.free)}" if first else ""
     return f"  {way!s:22}{way.bytes / 1e9:6.1f} GB{seconds}{fits}"
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.0f} GB" if size >= 1e10 else f"{size / 1e9:.2g} GB"
 
 
 def _data_sheet(gpu: str) -> tuple[float, float]:
