@@ -5,7 +5,9 @@ picture at a time. On a GPU: what PyTorch reserves there at most. On a CPU glibc
 of up to 32 MB, which in SDXL at 1024 px take another 2.4 GB; here it is told to give back what is
 larger than 256 kB (MALLOC_MMAP_THRESHOLD_), as one can in any run of one's own.
 
-    python -m benchmarks.memory [--only sd1]
+    python -m benchmarks.memory [--only sd1] [--dtype float32]
+
+CPUs that do not compute in bf16 take very long for rows in it.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ ROWS = (
     Row("sd1", 512, False),
     Row("sd1", 512, False, "float32"),
     Row("sd1", 512, True),
+    Row("sd1", 512, True, "float32"),
     Row("sdxl", 512, False),
     Row("sdxl", 512, True),
     Row("sdxl", 1024, True),
@@ -109,6 +112,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="rows of this family")
+    parser.add_argument("--dtype", help="rows in this, bfloat16 or float32")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.row:
@@ -116,7 +120,7 @@ def main() -> None:
         return
     print(f"{'denoiser':38}{'predicted':>12}{'measured':>12}{'off by':>9}")
     for row in ROWS + ON_GPU * torch.cuda.is_available():
-        if options.only not in (None, row.family):
+        if options.only not in (None, row.family) or options.dtype not in (None, row.dtype):
             continue
         demand = demand_of(
             shipped(row.family), targets=TARGETS, rank=RANK, pixels=row.pixels,

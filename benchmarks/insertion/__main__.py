@@ -2,10 +2,10 @@
 
     python -m benchmarks.insertion [--plates N] [--paint] [--sheet FILE]
 
-Needs `packshot-world insertion` and `packshot-world benchmark`; judges of identity and of nearness are
-trained on the latter first, once. Each product is put where the truth has it: its silhouette's box.
-Light is estimated, the horizon given. With --paint a LoRA of each product is trained too, and paints
-it: ours and diffusers' inpainting.
+Needs `packshot-world insertion` and `packshot-world benchmark`; the judge of identity, whose features
+also tell how near pictures are, is trained on the latter first, once. Each product is put where the
+truth has it: its silhouette's box. Light is estimated, the horizon given. With --paint a LoRA of each
+product is trained too, and paints it: ours and diffusers' inpainting.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ from benchmarks.quality.lora import retrieved
 from packshot import files
 from packshot.bases import load_base
 from packshot.insertion.plate import Colours
-from packshot.pocket.pretrain.data import pack
-from packshot.pocket.pretrain.loop import Budget
 
 _CACHE = Path.home() / ".cache" / "packshot"
 
@@ -54,12 +52,11 @@ def main() -> None:
     config = judges.JudgeConfig()
     identifier, known = judges.identifier_for(products, options.work.parent, config)
     print(f"The judge knows other renders of the fifties: {known['identity']:.2f}")
-    classifier = _classifier([product / "known" for product in products], options.work, config)
     base = load_base("pocket") if options.paint else None
 
     def describe(crop: Colours) -> torch.Tensor:
         with torch.no_grad():
-            return classifier.describe((crop[None] * 255).round().astype(np.uint8))[0]
+            return identifier.describe((crop[None] * 255).round().astype(np.uint8))[0]
 
     rows: dict[str, list[dict[str, float]]] = {}
     shown: list[Colours] = []
@@ -77,16 +74,6 @@ def main() -> None:
         files.write_image(options.sheet, Image.fromarray(np.vstack(shown)))
     _show(rows)
     files.write_json(_CACHE / "quality" / "insertion.json", rows)
-
-
-def _classifier(worlds: list[Path], work: Path, config: judges.JudgeConfig) -> judges.Classifier:
-    """Whose features tell how near pictures are."""
-    folder = work / "renders"
-    if not (folder / "pictures.npy").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        pack(worlds, folder)
-    judges.train_classifier(folder, config, Budget())
-    return judges.load_classifier(folder, config)
 
 
 def _show(rows: dict[str, list[dict[str, float]]]) -> None:
