@@ -52,6 +52,7 @@ ROWS = (
     Row("sd1", 512, True, "float32"),
     Row("sdxl", 512, False),
     Row("sdxl", 512, True),
+    Row("sdxl", 512, True, "float32"),
     Row("sdxl", 1024, True),
 )
 ON_GPU = (
