@@ -153,18 +153,6 @@ def pipeline_family(path: Path) -> str:
     return family
 
 
-def family_named(path: Path, pipeline: str) -> str:
-    """The family of a pipeline's class; Stable Diffusion 2 still counts as 1.
-
-    Raises:
-        CheckpointRefused: it is not known; `path` is who says so.
-    """
-    family = next((f for start, f in _PIPELINES.items() if pipeline.startswith(start)), pipeline)
-    if family not in COMPONENTS:
-        raise _unknown(path, family)
-    return family
-
-
 def _component_weights(folder: Path) -> list[Path]:
     names = [file.name for file in folder.glob("*") if file.is_file()]
     chosen = [folder / name for name in chosen_weights(str(folder), names)]
