@@ -8,7 +8,11 @@ import torch
 
 from packshot import path
 from packshot.bases import load_base
+from packshot.captions import load_captioner
+from packshot.errors import PackshotError
+from packshot.photos import photos
 from packshot.plan import fitting, read_plan, write_plan
+from tests.captioners import MAKERS
 
 
 @pytest.fixture
@@ -80,3 +84,16 @@ def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(walk):
 def test_stopping_leaves_no_report(walk):
     outcome, events = walk(should_stop=lambda: True)
     assert outcome.stopped and outcome.report_file is None and events[-1] == "Stopped"
+
+
+def test_another_model_captions_and_its_captions_stay(walk, tmp_path):
+    folder = MAKERS["blip"](tmp_path / "blip")
+    project = walk(captioner=str(folder), should_stop=lambda: True)[0].project
+    assert {photo.caption_by for photo in photos(project)} == {
+        load_captioner(model=str(folder)).name
+    }
+
+
+def test_a_captioner_that_is_not_there_is_told_before_the_base_is_loaded(walk, tmp_path):
+    with pytest.raises(PackshotError, match="nowhere"):
+        walk(captioner=str(tmp_path / "nowhere"))

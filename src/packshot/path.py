@@ -11,12 +11,12 @@ from pathlib import Path
 from packshot import files
 from packshot.bases import Base
 from packshot.blur import blur_photos, detectors
-from packshot.captions import caption_photos
+from packshot.captions import caption_photos, load_captioner
 from packshot.class_images import gather_class_images
 from packshot.errors import PackshotError
 from packshot.judge import judge_project
 from packshot.lora import load_lora
-from packshot.photos import add_photos
+from packshot.photos import add_photos, photos
 from packshot.plan import Plan, make_plan
 from packshot.plan.calibration import seconds_per_shot
 from packshot.plan.fitting import load_for
@@ -60,6 +60,7 @@ def run(
     seeds: Sequence[int] = (0, 1),
     seed: int = 0,
     blur: Sequence[str] = (),
+    captioner: str | None = None,
     progress: Progress = silent,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_event: Callable[[Event], None] = lambda event: None,
@@ -75,6 +76,7 @@ def run(
         prompts: what to shoot, with `{subject}` for the product; by default what suits the class.
         class_folder: class images from here instead of from the base.
         blur: what to blur in the photos; see `packshot.blur`.
+        captioner: the model that captions, a folder or OWNER/NAME of the hub; by default the base's.
 
     Raises:
         PackshotError: any step's own errors.
@@ -97,6 +99,11 @@ def run(
     refused = add_photos(project, source, progress).refused
     if blur:
         blur_photos(project, blur, progress=progress)
+    if captioner and not all(photo.caption for photo in photos(project)):
+        # Before the base is there: their memory is not needed at one time.
+        other = load_captioner(model=captioner, progress=progress)
+        caption_photos(project, progress=progress, captioner=other)
+        del other
     model = load_for(project, progress=progress)
     caption_photos(project, model, progress)
     count = class_count or _affordable(model, budget_seconds)

@@ -32,6 +32,9 @@ def run(
     seeds: Annotated[int, typer.Option(min=1, max=64, help="Pictures of each prompt.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the whole project.")] = 0,
     blur: Kinds = "",
+    captioner: Annotated[
+        str | None, typer.Option(help="A model that captions: a folder, or OWNER/NAME of the hub.")
+    ] = None,
 ) -> None:
     """Walk the whole path: photos, captions, class images, plan, training, shots, report."""
     from packshot import path
@@ -55,6 +58,7 @@ def run(
             seeds=range(seeds),
             seed=seed,
             blur=comma_separated(blur),
+            captioner=captioner,
             progress=console.progress,
             on_plan=console.plan,
             on_event=console.event,
