@@ -29,9 +29,10 @@ from packshot.bases.storage import store
 from packshot.lora import injected
 from packshot.objective import Batch, losses
 from packshot.plan.demand import demand_of
-from packshot.terms import Storage
+from packshot.terms import Scope, Storage
 
-TARGETS, RANK = "attention+mlp", 16
+TARGETS: Scope = "attention+mlp"
+RANK = 16
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,7 +58,7 @@ def shapes(wanted: str) -> Iterator[Shape]:
         yield Shape("SD 1.5, 256 px, batch 1", sd15, (1, 4, 32, 32), (1, 77, 768))
     if wanted in ("pocket", "all"):
         base = load_base("pocket", device="cpu", dtype=torch.bfloat16)
-        config = base.denoiser.config
+        config: Any = base.denoiser.config
         side = config.sample_size
         for batch in (1, 8):
             yield Shape(
@@ -110,7 +111,7 @@ def ours(unet: torch.nn.Module, given: SimpleNamespace) -> Iterator[Work]:
 
 
 @contextmanager
-def plain_peft(unet: torch.nn.Module, given: SimpleNamespace) -> Iterator[Work]:
+def plain_peft(unet: Any, given: SimpleNamespace) -> Iterator[Work]:
     """diffusers' example trainer: peft LoRA in fp32 on a bf16 model, under autocast."""
     from peft import LoraConfig
 
@@ -137,7 +138,8 @@ def seconds(work: Work) -> float:
 
 def measure(shape: Shape, rounds: int) -> dict[str, float]:
     """Median seconds of a forward, our step and peft's, measured in turns."""
-    unet = shape.make().requires_grad_(False).to(memory_format=torch.channels_last)
+    unet: Any = shape.make().requires_grad_(False)
+    unet.to(memory_format=torch.channels_last)
     given = inputs(shape)
 
     @torch.no_grad()

@@ -27,11 +27,11 @@ from packshot.training import train
 
 def ours(project: Project, case: Case, work: Path, light: Light | None = None) -> Plate:
     """Packshot's cut-out way, the light estimated or given."""
-    told = {} if light is None else {
-        "light_azimuth_degrees": light.azimuth_degrees,
-        "light_elevation_degrees": light.elevation_degrees,
-    }  # fmt: skip
-    settings = InsertionSettings(horizon=case.horizon, **told)
+    settings = InsertionSettings(
+        horizon=case.horizon,
+        light_azimuth_degrees=light.azimuth_degrees if light else None,
+        light_elevation_degrees=light.elevation_degrees if light else None,
+    )
     placement = Placement(case.box, case.mask[case.box.region])
     made = insert(project, case.plate, placement, work / "made", settings=settings)
     return read_plate(made.file)
