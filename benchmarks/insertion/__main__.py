@@ -11,12 +11,10 @@ product is trained too, and paints it: ours and diffusers' inpainting.
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -24,8 +22,7 @@ from rich.table import Table
 from benchmarks.insertion.cases import cases, project_of
 from benchmarks.insertion.measures import measured
 from benchmarks.insertion.ways import ways_of
-from benchmarks.quality import judges
-from benchmarks.quality.lora import retrieved
+from benchmarks.quality.identifier import IdentifierConfig, identifier_for
 from packshot import files
 from packshot.bases import load_base
 from packshot.insertion.plate import Colours
@@ -48,26 +45,20 @@ def main() -> None:
     )
     options = parser.parse_args()
     folders = sorted(path for path in (options.world / "insertion").iterdir() if path.is_dir())
-    products = [options.world / "benchmark" / folder.name for folder in folders]
-    config = judges.JudgeConfig()
-    identifier, known = judges.identifier_for(products, options.work.parent, config)
-    print(f"The judge knows other renders of the fifties: {known['identity']:.2f}")
+    known = sorted(path.parent for path in (options.world / "benchmark").glob("*/product.json"))
+    judge, report = identifier_for(known, options.work.parent, IdentifierConfig())
+    print("The judge is right on other renders:", report)
     base = load_base("pocket") if options.paint else None
-
-    def describe(crop: Colours) -> torch.Tensor:
-        with torch.no_grad():
-            return identifier.describe((crop[None] * 255).round().astype(np.uint8))[0]
 
     rows: dict[str, list[dict[str, float]]] = {}
     shown: list[Colours] = []
-    for folder, product in zip(folders, products, strict=True):
+    for folder in folders:
         project = project_of(folder, options.work)
-        identity = partial(retrieved, identifier, product)
         ways = ways_of(project, options.work, base, options.seconds)
         for number, case in enumerate(islice(cases(folder), options.plates)):
             made = {name: way(case) for name, way in ways.items()}
             for way, plate in made.items():
-                rows.setdefault(way, []).append(measured(case, plate, identity, describe))
+                rows.setdefault(way, []).append(measured(case, plate, judge))
             if number < 3:
                 shown.append(np.hstack([plate.pixels for plate in made.values()]))
     if options.sheet:

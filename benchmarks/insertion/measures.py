@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-
 import cv2
 import numpy as np
-import torch
-from PIL import Image
 
 from benchmarks.insertion.cases import Case
+from benchmarks.quality.identifier import Identifier, alone
 from packshot.insertion import Box, checks
 from packshot.insertion.plate import Colours, Plate
 from packshot.insertion.shadows import Ground
 
 
-def measured(
-    case: Case,
-    made: Plate,
-    identity: Callable[[list[Path]], float],
-    describe: Callable[[Colours], torch.Tensor],
-) -> dict[str, float]:
+def measured(case: Case, made: Plate, judge: Identifier) -> dict[str, float]:
     """An insertion's figures."""
     seen = made.pixels.astype(np.float32) / 255
     plate = case.plate.pixels.astype(np.float32) / 255
@@ -30,17 +20,14 @@ def measured(
     silhouette = cv2.dilate((case.mask > 0.02).astype(np.uint8), np.ones((3, 3))) > 0
     shadow = near & ~silhouette & (np.abs(case.truth - plate).max(axis=2) > 4 / 255)
     changed = (made.pixels != case.plate.pixels).any(axis=2)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "crop.png"
-        Image.fromarray((crop_of(seen, case.box) * 255).round().astype(np.uint8)).save(file)
-        found = identity([file])
+    number = int(case.product.split("-")[0])
+    crop, wanted = (crop_of(each, case.box) for each in (seen, case.truth))
     figures = {
-        "identity": found,
+        "identity": float(judge.identify(alone(made.pixels, case.mask)[None], number)[0] == 0),
         "product PSNR": _psnr(seen, case.truth, silhouette),
-        "perceptual": float(
-            (describe(crop_of(seen, case.box)) - describe(crop_of(case.truth, case.box))).norm()
-        ),
+        "perceptual": judge.distance(crop, wanted),
         "far pixels changed": float(changed[~near].sum()),
+        "rim error": _rim_error(case, seen),
         "seam": checks.seam(seen, changed.astype(np.float32), case.mask, 1).value,
     }
     if shadow.sum() > 20:
@@ -48,6 +35,15 @@ def measured(
     if case.light.elevation_degrees > 5:
         figures["shadow degrees"] = _shadow_error(case, plate, seen, silhouette)
     return figures
+
+
+def _rim_error(case: Case, seen: Colours) -> float:
+    """How far edges about the silhouette are from the true ones: mean gradient's error, levels/px."""
+    inside = (case.mask > 0.5).astype(np.uint8)
+    rim = cv2.dilate(inside, np.ones((7, 7))) > cv2.erode(inside, np.ones((7, 7)))
+    error = (seen - case.truth) * 255
+    across, down = (cv2.Sobel(error, cv2.CV_32F, *axes, scale=1 / 8) for axes in ((1, 0), (0, 1)))
+    return float(np.hypot(across, down)[rim].mean())
 
 
 def _near(case: Case) -> np.ndarray:
@@ -76,11 +72,9 @@ def _psnr(seen: Colours, truth: Colours, where: np.ndarray) -> float:
     return float(-10 * np.log10(max(float(np.square(seen - truth)[where].mean()), 1e-8)))
 
 
-def crop_of(colours: Colours, box: Box) -> Colours:
-    """The product and a little around it, square."""
+def crop_of(colours: Colours, box: Box) -> np.ndarray:
+    """The product and a little around it, square, uint8."""
     half = round(0.65 * max(box.width, box.height))
     x, y = box.left + box.width // 2, box.top + box.height // 2
     padded = np.pad(colours, ((half, half), (half, half), (0, 0)), mode="edge")
-    return cv2.resize(
-        padded[y : y + 2 * half, x : x + 2 * half], (128, 128), interpolation=cv2.INTER_AREA
-    )
+    return (padded[y : y + 2 * half, x : x + 2 * half] * 255).round().astype(np.uint8)

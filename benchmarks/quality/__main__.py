@@ -19,7 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.quality import base as faithful
-from benchmarks.quality import judges, lora
+from benchmarks.quality import classifier as telling
+from benchmarks.quality import identifier as identifying
+from benchmarks.quality import lora
 from packshot import files
 from packshot.bases import load_base
 from packshot.console import Console as Progress
@@ -51,9 +53,9 @@ def _options() -> argparse.Namespace:
 
 def main() -> None:
     """Train the judges, judge the base, judge LoRAs; print tables and write quality.json."""
-    options, config = _options(), judges.JudgeConfig()
-    heads = judges.train_classifier(options.renders, config, Budget())
-    classifier = judges.load_classifier(options.renders, config)
+    options, config = _options(), telling.ClassifierConfig()
+    heads = telling.train_classifier(options.renders, config, Budget())
+    classifier = telling.load_classifier(options.renders, config)
     base = load_base(options.base)
     work = options.work / base.content_hash[:12]
     results: dict[str, dict[str, float]] = {"judges": {**heads}}
@@ -66,7 +68,9 @@ def main() -> None:
         products = sorted(path.parent for path in options.held_out.glob("*/product.json"))
         products = products[: options.products]
         if products:
-            identifier, known = judges.identifier_for(products, options.work, config)
+            identifier, known = identifying.identifier_for(
+                products, options.work, identifying.IdentifierConfig()
+            )
             results["judges"] |= known
         for recipe in RECIPES if options.compare else RECIPES[:1]:
             for product in products:

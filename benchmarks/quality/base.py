@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.quality.judges import Classifier, accuracy
+from benchmarks.quality.classifier import Classifier, accuracy
 from packshot.bases import Base
 from packshot.pocket.pretrain.data import Pictures, Pixels
 from packshot.pocket.world import spec

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality.base import pixels_of
-from benchmarks.quality.judges import Classifier, Identifier, number_of
+from benchmarks.quality.classifier import Classifier
+from benchmarks.quality.identifier import Identifier, found_alone, number_of
 from packshot.bases import Base
 from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
@@ -60,7 +61,8 @@ class Likeness:
 
 def retrieved(judge: Identifier, product: Path, paths: Sequence[Path]) -> float:
     """The share of pictures that are taken for the product rather than for a look-alike."""
-    return float(np.mean(judge.identify(pixels_of(paths), number_of(product)) == 0))
+    told = judge.identify(found_alone(pixels_of(paths)), number_of(product))
+    return float(np.mean(told == 0))
 
 
 def prompts_for(noun: str) -> list[tuple[str, str]]:

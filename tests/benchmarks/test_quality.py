@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks.quality import base, judges, lora
+from benchmarks.quality import base, classifier, identifier, lora
 from PIL import Image, ImageDraw
 
 from packshot.pocket.pretrain import data
@@ -17,9 +17,8 @@ from packshot.pocket.pretrain.loop import Budget, LoopConfig
 from packshot.pocket.world import samples, spec
 
 COLOURS = ("red", "green", "blue", "yellow")
-CONFIG = judges.JudgeConfig(
-    widths=(8, 8, 16, 16), dimensions=8, loop=LoopConfig(steps=60, batch=16, warmup_steps=5)
-)
+LOOP = LoopConfig(steps=60, batch=16, warmup_steps=5)
+CONFIG = identifier.IdentifierConfig(widths=(8, 8, 16, 16), dimensions=16, loop=LOOP)
 
 
 def test_kernel_distance_is_zero_for_one_distribution_and_grows_with_distance() -> None:
@@ -85,7 +84,8 @@ def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_classifier_learns_colours(renders: Path) -> None:
-    report = judges.train_classifier(renders, CONFIG, Budget())
+    config = classifier.ClassifierConfig(widths=(8, 8, 16, 16), loop=LOOP)
+    report = classifier.train_classifier(renders, config, Budget())
     assert report["colour"] > 0.9
     assert report["noun"] == 1.0
 
@@ -115,18 +115,59 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class BoxSegmenter:
+    """Finds what is not grey, at once."""
+
+    def shares(self, picture: Image.Image) -> np.ndarray:
+        return (np.ptp(np.asarray(picture), axis=2) > 20).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identifier, "EmbeddedSegmenter", BoxSegmenter)
+
+
 def test_the_identifier_tells_a_product_from_its_look_alikes(product: Path, tmp_path: Path) -> None:
-    config = replace(CONFIG, loop=LoopConfig(steps=100, batch=32, warmup_steps=5))
-    judge, report = judges.identifier_for([product], tmp_path, config)
-    assert report["identity"] > 0.2  # chance is 0.02
-    again, _ = judges.identifier_for([product], tmp_path, config)
+    config = replace(CONFIG, loop=LoopConfig(steps=40, batch=32, warmup_steps=5))
+    judge, report = identifier.identifier_for([product], tmp_path, config)
+    assert report["given"] > 0.5  # chance is 0.02
+    again, _ = identifier.identifier_for([product], tmp_path, config)
     pictures = sorted((product / "photos").glob("*-[0-9].png"))
     assert lora.retrieved(judge, product, pictures) == lora.retrieved(again, product, pictures)
 
 
 def test_a_batch_shows_products_of_one_number_in_other_lights(product: Path) -> None:
-    batches = judges.IdentifierBatches({3: judges.Enrolled.of(product)}, CONFIG)
-    number, pictures, which = batches(0)
-    assert (number, pictures.shape, len(which)) == (3, (16, 3, 128, 128), 16)
+    known = identifier.Renders.known(product)
+    pictures, which = identifier.batch_of(known, 3, 0, CONFIG)
+    assert pictures.shape == (16, 4, 96, 96) and pictures.min() >= 0 and pictures.max() <= 1
     assert set(which.tolist()) <= set(range(50)) and len(set(which.tolist())) > 5
-    assert torch.equal(pictures, batches(0)[1]) and not torch.equal(pictures, batches(1)[1])
+    assert torch.equal(pictures, identifier.batch_of(known, 3, 0, CONFIG)[0])
+    assert not torch.equal(pictures, identifier.batch_of(known, 3, 1, CONFIG)[0])
+
+
+def test_a_product_alone_fills_the_square_whatever_its_size() -> None:
+    for size, (left, top, side) in ((128, (10, 60, 40)), (600, (300, 20, 250))):
+        picture = np.full((size, size, 3), 90, np.uint8)
+        shares = np.zeros((size, size), np.float32)
+        picture[top : top + side, left : left + side] = (200, 30, 30)
+        shares[top : top + side, left : left + side] = 1
+        seen = identifier.alone(picture, shares)
+        assert 0.8 < (seen[..., 3] > 127).mean() < 0.9  # 1 / 1.08 squared
+        assert (np.abs(seen[seen[..., 3] > 250][:, :3] - np.array([200, 30, 30])) < 9).all()
+
+
+def test_exposure_does_not_tell_products_apart() -> None:
+    product = torch.rand(1, 4, 96, 96) * 0.5 + 0.4
+    darker = torch.cat([product[:, :3] * 0.8, product[:, 3:]], dim=1)
+    assert (identifier.unlit(product) - identifier.unlit(darker)).abs().mean() < 0.03
+    assert (product - darker).abs().mean() > 0.09
+
+
+def test_how_differently_pictures_look_is_nought_for_one_and_grows() -> None:
+    judge = identifier.Identifier(CONFIG, [3]).eval()
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (12, 12, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    grain = rng.normal(0, 1, picture.shape)
+    noisy, noisier = ((picture + s * grain).clip(0, 255).astype(np.uint8) for s in (10, 60))
+    assert judge.distance(picture, picture) == 0
+    assert 0 < judge.distance(picture, noisy) < judge.distance(picture, noisier)
