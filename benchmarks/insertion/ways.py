@@ -16,6 +16,7 @@ from packshot.bases import Base
 from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
 from packshot.insertion import Box, InsertionSettings, Placement, cutouts, insert, read_plate
+from packshot.insertion.generate import NothingPainted
 from packshot.insertion.light import Light
 from packshot.insertion.plate import Colours, Plate
 from packshot.lora import Lora, load_lora
@@ -41,10 +42,13 @@ def painted(project: Project, case: Case, work: Path, base: Base, lora: Lora) ->
     """Packshot's other way: the LoRA paints the product in the silhouette."""
     settings = InsertionSettings(horizon=case.horizon, way="generate")
     placement = Placement(case.box, case.mask[case.box.region])
-    made = insert(
-        project, case.plate, placement, work / "painted", base=base, loras=[(lora, 1.0)],
-        settings=settings,
-    )  # fmt: skip
+    try:
+        made = insert(
+            project, case.plate, placement, work / "painted", base=base, loras=[(lora, 1.0)],
+            settings=settings,
+        )  # fmt: skip
+    except NothingPainted:
+        return case.plate
     return read_plate(made.file)
 
 

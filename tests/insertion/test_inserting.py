@@ -133,6 +133,39 @@ def test_what_is_painted_stays_in_its_region(product, plate_file, tmp_path, pain
     assert told["plate untouched"] == 0 and told["count"] == 1
 
 
+@pytest.mark.parametrize("empty", [1, 2])
+def test_a_seed_that_paints_no_product_is_passed_over(
+    empty, product, plate_file, tmp_path, painter, monkeypatch
+):
+    """`empty` seeds of two paint nothing: the other is taken, or there is none and it says so."""
+    from packshot.insertion import generate
+    from packshot.lora import Lora
+
+    found, asked = generate.EmbeddedSegmenter, []
+
+    class Late(found):
+        def mask(self, picture):
+            asked.append(picture)
+            nothing = Image.new("L", picture.size)
+            return nothing if len(asked) <= empty else super().mask(picture)
+
+    monkeypatch.setattr(generate, "EmbeddedSegmenter", Late)
+
+    def paint():
+        return insert(
+            product, read_plate(plate_file), PLACE, tmp_path / "out", base=painter,
+            loras=[(Lora({}), 1.0)],
+            settings=InsertionSettings(way="generate", steps=2, tries=2),
+        )  # fmt: skip
+
+    if empty == 1:
+        assert paint().seed == 1
+    else:
+        with pytest.raises(InsertionRefused, match="painted no product"):
+            paint()
+        assert not (tmp_path / "out").exists()
+
+
 def test_refining_changes_rim_and_light_and_keeps_the_print(product, plate_file, tmp_path, painter):
     plate, told = read_plate(plate_file), {"horizon": 130.0, "light_azimuth_degrees": 200.0}
 

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from packshot.insertion.settings import InsertionSettings
     from packshot.lora import Lora
 
+
 _RIM = 0.06
 _GROUND = 0.22
+
+
+class NothingPainted(InsertionRefused):
+    """The base painted no product in the place."""
 
 
 def generated(
@@ -39,7 +44,7 @@ def generated(
     outside, for nothing that it paints there is kept.
 
     Raises:
-        InsertionRefused: the product was not painted (nothing is found in the region).
+        NothingPainted: no product is found in the region.
     """
     region = _region(scene)
     canvas = Canvas.around(scene.placement.box, scene.colours.shape, base)
@@ -82,7 +87,7 @@ def _found(laid: Colours, canvas: Box, weights: Colours) -> tuple[Colours, Box]:
     alpha *= weights > 0
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
-        raise InsertionRefused(
+        raise NothingPainted(
             "The base painted no product there. Try a larger place, other seeds, or the cut-out way."
         )
     top, left = int(rows[0]), int(columns[0])

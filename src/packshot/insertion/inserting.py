@@ -109,7 +109,10 @@ def _attempts(
     base: Base | None,
     loras: Sequence[tuple[Lora, float]],
 ) -> Iterator[tuple[int, Made]]:
-    """One try after the other, each with its seed: other seeds of a painting, other photos."""
+    """One try after the other, each with its seed: other seeds of a painting, other photos.
+
+    Seeds with which no product is painted are passed over, unless there is no other.
+    """
     paints = settings.way == "generate"
     if paints and (base is None or not loras):
         raise InsertionRefused(
@@ -118,20 +121,40 @@ def _attempts(
         )
     if settings.refine and base is None:
         raise InsertionRefused("There is no base to refine the cut-out with: name one with --base.")
-    for number in range(settings.tries if paints else min(settings.tries, len(ranked))):
+    if paints and base is not None:
+        yield from _painted(project, scene, settings, base, loras)
+        return
+    for number in range(min(settings.tries, len(ranked))):
         seed = settings.seed + number
-        if paints:
-            from packshot.insertion.generate import generated
-
-            assert base is not None
-            yield seed, generated(project.subject, scene, settings, seed, base, loras)
-            continue
         made = composed(scene, ranked[seed % len(ranked)], settings, seed)
         if settings.refine and base is not None:
             from packshot.insertion.refining import refined
 
             made = refined(project.subject, scene, made, settings, seed, base, loras)
         yield seed, made
+
+
+def _painted(
+    project: Project,
+    scene: Scene,
+    settings: InsertionSettings,
+    base: Base,
+    loras: Sequence[tuple[Lora, float]],
+) -> Iterator[tuple[int, Made]]:
+    from packshot.insertion.generate import NothingPainted, generated
+
+    nothing: NothingPainted | None = None
+    painted = False
+    for seed in range(settings.seed, settings.seed + settings.tries):
+        try:
+            made = generated(project.subject, scene, settings, seed, base, loras)
+        except NothingPainted as reason:
+            nothing = reason
+        else:
+            painted = True
+            yield seed, made
+    if nothing and not painted:
+        raise nothing
 
 
 def _scene(plate: Plate, placement: Placement, settings: InsertionSettings) -> Scene:
