@@ -1,6 +1,6 @@
 """Insertions beside what one would do instead, on plates whose truth is known.
 
-    python -m benchmarks.insertion [--plates N] [--paint] [--sheet FILE]
+    python -m benchmarks.insertion [--plates N] [--paint N] [--sheet FILE]
 
 Needs `packshot-world insertion` and `packshot-world benchmark`; the judge of identity, whose features
 also tell how near pictures are, is trained on the latter first, once. Each product is put where the
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--world", type=Path, default=_CACHE / "world")
     parser.add_argument("--work", type=Path, default=_CACHE / "quality" / "insertion")
     parser.add_argument(
-        "--paint", action="store_true", help="also with a LoRA, which takes a while"
+        "--paint", type=int, default=0, help="also with a LoRA, the first so many of each product"
     )
     parser.add_argument("--seconds", type=float, default=180, help="for each LoRA")
     parser.add_argument(
@@ -56,10 +56,12 @@ def main() -> None:
         project = project_of(folder, options.work)
         ways = ways_of(project, options.work, base, options.seconds)
         for number, case in enumerate(islice(cases(folder), options.plates)):
+            if number == options.paint:
+                ways = ways_of(project, options.work, None, 0)
             made = {name: way(case) for name, way in ways.items()}
             for way, plate in made.items():
                 rows.setdefault(way, []).append(measured(case, plate, judge))
-            if number < 3:
+            if number < min(3, options.paint or 3):
                 shown.append(np.hstack([plate.pixels for plate in made.values()]))
     if options.sheet:
         files.write_image(options.sheet, Image.fromarray(np.vstack(shown)))
@@ -69,14 +71,14 @@ def main() -> None:
 
 def _show(rows: dict[str, list[dict[str, float]]]) -> None:
     names = list(dict.fromkeys(name for each in rows.values() for row in each for name in row))
-    table = Table("way", *names, title=f"{len(next(iter(rows.values())))} plates")
+    table = Table("way", "plates", *names)
     for way, each in rows.items():
         values = [[row[name] for row in each if name in row] for name in names]
         middle = [
             np.median(v) if "degrees" in n else np.mean(v)
             for n, v in zip(names, values, strict=True)
         ]
-        table.add_row(way, *(f"{value:.3g}" for value in middle))
+        table.add_row(way, str(len(each)), *(f"{value:.3g}" for value in middle))
     Console().print(table)
 
 

@@ -109,6 +109,8 @@ def inpainting_pipeline(project: Project, base: Base) -> Any:
     from diffusers import StableDiffusionInpaintPipeline
 
     pipeline: Any = StableDiffusionInpaintPipeline.from_pretrained(str(base.path))
+    # It knows a UNet that was not trained to inpaint by its 4 channels; latents here have 8.
+    pipeline.unet.register_to_config(in_channels=4)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.load_lora_weights(str(project.diffusers_lora_file))
     return pipeline

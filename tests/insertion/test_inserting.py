@@ -80,6 +80,36 @@ def test_its_best_photo_is_whole_and_shows_the_view(product, tmp_path):
         best_photos(photos(product), PLACE, None)
 
 
+def test_a_photo_fits_a_mask_in_its_own_proportions(product):
+    """A tall one squeezed would cover a wide mask as well."""
+    shown = photos(product)
+    for photo in shown:
+        mask = Image.new("L", (320, 240))
+        wide = photo is shown[1]
+        mask.paste(255, (100, 80, 220, 140) if wide else (130, 60, 190, 180))
+        mask.save(product.masks_folder / f"{photo.file.stem}.png")
+    place = Placement(Box(20, 20, 200, 100), np.ones((100, 200), np.float32))
+    assert [cut.photo.file for cut in best_photos(photos(product), place, None)] == [shown[1].file]
+
+
+def test_no_other_photo_is_tried_for_what_none_can_mend(product, plate_file, tmp_path, monkeypatch):
+    from packshot.insertion import checks, inserting
+
+    tried, name = [], "seam"
+
+    def failing(scene, made, ranked, base):
+        tried.append(made.cut.photo.file)
+        return (checks.Check(name, 9.0, (0, 1), ""),)
+
+    monkeypatch.setattr(inserting, "_checked", failing)
+    put(product, plate_file, tmp_path)
+    assert len(tried) == 1
+    tried.clear()
+    name = "sharpness"
+    put(product, plate_file, tmp_path)
+    assert len(tried) > 1 and len(set(tried)) == len(tried)
+
+
 def test_a_photo_whose_mask_took_in_something_else_comes_last(product):
     shown = photos(product)
     number = int(shown[0].source.removesuffix(".png"))

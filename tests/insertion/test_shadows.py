@@ -8,7 +8,7 @@ import pytest
 from packshot.insertion.checks import darkening_direction, seen_direction
 from packshot.insertion.light import Light
 from packshot.insertion.plate import Box
-from packshot.insertion.shadows import Ground, cast, contact, darkened, reflected
+from packshot.insertion.shadows import Ground, beneath, cast, contact, darkened, reflected
 
 SIZE = (600, 400)
 GROUND = Ground(horizon=100, middle=300, focal=600)
@@ -79,3 +79,35 @@ def test_a_reflection_is_the_product_upside_down_and_fades():
     assert seen[50, 11, 0] > seen[60, 11, 0] > seen[75, 11, 0]
     assert np.array_equal(seen[weight == 0], ground[weight == 0])
     assert reflected(ground, product, np.ones((40, 4), np.float32), box, 0)[1].max() == 0
+
+
+BRIDGE = np.ones((40, 100), np.float32)
+BRIDGE[34:, 20:80] = 0
+"""A body on two feet, with a low gap between them."""
+
+
+def test_it_is_dark_under_a_body_between_its_feet_and_nowhere_else():
+    box = Box(50, 100, 100, 40)
+    dark = beneath(BRIDGE, box, (200, 200), Ground.of(200, 90, box))
+    assert dark[135:139, 75:125].min() > 0.5
+    outside = np.ones((200, 200), bool)
+    outside[130:144, 66:134] = False
+    assert dark[outside].max() < 0.02
+
+
+def test_under_a_table_it_is_lighter_than_under_a_car():
+    box, table = Box(50, 100, 100, 40), np.ones((40, 100), np.float32)
+    table[8:, 10:90] = 0
+    ground = Ground.of(200, 90, box)
+    assert (
+        beneath(table, box, (200, 200), ground)[138, 100]
+        < 0.8 * beneath(BRIDGE, box, (200, 200), ground)[138, 100]
+    )
+
+
+def test_what_stands_flat_or_hangs_beside_shades_nothing_beneath():
+    box, mug = Box(50, 100, 100, 40), np.ones((40, 100), np.float32)
+    mug[:, 70:] = 0
+    mug[8:24, 70:90] = 1  # a handle: no foot
+    ground = Ground.of(200, 90, box)
+    assert beneath(mug, box, (200, 200), ground).max() == 0

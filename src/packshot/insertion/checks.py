@@ -20,6 +20,10 @@ from packshot.insertion.shadows import Ground
 
 _NEGLIGIBLE = 0.01
 _ISLAND = 0.2
+_UNSEEN = 8 * 0.25 / 255
+"""A gradient (Sobel's) of a quarter of an 8-bit level a pixel: smaller ones show on no ground."""
+OF_THE_PHOTO = frozenset({"identity", "colour", "sharpness"})
+"""What another photo of the product may mend; light and ground stay what they are."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def seam(after: Colours, zone: Colours, product: Colours, hardness: float) -> Ch
     means = [float(gradient[ring].mean()) for ring in rings if ring.any()]
     if not rim.any() or not means:
         return Check("seam", 0.0, limits, "the rim shows no more than what is beside it")
-    spread = max(float(np.std(means)), 0.1 * float(np.mean(means)), 1e-4)
+    spread = max(float(np.std(means)), 0.1 * float(np.mean(means)), _UNSEEN)
     value = (float(gradient[rim].mean()) - float(np.mean(means))) / spread
     return Check("seam", value, limits, "the rim's edges over those beside it, in deviations")
 

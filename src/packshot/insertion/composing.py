@@ -26,7 +26,8 @@ def composed(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int) 
     cast = shadows.cast(alpha, box, size, scene.ground, scene.light)
     cast *= _fading(scene)
     touch = shadows.contact(alpha, box, size, scene.ground)
-    taken = (1 - (1 - cast) * (1 - touch)) * settings.shadow
+    under = shadows.beneath(alpha, box, size, scene.ground)
+    taken = (1 - (1 - cast) * (1 - touch) * (1 - under)) * settings.shadow
     taken[taken < _LEAST] = 0
     ground = shadows.darkened(scene.colours, taken)
     ground, mirrored = shadows.reflected(ground, seen, alpha, box, settings.reflection)

@@ -19,7 +19,7 @@ from packshot.photos import Photo
 from packshot.pictures import open_image
 
 _MARGIN = 0.02
-_FIT_ENOUGH = 0.93
+_FIT_ENOUGH = 0.97
 _USUAL = 0.8
 
 
@@ -150,12 +150,13 @@ def _shows(photo: Photo, view: str) -> bool:
 
 
 def _fitness(cut: CutOut, placement: Placement) -> float:
-    """How well its silhouette covers a mask (IoU), or how much detail it has for the place."""
+    """How well its silhouette, `fitted`, covers a mask (IoU), or its detail for the place."""
     if placement.mask is None:
         detail = min(1.0, cut.alpha.shape[0] / placement.box.height)
         return detail + 0.1 * float((cut.alpha > 0.5).mean())
-    size = placement.box.width, placement.box.height
-    own = cv2.resize(cut.alpha, size, interpolation=cv2.INTER_AREA)
+    own = np.zeros(placement.mask.shape, np.float32)
+    _, alpha, place = fitted(cut, Box(0, 0, placement.box.width, placement.box.height))
+    own[place.region] = alpha
     both, either = np.minimum(own, placement.mask).sum(), np.maximum(own, placement.mask).sum()
     return float(both / max(either, 1))
 

@@ -69,7 +69,8 @@ def insert(
 
     The plate is left as it is everywhere else, value for value; its file is never written to. The
     first try (other photos of a cut-out, other seeds of a painting) whose checks all hold is kept;
-    if none does, the one that misses fewest.
+    if none does, the one that misses fewest. No other photo is tried for what none can mend: it
+    would fit the place less well.
 
     Args:
         base: needed to generate, and to measure identity.
@@ -91,10 +92,10 @@ def insert(
     for number, (seed, made) in enumerate(attempts):
         progress("insertion", number, settings.tries)
         found = _checked(scene, made, ranked, base)
-        missed = sum(not check.passed for check in found)
-        if best is None or missed < best[0]:
-            best = missed, made, found, seed
-        if not missed:
+        missed = {check.name for check in found if not check.passed}
+        if best is None or len(missed) < best[0]:
+            best = len(missed), made, found, seed
+        if not missed or (made.cut and not missed & judged.OF_THE_PHOTO):
             break
     progress("insertion", settings.tries, settings.tries)
     assert best is not None

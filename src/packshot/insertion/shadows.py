@@ -27,6 +27,10 @@ _TINT = np.array([1.0, 0.97, 0.92], np.float32)
 """Shade is lit by the sky: blue darkens least."""
 _CONTACT = 0.85
 _CONTACT_HEIGHT = 0.1
+_LOW = 0.15
+"""Of the product's height: through so low a gap one sees no lit ground behind, but its far side."""
+_FEET = 0.2
+"""Of the product's height: no higher over its lowest row does a foot stand on the ground."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,50 @@ def contact(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> 
     tight = cv2.GaussianBlur(dark, (0, 0), max(0.6, 0.012 * box.width))
     wide = cv2.GaussianBlur(dark, (0, 0), max(1.0, 0.05 * box.width))
     return (0.75 * tight + 0.6 * wide).clip(0, 1) * _CONTACT
+
+
+def beneath(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> Colours:
+    """The share of light that is missing between the product's feet, as under a car, [height, width].
+
+    There the ground is seen through the gap. It is dark as far as the product is deep and fades
+    over as much again, where what stands on the far side still shades it; the lower the body over
+    it, the darker it is.
+    """
+    dark = np.zeros(size[::-1], np.float32)
+    gap = _gap(alpha > 0.5)
+    if not gap.any():
+        return dark
+    fall = box.bottom - ground.horizon
+    away, depth = ground.focal / fall, _THICKNESS * min(box.width, box.height) / fall
+    deep = max(fall - fall * away / (away + depth), _LOW * box.height)
+    tall = gap.sum(axis=0)
+    over_ground = gap[::-1].cumsum(axis=0)[::-1]
+    shade = _CONTACT / (1 + tall / (depth * fall))
+    dark[box.region] = gap * shade * (2 - over_ground / (deep + 1)).clip(0, 1)
+    return cv2.GaussianBlur(dark, (0, 0), max(0.6, 0.01 * box.width))
+
+
+def _gap(inside: np.ndarray) -> np.ndarray:
+    """Where one sees through between the feet of what stands there, boolean [height, width]."""
+    rows = len(inside)
+    lowest = np.where(inside.any(axis=0), rows - inside[::-1].argmax(axis=0), 0)
+    feet = np.flatnonzero(lowest > (1 - _FEET) * rows)
+    hull: list[int] = []
+    for column in feet:  # the chain of Andrew 1979 along the lower side
+        while len(hull) > 1 and _turns_down(lowest, hull[-2], hull[-1], int(column)):
+            hull.pop()
+        hull.append(int(column))
+    if len(hull) < 2:
+        return np.zeros_like(inside)
+    columns, place = np.arange(inside.shape[1]), np.arange(rows)[:, None]
+    line = np.interp(columns, hull, lowest[hull], left=0, right=0)
+    return (place >= lowest) & (place < line) & (lowest > 0)
+
+
+def _turns_down(lowest: np.ndarray, first: int, middle: int, last: int) -> bool:
+    """Whether the middle column's lowest row lies on or above the line between the others'."""
+    share = (middle - first) / (last - first)
+    return bool(lowest[middle] <= lowest[first] + share * (lowest[last] - lowest[first]))
 
 
 def darkened(colours: Colours, taken: Colours) -> Colours:
