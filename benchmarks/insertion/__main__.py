@@ -41,7 +41,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=180, help="for each LoRA")
     parser.add_argument(
-        "--sheet", type=Path, help="a picture: truth, then each way, for some plates"
+        "--sheet", type=Path, help="a picture: truth, then each way, for a plate of each product"
     )
     options = parser.parse_args()
     folders = sorted(path for path in (options.world / "insertion").iterdir() if path.is_dir())
@@ -61,10 +61,10 @@ def main() -> None:
             made = {name: way(case) for name, way in ways.items()}
             for way, plate in made.items():
                 rows.setdefault(way, []).append(measured(case, plate, judge))
-            if number < min(3, options.paint or 3):
+            if number == 0:
                 shown.append(np.hstack([plate.pixels for plate in made.values()]))
     if options.sheet:
-        files.write_image(options.sheet, Image.fromarray(np.vstack(shown)))
+        files.write_image(options.sheet, Image.fromarray(np.vstack(shown)).reduce(2))
     _show(rows)
     files.write_json(_CACHE / "quality" / "insertion.json", rows)
 
