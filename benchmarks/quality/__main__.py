@@ -3,7 +3,7 @@
     python -m benchmarks.quality [--prompts N] [--products N] [--compare] [--base FOLDER]
 
 Needs the packed renders that the base learned from (`packshot-pretrain pack`) and the products that
-it did not (`packshot-world benchmark`). The judges are trained first, once, in about 20 minutes on
+it did not (`packshot-world benchmark`). The judges are trained first, once, in about half an hour on
 2 cores; after that 500 prompts take about 15 minutes, each product about 6.
 """
 

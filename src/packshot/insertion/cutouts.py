@@ -155,21 +155,28 @@ def _fitness(cut: CutOut, placement: Placement) -> float:
         detail = min(1.0, cut.alpha.shape[0] / placement.box.height)
         return detail + 0.1 * float((cut.alpha > 0.5).mean())
     own = np.zeros(placement.mask.shape, np.float32)
-    _, alpha, place = fitted(cut, Box(0, 0, placement.box.width, placement.box.height))
-    own[place.region] = alpha
+    place = _standing(cut, Box(0, 0, placement.box.width, placement.box.height))
+    size = place.width, place.height
+    own[place.region] = cv2.resize(cut.alpha, size, interpolation=cv2.INTER_AREA)
     both, either = np.minimum(own, placement.mask).sum(), np.maximum(own, placement.mask).sum()
     return float(both / max(either, 1))
 
 
 def fitted(cut: CutOut, box: Box) -> tuple[Colours, Colours, Box]:
     """The cut-out as large as fits into `box`, standing on its lower edge: colours, alpha, its box."""
+    place = _standing(cut, box)
+    size = place.width, place.height
+    way = cv2.INTER_AREA if place.height < cut.alpha.shape[0] else cv2.INTER_CUBIC
+    alpha = cv2.resize(cut.alpha, size, interpolation=way).clip(0, 1)
+    colours = cv2.resize(cut.colours, size, interpolation=way).clip(0, 1)
+    return colours, alpha, place
+
+
+def _standing(cut: CutOut, box: Box) -> Box:
+    """Where in `box` it stands, in its own proportions."""
     scale = min(box.width / cut.alpha.shape[1], box.height / cut.alpha.shape[0])
     width, height = (max(1, round(side * scale)) for side in cut.alpha.shape[::-1])
-    smaller = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    alpha = cv2.resize(cut.alpha, (width, height), interpolation=smaller).clip(0, 1)
-    colours = cv2.resize(cut.colours, (width, height), interpolation=smaller).clip(0, 1)
-    place = Box(box.left + (box.width - width) // 2, box.bottom - height, width, height)
-    return colours, alpha, place
+    return Box(box.left + (box.width - width) // 2, box.bottom - height, width, height)
 
 
 def _without_fringe(colours: Colours, alpha: Colours) -> Colours:

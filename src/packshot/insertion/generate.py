@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from packshot.insertion.settings import InsertionSettings
     from packshot.lora import Lora
 
-
 _RIM = 0.06
 _GROUND = 0.22
 
