@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
 from benchmarks.insertion.cases import Case
-from benchmarks.quality.identifier import Identifier, alone
+from benchmarks.quality.identifier import Identifier, alone, number_of
 from packshot.insertion import Box, checks
 from packshot.insertion.plate import Colours, Plate
 from packshot.insertion.shadows import Ground
@@ -20,7 +22,7 @@ def measured(case: Case, made: Plate, judge: Identifier) -> dict[str, float]:
     silhouette = cv2.dilate((case.mask > 0.02).astype(np.uint8), np.ones((3, 3))) > 0
     shadow = near & ~silhouette & (np.abs(case.truth - plate).max(axis=2) > 4 / 255)
     changed = (made.pixels != case.plate.pixels).any(axis=2)
-    number = int(case.product.split("-")[0])
+    number = number_of(Path(case.product))
     crop, wanted = (crop_of(each, case.box) for each in (seen, case.truth))
     figures = {
         "identity": float(judge.identify(alone(made.pixels, case.mask)[None], number)[0] == 0),

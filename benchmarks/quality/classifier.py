@@ -42,7 +42,6 @@ class Features(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(3, widths[0], 5, 2, 2)
         self.blocks = residual_blocks(widths)
-        self.width = widths[-1]
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Averages over the last map."""
