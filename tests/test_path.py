@@ -1,99 +1,261 @@
-"""The whole path on a tiny base, and what running it again redoes."""
+"""The whole path on a tiny base: what it leaves, what another start redoes, and what it survives."""
 
+import json
+import multiprocessing
 import shutil
-from functools import partial
+import sys
 
 import pytest
-import torch
 
-from packshot import path
-from packshot.bases import load_base
-from packshot.captions import load_captioner
-from packshot.errors import PackshotError
+from packshot import files, path
+from packshot.bases.checkpoint import judge
+from packshot.errors import PackshotError, ProjectError, RunChanged
+from packshot.helpers import label
 from packshot.photos import photos
 from packshot.plan import fitting, read_plan, write_plan
+from tests import walking
 from tests.captioners import MAKERS
+from tests.walking import Listener, make_case, results, walk
 
 
 @pytest.fixture
-def walk(tmp_path, tiny_sd1, monkeypatch):
-    import numpy as np
-    from PIL import Image
-
+def case(tmp_path, tiny_sd1, monkeypatch):
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(fitting, "load_base", partial(load_base, device="cpu", dtype=torch.float32))
-    recipe = "exposures = {1 = 4}\nbatch = 2\nleast_exposures_share = 0.5\ncrops_per_photo = 1\n"
-    base = tmp_path / "base"
-    shutil.copytree(tiny_sd1, base)
-    (base / "recipe.toml").write_text(recipe)
-    source = tmp_path / "photos"
-    source.mkdir()
-    for index in range(3):
-        blocks = np.random.default_rng(index).integers(0, 255, (17, 17, 3), np.uint8)
-        Image.fromarray(blocks.repeat(16, 0).repeat(16, 1)).save(source / f"{index}.png")
-
-    def run(**options):
-        counted = []
-        outcome = path.run(
-            source,
-            class_noun="car",
-            name="Duster",
-            base=str(base),
-            root=tmp_path / "project",
-            prompts=["a photo of {subject}"],
-            class_count=2,
-            seeds=(0,),
-            on_event=lambda event: counted.append(type(event).__name__),
-            **options,
-        )
-        return outcome, counted
-
-    return run
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "no segmenters"))
+    walking.made_quick(monkeypatch.setattr)
+    return make_case(tmp_path, tiny_sd1)
 
 
-def test_photos_in_lora_and_report_out_and_nothing_twice(walk):
-    outcome, events = walk()
+def test_photos_in_lora_and_report_out(case):
+    heard = Listener()
+    outcome = walk(case, heard)
     project = outcome.project
-    assert events.count("Step") == outcome.plan.steps and events[-1] == "Done"
+    assert heard.events.count("Step") == outcome.plan.steps and heard.events[-1] == "Done"
     assert project.lora_file.is_file() and project.diffusers_lora_file.is_file()
     assert "ohwx car" in outcome.report_file.read_text()
-    assert all(photo.with_suffix(".txt").is_file() for photo in project.photos_folder.glob("*.png"))
-    made = {file: file.stat().st_mtime_ns for file in project.shots_folder.rglob("*-0-*.png")}
-    assert len(made) == 2 + 2 * 4
+    assert all(photo.caption == "a photo of ohwx car" for photo in photos(project))
+    assert len(list(project.shots_folder.rglob("*-?-*.png"))) == 2 * 2 * (1 + 4)
     assert (project.shots_folder / "sheet.png").is_file() and project.overview_file.is_file()
-    lora = project.lora_file.read_bytes()
+    decided = set(files.read_toml(project.decisions_file))
+    assert decided >= {
+        "captioner", "class_count", "embedder", "precision", "segmenter", "shot_seconds",
+        "step_cost", "storage", "threads",
+    }  # fmt: skip
 
-    again, events = walk()
-    assert "Step" not in events and again.plan == outcome.plan
+
+def test_started_once_more_it_does_nothing_and_loads_nothing(case):
+    before = walk(case).project
+    made = {file: file.stat().st_mtime_ns for file in before.root.rglob("*")}
+    heard = Listener()
+    again = walk(case, heard)
+    assert again.stood and again.report_file == before.report_file
+    assert not heard.said and not heard.made and not heard.events
     assert {file: file.stat().st_mtime_ns for file in made} == made
-    assert project.lora_file.read_bytes() == lora
+    loaded = "import sys; from packshot import path, receipt; print('torch' in sys.modules)"
+    import subprocess
+
+    said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True)
+    assert said.stdout.strip() == "False", "what says so needs no PyTorch"
 
 
-def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(walk):
-    project = walk()[0].project
+def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(case):
+    project = walk(case).project
     plan = read_plan(project.plan_file)
     write_plan(plan.model_copy(update={"steps": plan.steps + 1}), project.plan_file)
-    outcome, events = walk()
-    assert outcome.plan.steps == plan.steps + 1 == events.count("Step")
+    heard = Listener()
+    outcome = walk(case, heard)
+    assert outcome.plan.steps == plan.steps + 1 == heard.events.count("Step")
     next(project.photos_folder.glob("*.txt")).write_text("a photo of ohwx car, mine")
-    outcome, events = walk()
-    assert outcome.plan.depends != plan.depends and events.count("Step") == plan.steps
+    heard = Listener()
+    outcome = walk(case, heard)
+    assert outcome.plan.depends != plan.depends and heard.events.count("Step") == plan.steps
+    assert any("planned anew, for a new run; changed: captions" in text for text in heard.said)
     assert len(project.runs()) == 3
 
 
-def test_stopping_leaves_no_report(walk):
-    outcome, events = walk(should_stop=lambda: True)
-    assert outcome.stopped and outcome.report_file is None and events[-1] == "Stopped"
+@pytest.mark.parametrize(
+    ("words", "steps", "made_anew"),
+    [
+        ({"prompts": ("a photo of {subject}", "{subject} in the rain")}, 0, {"shots"}),
+        ({"seeds": 3}, 0, {"shots"}),
+        ({"class_count": 8}, 4, {"class_images", "lora", "shots"}),
+        ({"budget": "11m"}, 0, set()),  # the whole recipe fits both: the same plan
+        ({"seed": 3}, 4, {"lora", "shots"}),
+        ({"segmenter": "none"}, 0, set()),
+    ],
+)
+def test_other_words_redo_what_depends_on_them_and_are_kept(case, words, steps, made_anew):
+    project = walk(case).project
+    before = results(project.root)
+    heard = Listener()
+    walk(case, heard, **words)
+    assert bool(steps) == ("Step" in heard.events)
+    after = results(project.root)
+    changed = {name.split("/")[0] for name in before | after if before.get(name) != after.get(name)}
+    assert changed <= made_anew | {"shots"} and made_anew - {"shots"} <= changed
+    key, value = next(iter(words.items()))
+    assert getattr(project.settings, key) == value
+    assert any(text.startswith(f"changed: {key.replace('_', ' ')}: ") for text in heard.said)
+    assert walk(case, **words).stood
 
 
-def test_another_model_captions_and_its_captions_stay(walk, tmp_path):
-    folder = MAKERS["blip"](tmp_path / "blip")
-    project = walk(captioner=str(folder), should_stop=lambda: True)[0].project
-    assert {photo.caption_by for photo in photos(project)} == {
-        load_captioner(model=str(folder)).name
-    }
+def test_a_budget_that_comes_again_has_its_run_and_its_lora_again(case):
+    first = walk(case)
+    lora = first.project.lora_file.read_bytes()
+    walk(case, budget="11m", seed=1)
+    assert first.project.lora_file.read_bytes() != lora
+    heard = Listener()
+    again = walk(case, heard, seed=0)
+    assert again.plan == first.plan and "Step" not in heard.events
+    assert first.project.lora_file.read_bytes() == lora and len(first.project.runs()) == 2
 
 
-def test_a_captioner_that_is_not_there_is_told_before_the_base_is_loaded(walk, tmp_path):
+def test_another_base_has_its_own_run_and_the_one_before_keeps_its_lora(case, tiny_velocity):
+    project = walk(case).project
+    kept = [run / project.lora_file.name for run in project.runs()]
+    lora = kept[0].read_bytes()
+    assert lora == project.lora_file.read_bytes()
+    shutil.copytree(tiny_velocity, case / "other")
+    (case / "other" / "recipe.toml").write_text(walking.RECIPE)
+    heard = Listener()
+    outcome = walk(case, heard, base=str(case / "other"))
+    assert "Step" in heard.events and outcome.project.lora_file.read_bytes() != lora
+    assert kept[0].read_bytes() == lora and len(project.runs()) == 2
+    assert read_plan(project.plan_file).depends.base.endswith(judge(case / "other").content_hash)
+
+
+def test_another_products_project_is_not_taken(case):
+    project = walk(case).project
+    with pytest.raises(ProjectError, match=r"another product: its class noun is 'car', not 'boat'"):
+        path.run(case / "photos", root=project.root, class_noun="boat")
+
+
+def test_stopping_leaves_no_report_and_finishing_what_was_learnt(case):
+    heard = Listener(stop_after=2)
+    outcome = walk(case, heard)
+    project = outcome.project
+    assert outcome.stopped and outcome.report_file is None and heard.events[-1] == "Stopped"
+    assert not project.receipt_file.exists()
+    heard = Listener()
+    outcome = walk(case, heard, finish=True)
+    assert "Step" not in heard.events and heard.events[-1] == "Done"
+    assert outcome.plan.steps > 2 and outcome.report_file.is_file()
+    lora = project.lora_file.read_bytes()
+    assert b'"ss_steps":"2"' in lora
+    assert walk(case).stood, "it is finished"
+    shutil.rmtree(project.lora_folder)
+    for kept in project.runs()[0].glob("*.safetensors"):
+        kept.unlink()
+    walk(case)
+    assert project.lora_file.read_bytes() == lora, "from its checkpoint"
+
+
+def test_there_must_be_something_to_finish(case):
+    with pytest.raises(RunChanged, match="There is nothing to finish: no step of this plan"):
+        walk(case, finish=True)
+
+
+def test_another_model_captions_and_its_captions_stay(case):
+    folder = MAKERS["blip"](case / "blip")
+    project = walk(case, Listener(stop_after=1), captioner=str(folder)).project
+    assert {photo.caption_by for photo in photos(project)} == {label(str(folder))}
+    captions = [photo.caption for photo in photos(project)]
+    walk(case, Listener(stop_after=1), captioner=str(folder))
+    assert [photo.caption for photo in photos(project)] == captions
+    (project.photos_folder / "1.txt").write_text("ohwx car, mine")
+    walk(case, Listener(stop_after=1), captioner="plain")
+    now = [photo.caption for photo in photos(project)]
+    assert now == ["a photo of ohwx car", "ohwx car, mine", "a photo of ohwx car"]
+
+
+def test_a_captioner_that_is_not_there_is_told_before_the_base_is_loaded(case, monkeypatch):
+    monkeypatch.setattr(fitting, "load_base", None)
     with pytest.raises(PackshotError, match="nowhere"):
-        walk(captioner=str(tmp_path / "nowhere"))
+        walk(case, captioner=str(case / "nowhere"))
+
+
+def test_photos_that_are_too_small_are_told(case):
+    heard = Listener(stop_after=1)
+    walk(case, heard)
+    assert not any("enlarged" in text for text in heard.said)
+    config = case / "base" / "unet" / "config.json"
+    told = json.loads(config.read_text())
+    config.write_text(json.dumps(told | {"sample_size": 16 * told["sample_size"]}))
+
+    class Enough(Listener):
+        def say(self, text):
+            super().say(text)
+            if "enlarged" in text:
+                raise KeyboardInterrupt  # pictures of that size take minutes
+
+    heard = Enough()
+    with pytest.raises(KeyboardInterrupt):
+        walk(case, heard)
+    assert "0.png 272 x 272, 1.png 272 x 272" in heard.said[-1]
+
+
+def test_a_machine_that_gets_slower_is_told_with_what_to_do():
+    from types import SimpleNamespace
+
+    from packshot.walk import Pace
+
+    said = []
+    plan = SimpleNamespace(predicted=SimpleNamespace(seconds_per_step=1.0))
+    pace = Pace(plan, said.append)
+
+    def steps(first, count, seconds):
+        for step in range(first, first + count):
+            pace.step(SimpleNamespace(step=step, steps=300, seconds=seconds))
+
+    steps(1, 50, 1.2)
+    pace.step(SimpleNamespace(step=51, steps=300, seconds=60))  # one long one says nothing
+    assert not said
+    steps(52, 20, 2.0)
+    assert len(said) == 1 and "1.6 times what was planned" in said[0] and "--finish" in said[0]
+    steps(72, 20, 2.1)
+    assert len(said) == 1
+    steps(92, 20, 5.0)
+    assert len(said) == 2
+
+
+def _start(folder, write, options, told=None):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        [
+            "packshot.walk",
+            "tests.walking",
+            "tensorboard.summary.writer.event_file_writer",
+            "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+        ]
+    )
+    process = context.Process(
+        target=walking.child, args=(str(folder), write, json.dumps(options), told)
+    )
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"segmenter": "none", "class_count": None, "seeds": 1}])
+def test_killed_at_any_write_it_goes_on_and_ends_the_same(case, options):
+    """SIGKILL at writes all over the path, one life each, and then to the end in the same words.
+
+    What was measured is taken from the undisturbed run, so that both plan alike; how a decision
+    survives a kill is seen by the number of runs.
+    """
+    told = case / "writes"
+    assert _start(case, None, options, str(told)) == 0
+    undisturbed = results(case / "project")
+    settled = (case / "project" / "decisions.toml").read_bytes()
+    writes = int(told.read_text())
+    for write in range(2, writes, max(1, writes // 6)):
+        for left in ("project", "cache"):
+            shutil.rmtree(case / left, ignore_errors=True)
+        assert _start(case, write, options) == -9
+        decisions = case / "project" / "decisions.toml"
+        if decisions.exists():
+            decisions.write_bytes(settled)
+        assert _start(case, None, options) == 0
+        assert results(case / "project") == undisturbed, f"killed at write {write} of {writes}"
+        assert len(list((case / "project" / "runs").iterdir())) == 1

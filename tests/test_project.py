@@ -51,7 +51,7 @@ def test_no_project_says_how_to_make_one(tmp_path):
 def test_unknown_keys_are_named(tmp_path):
     made = new(tmp_path / "p", name="A", class_noun="car")
     made.settings_file.write_text(made.settings_file.read_text().replace("seed", "sead"))
-    with pytest.raises(ProjectError, match="sead: Extra inputs"):
+    with pytest.raises(ProjectError, match="sead: there is no such setting"):
         open_project(tmp_path / "p")
 
 

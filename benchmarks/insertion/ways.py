@@ -21,7 +21,7 @@ from packshot.insertion.light import Light
 from packshot.insertion.plate import Colours, Plate
 from packshot.lora import Lora, load_lora
 from packshot.photos import photos
-from packshot.plan import make_plan
+from packshot.plan import Budget, make_plan
 from packshot.project import Project
 from packshot.training import train
 
@@ -98,7 +98,7 @@ def learnt(project: Project, base: Base, seconds: float) -> None:
     if not project.lora_file.is_file():
         caption_photos(project, base)
         gather_class_images(project, base, count=24)
-        make_plan(project, base, budget_seconds=seconds)
+        make_plan(project, base, budget=Budget.of_training(seconds))
         for event in train(project, base):
             if getattr(event, "step", 0) % 50 == 0:
                 print(project.subject.name, event)

@@ -21,7 +21,7 @@ from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
 from packshot.lora import load_lora
 from packshot.photos import add_photos
-from packshot.plan import make_plan, read_plan, write_plan
+from packshot.plan import Budget, make_plan, read_plan, write_plan
 from packshot.pocket.world import spec
 from packshot.pocket.world.captions import PLACES
 from packshot.progress import Progress
@@ -93,8 +93,8 @@ def likeness(
     caption_photos(project, base, progress)
     gather_class_images(project, base, count=CLASS_IMAGES, progress=progress)
     make_plan(
-        project, base, budget_seconds=recipe.budget_seconds, targets=recipe.targets,
-        rank=recipe.rank, class_image_share=recipe.class_share,
+        project, base, budget=Budget.of_training(recipe.budget_seconds) if recipe.budget_seconds else None,
+        targets=recipe.targets, rank=recipe.rank, class_image_share=recipe.class_share,
     )  # fmt: skip
     if recipe.steps:
         plan = read_plan(project.plan_file)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Self
 
@@ -21,20 +24,27 @@ from rich.progress import (
 )
 
 from packshot.durations import in_words
+from packshot.progress import Observer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from packshot.masks import Masked
     from packshot.photos import Photo
     from packshot.plan import Plan
     from packshot.training import Event
 
+LINE_SECONDS = 5.0
+"""Without a terminal, a line of each kind of work comes so often."""
 
-class Console:
-    """Progress bars with ETA, one a kind of work; training's shows the loss."""
 
-    def __init__(self) -> None:
+class Console(Observer):
+    """Progress bars with ETA, one a kind of work; without a terminal, lines. Asks before it fetches."""
+
+    def __init__(self, *, yes: bool = False) -> None:
+        """
+        Args:
+            yes: agree to all that is offered.
+        """
+        console = RichConsole(stderr=True)
         self._bars = Progress(
             TextColumn("{task.description:<16}"),
             BarColumn(),
@@ -43,9 +53,13 @@ class Console:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
-            console=RichConsole(stderr=True),
+            console=console,
+            disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._lines: dict[str, _Lines] | None = None if console.is_terminal else {}
+        self._asked_to_stop = False
+        self.insists = yes
         self.training = False
 
     def __enter__(self) -> Self:
@@ -57,10 +71,37 @@ class Console:
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self._bars.console.print(text, markup=False, highlight=False)
+        self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def agrees(self, question: str) -> bool:
+        """Ask, if there is somebody to ask; `--yes` answers for those that are not there."""
+        if self.insists or not (sys.stdin.isatty() and self._bars.console.is_terminal):
+            if not self.insists:
+                self.say(f"{question} Nobody is here to answer, so no; --yes agrees.")
+            return self.insists
+        self._bars.stop()
+        try:
+            return self._bars.console.input(f"{question} [Y/n] ").strip().lower() in (
+                "",
+                "y",
+                "yes",
+            )
+        except EOFError:
+            return False
+        finally:
+            self._bars.start()
+
+    def should_stop(self) -> bool:
+        """Whether Ctrl-C was pressed in training."""
+        return self._asked_to_stop
 
     def progress(self, what: str, done: int, total: int, note: str = "") -> None:
         """Where some work is (a `packshot.progress.Progress`)."""
+        if self._lines is not None:
+            line = self._lines.setdefault(what, _Lines(what, first=done))
+            if text := line.text(done, total, note, time.monotonic()):
+                self.say(text)
+            return
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total, note=note)
         self._bars.update(self._tasks[what], completed=done, total=total, note=note)
@@ -86,16 +127,17 @@ class Console:
             for kind, count in (+counts).items():
                 self.say(f"{photo.file.name}: {kind} blurred: {count}")
 
-    def masked(self, masked: Masked, folder: Path) -> None:
+    def masked(self, masked: Masked) -> None:
         """Whose masks stand now, and in which photos no product was found."""
         standing = [photo for photo in masked.photos if photo.mask]
         for by, count in Counter(photo.masked_by or "you" for photo in standing).items():
             self.say(f"masks by {by}: {count}")
         for photo in masked.without:
             kept = "; the mask that stood there is kept" if photo.mask else ""
+            file = photo.file.parent / "masks" / f"{photo.file.stem}.png"
             self.say(
                 f"no product found in {photo.file.name}{kept}: draw its mask, white on the product: "
-                f"{folder / photo.file.stem}.png"
+                f"{file}"
             )
 
     def event(self, event: Event) -> None:
@@ -113,21 +155,44 @@ class Console:
             case Stopped():
                 self.say(f"stopped after step {event.step}; the same command goes on from here")
 
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Turn the first Ctrl-C in training into a wish to stop after the step; others stop at once."""
 
-@contextmanager
-def asked_to_stop(console: Console) -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C in training into a wish to stop after the step; others stop at once."""
-    asked = False
+        def handle(_signal: int, _frame: FrameType | None) -> None:
+            if self._asked_to_stop or not self.training:
+                raise KeyboardInterrupt
+            self._asked_to_stop = True
+            self.say("stopping after this step (Ctrl-C again: at once)")
 
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked or not console.training:
-            raise KeyboardInterrupt
-        asked = True
-        console.say("stopping after this step (Ctrl-C again: at once)")
+        before = signal.signal(signal.SIGINT, handle)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+@dataclass
+class _Lines:
+    """When to say where some work is, and how long it will yet take."""
+
+    what: str
+    first: int
+    """What was done when it was first heard of: it tells nothing of the pace."""
+    begun: float = field(default_factory=time.monotonic)
+    told: float = -LINE_SECONDS
+    last: int = -1
+
+    def text(self, done: int, total: int, note: str, now: float) -> str | None:
+        """A line, if it is time for one."""
+        if done < self.last:  # the same work, in another place
+            self.first, self.begun = done, now
+        early = now - self.told < LINE_SECONDS and done < total
+        repeated, self.last = done == self.last, done
+        if early or repeated:
+            return None
+        self.told = now
+        pace = (now - self.begun) / (done - self.first) if done > self.first else 0.0
+        left = f"about {in_words(pace * (total - done))} left" if pace and done < total else ""
+        parts = [f"{self.what} {done}/{total}", note, left]
+        return ", ".join(part for part in parts if part)

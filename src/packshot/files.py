@@ -233,6 +233,14 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     return values
 
 
+def read_json(path: Path) -> Any:
+    """A file's JSON value; None where there is no file, or it is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from packshot import files
-from packshot.bases.base import Base, ClipSimilarity
+from packshot.bases.base import ClipSimilarity
 from packshot.photos import photos
 from packshot.pictures import open_image
 from packshot.project import Project
@@ -84,9 +84,8 @@ def compared(project: Project, folder: Path) -> list[tuple[Shot, Shot]]:
     return paired(learnt, plain)
 
 
-def judge_project(project: Project, base: Base) -> list[Score]:
-    """Score the project's shots and write `shots/scores.json`; empty without an image tower."""
-    similarity = base.clip_similarity()
+def judge_project(project: Project, similarity: ClipSimilarity | None) -> list[Score]:
+    """Score the project's shots and write `shots/scores.json`; empty where nothing measures them."""
     pairs = compared(project, project.shots_folder)
     class_pairs = compared(project, project.shots_folder / "drift")
     scores = []

@@ -32,3 +32,12 @@ def free_on(device: torch.device) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def device_name(device: torch.device) -> str:
+    """What a device calls itself: a GPU's name, "cpu"."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return device.type

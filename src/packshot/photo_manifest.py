@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot import files
 from packshot.errors import ProjectError
-from packshot.project import Project, describe
+from packshot.project import Project
+from packshot.validation import describe
 
 PERSON = "person"
 """Who wrote a caption that Packshot did not, or that was changed since."""
@@ -57,6 +58,8 @@ class Entry(BaseModel):
     written_mask: str | None = None
     masked_by: str | None = None
     """The segmenter that found our mask; none found one that was carried."""
+    missed_by: str | None = None
+    """The segmenter that found no product in it."""
     former_mask: str | None = None
     """What its mask was before: it may still stand, if we were killed between record and mask."""
     blurred: list[Blurred] = []

@@ -24,6 +24,10 @@ MIN_SIDE = 128
 """Pixels. What the smallest base is trained at; less could not fill any picture."""
 
 
+SHARP_ENOUGH = 0.9
+"""Of a picture's side: photos a little smaller do no harm that anyone sees."""
+
+
 @dataclass(frozen=True)
 class Photo:
     """One accepted picture of the product, upright; caption and mask are those that stand now."""
@@ -40,6 +44,8 @@ class Photo:
     """Why it was accepted."""
     masked_by: str | None = None
     """The segmenter that found the mask; None if a person drew or changed it."""
+    missed_by: str | None = None
+    """The segmenter that found no product in it."""
     blurred: tuple[Blurred, ...] = ()
     """What was looked for in it to be blurred, and where it was."""
     caption_by: str | None = None
@@ -151,6 +157,7 @@ def _photo(project: Project, path: Path, entry: Entry) -> Photo:
         source=entry.source,
         why=entry.why,
         masked_by=photo_manifest.segmenter_of(entry, mask),
+        missed_by=entry.missed_by,
         blurred=tuple(entry.blurred),
         caption_by=photo_manifest.caption_author(caption, entry),
         caption_locked=entry.caption_locked,
@@ -208,6 +215,20 @@ def write_mask(project: Project, photo: Photo, mask: Image.Image, by: str) -> No
     files.write_bytes(path, data)
 
 
+def note_missed(project: Project, photo: Photo, by: str) -> None:
+    """Note that a segmenter found no product in a photo."""
+    manifest = photo_manifest.read(project)
+    for entry in manifest.photos:
+        if entry.file == photo.file.name:
+            entry.missed_by = by
+    photo_manifest.write(project, manifest)
+
+
+def too_small(photos: Sequence[Photo], pixels: int) -> list[Photo]:
+    """Those that have to be enlarged clearly to fill pictures of `pixels` a side: they look soft."""
+    return [one for one in photos if one.width * one.height < (SHARP_ENOUGH * pixels) ** 2]
+
+
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -229,11 +250,13 @@ __all__ = [
     "Accepted",
     "Photo",
     "add_photos",
+    "note_missed",
     "set_caption_locks",
     "open_image",
     "photos",
     "picture_files",
     "take_in",
+    "too_small",
     "write_captions",
     "write_mask",
 ]

@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from packshot import files
-from packshot.errors import ProjectError
+from packshot import durations, files
+from packshot.errors import PackshotError, ProjectError
 from packshot.terms import StorageWanted
+from packshot.validation import describe
 
 SETTINGS_FILE = "packshot.toml"
 
@@ -35,14 +37,36 @@ class Subject(BaseModel):
         return prompt.replace("{subject}", self.phrase)
 
 
-class Settings(BaseModel):
-    """packshot.toml: the subject, the base (a path, or "pocket") and how to store it, everything's seed."""
+class Choices(BaseModel):
+    """What a person may choose for a project. Each stands in packshot.toml, and is an option's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    subject: Subject
     base: str = "pocket"
+    """The checkpoint: a path, OWNER/NAME of the hub, or "pocket"."""
     storage: StorageWanted = "auto"
     seed: int = Field(default=0, ge=0, lt=2**31)
+    """Of everything."""
+    budget: str | None = None
+    """Time for everything, such as "10m"; without, the whole recipe."""
+    captioner: str = "auto"
+    segmenter: str = "auto"
+    """Whose masks; "none": no masks are made."""
+    embedder: str = "auto"
+    """What measures likeness; "none": nothing is measured."""
+    blur: tuple[str, ...] = ()
+    class_images: tuple[str, ...] = ("base",)
+    """Where they come from: "base", a folder, or sources on the network."""
+    class_count: int | None = Field(default=None, ge=1)
+    class_words: str | None = None
+    """What to search for on the network; the class noun, if not given."""
+    class_licences: tuple[str, ...] = ("cc0", "pdm", "by")
+    class_min_side: int = Field(default=512, ge=64)
+    contact: str | None = None
+    """An e-mail address or URL for the sites that are asked."""
+    prompts: tuple[str, ...] = ()
+    """What to shoot; without, what suits the class."""
+    seeds: int = Field(default=2, ge=1, le=64)
+    """Pictures of each prompt."""
 
     @field_validator("base")
     @classmethod
@@ -50,6 +74,26 @@ class Settings(BaseModel):
         if not value.strip():
             raise ValueError('name a checkpoint, or "pocket" for the bundled base')
         return value
+
+    @field_validator("budget")
+    @classmethod
+    def _a_time(cls, value: str | None) -> str | None:
+        try:
+            if value is not None and durations.to_seconds(value) <= 0:
+                raise ValueError("it must be more than nothing; write it as 90s, 10m or 1h30m")
+        except PackshotError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @property
+    def budget_seconds(self) -> float | None:
+        return None if self.budget is None else durations.to_seconds(self.budget)
+
+
+class Settings(Choices):
+    """packshot.toml: the subject, and what was chosen for it."""
+
+    subject: Subject
 
 
 @dataclass(frozen=True)
@@ -112,6 +156,16 @@ class Project:
     def plan_file(self) -> Path:
         """The plan of the next run; a run keeps its own copy."""
         return self.root / "plan.toml"
+
+    @property
+    def decisions_file(self) -> Path:
+        """What was settled by measuring; see `packshot.decisions`."""
+        return self.root / "decisions.toml"
+
+    @property
+    def receipt_file(self) -> Path:
+        """What the whole path left when it last came to its end; see `packshot.receipt`."""
+        return self.root / "receipt.json"
 
     @property
     def runs_folder(self) -> Path:
@@ -181,26 +235,16 @@ class Project:
             yield
 
 
-def new(
-    root: Path,
-    *,
-    name: str,
-    class_noun: str,
-    trigger: str = "ohwx",
-    base: str = "pocket",
-    storage: StorageWanted = "auto",
-    seed: int = 0,
-) -> Project:
+def new(root: Path, *, name: str, class_noun: str, trigger: str = "ohwx", **chosen: Any) -> Project:
     """Make a project folder for one product; one that has the same settings is opened.
+
+    Args:
+        chosen: fields of `Choices`.
 
     Raises:
         ProjectError: the settings make no sense, or the folder has other settings or other files.
     """
-    try:
-        subject = Subject(name=name, trigger=trigger, class_noun=class_noun)
-        settings = Settings(subject=subject, base=base, storage=storage, seed=seed)
-    except ValidationError as error:
-        raise ProjectError(describe(error)) from error
+    settings = _settings(name, class_noun, trigger, choices_of(**chosen))
     project = Project(root)
     if project.settings_file.exists():
         if project.settings != settings:
@@ -209,12 +253,69 @@ def new(
                 "or name another folder with --project."
             )
         return project
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise ProjectError(
-            f"{root} exists and is not a Packshot project. Name another with --project."
-        )
-    files.write_text(project.settings_file, _as_toml(settings))
-    return project
+    return _make(project, settings)
+
+
+def adopt(
+    root: Path, choices: Choices, *, name: str | None, class_noun: str | None, trigger: str | None
+) -> tuple[Project, list[str]]:
+    """Open a project, or make it, and write down what is chosen now; what is not given stays.
+
+    Args:
+        choices: those of its fields that are set.
+        name, class_noun, trigger: of the product; None is as the project has it.
+
+    Returns:
+        The project, and in words what was chosen otherwise before.
+
+    Raises:
+        ProjectError: it is another product's, there is none and no class is given, or the folder
+            has other files.
+    """
+    project = Project(root)
+    if not project.settings_file.exists():
+        if class_noun is None:
+            raise ProjectError(f"What kind of thing is it? Say so: --class car ({root} is new).")
+        return _make(
+            project, _settings(name or root.name, class_noun, trigger or "ohwx", choices)
+        ), []
+    subject = project.subject
+    for key, given in (("name", name), ("class_noun", class_noun), ("trigger", trigger)):
+        if given is not None and given != getattr(subject, key):
+            raise ProjectError(
+                f"{root} is the project of another product: its {key.replace('_', ' ')} is "
+                f"{getattr(subject, key)!r}, not {given!r}. Edit {project.settings_file}, or name "
+                "another folder with --project."
+            )
+    return project, choose(project, choices)
+
+
+def choose(project: Project, choices: Choices) -> list[str]:
+    """Write into packshot.toml those fields of `choices` that are set; all else stays as it is there.
+
+    Returns:
+        In words, what was chosen otherwise before.
+    """
+    import tomlkit
+
+    before = project.settings
+    given = choices.model_dump(exclude_unset=True)
+    changed = {key: value for key, value in given.items() if value != getattr(before, key)}
+    if not changed:
+        return []
+    document = tomlkit.parse(project.settings_file.read_text(encoding="utf-8"))
+    for key, value in changed.items():
+        if value is None:
+            document.pop(key, None)
+        elif key in document:
+            document[key] = _toml(value)
+        else:  # before the subject's table: what follows it would be the subject's
+            document = _put_first(document, key, value)
+    files.write_text(project.settings_file, tomlkit.dumps(document))
+    return [
+        f"{key.replace('_', ' ')}: {_shown(value)} ({_shown(getattr(before, key))} before)"
+        for key, value in changed.items()
+    ]
 
 
 def open_project(root: Path) -> Project:
@@ -233,20 +334,59 @@ def open_project(root: Path) -> Project:
     return project
 
 
+def choices_of(**given: Any) -> Choices:
+    """Choices from what was given; None means not given.
+
+    Raises:
+        ProjectError: a value makes no sense; the message names it.
+    """
+    try:
+        return Choices(**{key: value for key, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise ProjectError(describe(error)) from error
+
+
+def _settings(name: str, class_noun: str, trigger: str, choices: Choices) -> Settings:
+    try:
+        subject = Subject(name=name, trigger=trigger, class_noun=class_noun)
+    except ValidationError as error:
+        raise ProjectError(describe(error)) from error
+    return Settings(subject=subject, **choices.model_dump(exclude_unset=True))
+
+
+def _make(project: Project, settings: Settings) -> Project:
+    root = project.root
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise ProjectError(
+            f"{root} exists and is not a Packshot project. Name another with --project."
+        )
+    files.write_text(project.settings_file, _as_toml(settings))
+    return project
+
+
 def _as_toml(settings: Settings) -> str:
     import tomlkit
 
     document = tomlkit.document()
-    document.add("base", tomlkit.item(settings.base))
-    document.add("storage", tomlkit.item(settings.storage))
-    document.add("seed", tomlkit.item(settings.seed))
+    chosen = settings.model_dump(exclude={"subject"})
+    for key, value in chosen.items():
+        if key in ("base", "storage", "seed") or key in settings.model_fields_set:
+            document.add(key, tomlkit.item(_toml(value)))
     document.add("subject", tomlkit.item(settings.subject.model_dump()))
     return tomlkit.dumps(document)
 
 
-def describe(error: ValidationError) -> str:
-    """A pydantic error in one line that a person can act on."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']} (it is {item['input']!r})"
-        for item in error.errors()
-    )
+def _put_first(document: Any, key: str, value: Any) -> Any:
+    import tomlkit
+
+    line = tomlkit.document()
+    line.add(key, tomlkit.item(_toml(value)))
+    return tomlkit.parse(tomlkit.dumps(line) + tomlkit.dumps(document))
+
+
+def _toml(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from packshot import files
 from packshot.errors import PackshotError
 from packshot.progress import Progress, silent
-from packshot.project import Subject, describe
+from packshot.project import Subject
+from packshot.validation import describe
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -79,9 +80,10 @@ def shoot(
     subject: Subject | None = None,
     progress: Progress = silent,
 ) -> Iterator[Shot]:
-    """Make a picture of each prompt with each seed; those that stand in `folder` are not made again.
+    """Make a picture of each prompt with each seed; those that stand in `folder` are not written again.
 
-    A picture depends on its prompt, seed and settings, not on which others are made with it.
+    A picture depends on its prompt, seed and settings, not on which others are made with it; but for
+    the last bit of a value. So always the same ones are made together, whichever stand.
 
     Args:
         prompts: `{subject}` in them becomes the subject's trigger and class noun.
@@ -93,17 +95,21 @@ def shoot(
     from packshot.lora import folded
 
     wanted = _wanted(base, prompts, loras, settings or ShotSettings(), folder, subject)
-    missing = [shot for shot in wanted if not _stands(shot)]
-    done = len(wanted) - len(missing)
+    size = (settings or ShotSettings()).batch
+    # By seeds first: with more of them what stands is in the batches that it was made in.
+    ordered = sorted(wanted, key=lambda shot: shot.seed)
+    batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    missing = [batch for batch in batches if not all(map(_stands, batch))]
     if missing:
+        done = len(wanted) - sum(map(len, missing))
         with folded(base, loras):
             pipeline = base.pipeline()
-            size = (settings or ShotSettings()).batch
-            for start in range(0, len(missing), size):
-                progress("shots", done + start, len(wanted))
-                batch = missing[start : start + size]
+            for batch in missing:
+                progress("shots", done, len(wanted))
                 for shot, picture in zip(batch, _pictures(base, pipeline, batch), strict=True):
-                    _write(shot, picture)
+                    if not _stands(shot):
+                        _write(shot, picture)
+                done += len(batch)
     progress("shots", len(wanted), len(wanted))
     yield from wanted
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
+
+BUNDLED_BASE = Path(__file__).parent / "pocket" / "weights"
+"""The folder of the base that is called "pocket"."""
 
 Scope = Literal["cross-attention", "attention", "attention+mlp", "all"]
 """Which layers a LoRA adapts: cross-attention only; all attention; also feed-forward and the

@@ -70,7 +70,7 @@ def test_what_is_not_there_or_is_no_checkpoint_is_refused(tmp_path):
 
 
 def test_the_bundled_base_says_how_it_is_made_when_absent(monkeypatch, tmp_path):
-    monkeypatch.setattr("packshot.bases.POCKET", tmp_path)
+    monkeypatch.setattr("packshot.bases.BUNDLED_BASE", tmp_path)
     refused("pocket", "bundled base is not in .*packshot-pretrain all")
 
 

@@ -6,15 +6,15 @@ from packshot.pocket.world.captions import PLACES, TIMES
 
 
 def test_the_bundled_base_is_asked_in_the_words_that_it_learnt():
-    from packshot.bases import POCKET
+    from packshot.terms import BUNDLED_BASE
 
-    bank = read_bank(POCKET)
+    bank = read_bank(BUNDLED_BASE)
     said = [words for groups in (PLACES, TIMES) for choice in groups.values() for words in choice]
     asked = [
         words for group in bank.groups.values() for choice in group.choices for words in choice
     ]
     assert set(asked) <= set(said)
-    general = read_bank(POCKET.parents[1] / "elsewhere" / "checkpoint")
+    general = read_bank(BUNDLED_BASE.parents[1] / "elsewhere" / "checkpoint")
     assert len(general.groups["setting"].choices) > len(bank.groups["setting"].choices)
     for one in (bank, general):
         known = {phrase for group in one.groups.values() for phrase in group.phrases}

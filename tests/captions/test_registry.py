@@ -17,7 +17,7 @@ from packshot.captions.plain import Plain
 from packshot.captions.qwen_vl import QwenVl
 from packshot.captions.registry import MODULES
 from packshot.captions.wd_tagger import WdTagger
-from packshot.errors import CaptionsRefused, CheckpointRefused
+from packshot.errors import CaptionsRefused, CheckpointRefused, PackshotError
 from tests.captions.test_wd_tagger import make_tagger
 from tests.fake_hub import FakeHub
 
@@ -90,13 +90,13 @@ def test_without_a_model_the_base_captions(tmp_path):
     ("kind", "model", "words"),
     [
         ("gpt", None, "no captioner 'gpt'; choose one of auto, plain, clip, blip, florence, qwen-vl, wd"),
-        ("blip", None, "The captioner blip needs a model: --model FOLDER"),
+        ("blip", None, "The captioner blip needs a model: --captioner FOLDER"),
         ("wd", "nowhere", "There is no folder nowhere, and 'nowhere' is no OWNER/NAME"),
         ("auto", __file__, "is a file; name the folder"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said(kind, model, words):
-    with pytest.raises(CaptionsRefused, match=words):
+    with pytest.raises(PackshotError, match=words):
         load_captioner(kind, model)
 
 
@@ -178,7 +178,7 @@ def test_what_is_whole_in_the_cache_needs_no_network(server, tmp_path, tiny_capt
     ("lost", "words"),
     [
         ("model.safetensors", r"only as pytorch_model\.bin, a pickle"),
-        ("config.json", r"is no captioner: it has no config\.json"),
+        ("config.json", r"is no such model: it has no config\.json"),
         ("preprocessor_config.json", r"it has no preprocessor_config\.json"),
     ],
 )

@@ -1,6 +1,7 @@
 import pytest
 from PIL import Image
 
+from packshot.bases.base import Sampler
 from packshot.class_images import class_images, gather_class_images
 from packshot.class_images import generated as module
 from packshot.class_images.generated import class_prompt, generated, shared_folder
@@ -9,9 +10,9 @@ from packshot.project import new
 
 
 @pytest.fixture(autouse=True)
-def few_steps(tmp_path, monkeypatch):
+def few_steps(tmp_path, monkeypatch, tiny_base):
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(module, "STEPS", 2)
+    tiny_base.sampler = Sampler("DPM++ 2M", 2, 4.0)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_pictures_are_made_in_batches_kept_and_shared(tmp_path, tiny_base, made)
     said = []
     one = new(tmp_path / "one", name="One", class_noun="car")
     images = gather_class_images(one, tiny_base, count=5, progress=lambda *args: said.append(args))
-    assert made == [[0, 1, 2, 3], [4]]
+    assert made == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert said[0] == ("class images", 0, 5) and said[-1] == ("class images", 5, 5)
     assert images == class_images(one) and len({image.sha256 for image in images}) == 5
     assert [image.prompt for image in images] == [class_prompt("car", index) for index in range(5)]
@@ -53,8 +54,8 @@ def test_pictures_are_made_in_batches_kept_and_shared(tmp_path, tiny_base, made)
     assert images[0].file.samefile(shared_folder(tiny_base, "car") / "00000.png")
 
     two = new(tmp_path / "two", name="Two", class_noun="car", seed=7)
-    more = gather_class_images(two, tiny_base, count=6)
-    assert made[2:] == [[5]]  # the others are there
+    more = gather_class_images(two, tiny_base, count=9)
+    assert made[2:] == [[8, 9, 10, 11]]  # the others are there
     assert [image.sha256 for image in more[:5]] == [image.sha256 for image in images]
     fewer = gather_class_images(two, tiny_base, count=3)
     assert fewer == more[:3] and len(made) == 3
@@ -80,13 +81,19 @@ def test_it_goes_on_where_it_was_stopped_and_remakes_what_is_damaged(tiny_base, 
     (folder / "00003.txt").write_text("a prompt of before")
     made.clear()
     again = [image.sha256 for image in generated(tiny_base, "car", 4, silent)]
-    assert made == [[1, 2, 3]] and again[0] == first[0]
-    assert len(set(again)) == 4
+    assert made == [[0, 1, 2, 3]] and again == first
 
 
 def test_classes_have_folders_of_their_own_within_the_cache(tiny_base, tmp_path):
     nouns = ("car", "Sports car", "../../etc", "汽车", "时钟")
     folders = [shared_folder(tiny_base, noun) for noun in nouns]
     assert len(set(folders)) == len(nouns)
-    root = tmp_path / "cache" / "class_images" / tiny_base.content_hash[:12]
-    assert {folder.resolve().parent for folder in folders} == {root.resolve()}
+    (parent,) = {folder.resolve().parent for folder in folders}
+    assert parent.parent == (tmp_path / "cache" / "class_images").resolve()
+    assert parent.name.startswith(f"{tiny_base.content_hash[:12]}-")
+
+
+def test_another_sampler_makes_others(tiny_base):
+    before = shared_folder(tiny_base, "car")
+    tiny_base.sampler = Sampler("Euler", 3, 1.0)
+    assert shared_folder(tiny_base, "car") != before

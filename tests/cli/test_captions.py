@@ -77,7 +77,7 @@ def test_replace_and_lock_and_unlock(caption, project):
 
 def test_another_captioner_writes_anew_what_is_not_a_persons(caption, project, tmp_path):
     (project.photos_folder / "a.txt").write_text("ohwx car, mine")
-    code, said = caption("--model", make_florence(tmp_path / "florence"), "--redo", "--review")
+    code, said = caption("--captioner", make_florence(tmp_path / "florence"), "--redo", "--review")
     assert code == 0 and "florence" in said
     assert [photo.caption_by for photo in photos(project)] == ["person", "florence", "florence"]
     assert caption("--captioner", "plain", "--redo")[0] == 0
@@ -88,8 +88,8 @@ def test_another_captioner_writes_anew_what_is_not_a_persons(caption, project, t
     ("words", "error"),
     [
         (["--captioner", "gpt"], "There is no captioner 'gpt'; choose one of auto, plain"),
-        (["--captioner", "wd"], "needs a model: --model FOLDER"),
-        (["--model", "nowhere"], "There is no folder nowhere"),
+        (["--captioner", "wd"], "needs a model: --captioner FOLDER"),
+        (["--captioner", "no/where/"], "There is no folder no/where"),
         (["--replace", "a->b"], 'write "OLD=>NEW"'),
         (["--replace", "(=>b", "--regex"], "no regular expression"),
         (["--lock", "x"], "The project has no photo 'x'"),

@@ -60,7 +60,7 @@ def test_step_by_step(command, source, base, tmp_path):
     code, said = command("photos", source, *at)
     assert code == 0 and "5 photos accepted, 0 refused" in said
     assert "a photo of ohwx car" in command("caption", *at)[1]
-    assert "2 class images" in command("class-images", *at, "--count", "2")[1]
+    assert "2 class images" in command("class-images", *at, "--class-count", "2")[1]
     code, said = command("plan", *at, "--rank", "3")
     assert code == 0 and "rank 3 on attention+mlp" in said
     code, said = command("train", *at)
@@ -153,7 +153,7 @@ def test_what_is_blurred_is_told(command, source, tmp_path, monkeypatch):
     assert code == 0 and "0.png: faces blurred: 1" in said and "1.png" not in said
     code, said = command("blur", "-p", root, "--what", "faces", "--face-model", "yunet.onnx")
     assert code == 0 and "Look at the photos before you show them: not everything is found." in said
-    assert asked[1:] == [(["faces", "plates"], None), (["faces"], Path("yunet.onnx"))]
+    assert asked[1:] == [(("faces", "plates"), None), (("faces",), Path("yunet.onnx"))]
     page = (command("report", "-p", root), (root / "report.html").read_text())[1]
     assert "faces blurred at 4, 4: 52 x 52 px (finder)" in page
     assert command("blur", "-p", tmp_path)[0] == 2
@@ -191,10 +191,10 @@ def test_masks_say_who_made_them_and_what_is_missing(command, ready_project, tmp
     assert "4 masks in" in said and not (folder / "0.png").exists()
     code, said = command("masks", *at, "--segmenter", "magic")
     assert code == 2 and "There is no segmenter 'magic'; choose of auto, embedded" in said
-    code, said = command("masks", *at, "--model", tmp_path / "none.onnx")
-    assert code == 2 and "none.onnx. Name a model with --model FILE.onnx" in said
+    code, said = command("masks", *at, "--segmenter", tmp_path / "none.onnx")
+    assert code == 2 and "none.onnx. Name a model with --segmenter FILE.onnx" in said
     (tmp_path / "u2net.onnx").write_bytes(pickle.dumps({"a": 1}))
-    code, said = command("masks", *at, "--model", tmp_path / "u2net.onnx", "--redo")
+    code, said = command("masks", *at, "--segmenter", tmp_path / "u2net.onnx", "--redo")
     assert code == 2 and "is a pickle, which can run code" in said
     monkeypatch.setattr(
         EmbeddedSegmenter, "mask", lambda self, picture: Image.new("L", picture.size)
@@ -213,13 +213,15 @@ def test_class_images_of_a_dataset_that_was_downloaded(command, tmp_path):
         painted(number, (96, 64)).save(shard / f"{number}.jpg")
         (shard / f"{number}.json").write_text('{"license": "CC BY 2.0", "creator": "Ada"}')
     (shard / "2.json").write_text('{"license": "CC BY-NC 2.0"}')
-    words = ("class-images", *at, "--from", tmp_path / "cars", "--count", "5")
-    code, said = command(*words, "--min-side", "64")
+    words = ("class-images", *at, "--class-images", tmp_path / "cars", "--class-count", "5")
+    code, said = command(*words, "--class-min-side", "64")
     assert code == 0 and "2 class images in" in said, said
     assert "1 left out; " in said and "note: there are no more than 2" in said
-    assert "note: no CLIP is named" in said
+    assert "note: no CLIP is at hand" in said
     assert "by Ada" in (tmp_path / "project" / "class_images" / "ATTRIBUTION.md").read_text()
     code, said = command(*words)
+    assert code == 0 and "2 class images in" in said, "what was chosen holds"
+    code, said = command(*words, "--class-min-side", "512")
     assert code == 2 and "is only 96 x 64 px; its shorter side must have 512" in said
 
 
@@ -227,13 +229,13 @@ def test_a_list_of_urls_that_leads_to_this_machine(command, tmp_path, monkeypatc
     monkeypatch.delenv("PACKSHOT_CONTACT", raising=False)
     command("new", tmp_path / "project", "--class", "car")
     (tmp_path / "urls.txt").write_text("http://127.0.0.1:1/admin\n")
-    words = ("class-images", "-p", tmp_path / "project", "--from", tmp_path / "urls.txt")
+    words = ("class-images", "-p", tmp_path / "project", "--class-images", tmp_path / "urls.txt")
     code, said = command(*words)
     assert code == 2 and "Name yours: --contact you@example.org, or PACKSHOT_CONTACT." in said
     monkeypatch.setenv("PACKSHOT_CONTACT", "ada@example.org")
     code, said = command(*words)
     assert code == 2 and "127.0.0.1, which is no address of the internet" in said
-    code, said = command(*words[:3], "--from", "flickr")
+    code, said = command(*words[:3], "--class-images", "flickr")
     assert code == 2 and "There is no flickr. Name openverse or commons, a file of URLs" in said
 
 

@@ -199,12 +199,12 @@ def test_folders_that_were_moved_with_their_configuration_are_found(folders, bef
         ("datasets = [", r"c\.toml is not valid TOML: .* Mend it or delete it\."),
         ("x = " + "[" * 5000, r"c\.toml is not valid TOML: "),
         ("x = " + "9" * 5000, r"c\.toml is not valid TOML: "),
-        ("[general]", r"c\.toml is no dataset configuration: datasets: Field required"),
-        ("datasets = [{subsets = [3]}]", r"is no dataset configuration: datasets\.0\.subsets\.0: "),
+        ("[general]", r"c\.toml is no dataset configuration: datasets is missing"),
+        ("datasets = [{subsets = [3]}]", r"is no dataset configuration: datasets\.0\.subsets\.0 = 3: "),
         ("datasets = [{subsets = [{}]}]", "a subset names no image_dir and no metadata_file"),
         (
             "datasets = [{subsets = [{image_dir = 'x', caption_extension = '/../a'}]}]",
-            "is no dataset configuration: caption_extension: String should match pattern",
+            "is no dataset configuration: caption_extension = '/../a': string should match pattern",
         ),
         (
             "datasets = [{subsets = [{image_dir = 'nowhere'}]}]",

@@ -95,7 +95,7 @@ def test_errors_say_what_to_do(product, plate_file, tmp_path, capsys, monkeypatc
     assert "Say where it goes: --box x,y,w,h, or --quad with four corners" in said()
     assert "Say where it goes" in said("--box", "1,2,30,40", "--at", "left")
     assert "Move it inside" in said("--box", "390,10,100,100")
-    assert "way: Input should be 'cut-out' or 'generate'" in said(
+    assert "way = 'magic': input should be 'cut-out' or 'generate'" in said(
         "--box", "1,2,30,40", "--way", "magic"
     )
     assert "No photo shows the product as seen from the rear" in said(

@@ -42,7 +42,7 @@ def test_what_is_none(tmp_path, data, words):
 
 
 def test_what_is_not_there(tmp_path):
-    refused(tmp_path / "none.onnx", "There is no file .*none.onnx. Name a model with --model")
+    refused(tmp_path / "none.onnx", "There is no file .*none.onnx. Name a model with --segmenter")
     refused(tmp_path, "There is no file")
 
 

@@ -176,7 +176,9 @@ def test_what_onnxruntime_does_not_run(tmp_path):
 def test_a_name_that_tells_nothing(tmp_path):
     assert SalientSegmenter(summing(tmp_path / "a.onnx", [1, 3, 320, 320], WEIGHTS)).kind == "u2net"
     path = summing(tmp_path / "b.onnx", [1, 3, 1024, 1024], WEIGHTS)
-    refused(path, "neither name nor size .* --segmenter birefnet, isnet, u2net")
+    refused(
+        path, "neither name nor size .* --segmenter KIND:.*, of the kinds birefnet, isnet, u2net"
+    )
     assert SalientSegmenter(path, "isnet").kind == "isnet"
 
 

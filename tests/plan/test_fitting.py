@@ -5,7 +5,7 @@ from packshot.bases import load_base
 from packshot.plan import fitting, make_plan, read_plan
 from packshot.plan.demand import demand_of
 from packshot.plan.fitting import load_for
-from packshot.project import new
+from packshot.project import choices_of, choose, new
 
 CUDA = torch.device("cuda")
 
@@ -15,9 +15,9 @@ def on_the_cpu(monkeypatch):
     """What is loaded comes here; with what it was asked for is returned."""
     asked = []
 
-    def load(name, *, storage="plain", progress=None):
+    def load(name, *, storage="plain", dtype=None, progress=None):
         asked.append(storage)
-        return load_base(name, device="cpu", dtype=torch.float32, storage=storage)
+        return load_base(name, device="cpu", dtype=dtype, storage=storage)
 
     monkeypatch.setattr(fitting, "load_base", load)
     return asked
@@ -55,6 +55,24 @@ def test_the_settings_decide_then_the_plan_then_the_gpu(
     auto = new(tmp_path / "q", name="x", class_noun="car", base=str(tiny_sd1))
     monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "int8")
     assert load_for(auto).storage == "int8"
+    monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "offload")
+    assert load_for(auto).storage == "int8", "as it was settled, whatever is free now"
+
+
+def test_the_precision_is_as_it_was_settled(tmp_path, tiny_sd1, on_the_cpu, monkeypatch):
+    project = new(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
+    monkeypatch.setattr(fitting, "best_dtype", lambda device: torch.bfloat16)
+    assert load_for(project).dtype == torch.bfloat16
+    monkeypatch.setattr(fitting, "best_dtype", lambda device: torch.float32)
+    assert load_for(project).dtype == torch.bfloat16
+
+
+def test_a_plan_that_makes_no_sense_stops_only_what_carries_it_out(
+    ready_project, tiny_sd1, on_the_cpu
+):
+    choose(ready_project, choices_of(base=str(tiny_sd1)))
+    ready_project.plan_file.write_text("steps = 0")
+    assert load_for(ready_project).storage == "plain"
 
 
 def test_a_plan_remembers_how_the_base_lay(ready_project, tiny_sd1, on_the_cpu, monkeypatch):

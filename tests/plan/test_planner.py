@@ -1,22 +1,51 @@
-"""What is planned, given what a step costs."""
+"""What is planned, given what a step and a picture cost."""
+
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from packshot.decisions import Decisions
 from packshot.errors import BudgetTooSmall, MemoryTooSmall, PhotosRefused, PlanInvalid
-from packshot.plan import make_plan, planner, read_plan, read_reasons
-from packshot.plan.calibration import StepCost, calibrate
+from packshot.plan import (
+    Asked,
+    Budget,
+    class_images_within,
+    make_plan,
+    plan_that_holds,
+    planner,
+    read_plan,
+    read_reasons,
+    write_plan,
+)
+from packshot.plan.calibration import StepCost, calibrate, shot_seconds, step_cost
 from packshot.project import new
+
+
+def cost(launch=0.0, picture=0.5, most=100, encode=0.0, resident=2**20, checkpointing=False):
+    return StepCost(launch, picture, encode, resident, 1000, 2**20, most, checkpointing)
 
 
 @pytest.fixture
 def costs(monkeypatch):
-    """Steps cost a second at 64 px and less at smaller sizes; nothing else costs anything."""
+    """Steps cost a second at 64 px and less at smaller sizes; nothing else costs anything.
 
-    def fake(base, *, pixels, targets, rank, batch, checkpointing=False, text_rank=0):
-        return StepCost(0, pixels**2 / 64**2 / batch, 0, 0, 2**20, 1000, 2**20, 100)
+    Returns a function that sets the cost of a step, and of a shot, otherwise.
+    """
 
-    monkeypatch.setattr(planner, "calibrate", fake)
-    monkeypatch.setattr(planner, "CLOSING_SECONDS", 0.0)
+    def set_to(step, shot=0.0, closing=0.0):
+        monkeypatch.setattr(planner, "step_cost", lambda base, decisions, **asked: step(**asked))
+        monkeypatch.setattr(planner, "shot_seconds", lambda base, decisions: shot)
+        monkeypatch.setattr(planner, "threads_for", lambda base, decisions: 1)
+        monkeypatch.setattr(planner, "CLOSING_SECONDS", closing)
+
+    set_to(lambda pixels, batch, **_: cost(picture=pixels**2 / 64**2 / batch))
+    return set_to
+
+
+def training(seconds):
+    return Budget.of_training(seconds)
 
 
 def test_without_a_budget_the_whole_recipe_is_planned(ready_project, tiny_base, costs):
@@ -27,60 +56,108 @@ def test_without_a_budget_the_whole_recipe_is_planned(ready_project, tiny_base, 
 
 
 def test_exposures_give_way_before_the_size(ready_project, tiny_base, costs):
-    plan = make_plan(ready_project, tiny_base, budget_seconds=300)
+    plan = make_plan(ready_project, tiny_base, budget=training(300))
     assert (plan.steps, plan.pixels) == (300, 64)
     assert plan.predicted.seconds <= 300
 
 
 def test_then_the_size_gives_way(ready_project, tiny_base, costs):
-    plan = make_plan(ready_project, tiny_base, budget_seconds=100)
+    plan = make_plan(ready_project, tiny_base, budget=training(100))
     assert plan.pixels == 48 and plan.predicted.seconds <= 100
     assert "to fit the time" in read_reasons(ready_project.plan_file)["pixels"]
 
 
 def test_too_small_a_budget_names_the_least(ready_project, tiny_base, costs):
-    with pytest.raises(
-        BudgetTooSmall, match=r"10 s of training are too few.*about 38 s.*150 steps"
-    ):
-        make_plan(ready_project, tiny_base, budget_seconds=10)
-    assert make_plan(ready_project, tiny_base, budget_seconds=38).steps >= 150
+    with pytest.raises(BudgetTooSmall, match=r"10 s are too few.* 150 steps\. Give 38s or more"):
+        make_plan(ready_project, tiny_base, budget=training(10))
+    assert make_plan(ready_project, tiny_base, budget=training(38)).steps >= 150
+    plan = make_plan(ready_project, tiny_base, budget=training(10), least_at_least=True)
+    assert (plan.steps, plan.pixels) == (150, 32), "what was agreed to is begun all the same"
 
 
-def test_shots_to_come_are_left_time_for(ready_project, tiny_base, monkeypatch, costs):
-    slow = StepCost(0, 0.25, 0.01, 0, 2**20, 1000, 2**20, 100)
-    monkeypatch.setattr(planner, "calibrate", lambda *a, **k: slow)
-    alone = make_plan(ready_project, tiny_base, budget_seconds=300)
-    busy = make_plan(ready_project, tiny_base, budget_seconds=300, shots_after=100)
-    assert alone.steps - busy.steps == pytest.approx(100 * 40 * 0.01 / 0.5, abs=1)
+def test_shots_and_what_else_comes_after_are_left_time_for(ready_project, tiny_base, costs):
+    costs(lambda **_: cost(picture=0.25), shot=0.4)
+    alone = make_plan(ready_project, tiny_base, budget=training(300))
+    busy = Budget(300, lambda: 300, shots_after=100, seconds_after=5)
+    assert alone.steps - make_plan(ready_project, tiny_base, budget=busy).steps == pytest.approx(
+        (100 * 0.4 + 5) / 0.5, abs=1
+    )
+
+
+def test_each_shape_of_picture_is_a_launch_of_its_own(ready_project, tiny_base, costs):
+    """Of five photos one is 384 x 272, in another bucket; so are the class images' squares not."""
+    costs(lambda **_: cost(launch=1.0, picture=0.0))
+    plan = make_plan(ready_project, tiny_base)  # a photo and a class image a step
+    assert plan.predicted.seconds_per_step == pytest.approx(1 + 1 / 5)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    whole=st.floats(1, 5000), launch=st.floats(0, 0.5), picture=st.floats(0.001, 1),
+    shot=st.floats(0.01, 5), encode=st.floats(0, 0.2), spent=st.floats(0, 60),
+    after=st.integers(0, 60), smaller=st.floats(0.1, 1),
+)  # fmt: skip
+def test_the_least_budget_that_is_named_is_one_that_works(
+    ready_project, tiny_base, costs, whole, launch, picture, shot, encode, spent, after, smaller
+):
+    """For any machine and any budget: either all fits, or the budget that is named does."""
+    costs(
+        lambda pixels, **_: cost(launch, picture * (1 if pixels == 64 else smaller), encode=encode),
+        shot=shot,
+        closing=1.0,
+    )
+
+    def within(seconds, spent):
+        budget = Budget(seconds, lambda: seconds - spent, after, 1.0)
+        count = class_images_within(ready_project, tiny_base, budget)
+        left = seconds - spent - count * shot
+        budget = Budget(seconds, lambda: left, after, 1.0)
+        plan = make_plan(ready_project, tiny_base, budget=budget)
+        used = spent + (count + after) * shot + 1.0 + plan.predicted.seconds
+        assert used <= seconds + 0.1
+        return plan
+
+    try:
+        within(whole, spent)
+    except BudgetTooSmall as error:
+        named = float(str(error).split("Give ")[1].split("s or more")[0])
+        assert named > whole
+        within(named, spent)
+        with pytest.raises(BudgetTooSmall):
+            within(0.9 * named - 5, spent)
+
+
+def test_a_budget_counts_what_is_spent_only_when_it_is_asked(ready_project, tiny_base, costs):
+    """Measuring takes time, too: it is over when what is left is asked for."""
+    clock = SimpleNamespace(left=1000.0)
+
+    def measured(**_):
+        clock.left = 300.0
+        return cost()
+
+    costs(measured)
+    plan = make_plan(ready_project, tiny_base, budget=Budget(1000, lambda: clock.left))
+    assert plan.predicted.seconds <= 300
 
 
 @pytest.mark.parametrize(("fit", "pixels", "parts"), [(9, 64, 1), (1, 64, 2), (0, 48, 1)])
 def test_little_memory_splits_the_batch_then_takes_the_size(
-    ready_project, tiny_base, monkeypatch, fit, pixels, parts
+    ready_project, tiny_base, costs, fit, pixels, parts
 ):
-    def cost(base, *, pixels, **_):
-        return StepCost(0.1, 0.1, 0, 0, 2**20, 1000, 2**20, fit if pixels == 64 else 2)
-
-    monkeypatch.setattr(planner, "calibrate", cost)
+    costs(lambda pixels, **_: cost(picture=0.1, most=fit if pixels == 64 else 2))
     plan = make_plan(ready_project, tiny_base)
     assert (plan.pixels, plan.batch, plan.accumulation) == (pixels, 2, parts)
-    assert plan.predicted.seconds_per_step == pytest.approx(0.1 * parts + 0.2)
     assert plan.predicted.bytes == 2**20 + 16_000 + 1.25 * 2**20 * 2 / parts
 
 
-def test_blocks_are_computed_twice_before_the_size_gives_way(ready_project, tiny_base, monkeypatch):
-    def cost(base, *, pixels, checkpointing=False, **_):
-        fit = 2 if checkpointing else 0
-        return StepCost(0.1, 0.1, 0, 0, 2**20, 1000, 2**20, fit, checkpointing=checkpointing)
-
-    monkeypatch.setattr(planner, "calibrate", cost)
+def test_blocks_are_computed_twice_before_the_size_gives_way(ready_project, tiny_base, costs):
+    costs(lambda checkpointing, **_: cost(most=2 * checkpointing, checkpointing=checkpointing))
     plan = make_plan(ready_project, tiny_base)
     assert (plan.pixels, plan.gradient_checkpointing) == (64, True)
 
 
-def test_no_room_for_a_single_picture_is_said(ready_project, tiny_base, monkeypatch):
-    nothing = StepCost(0, 1, 0, 0, 2**33, 1000, 2**20, 0)
-    monkeypatch.setattr(planner, "calibrate", lambda *a, **k: nothing)
+def test_no_room_for_a_single_picture_is_said(ready_project, tiny_base, costs):
+    costs(lambda **_: cost(most=0, resident=2**33))
     with pytest.raises(MemoryTooSmall, match=r"One picture of 32 px takes 8\.0 GiB"):
         make_plan(ready_project, tiny_base)
 
@@ -89,7 +166,9 @@ def test_every_number_that_was_chosen_has_its_reason(ready_project, tiny_base, c
     plan = make_plan(ready_project, tiny_base)
     reasons = read_reasons(ready_project.plan_file)
     own_words = {"warmup_steps", "weight_decay", "max_gradient_norm"}
-    assert set(reasons) | own_words >= set(plan.model_dump(exclude={"predicted", "depends"}))
+    assert set(reasons) | own_words >= set(
+        plan.model_dump(exclude={"predicted", "depends", "asked"})
+    )
     assert "7 of 7 class images will be seen" in reasons["class_image_share"]
 
 
@@ -100,25 +179,70 @@ def test_wishes_override_the_recipe(ready_project, tiny_base, costs):
     assert (plan.targets, plan.rank, plan.class_image_share) == ("cross-attention", 3, 0.0)
 
 
-@pytest.mark.parametrize("budget", [0, -5])
-def test_no_time_is_no_budget(ready_project, tiny_base, budget):
+@pytest.mark.parametrize("seconds", [0, -5])
+def test_no_time_is_no_budget(ready_project, tiny_base, seconds):
     with pytest.raises(PlanInvalid, match="must be more than nothing"):
-        make_plan(ready_project, tiny_base, budget_seconds=budget)
+        make_plan(ready_project, tiny_base, budget=training(seconds))
 
 
-def test_text_encoders_learn_only_where_it_was_asked_for(ready_project, tiny_base, monkeypatch):
+def test_text_encoders_learn_only_where_it_was_asked_for(ready_project, tiny_base, costs):
     asked = []
 
-    def fake(base, *, text_rank, **given):
+    def step(text_rank, **_):
         asked.append(text_rank)
-        return StepCost(0, 1, 0, 0, 2**20, 1000, 2**20, 100)
+        return cost(picture=1)
 
-    monkeypatch.setattr(planner, "calibrate", fake)
+    costs(step)
     assert make_plan(ready_project, tiny_base).text_encoder_rank == 0
     plan = make_plan(ready_project, tiny_base, text_encoder=True)
     assert plan.text_encoder_rank == plan.rank and asked == [0, plan.rank]
     assert plan.text_encoder_learning_rate == plan.learning_rate / 2
     assert "text encoders" in read_reasons(ready_project.plan_file)["text_encoder_rank"]
+
+
+def test_a_plan_holds_for_its_budget_and_comes_back_with_it(ready_project, tiny_base, costs):
+    """4 minutes, 8 minutes, 4 minutes again: the plan of the first run, not another like it."""
+    from packshot.training.runs import open_run
+
+    four, eight = Asked(budget="4m"), Asked(budget="8m")
+    plan = make_plan(ready_project, tiny_base, budget=training(240), asked=four)
+    assert plan_that_holds(ready_project, tiny_base, four) == plan
+    assert plan_that_holds(ready_project, tiny_base, eight) is None
+    open_run(ready_project, plan)
+    other = make_plan(ready_project, tiny_base, budget=training(480), asked=eight)
+    assert other.steps > plan.steps
+    assert plan_that_holds(ready_project, tiny_base, four) == plan
+    assert read_plan(ready_project.plan_file) == plan
+    before = ready_project.plan_file.with_name("plan.before.toml")
+    assert read_plan(before) == other, "no run had it yet: it is kept aside"
+
+
+def test_a_plan_that_a_person_asked_for_holds_for_any_budget(ready_project, tiny_base, costs):
+    plan = make_plan(ready_project, tiny_base, rank=3)
+    assert plan_that_holds(ready_project, tiny_base, Asked(budget="4m")) == plan
+
+
+def test_an_edited_plan_holds_and_is_never_lost(ready_project, tiny_base, costs):
+    four = Asked(budget="4m")
+    plan = make_plan(ready_project, tiny_base, budget=training(240), asked=four)
+    edited = plan.model_copy(update={"steps": 7, "warmup_steps": 0})
+    write_plan(edited, ready_project.plan_file)
+    assert plan_that_holds(ready_project, tiny_base, four) == edited
+    make_plan(ready_project, tiny_base, budget=training(480), asked=Asked(budget="8m"))
+    assert read_plan(ready_project.plan_file.with_name("plan.before.toml")) == edited
+
+
+def test_what_was_measured_once_is_not_measured_again(ready_project, tiny_base):
+    """The noise of the clock reaches a plan once: the second is as the first, but for its wishes."""
+    plan = make_plan(ready_project, tiny_base, budget=training(2000))
+    again = make_plan(ready_project, tiny_base, budget=training(2000))
+    assert again == plan
+    decisions = Decisions(ready_project)
+    asked = {"pixels": 64, "targets": "attention", "rank": 2, "batch": 2}
+    first = step_cost(tiny_base, decisions, **asked)
+    assert step_cost(tiny_base, decisions, **asked) == first
+    assert step_cost(tiny_base, decisions, **asked, anew=True) != first
+    assert shot_seconds(tiny_base, decisions) == shot_seconds(tiny_base, decisions) > 0
 
 
 def test_calibration_with_text_encoders_costs_more_and_leaves_them_alone(tiny_base):
@@ -141,13 +265,13 @@ def test_no_photos_is_said(tmp_path, tiny_base):
 
 def test_calibration_measures_this_machine_and_leaves_the_base_alone(tiny_base):
     names = [name for name, _ in tiny_base.denoiser.named_modules()]
-    cost = calibrate(tiny_base, pixels=64, targets="attention", rank=4, batch=4)
+    found = calibrate(tiny_base, pixels=64, targets="attention", rank=4, batch=4)
     assert [name for name, _ in tiny_base.denoiser.named_modules()] == names
     modules = [tiny_base.denoiser.get_submodule(n) for n in tiny_base.lora_targets("attention")]
     sides = [m.in_features + m.out_features for m in modules]
-    assert cost.adapter_parameters == 4 * sum(sides)
-    assert cost.seconds(4) > 0 and cost.forward_seconds > 0
-    assert cost.saved_bytes_per_picture > 2**16
-    assert cost.bytes(8) - cost.bytes(4) == pytest.approx(
-        5 * cost.saved_bytes_per_picture, rel=1e-3
+    assert found.adapter_parameters == 4 * sum(sides)
+    assert found.seconds(4) > 0 and found.seconds(4, launches=3) >= found.seconds(4)
+    assert found.saved_bytes_per_picture > 2**16
+    assert found.bytes(8) - found.bytes(4) == pytest.approx(
+        5 * found.saved_bytes_per_picture, rel=1e-3
     )

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from packshot.decisions import Decisions
+from packshot.plan import calibration
 from packshot.plan.threads import fastest, settle_threads
+from packshot.project import new
 
 
 @pytest.mark.parametrize(
@@ -23,13 +26,22 @@ def test_one_thread_is_not_measured():
     assert fastest(lambda threads: pytest.fail("measured"), 1) == 1
 
 
-def test_what_is_settled_is_what_pytorch_uses(monkeypatch):
-    used = [4]
-    monkeypatch.setattr(torch, "get_num_threads", lambda: used[-1])
+def test_what_is_settled_is_what_pytorch_uses(monkeypatch, tmp_path, tiny_base):
+    used, measured = [], iter([2, 1])
+    project = new(tmp_path / "p", name="x", class_noun="car")
     monkeypatch.setattr(torch, "set_num_threads", used.append)
+    monkeypatch.setattr(calibration, "settle_threads", lambda work: (next(measured), "the fastest"))
+    assert calibration.threads_for(tiny_base, Decisions(project)) == 2 == used[-1]
+    assert calibration.threads_for(tiny_base, Decisions(project)) == 2 == used[-1], "as settled"
+    monkeypatch.setattr(calibration, "AVAILABLE", 64)
+    assert calibration.threads_for(tiny_base, Decisions(project)) == 1, "another machine"
+
+
+def test_the_threads_are_said_with_their_reason(monkeypatch):
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    monkeypatch.setattr("packshot.plan.threads.AVAILABLE", 4)
     monkeypatch.setattr("packshot.plan.threads.fastest", lambda seconds_with, most: most // 2)
-    assert settle_threads(torch.device("cpu"), lambda: None) == 2 == used[-1]
-    assert settle_threads(torch.device("cuda"), lambda: None) == 0
+    assert settle_threads(lambda: None) == (2, "faster than all 4: other programs compute, too")
 
 
 def test_training_uses_the_plans_threads(planned_project, tiny_base, monkeypatch):

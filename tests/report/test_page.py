@@ -62,7 +62,10 @@ def add_shots(project):
 
 def test_a_project_with_photos_alone_has_a_report(project):
     page = write_report(project).read_text()
-    assert "broken.jpg" in page and "Photos and their captions" in page and "Shots" not in page
+    assert "broken.jpg" in page and "Photos and their captions" in page
+    assert (
+        "No shots with and without the LoRA yet" in page and "Nothing has been trained yet" in page
+    )
     assert "0.png: 256 x 256 px, sharp" in page and "What to photograph next" in page
 
 

@@ -10,7 +10,7 @@ import torch
 from packshot import files
 from packshot.bases import hub
 from packshot.bases.base import Base, ClipSimilarity, Conditioning
-from packshot.bases.checkpoint import POCKET, Checkpoint, judge
+from packshot.bases.checkpoint import Checkpoint, judge
 from packshot.bases.flux import Flux1
 from packshot.bases.flux2 import Flux2Klein
 from packshot.bases.qwen_image import QwenImage
@@ -20,7 +20,7 @@ from packshot.bases.stable_diffusion import StableDiffusion1, StableDiffusion2
 from packshot.bases.z_image import ZImage
 from packshot.errors import CheckpointRefused
 from packshot.progress import Progress, silent
-from packshot.terms import Storage
+from packshot.terms import BUNDLED_BASE, Storage
 
 Family = Callable[[Checkpoint, torch.device, torch.dtype, Storage], Base]
 FAMILIES: dict[str, Family] = {
@@ -70,16 +70,29 @@ def find_checkpoint(
     Raises:
         CheckpointRefused, DiskFull: as `load_base`.
     """
+    return judge(located(name, half=half, progress=progress))
+
+
+def located(name: str | Path, *, half: bool = False, progress: Progress = silent) -> Path:
+    """Where a checkpoint lies, by any of the names that `load_base` takes; the hub's is fetched.
+
+    Raises:
+        CheckpointRefused, DiskFull: as `load_base`.
+    """
     if str(name) != "pocket":
         repository = None if files.exists(Path(name)) else hub.repository(str(name))
-        folder = hub.fetched(repository, half=half, progress=progress) if repository else Path(name)
-        return judge(folder)
-    if not (POCKET / "model_index.json").is_file():
+        return hub.fetched(repository, half=half, progress=progress) if repository else Path(name)
+    if not (BUNDLED_BASE / "model_index.json").is_file():
         raise CheckpointRefused(
-            f"The bundled base is not in {POCKET}. Install a released Packshot, or make it: "
+            f"The bundled base is not in {BUNDLED_BASE}. Install a released Packshot, or make it: "
             "packshot-world render, then packshot-pretrain all (see CONTRIBUTING.md)."
         )
-    return judge(POCKET)
+    return BUNDLED_BASE
+
+
+def carries_clip(checkpoint: Path) -> bool:
+    """Whether a checkpoint brings the towers of a CLIP, which see its own pictures."""
+    return (checkpoint / "clip" / "config.json").is_file()
 
 
 def best_device() -> str:

@@ -15,8 +15,8 @@ from packshot import files
 from packshot.bases import single_file
 from packshot.bases.headers import CONVERT, check_safetensors, read_config
 from packshot.errors import CheckpointRefused
+from packshot.terms import BUNDLED_BASE
 
-POCKET = Path(__file__).parents[1] / "pocket" / "weights"
 CONFIGS = Path(__file__).parent / "configs"
 """Configurations of single files, a folder a family, laid out as a pipeline's."""
 COMPONENTS = {
@@ -82,7 +82,7 @@ class Checkpoint:
     @property
     def name(self) -> str:
         """What to call it: the file's or folder's name; in the hub's cache the repository's."""
-        if self.path == POCKET:
+        if self.path == BUNDLED_BASE:
             return "pocket"
         if cached := re.search(r"models--.+--(.+)/snapshots/\w+$", self.path.as_posix()):
             return cached[1]
@@ -180,6 +180,22 @@ def chosen_weights(where: str, names: Sequence[str], *, half: bool = False) -> l
     pickled = f"only {pickles[0]}, a pickle. {CONVERT}" if pickles else ""
     why = some or pickled or "nothing. Copy it again, whole."
     raise CheckpointRefused(f"{where} has no .safetensors weights but {why}")
+
+
+def weight_names(where: str, names: Sequence[str]) -> list[str]:
+    """Of a model's files its weights, whole or in shards.
+
+    Raises:
+        CheckpointRefused: there are none, not all, or only pickles; the message names `where`.
+    """
+    pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
+    if pickles and not any(name.endswith(".safetensors") for name in names):
+        raise CheckpointRefused(
+            f"{where} has its weights only as {pickles[0]}, a pickle, which can run code when it is "
+            "opened; never opened. Many models have been converted since: look for .safetensors in "
+            "its newest version, or among its pull requests (OWNER/NAME@refs/pr/NUMBER)."
+        )
+    return chosen_weights(where, names)
 
 
 def _unknown(path: Path, found: str) -> CheckpointRefused:

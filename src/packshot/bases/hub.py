@@ -114,11 +114,9 @@ def _cached(repo: Repository) -> Path | None:
 
 
 def _fetch(repo: Repository, half: bool, progress: Progress) -> Path:
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
-    # Asked first, for it fails at once where there is no network.
-    listed = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True).siblings
-    sizes = {file.rfilename: file.size or 0 for file in listed or []}
+    sizes = _sizes(repo)  # asked first, for it fails at once where there is no network
     if "model_index.json" not in sizes:
         raise CheckpointRefused(
             f"{repo} on the hub is no diffusers pipeline: it has no model_index.json. If it holds a "
@@ -183,26 +181,56 @@ def fetched_folder(
         CheckpointRefused: no such repository, gated, or no network; or as of `choose`.
         DiskFull: the cache has no room.
     """
-    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import hf_hub_download
 
     with _refusing(repo):
-        for name in mark:
-            found = try_to_load_from_cache(repo.id, name, revision=repo.revision)
-            if isinstance(found, str):
-                folder = _root(found, name)
-                present = [
-                    p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()
-                ]
-                with suppress(CheckpointRefused):
-                    choose(present)
-                    return folder
-        listed = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True).siblings
-        sizes = {file.rfilename: file.size or 0 for file in listed or []}
+        if folder := cached_folder(repo, mark, choose):
+            return folder
+        sizes = _sizes(repo)
         names = choose(list(sizes))
         # By the first the cache learns what the revision is now.
         folder = _root(hf_hub_download(repo.id, names[0], revision=repo.revision), names[0])
         _download(repo, folder, names, sizes, progress)
         return folder
+
+
+def cached_folder(
+    repo: Repository, mark: Sequence[str], choose: Callable[[Sequence[str]], list[str]]
+) -> Path | None:
+    """The folder of a network that is whole in the hub's cache, as of `fetched_folder`."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in mark:
+        found = try_to_load_from_cache(repo.id, name, revision=repo.revision)
+        if isinstance(found, str):
+            folder = _root(found, name)
+            present = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+            with suppress(CheckpointRefused):
+                choose(present)
+                return folder
+    return None
+
+
+def bytes_to_fetch(name: str, choose: Callable[[Sequence[str]], list[str]]) -> int:
+    """How much would be fetched of OWNER/NAME; only its list of files is asked for.
+
+    Raises:
+        CheckpointRefused: as of `fetched_folder`.
+    """
+    repo = repository(name)
+    if repo is None:
+        raise CheckpointRefused(f"{name!r} is no OWNER/NAME of the hub.")
+    with _refusing(repo):
+        sizes = _sizes(repo)
+        return sum(sizes[file] for file in choose(list(sizes)))
+
+
+def _sizes(repo: Repository) -> dict[str, int]:
+    """The files of a repository on the hub, with their bytes."""
+    from huggingface_hub import HfApi
+
+    listed = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True).siblings
+    return {file.rfilename: file.size or 0 for file in listed or []}
 
 
 def _root(path: str, name: str) -> Path:

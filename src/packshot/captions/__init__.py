@@ -7,6 +7,8 @@ is Packshot's and to be done again.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from packshot.bases.base import Base
 from packshot.captions.captioner import Captioner
 from packshot.captions.edit import Edited, lock_captions, replace_in_captions, unlock_captions
@@ -27,12 +29,14 @@ def caption_photos(
     *,
     captioner: Captioner | None = None,
     redo: bool = False,
+    instead_of: Collection[str] = (),
 ) -> list[Photo]:
     """Write `photos/<stem>.txt` for each photo that has no caption; returns all photos.
 
     Args:
         base: whose own captioner is taken, if no other is given.
         redo: also write anew what Packshot wrote; never what a person wrote, changed or locked.
+        instead_of: captioners whose captions are written anew, too.
 
     Raises:
         PhotosRefused: the project has no photos.
@@ -44,7 +48,7 @@ def caption_photos(
             raise PhotosRefused(
                 f"{project.root} has no photos yet. Add some: packshot photos FOLDER"
             )
-        wanted = [photo for photo in shown if _is_wanted(photo, redo)]
+        wanted = [photo for photo in shown if _is_wanted(photo, redo, instead_of)]
         chosen = captioner or (captioner_for(base) if wanted else Plain())
         for start in range(0, len(wanted), chosen.batch):
             batch = wanted[start : start + chosen.batch]
@@ -55,10 +59,10 @@ def caption_photos(
         return photos(project)
 
 
-def _is_wanted(photo: Photo, redo: bool) -> bool:
-    if photo.caption_locked:
-        return False
-    return photo.caption is None or (redo and photo.caption_by != PERSON)
+def _is_wanted(photo: Photo, redo: bool, instead_of: Collection[str]) -> bool:
+    if photo.caption_locked or photo.caption is None:
+        return not photo.caption_locked
+    return photo.caption_by != PERSON and (redo or photo.caption_by in instead_of)
 
 
 __all__ = [

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from packshot import files
 from packshot.errors import PackshotError
-from packshot.project import describe
+from packshot.validation import describe
 
 FILE = "phrases.toml"
+_GENERAL = Path(__file__).with_name(FILE)
 
 
 class Group(BaseModel):
@@ -64,7 +65,15 @@ def read_bank(checkpoint: Path) -> Bank:
         PackshotError: its phrases.toml does not parse.
     """
     own = (checkpoint / FILE, checkpoint.parent / FILE)
-    path = next((path for path in own if path.is_file()), Path(__file__).with_name(FILE))
+    return _read(next((path for path in own if path.is_file()), _GENERAL))
+
+
+def general_bank() -> Bank:
+    """The phrases for networks that have seen the whole web."""
+    return _read(_GENERAL)
+
+
+def _read(path: Path) -> Bank:
     try:
         return Bank(groups=files.read_toml(path))
     except ValidationError as error:

@@ -7,7 +7,7 @@ handed to it; it only gives them their present names. Code of a repository's own
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from packshot.bases.checkpoint import chosen_weights
+from packshot.bases.checkpoint import weight_names
 from packshot.bases.headers import read_config, read_safetensors
 from packshot.bases.weights import refusing
 from packshot.captions.tying import tied
@@ -110,22 +110,6 @@ def _dtype(device: torch.device) -> torch.dtype:
     from packshot.bases import best_dtype
 
     return best_dtype(device) if device.type == "cuda" else torch.float32
-
-
-def weight_names(where: str, names: Sequence[str]) -> list[str]:
-    """Of a model's files its weights, whole or in shards.
-
-    Raises:
-        CheckpointRefused: there are none, not all, or only pickles; the message names `where`.
-    """
-    pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
-    if pickles and not any(name.endswith(".safetensors") for name in names):
-        raise CheckpointRefused(
-            f"{where} has its weights only as {pickles[0]}, a pickle, which can run code when it is "
-            "opened; never opened. Many models have been converted since: look for .safetensors in "
-            "its newest version, or among its pull requests (OWNER/NAME@refs/pr/NUMBER)."
-        )
-    return chosen_weights(where, names)
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Which captioners there are, and where each one's weights come from.
+"""Which captioners there are, where each one's weights come from, and which is taken unasked.
 
 Another package adds its own by an entry point of the group `packshot.captioners`: its name is what
 `--captioner` says, its object a function that takes the folder of a model (None if none was named)
@@ -7,28 +7,26 @@ and gives a `packshot.captions.Captioner`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import torch
 
-from packshot import files
-from packshot.bases import hub
 from packshot.bases.base import Base
 from packshot.bases.headers import read_config
 from packshot.captions.captioner import Captioner
 from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.phrases import read_bank
 from packshot.captions.plain import Plain
-from packshot.captions.pretrained import weight_names
+from packshot.decisions import Decisions, Value
 from packshot.errors import CaptionsRefused, CheckpointRefused
-from packshot.progress import Progress, silent
+from packshot.helpers import WD_FILES, Helper, best_helper, label, model_folder, parted
+from packshot.progress import Observer, Progress, silent
 
 GROUP = "packshot.captioners"
-AUTO, PLAIN, CLIP = "auto", "plain", "clip"
+AUTO, PLAIN, CLIP, BUNDLED = "auto", "plain", "clip", "bundled"
 MODULES = {
     "clip": "packshot.captions.clip_interrogator",
     "blip": "packshot.captions.blip",
@@ -42,9 +40,91 @@ MODEL_TYPES = {
     "qwen2_vl": "qwen-vl", "qwen2_5_vl": "qwen-vl", "qwen3_vl": "qwen-vl",
 }  # fmt: skip
 """The captioner for each `model_type` of a config.json."""
-_ONNX = ("model.onnx", "selected_tags.csv")
-_SMALL = re.compile(r"[\w-]+\.(json|txt|model|jinja)")
-_NEEDED = ({"config.json"}, {"preprocessor_config.json", "processor_config.json"})
+_MIT, _BSD, _APACHE = "MIT", "BSD-3-Clause", "Apache-2.0"
+ON_GPUS = (
+    Helper("Qwen/Qwen3-VL-8B-Instruct", _APACHE),
+    Helper("Qwen/Qwen3-VL-4B-Instruct", _APACHE),
+    Helper("Qwen/Qwen2.5-VL-7B-Instruct", _APACHE),
+)
+"""Asked for view and light they say most, but take minutes a picture without a GPU."""
+KNOWN = (
+    Helper("florence-community/Florence-2-large-ft", _MIT),
+    Helper("florence-community/Florence-2-large", _MIT),
+    Helper("florence-community/Florence-2-base-ft", _MIT),
+    Helper("florence-community/Florence-2-base", _MIT),
+    Helper("Salesforce/blip-image-captioning-large", _BSD),
+    Helper("Salesforce/blip-image-captioning-base", _BSD),
+)
+"""Captioners that are taken where the hub's cache has them, the best first."""
+OFFERED = (KNOWN[3], KNOWN[5])
+"""Those that are small enough to be offered."""
+
+
+def settle_captioner(
+    choice: str, base: str, own_clip: bool, decisions: Decisions, observer: Observer
+) -> str:
+    """What captions a project's photos, as `captioner_of` takes it; the user is asked at most once.
+
+    Args:
+        choice: the project's.
+        base: the name of its base.
+        own_clip: whether that brings a CLIP.
+    """
+
+    def choose() -> tuple[Value, str]:
+        if choice != AUTO:
+            return choice, "as it was chosen"
+        if own_clip:
+            return CLIP, "the base's own CLIP knows the words that it was trained on"
+        known = (*ON_GPUS, *KNOWN) if torch.cuda.is_available() else KNOWN
+        found, why = best_helper("caption your photos", known, OFFERED, observer)
+        return (found, why) if found else (BUNDLED, f"no other is at hand: {why}")
+
+    because = {"captioner": choice, "base": base}
+    latest = decisions.latest("captioner")
+    again = observer.insists and latest is not None and latest.value == BUNDLED
+    settled = decisions.settle("captioner", because, choose, anew=again)
+    if settled.anew and settled.value == BUNDLED:
+        observer.say(
+            f"captions by the bundled CLIP, which has seen renderings of ten kinds of place only: "
+            f"read them (packshot caption --review). {settled.reason[:1].upper()}{settled.reason[1:]}. "
+            f"A better one: --captioner {OFFERED[0].name}"
+        )
+    return str(settled.value)
+
+
+def captioner_of(
+    spec: str, *, base: Callable[[], Base] | None = None, progress: Progress = silent
+) -> Captioner:
+    """A captioner as an option names it: by its name, its model, or NAME:MODEL.
+
+    Args:
+        spec: also "bundled": the CLIP of the bundled base.
+        base: loads the base, if its own CLIP is to be used.
+
+    Raises:
+        CaptionsRefused, CheckpointRefused: as `load_captioner`.
+    """
+    if spec == BUNDLED:
+        return _bundled()
+    added = [point.name for point in entry_points(group=GROUP)]
+    kind, model = parted(spec, [AUTO, PLAIN, *MODULES, *added])
+    loaded = load_captioner(kind or AUTO, model, base=base, progress=progress)
+    if model:
+        loaded.name = label(model)
+    return loaded
+
+
+def _bundled() -> Captioner:
+    """The bundled base's CLIP, with its own phrases; where that is not installed, the plainest."""
+    from packshot.bases import load_base
+
+    try:
+        captioner = captioner_for(load_base("pocket", device="cpu", dtype=torch.float32))
+    except CheckpointRefused:
+        return Plain()
+    captioner.name = BUNDLED
+    return captioner
 
 
 def captioner_for(base: Base | None) -> Captioner:
@@ -89,7 +169,7 @@ def load_captioner(
         return _added(added[kind], folder)
     if folder is None:
         raise CaptionsRefused(
-            f"The captioner {kind} needs a model: --model FOLDER, or OWNER/NAME of the hub."
+            f"The captioner {kind} needs a model: --captioner FOLDER, or OWNER/NAME of the hub."
         )
     from packshot.bases import best_device
 
@@ -103,8 +183,8 @@ def _of_base(kind: str, base: Callable[[], Base] | None) -> Captioner:
     captioner = captioner_for(base() if base else None)
     if kind == CLIP and isinstance(captioner, Plain):
         raise CaptionsRefused(
-            "The base carries no CLIP with an image tower; name one: --model FOLDER, or OWNER/NAME "
-            "of the hub."
+            "The base carries no CLIP with an image tower; name one: --captioner FOLDER, or "
+            "OWNER/NAME of the hub."
         )
     return captioner
 
@@ -133,40 +213,6 @@ def kind_of(folder: Path) -> str:
     if found not in MODEL_TYPES:
         raise CheckpointRefused(
             f"{folder} is of the kind {found!r}; captioners are made of "
-            f"{', '.join(MODEL_TYPES)}, and WD taggers ({' and '.join(_ONNX)})."
+            f"{', '.join(MODEL_TYPES)}, and WD taggers ({' and '.join(WD_FILES)})."
         )
     return MODEL_TYPES[found]
-
-
-def model_folder(model: str, progress: Progress = silent) -> Path:
-    """The folder of a model that a person names: a path, else a repository of the hub.
-
-    Raises:
-        CaptionsRefused: it is neither.
-        CheckpointRefused: the repository has nothing of use, or cannot be reached.
-    """
-    path = Path(model).expanduser()
-    if files.exists(path):
-        if not path.is_dir():
-            raise CaptionsRefused(f"{path} is a file; name the folder that it lies in.")
-        return path
-    repo = hub.repository(model)
-    if repo is None:
-        raise CaptionsRefused(
-            f"There is no folder {path}, and {model!r} is no OWNER/NAME of the hub."
-        )
-    mark = ("selected_tags.csv", "config.json")
-    return hub.fetched_folder(repo, mark, lambda names: _wanted(model, names), progress)
-
-
-def _wanted(model: str, names: Sequence[str]) -> list[str]:
-    """Of a repository's files those that are loaded, weights last: no pickles, no code."""
-    if "selected_tags.csv" in names:
-        if _ONNX[0] not in names:
-            raise CheckpointRefused(f"{model} is not whole: it has no {_ONNX[0]}.")
-        return list(reversed(_ONNX))
-    for either in _NEEDED:
-        if not either & set(names):
-            raise CheckpointRefused(f"{model} is no captioner: it has no {min(either)}.")
-    small = sorted(name for name in names if _SMALL.fullmatch(name))
-    return [*small, *weight_names(model, names)]

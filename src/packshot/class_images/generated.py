@@ -6,6 +6,7 @@ import hashlib
 import random
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from packshot.errors import PictureRefused
 from packshot.pictures import open_image
 from packshot.progress import Progress
 
-STEPS, GUIDANCE, BATCH = 20, 4.0, 4
+BATCH = 4
 SEED = 0
 """One for all projects, so that they share the pictures."""
 
@@ -43,10 +44,11 @@ def class_prompt(noun: str, index: int) -> str:
 
 
 def shared_folder(base: Base, noun: str) -> Path:
-    """Where the class images of a base and class lie, for all projects of this user."""
+    """Where the class images of a base, its sampler and a class lie, for all projects of this user."""
     plain = re.sub(r"[^a-z0-9]+", "-", noun.lower()).strip("-")
     slug = plain or hashlib.sha256(noun.encode()).hexdigest()[:12]
-    return files.cache_folder() / "class_images" / base.content_hash[:12] / slug
+    made = f"{base.content_hash[:12]}-{files.fingerprint(asdict(base.sampler))[:8]}"
+    return files.cache_folder() / "class_images" / made / slug
 
 
 def generated(
@@ -54,17 +56,16 @@ def generated(
 ) -> Iterator[ClassImage]:
     """The first `count` class images of a class, made now if they are not there yet.
 
-    Each depends on its number alone; whole ones are kept, so it goes on where it was stopped.
+    Each depends on its number alone: always the same ones are made together (so some more than
+    `count` may be), whole ones are kept, and it goes on where it was stopped.
     """
     folder = shared_folder(base, noun)
-    missing = [index for index in range(count) if not _is_there(folder, noun, index)]
-    done = count - len(missing)
-    progress("class images", done, count)
-    for start in range(0, len(missing), batch):
-        indices = missing[start : start + batch]
-        _make(base, noun, indices, folder)
-        done += len(indices)
-        progress("class images", done, count)
+    progress("class images", 0, count)
+    for start in range(0, count, batch):
+        together = range(start, start + batch)
+        if not all(_is_there(folder, noun, index) for index in together if index < count):
+            _make(base, noun, together, folder)
+        progress("class images", min(start + batch, count), count)
     for index in range(count):
         yield _listed(base, noun, index, folder)
 
@@ -86,13 +87,15 @@ def _make(base: Base, noun: str, indices: Sequence[int], folder: Path) -> None:
     prompts = [class_prompt(noun, index) for index in indices]
     pictures = base.pipeline()(
         prompts,
-        num_inference_steps=STEPS,
-        **base.sampling(GUIDANCE, [""] * len(prompts)),
+        num_inference_steps=base.sampler.steps,
+        **base.sampling(base.sampler.guidance_scale, [""] * len(prompts)),
         width=base.native_pixels,
         height=base.native_pixels,
         generator=[torch.Generator().manual_seed(_seed(noun, index)) for index in indices],
     ).images
     for index, prompt, picture in zip(indices, prompts, pictures, strict=True):
+        if _is_there(folder, noun, index):
+            continue
         path = folder / f"{index:05d}.png"
         files.write_text(path.with_suffix(".txt"), prompt + "\n")
         files.write_image(path, picture)

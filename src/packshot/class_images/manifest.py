@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from packshot import files
 from packshot.class_images.attribution import attribution
 from packshot.errors import ClassImagesError
-from packshot.project import Project, describe
+from packshot.project import Project
+from packshot.validation import describe
 
 
 @dataclass(frozen=True, slots=True)

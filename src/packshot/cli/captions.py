@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from packshot.cli.values import CaptionerName, Yes
+
 if TYPE_CHECKING:
     from packshot.captions import Edited
     from packshot.project import Project
@@ -16,16 +18,7 @@ Names = Annotated[list[str] | None, typer.Option(metavar="PHOTO", help="Several 
 
 def caption(
     project: Annotated[Path, typer.Option("--project", "-p", help="The project folder.")] = Path(),
-    captioner: Annotated[
-        str,
-        typer.Option(
-            help="auto, plain, clip, blip, florence, qwen-vl, wd; auto: what the model is, or "
-            "without one the base's CLIP."
-        ),
-    ] = "auto",
-    model: Annotated[
-        str | None, typer.Option(help="The captioner's: a folder, or OWNER/NAME of the hub.")
-    ] = None,
+    captioner: CaptionerName = None,
     redo: Annotated[
         bool, typer.Option("--redo", help="Write anew what Packshot wrote; yours stay.")
     ] = False,
@@ -42,6 +35,7 @@ def caption(
     review: Annotated[
         bool, typer.Option("--review", help="Write captions.csv and captions.html; show a table.")
     ] = False,
+    yes: Yes = False,
 ) -> None:
     """Tie a prompt to each photo; captions that stand are kept.
 
@@ -59,8 +53,8 @@ def caption(
     edits = bool(apply or rules or lock or unlock)
     if unlock:
         captions.unlock_captions(opened, unlock)
-    if redo or model or captioner != "auto" or not (edits or review):
-        _caption(opened, captioner, model, redo)
+    if redo or captioner or not (edits or review):
+        _caption(opened, captioner, redo, yes)
     if apply:
         _say(captions.apply_caption_table(opened, apply))
     if rules:
@@ -75,18 +69,28 @@ def caption(
         typer.echo(f"{photo.file.name}: {photo.caption or ''}{mark}")
 
 
-def _caption(project: Project, kind: str, model: str | None, redo: bool) -> None:
-    from packshot.captions import caption_photos, load_captioner
+def _caption(project: Project, chosen: str | None, redo: bool, yes: bool) -> None:
+    from packshot.bases import carries_clip, located
+    from packshot.captions import caption_photos
+    from packshot.captions.registry import AUTO, captioner_of, settle_captioner
     from packshot.console import Console
+    from packshot.decisions import Decisions
     from packshot.plan.fitting import load_for
+    from packshot.project import choices_of, choose
 
-    with Console() as console:
-        captioner = load_captioner(
-            kind,
-            model,
+    with Console(yes=yes) as console:
+        settings = project.settings
+        spec = chosen or settings.captioner
+        if spec == AUTO:
+            own_clip = carries_clip(located(settings.base, progress=console.progress))
+            decisions = Decisions(project, console.say)
+            spec = settle_captioner(spec, settings.base, own_clip, decisions, console)
+        captioner = captioner_of(
+            spec,
             base=lambda: load_for(project, progress=console.progress),
             progress=console.progress,
         )
+        choose(project, choices_of(captioner=chosen))  # now that it is one
         caption_photos(project, progress=console.progress, captioner=captioner, redo=redo)
 
 

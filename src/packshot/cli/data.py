@@ -9,14 +9,24 @@ import typer
 
 from packshot.cli.values import (
     BASE,
+    ClassCount,
+    ClassLicences,
+    ClassMinSide,
+    ClassSources,
+    ClassWords,
+    Contact,
+    EmbedderName,
     FaceModel,
     Here,
     Kinds,
     Language,
+    OpenverseToken,
     ProjectFolder,
+    SegmenterName,
     base_of,
     comma_separated,
     project_at,
+    sources_of,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +38,7 @@ def photos(
         Path, typer.Argument(help="Folder with photos, videos and ZIPs; or one of them.")
     ],
     project: ProjectFolder = Here,
-    blur: Kinds = "",
+    blur: Kinds = None,
     face_model: FaceModel = None,
     frames: Annotated[int, typer.Option(min=1, help="How many are taken of a video.")] = 12,
     language: Language = "en",
@@ -40,7 +50,7 @@ def photos(
     from packshot.photos import add_photos
 
     opened = project_at(project)
-    kinds = comma_separated(blur)
+    kinds = comma_separated(blur) or ()
     # What cannot be done is told before photos are taken.
     detectors(kinds, face_model)
     words_of(language)
@@ -68,7 +78,7 @@ def blur(
     with Console() as console:
         blurred = blur_photos(
             project_at(project),
-            comma_separated(what),
+            comma_separated(what) or (),
             face_model=face_model,
             progress=console.progress,
         )
@@ -90,17 +100,7 @@ def _echo_guide(project: Project, language: str) -> None:
 
 def masks(
     project: ProjectFolder = Here,
-    segmenter: Annotated[
-        str,
-        typer.Option(
-            help="auto (the best that is found), embedded, onnx (or its kind: birefnet, isnet, "
-            "u2net), sam2, or another package's."
-        ),
-    ] = "auto",
-    model: Annotated[
-        str | None,
-        typer.Option(help="Its weights: an .onnx file, a folder, OWNER/NAME on the hub."),
-    ] = None,
+    segmenter: SegmenterName = None,
     redo: Annotated[
         bool, typer.Option("--redo", help="Also make anew what a segmenter found; never yours.")
     ] = False,
@@ -108,81 +108,71 @@ def masks(
     """Find the product in each photo, so that its surroundings count less; masks that stand are kept."""
     from packshot.console import Console
     from packshot.masks import mask_photos
-    from packshot.masks.registry import load_segmenter
+    from packshot.masks.registry import segmenter_of
+    from packshot.project import choices_of, choose
 
     opened = project_at(project)
     with Console() as console:
-        finder = load_segmenter(segmenter, model, console.progress)
+        finder = segmenter_of(segmenter or opened.settings.segmenter, console.progress)
+        choose(opened, choices_of(segmenter=segmenter))  # now that it is one
         masked = mask_photos(opened, finder, console.progress, redo=redo)
-        console.masked(masked, opened.masks_folder)
+        console.masked(masked)
     count = sum(photo.mask is not None for photo in masked.photos)
     typer.echo(f"{count} masks in {opened.masks_folder}: look at them before you train.")
 
 
 def class_images(
     project: ProjectFolder = Here,
-    sources: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from",
-            help="Folder of pictures; or, several if you like: openverse, commons, a file of URLs, "
-            "img2dataset's folder. Default: the base makes them.",
-        ),
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
-    words: Annotated[
-        str | None, typer.Option(help="Online: what to search for; default: the class.")
-    ] = None,
-    licences: Annotated[
-        str, typer.Option(help="Online: which may be: cc0, pdm, by, by-sa, by-nd, by-nc, …")
-    ] = "cc0,pdm,by",
-    min_side: Annotated[
-        int, typer.Option(min=64, help="Online: pixels of the shorter side.")
-    ] = 512,
-    contact: Annotated[
-        str | None,
-        typer.Option(
-            envvar="PACKSHOT_CONTACT", help="Online: your e-mail or URL, for the sites asked."
-        ),
-    ] = None,
-    openverse_token: Annotated[
-        str | None,
-        typer.Option(envvar="PACKSHOT_OPENVERSE_TOKEN", help="For more requests a day."),
-    ] = None,
-    clip: Annotated[
-        Path | None,
-        typer.Option(help="Online: folder of a CLIP, to leave out what is not of the class."),
-    ] = None,
+    class_images: ClassSources = None,
+    class_count: ClassCount = None,
+    class_words: ClassWords = None,
+    class_licences: ClassLicences = None,
+    class_min_side: ClassMinSide = None,
+    contact: Contact = None,
+    openverse_token: OpenverseToken = None,
+    embedder: EmbedderName = None,
 ) -> None:
-    """Gather pictures of the class, so that the model keeps knowing what any such thing is."""
+    """Gather pictures of the class, so that the model keeps knowing what any such thing is.
+
+    A CLIP that has seen photographs (--embedder) leaves out what is not of the class.
+    """
+    from packshot.class_images import gather_class_images
+    from packshot.class_images.online import gather_online, plain_folder
     from packshot.console import Console
+    from packshot.embedders import BASE, NONE, embedder_of
+    from packshot.plan.planner import CLASS_IMAGES
+    from packshot.project import choices_of, choose
 
     opened = project_at(project)
-    folder = _plain_folder(sources)
+    choose(
+        opened,
+        choices_of(
+            class_images=sources_of(class_images), class_count=class_count,
+            class_words=class_words, class_licences=comma_separated(class_licences),
+            class_min_side=class_min_side, embedder=embedder,
+        ),
+    )  # fmt: skip
+    chosen = opened.settings
+    count = chosen.class_count or CLASS_IMAGES
+    folder = plain_folder(chosen.class_images)
     with Console() as console:
-        if folder or not sources:
-            from packshot.class_images import gather_class_images
-
+        if folder or chosen.class_images == ("base",):
+            base = base_of(opened, console)
             images = gather_class_images(
-                opened,
-                base_of(opened, console),
-                count=count,
-                folder=folder,
-                progress=console.progress,
+                opened, base, count=count, folder=folder, progress=console.progress
             )
         else:
-            from packshot.class_images.online import gather_online
-
+            spec = NONE if chosen.embedder in ("auto", BASE) else chosen.embedder
             gathered = gather_online(
                 opened,
-                sources,
+                chosen.class_images,
                 count=count,
-                words=words,
-                licences=licences.split(","),
-                min_side=min_side,
-                contact=contact,
+                words=chosen.class_words,
+                licences=chosen.class_licences,
+                min_side=chosen.class_min_side,
+                contact=contact or chosen.contact,
                 openverse_token=openverse_token,
-                clip=clip,
+                clip=embedder_of(spec, lambda: base_of(opened, console), console.progress),
                 progress=console.progress,
             )
             images = gathered.images
@@ -192,15 +182,6 @@ def class_images(
             for note in gathered.notes:
                 console.say(f"note: {note}")
     typer.echo(f"{len(images)} class images in {opened.class_images_folder}")
-
-
-def _plain_folder(sources: list[str] | None) -> Path | None:
-    """The folder of pictures that is the one source, if it is."""
-    if not sources or len(sources) > 1 or not (folder := Path(sources[0])).is_dir():
-        return None
-    from packshot.class_images.online.img2dataset import is_output
-
-    return None if is_output(folder) else folder
 
 
 def import_dataset(

@@ -26,18 +26,19 @@ def plan(
     """Calibrate on this machine and write plan.toml, to read and to edit."""
     from packshot.console import Console
     from packshot.durations import to_seconds
-    from packshot.plan import make_plan
+    from packshot.plan import Budget, make_plan
 
     opened = project_at(project)
     with Console() as console:
         made = make_plan(
             opened,
             base_of(opened, console),
-            budget_seconds=to_seconds(budget) if budget else None,
+            budget=Budget.of_training(to_seconds(budget)) if budget else None,
             targets=scope_of(targets),
             rank=rank,
             class_image_share=class_share,
             text_encoder=text_encoder,
+            measure_anew=True,
         )
         console.plan(made)
     typer.echo(f"Plan: {opened.plan_file}")
@@ -77,20 +78,25 @@ def fits(
     typer.echo(told)
 
 
-def train(project: ProjectFolder = Here) -> None:
+def train(
+    project: ProjectFolder = Here,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="End with what a training cut short has learnt.")
+    ] = False,
+) -> None:
     """Carry out plan.toml (made first if there is none); a run cut short goes on where it was."""
-    from packshot.console import Console, asked_to_stop
+    from packshot.console import Console
     from packshot.plan import make_plan
     from packshot.training import Done, Stopped
     from packshot.training import train as train_events
 
     opened = project_at(project)
-    with Console() as console, asked_to_stop(console) as should_stop:
+    with Console() as console, console.stoppable():
         base = base_of(opened, console)
         if not opened.plan_file.exists():
             console.plan(make_plan(opened, base))
         event = None
-        for event in train_events(opened, base, should_stop=should_stop):
+        for event in train_events(opened, base, should_stop=console.should_stop, finish=finish):
             console.event(event)
     if isinstance(event, Stopped):
         raise typer.Exit(130)

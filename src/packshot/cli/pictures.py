@@ -33,9 +33,9 @@ def shoot(
     out: Annotated[Path | None, typer.Option(help="Folder for the pictures.")] = None,
 ) -> None:
     """Make pictures from prompts; without any, the usual ones, with the LoRA and without it."""
-    from packshot import path
     from packshot import shots as shooting
     from packshot.console import Console
+    from packshot.embedders import embedder_for
     from packshot.prompts import default_prompts, read_prompts
 
     opened = project_at(project)
@@ -51,8 +51,11 @@ def shoot(
     with Console() as console:
         model = base_of(opened, console, base)
         if not (asked or lora or base or out):
-            usual = default_prompts(opened.subject)
-            sheet = path.shoot_all(opened, model, usual, settings, console.progress)
+            from packshot.walk import shoot_all
+
+            usual = list(opened.settings.prompts or default_prompts(opened.subject))
+            judge = embedder_for(opened, lambda: model, console)
+            sheet = shoot_all(opened, model, usual, settings, judge, console.progress)
             typer.echo(f"Sheet: {sheet}\nNext:  packshot report --project {opened.root}")
             return
         shots = list(
@@ -122,17 +125,17 @@ def insert(
         typer.echo(f"Places: {command.show_places(opened, plate, place, settings, out)}")
         return
     from packshot.console import Console
+    from packshot.embedders import embedder_for
 
     with Console() as console:
         model, loras = None, []
-        paints = way == "generate" or refine > 0
-        if paints or opened.settings.base == "pocket":
+        if way == "generate" or refine > 0:
             model = base_of(opened, console, base)
-        if paints:
             given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
             loras = loras_of(given, model)
+        judge = embedder_for(opened, lambda: model or base_of(opened, console), console)
         for made in command.insert_all(
-            opened, plate, place, settings, count, out, model, loras, console.progress
+            opened, plate, place, settings, count, out, model, loras, judge, console.progress
         ):
             missed = [check.name for check in made.checks if not check.passed]
             verdict = f"fails: {', '.join(missed)}" if missed else "all checks hold"

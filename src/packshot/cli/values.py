@@ -13,12 +13,67 @@ if TYPE_CHECKING:
     from packshot.terms import Scope
 
 ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="The project folder.")]
-Kinds = Annotated[str, typer.Option(help="What to blur in them: faces, plates or both.")]
+Kinds = Annotated[str | None, typer.Option(help="What to blur in them: faces, plates or both.")]
 FaceModel = Annotated[
     Path | None, typer.Option(help="A YuNet model (ONNX), to find more faces than what is bundled.")
 ]
 Language = Annotated[str, typer.Option(help="The shoot guide's: en or it.")]
 Here = Path()
+Budget = Annotated[str | None, typer.Option(help="Time for everything: 10m, 1h30m.")]
+CaptionerName = Annotated[
+    str | None,
+    typer.Option(
+        help="auto, plain, clip, blip, florence, qwen-vl, wd, or its model: a folder, or OWNER/NAME "
+        "of the hub; also NAME:MODEL."
+    ),
+]
+SegmenterName = Annotated[
+    str | None,
+    typer.Option(
+        help="auto, embedded, onnx (birefnet, isnet, u2net), sam2, or its model: an .onnx file, a "
+        "folder, OWNER/NAME of the hub; also NAME:MODEL."
+    ),
+]
+EmbedderName = Annotated[
+    str | None,
+    typer.Option(
+        help="A CLIP that measures likeness: a folder, or OWNER/NAME of the hub; base, none, auto."
+    ),
+]
+ClassSources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class-images",
+        help="base (it makes them), a folder, or, several if you like: openverse, commons, a file of "
+        "URLs, img2dataset's folder.",
+    ),
+]
+ClassCount = Annotated[int | None, typer.Option(min=1, help="How many class images.")]
+ClassWords = Annotated[
+    str | None, typer.Option(help="Class images online: what to search for; default: the class.")
+]
+ClassLicences = Annotated[
+    str | None,
+    typer.Option(help="Class images online: cc0, pdm, by (default), by-sa, by-nd, by-nc, …"),
+]
+ClassMinSide = Annotated[
+    int | None,
+    typer.Option(min=64, help="Class images online: pixels of the shorter side; default 512."),
+]
+Contact = Annotated[
+    str | None,
+    typer.Option(
+        envvar="PACKSHOT_CONTACT",
+        help="Class images online: your e-mail or URL, for the sites asked.",
+    ),
+]
+OpenverseToken = Annotated[
+    str | None,
+    typer.Option(
+        envvar="PACKSHOT_OPENVERSE_TOKEN", help="Class images online: for more requests a day."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Fetch the models that are offered, unasked.")]
 STORAGE = "How the frozen base lies in memory; auto: as it is, or else as it fits the GPU."
 BASE = 'A checkpoint: a path, OWNER/NAME on the Hugging Face hub, or "pocket".'
 
@@ -35,8 +90,19 @@ def base_of(project: Project, console: Console, other: str | None = None):  # ty
     return load_for(project, other, console.progress)
 
 
-def comma_separated(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+def comma_separated(text: str | None) -> tuple[str, ...] | None:
+    """The words of an option; None where it was not given."""
+    if text is None:
+        return None
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def sources_of(given: list[str] | None) -> tuple[str, ...] | None:
+    """What --class-images names, several times or with commas; None where it was not given."""
+    if not given:
+        return None
+    parts = ([one] if Path(one).exists() else one.split(",") for one in given)
+    return tuple(word.strip() for part in parts for word in part if word.strip())
 
 
 def scope_of(text: str | None) -> Scope | None:

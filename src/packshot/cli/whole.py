@@ -7,66 +7,103 @@ from typing import Annotated
 
 import typer
 
-from packshot.cli.values import BASE, STORAGE, Kinds, comma_separated
+from packshot.cli.values import (
+    BASE,
+    STORAGE,
+    Budget,
+    CaptionerName,
+    ClassCount,
+    ClassLicences,
+    ClassMinSide,
+    ClassSources,
+    ClassWords,
+    Contact,
+    EmbedderName,
+    Kinds,
+    OpenverseToken,
+    SegmenterName,
+    Yes,
+    comma_separated,
+    sources_of,
+)
 from packshot.terms import StorageWanted
+
+_NEW = " (of a new project)"
 
 
 def run(
     photos: Annotated[Path, typer.Argument(help="Folder with photos of one product.")],
     class_noun: Annotated[
-        str, typer.Option("--class", help="What kind of thing it is: car, watch.")
-    ],
-    name: Annotated[str | None, typer.Option(help="The product's name.")] = None,
-    base: Annotated[str, typer.Option(help=BASE)] = "pocket",
-    storage: Annotated[StorageWanted, typer.Option(help=STORAGE)] = "auto",
-    budget: Annotated[str | None, typer.Option(help="Time for everything: 10m, 1h30m.")] = None,
+        str | None, typer.Option("--class", help=f"What kind of thing it is: car, watch{_NEW}.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help=f"The product's name{_NEW}.")] = None,
+    base: Annotated[str | None, typer.Option(help=BASE)] = None,
+    storage: Annotated[StorageWanted | None, typer.Option(help=STORAGE)] = None,
+    budget: Budget = None,
     prompts: Annotated[
         Path | None, typer.Option(help="One prompt a line; {subject} is the product.")
     ] = None,
     project: Annotated[
         Path | None, typer.Option("--project", "-p", help="The project folder.")
     ] = None,
-    trigger: Annotated[str, typer.Option(help="The token that will mean the product.")] = "ohwx",
-    class_images: Annotated[Path | None, typer.Option(help="Folder of class images.")] = None,
-    class_count: Annotated[int | None, typer.Option(min=1, help="How many class images.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=64, help="Pictures of each prompt.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the whole project.")] = 0,
-    blur: Kinds = "",
-    captioner: Annotated[
-        str | None, typer.Option(help="A model that captions: a folder, or OWNER/NAME of the hub.")
+    trigger: Annotated[
+        str | None, typer.Option(help=f"The token that will mean the product{_NEW}: ohwx.")
     ] = None,
+    captioner: CaptionerName = None,
+    segmenter: SegmenterName = None,
+    embedder: EmbedderName = None,
+    blur: Kinds = None,
+    class_images: ClassSources = None,
+    class_count: ClassCount = None,
+    class_words: ClassWords = None,
+    class_licences: ClassLicences = None,
+    class_min_side: ClassMinSide = None,
+    contact: Contact = None,
+    openverse_token: OpenverseToken = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Pictures of each prompt; default 2.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the whole project.")] = None,
+    yes: Yes = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="End with what a training cut short has learnt.")
+    ] = False,
 ) -> None:
-    """Walk the whole path: photos, captions, class images, plan, training, shots, report."""
+    """Walk the whole path: photos, captions, masks, class images, plan, training, shots, report.
+
+    What is chosen here is kept in packshot.toml and holds until it is chosen otherwise. The same
+    command goes on where it was stopped, and has nothing to do when all is done.
+    """
     from packshot import path
-    from packshot.console import Console, asked_to_stop
-    from packshot.durations import to_seconds
+    from packshot.console import Console
+    from packshot.project import choices_of
     from packshot.prompts import read_prompts
 
-    with Console() as console, asked_to_stop(console) as should_stop:
+    choices = choices_of(
+        base=base, storage=storage, budget=budget, captioner=captioner, segmenter=segmenter,
+        embedder=embedder, blur=comma_separated(blur), class_images=sources_of(class_images),
+        class_count=class_count, class_words=class_words,
+        class_licences=comma_separated(class_licences), class_min_side=class_min_side,
+        prompts=tuple(read_prompts(prompts)) if prompts else None, seeds=seeds,
+        seed=seed,
+    )  # fmt: skip
+    with Console(yes=yes) as console, console.stoppable():
         outcome = path.run(
             photos,
-            class_noun=class_noun,
-            name=name,
-            trigger=trigger,
-            base=base,
-            storage=storage,
             root=project,
-            budget_seconds=to_seconds(budget) if budget else None,
-            prompts=read_prompts(prompts) if prompts else None,
-            class_folder=class_images,
-            class_count=class_count,
-            seeds=range(seeds),
-            seed=seed,
-            blur=comma_separated(blur),
-            captioner=captioner,
-            progress=console.progress,
-            on_plan=console.plan,
-            on_event=console.event,
-            should_stop=should_stop,
+            name=name,
+            class_noun=class_noun,
+            trigger=trigger,
+            choices=choices,
+            contact=contact,
+            openverse_token=openverse_token,
+            finish=finish,
+            observer=console,
         )
-        console.refused(outcome.refused)
     if outcome.stopped:
         raise typer.Exit(130)
+    if outcome.stood:
+        typer.echo("Nothing to do: all of it stands, and nothing that it depends on has changed.")
     typer.echo(f"LoRA:    {outcome.project.lora_file}\nReport:  {outcome.report_file}")
 
 

@@ -128,7 +128,7 @@ def _project(root: Path, dataset: Dataset, wanted: dict[str, str]) -> Project:
         raise DatasetRefused(
             "This dataset does not say what kind of thing it shows; say it: --class car."
         )
-    return new(root, **{"name": root.resolve().name, **values})  # type: ignore[arg-type]
+    return new(root, **{"name": root.resolve().name, **values})
 
 
 def _take_photos(

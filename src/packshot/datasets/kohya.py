@@ -21,7 +21,8 @@ from packshot.datasets.metadata import read_json, read_metadata
 from packshot.datasets.upright import write_upright
 from packshot.errors import DatasetRefused
 from packshot.photos import Photo, picture_files
-from packshot.project import Subject, describe
+from packshot.project import Subject
+from packshot.validation import describe
 
 if TYPE_CHECKING:
     from packshot.class_images import ClassImage

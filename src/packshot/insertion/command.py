@@ -31,7 +31,7 @@ from packshot.progress import Progress, silent
 from packshot.project import Project
 
 if TYPE_CHECKING:
-    from packshot.bases.base import Base
+    from packshot.bases.base import Base, ClipSimilarity
     from packshot.lora import Lora
 
 _SHEET_PIXELS = 1280
@@ -79,6 +79,7 @@ def insert_all(
     out: Path | None = None,
     base: Base | None = None,
     loras: Sequence[tuple[Lora, float]] = (),
+    embedder: ClipSimilarity | None = None,
     progress: Progress = silent,
 ) -> Iterator[Insertion]:
     """Insert into one plate `count` times, or into each plate of a folder or table that is missing.
@@ -95,7 +96,7 @@ def insert_all(
             other = settings.model_copy(update={"seed": settings.seed + version})
             yield insert(
                 project, read, where, folder, name=name, base=base, loras=loras,
-                settings=other, progress=progress,
+                embedder=embedder, settings=other, progress=progress,
             )  # fmt: skip
         return
     made: list[Insertion] = []
@@ -109,7 +110,7 @@ def insert_all(
         made.append(
             insert(
                 project, read, told.on(read, project, own), folder, name=job.name, base=base,
-                loras=loras, settings=own,
+                loras=loras, embedder=embedder, settings=own,
             )
         )  # fmt: skip
 

@@ -29,7 +29,7 @@ from packshot.progress import Progress, silent
 from packshot.project import Project
 
 if TYPE_CHECKING:
-    from packshot.bases.base import Base
+    from packshot.bases.base import Base, ClipSimilarity
     from packshot.lora import Lora
 
 DEFAULT_HORIZON = 0.45
@@ -62,6 +62,7 @@ def insert(
     name: str = "",
     base: Base | None = None,
     loras: Sequence[tuple[Lora, float]] = (),
+    embedder: ClipSimilarity | None = None,
     settings: InsertionSettings | None = None,
     progress: Progress = silent,
 ) -> Insertion:
@@ -73,8 +74,9 @@ def insert(
     would fit the place less well.
 
     Args:
-        base: needed to generate, and to measure identity.
+        base: needed to generate.
         loras: needed to generate: what the base learnt, each with its weight.
+        embedder: what measures identity; without, that is not checked.
 
     Raises:
         InsertionRefused: no photo shows the product, there is nothing to generate it with, or the
@@ -91,7 +93,7 @@ def insert(
     attempts = _attempts(project, scene, ranked, settings, base, loras)
     for number, (seed, made) in enumerate(attempts):
         progress("insertion", number, settings.tries)
-        found = _checked(scene, made, ranked, base)
+        found = _checked(scene, made, ranked, embedder)
         missed = {check.name for check in found if not check.passed}
         if best is None or len(missed) < best[0]:
             best = len(missed), made, found, seed
@@ -189,15 +191,14 @@ def horizon_for(plate: Plate, placement: Placement, settings: InsertionSettings)
 
 
 def _checked(
-    scene: Scene, made: Made, ranked: Sequence[CutOut], base: Base | None
+    scene: Scene, made: Made, ranked: Sequence[CutOut], embedder: ClipSimilarity | None
 ) -> tuple[Check, ...]:
     after = scene.plate.with_colours(scene.crop, made.colours, made.zone)
     inserted = made.colours[made.box.region]
     foot = (made.box.left + made.box.width / 2, float(made.box.bottom))
     found = [judged.untouched(scene.plate, after, made.zone, scene.crop.top, scene.crop.left)]
-    similarity = base.clip_similarity() if base else None
-    if similarity:
-        found.append(judged.identity(similarity, inserted, made.alpha, ranked))
+    if embedder:
+        found.append(judged.identity(embedder, inserted, made.alpha, ranked))
     silhouette = np.zeros_like(made.zone)
     silhouette[made.box.region] = made.alpha
     found.append(judged.seam(made.colours, made.zone, silhouette, scene.light.hardness))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot.errors import InsertionRefused
-from packshot.project import describe
+from packshot.validation import describe
 
 
 class InsertionSettings(BaseModel):

@@ -6,13 +6,14 @@ One is bundled (`embedded.py`), others are run from the user's files: one file a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 from PIL import Image
 
 from packshot.errors import PhotosRefused
-from packshot.photos import Photo, open_image, photos, write_mask
+from packshot.photos import Photo, note_missed, open_image, photos, write_mask
 from packshot.progress import Progress, silent
 from packshot.project import Project
 
@@ -47,6 +48,7 @@ def mask_photos(
     progress: Progress = silent,
     *,
     redo: bool = False,
+    instead_of: Collection[str] = (),
 ) -> Masked:
     """Write `photos/masks/<stem>.png` for each photo that has no mask.
 
@@ -57,6 +59,7 @@ def mask_photos(
     Args:
         segmenter: by default what `load_segmenter("auto")` finds.
         redo: make those anew that a segmenter found; never one that a person drew or changed.
+        instead_of: segmenters whose masks are made anew, too.
 
     Raises:
         PhotosRefused: the project has no photos.
@@ -71,17 +74,25 @@ def mask_photos(
             raise PhotosRefused(
                 f"{project.root} has no photos yet. Add some: packshot photos FOLDER"
             )
-        wanted = [p for p in shown if p.mask is None or (redo and p.masked_by is not None)]
+        finder: Segmenter = segmenter or load_segmenter()
+
+        def is_wanted(photo: Photo) -> bool:
+            if photo.mask is None:
+                return redo or photo.missed_by != finder.name
+            return photo.masked_by is not None and (redo or photo.masked_by in instead_of)
+
+        wanted = [photo for photo in shown if is_wanted(photo)]
         missed = set()
         for done, photo in enumerate(wanted, start=1):
-            segmenter = segmenter or load_segmenter()
-            mask = segmenter.mask(open_image(photo.file))
+            mask = finder.mask(open_image(photo.file))
             if shows_a_product(mask):
-                write_mask(project, photo, mask, segmenter.name)
+                write_mask(project, photo, mask, finder.name)
             else:
+                note_missed(project, photo, finder.name)
                 missed.add(photo.file)
             progress("masks", done, len(wanted))
         now = photos(project)
+        missed |= {photo.file for photo in now if photo.mask is None}
         return Masked(now, [photo for photo in now if photo.file in missed])
 
 

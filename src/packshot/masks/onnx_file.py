@@ -42,7 +42,9 @@ def check_onnx(path: Path) -> None:
         CheckpointRefused: one of these, a pickle, or a file that is too large.
     """
     if not files.is_file(path):
-        raise CheckpointRefused(f"There is no file {path}. Name a model with --model FILE.onnx.")
+        raise CheckpointRefused(
+            f"There is no file {path}. Name a model with --segmenter FILE.onnx."
+        )
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise CheckpointRefused(

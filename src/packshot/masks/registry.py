@@ -11,7 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from packshot import files
+from packshot.decisions import Decisions, Value
 from packshot.errors import PackshotError
+from packshot.helpers import parted
 from packshot.masks import Segmenter
 from packshot.progress import Progress, silent
 
@@ -71,7 +73,11 @@ def load_segmenter(
         CheckpointRefused: `model` is none of its kind, or would have to be unpickled.
     """
     if name == AUTO:
-        return LOADERS[kind_of(model)](model, progress) if model else _best_found(progress)
+        return (
+            LOADERS[kind_of(model)](model, progress)
+            if model
+            else segmenter_of(best_found(), progress)
+        )
     if name in LOADERS:
         return LOADERS[name](model, progress)
     offered = {point.name: point for point in entry_points(group=GROUP)}
@@ -90,14 +96,36 @@ def kind_of(model: str) -> str:
     return "sam2" if "sam" in model.lower() and not model.lower().endswith(".onnx") else "onnx"
 
 
-def _best_found(progress: Progress) -> Segmenter:
+def best_found() -> str:
+    """What is taken unasked, as `segmenter_of` takes it: the best that is at hand."""
     from packshot.masks import salient, sam
 
     if find_spec("onnxruntime") and (found := salient.installed()):
-        return salient.SalientSegmenter.load(str(found[0]), None, progress)
-    if cached := sam.cached():
-        return sam.SamSegmenter.load(cached, progress)
-    return _embedded(None, progress)
+        return f"onnx:{found[0]}"
+    cached = sam.cached()
+    return f"sam2:{cached}" if cached else "embedded"
+
+
+def segmenter_of(spec: str, progress: Progress = silent) -> Segmenter:
+    """A segmenter as an option names it: by its name, its model, or NAME:MODEL.
+
+    Raises:
+        PackshotError, CheckpointRefused: as `load_segmenter`.
+    """
+    added = [point.name for point in entry_points(group=GROUP)]
+    name, model = parted(spec, [AUTO, *LOADERS, *added])
+    return load_segmenter(name or AUTO, model, progress)
+
+
+def settle_segmenter(choice: str, decisions: Decisions) -> str:
+    """What finds the product in a project's photos, as `segmenter_of` takes it."""
+
+    def choose() -> tuple[Value, str]:
+        if choice != AUTO:
+            return choice, "as it was chosen"
+        return best_found(), "the best that was at hand"
+
+    return str(decisions.settle("segmenter", {"segmenter": choice}, choose).value)
 
 
 def _foreign(point: EntryPoint) -> Loader:

@@ -124,7 +124,7 @@ class SalientSegmenter:
             if not found:
                 raise CheckpointRefused(
                     f"No {kind or 'ONNX'} model is in {rembg_folder()}, where rembg keeps them. "
-                    "Name one: --model FILE.onnx."
+                    "Name one: --segmenter FILE.onnx."
                 )
             return cls(found[0], kind)
         repo = None if files.exists(Path(model)) else hub.repository(model)
@@ -211,7 +211,7 @@ def _kind_by_size(path: Path, size: tuple[int, int] | None) -> str:
         return "u2net"
     raise CheckpointRefused(
         f"{path}: neither name nor size tell how it wants its pictures. Name its kind: "
-        f"--segmenter {', '.join(KINDS)}."
+        f"--segmenter KIND:{path.name}, of the kinds {', '.join(KINDS)}."
     )
 
 

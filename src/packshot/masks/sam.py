@@ -102,7 +102,7 @@ class SamSegmenter:
         model = model or cached()
         if model is None:
             raise CheckpointRefused(
-                f"No SAM 2 is in the hub's cache. Name one to fetch: --model {_KNOWN[-2]}; "
+                f"No SAM 2 is in the hub's cache. Name one to fetch: --segmenter {_KNOWN[-2]}; "
                 "or a folder of one."
             )
         repo = None if files.exists(Path(model)) else hub.repository(model)

@@ -1,15 +1,18 @@
-"""What a step costs on this machine: a few real ones, and a line through them.
+"""What a step and a picture cost on this machine: a few real ones, and a line through them.
 
-A step's time is modelled as launch + pictures x seconds a picture; its memory as what is there
-before, the LoRA's masters with gradients and Adam's moments (16 bytes a parameter), and what
-autograd keeps for each picture.
+A step's time is modelled as launches + pictures x seconds a picture, one launch for each shape that
+pictures have in it; its memory as what is there before, the LoRA's masters with gradients and Adam's
+moments (16 bytes a parameter), and what autograd keeps for each picture.
+
+Measured once: `step_cost`, `shot_seconds` and `threads_for` write down what they find, so that what
+is planned from it does not change with the machine's mood.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import torch
@@ -17,16 +20,17 @@ from torch import Tensor
 
 from packshot import lora
 from packshot.bases.base import Base
-from packshot.memory import free_on, peak_bytes
+from packshot.decisions import Decisions, Scalar, Value
+from packshot.memory import device_name, free_on, peak_bytes
 from packshot.objective import Batch, losses
-from packshot.plan.threads import settle_threads
+from packshot.plan.threads import AVAILABLE, settle_threads
 from packshot.terms import Scope
 
 MEMORY_MARGIN = 1.25
 """Measured runs took up to this much more than what autograd keeps: workspaces, fragmentation."""
 
-SHOT_FORWARDS = 20 * 2
-"""Denoiser passes of one picture: 20 steps, with the prompt and without."""
+SHOTS_AT_ONCE = 4
+"""Pictures that are made together; see `packshot.shots.ShotSettings.batch`."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +39,90 @@ class StepCost:
 
     launch_seconds: float
     seconds_per_picture: float
-    forward_seconds: float
     encode_seconds: float
     resident_bytes: int
     adapter_parameters: int
     saved_bytes_per_picture: int
     most_at_once: int
     """Pictures that fit the free memory together; 0 if not even one does."""
-    threads: int = 0
-    """CPU threads that it was measured with; 0 on a GPU."""
     checkpointing: bool = False
     """Whether blocks are computed again for gradients."""
 
-    def seconds(self, batch: int, accumulation: int = 1) -> float:
-        """One step with `batch` pictures, in `accumulation` parts."""
-        return accumulation * self.launch_seconds + batch * self.seconds_per_picture
+    def seconds(self, batch: int, launches: float = 1) -> float:
+        """One step with `batch` pictures, which go through the denoiser in so many groups."""
+        return launches * self.launch_seconds + batch * self.seconds_per_picture
 
     def bytes(self, at_once: int) -> int:
         """Peak memory of a step with `at_once` pictures in each part."""
         saved = at_once * self.saved_bytes_per_picture
         return int(self.resident_bytes + 16 * self.adapter_parameters + MEMORY_MARGIN * saved)
+
+
+def threads_for(base: Base, decisions: Decisions) -> int:
+    """Have PyTorch use the CPU threads with which this base computes fastest; how many, 0 on a GPU."""
+    if base.device.type != "cpu":
+        return 0
+
+    def measure() -> tuple[Value, str]:
+        with torch.no_grad():
+            batch = _random_batch(base, _latents(base, base.native_pixels), 1)
+            return settle_threads(lambda: losses(base, batch, 0.0))
+
+    because = _machine(base) | {"cores": AVAILABLE}
+    threads = int(decisions.settle("threads", because, measure).value)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def shot_seconds(base: Base, decisions: Decisions) -> float:
+    """Time to make one picture of the base's own size with its own sampler."""
+    sampler = base.sampler
+    passes = 1 if base.distilled or sampler.guidance_scale <= 1 else 2
+
+    @torch.no_grad()
+    def measure() -> tuple[Value, str]:
+        base.pipeline()  # imports what is needed for the first picture
+        latents = _latents(base, base.native_pixels)
+        batch = _random_batch(base, latents, SHOTS_AT_ONCE * passes)
+        one_pass = _median_seconds(base, lambda: losses(base, batch, 0.0))
+        decoding = _median_seconds(base, lambda: base.decode_latents(latents))
+        seconds = sampler.steps * one_pass / SHOTS_AT_ONCE + decoding
+        return round(seconds, 4), f"{sampler.steps} steps of {sampler.name}, and decoding"
+
+    because = _machine(base) | {"sampler": f"{sampler.name}, {sampler.steps}, {passes}"}
+    return float(decisions.settle("shot_seconds", because, measure).value)
+
+
+def step_cost(
+    base: Base,
+    decisions: Decisions,
+    *,
+    pixels: int,
+    targets: Scope,
+    rank: int,
+    batch: int,
+    checkpointing: bool = False,
+    text_rank: int = 0,
+    anew: bool = False,
+) -> StepCost:
+    """What `calibrate` says, or has said of the same before.
+
+    Args:
+        anew: measure, whatever was measured before.
+    """
+
+    def measure() -> tuple[Value, str]:
+        cost = calibrate(
+            base, pixels=pixels, targets=targets, rank=rank, batch=batch,
+            checkpointing=checkpointing, text_rank=text_rank,
+        )  # fmt: skip
+        return asdict(cost), f"{cost.seconds(batch):.3g} s a step of {batch} alike, measured"
+
+    because: dict[str, Scalar] = _machine(base) | {
+        "threads": threads_for(base, decisions), "pixels": pixels, "targets": targets,
+        "rank": rank, "batch": batch, "checkpointing": checkpointing, "text_rank": text_rank,
+    }  # fmt: skip
+    return StepCost(**decisions.settle("step_cost", because, measure, anew=anew).value)
 
 
 def calibrate(
@@ -74,8 +142,7 @@ def calibrate(
     """
     with torch.no_grad():
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
-        latents = base.encode_images(picture).float()
-        threads = _settle(base, latents)
+        latents = _latents(base, pixels)
         encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
     free = free_on(base.device)
     adapted = lora.adapted(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
@@ -90,43 +157,40 @@ def calibrate(
         most = max(0, int((free - 16 * count) / (MEMORY_MARGIN * saved)))
         few, many = 1, max(1, min(max(2, batch), most))
         batches = {size: _random_batch(base, latents, size) for size in (few, many)}
+        optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)
         seconds = {
-            size: _median_seconds(base, partial(_train_step, base, some, parameters, read))
+            size: _median_seconds(base, partial(_train_step, base, some, optimizer, read))
             for size, some in batches.items()
         }
-        with torch.no_grad():
-            forward = _median_seconds(base, lambda: losses(base, batches[few], 0.0))
     slope = max(0.0, (seconds[many] - seconds[few]) / (many - few)) if many > few else seconds[few]
     return StepCost(
         launch_seconds=max(0.0, seconds[few] - slope),
         seconds_per_picture=slope,
-        forward_seconds=forward,
         encode_seconds=encode_seconds,
         resident_bytes=peak_bytes(base),
         adapter_parameters=count,
         saved_bytes_per_picture=saved,
         most_at_once=most,
-        threads=threads,
         checkpointing=checkpointing,
     )
 
 
+def _machine(base: Base) -> dict[str, Scalar]:
+    """What measured times hold for."""
+    precision = str(base.dtype).removeprefix("torch.")
+    return {
+        "base": base.content_hash[:12],
+        "storage": base.storage,
+        "precision": precision,
+        "device": device_name(base.device),
+    }
+
+
 @torch.no_grad()
-def seconds_per_shot(base: Base) -> float:
-    """Time to make one picture of the base's own size, its decoding left out."""
-    side = base.native_pixels
-    picture = torch.zeros(1, 3, side, side, device=base.device, dtype=base.dtype)
-    latents = base.encode_images(picture).float()
-    _settle(base, latents)
-    batch = _random_batch(base, latents, 1)
-    return SHOT_FORWARDS * _median_seconds(base, lambda: losses(base, batch, 0.0))
-
-
-def _settle(base: Base, latents: Tensor) -> int:
-    """Settle the CPU threads by a pass of the denoiser."""
-    batch = _random_batch(base, latents, 1)
-    with torch.no_grad():
-        return settle_threads(base.device, lambda: losses(base, batch, 0.0))
+def _latents(base: Base, pixels: int) -> Tensor:
+    """Latents [1, C, h, w] of a square picture, fp32."""
+    picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
+    return base.encode_images(picture).float()
 
 
 def _random_batch(base: Base, latents: Tensor, size: int) -> Batch:
@@ -150,11 +214,12 @@ def _read(base: Base, batch: Batch) -> Batch:
 
 
 def _train_step(
-    base: Base, batch: Batch, parameters: list[torch.nn.Parameter], read: Callable[[Batch], Batch]
+    base: Base, batch: Batch, optimizer: torch.optim.Optimizer, read: Callable[[Batch], Batch]
 ) -> None:
     losses(base, read(batch), 0.0).mean().backward()
-    for parameter in parameters:
-        parameter.grad = None
+    torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 def _saved_bytes(base: Base, batch: Batch, read: Callable[[Batch], Batch] = _as_it_is) -> int:

@@ -6,35 +6,64 @@ import torch
 
 from packshot.bases import Base, best_device, best_dtype, find_checkpoint, load_base
 from packshot.bases.checkpoint import Checkpoint
-from packshot.memory import free_on
+from packshot.decisions import Decisions, Value
+from packshot.errors import PackshotError
+from packshot.memory import device_name, free_on
 from packshot.plan.demand import demand_of
-from packshot.plan.model import read_plan
+from packshot.plan.model import Plan, read_plan
 from packshot.plan.recipes import recipe_for
 from packshot.progress import Progress, silent
 from packshot.project import Project
 from packshot.terms import Storage
 
+_PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 SURELY = 0.25
 """Weights of less than this share of the GPU's memory fit whatever is done with them."""
 
 
-def load_for(project: Project, other: str | None = None, progress: Progress = silent) -> Base:
+def load_for(
+    project: Project,
+    other: str | None = None,
+    progress: Progress = silent,
+    decisions: Decisions | None = None,
+) -> Base:
     """Load the project's base, or another in its place, stored as its settings say.
 
-    "auto" is as its plan has it; before there is a plan, the least harmful way of which a step fits.
+    "auto" is the least harmful way of which a training step fits, as it was settled first.
 
     Raises:
         CheckpointRefused, DiskFull: as `load_base`.
     """
-    name = other or project.settings.base
-    wanted = project.settings.storage
-    if wanted != "auto":
-        return load_base(name, storage=wanted, progress=progress)
-    if not other and project.plan_file.is_file():
-        return load_base(name, storage=read_plan(project.plan_file).storage, progress=progress)
+    name, wanted = other or project.settings.base, project.settings.storage
+    decisions = decisions or Decisions(project)
     device = torch.device(best_device())
-    checkpoint = find_checkpoint(name, half=best_dtype(device).itemsize == 2, progress=progress)
-    return load_base(name, storage=fitting(checkpoint, device), progress=progress)
+    because = {"base": name, "device": device_name(device)}
+    planned = None if other else _planned(project)
+    fastest = planned.precision if planned else _PRECISIONS[best_dtype(device)]
+    told = "what this device computes fastest in"
+    precision = decisions.settle("precision", because, lambda: (fastest, told)).value
+    if wanted != "auto":
+        storage = wanted
+    else:
+
+        def choose() -> tuple[Value, str]:
+            if planned:
+                return planned.storage, "as in plan.toml"
+            half = precision == "bf16"
+            checkpoint = find_checkpoint(name, half=half, progress=progress)
+            return fitting(checkpoint, device), "the first way of which a training step fits"
+
+        storage = decisions.settle("storage", because, choose).value
+    dtype = next(dtype for dtype, called in _PRECISIONS.items() if called == precision)
+    return load_base(name, dtype=dtype, storage=storage, progress=progress)
+
+
+def _planned(project: Project) -> Plan | None:
+    """The plan that stands; one that makes no sense is told where it is carried out, not here."""
+    try:
+        return read_plan(project.plan_file)
+    except PackshotError:
+        return None
 
 
 def fitting(checkpoint: Checkpoint, device: torch.device) -> Storage:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from packshot import files
 from packshot.errors import PlanInvalid
-from packshot.project import describe
 from packshot.terms import Scope, Storage
+from packshot.validation import describe
 
 
 class Predicted(BaseModel):
@@ -49,6 +49,16 @@ class Depends(BaseModel):
         ]
 
 
+class Asked(BaseModel):
+    """What a plan was asked to fit; nothing of the run changes by it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    budget: str
+    """The time for everything, as it was given; "none" for the whole recipe."""
+    seed: int = 0
+    """The project's."""
+
+
 class Plan(BaseModel):
     """Every number of a run. `batch` counts pictures of one optimizer step, class images included."""
 
@@ -82,6 +92,8 @@ class Plan(BaseModel):
     seed: int = Field(ge=0, lt=2**31)
     predicted: Predicted
     depends: Depends
+    asked: Asked | None = None
+    """None where a person asked for this very plan: it holds whatever the budget."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -97,7 +109,7 @@ class Plan(BaseModel):
 
     def fingerprint(self) -> str:
         """Hash of all that changes the result (not of what was merely predicted)."""
-        return files.fingerprint(self.model_dump(exclude={"predicted"}))
+        return files.fingerprint(self.model_dump(exclude={"predicted", "asked"}))
 
 
 def write_plan(plan: Plan, path: Path, reasons: dict[str, str] | None = None) -> None:
@@ -108,15 +120,16 @@ def write_plan(plan: Plan, path: Path, reasons: dict[str, str] | None = None) ->
     )
     values = plan.model_dump()
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) or value is None:
             continue
         item = tomlkit.item(value)
         if reasons and name in reasons:
             item.comment(reasons[name])
         document.add(name, item)
-    for name in ("predicted", "depends"):
-        table: Any = tomlkit.item(values[name])
-        document.add(name, table)
+    for name in ("predicted", "depends", "asked"):
+        if values[name] is not None:
+            table: Any = tomlkit.item(values[name])
+            document.add(name, table)
     files.write_text(path, tomlkit.dumps(document))
 
 

@@ -3,44 +3,122 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
+from packshot import files
 from packshot.bases.base import Base
-from packshot.class_images import class_images
+from packshot.buckets import bucket
+from packshot.class_images import ClassImage, class_images
+from packshot.decisions import Decisions
+from packshot.durations import in_words
 from packshot.errors import BudgetTooSmall, MemoryTooSmall, PhotosRefused, PlanInvalid
-from packshot.photos import photos
-from packshot.plan.calibration import SHOT_FORWARDS, StepCost, calibrate
+from packshot.photos import Photo, photos
+from packshot.plan.calibration import SHOTS_AT_ONCE, StepCost, shot_seconds, step_cost, threads_for
 from packshot.plan.depends import depends_now
-from packshot.plan.model import Plan, Predicted, write_plan
+from packshot.plan.model import Asked, Plan, Predicted, read_plan, write_plan
 from packshot.plan.recipes import Recipe, recipe_for
 from packshot.project import Project
 from packshot.terms import Scope
 
 SAMPLE_ROUNDS = 4
 SAMPLES = 4
-CLOSING_SECONDS = 3.0
-"""Loading, writing the LoRA, reading it back."""
+CLOSING_SECONDS = 1.0
+"""Writing the LoRA and reading it back."""
+CLASS_IMAGES = 100
+"""How many the base makes when no time limit asks for fewer."""
+FEWEST_CLASS_IMAGES = 8
+CLASS_IMAGES_TIME_SHARE = 0.1
+_SPARE = 1.02
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The time for what is still to be done.
+
+    `left` is asked after all measuring. It is for training, for making `shots_after` pictures with
+    its LoRA, and for `seconds_after` of other work. `whole` is what the user gave.
+    """
+
+    whole: float
+    left: Callable[[], float]
+    shots_after: int = 0
+    seconds_after: float = 0.0
+
+    @classmethod
+    def of_training(cls, seconds: float) -> Budget:
+        """Time for the training alone."""
+        return cls(seconds, lambda: seconds)
+
+    @property
+    def spent(self) -> float:
+        return max(0.0, self.whole - self.left())
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a run is to show, and what pictures cost."""
+
+    recipe: Recipe
+    photos: int
+    class_images: int
+    share: float
+    shapes: _Shapes
+    shot_seconds: float
+
+    @property
+    def full_steps(self) -> int:
+        exposures = self.recipe.exposures_for(self.photos)
+        return math.ceil(exposures / (self.recipe.batch * (1 - self.share)))
+
+    @property
+    def least_steps(self) -> int:
+        return math.ceil(self.full_steps * self.recipe.least_exposures_share)
+
+
+@dataclass(frozen=True)
+class _Shapes:
+    """The widths and heights of what is shown, of which a step's batch holds a few."""
+
+    photos: Sequence[tuple[int, int]]
+    class_images: Sequence[tuple[int, int]]
+
+    def launches(self, base: Base, pixels: int, part: int, share: float) -> float:
+        """How many buckets the pictures of one part of a batch fall into, on average."""
+        in_class = round(part * share)
+        left_out: dict[tuple[int, int], float] = {}
+        for sizes, count in ((self.photos, part - in_class), (self.class_images, in_class)):
+            found = Counter(bucket(*size, pixels, base.pixel_multiple) for size in sizes)
+            for one, times in found.items():
+                chance = (1 - times / len(sizes)) ** count
+                left_out[one] = left_out.get(one, 1.0) * chance
+        return max(1.0, sum(1 - chance for chance in left_out.values()))
 
 
 @dataclass(frozen=True)
 class _Sized:
-    """A picture size with what steps cost there and how many fit the time."""
+    """A picture size with what steps cost there."""
 
+    work: _Work
     pixels: int
     cost: StepCost
-    steps: int
-    least_steps: int
-    batch: int
     accumulation: int
+    launches: float
+    """Of one step."""
+    why: str
 
     @property
     def step_seconds(self) -> float:
-        return self.cost.seconds(self.batch, self.accumulation)
+        return self.cost.seconds(self.work.recipe.batch, self.launches)
 
-    def seconds(self, steps: int, pictures: int) -> float:
-        samples = SAMPLE_ROUNDS * SAMPLES * SHOT_FORWARDS * self.cost.forward_seconds
-        caching = pictures * self.cost.encode_seconds
+    def seconds(self, steps: int, class_images: int | None = None) -> float:
+        """A run of so many steps: encoding, steps, samples, writing."""
+        work = self.work
+        known = work.class_images if class_images is None else class_images
+        seen = min(known, math.floor(steps * work.recipe.batch * work.share))
+        caching = (work.photos * work.recipe.crops_per_photo + seen) * self.cost.encode_seconds
+        samples = SAMPLE_ROUNDS * SAMPLES * work.shot_seconds
         return CLOSING_SECONDS + caching + samples + steps * self.step_seconds
 
 
@@ -48,22 +126,30 @@ def make_plan(
     project: Project,
     base: Base,
     *,
-    budget_seconds: float | None = None,
+    budget: Budget | None = None,
     targets: Scope | None = None,
     rank: int | None = None,
     class_image_share: float | None = None,
     text_encoder: bool = False,
-    shots_after: int = 0,
+    asked: Asked | None = None,
+    measure_anew: bool = False,
+    least_at_least: bool = False,
 ) -> Plan:
     """Calibrate on this machine and write `plan.toml`: as much of the recipe as the time allows.
 
-    `budget_seconds` is for training and for making `shots_after` pictures with its LoRA; with
-    `text_encoder` that is on the text encoders, too, at the same rank.
+    With `text_encoder` the text encoders learn, too, at the same rank.
 
     Where time is short, exposures give way first, down to the recipe's least; then the picture
     size. Where memory is, the batch is split, down to single pictures; then blocks are computed
     twice instead of kept (gradient checkpointing); then the size gives way. The
     prior's share is never dropped silently. Without a budget the whole recipe is planned.
+
+    A plan that stands and that no run has carried out is kept as plan.before.toml.
+
+    Args:
+        asked: what a plan is remembered to be for; see `Plan.asked`.
+        measure_anew: do not take what was measured before.
+        least_at_least: plan the recipe's least where not even that fits the time.
 
     Raises:
         PhotosRefused: the project has no photos.
@@ -71,26 +157,15 @@ def make_plan(
         MemoryTooSmall: not even one picture at a time fits, at any size of the recipe.
         PlanInvalid: the recipe or an override is out of range, or the text encoders cannot be trained.
     """
-    shown, prior = photos(project), class_images(project)
-    if not shown:
-        raise PhotosRefused(f"{project.root} has no photos yet. Add some: packshot photos FOLDER")
-    if budget_seconds is not None and budget_seconds <= 0:
+    if budget is not None and budget.whole <= 0:
         raise PlanInvalid("The budget must be more than nothing; write it as 90s, 10m or 1h30m.")
+    decisions = Decisions(project)
     recipe = _with_overrides(recipe_for(base.family, base.path), targets, rank, class_image_share)
-    share = recipe.class_image_share if prior else 0.0
-    pictures = len(shown) * recipe.crops_per_photo + len(prior)
+    prior = class_images(project)
+    work = _work(project, base, decisions, recipe, prior)
     text_rank = recipe.rank if text_encoder else 0
-    chosen, reason = _choose_size(
-        base, recipe, text_rank, share, len(shown), pictures, budget_seconds, shots_after
-    )
-    steps = chosen.steps
-    seen = min(len(prior), math.floor(steps * recipe.batch * share))
-    predicted = Predicted(
-        seconds=round(chosen.seconds(steps, pictures), 1),
-        bytes=chosen.cost.bytes(recipe.batch // chosen.accumulation),
-        class_images_seen=seen,
-        seconds_per_step=round(chosen.step_seconds, 4),
-    )
+    sizes = _sizes(base, decisions, work, text_rank, measure_anew)
+    chosen, steps = _chosen(sizes, budget, least_at_least)
     plan = Plan(
         steps=steps,
         batch=recipe.batch,
@@ -103,7 +178,7 @@ def make_plan(
         text_encoder_rank=text_rank,
         text_encoder_learning_rate=recipe.text_encoder_learning_rate,
         warmup_steps=min(20, steps // 10),
-        class_image_share=share,
+        class_image_share=work.share,
         class_loss_weight=recipe.class_loss_weight,
         min_snr_gamma=recipe.min_snr_gamma,
         caption_dropout=recipe.caption_dropout,
@@ -111,15 +186,193 @@ def make_plan(
         gradient_checkpointing=chosen.cost.checkpointing,
         storage=base.storage,
         precision="bf16" if base.dtype.itemsize == 2 else "fp32",
-        threads=chosen.cost.threads,
+        threads=threads_for(base, decisions),
         sample_every=max(1, math.ceil(steps / SAMPLE_ROUNDS)),
         checkpoint_every=max(1, min(steps, round(30 / chosen.step_seconds))),
         seed=project.settings.seed,
-        predicted=predicted,
+        predicted=Predicted(
+            seconds=round(chosen.seconds(steps), 1),
+            bytes=chosen.cost.bytes(recipe.batch // chosen.accumulation),
+            class_images_seen=min(len(prior), math.floor(steps * recipe.batch * work.share)),
+            seconds_per_step=round(chosen.step_seconds, 4),
+        ),
         depends=depends_now(project, base),
+        asked=asked,
     )
-    write_plan(plan, project.plan_file, _reasons(plan, recipe, len(shown), len(prior), reason))
+    reasons = _reasons(plan, recipe, work.photos, len(prior), chosen.why)
+    _keep_aside(project, plan)
+    write_plan(plan, project.plan_file, reasons)
     return plan
+
+
+def class_images_within(
+    project: Project, base: Base, budget: Budget, wanted: int | None = None
+) -> int:
+    """How many class images the base has time to make, a tenth of it, before any is made.
+
+    Args:
+        wanted: so many are to be made, however long it takes.
+
+    Raises:
+        BudgetTooSmall: nothing can be learnt in what is left then; the message names the least
+            budget that is enough for everything.
+        PhotosRefused, MemoryTooSmall: as `make_plan`.
+    """
+    decisions = Decisions(project)
+    work = _work(project, base, decisions, recipe_for(base.family, base.path), None)
+    spent = budget.spent
+    tried: list[_Sized] = []
+
+    def needed(whole: float) -> float:
+        count = wanted or _affordable(whole, work.shot_seconds)
+        training = min(one.seconds(work.least_steps, count) for one in tried)
+        pictures = (count + budget.shots_after) * work.shot_seconds
+        return spent + training + pictures + budget.seconds_after
+
+    for one in _sizes(base, decisions, work, 0, False):
+        tried.append(one)
+        if needed(budget.whole) <= budget.whole:
+            return wanted or _affordable(budget.whole, work.shot_seconds)
+    least = budget.whole
+    # A little more than that: the next start's photos are looked through in another time.
+    while (more := math.ceil(_SPARE * needed(least)) + 1) > least:
+        least = more
+    raise _too_small(budget.whole, least, tried)
+
+
+def plan_that_holds(project: Project, base: Base, asked: Asked) -> Plan | None:
+    """The plan that was made for just this: plan.toml, edited or not, or that of a run, taken back.
+
+    Raises:
+        PlanInvalid: plan.toml makes no sense.
+    """
+    now = depends_now(project, base)
+
+    def holds(plan: Plan) -> bool:
+        return plan.asked in (None, asked) and not plan.depends.differences(now)
+
+    if project.plan_file.exists() and holds(plan := read_plan(project.plan_file)):
+        return plan
+    for run in reversed(project.runs()):
+        plan = read_plan(run / "plan.toml")
+        if plan.asked == asked and holds(plan):
+            _keep_aside(project, plan)
+            files.write_bytes(project.plan_file, (run / "plan.toml").read_bytes())
+            return plan
+    return None
+
+
+def _keep_aside(project: Project, plan: Plan) -> None:
+    """Keep the plan that is about to be replaced, if it is in no run: a person may have edited it."""
+    stands = project.plan_file
+    if not stands.is_file():
+        return
+    data = stands.read_bytes()
+    try:
+        known = [read_plan(run / "plan.toml").fingerprint() for run in project.runs()]
+        if read_plan(stands).fingerprint() in [*known, plan.fingerprint()]:
+            return
+    except PlanInvalid:
+        pass
+    files.write_bytes(stands.with_name("plan.before.toml"), data)
+
+
+def _affordable(whole: float, shot_seconds: float) -> int:
+    fit = int(CLASS_IMAGES_TIME_SHARE * whole / max(shot_seconds, 1e-9))
+    fit -= fit % SHOTS_AT_ONCE
+    return min(CLASS_IMAGES, max(FEWEST_CLASS_IMAGES, fit))
+
+
+def _work(
+    project: Project,
+    base: Base,
+    decisions: Decisions,
+    recipe: Recipe,
+    prior: Sequence[ClassImage] | None,
+) -> _Work:
+    """What is to be learnt; without a list of class images, the base is about to make some."""
+    shown: Sequence[Photo] = photos(project)
+    if not shown:
+        raise PhotosRefused(f"{project.root} has no photos yet. Add some: packshot photos FOLDER")
+    threads_for(base, decisions)
+    square = [(base.native_pixels, base.native_pixels)]
+    others = square if prior is None else [(one.width, one.height) for one in prior]
+    share = recipe.class_image_share if others else 0.0
+    shapes = _Shapes([(photo.width, photo.height) for photo in shown], others)
+    return _Work(recipe, len(shown), len(prior or []), share, shapes, shot_seconds(base, decisions))
+
+
+def _sizes(
+    base: Base, decisions: Decisions, work: _Work, text_rank: int, anew: bool
+) -> Iterator[_Sized]:
+    """The recipe's picture sizes that fit the memory, the largest first.
+
+    Raises:
+        MemoryTooSmall: none does.
+    """
+    recipe, why, found = work.recipe, "the base's own size", False
+    for part in recipe.sizes:
+        multiple = base.pixel_multiple
+        pixels = max(1, round(base.native_pixels * part / multiple)) * multiple
+        for checkpointing in (False, True):
+            cost = step_cost(
+                base, decisions, pixels=pixels, targets=recipe.targets, rank=recipe.rank,
+                batch=recipe.batch, text_rank=text_rank, checkpointing=checkpointing, anew=anew,
+            )  # fmt: skip
+            if cost.most_at_once:
+                break
+        else:
+            why = "smaller than the base's own, to fit the memory"
+            continue
+        found = True
+        parts = _parts(recipe.batch, cost.most_at_once)
+        each = work.shapes.launches(base, pixels, recipe.batch // parts, work.share)
+        yield _Sized(work, pixels, cost, parts, parts * each, why)
+        why = "smaller than the base's own, to fit the time"
+    if not found:
+        raise MemoryTooSmall(
+            f"One picture of {pixels} px takes {cost.bytes(1) / 2**30:.1f} GiB at its peak, more than "
+            "is free. Close other programs, or choose fewer layers: packshot plan --targets "
+            "cross-attention"
+        )
+
+
+def _chosen(
+    sizes: Iterator[_Sized], budget: Budget | None, least_at_least: bool
+) -> tuple[_Sized, int]:
+    """The largest size of which enough steps fit the time, and how many.
+
+    Raises:
+        BudgetTooSmall: none, unless the least is to be planned then.
+    """
+    tried: list[_Sized] = []
+    for one in sizes:
+        full, least = one.work.full_steps, one.work.least_steps
+        if budget is None:
+            return one, full
+        tried.append(one)
+        left = budget.left() - budget.seconds_after - budget.shots_after * one.work.shot_seconds
+        fit = min(full, math.floor((left - one.seconds(0)) / one.step_seconds))
+        while fit >= least and one.seconds(fit) > left:  # more steps see more class images
+            fit -= max(1, math.floor((one.seconds(fit) - left) / one.step_seconds))
+        if fit >= least:
+            return one, fit
+    quickest = min(tried, key=lambda one: one.seconds(least))
+    if budget is None or least_at_least:
+        return replace(quickest, why="smaller than the base's own, to fit the time"), least
+    more = math.ceil(budget.whole - left + quickest.seconds(least))
+    raise _too_small(budget.whole, more, tried)
+
+
+def _too_small(whole: float, least: float, tried: Sequence[_Sized]) -> BudgetTooSmall:
+    work = tried[0].work
+    quickest = min(one.seconds(work.least_steps) for one in tried)
+    full = least - quickest + tried[0].seconds(work.full_steps)
+    return BudgetTooSmall(
+        f"{in_words(whole)} are too few on this machine: the least that teaches anything is "
+        f"{work.least_steps} steps. Give {least:.0f}s or more (the whole recipe takes about "
+        f"{in_words(full)}), or use a GPU."
+    )
 
 
 def _with_overrides(
@@ -128,66 +381,6 @@ def _with_overrides(
     given = {"targets": targets, "rank": rank, "class_image_share": share}
     return Recipe.model_validate(
         recipe.model_dump() | {name: value for name, value in given.items() if value is not None}
-    )
-
-
-def _choose_size(
-    base: Base,
-    recipe: Recipe,
-    text_rank: int,
-    share: float,
-    photos: int,
-    pictures: int,
-    budget: float | None,
-    shots_after: int,
-) -> tuple[_Sized, str]:
-    """The largest picture size whose steps fit the memory, and enough of them the time; and why."""
-    exposures = recipe.exposures_for(photos)
-    full = math.ceil(exposures / (recipe.batch * (1 - share)))
-    least = math.ceil(full * recipe.least_exposures_share)
-    too_slow: list[_Sized] = []
-    why = "the base's own size"
-    for part in recipe.sizes:
-        pixels = (
-            max(1, round(base.native_pixels * part / base.pixel_multiple)) * base.pixel_multiple
-        )
-        measure = partial(
-            calibrate,
-            base,
-            pixels=pixels,
-            targets=recipe.targets,
-            rank=recipe.rank,
-            text_rank=text_rank,
-            batch=recipe.batch,
-        )
-        cost = measure()
-        if not cost.most_at_once:
-            cost = measure(checkpointing=True)
-        if not cost.most_at_once:
-            why = "smaller than the base's own, to fit the memory"
-            continue
-        sized = _Sized(
-            pixels, cost, full, least, recipe.batch, _parts(recipe.batch, cost.most_at_once)
-        )
-        if budget is None:
-            return sized, why
-        fixed = sized.seconds(0, pictures) + shots_after * SHOT_FORWARDS * cost.forward_seconds
-        fit = math.floor((budget - fixed) / sized.step_seconds)
-        if fit >= least:
-            return replace(sized, steps=min(full, fit)), why
-        too_slow.append(sized)
-        why = "smaller than the base's own, to fit the time"
-    if not too_slow:
-        raise MemoryTooSmall(
-            f"One picture of {pixels} px takes {cost.bytes(1) / 2**30:.1f} GiB at its peak, more than "
-            "is free. Close other programs, or choose fewer layers: packshot plan --targets "
-            "cross-attention"
-        )
-    needed = math.ceil(min(sized.seconds(least, pictures) for sized in too_slow))
-    raise BudgetTooSmall(
-        f"{budget:.0f} s of training are too few on this machine: the least that teaches anything "
-        f"is about {needed} s ({least} steps). Give {needed} s or more (the whole recipe takes "
-        f"about {too_slow[-1].seconds(full, pictures):.0f} s), or use a GPU."
     )
 
 

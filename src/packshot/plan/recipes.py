@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot import files
 from packshot.errors import PlanInvalid
-from packshot.project import describe
 from packshot.terms import Scope
+from packshot.validation import describe
 
 RECIPE_FILE = "recipe.toml"
 

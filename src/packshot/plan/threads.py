@@ -11,14 +11,16 @@ from collections.abc import Callable
 
 import torch
 
+from packshot.decisions import Value
+
+AVAILABLE = torch.get_num_threads()
+"""As PyTorch began: what it was told by the environment, else the processor's cores."""
 GAIN = 1.25
 """Fewer threads must be faster by this factor: measurements vary, and the machine may get idle."""
 
 
-def settle_threads(device: torch.device, work: Callable[[], object]) -> int:
-    """Have PyTorch use the threads with which `work` is fastest; how many, 0 on a GPU."""
-    if device.type != "cpu":
-        return 0
+def settle_threads(work: Callable[[], object]) -> tuple[Value, str]:
+    """With how many threads `work` is fastest, and that in words."""
 
     def seconds_with(threads: int) -> float:
         torch.set_num_threads(threads)
@@ -30,9 +32,11 @@ def settle_threads(device: torch.device, work: Callable[[], object]) -> int:
             times.append(time.perf_counter() - started)
         return min(times)
 
-    threads = fastest(seconds_with, torch.get_num_threads())
-    torch.set_num_threads(threads)
-    return threads
+    threads = fastest(seconds_with, AVAILABLE)
+    why = "all: fewer are not clearly faster"
+    if threads < AVAILABLE:
+        why = f"faster than all {AVAILABLE}: other programs compute, too"
+    return threads, why
 
 
 def fastest(seconds_with: Callable[[int], float], most: int) -> int:

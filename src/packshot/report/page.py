@@ -22,8 +22,10 @@ from packshot.pictures import open_image
 from packshot.plan.model import read_plan, read_reasons
 from packshot.project import Project
 from packshot.report import curve as curves
+from packshot.report.notes import notes_on
 from packshot.report.sheet import overview
 from packshot.shots import Shot, read_shots
+from packshot.training.runs import current_run
 
 THUMBNAIL_PIXELS = 320
 OVERVIEW_PIXELS = 1200
@@ -69,6 +71,7 @@ def _facts(project: Project, language: str) -> dict[str, Any]:
         "pairs": [_pair(root, *pair) for pair in pairs],
         "drift": [_pair(root, *pair) for pair in drift],
         "scores": _json(project.shots_folder / "scores.json", []),
+        "notes": notes_on(project),
         "photos": [_photo(root, photo) for photo in photos(project)],
         "guide": shoot_guide(project, language),
         "refused": _json(project.refused_file, {}),
@@ -128,10 +131,10 @@ def _pair(root: Path, learnt: Shot, plain: Shot) -> dict[str, Any]:
 
 
 def _run(project: Project) -> dict[str, Any] | None:
-    """The newest run: its plan with reasons, what it cost, its losses and samples."""
-    if not project.runs():
+    """The current run: its plan with reasons, what it cost, its losses and samples."""
+    folder = current_run(project)
+    if folder is None:
         return None
-    folder = project.runs()[-1]
     plan, events = read_plan(folder / "plan.toml"), files.read_json_lines(folder / "events.jsonl")
     reasons = read_reasons(folder / "plan.toml")
     done = next((event for event in reversed(events) if event["kind"] == "done"), None)
@@ -164,13 +167,13 @@ def _run(project: Project) -> dict[str, Any] | None:
 
 def _files(project: Project) -> list[tuple[str, str, str]]:
     """Links: name, address, what it is."""
-    runs = project.runs()
+    run = current_run(project)
     listed = [
         (project.lora_file, "the LoRA, for AUTOMATIC1111, Forge, ComfyUI, InvokeAI"),
         (project.diffusers_lora_file, "the LoRA, for diffusers"),
         (project.plan_file, "the plan, to edit and train again"),
         (project.class_images_manifest, "the class images: where each came from"),
-        *([(runs[-1] / "events.jsonl", "the run's log")] if runs else []),
+        *([(run / "events.jsonl", "the run's log")] if run else []),
     ]
     return [
         (str(file.relative_to(project.root)), _link(project.root, file), what)

@@ -40,6 +40,7 @@ class Picture:
     size: tuple[int, int]
     box: tuple[int, int, int, int]
     mask: Path | None = None
+    mask_sha256: str = ""
 
     def shown(self) -> Shown:
         """Its sizes, as the denoiser may be told them."""
@@ -48,7 +49,7 @@ class Picture:
         return Shown(self.original, crop, self.size)
 
     def key(self) -> str:
-        mask = f"-{files.sha256(self.mask)[:12]}" if self.mask else ""
+        mask = f"-{self.mask_sha256[:12]}" if self.mask else ""
         return f"{self.sha256}-{self.size[0]}x{self.size[1]}-{'_'.join(map(str, self.box))}{mask}"
 
 
@@ -74,7 +75,8 @@ def picture(
     zoom = draw.uniform(MIN_ZOOM, 1.0) if crop else 1.0
     offset = (draw.random(), draw.random()) if crop else (0.5, 0.5)
     box = cover_box(width, height, *size, zoom=zoom, offset=offset)
-    return Picture(file, sha256, prompt, (width, height), size, box, mask)
+    mask_sha256 = files.sha256(mask) if mask else ""
+    return Picture(file, sha256, prompt, (width, height), size, box, mask, mask_sha256)
 
 
 def to_pixels(picture: Picture) -> Tensor:

@@ -69,6 +69,7 @@ class Done:
     peak_bytes: int
     lora_file: Path
     diffusers_lora_file: Path
+    lora_sha256: tuple[str, str] = ("", "")
 
 
 Event = Caching | Resumed | Step | Sample | Checkpoint | Stopped | Done

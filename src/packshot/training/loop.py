@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,21 +37,30 @@ from packshot.training.events import (
     as_record,
 )
 from packshot.training.metadata import metadata_of
+from packshot.training.runs import finished, open_run
 from packshot.training.sampler import Slot
 from packshot.training.tensorboard import logged
 
 
 def train(
-    project: Project, base: Base, *, should_stop: Callable[[], bool] = lambda: False
+    project: Project,
+    base: Base,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    finish: bool = False,
 ) -> Iterator[Event]:
     """Carry out the project's plan; a run of the same plan that was cut short goes on.
 
     However often it is interrupted, the LoRA is bit-identical to an uninterrupted run's on the same
     CPU machine. `should_stop` is asked after each step; a true answer writes a checkpoint and ends.
 
+    Args:
+        finish: end with what a run that was cut short has learnt; its LoRA is its last checkpoint's.
+
     Raises:
         PlanInvalid: there is no plan, it is out of range, or trains text encoders that cannot be.
-        RunChanged: photos, captions, class images, base or versions are not those of the plan.
+        RunChanged: photos, captions, class images, base, its precision or versions are not those of
+            the plan; or there is nothing to finish.
         TrainingDiverged: a loss or gradient is not finite.
         ProjectError: another process works on the project.
         DiskFull: no room; the last checkpoint is intact.
@@ -64,10 +73,38 @@ def train(
                 f"Changed since the plan was made: {', '.join(changed)}. "
                 "Make a new plan (packshot plan), then train; finished runs stay as they are."
             )
+        _check_precision(plan, base, project)
         run = open_run(project, plan)
-        already = finished(run)
-        with closing(_run(project, base, plan, run, should_stop)) as events:
-            yield from events if already else _recorded(events, run)
+        ended = finished(run)
+        if ended and (done := _given_back(project, run, ended)):
+            yield done
+            return
+        until = int(ended["step"]) if ended else None
+        with closing(_run(project, base, plan, run, should_stop, until, finish)) as events:
+            yield from events if ended else _recorded(events, run)
+
+
+def _check_precision(plan: Plan, base: Base, project: Project) -> None:
+    loaded = "bf16" if base.dtype.itemsize == 2 else "fp32"
+    if plan.precision != loaded:
+        raise RunChanged(
+            f"The plan is for {plan.precision}, and the base was loaded in {loaded}. Set precision "
+            f'to "{loaded}" in {project.plan_file}, or to "{plan.precision}" in '
+            f"{project.decisions_file}."
+        )
+
+
+def _given_back(project: Project, run: Path, ended: Mapping[str, Any]) -> Done | None:
+    """A finished run's LoRA, made the project's again; None if the run no longer has it."""
+    places = project.lora_file, project.diffusers_lora_file
+    kept = [run / place.name for place in places]
+    hashes = tuple(ended.get("lora_sha256", ()))
+    if not all(file.is_file() for file in kept) or hashes != tuple(map(files.sha256, kept)):
+        return None
+    for file, place in zip(kept, places, strict=True):
+        if not (place.is_file() and place.samefile(file)):
+            files.link(file, place)
+    return Done(int(ended["step"]), ended["seconds"], ended["peak_bytes"], *places, hashes)
 
 
 def _recorded(events: Iterable[Event], run: Path) -> Iterator[Event]:
@@ -78,28 +115,16 @@ def _recorded(events: Iterable[Event], run: Path) -> Iterator[Event]:
         yield event
 
 
-def open_run(project: Project, plan: Plan) -> Path:
-    """The run folder of this plan: the one that stands, or a new one."""
-    for run in reversed(project.runs()):
-        if read_plan(run / "plan.toml").fingerprint() == plan.fingerprint():
-            return run
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    taken = {run.name for run in project.runs()}
-    name = next(n for i in range(len(taken) + 1) if (n := stamp + f"-{i}" * bool(i)) not in taken)
-    run = project.runs_folder / name
-    files.write_bytes(run / "plan.toml", project.plan_file.read_bytes())
-    return run
-
-
-def finished(run: Path) -> dict[str, object] | None:
-    """The run's closing event, if it came to its end."""
-    events = files.read_json_lines(run / "events.jsonl")
-    return next((event for event in reversed(events) if event["kind"] == "done"), None)
-
-
 def _run(
-    project: Project, base: Base, plan: Plan, run: Path, should_stop: Callable[[], bool]
+    project: Project,
+    base: Base,
+    plan: Plan,
+    run: Path,
+    should_stop: Callable[[], bool],
+    until: int | None,
+    finish: bool,
 ) -> Generator[Event, None, None]:
+    """The events of a run, up to step `until`, or to the plan's last."""
     started = time.monotonic()
     if plan.threads and base.device.type == "cpu":
         torch.set_num_threads(plan.threads)  # sums of other threads' parts differ in the last bit
@@ -129,26 +154,31 @@ def _run(
             optimizer.load(state)
             _rewind_log(run / "events.jsonl", state.step)
             yield Resumed(state.step, note)
-        for step in range(optimizer.step + 1, plan.steps + 1):
+        if finish:
+            if not state:
+                raise RunChanged("There is nothing to finish: no step of this plan is on the disk.")
+            until = state.step
+        until = until or plan.steps
+        for step in range(optimizer.step + 1, until + 1):
             yield _step(base, plan, data, optimizer, step)
             last = step == plan.steps
             stop = should_stop() and not last
-            if last or stop or step % plan.checkpoint_every == 0:
-                yield Checkpoint(step, checkpoints.save(run / "checkpoints", optimizer.state()))
+            # Pictures first: once a checkpoint stands, what came before it is not done again.
             if plan.sample_every and (last or step % plan.sample_every == 0):
                 yield _sample(project, base, run, step)
+            if last or stop or step % plan.checkpoint_every == 0:
+                yield Checkpoint(step, checkpoints.save(run / "checkpoints", optimizer.state()))
             if stop:
                 yield Stopped(step)
                 return
-        result = adapter.to_lora(metadata_of(project.subject, base, plan, data))
-    lora.save(result, project.lora_file, project.diffusers_lora_file, base)
-    yield Done(
-        plan.steps,
-        time.monotonic() - started,
-        peak_bytes(base),
-        project.lora_file,
-        project.diffusers_lora_file,
-    )
+        told = plan.model_copy(update={"steps": until})
+        result = adapter.to_lora(metadata_of(project.subject, base, told, data))
+    places = project.lora_file, project.diffusers_lora_file
+    lora.save(result, *places, base)
+    for place in places:  # the run's own, for when another becomes the project's
+        files.link(place, run / place.name)
+    hashes = files.sha256(places[0]), files.sha256(places[1])
+    yield Done(until, time.monotonic() - started, peak_bytes(base), *places, hashes)
 
 
 class Optimizer:

@@ -145,7 +145,10 @@ def test_one_source_after_the_other(web, gathered, tmp_path):
         web.picture(0), web.picture(900), "https://commons.wikimedia.org/wiki/File:Car_1.jpg",
         "https://commons.wikimedia.org/wiki/File:Car_3.jpg",
     ]  # fmt: skip
-    assert found.refused[web.picture(2)] == "is under CC BY-SA 4.0, which --licences does not name"
+    assert (
+        found.refused[web.picture(2)]
+        == "is under CC BY-SA 4.0, which --class-licences does not name"
+    )
     assert not web.asked[2]
     assert [image.licence for image in found.images] == ["unknown"] * 2 + [
         "CC0 1.0",
@@ -186,7 +189,7 @@ def test_a_licence_that_is_told_must_be_one_that_is_named(web, gathered, tmp_pat
     found = gathered(5, UrlList(tmp_path / "urls.csv"))
     assert [image.licence for image in found.images] == ["CC BY 4.0", "unknown"]
     assert found.refused == {
-        web.picture(number): f"is under {licence}, which --licences does not name"
+        web.picture(number): f"is under {licence}, which --class-licences does not name"
         for number, licence in enumerate((*said[:2], "CC BY-NC"))
     }
     assert sum(web.asked.values()) == 2

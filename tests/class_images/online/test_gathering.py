@@ -41,7 +41,7 @@ def test_fewer_than_asked_for_is_told(web, gathered, tmp_path):
     (tmp_path / "urls.txt").write_text(web.picture(0))
     found = gathered(4, UrlList(tmp_path / "urls.txt"))
     assert len(found.images) == 1 and found.notes == [
-        "there are no more than 1; search for something else besides (--words), or name another source",
+        "there are no more than 1; search for something else besides (--class-words), or name another source",
         "the licence of 1 is not told; find it out before you train",
     ]
 
@@ -71,7 +71,7 @@ def test_the_words_of_mistakes(project, tmp_path):
         online("openverse", str(tmp_path), contact="ada@example.org")
     with pytest.raises(
         ClassImagesError,
-        match=r"^--licences is no licence that is known: mit\. Choose from cc0, pdm",
+        match=r"^--class-licences is no licence that is known: mit\. Choose from cc0, pdm",
     ):
         online("openverse", licences=["by", "mit"], contact="ada@example.org")
 
@@ -83,4 +83,4 @@ def test_the_user_is_told_that_nothing_judged_the_class(project, web, clock, mon
         project, ["openverse"], count=2, words="red car", min_side=64, contact="ada@example.org"
     )
     assert len(found.images) == 2 and list(web.queries) == ["red car"]
-    assert found.notes == ["no CLIP is named (--clip FOLDER), so what is no car was not sorted out"]
+    assert found.notes == ["no CLIP is at hand (--embedder), so what is no car was not sorted out"]

@@ -39,6 +39,6 @@ def test_name_and_deed_together():
 def test_what_may_be_asked_for():
     assert check_licences([" BY", "cc0", "by", ""]) == ("by", "cc0")
     with pytest.raises(
-        ClassImagesError, match=r"^--licences names none\. Choose from cc0, pdm, by,"
+        ClassImagesError, match=r"^--class-licences names none\. Choose from cc0, pdm, by,"
     ):
         check_licences([""])

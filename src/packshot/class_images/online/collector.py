@@ -86,7 +86,7 @@ class Collector:
     def _unfit(self, candidate: Candidate) -> str | None:
         code = licence_code(candidate.licence, candidate.licence_url)
         if candidate.licence != UNTOLD and code not in self.licences:
-            return f"is under {candidate.licence}, which --licences does not name"
+            return f"is under {candidate.licence}, which --class-licences does not name"
         width, height = candidate.width, candidate.height
         if width and height and min(width, height) < self.min_side:
             return f"is only {width} x {height} px; its shorter side must have {self.min_side}"

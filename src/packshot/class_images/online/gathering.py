@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packshot import files, photo_manifest
+from packshot.bases.base import ClipSimilarity
 from packshot.captions.phrases import with_article
 from packshot.class_images.gather import keep
 from packshot.class_images.manifest import ClassImage
@@ -48,7 +49,7 @@ def gather_online(
     min_side: int = MIN_SIDE,
     contact: str | None = None,
     openverse_token: str | None = None,
-    clip: Path | None = None,
+    clip: ClipSimilarity | None = None,
     progress: Progress = silent,
 ) -> Gathered:
     """List `count` pictures of the class from the network, one source after the other.
@@ -64,12 +65,11 @@ def gather_online(
         min_side: pixels that the shorter side must have.
         contact: an e-mail address or URL for the sites that are asked; they require one.
         openverse_token: of an application registered there, for more requests a day.
-        clip: folder of a CLIP that has seen photographs, to leave out what is not of the class.
+        clip: one that has seen photographs, to leave out what is not of the class.
 
     Raises:
         ClassImagesError: a source is none, nothing usable was found, or an API has to be left
             alone for a while; what has been found until then is listed.
-        CheckpointRefused: `clip` holds no CLIP.
         ProjectError: another process works on the project.
         DiskFull: no room; the list of before stands.
     """
@@ -78,13 +78,13 @@ def gather_online(
     if not all(isinstance(source, Img2Dataset) for source in named):
         contact = check_contact(contact)
     fetcher = Fetcher(contact or "")
-    check = _clip_check(clip, noun) if clip else None
+    check = ClipCheck(clip, noun) if clip else None
     gathered = gather_from(
         project, named, fetcher, count, codes, min_side=min_side, check=check, progress=progress
     )
     if not check:
         gathered.notes.append(
-            f"no CLIP is named (--clip FOLDER), so what is no {noun} was not sorted out"
+            f"no CLIP is at hand (--embedder), so what is no {noun} was not sorted out"
         )
     return gathered
 
@@ -126,7 +126,7 @@ def _outcome(collector: Collector, images: list[ClassImage], count: int) -> Gath
     if len(images) < count:
         notes.append(
             f"there are no more than {len(images)}; search for something else besides "
-            "(--words), or name another source"
+            "(--class-words), or name another source"
         )
     if untold := sum(image.licence == UNTOLD for image in images):
         notes.append(f"the licence of {untold} is not told; find it out before you train")
@@ -166,10 +166,8 @@ def _source(name: str, words: str, licences: Sequence[str], token: str | None) -
     )
 
 
-def _clip_check(folder: Path, noun: str) -> ClipCheck:
-    import torch
-
-    from packshot.bases.clip import ClipTowers
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return ClipCheck(ClipTowers.load(folder, device), noun)
+def plain_folder(sources: Sequence[str]) -> Path | None:
+    """The folder of pictures that is the one source, if it is: nothing is asked of the network."""
+    if len(sources) != 1 or not (folder := Path(sources[0])).is_dir():
+        return None
+    return None if is_output(folder) else folder

@@ -58,5 +58,5 @@ def check_licences(asked: Sequence[str]) -> tuple[str, ...]:
     unknown = [code for code in codes if code not in CODES]
     if unknown or not codes:
         said = f"is no licence that is known: {', '.join(unknown)}" if unknown else "names none"
-        raise ClassImagesError(f"--licences {said}. Choose from {', '.join(CODES)}.")
+        raise ClassImagesError(f"--class-licences {said}. Choose from {', '.join(CODES)}.")
     return codes

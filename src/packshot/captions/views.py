@@ -1,0 +1,53 @@
+"""The side from which a photo shows the product, said by a CLIP where a description does not say it.
+
+`insert --view` looks for it in captions, and a product that is learnt with its views can be asked for
+in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from packshot.bases.base import ClipSimilarity
+from packshot.captions.captioner import Captioner
+from packshot.captions.clip_interrogator import ClipInterrogator
+from packshot.captions.phrases import Bank, general_bank
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from packshot.project import Subject
+
+GROUP = "view"
+
+
+class _WithViews:
+    """Follows `Captioner`, in the other's name."""
+
+    def __init__(self, captioner: Captioner, clip: ClipSimilarity) -> None:
+        self.captioner, self.name, self.batch = captioner, captioner.name, captioner.batch
+        view = general_bank().groups[GROUP]
+        self._interrogator = ClipInterrogator(clip, Bank(groups={GROUP: view}))
+
+    def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
+        """See `Captioner.caption`."""
+        shown = list(pictures)
+        captions = self.captioner.caption(shown, subject)
+        views = self._interrogator.caption(shown, subject)
+        plain = f"a photo of {subject.phrase}"
+        return [
+            caption if says_view(caption) else caption + view.removeprefix(plain)
+            for caption, view in zip(captions, views, strict=True)
+        ]
+
+
+def says_view(caption: str) -> bool:
+    """Whether a caption tells from where the product is seen."""
+    words = caption.lower().replace("-", " ")
+    return any(word in words for word in (" view", "seen from", "from above", "from behind"))
+
+
+def with_views(captioner: Captioner, clip: ClipSimilarity | None) -> Captioner:
+    """The captioner, its captions with the view where CLIP is sure of it."""
+    return _WithViews(captioner, clip) if clip else captioner

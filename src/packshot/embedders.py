@@ -1,0 +1,93 @@
+"""What measures likeness: a CLIP that has seen photographs, or the base's own.
+
+Pictures are embedded on the CPU, where a model stays out of the way of the base's memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from packshot.decisions import Decisions, Value
+from packshot.helpers import Helper, best_helper, model_folder
+from packshot.progress import Observer, Progress, silent
+from packshot.project import Project
+
+if TYPE_CHECKING:
+    from packshot.bases.base import Base, ClipSimilarity
+
+AUTO, BASE, NONE = "auto", "base", "none"
+KNOWN = (
+    Helper("openai/clip-vit-large-patch14", "MIT"),
+    Helper("laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "MIT"),
+    Helper("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "MIT"),
+    Helper("openai/clip-vit-base-patch32", "MIT"),
+)
+"""The best first; CLIP ViT-L/14 is what most papers measure with."""
+OFFERED = (KNOWN[2], KNOWN[0])
+
+
+def settle_embedder(
+    choice: str, base: str, own_clip: bool, decisions: Decisions, observer: Observer
+) -> str:
+    """What measures a project's pictures, as `embedder_of` takes it; the user is asked at most once.
+
+    Args:
+        choice: the project's.
+        base: the name of its base.
+        own_clip: whether that brings a CLIP.
+    """
+
+    def choose() -> tuple[Value, str]:
+        if choice != AUTO:
+            return choice, "as it was chosen"
+        if own_clip:
+            return BASE, "the base's own CLIP"
+        found, why = best_helper("measure likeness", KNOWN, OFFERED, observer)
+        return (found, why) if found else (NONE, f"no CLIP is at hand: {why}")
+
+    because = {"embedder": choice, "base": base}
+    latest = decisions.latest("embedder")
+    again = observer.insists and latest is not None and latest.value == NONE and choice == AUTO
+    settled = decisions.settle("embedder", because, choose, anew=again)
+    if settled.anew and settled.value == NONE and choice == AUTO:
+        observer.say(
+            f"likeness, fidelity to prompts and drift will not be measured: {settled.reason}. "
+            f"Name a CLIP: --embedder {OFFERED[0].name}"
+        )
+    return str(settled.value)
+
+
+def embedder_of(
+    spec: str, base: Callable[[], Base], progress: Progress = silent
+) -> ClipSimilarity | None:
+    """An embedder by what `settle_embedder` says: the base's own, a model; None for "none".
+
+    Raises:
+        CheckpointRefused: the model is no CLIP, is damaged, or cannot be fetched.
+    """
+    if spec == NONE:
+        return None
+    if spec == BASE:
+        return base().clip_similarity()
+    import torch
+
+    from packshot.bases.clip import ClipTowers
+
+    return ClipTowers.load(model_folder(spec, progress), torch.device("cpu"))
+
+
+def embedder_for(
+    project: Project, base: Callable[[], Base], observer: Observer
+) -> ClipSimilarity | None:
+    """What measures a project's pictures; `base` loads its base, if that is it.
+
+    Raises:
+        CheckpointRefused: as `embedder_of`, or there is no base of that name.
+    """
+    from packshot.bases import carries_clip, located
+
+    settings, decisions = project.settings, Decisions(project, observer.say)
+    own_clip = carries_clip(located(settings.base, progress=observer.progress))
+    spec = settle_embedder(settings.embedder, settings.base, own_clip, decisions, observer)
+    return embedder_of(spec, base, observer.progress)

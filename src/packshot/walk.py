@@ -1,0 +1,385 @@
+"""The steps of the whole path, in order, each by what was chosen and decided for the project."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from packshot import files
+from packshot.bases import (
+    Base,
+    ClipSimilarity,
+    best_device,
+    best_dtype,
+    carries_clip,
+    located,
+)
+from packshot.blur import blur_photos
+from packshot.captions import caption_photos
+from packshot.captions.registry import captioner_of, settle_captioner
+from packshot.captions.views import with_views
+from packshot.class_images import class_images, gather_class_images
+from packshot.class_images.online import gather_online, plain_folder
+from packshot.decisions import Decisions, Scalar, Value
+from packshot.durations import in_words
+from packshot.embedders import BASE, NONE, embedder_of, settle_embedder
+from packshot.helpers import label
+from packshot.judge import embedded, judge_project
+from packshot.lora import load_lora
+from packshot.masks import mask_photos
+from packshot.masks.registry import segmenter_of, settle_segmenter
+from packshot.path import Outcome
+from packshot.photos import Photo, add_photos, photos, too_small
+from packshot.pictures import open_image
+from packshot.plan import (
+    Asked,
+    Budget,
+    Plan,
+    class_images_within,
+    make_plan,
+    plan_that_holds,
+    read_plan,
+)
+from packshot.plan.calibration import threads_for
+from packshot.plan.depends import depends_now
+from packshot.plan.fitting import load_for
+from packshot.plan.planner import CLASS_IMAGES
+from packshot.plan.recipes import recipe_for
+from packshot.progress import Observer, Progress, silent
+from packshot.project import Project
+from packshot.prompts import class_prompts, default_prompts
+from packshot.report import write_report
+from packshot.shots import ShotSettings, shoot, write_sheet
+from packshot.training import Step, Stopped, train
+
+
+class Clock:
+    """Time that has passed since it was made, but for the pauses."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now, self._begun, self._paused = now, now(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._now() - self._begun - self._paused
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count what the block takes: loading, fetching."""
+        begun = self._now()
+        try:
+            yield
+        finally:
+            self._paused += self._now() - begun
+
+
+class Walk:
+    """One walk along the path, for a project whose settings stand."""
+
+    def __init__(
+        self,
+        project: Project,
+        observer: Observer,
+        contact: str | None = None,
+        openverse_token: str | None = None,
+    ) -> None:
+        self.project, self.observer, self.token = project, observer, openverse_token
+        self.contact = contact or project.settings.contact
+        self.settings, self.subject = project.settings, project.subject
+        self.decisions = Decisions(project, observer.say)
+        self.clock = Clock()
+        self._base: Base | None = None
+        if threads := self.decisions.latest("threads"):
+            # As it was when this was cut short: sums of other threads' parts differ in the last bit.
+            torch.set_num_threads(int(str(threads.value)))
+
+    def to_the_end(self, source: Path, finish: bool) -> Outcome:
+        """Every step, once; `finish` ends a training that was cut short."""
+        refused = add_photos(self.project, source, self.observer.progress).refused
+        self.observer.refused(refused)
+        if self.settings.blur:
+            blur_photos(self.project, self.settings.blur, progress=self.observer.progress)
+        with self.clock.paused():
+            half = best_dtype(torch.device(best_device())).itemsize == 2
+            name = self.settings.base
+            checkpoint = located(name, half=half, progress=self.observer.progress)
+            own_clip = carries_clip(checkpoint)
+            embedder = settle_embedder(
+                self.settings.embedder, name, own_clip, self.decisions, self.observer
+            )
+        self._caption(own_clip, embedder)
+        self._mask()
+        base = self.base
+        self._tell_small_photos(base)
+        with self.clock.paused():
+            judge = embedder_of(embedder, lambda: base, self.observer.progress)
+            base.pipeline()  # imports what is needed for the first picture
+        budget = self._budget(judge)
+        self._gather(base, budget, None if embedder == BASE else judge)
+        plan = self._plan(base, budget)
+        self.observer.plan(plan)
+        pace = Pace(plan, self.observer.say)
+        for event in train(
+            self.project, base, should_stop=self.observer.should_stop, finish=finish
+        ):
+            self.observer.event(event)
+            if isinstance(event, Step):
+                pace.step(event)
+            if isinstance(event, Stopped):
+                return Outcome(self.project, refused, plan, None, stopped=True)
+        shoot_all(self.project, base, self._prompts, self._shots, judge, self.observer.progress)
+        report = write_report(self.project)
+        if self.settings.budget:
+            took = in_words(self.clock.seconds)
+            self.observer.say(f"took {took} of {self.settings.budget}, without loading models")
+        return Outcome(self.project, refused, plan, report)
+
+    @property
+    def base(self) -> Base:
+        """The project's base, loaded when it is first asked for."""
+        if self._base is None:
+            with self.clock.paused():
+                self._base = load_for(
+                    self.project, progress=self.observer.progress, decisions=self.decisions
+                )
+                threads_for(self._base, self.decisions)
+        return self._base
+
+    @property
+    def _prompts(self) -> list[str]:
+        return list(self.settings.prompts or default_prompts(self.subject))
+
+    @property
+    def _shots(self) -> ShotSettings:
+        return ShotSettings(seeds=tuple(range(self.settings.seeds)))
+
+    def _caption(self, own_clip: bool, embedder: str) -> None:
+        """Caption what has no caption, or that of a captioner that is no longer wanted."""
+        shown = photos(self.project)
+        missing = [one for one in shown if one.caption is None and not one.caption_locked]
+        if not missing and self.decisions.latest("captioner") is None:
+            return
+        with self.clock.paused():
+            spec = settle_captioner(
+                self.settings.captioner, self.settings.base, own_clip, self.decisions, self.observer
+            )
+        former = {label(str(one)) for one in self.decisions.others("captioner", spec)}
+        if not missing and not any(one.caption_by in former for one in shown):
+            return
+        with self.clock.paused():
+            # Before the base is there, if it is not itself the captioner: not both in the memory.
+            captioner = captioner_of(spec, base=lambda: self.base, progress=self.observer.progress)
+            if embedder not in (BASE, NONE):
+                captioner = with_views(
+                    captioner, embedder_of(embedder, lambda: self.base, self.observer.progress)
+                )
+        caption_photos(
+            self.project, progress=self.observer.progress, captioner=captioner, instead_of=former
+        )
+
+    def _mask(self) -> None:
+        """Find the product in each photo that has no mask, or that of another segmenter."""
+        if self.settings.segmenter == "none":
+            return
+        spec = settle_segmenter(self.settings.segmenter, self.decisions)
+        former = {label(str(one)) for one in self.decisions.others("segmenter", spec)}
+        shown = photos(self.project)
+        if not any(
+            one.masked_by in former or (one.mask is None and one.missed_by != label(spec))
+            for one in shown
+        ):
+            return
+        with self.clock.paused():
+            segmenter = segmenter_of(spec, self.observer.progress)
+        masked = mask_photos(self.project, segmenter, self.observer.progress, instead_of=former)
+        self.observer.masked(masked)
+
+    def _tell_small_photos(self, base: Base) -> None:
+        if small := too_small(photos(self.project), base.native_pixels):
+            told = ", ".join(f"{one.file.name} {one.width} x {one.height}" for one in small[:5])
+            more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+            self.observer.say(
+                f"smaller than the {base.native_pixels} px that {base.name} learns at, so they are "
+                f"enlarged and teach it softness: {told}{more}. Larger ones are better."
+            )
+
+    def _budget(self, judge: ClipSimilarity | None) -> Budget | None:
+        """The time for everything, of which the walk so far has taken some."""
+        whole = self.settings.budget_seconds
+        if whole is None:
+            return None
+        prompts = len(self._prompts) + len(class_prompts(self.subject.class_noun))
+        shots = 2 * self.settings.seeds * prompts
+        closing = closing_seconds(photos(self.project), shots, judge, self.decisions)
+        return Budget(whole, lambda: whole - self.clock.seconds, shots, closing)
+
+    def _gather(self, base: Base, budget: Budget | None, clip: ClipSimilarity | None) -> None:
+        """List the class images that were chosen, as many as were chosen or there is time for."""
+        sources, count = self.settings.class_images, self.settings.class_count
+        if sources == ("base",):
+            count = self._class_count(base, budget)
+            gather_class_images(self.project, base, count=count, progress=self.observer.progress)
+            return
+        if count is None:
+            recipe = recipe_for(base.family, base.path)
+            exposures = recipe.exposures_for(len(photos(self.project)))
+            count = math.ceil(exposures * recipe.class_image_share / (1 - recipe.class_image_share))
+        if folder := plain_folder(sources):
+            gather_class_images(
+                self.project, base, count=count, folder=folder, progress=self.observer.progress
+            )
+            return
+        with self.clock.paused():  # the network's time is nobody's to plan
+            self._gather_online(count, clip)
+
+    def _gather_online(self, count: int, clip: ClipSimilarity | None) -> None:
+        settings = self.settings
+        because: dict[str, Scalar] = {
+            "sources": ", ".join(settings.class_images), "count": count,
+            "words": settings.class_words or self.subject.class_noun,
+            "licences": ", ".join(settings.class_licences), "min_side": settings.class_min_side,
+        }  # fmt: skip
+        before = self.decisions.latest("class_images")
+        if before and before.because == because and before.value == list_of(self.project):
+            return  # nobody need be asked again
+
+        def gather() -> tuple[Value, str]:
+            gathered = gather_online(
+                self.project, settings.class_images, count=count, words=settings.class_words,
+                licences=settings.class_licences, min_side=settings.class_min_side,
+                contact=self.contact, openverse_token=self.token, clip=clip,
+                progress=self.observer.progress,
+            )  # fmt: skip
+            for note in gathered.notes:
+                self.observer.say(f"class images: {note}")
+            return list_of(self.project), f"{len(gathered.images)} were found"
+
+        self.decisions.settle("class_images", because, gather, anew=True)
+
+    def _class_count(self, base: Base, budget: Budget | None) -> int:
+        wanted = self.settings.class_count
+
+        def choose() -> tuple[Value, str]:
+            if budget is None:
+                return wanted or CLASS_IMAGES, "as it was chosen" if wanted else "no time was set"
+            count = class_images_within(self.project, base, budget, wanted)
+            return count, "as it was chosen" if wanted else "a tenth of the time makes so many"
+
+        because = {
+            "base": base.content_hash[:12], "budget": self.settings.budget, "chosen": wanted
+        }  # fmt: skip
+        return int(str(self.decisions.settle("class_count", because, choose).value))
+
+    def _plan(self, base: Base, budget: Budget | None) -> Plan:
+        """The plan that holds, or a new one; a person is told what made the old one void."""
+        asked = Asked(budget=self.settings.budget or "none", seed=self.settings.seed)
+        if plan := plan_that_holds(self.project, base, asked):
+            return plan
+        if self.project.plan_file.exists():
+            before = read_plan(self.project.plan_file)
+            changed = before.depends.differences(depends_now(self.project, base))
+            for name, now in asked.model_dump().items():
+                if before.asked and (then := getattr(before.asked, name)) != now:
+                    changed.append(f"{name} ({then} then, {now} now)")
+            self.observer.say(
+                f"planned anew, for a new run; changed: {', '.join(changed)}. "
+                "The runs before stay as they are."
+            )
+        return make_plan(self.project, base, budget=budget, asked=asked, least_at_least=True)
+
+
+class Pace:
+    """Says when training has become slower than it was planned, and what can be done."""
+
+    SLOW = 1.5
+    """Times what was planned."""
+    WINDOW = 12
+    """Steps whose median counts: one long one says nothing."""
+
+    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+        self._planned, self._say = plan.predicted.seconds_per_step, say
+        self._last: deque[float] = deque(maxlen=self.WINDOW)
+        self._told = self.SLOW
+
+    def step(self, step: Step) -> None:
+        """Take in one more step."""
+        self._last.append(step.seconds)
+        if len(self._last) < self.WINDOW or not self._planned:
+            return
+        slower = statistics.median(self._last) / self._planned
+        if slower < self._told:
+            return
+        self._told = 2 * slower
+        left = (step.steps - step.step) * self._planned
+        self._say(
+            f"this machine has become slower: a step takes {slower:.1f} times what was planned, the "
+            f"rest of the training {in_words(slower * left)} rather than {in_words(left)}. To end "
+            "with what is learnt: Ctrl-C, then the same command with --finish."
+        )
+
+
+def closing_seconds(
+    shown: Sequence[Photo], shots: int, judge: ClipSimilarity | None, decisions: Decisions
+) -> float:
+    """What scores and report take, by a photo that was opened and embedded once."""
+    largest = max(shown, key=lambda one: one.width * one.height)
+
+    def measure() -> tuple[Value, str]:
+        opening = _seconds(lambda: open_image(largest.file))
+        embedding = _seconds(lambda: embedded(judge, [largest.file])) if judge else 0.0
+        return {"opening": opening, "embedding": embedding}, f"of {largest.file.name}, the largest"
+
+    because = {"photo": largest.sha256[:12], "embedder": judge.name if judge else "none"}
+    seconds = decisions.settle("photo_seconds", because, measure).value
+    pictures = 2 * (shots + len(shown))
+    return 4 * len(shown) * seconds["opening"] + pictures * seconds["embedding"] + 1.0
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """The time of `work`, the second time: the first one warms up."""
+    work()
+    begun = time.perf_counter()
+    work()
+    return round(time.perf_counter() - begun, 4)
+
+
+def list_of(project: Project) -> str:
+    """The project's class images, in one hash."""
+    return files.fingerprint([[one.sha256, one.prompt] for one in class_images(project)])
+
+
+def shoot_all(
+    project: Project,
+    base: Base,
+    prompts: Sequence[str],
+    settings: ShotSettings,
+    judge: ClipSimilarity | None,
+    progress: Progress = silent,
+) -> Path:
+    """What the report compares: shots with the LoRA and without it, and pictures of the class alike.
+
+    Writes their scores too, and a contact sheet of those with the LoRA, whose path it returns.
+    """
+    learnt = load_lora(project.lora_file, base)
+    subject = project.subject
+    drift_prompts = class_prompts(subject.class_noun)
+    made = {}
+    for kind, loras in (("with", [(learnt, 1.0)]), ("without", [])):
+        for folder, asked in (
+            (project.shots_folder / kind, prompts),
+            (project.shots_folder / "drift" / kind, drift_prompts),
+        ):
+            shots = shoot(
+                base, asked, loras=loras, settings=settings, folder=folder, subject=subject,
+                progress=progress,
+            )  # fmt: skip
+            made[folder] = list(shots)
+    judge_project(project, judge)
+    return write_sheet(made[project.shots_folder / "with"], project.shots_folder / "sheet.png")

@@ -1,0 +1,136 @@
+"""The whole path on a tiny base: photos, a base with a short recipe, and `packshot.path.run` on them.
+
+Also run as a process of its own, to be killed: `python -m tests.walking FOLDER KILL OPTIONS`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from packshot import files, path
+from packshot.progress import Observer
+from packshot.project import choices_of
+
+RECIPE = "exposures = {1 = 6}\nbatch = 2\nleast_exposures_share = 0.3\ncrops_per_photo = 1\n"
+OPTIONS = {
+    "budget": "10m", "class_count": 6, "prompts": ("a photo of {subject}",), "seeds": 2,
+    "embedder": "none", "captioner": "plain",
+}  # fmt: skip
+
+
+def make_case(folder: Path, checkpoint: Path, photos: int = 3) -> Path:
+    """A folder with `photos` and `base`, beside which a project and a cache will lie."""
+    shutil.copytree(checkpoint, folder / "base")
+    (folder / "base" / "recipe.toml").write_text(RECIPE)
+    (folder / "photos").mkdir()
+    for index in range(photos):
+        blocks = np.random.default_rng(index).integers(0, 255, (17, 17, 3), np.uint8)
+        picture = Image.fromarray(blocks.repeat(16, 0).repeat(16, 1))
+        picture.save(folder / "photos" / f"{index}.png")
+    return folder
+
+
+class Listener(Observer):
+    """Keeps what it is told; stops training after so many steps."""
+
+    def __init__(self, stop_after: int | None = None, agree: bool = False) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.events: list[str] = []
+        self.made: list[tuple[str, int, int]] = []
+        self._left, self._agree = stop_after, agree
+
+    def say(self, text):
+        self.said.append(text)
+
+    def progress(self, what, done, total):
+        self.made.append((what, done, total))
+
+    def event(self, event):
+        self.events.append(type(event).__name__)
+
+    def agrees(self, question):
+        self.asked.append(question)
+        return self._agree
+
+    def should_stop(self):
+        return self._left is not None and self.events.count("Step") >= self._left
+
+
+def walk(folder: Path, observer: Observer | None = None, finish: bool = False, **options):
+    """Run the whole path on a case."""
+    chosen = {"base": str(folder / "base"), **OPTIONS, **options}
+    return path.run(
+        folder / "photos",
+        root=folder / "project",
+        name="Duster",
+        class_noun="car",
+        choices=choices_of(**chosen),
+        finish=finish,
+        observer=observer,
+    )
+
+
+def results(project: Path) -> dict[str, str]:
+    """Hashes of all that is promised to be the same, by file."""
+    kinds = ("lora/*.safetensors", "photos/*.txt", "photos/masks/*.png", "class_images/*.png")
+    kinds += ("class_images/manifest.jsonl", "shots/**/*.png", "shots/scores.json")
+    found = sorted(file for kind in kinds for file in project.glob(kind))
+    return {str(file.relative_to(project)): files.sha256(file) for file in found}
+
+
+def made_quick(patch=setattr) -> None:
+    """Load bases in fp32 on the CPU, and make pictures in two steps.
+
+    Args:
+        patch: sets an attribute of an object, as pytest's monkeypatch does.
+    """
+    import torch
+
+    from packshot.bases.base import Sampler
+    from packshot.bases.stable_diffusion import UnetBase
+    from packshot.plan import calibration, fitting
+
+    patch(calibration, "AVAILABLE", 1)  # two workers of the tests' on two cores
+    patch(fitting, "best_device", lambda: "cpu")
+    patch(fitting, "best_dtype", lambda device: torch.float32)
+    patch(UnetBase, "sampler", Sampler("DPM++ 2M", 2, 4.0))
+
+
+def killed_at(write: int | None) -> list[int]:
+    """Have this process killed as it is about to give the `write`-th file its name; counts them."""
+    replace, count = os.replace, [0]
+
+    def replaced(source, target, **how):
+        count[0] += 1
+        if count[0] == write:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(source, target, **how)
+
+    os.replace = replaced
+    return count
+
+
+def child(folder: str, write: int | None, options: str, told: str | None = None) -> None:
+    """One start of the command, killed at a write; how many there were is written to `told`."""
+    import torch
+
+    os.environ["PACKSHOT_CACHE"] = f"{folder}/cache"
+    torch.set_num_threads(1)
+    made_quick()
+    count = killed_at(write)
+    walk(Path(folder), **json.loads(options))
+    if told:
+        Path(told).write_text(str(count[0]))
+
+
+if __name__ == "__main__":
+    child(sys.argv[1], int(sys.argv[2]) or None, sys.argv[3])
