@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Self
 
@@ -98,8 +98,9 @@ class Console(Observer):
     def progress(self, what: str, done: int, total: int, note: str = "") -> None:
         """Where some work is (a `packshot.progress.Progress`)."""
         if self._lines is not None:
-            line = self._lines.setdefault(what, _Lines(what, first=done))
-            if text := line.text(done, total, note, time.monotonic()):
+            now = time.monotonic()
+            line = self._lines.setdefault(what, _Lines(what, first=done, begun=now))
+            if text := line.text(done, total, note, now):
                 self.say(text)
             return
         if what not in self._tasks:
@@ -179,7 +180,7 @@ class _Lines:
     what: str
     first: int
     """What was done when it was first heard of: it tells nothing of the pace."""
-    begun: float = field(default_factory=time.monotonic)
+    begun: float
     told: float = -LINE_SECONDS
     last: int = -1
 

@@ -104,7 +104,8 @@ def best_helper(
         except DiskFull:
             raise
         except CheckpointRefused as error:
-            why = why or str(error)
+            reason = type(error.__cause__).__name__ if error.__cause__ else str(error).rstrip(".")
+            why = why or f"{one.name} is not in the hub's cache and cannot be fetched ({reason})"
     return None, why
 
 

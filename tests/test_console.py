@@ -1,0 +1,92 @@
+"""What is said where there is a terminal, and where there is none."""
+
+import io
+
+import pytest
+from rich.console import Console as RichConsole
+
+from packshot import console as module
+from packshot.console import LINE_SECONDS, Console
+from packshot.training import Step
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes when it is told to."""
+
+    class Clock:
+        now = 1000.0
+
+        def __call__(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(module.time, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Opens a console on a terminal or a pipe; its output is `.written`."""
+
+    def open_on(terminal, **options):
+        file = io.StringIO()
+        monkeypatch.setattr(
+            module, "RichConsole",
+            lambda stderr: RichConsole(file=file, force_terminal=terminal, width=80),
+        )  # fmt: skip
+        console = Console(**options)
+        console.written = file.getvalue
+        return console
+
+    return open_on
+
+
+def step(number, of, loss=0.5):
+    return Step(number, of, loss, None, None, 1e-3, 1.0)
+
+
+def test_without_a_terminal_a_line_every_few_seconds_with_step_loss_and_time_left(opened, clock):
+    with opened(False) as console:
+        for number in range(1, 101):
+            clock.now += 1.0
+            console.event(step(number, 100, loss=number / 100))
+    lines = console.written().splitlines()
+    assert lines[0] == "training 1/100, loss 0.0100"
+    assert lines[1] == "training 6/100, loss 0.0600, about 1 min 34 s left"
+    assert lines[-1] == "training 100/100, loss 1.0000"
+    assert len(lines) == 1 + 99 // LINE_SECONDS + 1
+
+
+def test_long_lines_are_not_broken_and_the_same_is_not_said_twice(opened, clock):
+    with opened(False) as console:
+        console.say("x" * 200)
+        for done in (0, 0, 4, 8, 8, 0, 8):  # the second time in another place
+            console.progress("shots", done, 8)
+    assert console.written().splitlines() == [
+        "x" * 200, "shots 0/8", "shots 8/8", "shots 8/8",
+    ]  # fmt: skip
+
+
+def test_on_a_terminal_there_are_bars(opened):
+    with opened(True) as console:
+        console.progress("captions", 3, 4)
+        console.event(step(2, 10))
+    assert "captions" in console.written() and "2/10" in console.written()
+    assert "captions 3/4," not in console.written()
+
+
+def test_nobody_is_asked_where_nobody_can_answer(opened):
+    with opened(False) as console:
+        assert not console.agrees("Fetch it?")
+    assert "Fetch it? Nobody is here to answer, so no; --yes agrees." in console.written()
+    with opened(False, yes=True) as console:
+        assert console.agrees("Fetch it?") and console.insists
+
+
+@pytest.mark.parametrize(("answer", "agreed"), [("", True), ("y", True), ("n", False)])
+def test_a_person_at_a_terminal_is_asked(opened, monkeypatch, answer, agreed):
+    monkeypatch.setattr(module.sys.stdin, "isatty", lambda: True, raising=False)
+    with opened(True) as console:
+        monkeypatch.setattr(console._bars.console, "input", lambda question: answer)
+        assert console.agrees("Fetch it?") is agreed

@@ -1,0 +1,67 @@
+"""What was settled stays settled, as long as what it was settled for is the same."""
+
+import pytest
+
+from packshot.decisions import Decisions
+from packshot.errors import ProjectError
+from packshot.project import new
+
+
+@pytest.fixture
+def project(tmp_path):
+    return new(tmp_path / "p", name="Duster", class_noun="car")
+
+
+def test_it_is_decided_once_for_the_same_and_anew_for_another(project):
+    said, values = [], iter([12, 13, 30])
+    book = Decisions(project, said.append)
+
+    def settle(**because):
+        return book.settle("class_count", because, lambda: (next(values), "a tenth of the time"))
+
+    assert settle(budget="4m", seed=None) == (12, "a tenth of the time", True)
+    assert settle(budget="4m") == (12, "a tenth of the time", False)
+    assert Decisions(project).settle("class_count", {"budget": "4m"}, pytest.fail).value == 12
+    assert settle(budget="8m", base="b").value == 13
+    assert said == [
+        "class count settled anew: 13; changed: base (none then, b now), budget (4m then, 8m now)"
+    ]
+    assert settle(budget="4m") == (12, "a tenth of the time", False), "as it was before"
+    assert book.others("class_count", 13) == [12] and book.latest("class_count").value == 13
+    assert book.settle("class_count", {"budget": "4m"}, lambda: (30, "asked for"), anew=True).anew
+    assert book.latest("class_count").value == 30 and book.others("class_count", 30) == [13]
+    assert book.latest("threads") is None
+
+
+def test_a_person_can_read_it_and_take_an_entry_out(project):
+    Decisions(project).settle("threads", {"cores": 8}, lambda: (4, "faster than all 8"))
+    cost = {"launch_seconds": 0.1, "checkpointing": False}
+    Decisions(project).settle("step_cost", {"pixels": 64}, lambda: (cost, "measured"))
+    text = project.decisions_file.read_text()
+    assert 'reason = "faster than all 8"\nbecause = {cores = 8}' in text
+    assert Decisions(project).settle("step_cost", {"pixels": 64}, pytest.fail).value == cost
+    without = text.replace(text[text.index("[[threads]]") : text.index("[[step_cost]]")], "")
+    project.decisions_file.write_text(without)
+    assert Decisions(project).settle("threads", {"cores": 8}, lambda: (2, "x")).value == 2
+
+
+def test_deciding_may_settle_other_things_on_the_way(project):
+    book = Decisions(project)
+
+    def outer():
+        book.settle("inner", {}, lambda: (1, "first"))
+        return 2, "then"
+
+    book.settle("outer", {}, outer)
+    assert Decisions(project).latest("inner").value == 1
+    assert Decisions(project).latest("outer").value == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("threads = 3", "threads = 3"), ("[[threads]]\nvalue = 2", r"threads\.0\.reason is missing")],
+)
+def test_a_damaged_book_says_what_to_do(project, text, words):
+    project.decisions_file.write_text(text)
+    with pytest.raises(ProjectError, match=rf"decisions\.toml: .*{words}.*Delete it"):
+        Decisions(project).latest("threads")

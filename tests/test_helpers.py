@@ -1,0 +1,203 @@
+"""Models that help: which one is taken, what is offered, and what is said where there is none."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+from transformers import CLIPConfig, CLIPModel
+
+from packshot.captions import registry
+from packshot.captions.registry import settle_captioner
+from packshot.decisions import Decisions
+from packshot.embedders import embedder_of, settle_embedder
+from packshot.errors import CheckpointRefused
+from packshot.helpers import Helper, best_helper, is_cached, label, model_folder, parted
+from packshot.project import new
+from tests.captioners import MAKERS
+from tests.fake_hub import FakeHub
+from tests.walking import Listener, make_case, walk
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """The hub, and an empty cache of its own."""
+    with FakeHub() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        yield server
+
+
+def make_clip(folder: Path) -> Path:
+    """A tiny CLIP over the real vocabulary, as transformers saves it."""
+    towers = {
+        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16
+    }  # fmt: skip
+    config = CLIPConfig(
+        text_config={**towers, "vocab_size": 49_408, "eos_token_id": 49_407},
+        vision_config={**towers, "image_size": 32, "patch_size": 16}, projection_dim=8,
+    )  # fmt: skip
+    CLIPModel(config).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def hub(server, tmp_path):
+    """The hub with a tiny captioner and a tiny CLIP under the names that are offered."""
+    captioner, clip = registry.OFFERED[0].name, "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
+    server.folders[captioner] = MAKERS["florence2"](tmp_path / "florence")
+    server.folders[clip] = make_clip(tmp_path / "clip")
+    server.names = captioner, clip
+    return server
+
+
+def test_what_an_option_names():
+    kinds = ["clip", "florence", "onnx"]
+    assert parted("clip", kinds) == ("clip", None)
+    assert parted("onnx:C:/models/u2net.onnx", kinds) == ("onnx", "C:/models/u2net.onnx")
+    assert parted("them/model", kinds) == (None, "them/model")
+    assert parted("gpt", kinds) == ("gpt", None), "a name, if an unknown one"
+    assert [label(text) for text in ("them/Florence-2-base", "onnx:/x/u2net.onnx", "clip")] == [
+        "Florence-2-base", "u2net", "clip",
+    ]  # fmt: skip
+
+
+def test_the_best_that_is_cached_is_taken_unasked(hub):
+    known = (Helper("them/better", "MIT"), Helper(hub.names[0], "MIT"))
+    model_folder(hub.names[0])
+    hub.folders.clear()
+    heard = Listener()
+    assert best_helper("see", known, (), heard) == (
+        hub.names[0], "the best that is in the hub's cache",
+    )  # fmt: skip
+    assert not heard.asked and is_cached(hub.names[0]) and not is_cached("them/better")
+
+
+def test_what_is_offered_is_named_with_its_size_and_licence_and_fetched_if_wanted(hub):
+    offered = (Helper("them/gone", "MIT"), Helper(hub.names[0], "MIT"))
+    no = Listener()
+    name, why = best_helper("caption your photos", (), offered, no)
+    assert name is None and "was not to be fetched" in why
+    (question,) = no.asked
+    assert question.startswith(f"To caption your photos, fetch {hub.names[0]} (")
+    assert "MB, MIT) from the Hugging Face hub?" in question
+    assert "model.safetensors" not in hub.files()
+    assert best_helper("see", (), offered, Listener(agree=True))[0] == hub.names[0]
+    assert is_cached(hub.names[0])
+
+
+def test_offline_it_is_said_why(server):
+    heard = Listener(agree=True)
+    name, why = best_helper("see", (), (Helper("them/gone", "MIT"),), heard)
+    assert (
+        name is None
+        and "them/gone is not in the hub's cache and cannot be fetched (Repo" in why
+        and not heard.asked
+    )
+
+
+def test_a_model_that_is_none():
+    with pytest.raises(CheckpointRefused, match=r"no OWNER/NAME of the hub"):
+        model_folder("nowhere")
+
+
+def test_who_refused_is_asked_no_more_until_he_insists(hub, tmp_path):
+    project = new(tmp_path / "p", name="Duster", class_noun="car")
+    settle = {"choice": "auto", "base": "b", "own_clip": False}
+
+    def both(heard):
+        book = Decisions(project, heard.say)
+        return (
+            settle_captioner(**settle, decisions=book, observer=heard),
+            settle_embedder(**settle, decisions=book, observer=heard),
+        )
+
+    no = Listener()
+    assert both(no) == ("bundled", "none") and len(no.asked) == 2
+    assert any("renderings of ten kinds of place only" in text for text in no.said)
+    assert any("likeness, fidelity to prompts and drift will not" in text for text in no.said)
+    again = Listener()
+    assert both(again) == ("bundled", "none") and not again.asked and not again.said
+    yes = Listener(agree=True)
+    yes.insists = True
+    assert both(yes) == hub.names
+    assert both(Listener()) == hub.names, "and so it stays"
+
+
+def test_a_base_with_a_clip_of_its_own_needs_no_help(tmp_path):
+    project = new(tmp_path / "p", name="Duster", class_noun="car")
+    settle = {"choice": "auto", "base": "pocket", "own_clip": True}
+    settle |= {"decisions": Decisions(project), "observer": Listener()}
+    assert (settle_captioner(**settle), settle_embedder(**settle)) == ("clip", "base")
+    assert not settle["observer"].asked
+
+
+def test_embedders(hub, tmp_path):
+    assert embedder_of("none", pytest.fail) is None
+    clip = embedder_of(hub.names[1], pytest.fail)
+    assert clip.embed_texts(["a car"]).shape == (1, 8)
+
+
+@pytest.fixture(params=["sd1", "sdxl"])
+def published(request, tmp_path, tiny_checkpoint, monkeypatch):
+    """A case on a base of this family without a `clip` folder, as published ones are."""
+    from packshot.bases.base import Sampler
+    from packshot.bases.stable_diffusion import UnetBase
+    from packshot.plan import calibration, fitting
+
+    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "none"))
+    import torch
+
+    monkeypatch.setattr(calibration, "AVAILABLE", 1)
+    monkeypatch.setattr(fitting, "best_device", lambda: "cpu")
+    monkeypatch.setattr(fitting, "best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(UnetBase, "sampler", Sampler("DPM++ 2M", 2, 4.0))
+    case = tmp_path / "case"
+    case.mkdir()
+    return make_case(case, tiny_checkpoint(request.param))
+
+
+def page_of(project) -> str:
+    import html
+
+    return html.unescape(project.report_file.read_text())
+
+
+def test_on_a_published_base_cached_helpers_caption_and_score(published, hub):
+    for name in hub.names:
+        model_folder(name)
+    hub.folders.clear()  # and the network is gone
+    heard = Listener()
+    project = walk(published, heard, captioner="auto", embedder="auto").project
+    assert not heard.asked
+    from packshot.photos import photos
+
+    shown = photos(project)
+    assert {photo.caption_by for photo in shown} == {label(hub.names[0])}
+    assert len({photo.caption for photo in shown}) > 1 and all(photo.mask for photo in shown)
+    page = page_of(project)
+    for score in ("likeness with the LoRA", "prompt fidelity without it", "class drift"):
+        assert score in page
+    assert "Captions by Florence-2-base (3)" in page and "Masks by embedded (3)" in page
+    assert "not measured" not in page.lower()
+
+
+def test_offline_with_an_empty_cache_each_missing_part_says_why_and_what_to_do(published, server):
+    heard = Listener(agree=True)
+    project = walk(published, heard, captioner="auto", embedder="auto").project
+    page = page_of(project)
+    assert "Captions by bundled (3); bundled: no other is at hand: florence-community" in page
+    assert "--captioner florence-community/Florence-2-base" in page
+    assert "drift were not measured: no CLIP is at hand: laion/CLIP" in page
+    assert "--embedder laion/CLIP-ViT-B-32-laion2B-s34B-b79K" in page
+    assert "Masks by embedded (3)" in page
+    shutil.rmtree(published / "project" / "shots")
+    from packshot.report import write_report
+
+    write_report(project)
+    assert "there are no shots with and without the LoRA to compare" in page_of(project)
