@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	    --project demo --budget 5m
 
 test: $(VENV)/.dev
-	$(BIN)/pytest --durations=5
+	$(BIN)/pytest --numprocesses auto --durations=5
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 import pytest
 
 from packshot.errors import ProjectError
-from packshot.project import Project, new, open_project
+from packshot.project import Choices, Project, adopt, choices_of, choose, new, open_project
 
 
 def test_new_project_opens_again_with_the_same_settings(tmp_path):
@@ -59,3 +59,71 @@ def test_two_processes_cannot_hold_one_project(tmp_path):
     made = new(tmp_path / "p", name="A", class_noun="car")
     with made.held(), pytest.raises(ProjectError, match="in use"), Project(made.root).held():
         pass
+
+
+def test_what_is_chosen_is_written_down_and_what_a_person_wrote_there_stays(tmp_path):
+    made = new(tmp_path / "p", name="A", class_noun="car", budget="4m")
+    text = made.settings_file.read_text()
+    made.settings_file.write_text(
+        "# mine\n" + text.replace("seed = 0", "seed = 0  # of everything")
+    )
+    said = choose(made, choices_of(budget="8m", seed=0, class_images=("a", "b"), prompts=("x",)))
+    assert said == [
+        "budget: 8m (4m before)", "class images: a, b (base before)", "prompts: x (none before)",
+    ]  # fmt: skip
+    text = made.settings_file.read_text()
+    assert "# mine" in text and "seed = 0  # of everything" in text
+    settings = open_project(made.root).settings
+    assert (settings.budget, settings.class_images, settings.prompts) == ("8m", ("a", "b"), ("x",))
+    assert settings.subject == made.subject and settings.budget_seconds == 480
+    before = made.settings_file.read_bytes()
+    assert choose(made, choices_of(budget="8m")) == []
+    assert made.settings_file.read_bytes() == before
+
+
+def test_a_project_is_opened_with_the_words_of_before_or_fewer(tmp_path):
+    words = {"name": "A", "class_noun": "car", "trigger": None}
+    made, changed = adopt(tmp_path / "p", choices_of(base="x"), **words)
+    assert not changed and made.settings.base == "x" and made.subject.trigger == "ohwx"
+    fewer = {"name": None, "class_noun": None, "trigger": None}
+    again, changed = adopt(tmp_path / "p", Choices(), **fewer)
+    assert again == made and not changed and again.settings.base == "x"
+    with pytest.raises(ProjectError, match=r"What kind of thing is it\? Say so: --class car"):
+        adopt(tmp_path / "q", Choices(), **fewer)
+    with pytest.raises(ProjectError, match="another product: its trigger is 'ohwx', not 'sks'"):
+        adopt(tmp_path / "p", Choices(), **fewer | {"trigger": "sks"})
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"budget": "soon"}, "budget = 'soon': 'soon' is not a time; write 90s, 10m or 1h30m"),
+        ({"budget": "0m"}, "budget = '0m': it must be more than nothing"),
+        ({"seeds": 0}, "seeds = 0: input should be greater than or equal to 1"),
+        ({"class_min_side": 3}, "class_min_side = 3: input should be greater"),
+    ],
+)
+def test_choices_that_make_no_sense_are_told_in_one_line(choice, words):
+    with pytest.raises(ProjectError, match=words) as refused:
+        choices_of(**choice)
+    assert "\n" not in str(refused.value)
+
+
+def test_every_choice_is_an_option_of_run_and_of_the_same_name_elsewhere():
+    from typer.main import get_command
+
+    from packshot.cli import app
+
+    commands = get_command(app).commands
+
+    def options(name):
+        return {opt for one in commands[name].params for opt in one.opts}
+
+    run = options("run")
+    for name in Choices.model_fields:
+        assert f"--{name.replace('_', '-')}" in run, name
+    own = {"--project", "-p", "--help", "--yes"}
+    assert options("class-images") - own <= run
+    assert {"--captioner", "--yes"} <= options("caption")
+    assert "--segmenter" in options("masks") and "--blur" in options("photos")
+    assert "--budget" in options("plan") and "--finish" in options("train")

@@ -389,4 +389,4 @@ def _toml(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return (", ".join(map(str, value)) if isinstance(value, tuple) else str(value or "")) or "none"

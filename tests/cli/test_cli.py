@@ -82,6 +82,7 @@ def test_a_lora_of_another_tool_with_a_weight(command, planned_project, tiny_bas
     with injected(tiny_base.denoiser, tiny_base.lora_targets("all"), rank=2, alpha=2, seed=0) as a:
         other = a.to_lora("unet", {})
     save(other, tmp_path / "style.safetensors", tmp_path / "d.safetensors", tiny_base)
+    planned_project.plan_file.write_text("steps = 0")  # stops only what carries it out
     code, said = command(
         "shoot", "a car", "-p", planned_project.root, "--base", base, "--steps", "1",
         "--lora", f"{tmp_path / 'style.safetensors'}:0.5", "--lora", tmp_path / "d.safetensors",
@@ -89,6 +90,8 @@ def test_a_lora_of_another_tool_with_a_weight(command, planned_project, tiny_bas
     assert code == 0, said
     shot = next(planned_project.shots_folder.glob("a-car*.png"))
     assert "<lora:style:0.5> <lora:d:1>" in Image.open(shot).info["parameters"]
+    code, said = command("train", "-p", planned_project.root)
+    assert code == 2 and "plan.toml: steps = 0: input should be greater than or equal to 1" in said
 
 
 def test_a_dataset_out_and_in_again(command, ready_project, tmp_path):
