@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import random
 import shutil
 import tempfile
@@ -42,9 +41,8 @@ class Case:
 
     def start(self, write: int | None = None, kill_after: float | None = None) -> int | None:
         """One start of the command, killed at a write or after so many seconds; its exit code."""
-        context = multiprocessing.get_context("forkserver")
         told = str(self.folder / "writes")
-        process = context.Process(
+        process = walking.forked().Process(
             target=walking.child, args=(str(self.folder), write, json.dumps(self.options), told)
         )
         process.start()
@@ -121,10 +119,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=60)
     count = parser.parse_args().count
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["packshot.walk", "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion"]
-    )
     with tempfile.TemporaryDirectory() as folder:
         print("| options | writes | killed | went wrong |\n|---|---|---|---|")
         for case in cases(Path(folder)):

@@ -1,7 +1,6 @@
 """The whole path on a tiny base: what it leaves, what another start redoes, and what it survives."""
 
 import json
-import multiprocessing
 import shutil
 import sys
 
@@ -219,16 +218,7 @@ def test_a_machine_that_gets_slower_is_told_with_what_to_do():
 
 
 def _start(folder, write, options, told=None):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        [
-            "packshot.walk",
-            "tests.walking",
-            "tensorboard.summary.writer.event_file_writer",
-            "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
-        ]
-    )
-    process = context.Process(
+    process = walking.forked().Process(
         target=walking.child, args=(str(folder), write, json.dumps(options), told)
     )
     process.start()

@@ -6,11 +6,13 @@ Also run as a process of its own, to be killed: `python -m tests.walking FOLDER 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -117,6 +119,20 @@ def killed_at(write: int | None) -> list[int]:
 
     os.replace = replaced
     return count
+
+
+def forked() -> Any:
+    """A context for processes that are killed: they are forked from one that has imported all."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        [
+            "packshot.walk",
+            "tests.walking",
+            "torch.utils.tensorboard",
+            "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+        ]
+    )
+    return context
 
 
 def child(folder: str, write: int | None, options: str, told: str | None = None) -> None:

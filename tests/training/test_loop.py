@@ -1,6 +1,5 @@
 """The loop as its users meet it: exact resume after kills, refusals, and settings that are alive."""
 
-import multiprocessing
 import random
 import shutil
 import time
@@ -16,6 +15,7 @@ from packshot.plan import read_plan, write_plan
 from packshot.project import open_project
 from packshot.training import Caching, Checkpoint, Done, Resumed, Sample, Step, Stopped, train
 from packshot.training import loop as training_loop
+from tests.walking import forked
 
 
 def events_of(project, base, **options):
@@ -89,8 +89,7 @@ def test_twenty_kills_end_bit_identical(planned_project, tiny_base, tiny_sd1):
     edit(planned_project, steps=12, checkpoint_every=1, sample_every=6)
     events_of(planned_project, tiny_base)
     whole = lora_bytes(planned_project)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["packshot.training", "packshot.shots", "diffusers"])
+    context = forked()
 
     def start():
         child = context.Process(target=_child, args=(planned_project.root, tiny_sd1))

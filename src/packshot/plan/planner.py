@@ -371,7 +371,8 @@ def _too_small(whole: float, least: float, tried: Sequence[_Sized]) -> BudgetToo
     return BudgetTooSmall(
         f"{in_words(whole)} are too few on this machine: the least that teaches anything is "
         f"{work.least_steps} steps. Give {least:.0f}s or more (the whole recipe takes about "
-        f"{in_words(full)}), or use a GPU."
+        f"{in_words(full)}), or use a GPU. Was the machine busy just now? Delete decisions.toml, and it "
+        "is measured anew."
     )
 
 
