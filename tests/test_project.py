@@ -127,3 +127,9 @@ def test_every_choice_is_an_option_of_run_and_of_the_same_name_elsewhere():
     assert {"--captioner", "--yes"} <= options("caption")
     assert "--segmenter" in options("masks") and "--blur" in options("photos")
     assert "--budget" in options("plan") and "--finish" in options("train")
+
+
+def test_killed_as_its_first_file_was_written_the_folder_is_taken(tmp_path):
+    (tmp_path / ".packshot.toml.x1y2.part").write_text("seed")
+    made = new(tmp_path, name="A", class_noun="car")
+    assert [file.name for file in made.root.iterdir()] == ["packshot.toml"]

@@ -356,6 +356,9 @@ def _settings(name: str, class_noun: str, trigger: str, choices: Choices) -> Set
 
 def _make(project: Project, settings: Settings) -> Project:
     root = project.root
+    if root.is_dir():  # we may have been killed as we wrote the first file
+        for part in root.glob(f".{SETTINGS_FILE}.*.part"):
+            part.unlink()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ProjectError(
             f"{root} exists and is not a Packshot project. Name another with --project."
