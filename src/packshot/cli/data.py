@@ -113,7 +113,8 @@ def masks(
 
     opened = project_at(project)
     with Console() as console:
-        finder = segmenter_of(segmenter or opened.settings.segmenter, console.progress)
+        chosen = segmenter or opened.settings.segmenter
+        finder = segmenter_of("auto" if chosen == "none" else chosen, console.progress)
         choose(opened, choices_of(segmenter=segmenter))  # now that it is one
         masked = mask_photos(opened, finder, console.progress, redo=redo)
         console.masked(masked)

@@ -30,7 +30,7 @@ CaptionerName = Annotated[
 SegmenterName = Annotated[
     str | None,
     typer.Option(
-        help="auto, embedded, onnx (birefnet, isnet, u2net), sam2, or its model: an .onnx file, a "
+        help="auto, none, embedded, onnx (birefnet, isnet, u2net), sam2, or its model: an .onnx file, a "
         "folder, OWNER/NAME of the hub; also NAME:MODEL."
     ),
 ]
