@@ -99,9 +99,10 @@ def made_quick(patch=setattr) -> None:
 
     from packshot.bases.base import Sampler
     from packshot.bases.stable_diffusion import UnetBase
-    from packshot.plan import calibration, fitting
+    from packshot.plan import calibration, fitting, threads
 
-    patch(calibration, "AVAILABLE", 1)  # two workers of the tests' on two cores
+    for module in (calibration, threads):  # or a timing says with how many threads is computed
+        patch(module, "AVAILABLE", 1)
     patch(fitting, "best_device", lambda: "cpu")
     patch(fitting, "best_dtype", lambda device: torch.float32)
     patch(UnetBase, "sampler", Sampler("DPM++ 2M", 2, 4.0))
