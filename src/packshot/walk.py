@@ -102,6 +102,8 @@ class Walk:
 
     def to_the_end(self, source: Path, finish: bool) -> Outcome:
         """Every step, once; `finish` ends a training that was cut short."""
+        if self.project.plan_file.exists():
+            read_plan(self.project.plan_file)  # one that makes no sense is told before all else
         refused = add_photos(self.project, source, self.observer.progress).refused
         self.observer.refused(refused)
         if self.settings.blur:

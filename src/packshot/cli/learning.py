@@ -86,11 +86,13 @@ def train(
 ) -> None:
     """Carry out plan.toml (made first if there is none); a run cut short goes on where it was."""
     from packshot.console import Console
-    from packshot.plan import make_plan
+    from packshot.plan import make_plan, read_plan
     from packshot.training import Done, Stopped
     from packshot.training import train as train_events
 
     opened = project_at(project)
+    if opened.plan_file.exists():
+        read_plan(opened.plan_file)  # one that makes no sense is told before the base is loaded
     with Console() as console, console.stoppable():
         base = base_of(opened, console)
         if not opened.plan_file.exists():
