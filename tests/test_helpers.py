@@ -10,7 +10,7 @@ from transformers import CLIPConfig, CLIPModel
 from packshot.captions import registry
 from packshot.captions.registry import settle_captioner
 from packshot.decisions import Decisions
-from packshot.embedders import embedder_of, settle_embedder
+from packshot.embedders import embedder_for, embedder_of, settle_embedder
 from packshot.errors import CheckpointRefused
 from packshot.helpers import Helper, best_helper, is_cached, label, model_folder, parted
 from packshot.project import new
@@ -201,3 +201,12 @@ def test_offline_with_an_empty_cache_each_missing_part_says_why_and_what_to_do(p
 
     write_report(project)
     assert "there are no shots with and without the LoRA to compare" in page_of(project)
+
+
+def test_a_base_that_is_not_there_keeps_no_cut_out_from_being_inserted(tmp_path, server):
+    """Nothing of the base is fetched or loaded to find out what measures."""
+    project = new(
+        tmp_path / "p", name="Duster", class_noun="car", base="them/base-of-many-gigabytes"
+    )
+    assert embedder_for(project, pytest.fail, Listener()) is None
+    assert not any("gigabytes" in path for _, path, _ in server.asked)

@@ -73,9 +73,14 @@ class Decisions:
             ProjectError: decisions.toml is damaged.
         """
         known = {key: value for key, value in because.items() if value is not None}
-        for before in () if anew else reversed(self._read().get(name, [])):
-            if before.because == known:
-                return Settled(before.value, before.reason, False)
+        book = self._read()
+        taken = book.get(name, [])
+        held = next((one for one in taken if one.because == known), None)
+        if held and not anew:
+            if held is not taken[-1]:  # what holds now stands last
+                book[name] = [*(one for one in taken if one is not held), held]
+                self._write(book)
+            return Settled(held.value, held.reason, False)
         value, reason = decide()
         book = self._read()  # now: deciding may have settled other things
         taken = book.get(name, [])
@@ -87,7 +92,7 @@ class Decisions:
         return Settled(value, reason, True)
 
     def latest(self, name: str) -> Decision | None:
-        """The last decision of that name, whatever it was for."""
+        """The decision of that name that held last, whatever it was for."""
         return next(reversed(self._read().get(name, [])), None)
 
     def others(self, name: str, value: Value) -> list[Value]:

@@ -83,11 +83,11 @@ def embedder_for(
     """What measures a project's pictures; `base` loads its base, if that is it.
 
     Raises:
-        CheckpointRefused: as `embedder_of`, or there is no base of that name.
+        CheckpointRefused: as `embedder_of`.
     """
-    from packshot.bases import carries_clip, located
+    from packshot.bases import carries_clip
 
     settings, decisions = project.settings, Decisions(project, observer.say)
-    own_clip = carries_clip(located(settings.base, progress=observer.progress))
+    own_clip = carries_clip(settings.base)
     spec = settle_embedder(settings.embedder, settings.base, own_clip, decisions, observer)
     return embedder_of(spec, base, observer.progress)

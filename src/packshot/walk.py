@@ -111,8 +111,9 @@ class Walk:
         with self.clock.paused():
             half = best_dtype(torch.device(best_device())).itemsize == 2
             name = self.settings.base
-            checkpoint = located(name, half=half, progress=self.observer.progress)
-            own_clip = carries_clip(checkpoint)
+            # That there is none is told before anything else is done.
+            located(name, half=half, progress=self.observer.progress)
+            own_clip = carries_clip(name)
             embedder = settle_embedder(
                 self.settings.embedder, name, own_clip, self.decisions, self.observer
             )

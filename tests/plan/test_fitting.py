@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 
@@ -83,3 +85,17 @@ def test_a_plan_remembers_how_the_base_lay(ready_project, tiny_sd1, on_the_cpu, 
     assert read_plan(ready_project.plan_file).storage == "nf4"
     monkeypatch.setattr(fitting, "fitting", None)
     assert load_for(ready_project).storage == "nf4"
+
+
+def test_the_plan_of_another_base_says_nothing_of_this_one(
+    ready_project, tiny_sd1, on_the_cpu, monkeypatch, tmp_path
+):
+    """A plan in NF4 on one base, then another base: what fits that one is looked for."""
+    monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "nf4")
+    choose(ready_project, choices_of(base=str(tiny_sd1)))
+    make_plan(ready_project, load_for(ready_project))
+    assert read_plan(ready_project.plan_file).storage == "nf4"
+    shutil.copytree(tiny_sd1, tmp_path / "other")
+    choose(ready_project, choices_of(base=str(tmp_path / "other")))
+    monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "plain")
+    assert load_for(ready_project).storage == "plain"

@@ -90,9 +90,13 @@ def located(name: str | Path, *, half: bool = False, progress: Progress = silent
     return BUNDLED_BASE
 
 
-def carries_clip(checkpoint: Path) -> bool:
-    """Whether a checkpoint brings the towers of a CLIP, which see its own pictures."""
-    return (checkpoint / "clip" / "config.json").is_file()
+def carries_clip(name: str | Path) -> bool:
+    """Whether a checkpoint brings the towers of a CLIP, which see its own pictures.
+
+    Nothing is fetched for it: of the hub's repositories no such towers are taken.
+    """
+    folder = BUNDLED_BASE if str(name) == "pocket" else Path(name)
+    return files.is_file(folder / "clip" / "config.json")
 
 
 def best_device() -> str:

@@ -70,7 +70,7 @@ def caption(
 
 
 def _caption(project: Project, chosen: str | None, redo: bool, yes: bool) -> None:
-    from packshot.bases import carries_clip, located
+    from packshot.bases import carries_clip
     from packshot.captions import caption_photos
     from packshot.captions.registry import AUTO, captioner_of, settle_captioner
     from packshot.console import Console
@@ -82,8 +82,7 @@ def _caption(project: Project, chosen: str | None, redo: bool, yes: bool) -> Non
         settings = project.settings
         spec = chosen or settings.captioner
         if spec == AUTO:
-            own_clip = carries_clip(located(settings.base, progress=console.progress))
-            decisions = Decisions(project, console.say)
+            own_clip, decisions = carries_clip(settings.base), Decisions(project, console.say)
             spec = settle_captioner(spec, settings.base, own_clip, decisions, console)
         captioner = captioner_of(
             spec,

@@ -38,7 +38,8 @@ def load_for(
     decisions = decisions or Decisions(project)
     device = torch.device(best_device())
     because = {"base": name, "device": device_name(device)}
-    planned = None if other else _planned(project)
+    # In a project from before there were decisions; else the plan may be of another base.
+    planned = _planned(project) if decisions.latest("storage") is None and not other else None
     fastest = planned.precision if planned else _PRECISIONS[best_dtype(device)]
     told = "what this device computes fastest in"
     precision = decisions.settle("precision", because, lambda: (fastest, told)).value
