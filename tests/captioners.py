@@ -9,6 +9,8 @@ from transformers import (
     Blip2ForConditionalGeneration,
     BlipConfig,
     BlipForConditionalGeneration,
+    CLIPConfig,
+    CLIPModel,
     Florence2Config,
     Florence2ForConditionalGeneration,
     PreTrainedTokenizerFast,
@@ -204,3 +206,17 @@ MAKERS = {
     "blip": make_blip, "blip-2": make_blip2, "blip-2-t5": make_blip2_t5, "florence2": make_florence,
     "qwen2_vl": make_qwen2_vl, "qwen2_5_vl": make_qwen2_5_vl, "qwen3_vl": make_qwen3_vl,
 }  # fmt: skip
+
+
+def make_clip(folder):
+    """A tiny CLIP over the real vocabulary, as transformers saves it."""
+    towers = {
+        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16
+    }  # fmt: skip
+    config = CLIPConfig(
+        text_config={**towers, "vocab_size": 49_408, "eos_token_id": 49_407},
+        vision_config={**towers, "image_size": 32, "patch_size": 16}, projection_dim=8,
+    )  # fmt: skip
+    CLIPModel(config).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text("{}")
+    return folder

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from packshot.bases import load_base
 from tests.families import MAKERS, make_tiny_sd1
 
-pytest_plugins = ["tests.projects"]
+pytest_plugins = ["tests.projects", "tests.fake_hub"]
 torch.set_num_threads(1)
 
 
@@ -41,7 +42,9 @@ def tiny_velocity(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    """No test reads or writes the user's cache."""
+    """No test reads or writes the user's caches, nor asks the hub for anything."""
+    constants.HF_HUB_CACHE = str(tmp_path_factory.mktemp("hub"))
+    constants.ENDPOINT = "http://127.0.0.1:9"
     before = os.environ.get("PACKSHOT_CACHE")
     os.environ["PACKSHOT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield

@@ -24,10 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from tests import walking
-from tests.captioners import MAKERS
+from tests.captioners import MAKERS, make_clip
 from tests.families import make_tiny_sd1
 from tests.projects import painted
-from tests.test_helpers import make_clip
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,8 @@
 """Models that help: which one is taken, what is offered, and what is said where there is none."""
 
 import shutil
-from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
-from transformers import CLIPConfig, CLIPModel
 
 from packshot.captions import registry
 from packshot.captions.registry import settle_captioner
@@ -14,35 +11,8 @@ from packshot.embedders import embedder_for, embedder_of, settle_embedder
 from packshot.errors import CheckpointRefused
 from packshot.helpers import Helper, best_helper, is_cached, label, model_folder, parted
 from packshot.project import new
-from tests.captioners import MAKERS
-from tests.fake_hub import FakeHub
+from tests.captioners import MAKERS, make_clip
 from tests.walking import Listener, make_case, walk
-
-
-@pytest.fixture
-def server(monkeypatch, tmp_path):
-    """The hub, and an empty cache of its own."""
-    with FakeHub() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr("time.sleep", lambda seconds: None)
-        yield server
-
-
-def make_clip(folder: Path) -> Path:
-    """A tiny CLIP over the real vocabulary, as transformers saves it."""
-    towers = {
-        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16
-    }  # fmt: skip
-    config = CLIPConfig(
-        text_config={**towers, "vocab_size": 49_408, "eos_token_id": 49_407},
-        vision_config={**towers, "image_size": 32, "patch_size": 16}, projection_dim=8,
-    )  # fmt: skip
-    CLIPModel(config).save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text("{}")
-    return folder
 
 
 @pytest.fixture

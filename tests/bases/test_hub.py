@@ -16,23 +16,10 @@ from packshot.bases import hub, load_base
 from packshot.bases.checkpoint import judge
 from packshot.errors import CheckpointRefused, DiskFull
 from packshot.project import new
-from tests.fake_hub import FakeHub
 from tests.families import MAKERS
 
 ID = "somebody/tiny-model"
 UNET = "unet/diffusion_pytorch_model.safetensors"
-
-
-@pytest.fixture
-def server(monkeypatch, tmp_path):
-    """The hub, and an empty cache of its own."""
-    with FakeHub() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr("time.sleep", lambda seconds: None)
-        yield server
 
 
 @pytest.fixture

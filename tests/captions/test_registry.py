@@ -6,7 +6,6 @@ from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
-from huggingface_hub import constants
 from transformers import CLIPConfig, CLIPModel
 
 from packshot.captions import load_captioner
@@ -18,22 +17,14 @@ from packshot.captions.qwen_vl import QwenVl
 from packshot.captions.registry import MODULES
 from packshot.captions.wd_tagger import WdTagger
 from packshot.errors import CaptionsRefused, CheckpointRefused, PackshotError
+from tests.captioners import make_clip
 from tests.captions.test_wd_tagger import make_tagger
-from tests.fake_hub import FakeHub
 
 
 @pytest.fixture
 def clip(tmp_path):
     """A whole CLIP over the real vocabulary, as transformers saves it."""
-    towers = {
-        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16
-    }  # fmt: skip
-    config = CLIPConfig(
-        text_config={**towers, "vocab_size": 49_408, "eos_token_id": 49_407},
-        vision_config={**towers, "image_size": 32, "patch_size": 16}, projection_dim=8,
-    )  # fmt: skip
-    CLIPModel(config).save_pretrained(tmp_path / "clip")
-    return tmp_path / "clip"
+    return make_clip(tmp_path / "clip")
 
 
 @pytest.mark.parametrize(
@@ -136,18 +127,6 @@ def test_the_readme_and_the_help_name_them_all():
 
     said = CliRunner().invoke(app, ["caption", "--help"], terminal_width=200).output
     assert all(name in said for name in MODULES)
-
-
-@pytest.fixture
-def server(monkeypatch, tmp_path):
-    """The hub, and an empty cache of its own."""
-    with FakeHub() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr("time.sleep", lambda seconds: None)
-        yield server
 
 
 def test_from_the_hub_comes_what_is_loaded_and_no_more(server, tmp_path, tiny_captioner):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from huggingface_hub import constants
 from onnx import TensorProto, numpy_helper
 
-from tests.fake_hub import FakeHub
 from tests.masks.tiny_segmenters import (
     PICTURE,
     node,
@@ -25,18 +23,6 @@ def no_models_of_the_users(tmp_path, monkeypatch):
     """No test finds segmenters that happen to be installed."""
     monkeypatch.setenv("U2NET_HOME", str(tmp_path / "no-models"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "no-hub"))
-
-
-@pytest.fixture
-def hub_server(monkeypatch, tmp_path):
-    """The hub, and an empty cache of its own."""
-    with FakeHub() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr("time.sleep", lambda seconds: None)
-        yield server
 
 
 @pytest.fixture

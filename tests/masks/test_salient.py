@@ -231,9 +231,9 @@ def test_without_onnxruntime(tmp_path, monkeypatch):
         SalientSegmenter.load("somebody/network")
 
 
-def test_a_repository_of_the_hub(tmp_path, hub_server, big_onnx):
+def test_a_repository_of_the_hub(tmp_path, server, big_onnx):
     path = big_onnx("model.onnx_data")
-    folder = hub_server.folders["somebody/BiRefNet-ONNX"] = tmp_path / "repository"
+    folder = server.folders["somebody/BiRefNet-ONNX"] = tmp_path / "repository"
     folder.mkdir()
     path.parent.rename(folder / "onnx")
     (folder / "birefnet.py").write_text("raise SystemExit")
@@ -242,13 +242,13 @@ def test_a_repository_of_the_hub(tmp_path, hub_server, big_onnx):
         "somebody/BiRefNet-ONNX", progress=lambda *words: said.append(words)
     )
     assert (loaded.name, loaded.kind) == ("BiRefNet-ONNX", "birefnet")
-    assert hub_server.files() == {"onnx/model.onnx", "onnx/model.onnx_data"} and said
+    assert server.files() == {"onnx/model.onnx", "onnx/model.onnx_data"} and said
     assert np.asarray(loaded.mask(painted(1, (64, 64)))).std() > 5
-    hub_server.asked.clear()
+    server.asked.clear()
     assert SalientSegmenter.load("somebody/BiRefNet-ONNX").name == "BiRefNet-ONNX"
-    assert not hub_server.asked, "what is whole in the cache is used without a network"
+    assert not server.asked, "what is whole in the cache is used without a network"
     assert hub.is_cached("somebody/BiRefNet-ONNX", ["onnx/model.onnx"])
-    hub_server.folders["somebody/else"] = tmp_path / "apart"
+    server.folders["somebody/else"] = tmp_path / "apart"
     (tmp_path / "apart").mkdir(exist_ok=True)
     with pytest.raises(
         CheckpointRefused, match=r"somebody/else on the hub has no onnx/model\.onnx"

@@ -217,7 +217,7 @@ def test_answers_that_are_no_numbers(copied, picture):
         SamSegmenter(copied, device="cpu").shares(picture, PROMPT)
 
 
-def test_a_repository_of_the_hub(hub_server, copied):
+def test_a_repository_of_the_hub(server, copied):
     with pytest.raises(
         CheckpointRefused, match=r"No SAM 2 is in the hub's cache. Name one to fetch"
     ):
@@ -225,10 +225,10 @@ def test_a_repository_of_the_hub(hub_server, copied):
     (copied / "modeling.py").write_text("raise SystemExit")
     (copied / "pytorch_model.bin").write_bytes(b"never")
     name = "facebook/sam2.1-hiera-small"
-    hub_server.folders[name] = copied
+    server.folders[name] = copied
     assert sam.cached() is None
     assert SamSegmenter.load(name).name == "sam2.1-hiera-small"
-    assert hub_server.files() == {"config.json", "model.safetensors", "preprocessor_config.json"}
-    hub_server.asked.clear()
+    assert server.files() == {"config.json", "model.safetensors", "preprocessor_config.json"}
+    server.asked.clear()
     assert sam.cached() == name and SamSegmenter.load(None).name == "sam2.1-hiera-small"
-    assert not hub_server.asked
+    assert not server.asked
