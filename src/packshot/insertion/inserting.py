@@ -37,6 +37,20 @@ DEFAULT_HORIZON = 0.45
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One try: its seed, what was made, and what the checks say of it."""
+
+    seed: int
+    made: Made
+    checks: tuple[Check, ...]
+
+    @property
+    def missed(self) -> set[str]:
+        """The names of the checks that it fails."""
+        return {check.name for check in self.checks if not check.passed}
+
+
+@dataclass(frozen=True)
 class Insertion:
     """A plate with the product in it: the master, its sheet, and what the checks say."""
 
@@ -89,22 +103,19 @@ def insert(
         )
     scene = _scene(plate, placement, settings)
     ranked = cutouts.best_photos(photos(project), placement, settings.view)
-    best: tuple[int, Made, tuple[Check, ...], int] | None = None
-    attempts = _attempts(project, scene, ranked, settings, base, loras)
-    for number, (seed, made) in enumerate(attempts):
+    best: Attempt | None = None  # the others, a crop each, need not be kept
+    for number, (seed, made) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)
-        found = _checked(scene, made, ranked, embedder)
-        missed = {check.name for check in found if not check.passed}
-        if best is None or len(missed) < best[0]:
-            best = len(missed), made, found, seed
-        if not missed or (made.cut and not missed & judged.OF_THE_PHOTO):
+        attempt = Attempt(seed, made, _checked(scene, made, ranked, embedder))
+        best = min(best or attempt, attempt, key=lambda one: len(one.missed))
+        if not attempt.missed or (made.cut and not attempt.missed & judged.OF_THE_PHOTO):
             break
     progress("insertion", settings.tries, settings.tries)
     assert best is not None
-    return _written(scene, *best[1:], folder, name)
+    return _written(scene, best, folder, name)
 
 
-def _attempts(
+def _tries(
     project: Project,
     scene: Scene,
     ranked: Sequence[CutOut],
@@ -229,9 +240,8 @@ def _under(made: Made) -> Colours:
     return strip * (made.taken > 0) if (strip * made.taken).any() else strip
 
 
-def _written(
-    scene: Scene, made: Made, found: tuple[Check, ...], seed: int, folder: Path, name: str
-) -> Insertion:
+def _written(scene: Scene, attempt: Attempt, folder: Path, name: str) -> Insertion:
+    made, seed, found = attempt.made, attempt.seed, attempt.checks
     after = scene.plate.with_colours(scene.crop, made.colours, made.zone)
     product = Box(
         made.box.left + scene.crop.left,
