@@ -212,32 +212,33 @@ def _checked(
         found.append(judged.identity(embedder, inserted, made.alpha, ranked))
     silhouette = np.zeros_like(made.zone)
     silhouette[made.box.region] = made.alpha
-    found.append(judged.seam(made.colours, made.zone, silhouette, scene.light.hardness))
+    hardness = scene.light.hardness if made.cut else 0.0  # a painting's zone ends in no shadow
+    found.append(judged.seam(scene.colours, made.colours, made.zone, silhouette, hardness))
     if made.cut:
         found.append(judged.colour(inserted, made.alpha, made.product))
-        found.append(judged.contact(scene.colours, made.colours, _under(made)))
+        found.append(judged.contact(scene.colours, made.colours, silhouette))
     else:
         found.append(judged.count(made.alpha))
-    grey_before, grey_after = (
-        cv2.cvtColor(one.astype(np.float32), cv2.COLOR_RGB2GRAY)
-        for one in (scene.colours, made.colours)
-    )
-    darkening = (grey_before - grey_after) / np.maximum(grey_before, 0.05)
-    darkening[made.box.region] *= made.alpha < 0.02
-    darkening[made.taken <= 0] = 0
-    found.append(judged.shadow_direction(darkening.clip(0, 1), scene.ground, foot, scene.light))
+    darkening, cast = _shadows(scene, made, silhouette)
+    found.append(judged.shadow_direction(darkening, cast, foot))
     found.append(judged.sharp(inserted, made.alpha, scene.colours))
     return tuple(found)
 
 
-def _under(made: Made) -> Colours:
-    """The strip of ground just below the product."""
-    box, strip = made.box, np.zeros_like(made.zone)
-    reach = max(2, box.height // 25)
-    strip[box.bottom : box.bottom + reach, box.left : box.right] = 1
-    if not strip.any():  # it stands on the plate's lower edge
-        strip[-reach:, box.left : box.right] = 1
-    return strip * (made.taken > 0) if (strip * made.taken).any() else strip
+def _shadows(scene: Scene, made: Made, silhouette: Colours) -> tuple[Colours, Colours]:
+    """How much darker the ground became, and how much darker the light's shadow makes it.
+
+    But where the product hides it, and beneath and beside its feet, where it is dark in any light.
+    """
+    before, after = (
+        cv2.cvtColor(one.astype(np.float32), cv2.COLOR_RGB2GRAY)
+        for one in (scene.colours, made.colours)
+    )
+    darkening = ((before - after) / np.maximum(before, 0.05)).clip(0, 1) * (made.taken > 0)
+    stands = made.alpha, made.box, (scene.crop.width, scene.crop.height), scene.ground
+    dark = shadows.contact(*stands) + shadows.beneath(*stands)
+    seen = (silhouette < 0.02) & (dark < 0.05)
+    return darkening * seen, shadows.cast(*stands, scene.light) * seen
 
 
 def _written(scene: Scene, attempt: Attempt, folder: Path, name: str) -> Insertion:
