@@ -11,7 +11,6 @@ from packshot.insertion.cutouts import CutOut, best_photos, cut_out, fitted, squ
 from packshot.insertion.placement import Placement
 from packshot.insertion.plate import Box
 from packshot.photos import photos
-
 from tests.insertion.scenes import cut_out_of
 
 

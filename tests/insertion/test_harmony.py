@@ -31,12 +31,20 @@ def test_the_plates_grain_comes_over_the_product_and_no_more():
     assert np.array_equal(seen, harmonised(flat(0.5), ALPHA, around, photo, seed=1))
     assert not np.array_equal(seen, harmonised(flat(0.5), ALPHA, around, photo, seed=2))
     noisy = flat(0.5, noise=0.03)
-    assert grain(harmonised(noisy, ALPHA, around, photo, 1)) == pytest.approx(grain(noisy), rel=0.01)
+    assert grain(harmonised(noisy, ALPHA, around, photo, 1)) == pytest.approx(
+        grain(noisy), rel=0.01
+    )
 
 
 @pytest.mark.parametrize(
     "there,gain",
-    [(0.5, 1.0), (0.4, (0.5 / 0.4) ** 0.25), (0.05, 1.12), (0.6, (0.5 / 0.6) ** 0.25), (1, 1 / 1.12)],
+    [
+        (0.5, 1.0),
+        (0.4, (0.5 / 0.4) ** 0.25),
+        (0.05, 1.12),
+        (0.6, (0.5 / 0.6) ** 0.25),
+        (1, 1 / 1.12),
+    ],
 )
 def test_exposure_goes_a_quarter_of_the_way_within_limits(there, gain):
     """Of the plate's 0.5 over its photo's light, in stops."""

@@ -29,15 +29,16 @@ def test_the_crop_reaches_about_the_place_inside_the_plate(box, crop):
     assert made.crop == crop
     assert np.array_equal(made.colours, PLATE.pixels[crop.region].astype(np.float32) / 255)
     inside = made.placement.box
-    assert Box(inside.left + crop.left, inside.top + crop.top, 60, 40) == box == Box(
-        box.left, box.top, inside.width, inside.height
+    assert (
+        Box(inside.left + crop.left, inside.top + crop.top, 60, 40)
+        == box
+        == Box(box.left, box.top, inside.width, inside.height)
     )
     assert made.placement.mask is mask
     whole = Ground.of(400, 120.0, box)
     points = np.float32([-0.4, 0.3]), np.float32([3, 5]), np.float32([0, 0.5])
-    assert np.allclose(
-        made.ground.seen(*points) + [crop.left, crop.top], whole.seen(*points), atol=1e-3
-    )
+    moved = made.ground.seen(*points) + np.float32([crop.left, crop.top])
+    assert np.allclose(moved, whole.seen(*points), atol=1e-3)
 
 
 def test_the_light_is_as_it_is_given_and_else_as_the_plate_shows_it():

@@ -16,9 +16,11 @@ CROP, PRODUCT = Box(60, 40, 100, 80), Box(80, 60, 40, 50)
 def panels(monkeypatch):
     """The pictures and labels that go on the sheet."""
     kept = {}
-    monkeypatch.setattr(
-        drawn, "contact_sheet", lambda pictures, labels, **_: kept.update(zip(labels, pictures))
-    )  # fmt: skip
+
+    def keep(pictures, labels, **_):
+        kept.update(zip(labels, pictures, strict=True))
+
+    monkeypatch.setattr(drawn, "contact_sheet", keep)
 
     def make(*checks):
         after = BEFORE.pixels.copy()
