@@ -133,9 +133,9 @@ def blurred(shown, made, deviation):
 
 
 def bluer_above(shown, made):
-    """A third of it in another hue."""
+    """Its upper half in another hue."""
     colours = made.product.copy()
-    colours[: len(colours) * 2 // 5] *= np.float32([0.6, 1, 1.5])
+    colours[: len(colours) // 2] *= np.float32([0.5, 1, 1.8])
     return repainted(shown, made, colours)
 
 
