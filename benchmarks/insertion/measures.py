@@ -30,7 +30,7 @@ def measured(case: Case, made: Plate, judge: Identifier) -> dict[str, float]:
         "perceptual": judge.distance(crop, wanted),
         "far pixels changed": float(changed[~near].sum()),
         "rim error": _rim_error(case, seen),
-        "seam": checks.seam(seen, changed.astype(np.float32), case.mask, 1).value,
+        "seam": _seam(seen, changed, case.mask),
     }
     if shadow.sum() > 20:
         figures["shadow PSNR"] = _psnr(seen, case.truth, shadow)
@@ -46,6 +46,24 @@ def _rim_error(case: Case, seen: Colours) -> float:
     error = (seen - case.truth) * 255
     across, down = (cv2.Sobel(error, cv2.CV_32F, *axes, scale=1 / 8) for axes in ((1, 0), (0, 1)))
     return float(np.hypot(across, down)[rim].mean())
+
+
+def _seam(seen: Colours, changed: np.ndarray, product: Colours) -> float:
+    """Gradient at the rim of what changed over that of rings beside it, in the rings' deviations."""
+    grey = cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
+    gradient = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    inside = changed.astype(np.uint8)
+    apart = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+    within = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+    clear = cv2.distanceTransform((product < 0.02).astype(np.uint8), cv2.DIST_L2, 3) > 4
+    rim = (((apart > 0) & (apart <= 1.5)) | ((within > 0) & (within <= 1.5))) & clear
+    rings = [clear & (apart > start) & (apart <= start + 3) for start in (3, 6, 9, 12)]
+    means = [float(gradient[ring].mean()) for ring in rings if ring.any()]
+    if not rim.any() or not means:
+        return 0.0
+    level = 8 * 0.25 / 255  # Sobel's, of a quarter of an 8-bit level a pixel
+    spread = max(float(np.std(means)), 0.1 * float(np.mean(means)), level)
+    return (float(gradient[rim].mean()) - float(np.mean(means))) / spread
 
 
 def _near(case: Case) -> np.ndarray:

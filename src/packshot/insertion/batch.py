@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,23 +59,29 @@ def read_jobs(table: Path) -> list[Job]:
     return jobs
 
 
-def each_missing(
-    jobs: list[Job], folder: Path, settings: str, do: Callable[[Job], None]
-) -> Iterator[tuple[Job, bool]]:
-    """Do those jobs whose results do not stand in `folder`, or stand with other settings.
+def pending_jobs(jobs: Iterable[Job], folder: Path, settings: str) -> list[Job]:
+    """Those whose results do not stand in `folder`, or stand with other `settings`."""
+    return [job for job in jobs if not _stands(job, folder, settings)]
 
-    Yields each job, and whether it had to be done.
-    """
-    for job in jobs:
-        given = [job.plate, job.mask] if job.mask else [job.plate]
-        key = files.fingerprint(
-            [settings, job.box, job.quad, job.at, job.view, [files.sha256(file) for file in given]]
-        )
-        done = folder / f"{job.name}.done"
-        stands = (
-            done.is_file() and done.read_text() == key and (folder / f"{job.name}.png").is_file()
-        )
-        if not stands:
-            do(job)
-            files.write_text(done, key)
-        yield job, not stands
+
+def mark_done(job: Job, folder: Path, settings: str) -> None:
+    """Note that a job's result in `folder` was made with these `settings`."""
+    files.write_text(_mark(job, folder), _key(job, settings))
+
+
+def _stands(job: Job, folder: Path, settings: str) -> bool:
+    mark = _mark(job, folder)
+    if not (mark.is_file() and (folder / f"{job.name}.png").is_file()):
+        return False
+    return mark.read_text() == _key(job, settings)
+
+
+def _mark(job: Job, folder: Path) -> Path:
+    return folder / f"{job.name}.done"
+
+
+def _key(job: Job, settings: str) -> str:
+    """What the result depends on: the files by their content."""
+    given = [job.plate, job.mask] if job.mask else [job.plate]
+    hashes = [files.sha256(file) for file in given]
+    return files.fingerprint([settings, job.box, job.quad, job.at, job.view, hashes])

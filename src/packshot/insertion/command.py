@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from packshot import files
 from packshot.errors import InsertionRefused
 from packshot.insertion import cutouts
-from packshot.insertion.batch import Job, each_missing, read_jobs
+from packshot.insertion.batch import Job, mark_done, pending_jobs, read_jobs
 from packshot.insertion.inserting import Insertion, horizon_for, insert
 from packshot.insertion.placement import (
     EYE_METRES,
@@ -99,28 +99,31 @@ def insert_all(
                 embedder=embedder, settings=other, progress=progress,
             )  # fmt: skip
         return
-    made: list[Insertion] = []
-
-    def do(job: Job) -> None:
-        own = settings.model_copy(update={"view": job.view or settings.view})
-        given = {"box": job.box, "quad": job.quad, "mask": job.mask, "at": job.at}
-        own_place = {name: value or None for name, value in given.items()}
-        told = replace(place, **own_place) if any(given.values()) else place  # type: ignore[arg-type]
-        read = read_plate(job.plate)
-        made.append(
-            insert(
-                project, read, told.on(read, project, own), folder, name=job.name, base=base,
-                loras=loras, embedder=embedder, settings=own,
-            )
-        )  # fmt: skip
-
     jobs = read_jobs(plate)
     lora_hashes = [(lora.sha256, weight) for lora, weight in loras]
     key = files.fingerprint([settings.model_dump(), str(place), lora_hashes])
-    for number, _ in enumerate(each_missing(jobs, folder, key, do), start=1):
-        progress("plates", number, len(jobs))
-        yield from made
-        made.clear()
+    pending = pending_jobs(jobs, folder, key)
+    for left, job in zip(range(len(pending), 0, -1), pending, strict=True):
+        progress("plates", len(jobs) - left, len(jobs))
+        own = settings.model_copy(update={"view": job.view or settings.view})
+        read = read_plate(job.plate)
+        where = _place_of(job, place).on(read, project, own)
+        made = insert(
+            project, read, where, folder, name=job.name, base=base, loras=loras,
+            embedder=embedder, settings=own,
+        )  # fmt: skip
+        mark_done(job, folder, key)
+        yield made
+    progress("plates", len(jobs), len(jobs))
+
+
+def _place_of(job: Job, otherwise: Place) -> Place:
+    """Where a job's row puts it; if it says nothing, where the command line does."""
+    if not (job.box or job.quad or job.mask or job.at):
+        return otherwise
+    return replace(
+        otherwise, box=job.box or None, quad=job.quad or None, mask=job.mask, at=job.at or None
+    )
 
 
 def show_places(

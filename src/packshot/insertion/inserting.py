@@ -37,6 +37,20 @@ DEFAULT_HORIZON = 0.45
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One try: its seed, what was made, and what the checks say of it."""
+
+    seed: int
+    made: Made
+    checks: tuple[Check, ...]
+
+    @property
+    def missed(self) -> set[str]:
+        """The names of the checks that it fails."""
+        return {check.name for check in self.checks if not check.passed}
+
+
+@dataclass(frozen=True)
 class Insertion:
     """A plate with the product in it: the master, its sheet, and what the checks say."""
 
@@ -89,22 +103,19 @@ def insert(
         )
     scene = _scene(plate, placement, settings)
     ranked = cutouts.best_photos(photos(project), placement, settings.view)
-    best: tuple[int, Made, tuple[Check, ...], int] | None = None
-    attempts = _attempts(project, scene, ranked, settings, base, loras)
-    for number, (seed, made) in enumerate(attempts):
+    best: Attempt | None = None  # the others, a crop each, need not be kept
+    for number, (seed, made) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)
-        found = _checked(scene, made, ranked, embedder)
-        missed = {check.name for check in found if not check.passed}
-        if best is None or len(missed) < best[0]:
-            best = len(missed), made, found, seed
-        if not missed or (made.cut and not missed & judged.OF_THE_PHOTO):
+        attempt = Attempt(seed, made, _checked(scene, made, ranked, embedder))
+        best = min(best or attempt, attempt, key=lambda one: len(one.missed))
+        if not attempt.missed or (made.cut and not attempt.missed & judged.OF_THE_PHOTO):
             break
     progress("insertion", settings.tries, settings.tries)
     assert best is not None
-    return _written(scene, *best[1:], folder, name)
+    return _written(scene, best, folder, name)
 
 
-def _attempts(
+def _tries(
     project: Project,
     scene: Scene,
     ranked: Sequence[CutOut],
@@ -201,37 +212,37 @@ def _checked(
         found.append(judged.identity(embedder, inserted, made.alpha, ranked))
     silhouette = np.zeros_like(made.zone)
     silhouette[made.box.region] = made.alpha
-    found.append(judged.seam(made.colours, made.zone, silhouette, scene.light.hardness))
+    hardness = scene.light.hardness if made.cut else 0.0  # a painting's zone ends in no shadow
+    found.append(judged.seam(scene.colours, made.colours, made.zone, silhouette, hardness))
     if made.cut:
         found.append(judged.colour(inserted, made.alpha, made.product))
-        found.append(judged.contact(scene.colours, made.colours, _under(made)))
+        found.append(judged.contact(scene.colours, made.colours, silhouette))
     else:
         found.append(judged.count(made.alpha))
-    grey_before, grey_after = (
-        cv2.cvtColor(one.astype(np.float32), cv2.COLOR_RGB2GRAY)
-        for one in (scene.colours, made.colours)
-    )
-    darkening = (grey_before - grey_after) / np.maximum(grey_before, 0.05)
-    darkening[made.box.region] *= made.alpha < 0.02
-    darkening[made.taken <= 0] = 0
-    found.append(judged.shadow_direction(darkening.clip(0, 1), scene.ground, foot, scene.light))
+    darkening, cast = _shadows(scene, made, silhouette)
+    found.append(judged.shadow_direction(darkening, cast, foot))
     found.append(judged.sharp(inserted, made.alpha, scene.colours))
     return tuple(found)
 
 
-def _under(made: Made) -> Colours:
-    """The strip of ground just below the product."""
-    box, strip = made.box, np.zeros_like(made.zone)
-    reach = max(2, box.height // 25)
-    strip[box.bottom : box.bottom + reach, box.left : box.right] = 1
-    if not strip.any():  # it stands on the plate's lower edge
-        strip[-reach:, box.left : box.right] = 1
-    return strip * (made.taken > 0) if (strip * made.taken).any() else strip
+def _shadows(scene: Scene, made: Made, silhouette: Colours) -> tuple[Colours, Colours]:
+    """How much darker the ground became, and how much darker the light's shadow makes it.
+
+    But where the product hides it, and beneath and beside its feet, where it is dark in any light.
+    """
+    before, after = (
+        cv2.cvtColor(one.astype(np.float32), cv2.COLOR_RGB2GRAY)
+        for one in (scene.colours, made.colours)
+    )
+    darkening = ((before - after) / np.maximum(before, 0.05)).clip(0, 1) * (made.taken > 0)
+    stands = made.alpha, made.box, (scene.crop.width, scene.crop.height), scene.ground
+    dark = shadows.contact(*stands) + shadows.beneath(*stands)
+    seen = (silhouette < 0.02) & (dark < 0.05)
+    return darkening * seen, shadows.cast(*stands, scene.light) * seen
 
 
-def _written(
-    scene: Scene, made: Made, found: tuple[Check, ...], seed: int, folder: Path, name: str
-) -> Insertion:
+def _written(scene: Scene, attempt: Attempt, folder: Path, name: str) -> Insertion:
+    made, seed, found = attempt.made, attempt.seed, attempt.checks
     after = scene.plate.with_colours(scene.crop, made.colours, made.zone)
     product = Box(
         made.box.left + scene.crop.left,

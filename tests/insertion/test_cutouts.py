@@ -1,0 +1,118 @@
+"""Cut-outs: their box, size, rim and order."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from packshot.errors import InsertionRefused
+from packshot.insertion.cutouts import CutOut, best_photos, cut_out, fitted, squared, thumbnail
+from packshot.insertion.placement import Placement
+from packshot.insertion.plate import Box
+from packshot.photos import photos
+from tests.insertion.scenes import cut_out_of
+
+
+class Finds:
+    """A segmenter that finds that box."""
+
+    def __init__(self, *box):
+        self.box, self.asked = box, 0
+
+    def mask(self, image):
+        self.asked += 1
+        found = Image.new("L", image.size)
+        if self.box:
+            found.paste(255, self.box)
+        return found
+
+
+def unmasked(project):
+    """Its photos without their masks."""
+    return [replace(photo, mask=None) for photo in photos(project)]
+
+
+def test_a_cut_out_is_its_masks_box_and_what_surrounds_it(product):
+    photo = photos(product)[0]
+    number = int(photo.source.removesuffix(".png"))
+    cut = cut_out(photo)
+    assert cut.alpha.shape == (91, 121) and cut.aspect == 121 / 91
+    assert len(cut.beside) == 320 * 240 - 91 * 121
+    assert (cut.beside.max(axis=0) <= 160 / 255).all(), "of the dappled background alone"
+    label = cut.colours[25:45, 35:85]
+    assert (label > 0.99).all(), f"the white label of photo {number}"
+
+
+def test_without_a_mask_a_segmenter_is_asked_and_with_one_it_is_not(product):
+    finds = Finds(70, 60, 110, 90)
+    assert cut_out(photos(product)[0], finds).alpha.shape == (91, 121) and not finds.asked
+    assert cut_out(unmasked(product)[0], finds).alpha.shape == (30, 40) and finds.asked == 1
+    with pytest.raises(InsertionRefused, match=r"No product was found in .*paint its mask"):
+        cut_out(unmasked(product)[0], Finds())
+
+
+def test_photos_in_which_nothing_is_found_are_passed_over(product):
+    masked, bare = photos(product), unmasked(product)
+    place = Placement(Box(0, 0, 60, 60))
+    found = best_photos([bare[0], *masked[1:]], place, None, Finds())
+    assert {cut.photo.file for cut in found} == {photo.file for photo in masked[1:]}
+    with pytest.raises(InsertionRefused, match="No photo shows the product whole"):
+        best_photos(bare, place, None, Finds())
+
+
+@pytest.mark.parametrize("caption,view,shows", [
+    ("a photo of a box, front view", "front", True),
+    ("a photo of a box, front three-quarter view", "front", False),
+    ("a photo of a box, front three-quarter view", "front three quarter", True),
+    ("a photo of a box, rear view", "front", False),
+    (None, "front", False),
+])  # fmt: skip
+def test_a_view_is_the_captions(product, caption, view, shows):
+    photo = replace(photos(product)[0], caption=caption)
+    if shows:
+        assert len(best_photos([photo], Placement(Box(0, 0, 60, 60)), view)) == 1
+    else:
+        with pytest.raises(InsertionRefused, match="as seen from the front"):
+            best_photos([photo], Placement(Box(0, 0, 60, 60)), view)
+
+
+@pytest.mark.parametrize(
+    "box,wanted",
+    [
+        (Box(10, 20, 200, 80), Box(76, 20, 68, 80)),  # as high as the place, in its middle
+        (Box(10, 20, 40, 90), Box(10, 63, 40, 47)),  # as wide, on its lower edge
+    ],
+)
+def test_it_fits_its_place_in_its_proportions_on_the_lower_edge(box, wanted):
+    cut = replace(cut_out_of(), colours=np.full((120, 102, 3), 0.4, np.float32))
+    cut = replace(cut, alpha=np.ones((120, 102), np.float32))
+    colours, alpha, place = fitted(cut, box)
+    assert place == wanted
+    assert colours.shape == (*alpha.shape, 3) and alpha.shape == (place.height, place.width)
+    assert np.allclose(colours, 0.4, atol=1e-6) and np.allclose(alpha, 1)
+
+
+def test_enlarged_it_stays_within_colours():
+    stripes = np.zeros((20, 20, 3), np.float32)
+    stripes[:, 10:] = 1
+    cut = CutOut(cut_out_of().photo, stripes, stripes[..., 0], np.zeros((0, 3), np.float32))
+    colours, alpha, _ = fitted(cut, Box(0, 0, 90, 90))
+    assert colours.min() == alpha.min() == 0 and colours.max() == alpha.max() == 1
+
+
+def test_a_square_holds_all_of_a_picture_in_its_middle():
+    picture = np.zeros((40, 80, 3), np.float32)
+    picture[..., 0] = 1
+    square = np.asarray(squared(picture, 100)).astype(int)
+    red = (square == (255, 0, 0)).all(axis=2)
+    rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == (26, 73, 2, 97)
+    assert (square[~red] == 127).all() or (square[~red] == 128).all()
+
+
+def test_a_thumbnail_shows_the_product_on_grey():
+    cut = cut_out_of("bottle")
+    shown = np.asarray(thumbnail(cut, 100, grey=0.2)).astype(int)
+    assert (shown[0, 0] == 51).all() and (shown[5, 30] == 51).all(), "beside its neck too"
+    assert shown[65, 50, 0] > 200, "its label"
