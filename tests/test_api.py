@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import packshot
 
@@ -22,3 +23,19 @@ def test_the_command_line_starts_without_anything_heavy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_it_starts_where_there_is_no_posix():
+    script = (
+        "import sys; sys.argv = ['packshot', '--help']\n"
+        "sys.modules |= {'fcntl': None, 'resource': None, 'grp': None, 'pwd': None}\n"
+        "import packshot, packshot.files, packshot.memory, packshot.videos\n"
+        "from packshot.cli import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0 and "shoot" in done.stdout, done.stderr
+
+
+def test_types_are_shipped():
+    assert (Path(packshot.__file__).parent / "py.typed").is_file()

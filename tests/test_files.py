@@ -108,6 +108,44 @@ def test_broken_toml_names_the_file_and_line(tmp_path):
         files.read_toml(tmp_path / "a.toml")
 
 
+def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path, monkeypatch):
+    real = os.open
+
+    def as_windows(path, *args, **options):
+        if os.path.isdir(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *args, **options)
+
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    monkeypatch.setattr(os, "open", as_windows)
+    files.write_text(tmp_path / "a.txt", "one")
+    assert (tmp_path / "a.txt").read_text() == "one"
+
+
+def test_a_file_is_pointed_to_and_where_no_symbolic_links_may_be_has_a_second_name(
+    tmp_path, monkeypatch
+):
+    source = tmp_path / "source"
+    source.write_text("one")
+    files.point(tmp_path / "a", source)
+    assert (tmp_path / "a").readlink() == source
+
+    def denied(*_args, **_kwargs):
+        raise OSError(errno.EPERM, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(os, "symlink", denied)
+    files.point(tmp_path / "b", source)
+    assert not (tmp_path / "b").is_symlink() and (tmp_path / "b").samefile(source)
+    monkeypatch.setattr(os, "link", denied)
+    files.point(tmp_path / "c", source)
+    assert not (tmp_path / "c").samefile(source) and (tmp_path / "c").read_text() == "one"
+
+
+def test_a_holder_that_cannot_be_read_is_unknown(tmp_path):
+    with (tmp_path / ".lock").open("w") as unreadable:
+        assert files._holder(unreadable) == "unknown"
+
+
 def _hold(path, ready, done):
     with files.hold(path):
         ready.set()

@@ -1,5 +1,7 @@
 import io
 import struct
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pillow_heif
@@ -110,6 +112,20 @@ def test_a_playlist_opens_no_other_file(pick, tmp_path):
 def test_a_decoder_that_dies_is_survived(pick, monkeypatch):
     monkeypatch.setattr(videos.sys, "executable", "/bin/false")
     assert why(pick, video(6)) == "cannot be decoded; it is damaged, or needs too much memory"
+
+
+def test_memory_is_limited_where_the_system_can(monkeypatch):
+    limits = []
+    resource = SimpleNamespace(
+        RLIMIT_AS=9, RLIM_INFINITY=-1, getrlimit=lambda _: (-1, -1),
+        setrlimit=lambda kind, limit: limits.append((kind, limit)),
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "resource", resource)
+    videos._limit_memory()
+    assert limits == [(9, (videos.MAX_MEMORY_BYTES, videos.MAX_MEMORY_BYTES))]
+    monkeypatch.setitem(sys.modules, "resource", None)
+    videos._limit_memory()
+    assert len(limits) == 1
 
 
 def hevc(heic):

@@ -3,13 +3,15 @@
 Every write goes to a temporary file in the same folder, is flushed to the disk, takes its name in
 one step (`os.replace`), and the folder is flushed too: a reader sees the old file or the new one,
 never a half. `_write` is the single seam where tests inject faults.
+
+What Windows has not is seen to here and nowhere else: it flushes no folders, lets few make symbolic
+links, and lets nobody read what another has locked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import io
 import json
@@ -18,7 +20,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from packshot.errors import DiskFull, PackshotError, PathEscapes, ProjectError
 
@@ -125,6 +127,8 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folders; NTFS keeps a journal of names
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -203,6 +207,18 @@ def link(source: Path, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def point(path: Path, source: Path) -> None:
+    """Make `path` lead to the file `source`: a symbolic link, or what `link` makes where none may be.
+
+    Raises:
+        OSError: neither can be made, such as for a name that is too long.
+    """
+    try:
+        path.symlink_to(source.resolve())
+    except (NotImplementedError, OSError):  # Windows asks for a right that few have
+        link(source, path)
+
+
 def append_line(path: Path, line: str, *, durable: bool = False) -> None:
     """Append one line to a log (not atomic: readers skip a torn last line).
 
@@ -266,23 +282,32 @@ def fingerprint(value: Any) -> str:
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path` while the block runs; freed by the kernel if we are killed.
+    """Hold an exclusive lock on `path` while the block runs; freed by the system if we are killed.
 
     Raises:
-        ProjectError: another process holds it; the message names its process id.
+        ProjectError: another process holds it; the message names its process id where it can be read.
     """
+    import portalocker
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
+            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.AlreadyLocked:
             raise ProjectError(
-                f"{path.parent} is in use by another Packshot (process {holder}). "
+                f"{path.parent} is in use by another Packshot (process {_holder(file)}). "
                 "Wait until it is done, or stop it, then run this again."
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _holder(file: TextIO) -> str:
+    """The process id that the holder of a lock left in its file."""
+    try:
+        file.seek(0)
+        return file.read().strip() or "unknown"
+    except OSError:  # on Windows what is locked cannot be read
+        return "unknown"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,17 @@ def peak_bytes(base: Base) -> int:
         import torch
 
         return torch.cuda.max_memory_reserved(base.device)
+    return _peak_of_process()
+
+
+def _peak_of_process() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        used = psutil.Process().memory_info()
+        return int(getattr(used, "peak_wset", used.rss))
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -1,7 +1,8 @@
 """Sharp, distinct frames out of a video.
 
 Codecs are a wide door for hostile files, so they are decoded in a process of their own, with a
-limit on memory and on time: `python -m packshot.videos VIDEO FOLDER COUNT`.
+limit on memory (where the system has one: Linux) and on time:
+`python -m packshot.videos VIDEO FOLDER COUNT`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import contextlib
 import json
 import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -205,9 +205,13 @@ def _main(video: Path, into: Path, count: int) -> dict[str, Any]:
 
 
 def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit; that on time still holds
+        return
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     limit = MAX_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, MAX_MEMORY_BYTES)
-    with contextlib.suppress(ValueError):  # macOS has no such limit; that on time still holds
+    with contextlib.suppress(ValueError):  # nor has macOS
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 

@@ -4,8 +4,10 @@ import os
 import pickle
 import shutil
 import struct
+import subprocess
 import sys
 import zlib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -247,6 +249,16 @@ def test_help_names_every_step(command):
     assert code == 0
     for step in STEPS:
         assert step in said
+
+
+def test_the_version_is_that_of_the_package(command):
+    assert command("--version") == (0, f"packshot {version('packshot')}")
+
+
+def test_it_runs_as_a_module():
+    words = [sys.executable, "-m", "packshot", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"packshot {version('packshot')}\n"), done.stderr
 
 
 def run(command, photos, tmp_path, *more):

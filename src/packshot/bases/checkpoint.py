@@ -220,7 +220,7 @@ def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
     remembered = files.cache_folder() / "hashes" / files.fingerprint(stamps)
     if remembered.is_file():
         return remembered.read_text()
-    names = [str(file.relative_to(path)) if path.is_dir() else file.name for file in chosen]
+    names = [file.relative_to(path).as_posix() if path.is_dir() else file.name for file in chosen]
     value = files.fingerprint(
         [[name, files.sha256(file)] for name, file in zip(names, chosen, strict=True)]
     )

@@ -104,7 +104,7 @@ def _cached(repo: Repository) -> Path | None:
     if not isinstance(index, str):
         return None
     folder = Path(index).parent
-    files = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
+    files = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
     try:
         family = folder_family(folder)
         _weights(repo, family, files, half=False)

@@ -14,12 +14,36 @@ from packshot.cli import captions, data, learning, lora, pictures, whole
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"packshot {version('packshot')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     help="Learn one product from its photos, and picture it anywhere.",
 )
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False,
+        "--version",
+        callback=_tell_version,
+        is_eager=True,
+        help="Print the version and exit.",
+    ),
+) -> None:
+    pass
+
+
 # In the order in which they are wanted, and listed.
 for command in (
     whole.run, whole.new, data.photos, data.blur, data.guide, captions.caption, data.masks,
@@ -47,7 +71,3 @@ def main() -> None:
         traceback.print_exc()
         typer.echo("packshot: this is a bug; nothing of yours was changed.", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -158,7 +158,7 @@ def _stage(entries: Sequence[Entry], folder: Path) -> tuple[list[Path], dict[str
             files.write_text(path.with_suffix(".txt"), entry.caption + "\n")
         if entry.mask:
             side_cars.mask_place(path).parent.mkdir(exist_ok=True)
-            side_cars.mask_place(path).symlink_to(entry.mask.resolve())
+            files.point(side_cars.mask_place(path), entry.mask)
     return list(staged.values()), refused
 
 
@@ -175,7 +175,7 @@ def _laid(entry: Entry, path: Path) -> Path:
     """A link to the picture; if its transparency is a mask, a copy without, and the mask."""
     drawn = read_picture(entry.picture, over_white=False) if entry.alpha_is_mask else None
     if drawn is None or drawn.alpha is None or drawn.alpha.getextrema() == (255, 255):
-        path.symlink_to(entry.picture.resolve())
+        files.point(path, entry.picture)
         return path
     path = path.with_suffix(".png")
     files.write_bytes(path, encoded(drawn, ".png"))
