@@ -12,10 +12,10 @@ from bitsandbytes import functional
 from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import FakeTensor
 
-from packshot.bases import FAMILIES
 from packshot.bases.base import Shown
 from packshot.bases.checkpoint import judge
 from packshot.bases.flux import Flux1
+from packshot.bases.registry import families
 from packshot.bases.sketch import sketched
 from packshot.bases.storage import blocks, is_quantised, store
 from packshot.lora import folded, injected, load_lora, save
@@ -333,8 +333,10 @@ def test_at_full_size_a_lora_on_everything_is_the_one_that_peft_makes(family):
 
     network = full_size(family)
     assert sum(p.numel() for p in network.parameters()) == PARAMETERS[family]
+    kind = families()[family].base
     itself = SimpleNamespace(transformer=network, denoiser=network, unet=network)
-    names = FAMILIES[family].lora_targets(itself, "all")
+    itself.scopes = getattr(kind, "scopes", None)
+    names = kind.lora_targets(itself, "all")
     with injected(network, names, rank=16, alpha=16, seed=0) as adapter:
         ours = {name: p.shape for name, p in adapter.named_parameters().items()}
     network.add_adapter(LoraConfig(r=16, target_modules=names))

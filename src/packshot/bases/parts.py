@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from packshot.bases import registry
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.headers import read_config
 from packshot.bases.weights import blank, filled, read_all, read_shapes, refusing
@@ -105,7 +106,7 @@ def _architecture(
     import transformers
 
     kind = str(config.get("_class_name") or (config.get("architectures") or [""])[0])
-    if kind in _DIFFUSERS:
+    if kind in registry.diffusers_classes():
         made = partial(getattr(diffusers, kind).from_config, config)
         return made, lambda found: {_VAE_ATTENTION.sub(_new_name, k): v for k, v in found.items()}
     if kind not in _TRANSFORMERS:
@@ -126,11 +127,6 @@ def _architecture(
     return partial(getattr(transformers, model), text), renamed
 
 
-_DIFFUSERS = (
-    "AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderKLQwenImage", "Flux2Transformer2DModel",
-    "FluxTransformer2DModel", "QwenImageTransformer2DModel", "SD3Transformer2DModel",
-    "UNet2DConditionModel", "ZImageTransformer2DModel",
-)  # fmt: skip
 # By a file's architecture: what is made of it (of language models what reads, not what answers or
 # sees), its configuration, and what files put before the names that transformers 5 gives.
 _TRANSFORMERS = {
@@ -156,7 +152,7 @@ def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> 
         if config["model_type"].startswith("qwen"):
             return qwen_tokenizer(thinks=config["model_type"] == "qwen3")
         # OpenCLIP's text towers were trained with its vocabulary padded with token 0, "!".
-        openclip = encoder == "text_encoder_2" or checkpoint.family == "sd2"
+        openclip = encoder in registry.families()[checkpoint.family].openclip
         return clip_tokenizer(pad="!" if openclip else None)
     folder = checkpoint.path / encoder.replace("text_encoder", "tokenizer")
     if not folder.is_dir():
