@@ -105,7 +105,8 @@ class Base(ABC):
     kohya_original: bool
     """Whether kohya's LoRA files have the original names of the denoiser's modules."""
     beside: Mapping[str, str] = {}
-    """See `packshot.bases.parts.SingleFile`."""
+    """By component, a pattern of how names begin that single files hold beside it; of a component
+    that is not in it, all are passed over."""
     _takes_turns = False
 
     def __init__(
@@ -154,11 +155,14 @@ class Base(ABC):
     @staticmethod
     @abstractmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
-        """See `packshot.bases.parts.SingleFile`."""
+        """Each component's tensors by diffusers' names, from a single file's by their original ones."""
 
     @staticmethod
     def fitted(tensors: Tensors, configs: Configs) -> Configs:
-        """See `packshot.bases.parts.SingleFile`; most files are as their family is."""
+        """The family's configurations as a single file wants them: its layers, its width.
+
+        Most files are as their family is.
+        """
         return configs
 
     @abstractmethod

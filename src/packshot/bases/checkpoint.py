@@ -106,9 +106,9 @@ def folder_family(path: Path) -> str:
     if spec.denoiser_root != "unet":
         return family
     unet = read_config(path / "unet" / "config.json")
+    width = unet.get("cross_attention_dim")
     for name, other in registry.families().items():
-        width = other.cross_attention_dim
-        if width and other.pipelines == spec.pipelines and width == unet.get("cross_attention_dim"):
+        if width and other.pipelines == spec.pipelines and other.cross_attention_dim == width:
             family = name
     latents = read_config(path / "vae" / "config.json").get("latent_channels", 4)
     if unet.get("in_channels", 4) not in (latents, 2 * latents + 1):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,24 +18,12 @@ from packshot.bases.headers import read_config
 from packshot.bases.weights import blank, filled, read_all, read_shapes, refusing
 from packshot.errors import CheckpointRefused
 
+if TYPE_CHECKING:
+    from packshot.bases.base import Base
+
 Tensors = Mapping[str, Tensor]
 Configs = dict[str, dict[str, Any]]
 """By component."""
-
-
-class SingleFile(Protocol):
-    """What a family knows of its single files."""
-
-    beside: Mapping[str, str]
-    """By component, a pattern of how names begin that files hold beside it; else all are passed over."""
-
-    @staticmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
-        """Each component's tensors by diffusers' names, from a file's by their original ones."""
-
-    @staticmethod
-    def fitted(tensors: Tensors, configs: Configs) -> Configs:
-        """The family's configurations as this file wants them: its layers, its width."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +35,7 @@ class Parts:
     schedule: dict[str, Any]
 
 
-def load_parts(checkpoint: Checkpoint, family: SingleFile, dtype: torch.dtype) -> Parts:
+def load_parts(checkpoint: Checkpoint, family: Base, dtype: torch.dtype) -> Parts:
     """Every component of a checkpoint, frozen, in `dtype`, on the CPU; of a sketch no tokenizers.
 
     Raises:
