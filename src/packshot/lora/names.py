@@ -40,7 +40,7 @@ def foreign_family(
     for spec in _unets():
         if any(word in says for word in spec.lora_metadata):
             return None if spec.lora_title == title else (spec.lora_title, 0)
-    # It is said for what else than the family whose LoRAs always say it.
+    # LoRAs of a family that metadata tells always say so; one that says something else is another's.
     return (plain_title(), 0) if says and wanted and wanted.lora_metadata else None
 
 
