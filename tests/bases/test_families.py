@@ -354,7 +354,7 @@ def test_at_full_size_a_lora_on_everything_is_the_one_that_peft_makes(family):
 def test_flux_has_as_many_kohya_modules_as_sd_scripts_makes():
     """19 double blocks of 10 and 38 single ones of 3; parameters by closed form from FLUX's width."""
     network = full_size("flux1")
-    itself = SimpleNamespace(transformer=network)
+    itself = SimpleNamespace(transformer=network, scopes=Flux1.scopes)
     modules = Flux1.original_modules(itself)
     assert len(modules) == 19 * 10 + 38 * 3 == 304
     names = Flux1.lora_targets(itself, "all")
