@@ -19,11 +19,10 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from packshot.bases import FAMILIES, best_device
+from packshot.bases import best_device, registry
 from packshot.bases.sketch import shipped
 from packshot.bases.storage import store
 from packshot.lora import injected
@@ -80,7 +79,7 @@ def measured(row: Row) -> int:
     """Bytes of a real step on random weights, over what the process had before."""
     device, dtype = torch.device(best_device()), getattr(torch, row.dtype)
     drawn = replace(shipped(row.family), sketched=True)
-    base: Any = FAMILIES[row.family](drawn, device, dtype, row.storage)
+    base = registry.families()[row.family].base(drawn, device, dtype, row.storage)
     before = used(device)
     for name, weight in base.denoiser.state_dict().items():
         base.denoiser.load_state_dict(

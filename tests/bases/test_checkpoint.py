@@ -121,7 +121,7 @@ def test_other_families_are_named_in_single_files(tmp_path, family):
     save_file({SINGLE_FILES[family]: torch.zeros(2)}, tmp_path / "a.safetensors")
     refused(
         tmp_path / "a.safetensors",
-        f"is {family}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL",
+        f"is {family}; Packshot knows Stable Diffusion 1.x, Stable Diffusion 2.x, SDXL",
     )
 
 
@@ -141,7 +141,10 @@ PIPELINES = {
 @pytest.mark.parametrize("name", PIPELINES)
 def test_other_families_are_named_in_folders_even_without_a_unet(tmp_path, name):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": name}))
-    refused(tmp_path, f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL")
+    refused(
+        tmp_path,
+        f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, Stable Diffusion 2.x, SDXL",
+    )
 
 
 def test_a_unet_for_other_tasks_is_named(folder):

@@ -12,10 +12,10 @@ from bitsandbytes import functional
 from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import FakeTensor
 
-from packshot.bases import FAMILIES
 from packshot.bases.base import Shown
 from packshot.bases.checkpoint import judge
 from packshot.bases.flux import Flux1
+from packshot.bases.registry import families
 from packshot.bases.sketch import sketched
 from packshot.bases.storage import blocks, is_quantised, store
 from packshot.lora import folded, injected, load_lora, save
@@ -333,8 +333,10 @@ def test_at_full_size_a_lora_on_everything_is_the_one_that_peft_makes(family):
 
     network = full_size(family)
     assert sum(p.numel() for p in network.parameters()) == PARAMETERS[family]
+    kind = families()[family].base
     itself = SimpleNamespace(transformer=network, denoiser=network, unet=network)
-    names = FAMILIES[family].lora_targets(itself, "all")
+    itself.scopes = getattr(kind, "scopes", None)
+    names = kind.lora_targets(itself, "all")
     with injected(network, names, rank=16, alpha=16, seed=0) as adapter:
         ours = {name: p.shape for name, p in adapter.named_parameters().items()}
     network.add_adapter(LoraConfig(r=16, target_modules=names))
@@ -352,7 +354,7 @@ def test_at_full_size_a_lora_on_everything_is_the_one_that_peft_makes(family):
 def test_flux_has_as_many_kohya_modules_as_sd_scripts_makes():
     """19 double blocks of 10 and 38 single ones of 3; parameters by closed form from FLUX's width."""
     network = full_size("flux1")
-    itself = SimpleNamespace(transformer=network)
+    itself = SimpleNamespace(transformer=network, scopes=Flux1.scopes)
     modules = Flux1.original_modules(itself)
     assert len(modules) == 19 * 10 + 38 * 3 == 304
     names = Flux1.lora_targets(itself, "all")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from packshot.bases import FAMILIES
 from packshot.bases.checkpoint import CONFIGS, judge
+from packshot.bases.registry import families
 from packshot.errors import CheckpointRefused
 from tests.bases.original_layout import laid_out, load, original_transformer, same, save, wan_vae
 
@@ -180,7 +180,7 @@ def test_the_shipped_configurations_have_the_checkpoints_sizes(name):
     networks, configs = whole(name)
     assert {p: sum(w.numel() for w in n.parameters()) for p, n in networks.items()} == SIZES[name]
     original = original_transformer(name, networks["transformer"])
-    family = FAMILIES[name]
+    family = families()[name].base
     inside = {f"model.diffusion_model.{key}": value for key, value in original.items()}
     if name in ("flux2", "z_image"):
         reader = networks["text_encoder"].state_dict()
@@ -219,7 +219,7 @@ def test_kleins_9b_is_told_by_its_shapes():
         f"text_encoders.qwen3_8b.transformer.model.{key}": size for key, size in reader.items()
     }
     given = {f"{key}.weight": torch.empty(size, device="meta") for key, size in shapes.items()}
-    fitted = FAMILIES["flux2"].fitted(given, configs)
+    fitted = families()["flux2"].base.fitted(given, configs)
     told = fitted["transformer"]
     assert (told["num_layers"], told["num_single_layers"]) == (8, 24)
     assert (told["num_attention_heads"], told["joint_attention_dim"]) == (32, 12288)
@@ -241,7 +241,7 @@ def test_rows_are_where_diffusers_puts_them(parts, family):
     name = f"convert_{family}_transformer_checkpoint_to_diffusers"
     theirs = getattr(single_file_utils, name)(dict(parts[family]))
     clip = {"text_encoders.clip_l.transformer.text_model.final_layer_norm.weight": torch.ones(4)}
-    ours = FAMILIES[family].split(parts[family] | clip, {"vae": _ANY_VAE})["transformer"]
+    ours = families()[family].base.split(parts[family] | clip, {"vae": _ANY_VAE})["transformer"]
     assert theirs.keys() == ours.keys()
     assert all(torch.equal(theirs[key], ours[key]) for key in theirs)
 
@@ -253,9 +253,9 @@ def test_wans_autoencoder_is_renamed_as_diffusers_does():
     networks, configs = whole("qwen_image")
     original = wan_vae(networks["vae"])
     expected = {key: value.shape for key, value in networks["vae"].state_dict().items()}
-    ours = FAMILIES["qwen_image"].split({f"vae.{k}": v for k, v in original.items()}, configs)[
-        "vae"
-    ]
+    ours = families()["qwen_image"].base.split(
+        {f"vae.{k}": v for k, v in original.items()}, configs
+    )["vae"]
     assert {key: value.shape for key, value in ours.items()} == expected
     theirs = convert_wan_vae_to_diffusers(original)
     assert {key: id(value) for key, value in ours.items()} == {

@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from packshot.bases import FAMILIES, load_base
+from packshot.bases import load_base
 from packshot.bases.checkpoint import CONFIGS
+from packshot.bases.registry import families
 from packshot.bases.stable_diffusion import lora_target_names
 from packshot.bases.unet_names import ldm_modules
 from packshot.errors import CheckpointRefused
@@ -124,7 +125,7 @@ def test_the_shipped_configurations_have_the_checkpoints_sizes(family):
     networks = {"unet": base.unet, "vae": base.vae, **base.text_encoders}
     sizes = {p: sum(w.numel() for w in network.parameters()) for p, network in networks.items()}
     assert sizes == SIZES[family]
-    back = FAMILIES[family].split(ldm_tensors(base), base.configs)
+    back = families()[family].base.split(ldm_tensors(base), base.configs)
     back["text_encoder"] = {
         key.removeprefix("text_model."): value for key, value in back["text_encoder"].items()
     }
@@ -138,7 +139,7 @@ def test_loras_have_as_many_modules_as_sd_scripts_makes(family, modules):
     base = whole(family)
     names = lora_target_names(base.unet, "attention+mlp")
     assert len(names) == modules
-    base.denoiser_root, base.kohya_original = "unet", FAMILIES[family].kohya_original
+    base.denoiser_root, base.kohya_original = "unet", families()[family].kohya_original
     base.original_modules = lambda: ldm_modules(base.unet)
     ours = {name: spelt for spelt, (name,) in kohya_names(base).items()}
     spelt = {ours[f"unet.{name}"] for name in names}

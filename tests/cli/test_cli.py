@@ -320,7 +320,7 @@ def test_a_pickle_as_base(command, source, tmp_path, name):
 def test_a_base_of_an_unknown_family(command, source, tmp_path):
     save_file({"blocks.0.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
     code, said = run(command, source, tmp_path, "--base", tmp_path / "model.safetensors")
-    assert code == 2 and "Packshot knows Stable Diffusion 1.x, 2.x, SDXL" in said
+    assert code == 2 and "Packshot knows Stable Diffusion 1.x, Stable Diffusion 2.x, SDXL" in said
 
 
 def test_a_lora_for_another_family(command, planned_project, base, tmp_path):

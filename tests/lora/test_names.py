@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from packshot.bases.unet_names import ldm_name
 from packshot.lora import load_lora, save
-from packshot.lora.names import foreign_family, kohya_names, spellings
+from packshot.lora.names import foreign_family, kohya_names, plain_title, spellings
 
 
 @pytest.fixture
@@ -100,6 +100,14 @@ def test_families_are_told_by_their_keys(family, key):
         [key, "lora_te2_text_model_x.alpha"][: 1 + (family != "FLUX")], {}, "sd1"
     )
     assert found.startswith(family) and count >= 1
+
+
+def test_where_no_family_is_wanted_any_is_named():
+    key = FAMILIES["a transformer"][0]
+    assert foreign_family([key], {}, "")[0].startswith("a transformer (Stable Diffusion 3, FLUX")
+    assert foreign_family([key], {}, "qwen_image") is None
+    assert foreign_family(["lora_unet_a.alpha"], {"ss_base_model_version": "sd_v1"}, "") is None
+    assert plain_title() == "Stable Diffusion 1.x or 2.x"
 
 
 def test_sdxl_is_told_by_its_metadata_and_sd1_is_not_foreign(tiny_base):

@@ -1,38 +1,18 @@
-"""Checkpoints: what a family must do, which families there are, and loading one safely."""
+"""Checkpoints, and loading one safely; see `registry.py` for the families there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from packshot import files
-from packshot.bases import hub
+from packshot.bases import hub, registry
 from packshot.bases.base import Base, ClipSimilarity, Conditioning
 from packshot.bases.checkpoint import Checkpoint, judge
-from packshot.bases.flux import Flux1
-from packshot.bases.flux2 import Flux2Klein
-from packshot.bases.qwen_image import QwenImage
-from packshot.bases.sd3 import StableDiffusion3
-from packshot.bases.sdxl import StableDiffusionXL
-from packshot.bases.stable_diffusion import StableDiffusion1, StableDiffusion2
-from packshot.bases.z_image import ZImage
 from packshot.errors import CheckpointRefused
 from packshot.progress import Progress, silent
 from packshot.terms import BUNDLED_BASE, Storage
-
-Family = Callable[[Checkpoint, torch.device, torch.dtype, Storage], Base]
-FAMILIES: dict[str, Family] = {
-    "sd1": StableDiffusion1,
-    "sd2": StableDiffusion2,
-    "sdxl": StableDiffusionXL,
-    "sd3": StableDiffusion3,
-    "flux1": Flux1,
-    "flux2": Flux2Klein,
-    "qwen_image": QwenImage,
-    "z_image": ZImage,
-}
 
 
 def load_base(
@@ -59,7 +39,7 @@ def load_base(
     place = torch.device(device or best_device())
     dtype = dtype or best_dtype(place)
     checkpoint = find_checkpoint(name, half=dtype != torch.float32, progress=progress)
-    return FAMILIES[checkpoint.family](checkpoint, place, dtype, storage)
+    return registry.families()[checkpoint.family].base(checkpoint, place, dtype, storage)
 
 
 def find_checkpoint(

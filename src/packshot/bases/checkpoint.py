@@ -12,36 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from packshot import files
-from packshot.bases import single_file
+from packshot.bases import registry, single_file
 from packshot.bases.headers import CONVERT, check_safetensors, read_config
 from packshot.errors import CheckpointRefused
 from packshot.terms import BUNDLED_BASE
 
 CONFIGS = Path(__file__).parent / "configs"
 """Configurations of single files, a folder a family, laid out as a pipeline's."""
-COMPONENTS = {
-    "sd1": ("unet", "vae", "text_encoder"),
-    "sd2": ("unet", "vae", "text_encoder"),
-    "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
-    "sd3": ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3"),
-    "flux1": ("transformer", "vae", "text_encoder", "text_encoder_2"),
-    "flux2": ("transformer", "vae", "text_encoder"),
-    "qwen_image": ("transformer", "vae", "text_encoder"),
-    "z_image": ("transformer", "vae", "text_encoder"),
-}
-"""By family, all that are known."""
-# How names of diffusers' pipelines begin, the longer ones first.
-_PIPELINES = {
-    "StableDiffusionXL": "sdxl",
-    "StableDiffusion3": "sd3",
-    "FluxPipeline": "flux1",
-    "FluxFillPipeline": "flux1",
-    "Flux2Klein": "flux2",
-    "Flux": "FLUX",
-    "QwenImagePipeline": "qwen_image",
-    "ZImagePipeline": "z_image",
-    "StableDiffusion": "sd1",
-}
 # Whole or in shards, full precision before half, as diffusers and transformers name them.
 _WEIGHTS = (
     re.compile(r"(diffusion_pytorch_)?model\.safetensors"),
@@ -77,7 +54,7 @@ class Checkpoint:
     @property
     def components(self) -> tuple[str, ...]:
         """The names of its networks."""
-        return COMPONENTS[self.family]
+        return registry.families()[self.family].components
 
     @property
     def name(self) -> str:
@@ -102,17 +79,19 @@ def judge(path: Path) -> Checkpoint:
         )
     if path.is_dir():
         family = folder_family(path)
-        weights = {name: _component_weights(path / name) for name in COMPONENTS[family]}
+        components = registry.families()[family].components
+        weights = {name: _component_weights(path / name) for name in components}
         return Checkpoint(path, family, "folder", weights, _content_hash(path, weights))
     sizes = single_file.shapes_of(path)
     family = single_file.family_of(list(sizes))
-    if not (CONFIGS / family).is_dir():
+    if family not in registry.families():
         raise _unknown(path, family)
+    spec = registry.families()[family]
     configs = {
-        name: read_config(CONFIGS / family / name / "config.json") for name in COMPONENTS[family]
+        name: read_config(CONFIGS / family / name / "config.json") for name in spec.components
     }
-    weights = single_file.with_companions(path, family, sizes, configs)
-    hints = single_file.hints_of(path, family, list(sizes))
+    weights = single_file.with_companions(path, spec, sizes, configs)
+    hints = spec.schedule_hints(path, list(sizes))
     return Checkpoint(path, family, "single file", weights, _content_hash(path, weights), hints)
 
 
@@ -123,11 +102,14 @@ def folder_family(path: Path) -> str:
         CheckpointRefused: it is none, or of a family that is not known.
     """
     family = pipeline_family(path)
-    if "unet" not in COMPONENTS[family]:
+    spec = registry.families()[family]
+    if spec.denoiser_root != "unet":
         return family
     unet = read_config(path / "unet" / "config.json")
-    if family == "sd1" and unet.get("cross_attention_dim") == 1024:
-        family = "sd2"
+    width = unet.get("cross_attention_dim")
+    for name, other in registry.families().items():
+        if width and other.pipelines == spec.pipelines and other.cross_attention_dim == width:
+            family = name
     latents = read_config(path / "vae" / "config.json").get("latent_channels", 4)
     if unet.get("in_channels", 4) not in (latents, 2 * latents + 1):
         channels = unet["in_channels"]
@@ -147,8 +129,14 @@ def pipeline_family(path: Path) -> str:
             "pipeline was saved to, or a single .safetensors file."
         )
     name = str(read_config(path / "model_index.json").get("_class_name"))
-    family = next((found for start, found in _PIPELINES.items() if name.startswith(start)), name)
-    if family not in COMPONENTS:
+    starts = (
+        (len(start), called)
+        for called, candidate in registry.candidates()
+        for start in candidate.pipelines
+        if name.startswith(start)
+    )
+    family = max(starts, key=lambda found: found[0], default=(0, name))[1]
+    if family not in registry.families():
         raise _unknown(path, family)
     return family
 
@@ -200,8 +188,7 @@ def weight_names(where: str, names: Sequence[str]) -> list[str]:
 
 def _unknown(path: Path, found: str) -> CheckpointRefused:
     return CheckpointRefused(
-        f"{path} is {found or 'of an unknown kind'}; Packshot knows Stable Diffusion 1.x, 2.x, SDXL, "
-        "3.x, FLUX.1, FLUX.2 klein, Qwen-Image and Z-Image."
+        f"{path} is {found or 'of an unknown kind'}; Packshot knows {registry.listed()}."
     )
 
 

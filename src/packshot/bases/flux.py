@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,21 +11,17 @@ from torch import Tensor
 
 from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
-from packshot.bases.latent_base import LatentBase, linear_names
-from packshot.bases.original import Layout, latent_parts, layers, transformer_of, under
+from packshot.bases.companions import autoencoder, clip, t5
+from packshot.bases.family_spec import FamilySpec, Relative
+from packshot.bases.original import latent_parts, layers, transformer_of, under
 from packshot.bases.parts import Configs, Tensors
-from packshot.bases.schedules import Flow
+from packshot.bases.streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
+from packshot.bases.transformer_base import ATTENTION, LARGE_RECIPE, Scopes, TransformerBase
 from packshot.errors import CheckpointRefused
-from packshot.terms import Scope
 
 TRAINING_GUIDANCE = 1.0
 """What a guidance-distilled checkpoint is told while it learns: with 1 it learns pictures as they
 are, and goes on being guided when it makes them."""
-_DOUBLE, _SINGLE = "transformer_blocks.", "single_transformer_blocks."
-_ATTENTION = (
-    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
-    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
-)  # fmt: skip
 _MLP = (
     "ff.net.0.proj",
     "ff.net.2",
@@ -33,78 +31,47 @@ _MLP = (
     "proj_out",
 )
 _MODULATION = ("norm1.linear", "norm1_context.linear", "norm.linear")
-_SCOPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "cross-attention": (_ATTENTION, (_DOUBLE,)),  # where text and picture meet first
-    "attention": (_ATTENTION, (_DOUBLE, _SINGLE)),
-    "attention+mlp": (_ATTENTION + _MLP, (_DOUBLE, _SINGLE)),
-    "all": (_ATTENTION + _MLP + _MODULATION, (_DOUBLE, _SINGLE)),
+_SCOPES: Scopes = {
+    "cross-attention": (ATTENTION, (DOUBLE,)),  # where text and picture meet first
+    "attention": (ATTENTION, (DOUBLE, SINGLE)),
+    "attention+mlp": (ATTENTION + _MLP, (DOUBLE, SINGLE)),
+    "all": (ATTENTION + _MLP + _MODULATION, (DOUBLE, SINGLE)),
 }
-# Original names within a block, and ours of what is stacked in each.
-_DOUBLE_NAMES = {
-    "img_mod.lin": ["norm1.linear"],
-    "txt_mod.lin": ["norm1_context.linear"],
-    "img_attn.qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
-    "txt_attn.qkv": ["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
-    "img_attn.proj": ["attn.to_out.0"],
-    "txt_attn.proj": ["attn.to_add_out"],
-    "img_mlp.0": ["ff.net.0.proj"],
-    "img_mlp.2": ["ff.net.2"],
-    "txt_mlp.0": ["ff_context.net.0.proj"],
-    "txt_mlp.2": ["ff_context.net.2"],
-}
-_SINGLE_NAMES = {
-    "modulation.lin": ["norm.linear"],
-    "linear1": ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"],
-    "linear2": ["proj_out"],
-}
-_LAYOUT = Layout(
-    blocks={
-        "double_blocks": (
-            "transformer_blocks",
-            _DOUBLE_NAMES
-            | {
-                "img_attn.norm.query_norm": ["attn.norm_q"],
-                "img_attn.norm.key_norm": ["attn.norm_k"],
-                "txt_attn.norm.query_norm": ["attn.norm_added_q"],
-                "txt_attn.norm.key_norm": ["attn.norm_added_k"],
-            },
-        ),
-        "single_blocks": (
-            "single_transformer_blocks",
-            _SINGLE_NAMES | {"norm.query_norm": ["attn.norm_q"], "norm.key_norm": ["attn.norm_k"]},
-        ),
+_STREAMS = Streams(
+    double={
+        **DOUBLE_ATTENTION,
+        "img_mod.lin": ["norm1.linear"],
+        "txt_mod.lin": ["norm1_context.linear"],
+        "img_mlp.0": ["ff.net.0.proj"],
+        "img_mlp.2": ["ff.net.2"],
+        "txt_mlp.0": ["ff_context.net.0.proj"],
+        "txt_mlp.2": ["ff_context.net.2"],
+    },
+    single={
+        "modulation.lin": ["norm.linear"],
+        "linear1": ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"],
+        "linear2": ["proj_out"],
     },
     others={
-        "img_in": "x_embedder",
-        "txt_in": "context_embedder",
         "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
         "time_in.out_layer": "time_text_embed.timestep_embedder.linear_2",
         "vector_in.in_layer": "time_text_embed.text_embedder.linear_1",
         "vector_in.out_layer": "time_text_embed.text_embedder.linear_2",
         "guidance_in.in_layer": "time_text_embed.guidance_embedder.linear_1",
         "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2",
-        "final_layer.linear": "proj_out",
-        "final_layer.adaLN_modulation.1": "norm_out.linear",
     },
-    swapped=("norm_out.linear",),
 )
 
 
-class Flux1(LatentBase):
+class Flux1(TransformerBase):
     """A FLUX.1 checkpoint (dev, schnell, Fill and what is made from them)."""
 
-    family = "flux1"
-    denoiser_root = "transformer"
-    kohya_original = True
-    schedule: Flow
+    scopes = _SCOPES
+    distilled = True
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
-        self.transformer = self.denoiser
-        self.native_pixels = int(self.vae.config.sample_size)
-        self.pixel_multiple = 2 * self.vae_factor
         dev = self.transformer.config.guidance_embeds
-        self.distilled = True
         self.sampler = Sampler("Euler", 28, 3.5) if dev else Sampler("Euler", 4, 0.0)
         channels = self.transformer.config.in_channels
         self.inpaints = channels == _fill_channels(self.vae.config.latent_channels, self.vae_factor)
@@ -115,7 +82,7 @@ class Flux1(LatentBase):
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         return {
-            "transformer": _LAYOUT.renamed(transformer_of(tensors)),
+            "transformer": _STREAMS.layout().renamed(transformer_of(tensors)),
             **latent_parts(tensors, configs),
             "text_encoder": under(tensors, "text_encoders.clip_l.transformer."),
             "text_encoder_2": under(tensors, "text_encoders.t5xxl.transformer."),
@@ -142,9 +109,6 @@ class Flux1(LatentBase):
             "guidance_embeds": "guidance_in.in_layer.weight" in own,
         }
         return configs | {"transformer": config | found}
-
-    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
-        return Flow(config | checkpoint.schedule_hints)
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
@@ -189,20 +153,8 @@ class Flux1(LatentBase):
         mask = region[:, :1].expand(-1, self.vae_factor**2, -1, -1)
         return torch.cat([tokens, packed(region[:, 1:]), packed(mask)], dim=-1)
 
-    def lora_targets(self, scope: Scope) -> list[str]:
-        return linear_names(self.transformer, *_SCOPES[scope])
-
     def original_modules(self) -> dict[str, list[str]]:
-        modules = {}
-        config = self.transformer.config
-        for kind, count, ours, names in (
-            ("double_blocks", config.num_layers, _DOUBLE, _DOUBLE_NAMES),
-            ("single_blocks", config.num_single_layers, _SINGLE, _SINGLE_NAMES),
-        ):
-            for block in range(count):
-                for spelt, stacked in names.items():
-                    modules[f"{kind}.{block}.{spelt}"] = [f"{ours}{block}.{n}" for n in stacked]
-        return modules
+        return _STREAMS.original_modules(self.transformer.config)
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """Distilled guidance: one pass a step, no negative prompt."""
@@ -239,3 +191,36 @@ def positions(rows: int, columns: int) -> Tensor:
     """Where each token is, [rows * columns, 3]: 0, row, column."""
     grid = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij"), -1)
     return torch.cat([torch.zeros(rows, columns, 1), grid], dim=-1).reshape(-1, 3)
+
+
+def _schedule_hints(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """The undistilled and dev are told guidance, and shift noise by the picture's size."""
+    dev = any("guidance_in." in key for key in keys)
+    return {} if dev else {"use_dynamic_shifting": False, "shift": 1.0}
+
+
+SPEC = FamilySpec(
+    name="flux1",
+    title="FLUX.1",
+    base=Flux1,
+    components=("transformer", "vae", "text_encoder", "text_encoder_2"),
+    denoiser_class="FluxTransformer2DModel",
+    pipelines=("FluxPipeline", "FluxFillPipeline"),
+    signature=("vector_in.",),
+    relatives=(
+        Relative("FLUX", pipelines=("Flux",)),
+        Relative("FLUX of an unknown kind", signature=("double_blocks.0.",)),
+    ),
+    companions=(
+        autoencoder(r"(.*[-_.])?ae|.*flux.*"),
+        clip("text_encoder", "clip_l"),
+        t5("text_encoder_2"),
+    ),
+    schedule_hints=_schedule_hints,
+    recipe=LARGE_RECIPE,
+    kohya_base="flux1",
+    architecture="flux-1-dev/lora",
+    kohya_original=True,
+    lora_title="FLUX",
+    lora_keys=r"(^|[._])(double|single)_(transformer_)?blocks[._]",
+)

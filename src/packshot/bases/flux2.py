@@ -9,10 +9,10 @@ from torch import Tensor
 
 from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.companions import QWEN3, autoencoder, qwen3
+from packshot.bases.family_spec import FamilySpec, Relative
 from packshot.bases.headers import read_config
-from packshot.bases.latent_base import LatentBase, chat_tokens, linear_names
 from packshot.bases.original import (
-    Layout,
     fitted_qwen3,
     latent_parts,
     layers,
@@ -20,89 +20,59 @@ from packshot.bases.original import (
     under,
 )
 from packshot.bases.parts import Configs, Tensors
-from packshot.bases.schedules import Flow
-from packshot.bases.single_file import QWEN3
-from packshot.terms import Scope
+from packshot.bases.streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
+from packshot.bases.transformer_base import (
+    ATTENTION,
+    LARGE_RECIPE,
+    Scopes,
+    TransformerBase,
+    chat_tokens,
+)
 
 LAYERS = (9, 18, 27)
 """Of the text encoder: their states, side by side, are what the denoiser reads."""
 TOKENS = 512
-_DOUBLE, _SINGLE = "transformer_blocks.", "single_transformer_blocks."
-_ATTENTION = (
-    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
-    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
-)  # fmt: skip
 _FUSED = ("attn.to_qkv_mlp_proj", "attn.to_out")  # single blocks: attention and MLP in one matrix
 _MLP = ("ff.linear_in", "ff.linear_out", "ff_context.linear_in", "ff_context.linear_out")
-_SCOPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "cross-attention": (_ATTENTION, (_DOUBLE,)),  # where text and picture meet first
-    "attention": (_ATTENTION + _FUSED, (_DOUBLE, _SINGLE)),
-    "attention+mlp": (_ATTENTION + _FUSED + _MLP, (_DOUBLE, _SINGLE)),
-    "all": (_ATTENTION + _FUSED + _MLP, (_DOUBLE, _SINGLE)),
+_SCOPES: Scopes = {
+    "cross-attention": (ATTENTION, (DOUBLE,)),  # where text and picture meet first
+    "attention": (ATTENTION + _FUSED, (DOUBLE, SINGLE)),
+    "attention+mlp": (ATTENTION + _FUSED + _MLP, (DOUBLE, SINGLE)),
+    "all": (ATTENTION + _FUSED + _MLP, (DOUBLE, SINGLE)),
 }
-# Original names within a block, and ours of what is stacked in each.
-_DOUBLE_NAMES = {
-    "img_attn.qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
-    "txt_attn.qkv": ["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
-    "img_attn.proj": ["attn.to_out.0"],
-    "txt_attn.proj": ["attn.to_add_out"],
-    "img_mlp.0": ["ff.linear_in"],
-    "img_mlp.2": ["ff.linear_out"],
-    "txt_mlp.0": ["ff_context.linear_in"],
-    "txt_mlp.2": ["ff_context.linear_out"],
-}
-_SINGLE_NAMES = {"linear1": ["attn.to_qkv_mlp_proj"], "linear2": ["attn.to_out"]}
-_LAYOUT = Layout(
-    blocks={
-        "double_blocks": (
-            "transformer_blocks",
-            _DOUBLE_NAMES
-            | {
-                "img_attn.norm.query_norm": ["attn.norm_q"],
-                "img_attn.norm.key_norm": ["attn.norm_k"],
-                "txt_attn.norm.query_norm": ["attn.norm_added_q"],
-                "txt_attn.norm.key_norm": ["attn.norm_added_k"],
-            },
-        ),
-        "single_blocks": (
-            "single_transformer_blocks",
-            _SINGLE_NAMES | {"norm.query_norm": ["attn.norm_q"], "norm.key_norm": ["attn.norm_k"]},
-        ),
+_STREAMS = Streams(
+    double={
+        **DOUBLE_ATTENTION,
+        "img_mlp.0": ["ff.linear_in"],
+        "img_mlp.2": ["ff.linear_out"],
+        "txt_mlp.0": ["ff_context.linear_in"],
+        "txt_mlp.2": ["ff_context.linear_out"],
     },
+    single={"linear1": ["attn.to_qkv_mlp_proj"], "linear2": ["attn.to_out"]},
     others={
-        "img_in": "x_embedder",
-        "txt_in": "context_embedder",
         "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
         "time_in.out_layer": "time_guidance_embed.timestep_embedder.linear_2",
         "double_stream_modulation_img.lin": "double_stream_modulation_img.linear",
         "double_stream_modulation_txt.lin": "double_stream_modulation_txt.linear",
         "single_stream_modulation.lin": "single_stream_modulation.linear",
-        "final_layer.linear": "proj_out",
-        "final_layer.adaLN_modulation.1": "norm_out.linear",
     },
-    swapped=("norm_out.linear",),
 )
 _BESIDE = {"transformer": "(?!)", "vae": "(?!)", "text_encoder": r"lm_head\."}
 
 
-class Flux2Klein(LatentBase):
+class Flux2Klein(TransformerBase):
     """A FLUX.2 klein checkpoint (base or distilled).
 
     Latents are the autoencoder's in squares of 2 x 2, [B, 128, H/16, W/16], each channel with the
     mean and spread that the autoencoder's batch norm keeps.
     """
 
-    family = "flux2"
-    denoiser_root = "transformer"
-    kohya_original = True
+    scopes = _SCOPES
+    token_side = 1
     beside = _BESIDE
-    schedule: Flow
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
-        self.transformer = self.denoiser
-        self.native_pixels = int(self.vae.config.sample_size)
-        self.pixel_multiple = 2 * self.vae_factor
         if checkpoint.layout == "folder":
             index = read_config(checkpoint.path / "model_index.json")
             self.distilled = bool(index.get("is_distilled"))
@@ -113,7 +83,7 @@ class Flux2Klein(LatentBase):
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         return {
-            "transformer": _LAYOUT.renamed(transformer_of(tensors)),
+            "transformer": _STREAMS.layout().renamed(transformer_of(tensors)),
             **latent_parts(tensors, configs),
             "text_encoder": under(tensors, *QWEN3),
         }
@@ -130,9 +100,6 @@ class Flux2Klein(LatentBase):
         }
         reader = fitted_qwen3(under(tensors, *QWEN3), configs["text_encoder"])
         return configs | {"transformer": config | found, "text_encoder": reader}
-
-    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
-        return Flow(config, patch=1)
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         norm, shape = self.vae.bn, (1, -1, 1, 1)
@@ -181,20 +148,8 @@ class Flux2Klein(LatentBase):
         predicted: Tensor = said.transpose(1, 2).unflatten(2, (height, width))
         return predicted
 
-    def lora_targets(self, scope: Scope) -> list[str]:
-        return linear_names(self.transformer, *_SCOPES[scope])
-
     def original_modules(self) -> dict[str, list[str]]:
-        modules = {}
-        config = self.transformer.config
-        for kind, count, ours, names in (
-            ("double_blocks", config.num_layers, _DOUBLE, _DOUBLE_NAMES),
-            ("single_blocks", config.num_single_layers, _SINGLE, _SINGLE_NAMES),
-        ):
-            for block in range(count):
-                for spelt, stacked in names.items():
-                    modules[f"{kind}.{block}.{spelt}"] = [f"{ours}{block}.{n}" for n in stacked]
-        return modules
+        return _STREAMS.original_modules(self.transformer.config)
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """No negative prompt; a distilled checkpoint is not guided at all."""
@@ -211,3 +166,23 @@ def _positions(rows: int, columns: int, tokens: int) -> Tensor:
     """Where each token is, [rows * columns * tokens, 4]: 0, row, column, place in the text."""
     axes = (torch.arange(count) for count in (1, rows, columns, tokens))
     return torch.cartesian_prod(*axes)
+
+
+SPEC = FamilySpec(
+    name="flux2",
+    title="FLUX.2 klein",
+    base=Flux2Klein,
+    components=("transformer", "vae", "text_encoder"),
+    denoiser_class="Flux2Transformer2DModel",
+    vae_class="AutoencoderKLFlux2",
+    pipelines=("Flux2Klein",),
+    signature=("double_stream_modulation_img.",),
+    # Klein is not told guidance, and dev is read by another text encoder.
+    relatives=(Relative("FLUX.2 dev", ("double_stream_modulation_img.", "guidance_in.")),),
+    companions=(autoencoder(""), qwen3("txt_in.weight", 3)),
+    recipe=LARGE_RECIPE,
+    kohya_base="flux2",
+    architecture="Flux.2-klein/lora",
+    kohya_original=True,
+    lora_title="FLUX",
+)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from packshot.bases import registry
 from packshot.errors import CheckpointRefused, PackshotError
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefus
             )
         if start[:4] == GGUF:
             raise refusal(
-                f"{path} is a GGUF file; of those, only transformers (FLUX, Stable Diffusion 3, "
-                "Qwen-Image, Z-Image) are read, as a checkpoint. Use a .safetensors."
+                f"{path} is a GGUF file; of those, only transformers "
+                f"({registry.listed('transformer')}) are read, as a checkpoint. Use a .safetensors."
             )
         if start[8:9] != b"{":
             raise refusal(f"{path} is not a .safetensors file, whatever its name.")

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packshot.bases.checkpoint import COMPONENTS, chosen_weights, folder_family, pipeline_family
+from packshot.bases import registry
+from packshot.bases.checkpoint import chosen_weights, folder_family, pipeline_family
 from packshot.errors import CheckpointRefused, DiskFull, PackshotError
 from packshot.progress import Progress, silent
 
@@ -240,30 +241,27 @@ def _root(path: str, name: str) -> Path:
 
 def _needed(family: str) -> set[str]:
     """Without these nothing can be loaded, beside the weights."""
+    spec = registry.families()[family]
     return {
         "scheduler/scheduler_config.json",
-        *(f"{part}/config.json" for part in COMPONENTS[family]),
-        *(f"{part}/tokenizer_config.json" for part in _tokenizers(family)),
+        *(f"{part}/config.json" for part in spec.components),
+        *(f"{part}/tokenizer_config.json" for part in spec.tokenizers),
     }
-
-
-def _tokenizers(family: str) -> list[str]:
-    encoders = [part for part in COMPONENTS[family] if part.startswith("text_encoder")]
-    return [part.replace("text_encoder", "tokenizer") for part in encoders]
 
 
 def _is_small(name: str, family: str) -> bool:
     """Whether a file is a configuration or a tokenizer's."""
     folder, _, file = name.partition("/")
-    if folder in (*COMPONENTS[family], "scheduler"):
+    spec = registry.families()[family]
+    if folder in (*spec.components, "scheduler"):
         return re.fullmatch(r"[\w-]*config\.json", file) is not None
     known = re.fullmatch(r"[\w-]+\.(json|txt|model|jinja)", file) is not None
-    return folder in _tokenizers(family) and known
+    return folder in spec.tokenizers and known
 
 
 def _weights(repo: Repository, family: str, files: Sequence[str], half: bool) -> list[str]:
     found = []
-    for part in COMPONENTS[family]:
+    for part in registry.families()[family].components:
         names = [name.removeprefix(f"{part}/") for name in files if name.startswith(f"{part}/")]
         found += [f"{part}/{name}" for name in chosen_weights(f"{repo}/{part}", names, half=half)]
     return found

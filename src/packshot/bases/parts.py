@@ -7,34 +7,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from packshot.bases import registry
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.headers import read_config
 from packshot.bases.weights import blank, filled, read_all, read_shapes, refusing
 from packshot.errors import CheckpointRefused
 
+if TYPE_CHECKING:
+    from packshot.bases.base import Base
+
 Tensors = Mapping[str, Tensor]
 Configs = dict[str, dict[str, Any]]
 """By component."""
-
-
-class SingleFile(Protocol):
-    """What a family knows of its single files."""
-
-    beside: Mapping[str, str]
-    """By component, a pattern of how names begin that files hold beside it; else all are passed over."""
-
-    @staticmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
-        """Each component's tensors by diffusers' names, from a file's by their original ones."""
-
-    @staticmethod
-    def fitted(tensors: Tensors, configs: Configs) -> Configs:
-        """The family's configurations as this file wants them: its layers, its width."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +35,7 @@ class Parts:
     schedule: dict[str, Any]
 
 
-def load_parts(checkpoint: Checkpoint, family: SingleFile, dtype: torch.dtype) -> Parts:
+def load_parts(checkpoint: Checkpoint, family: Base, dtype: torch.dtype) -> Parts:
     """Every component of a checkpoint, frozen, in `dtype`, on the CPU; of a sketch no tokenizers.
 
     Raises:
@@ -105,7 +94,7 @@ def _architecture(
     import transformers
 
     kind = str(config.get("_class_name") or (config.get("architectures") or [""])[0])
-    if kind in _DIFFUSERS:
+    if kind in registry.diffusers_classes():
         made = partial(getattr(diffusers, kind).from_config, config)
         return made, lambda found: {_VAE_ATTENTION.sub(_new_name, k): v for k, v in found.items()}
     if kind not in _TRANSFORMERS:
@@ -126,11 +115,6 @@ def _architecture(
     return partial(getattr(transformers, model), text), renamed
 
 
-_DIFFUSERS = (
-    "AutoencoderKL", "AutoencoderKLFlux2", "AutoencoderKLQwenImage", "Flux2Transformer2DModel",
-    "FluxTransformer2DModel", "QwenImageTransformer2DModel", "SD3Transformer2DModel",
-    "UNet2DConditionModel", "ZImageTransformer2DModel",
-)  # fmt: skip
 # By a file's architecture: what is made of it (of language models what reads, not what answers or
 # sees), its configuration, and what files put before the names that transformers 5 gives.
 _TRANSFORMERS = {
@@ -156,7 +140,7 @@ def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> 
         if config["model_type"].startswith("qwen"):
             return qwen_tokenizer(thinks=config["model_type"] == "qwen3")
         # OpenCLIP's text towers were trained with its vocabulary padded with token 0, "!".
-        openclip = encoder == "text_encoder_2" or checkpoint.family == "sd2"
+        openclip = encoder in registry.families()[checkpoint.family].openclip
         return clip_tokenizer(pad="!" if openclip else None)
     folder = checkpoint.path / encoder.replace("text_encoder", "tokenizer")
     if not folder.is_dir():

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from packshot.bases.base import Conditioning, Sampler
+from packshot.bases.base import Conditioning, Sampler, linear_names
 from packshot.bases.checkpoint import Checkpoint
+from packshot.bases.companions import EMBEDDING, VAE, Companion
+from packshot.bases.family_spec import FamilySpec
 from packshot.bases.flux import packed, unpacked
-from packshot.bases.latent_base import LatentBase, linear_names
 from packshot.bases.original import layers, transformer_of, under
 from packshot.bases.parts import Configs, Tensors
-from packshot.bases.schedules import Flow
-from packshot.bases.single_file import QWEN25
-from packshot.terms import Scope
+from packshot.bases.transformer_base import ATTENTION, LARGE_RECIPE, Scopes, TransformerBase
 
 TOKENS = 512
 # What the text encoder was asked when the model was trained; its own states are dropped.
@@ -28,17 +27,13 @@ _ASKED = (
 _ASKED_TOKENS = 34
 _ANSWER = "<|im_end|>\n<|im_start|>assistant\n"
 _BLOCKS = ("transformer_blocks.",)
-_ATTENTION = (
-    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
-    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
-)  # fmt: skip
 _MLP = ("img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.0.proj", "txt_mlp.net.2")
 _MODULATION = ("img_mod.1", "txt_mod.1")
-_SCOPES: dict[str, tuple[str, ...]] = {
-    "cross-attention": _ATTENTION,
-    "attention": _ATTENTION,
-    "attention+mlp": _ATTENTION + _MLP,
-    "all": _ATTENTION + _MLP + _MODULATION,
+_SCOPES: Scopes = {
+    "cross-attention": (ATTENTION, _BLOCKS),
+    "attention": (ATTENTION, _BLOCKS),
+    "attention+mlp": (ATTENTION + _MLP, _BLOCKS),
+    "all": (ATTENTION + _MLP + _MODULATION, _BLOCKS),
 }
 # How the names of Wan's autoencoder, whose layout its file has, become diffusers'.
 _WAN = (
@@ -57,37 +52,36 @@ _WAN = (
     (r"\.residual\.6\.", ".conv2."),
     (r"\.shortcut\.", ".conv_shortcut."),
 )
+_QWEN25 = ("text_encoders.qwen25_7b.transformer.",)
 _BESIDE = {"transformer": "(?!)", "vae": "(?!)", "text_encoder": r"visual\.|lm_head\."}
 
 
-class QwenImage(LatentBase):
+class QwenImage(TransformerBase):
     """A Qwen-Image checkpoint."""
 
-    family = "qwen_image"
-    denoiser_root = "transformer"
-    kohya_original = False  # diffusers' names are the original ones
-    native_pixels = 1328
+    scopes = _SCOPES
     sampler = Sampler("Euler", 30, 4.0)
     beside = _BESIDE
-    schedule: Flow
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
-        self.transformer = self.denoiser
-        self.pixel_multiple = 2 * self.vae_factor
         shape = (1, -1, 1, 1, 1)
         self._mean = torch.tensor(self.vae.config.latents_mean, device=device).view(shape)
         self._spread = torch.tensor(self.vae.config.latents_std, device=device).view(shape)
+
+    def trained_pixels(self) -> int:
+        """As its makers say; its configuration says nothing of it."""
+        return 1328
 
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """The transformer's original names are diffusers'."""
         each = configs["vae"]["num_res_blocks"] + 1
-        latents = under(tensors, "first_stage_model.", "vae.")
+        latents = under(tensors, *VAE)
         return {
             "transformer": transformer_of(tensors),
             "vae": {_wan_name(key, each): value for key, value in latents.items()},
-            "text_encoder": under(tensors, *QWEN25),
+            "text_encoder": under(tensors, *_QWEN25),
         }
 
     @staticmethod
@@ -98,9 +92,6 @@ class QwenImage(LatentBase):
             "num_attention_heads": own["img_in.weight"].shape[0] // config["attention_head_dim"],
         }
         return configs | {"transformer": config | found}
-
-    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
-        return Flow(config)
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
@@ -150,9 +141,6 @@ class QwenImage(LatentBase):
         )[0]
         return unpacked(said, height, width)
 
-    def lora_targets(self, scope: Scope) -> list[str]:
-        return linear_names(self.transformer, _SCOPES[scope], _BLOCKS)
-
     def original_modules(self) -> dict[str, list[str]]:
         return {name: [name] for name in linear_names(self.transformer, ("",), ("",))}
 
@@ -178,3 +166,30 @@ def _wan_name(key: str, each: int) -> str:
         block = f"resnets.{place}" if place < each else "upsamplers.0"
         key = f"decoder.up_blocks.{size}.{block}{key[found.end() :]}"
     return key
+
+
+_COMPANIONS = (
+    # Wan's autoencoder has the same shapes.
+    Companion(
+        "vae", "its autoencoder (qwen_image_vae.safetensors)", VAE, "decoder.conv1.weight", ".*qwen.*"
+    ),
+    Companion(
+        "text_encoder", "its text encoder Qwen2.5-VL (qwen_2.5_vl_7b.safetensors)", _QWEN25, EMBEDDING,
+        also="model.layers.0.self_attn.q_proj.bias", reader=("txt_in.weight", 1),
+    ),
+)  # fmt: skip
+SPEC = FamilySpec(
+    name="qwen_image",
+    title="Qwen-Image",
+    base=QwenImage,
+    components=("transformer", "vae", "text_encoder"),
+    denoiser_class="QwenImageTransformer2DModel",
+    vae_class="AutoencoderKLQwenImage",
+    pipelines=("QwenImagePipeline",),
+    signature=("transformer_blocks.0.img_mod.1.",),
+    companions=_COMPANIONS,
+    recipe=LARGE_RECIPE,
+    kohya_base="qwen_image",
+    architecture="Qwen-Image/lora",
+    kohya_original=False,  # diffusers' names are the original ones
+)

@@ -9,28 +9,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from packshot.bases.base import Conditioning, Sampler
+from packshot.bases.base import CLIP_TOKENS, Conditioning, Sampler, linear_names
 from packshot.bases.checkpoint import Checkpoint
-from packshot.bases.latent_base import CLIP_TOKENS, LatentBase, linear_names
+from packshot.bases.companions import autoencoder, clip, t5
+from packshot.bases.family_spec import FamilySpec
 from packshot.bases.original import Layout, latent_parts, layers, transformer_of, under
 from packshot.bases.parts import Configs, Tensors
-from packshot.bases.schedules import Flow
-from packshot.terms import Scope
+from packshot.bases.transformer_base import ATTENTION, Scopes, TransformerBase
 
 T5_TOKENS = 256
 _BLOCKS = ("transformer_blocks.",)
-_JOINT = (
-    "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
-    "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
-)  # fmt: skip
 _OWN = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")  # 3.5 medium's first blocks
 _MLP = ("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2")
-_SCOPES: dict[str, tuple[str, ...]] = {
-    "cross-attention": _JOINT,
-    "attention": _JOINT + _OWN,
-    "attention+mlp": _JOINT + _OWN + _MLP,
+_SCOPES: Scopes = {
+    "cross-attention": (ATTENTION, _BLOCKS),
+    "attention": (ATTENTION + _OWN, _BLOCKS),
+    "attention+mlp": (ATTENTION + _OWN + _MLP, _BLOCKS),
     # The modulation is left out: the last block's rows are in another order in original files.
-    "all": _JOINT + _OWN + _MLP,
+    "all": (ATTENTION + _OWN + _MLP, _BLOCKS),
 }
 # Original names within a block, and ours of what is stacked in each.
 _NAMES = {
@@ -69,21 +65,19 @@ _OTHERS = {
 }
 
 
-class StableDiffusion3(LatentBase):
+class StableDiffusion3(TransformerBase):
     """A Stable Diffusion 3 or 3.5 checkpoint."""
 
-    family = "sd3"
-    denoiser_root = "transformer"
-    kohya_original = True
+    scopes = _SCOPES
     sampler = Sampler("Euler", 28, 4.5)
-    schedule: Flow
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
-        self.transformer = self.denoiser
-        config = self.transformer.config
-        self.native_pixels = int(config.sample_size) * self.vae_factor
-        self.pixel_multiple = int(config.patch_size) * self.vae_factor
+        self.pixel_multiple = int(self.transformer.config.patch_size) * self.vae_factor
+
+    def trained_pixels(self) -> int:
+        """As its transformer says."""
+        return int(self.transformer.config.sample_size) * self.vae_factor
 
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
@@ -94,13 +88,13 @@ class StableDiffusion3(LatentBase):
             others=_OTHERS,
             swapped=("norm_out.linear", last),
         )
-        clip = under(tensors, "text_encoders.clip_l.transformer.")
+        clip_l = under(tensors, "text_encoders.clip_l.transformer.")
         # Its makers take CLIP-L's text as it is; many files hold no projection of it.
-        width = clip["text_model.final_layer_norm.weight"].shape[0]
+        width = clip_l["text_model.final_layer_norm.weight"].shape[0]
         return {
             "transformer": layout.renamed(own),
             **latent_parts(tensors, configs),
-            "text_encoder": {"text_projection.weight": torch.eye(width), **clip},
+            "text_encoder": {"text_projection.weight": torch.eye(width), **clip_l},
             "text_encoder_2": under(tensors, "text_encoders.clip_g.transformer."),
             "text_encoder_3": under(tensors, "text_encoders.t5xxl.transformer."),
         }
@@ -122,9 +116,6 @@ class StableDiffusion3(LatentBase):
         }
         return configs | {"transformer": config | found}
 
-    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
-        return Flow(config)
-
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """{"context": [B, 77 + 256, 4096], "pooled": [B, 2048]}.
@@ -137,10 +128,10 @@ class StableDiffusion3(LatentBase):
             said = encoder(self.tokens(f"tokenizer{number}", prompts), output_hidden_states=True)
             hidden.append(said.hidden_states[-2])
             pooled.append(said[0])
-        clip = torch.cat(hidden, dim=-1)
+        clips = torch.cat(hidden, dim=-1)
         tokens = self.tokens("tokenizer_3", prompts, T5_TOKENS)
-        t5 = self.text_encoders["text_encoder_3"](tokens)[0]
-        context = torch.cat([F.pad(clip, (0, t5.shape[-1] - clip.shape[-1])), t5], dim=1)
+        said = self.text_encoders["text_encoder_3"](tokens)[0]
+        context = torch.cat([F.pad(clips, (0, said.shape[-1] - clips.shape[-1])), said], dim=1)
         return {"context": context, "pooled": torch.cat(pooled, dim=-1)}
 
     def empty_conditioning(self, count: int) -> Conditioning:
@@ -161,9 +152,6 @@ class StableDiffusion3(LatentBase):
         )[0]
         return predicted
 
-    def lora_targets(self, scope: Scope) -> list[str]:
-        return linear_names(self.transformer, _SCOPES[scope], _BLOCKS)
-
     def original_modules(self) -> dict[str, list[str]]:
         there = set(linear_names(self.transformer, ("",), _BLOCKS))
         modules = {}
@@ -174,11 +162,32 @@ class StableDiffusion3(LatentBase):
                     modules[f"joint_blocks.{block}.{spelt}"] = ours
         return modules
 
-    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
-        return {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
-
     def pipeline(self) -> Any:
         """`StableDiffusion3Pipeline` with Euler steps."""
         from diffusers import StableDiffusion3Pipeline
 
         return self.assembled(StableDiffusion3Pipeline)
+
+
+SPEC = FamilySpec(
+    name="sd3",
+    title="Stable Diffusion 3.x",
+    base=StableDiffusion3,
+    components=("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3"),
+    denoiser_class="SD3Transformer2DModel",
+    pipelines=("StableDiffusion3",),
+    signature=("joint_blocks.0.",),
+    companions=(
+        autoencoder(r".*sd_?3.*"),
+        clip("text_encoder", "clip_l"),
+        clip("text_encoder_2", "clip_g"),
+        t5("text_encoder_3"),
+    ),
+    openclip=("text_encoder_2",),
+    recipe={"exposures": {"5": 600, "15": 1200, "40": 2000}},
+    kohya_base="sd3.5",
+    architecture="stable-diffusion-3/lora",
+    kohya_original=True,
+    lora_title="Stable Diffusion 3",
+    lora_keys=r"joint_blocks|lora_te3_|text_encoder_3\.",
+)

@@ -8,18 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot.bases.base import Conditioning, Shown
-from packshot.bases.latent_base import CLIP_TOKENS
+from packshot.bases.base import CLIP_TOKENS, Conditioning, Shown
+from packshot.bases.family_spec import FamilySpec
 from packshot.bases.original import latent_parts
 from packshot.bases.parts import Configs, Tensors
-from packshot.bases.stable_diffusion import UnetBase
+from packshot.bases.stable_diffusion import UNET_VAE, UnetBase, schedule_hints
 
 
 class StableDiffusionXL(UnetBase):
     """An SDXL checkpoint; see `packshot.bases.base.Base` for each member."""
-
-    family = "sdxl"
-    kohya_original = True
 
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
@@ -95,3 +92,27 @@ class StableDiffusionXL(UnetBase):
         )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
+
+
+SPEC = FamilySpec(
+    name="sdxl",
+    title="SDXL",
+    base=StableDiffusionXL,
+    components=("unet", "vae", "text_encoder", "text_encoder_2"),
+    denoiser_class="UNet2DConditionModel",
+    pipelines=("StableDiffusionXL",),
+    signature=("conditioner.embedders.1.",),
+    companions=(UNET_VAE,),
+    schedule_hints=schedule_hints,
+    openclip=("text_encoder_2",),
+    learns_text=True,
+    recipe={"exposures": {"5": 600, "15": 1200, "40": 2000}},
+    kohya_base="sdxl_base_v1-0",
+    architecture="stable-diffusion-xl-v1-base/lora",
+    kohya_original=True,
+    lora_title="SDXL",
+    # Stable Diffusion 1.x has one transformer block wherever this has two or ten.
+    lora_keys=r"lora_te2_|text_encoder_2\.|attentions?[._].*transformer_blocks[._][1-9]"
+    r"|(input|middle|output)_blocks?[._].*transformer_blocks[._][1-9]",
+    lora_metadata=("sdxl", "xl-v1"),
+)

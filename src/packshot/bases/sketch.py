@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import torch
 
+from packshot.bases import registry
 from packshot.bases.base import Base
 from packshot.bases.checkpoint import CONFIGS, Checkpoint
 
@@ -29,9 +29,7 @@ def sketched(checkpoint: Checkpoint, dtype: torch.dtype) -> Iterator[Base]:
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    from packshot.bases import FAMILIES
-
-    base: Any = FAMILIES[checkpoint.family](
+    base = registry.families()[checkpoint.family].base(
         replace(checkpoint, sketched=True), torch.device("cpu"), dtype, "plain"
     )
     with FakeTensorMode(allow_non_fake_inputs=True):

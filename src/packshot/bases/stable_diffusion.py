@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from packshot.bases.base import ClipSimilarity, Conditioning, Sampler
+from packshot.bases.base import (
+    CLIP_TOKENS,
+    Base,
+    ClipSimilarity,
+    Conditioning,
+    Sampler,
+    linear_names,
+)
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.clip import ClipTowers
-from packshot.bases.latent_base import CLIP_TOKENS, LatentBase, linear_names
+from packshot.bases.companions import autoencoder
+from packshot.bases.family_spec import FamilySpec
+from packshot.bases.headers import shapes
 from packshot.bases.original import latent_parts
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Diffusion
@@ -23,6 +37,8 @@ from packshot.terms import Scope
 _INPAINTING = 9
 """Channels of an inpainting UNet's input: 4 noisy latents, the region's mask, 4 of the picture
 without it."""
+UNET_VAE = autoencoder("(?!)")
+"""Those of Stable Diffusion 1 and XL look alike: none is taken but by the file's own name."""
 _CROSS = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
 _SELF = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
 _MLP = ("ff.net.0.proj", "ff.net.2", ".proj_in", ".proj_out")
@@ -46,17 +62,15 @@ def lora_target_names(unet: nn.Module, scope: Scope) -> list[str]:
     )
 
 
-class UnetBase(LatentBase):
+class UnetBase(Base):
     """What the families with a UNet share; see `packshot.bases.base.Base` for each member."""
 
-    denoiser_root = "unet"
-    kohya_original = False
     sampler = Sampler("DPM++ 2M", 20, 4.0)
     schedule: Diffusion
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
-        self.unet = self.denoiser
+        self.unet = self._denoiser
         # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
         self.guidance_rescale = 0.7 if self.schedule.ends_in_noise else 0.0
         self.native_pixels = int(self.unet.config.sample_size) * self.vae_factor
@@ -123,8 +137,6 @@ class UnetBase(LatentBase):
 class StableDiffusion1(UnetBase):
     """A Stable Diffusion 1.x checkpoint."""
 
-    family = "sd1"
-
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """A single file's tensors, renamed from the original (LDM) layout."""
@@ -190,8 +202,6 @@ class StableDiffusion1(UnetBase):
 class StableDiffusion2(StableDiffusion1):
     """A Stable Diffusion 2.x checkpoint: OpenCLIP's text tower, but for its last layer."""
 
-    family = "sd2"
-
     @staticmethod
     def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """A single file's tensors, renamed from the original (LDM) layout."""
@@ -227,3 +237,52 @@ def attention_for(latents: Tensor) -> AbstractContextManager[None]:
     """
     small = latents.shape[-2:].numel() <= 256
     return sdpa_kernel(SDPBackend.MATH) if latents.device.type == "cpu" and small else nullcontext()
+
+
+def schedule_hints(
+    path: Path, keys: Sequence[str], *, velocity_if_silent: bool = False
+) -> dict[str, Any]:
+    """What keys, metadata or a .yaml beside the file (as web UIs have it) tell of its schedule."""
+    says = shapes(path).metadata.get("modelspec.prediction_type", "")
+    beside = path.with_suffix(".yaml")
+    yaml = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
+    parameterization = re.search(r"""parameterization:\s*["']?(v|eps)""", yaml)
+    velocity = says == "v" or "v_pred" in keys
+    if parameterization:
+        velocity = parameterization[1] == "v"
+    elif velocity_if_silent and not says:
+        velocity = True
+    hints: dict[str, Any] = {"prediction_type": "v_prediction" if velocity else "epsilon"}
+    if "ztsnr" in keys:
+        hints["rescale_betas_zero_snr"] = True
+    return hints
+
+
+SD1 = FamilySpec(
+    name="sd1",
+    title="Stable Diffusion 1.x",
+    base=StableDiffusion1,
+    components=("unet", "vae", "text_encoder"),
+    denoiser_class="UNet2DConditionModel",
+    pipelines=("StableDiffusion",),
+    signature=("cond_stage_model.transformer.",),
+    companions=(UNET_VAE,),
+    schedule_hints=schedule_hints,
+    learns_text=True,
+    kohya_base="sd_v1",
+    architecture="stable-diffusion-v1/lora",
+    lora_title="Stable Diffusion 1.x or 2.x",
+)
+SD2 = replace(
+    SD1,
+    name="sd2",
+    title="Stable Diffusion 2.x",
+    base=StableDiffusion2,
+    cross_attention_dim=1024,
+    signature=("cond_stage_model.model.transformer.",),
+    # 2.1 at 768 px, what most are made from, predicts velocity.
+    schedule_hints=partial(schedule_hints, velocity_if_silent=True),
+    openclip=("text_encoder",),
+    kohya_base="sd_v2",
+    architecture="stable-diffusion-v2-768-v/lora",
+)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from packshot.bases.base import Conditioning, Sampler
+from packshot.bases.base import Conditioning, Sampler, linear_names
 from packshot.bases.checkpoint import Checkpoint
-from packshot.bases.latent_base import LatentBase, chat_tokens, linear_names
+from packshot.bases.companions import QWEN3, autoencoder, qwen3
+from packshot.bases.family_spec import FamilySpec
 from packshot.bases.original import (
     Layout,
     fitted_qwen3,
@@ -20,9 +23,7 @@ from packshot.bases.original import (
     under,
 )
 from packshot.bases.parts import Configs, Tensors
-from packshot.bases.schedules import Flow
-from packshot.bases.single_file import QWEN3
-from packshot.terms import Scope
+from packshot.bases.transformer_base import LARGE_RECIPE, Scopes, TransformerBase, chat_tokens
 
 TOKENS = 512
 _LAYERS = ("layers.",)
@@ -30,7 +31,7 @@ _BLOCKS = ("layers.", "noise_refiner.", "context_refiner.")
 _ATTENTION = ("attention.to_q", "attention.to_k", "attention.to_v", "attention.to_out.0")
 _MLP = ("feed_forward.w1", "feed_forward.w2", "feed_forward.w3")
 _MODULATION = ("adaLN_modulation.0",)
-_SCOPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+_SCOPES: Scopes = {
     "cross-attention": (_ATTENTION, _LAYERS),  # where text and picture are together
     "attention": (_ATTENTION, _BLOCKS),
     "attention+mlp": (_ATTENTION + _MLP, _BLOCKS),
@@ -55,20 +56,14 @@ _LAYOUT = Layout(
 _BESIDE = {"transformer": r"norm_final\.", "vae": "(?!)", "text_encoder": r"lm_head\."}
 
 
-class ZImage(LatentBase):
+class ZImage(TransformerBase):
     """A Z-Image checkpoint (Turbo or undistilled)."""
 
-    family = "z_image"
-    denoiser_root = "transformer"
-    kohya_original = False  # diffusers' names are the original ones
+    scopes = _SCOPES
     beside = _BESIDE
-    schedule: Flow
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
-        self.transformer = self.denoiser
-        self.native_pixels = int(self.vae.config.sample_size)
-        self.pixel_multiple = 2 * self.vae_factor
         turbo = "turbo" in self.name.lower()  # nothing in the folder tells
         self.sampler = Sampler("Euler", 9, 0.0) if turbo else Sampler("Euler", 28, 4.0)
 
@@ -95,9 +90,6 @@ class ZImage(LatentBase):
         }
         reader = fitted_qwen3(under(tensors, *QWEN3), configs["text_encoder"])
         return configs | {"transformer": config | found, "text_encoder": reader}
-
-    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
-        return Flow(config | checkpoint.schedule_hints)
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
@@ -134,9 +126,6 @@ class ZImage(LatentBase):
         )[0]
         return -torch.stack(said)[:, :, 0]
 
-    def lora_targets(self, scope: Scope) -> list[str]:
-        return linear_names(self.transformer, *_SCOPES[scope])
-
     def original_modules(self) -> dict[str, list[str]]:
         """As ComfyUI's files have them: queries, keys and values stacked."""
         modules = {}
@@ -150,11 +139,33 @@ class ZImage(LatentBase):
                 modules[name] = [name]
         return modules
 
-    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
-        return {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
-
     def pipeline(self) -> Any:
         """`ZImagePipeline` with Euler steps."""
         from diffusers import ZImagePipeline
 
         return self.assembled(ZImagePipeline)
+
+
+def _schedule_hints(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Nothing in the file tells Turbo, whose noise is shifted less."""
+    return {"shift": 3.0 if "turbo" in path.stem.lower() else 6.0}
+
+
+SPEC = FamilySpec(
+    name="z_image",
+    title="Z-Image",
+    base=ZImage,
+    components=("transformer", "vae", "text_encoder"),
+    denoiser_class="ZImageTransformer2DModel",
+    pipelines=("ZImagePipeline",),
+    signature=("cap_pad_token",),
+    companions=(
+        autoencoder(r"(.*[-_.])?ae|.*flux.*|.*z_?image.*"),
+        qwen3("cap_embedder.1.weight", 1),
+    ),
+    schedule_hints=_schedule_hints,
+    recipe=LARGE_RECIPE,
+    kohya_base="z_image",
+    architecture="Z-Image/lora",
+    kohya_original=False,  # diffusers' names are the original ones
+)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from packshot.bases import registry
 from packshot.bases.base import Base
 from packshot.errors import PlanInvalid
 from packshot.lora.layers import Adapter, injected
@@ -72,8 +73,8 @@ def adapted(
         kinds = ", ".join(type(network).__name__ for network in base.text_encoders.values())
         raise PlanInvalid(
             f"{base.name} ({base.family}) reads prompts with {kinds}, which Packshot does not train: "
-            "only the text encoders of Stable Diffusion 1.x, 2.x and SDXL. Set text_encoder_rank = 0 in "
-            "plan.toml, or leave out --text-encoder."
+            f"only the text encoders of {registry.listed(learns_text=True)}. Set text_encoder_rank = 0 "
+            "in plan.toml, or leave out --text-encoder."
         )
     with ExitStack() as stack:
         names = base.lora_targets(targets)

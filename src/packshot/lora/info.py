@@ -10,7 +10,7 @@ from packshot.bases.headers import shapes
 from packshot.errors import LoraRefused
 from packshot.lora import kinds
 from packshot.lora.files import split_key
-from packshot.lora.names import foreign_family
+from packshot.lora.names import foreign_family, plain_title
 
 _FORMATS = {
     "kohya": ("lora_down", "lora_up", "hada_", "lokr_"),
@@ -53,7 +53,7 @@ def info(file: Path) -> Info:
     if not modules and not kind:
         raise LoraRefused(f"{file} is no LoRA: it has keys such as '{next(iter(keys), '')}'.")
     ranks = Counter(header.by_key[k][0] for k, (_, part) in split.items() if part == "down")
-    family = foreign_family(keys, header.metadata, "") or ("Stable Diffusion 1.x or 2.x", 0)
+    family = foreign_family(keys, header.metadata, "") or (plain_title(), 0)
     return Info(
         kind or "LoRA",
         next(

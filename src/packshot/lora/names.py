@@ -11,22 +11,11 @@ from collections.abc import Iterable, Mapping
 
 from torch import nn
 
+from packshot.bases import registry
 from packshot.bases.base import Base
+from packshot.bases.family_spec import FamilySpec
 
-# The first that fits any key decides: denoisers' own names before text encoders shared by families.
-_FOREIGN = {
-    "Stable Diffusion 3": re.compile(r"joint_blocks|lora_te3_|text_encoder_3\."),
-    "FLUX": re.compile(r"(^|[._])(double|single)_(transformer_)?blocks[._]"),
-    "a transformer (FLUX, Stable Diffusion 3 or the like)": re.compile(
-        r"^(transformer|lora_transformer)[._]"
-    ),
-    # SD 1.x has one transformer block wherever SDXL has two or ten.
-    "SDXL": re.compile(
-        r"lora_te2_|text_encoder_2\.|attentions?[._].*transformer_blocks[._][1-9]"
-        r"|(input|middle|output)_blocks?[._].*transformer_blocks[._][1-9]"
-    ),
-}
-_TITLES = {"sdxl": "SDXL", "sd3": "Stable Diffusion 3", "flux1": "FLUX", "flux2": "FLUX"}
+_ANY_TRANSFORMER = r"^(transformer|lora_transformer)[._]"
 _ENCODER_STARTS = {
     "text_encoder": ("lora_te_", "lora_te1_"),
     "text_encoder_2": ("lora_te2_",),
@@ -37,19 +26,45 @@ _ENCODER_STARTS = {
 def foreign_family(
     keys: Iterable[str], metadata: Mapping[str, str], own: str
 ) -> tuple[str, int] | None:
-    """Which other family than `own` a file is for, and how many of its keys say so.
+    """Which other family than `own` ("" is none) a file is for, and how many of its keys say so.
 
     0 of them: its metadata does.
     """
-    keys = list(keys)
-    for family, pattern in _FOREIGN.items():
-        if count := sum(1 for key in keys if pattern.search(key)):
-            generic = own not in ("sd1", "sd2", "sdxl") and family.startswith("a transformer")
-            return None if generic or family == _TITLES.get(own) else (family, count)
+    keys, wanted = list(keys), registry.families().get(own)
+    root, title = (wanted.denoiser_root, wanted.lora_title) if wanted else ("", "")
+    for told, pattern in _told_by_keys():
+        if count := sum(1 for key in keys if re.search(pattern, key)):
+            fits = told == title or (pattern == _ANY_TRANSFORMER and root == "transformer")
+            return None if fits else (told, count)
     says = metadata.get("ss_base_model_version", "") + metadata.get("modelspec.architecture", "")
-    if "sdxl" in says or "xl-v1" in says:
-        return None if own == "sdxl" else ("SDXL", 0)
-    return ("Stable Diffusion 1.x or 2.x", 0) if says and own == "sdxl" else None
+    for spec in _unets():
+        if any(word in says for word in spec.lora_metadata):
+            return None if spec.lora_title == title else (spec.lora_title, 0)
+    # LoRAs of a family that metadata tells always say so; one that says something else is another's.
+    return (plain_title(), 0) if says and wanted and wanted.lora_metadata else None
+
+
+def plain_title() -> str:
+    """What LoRAs are for whose keys and metadata tell nothing: UNets that have no more than others."""
+    return next(spec.lora_title for spec in _unets() if not spec.lora_keys)
+
+
+def _unets() -> list[FamilySpec]:
+    return [spec for spec in registry.families().values() if spec.denoiser_root == "unet"]
+
+
+def _told_by_keys() -> list[tuple[str, str]]:
+    """What LoRAs are for, by patterns of their keys; the first that fits any key decides.
+
+    Transformers' own names stand before UNets', for those share the names of text encoders.
+    """
+    told: dict[str, list[tuple[str, str]]] = {"transformer": [], "unet": []}
+    for spec in registry.families().values():
+        if spec.lora_keys:
+            told[spec.denoiser_root].append((spec.lora_title, spec.lora_keys))
+    some = ", ".join(title for title, _ in told["transformer"])
+    generic = (f"a transformer ({some} or the like)", _ANY_TRANSFORMER)
+    return [*told["transformer"], generic, *told["unet"]]
 
 
 def kohya_names(base: Base) -> dict[str, list[str]]:

@@ -117,7 +117,7 @@ def demand_of(
         )
 
 
-def _weights(base: Any) -> dict[str, int]:
+def _weights(base: Base) -> dict[str, int]:
     """Bytes of the autoencoder's and each text encoder's weights."""
     return {n: weight_bytes(net) for n, net in {"vae": base.vae, **base.text_encoders}.items()}
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 
 from packshot import files
-from packshot.bases import best_device, best_dtype, find_checkpoint
-from packshot.bases.checkpoint import CONFIGS
+from packshot.bases import best_device, best_dtype, find_checkpoint, registry
 from packshot.bases.sketch import shipped
 from packshot.errors import PlanInvalid
 from packshot.memory import free_on
@@ -76,7 +75,7 @@ def outlook(
         CheckpointRefused, DiskFull: as `load_base`.
     """
     place = Place.of(gpu, memory)
-    known = (CONFIGS / name).is_dir()
+    known = name in registry.families()
     checkpoint = shipped(name) if known else find_checkpoint(name, half=True, progress=progress)
     recipe = recipe_for(checkpoint.family, checkpoint.path)
     targets, rank = targets or recipe.targets, rank or recipe.rank

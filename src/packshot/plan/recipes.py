@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot import files
+from packshot.bases import registry
 from packshot.errors import PlanInvalid
 from packshot.terms import Scope
 from packshot.validation import describe
@@ -49,7 +50,7 @@ class Recipe(BaseModel):
 
 # Rates, rank, exposures: the middle of what diffusers', kohya's, OneTrainer's and ai-toolkit's own
 # examples use for one subject. Products have fine graphics, hence the MLP too.
-_SD1 = Recipe(
+_USUAL = Recipe(
     learning_rate=1e-4,
     rank=16,
     targets="attention+mlp",
@@ -62,17 +63,11 @@ _SD1 = Recipe(
     exposures={"5": 600, "15": 1200, "40": 2400},
     least_exposures_share=0.25,
 )
-_LARGE = _SD1.model_copy(update={"batch": 1, "exposures": {"5": 500, "15": 1000, "40": 2000}})
-FAMILIES = {
-    "sd1": _SD1,
-    "sd2": _SD1,
-    "sdxl": _SD1.model_copy(update={"exposures": {"5": 600, "15": 1200, "40": 2000}}),
-    "sd3": _SD1.model_copy(update={"exposures": {"5": 600, "15": 1200, "40": 2000}}),
-    "flux1": _LARGE,
-    "flux2": _LARGE,
-    "qwen_image": _LARGE,
-    "z_image": _LARGE,
-}
+
+
+def family_recipe(family: str) -> Recipe:
+    """What works for a family: the usual recipe with what its spec has otherwise."""
+    return Recipe.model_validate(_USUAL.model_dump() | dict(registry.families()[family].recipe))
 
 
 def recipe_for(family: str, checkpoint: Path) -> Recipe:
@@ -83,8 +78,8 @@ def recipe_for(family: str, checkpoint: Path) -> Recipe:
     """
     own = checkpoint / RECIPE_FILE
     if not own.is_file():
-        return FAMILIES[family]
+        return family_recipe(family)
     try:
-        return Recipe.model_validate(FAMILIES[family].model_dump() | files.read_toml(own))
+        return Recipe.model_validate(family_recipe(family).model_dump() | files.read_toml(own))
     except ValidationError as error:
         raise PlanInvalid(f"{own}: {describe(error)}") from error

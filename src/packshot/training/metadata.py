@@ -9,32 +9,13 @@ import json
 from collections import Counter
 from importlib.metadata import version
 
+from packshot.bases import registry
 from packshot.bases.base import Base
 from packshot.plan.model import Plan
 from packshot.project import Subject
 from packshot.training.data import TrainingSet
 
-_KOHYA_BASES = {
-    "sd1": "sd_v1",
-    "sd2": "sd_v2",
-    "sdxl": "sdxl_base_v1-0",
-    "sd3": "sd3.5",
-    "flux1": "flux1",
-    "flux2": "flux2",
-    "qwen_image": "qwen_image",
-    "z_image": "z_image",
-}
 _TARGETS = {"epsilon": "epsilon", "v_prediction": "v", "flow": "flow"}
-_ARCHITECTURES = {
-    "sd1": "stable-diffusion-v1/lora",
-    "sd2": "stable-diffusion-v2-768-v/lora",
-    "sdxl": "stable-diffusion-xl-v1-base/lora",
-    "sd3": "stable-diffusion-3/lora",
-    "flux1": "flux-1-dev/lora",
-    "flux2": "Flux.2-klein/lora",
-    "qwen_image": "Qwen-Image/lora",
-    "z_image": "Z-Image/lora",
-}
 
 
 def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> dict[str, str]:
@@ -42,10 +23,11 @@ def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> 
 
     It holds nothing of the moment, so that the same run gives the same file.
     """
+    family = registry.families()[base.family]
     captions = Counter(crops[0].prompt for crops in data.photos)
     return {
-        "ss_v2": str(base.family == "sd2"),
-        "ss_base_model_version": _KOHYA_BASES[base.family],
+        "ss_v2": str(family.kohya_base == "sd_v2"),
+        "ss_base_model_version": family.kohya_base,
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(plan.rank),
         "ss_network_alpha": str(float(plan.rank)),
@@ -69,7 +51,7 @@ def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> 
         "ss_v_parameterization": str(base.schedule.prediction_type == "v_prediction"),
         "ss_tag_frequency": json.dumps({f"1_{subject.phrase}": captions}),
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": _ARCHITECTURES[base.family],
+        "modelspec.architecture": family.architecture,
         "modelspec.implementation": "diffusers",
         "modelspec.title": subject.name,
         "modelspec.resolution": f"{plan.pixels}x{plan.pixels}",
