@@ -1,8 +1,9 @@
 """The loop as its users meet it: exact resume after kills, refusals, and settings that are alive."""
 
+import os
 import random
 import shutil
-import time
+import signal
 
 import pytest
 import torch
@@ -77,48 +78,58 @@ def test_a_finished_run_is_not_done_again(planned_project, tiny_base):
     assert lora_bytes(planned_project) == whole and len(planned_project.runs()) == 1
 
 
-def _child(root, base_folder):
+def _child(root, base_folder, moment, told):
+    """Trains; killed at a moment, as it is about to give a file its name or to judge a batch.
+
+    How many such moments there were, if it came to its end, is written to `told`.
+    """
     torch.set_num_threads(1)
+    met = 0
+
+    def killing(work):
+        def call(*args, **options):
+            nonlocal met
+            met += 1
+            if met == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return work(*args, **options)
+
+        return call
+
+    os.replace, training_loop.losses = killing(os.replace), killing(training_loop.losses)
     for _ in train(open_project(root), load_base(base_folder, device="cpu", dtype=torch.float32)):
         pass
+    told.write_text(str(met))
 
 
 @pytest.mark.slow
-def test_twenty_kills_end_bit_identical(planned_project, tiny_base, tiny_sd1):
-    """SIGKILL at random moments, checkpoints and caching among them; whoever resumes ends the same."""
+def test_twenty_kills_end_bit_identical(planned_project, tiny_base, tiny_sd1, tmp_path):
+    """SIGKILL all over the run, checkpoints and caching among it; whoever resumes ends the same."""
     edit(planned_project, steps=12, checkpoint_every=1, sample_every=6)
     events_of(planned_project, tiny_base)
-    whole = lora_bytes(planned_project)
-    context = forked()
+    whole, told = lora_bytes(planned_project), tmp_path / "moments"
 
-    def start():
-        child = context.Process(target=_child, args=(planned_project.root, tiny_sd1))
+    def start(moment=None):
+        child = forked().Process(target=_child, args=(planned_project.root, tiny_sd1, moment, told))
         child.start()
-        return child
+        child.join()
+        return child.exitcode
 
     def fresh():
         shutil.rmtree(planned_project.runs_folder)
         shutil.rmtree(planned_project.lora_folder, ignore_errors=True)
+        shutil.rmtree(files.cache_folder() / "latents")
 
     fresh()
-    started = time.monotonic()
-    child = start()
-    child.join()
-    assert child.exitcode == 0 and lora_bytes(planned_project) == whole
-    alone = time.monotonic() - started
+    assert start() == 0 and lora_bytes(planned_project) == whole
+    moments = int(told.read_text())
     draw = random.Random(0)
     for _ in range(5):
         fresh()
-        shutil.rmtree(files.cache_folder() / "latents")
-        for _ in range(4):
-            child = start()
-            child.join(timeout=draw.uniform(0.3, 0.9) * alone)
-            child.kill()
-            child.join()
-        child = start()
-        child.join()
-        assert child.exitcode == 0
-        assert lora_bytes(planned_project) == whole
+        # Each goes on from where the one before was killed, so four quarters never reach the end.
+        kills = [start(draw.randint(1, moments // 4)) for _ in range(4)]
+        assert kills == [-signal.SIGKILL] * 4
+        assert start() == 0 and lora_bytes(planned_project) == whole
 
 
 def test_what_changed_since_the_plan_is_named(planned_project, tiny_base):
