@@ -28,13 +28,6 @@ def decisions(project):
     return Decisions(project)
 
 
-@pytest.fixture
-def threads_kept():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 def test_a_step_costs_its_launches_and_its_pictures():
     assert COST.seconds(4) == 0.5 + 4 * 0.25 and COST.seconds(4, 3) == 3 * 0.5 + 4 * 0.25
     assert COST.bytes(0) == 2**30 + 16_000
@@ -133,7 +126,7 @@ def test_a_shot_takes_its_steps_and_passes_and_decoding(
     assert sizes == [calibration.SHOTS_AT_ONCE * passes]
 
 
-def test_threads_are_settled_once_and_set_each_time(base, decisions, monkeypatch, threads_kept):
+def test_threads_are_settled_once_and_set_each_time(base, decisions, monkeypatch):
     monkeypatch.setattr(calibration, "_latents", lambda base, pixels: None)
     monkeypatch.setattr(calibration, "_random_batch", lambda base, latents, size: None)
     asked = []
