@@ -4,7 +4,6 @@ import os
 import pickle
 import shutil
 import struct
-import sys
 import zlib
 from pathlib import Path
 
@@ -20,22 +19,6 @@ from packshot.training import checkpoints
 from tests.projects import painted
 
 COMMANDS = typer.main.get_command(cli.app).commands
-
-
-@pytest.fixture
-def command(capsys, monkeypatch, tmp_path, tiny_sd1):
-    """Runs a command in this process; returns its exit code and what it said."""
-    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("packshot.bases.best_dtype", lambda device: torch.float32)
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["packshot", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return stopped.value.code or 0, " ".join((out + err).split())
-
-    return call
 
 
 @pytest.fixture
