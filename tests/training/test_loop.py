@@ -1,5 +1,6 @@
 """The loop as its users meet it: exact resume after kills, refusals, and settings that are alive."""
 
+import json
 import os
 import random
 import shutil
@@ -76,6 +77,30 @@ def test_a_finished_run_is_not_done_again(planned_project, tiny_base):
     again = events_of(planned_project, tiny_base)
     assert Step not in kinds(again) and isinstance(again[-1], Done)
     assert lora_bytes(planned_project) == whole and len(planned_project.runs()) == 1
+
+
+def test_a_finished_run_that_lost_its_files_ends_the_same_again(planned_project, tiny_base):
+    """From its last checkpoint; the log, which tells of its end already, stays as it is."""
+    edit(planned_project, sample_every=0)
+    events_of(planned_project, tiny_base)
+    whole, run = lora_bytes(planned_project), planned_project.runs()[-1]
+    log = (run / "events.jsonl").read_text()
+    (run / planned_project.lora_file.name).unlink()
+    shutil.rmtree(planned_project.lora_folder)
+    again = events_of(planned_project, tiny_base)
+    assert Step not in kinds(again) and isinstance(again[-1], Done)
+    assert lora_bytes(planned_project) == whole
+    told = [line["kind"] for line in files.read_json_lines(run / "events.jsonl")]
+    assert "step" in told and (run / planned_project.lora_file.name).is_file()
+    assert [line["kind"] for line in map(json.loads, log.splitlines())] == told
+
+
+def test_another_precision_than_the_plans_is_said_with_where_to_set_it(planned_project, tiny_base):
+    edit(planned_project, precision="bf16")
+    with pytest.raises(
+        RunChanged, match=r"for bf16, and .* fp32\. Set .*plan\.toml, or .*decisions"
+    ):
+        events_of(planned_project, tiny_base)
 
 
 def _child(root, base_folder, moment, told):
