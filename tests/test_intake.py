@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from packshot import inspection, photo_manifest
+from packshot import files, inspection, photo_manifest
 from packshot.intake import Intake
 from packshot.photo_manifest import PERSON
 from tests.projects import painted
@@ -169,3 +169,33 @@ def test_a_side_car_that_cannot_be_read_is_refused_by_itself(project, take, sour
     intake = take(a=painted(0))
     assert names(intake) == ["a.png"] and set(intake.refused) <= {"a.txt", "masks/a.png"}
     assert "masks/a.png" in intake.refused and not (project.masks_folder / "a.png").exists()
+
+
+def test_a_mask_comes_along_at_the_photos_size_until_a_person_draws_ours(project, take, source):
+    (source / "masks").mkdir()
+    ours = project.masks_folder / "a.png"
+    for grey in (255, 0):
+        Image.new("L", (96, 80), grey).save(source / "masks" / "a.png")
+        take(a=painted(0))
+        assert Image.open(ours).size == (192, 160) and Image.open(ours).getpixel((9, 9)) == grey
+    stood = ours.stat().st_mtime_ns
+    take(a=None)
+    assert ours.stat().st_mtime_ns == stood, "the same is not written again"
+    Image.new("L", (192, 160), 7).save(ours)
+    Image.new("L", (96, 80), 255).save(source / "masks" / "a.png")
+    take(a=None)
+    assert Image.open(ours).getpixel((9, 9)) == 7
+
+
+def test_side_cars_on_a_failing_disk_are_refused_by_themselves(take, source, monkeypatch):
+    (source / "a.txt").write_text("a caption")
+    real = files.sha256
+
+    def failing(path):
+        if path.suffix == ".txt":
+            raise OSError(5, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(files, "sha256", failing)
+    intake = take(a=painted(0))
+    assert names(intake) == ["a.png"] and set(intake.refused) == {"a.txt"}

@@ -14,13 +14,14 @@ from packshot.walk import Clock, Pace, closing_seconds, list_of
 def test_time_does_not_pass_while_the_clock_is_paused():
     now = [100.0]
     clock = Clock(lambda: now[0])
-    now[0] += 5
-    with clock.paused():
-        now[0] += 1000
-        with pytest.raises(ValueError), clock.paused():
-            raise ValueError
+    for _ in range(2):
+        now[0] += 5
+        with clock.paused():
+            now[0] += 1000
+            with clock.paused():  # as loading the base for a captioner is
+                now[0] += 500
     now[0] += 2
-    assert clock.seconds == 7
+    assert clock.seconds == 12
 
 
 def test_a_pause_that_ends_in_an_error_is_not_counted_either():

@@ -95,6 +95,19 @@ def test_a_finished_run_that_lost_its_files_ends_the_same_again(planned_project,
     assert [line["kind"] for line in map(json.loads, log.splitlines())] == told
 
 
+def test_killed_before_the_first_checkpoint_no_step_is_logged_twice(planned_project, tiny_base):
+    edit(planned_project, sample_every=0, checkpoint_every=100)
+    events = train(planned_project, tiny_base)
+    next(event for event in events if isinstance(event, Step) and event.step == 2)
+    events.close()
+    log = planned_project.runs()[-1] / "events.jsonl"
+    with log.open("a") as file:
+        file.write('{"kind": "st')
+    events_of(planned_project, tiny_base)
+    told = [line["step"] for line in files.read_json_lines(log) if line["kind"] == "step"]
+    assert told == list(range(1, 7))
+
+
 def test_another_precision_than_the_plans_is_said_with_where_to_set_it(planned_project, tiny_base):
     edit(planned_project, precision="bf16")
     with pytest.raises(
