@@ -57,3 +57,16 @@ def test_every_module_is_where_diffusers_puts_the_original_one(config, layers):
         if found.get(f"{ours}.weight") is None or found[f"{ours}.weight"].item() != numbers[name]
     }
     assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [(SD1, {"2.1", "5.2", "8.2"}), (SDXL, {"2.2", "5.2"})],
+    ids=["sd1", "sdxl"],
+)
+def test_upsampling_stands_after_the_attention_where_there_is_some(config, names):
+    """As in the published files; diffusers takes either place."""
+    with torch.device("meta"):
+        named = ldm_modules(UNet2DConditionModel(**config, layers_per_block=2))
+    ups = {name for name in named if name.startswith("output") and name.endswith(".conv")}
+    assert ups == {f"output_blocks.{name}.conv" for name in names}
