@@ -2,8 +2,10 @@
 
 import copy
 import os
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
@@ -12,7 +14,7 @@ from packshot.bases import load_base
 from tests.families import MAKERS, make_tiny_sd1
 
 pytest_plugins = ["tests.projects", "tests.fake_hub"]
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # also while fixtures of the whole session are made
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +53,16 @@ def own_cache(tmp_path_factory):
     os.environ.pop("PACKSHOT_CACHE")
     if before:
         os.environ["PACKSHOT_CACHE"] = before
+
+
+@pytest.fixture(autouse=True)
+def same_start():
+    """Each test begins with the same random numbers, one thread and fp32, in whatever order they run."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
 
 
 @pytest.fixture(scope="session")

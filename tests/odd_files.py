@@ -17,7 +17,7 @@ ORIENTATION, MAKE, EXIF_FOLDER = 0x0112, 0x010F, 0x8769
 
 
 def painted(seed, size=(192, 160)):
-    """Sharp, distinct blocks."""
+    """Sharp, distinct, random blocks: nothing that a check for blur or duplicates refuses."""
     shape = (size[1] // 16, size[0] // 16, 3)
     blocks = np.random.default_rng(seed).integers(0, 255, shape, dtype=np.uint8)
     return Image.fromarray(blocks.repeat(16, axis=0).repeat(16, axis=1))

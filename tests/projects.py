@@ -1,6 +1,5 @@
 """A small project that is ready to train: five photos in two shapes, class images, a plan."""
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -11,14 +10,21 @@ from packshot.plan import Plan, write_plan
 from packshot.plan.depends import depends_now
 from packshot.plan.model import Predicted
 from packshot.project import new
+from tests.odd_files import painted  # which must stay light: it is tried in little memory
 
 
-def painted(seed, size):
-    """Sharp, distinct, random blocks: nothing that a check for blur or duplicates refuses."""
-    blocks = np.random.default_rng(seed).integers(
-        0, 255, (size[1] // 16, size[0] // 16, 3), dtype=np.uint8
-    )
-    return Image.fromarray(blocks.repeat(16, axis=0).repeat(16, axis=1))
+@pytest.fixture
+def project(tmp_path):
+    """A new project without photos."""
+    return new(tmp_path / "project", name="Duster", class_noun="car")
+
+
+@pytest.fixture
+def source(tmp_path):
+    """An empty folder for photos."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from packshot.errors import PackshotError, PhotosRefused
 from packshot.photos import add_photos, photos
 from packshot.pictures import open_image
 from packshot.project import new
-from tests.odd_files import painted
+from tests.projects import painted
 
 cascades = pytest.mark.skipif(
     not hasattr(cv2, "CascadeClassifier"), reason="OpenCV 5 has no Haar cascades"

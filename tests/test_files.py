@@ -165,3 +165,55 @@ def test_second_holder_is_told_and_a_killed_one_frees_it(tmp_path):
     other.join()
     with files.hold(tmp_path / ".lock"):
         assert (tmp_path / ".lock").read_text() == str(os.getpid())
+
+
+def test_a_second_name_is_the_same_file_and_outlives_the_first(tmp_path):
+    source, place = tmp_path / "a", tmp_path / "folder" / "b"
+    source.write_text("one")
+    for _ in range(2):  # the second time it stands already
+        files.link(source, place)
+        assert place.samefile(source)
+    source.unlink()
+    source.write_text("two")
+    assert place.read_text() == "one"
+    files.link(source, place)
+    assert place.read_text() == "two" and [p.name for p in place.parent.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("fails", ["link", "replace"])
+def test_where_there_can_be_no_link_there_is_a_copy(tmp_path, monkeypatch, fails):
+    source, place = tmp_path / "a", tmp_path / "folder" / "b"
+    source.write_text("one")
+    real, calls = getattr(os, fails), []
+
+    def once(*args, **options):
+        calls.append(args)
+        if len(calls) == 1:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return real(*args, **options)
+
+    monkeypatch.setattr(os, fails, once)
+    files.link(source, place)
+    assert place.read_text() == "one" and not place.samefile(source)
+    assert [p.name for p in place.parent.iterdir()] == ["b"]
+
+
+def test_a_log_on_a_full_disk_says_so(tmp_path, monkeypatch):
+    files.append_line(tmp_path / "log", "è", durable=True)
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "è\n"
+
+    def full(number):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFull, match=r"No room on the disk for .*log"):
+        files.append_line(tmp_path / "log", "b", durable=True)
+    with pytest.raises(IsADirectoryError):
+        files.append_line(tmp_path, "c")
+
+
+def test_the_cache_is_where_the_user_wants_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path))
+    assert files.cache_folder() == tmp_path
+    monkeypatch.setenv("PACKSHOT_CACHE", "")
+    assert files.cache_folder().name == "packshot"

@@ -30,6 +30,15 @@ def test_masks_weigh_where_the_loss_is_taken(tiny_base):
     assert torch.allclose((left + right) / 2, both, rtol=1e-5)
 
 
+def test_a_crop_in_which_nothing_counts_has_no_loss_and_spoils_no_other(tiny_base):
+    """An empty mask, where the background's weight is 0: its mean would be 0 / 0."""
+    whole = batch(tiny_base, 2)
+    masks = whole.masks.clone()
+    masks[0] = 0
+    found = losses(tiny_base, Batch(**{**vars(whole), "masks": masks}), 5.0)
+    assert found[0] == 0 and found[1] == losses(tiny_base, whole, 5.0)[1]
+
+
 @pytest.mark.parametrize("scope", ["cross-attention", "attention", "attention+mlp", "all"])
 def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base, scope):
     from diffusers import DDPMScheduler

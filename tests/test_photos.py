@@ -11,26 +11,7 @@ from PIL import Image, ImageFilter
 from packshot import files
 from packshot.errors import DiskFull, PathEscapes, PhotosRefused, PictureRefused, ProjectError
 from packshot.photos import add_photos, photos, write_captions
-from packshot.project import new
-
-
-def painted(seed, size=(192, 160)):
-    """Sharp, distinct blocks."""
-    shape = (size[1] // 16, size[0] // 16, 3)
-    blocks = np.random.default_rng(seed).integers(0, 255, shape, dtype=np.uint8)
-    return Image.fromarray(blocks.repeat(16, axis=0).repeat(16, axis=1))
-
-
-@pytest.fixture
-def project(tmp_path):
-    return new(tmp_path / "project", name="Duster", class_noun="car")
-
-
-@pytest.fixture
-def source(tmp_path):
-    folder = tmp_path / "source"
-    folder.mkdir()
-    return folder
+from tests.projects import painted
 
 
 def contents(folder):

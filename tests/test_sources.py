@@ -5,21 +5,9 @@ import pytest
 
 from packshot.errors import PhotosRefused
 from packshot.photos import add_photos, photos
-from packshot.project import new
 from packshot.sources import find, picture_files, unpacked
-from tests.odd_files import encoded, painted, video, zipped
-
-
-@pytest.fixture
-def project(tmp_path):
-    return new(tmp_path / "project", name="Duster", class_noun="car")
-
-
-@pytest.fixture
-def source(tmp_path):
-    folder = tmp_path / "source"
-    folder.mkdir()
-    return folder
+from tests.odd_files import encoded, video, zipped
+from tests.projects import painted
 
 
 def png(seed):

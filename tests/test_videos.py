@@ -12,7 +12,8 @@ from packshot import videos
 from packshot.errors import PictureRefused
 from packshot.inspection import distance, perceptual_hash
 from packshot.videos import Look, choose, pick_frames
-from tests.odd_files import encoded, filmed, painted, video
+from tests.odd_files import encoded, filmed, video
+from tests.projects import painted
 
 
 @pytest.fixture

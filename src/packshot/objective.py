@@ -40,5 +40,6 @@ def losses(base: Base, batch: Batch, gamma: float) -> Tensor:
     target = schedule.target(batch.latents, batch.noise, batch.timesteps).float()
     prediction = base.predict(noisy.to(base.dtype), batch.timesteps, batch.conditioning).float()
     error = (prediction - target).square().mean(dim=1, keepdim=True) * batch.masks
-    per_picture = error.sum(dim=(1, 2, 3)) / batch.masks.sum(dim=(1, 2, 3))
+    weighed = batch.masks.sum(dim=(1, 2, 3)).clamp(min=1e-6)  # where nothing counts: no loss
+    per_picture = error.sum(dim=(1, 2, 3)) / weighed
     return per_picture * schedule.weight(batch.timesteps, gamma)

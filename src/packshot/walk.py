@@ -72,12 +72,12 @@ class Clock:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Do not count what the block takes: loading, fetching."""
-        begun = self._now()
+        """Do not count what the block takes: loading, fetching. One within another counts once."""
+        begun, before = self._now(), self._paused
         try:
             yield
         finally:
-            self._paused += self._now() - begun
+            self._paused = before + self._now() - begun
 
 
 class Walk:

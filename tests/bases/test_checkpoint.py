@@ -38,7 +38,7 @@ def folder(tiny_sd1, tmp_path):
     return shutil.copytree(tiny_sd1, tmp_path / "copy")
 
 
-def refused(path, words):
+def assert_refused(path, words):
     with pytest.raises(CheckpointRefused, match=words) as raised:
         load_base(path, device="cpu", dtype=torch.float32)
     return str(raised.value)
@@ -52,26 +52,28 @@ def edit(file, **changes):
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_a_pickle_is_refused_whatever_its_name(tmp_path, name, protocol):
     (tmp_path / name).write_bytes(pickle.dumps({"state_dict": Bomb()}, protocol=protocol))
-    words = refused(tmp_path / name, "is a pickle, which can run code when it is opened; refused")
+    words = assert_refused(
+        tmp_path / name, "is a pickle, which can run code when it is opened; refused"
+    )
     assert "from_single_file" in words, "says how to convert"
 
 
 def test_what_torch_saves_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "v1-5.safetensors", "w") as archive:
         archive.writestr("archive/data.pkl", pickle.dumps(Bomb()))
-    refused(tmp_path / "v1-5.safetensors", "is a pickle")
+    assert_refused(tmp_path / "v1-5.safetensors", "is a pickle")
 
 
 def test_what_is_not_there_or_is_no_checkpoint_is_refused(tmp_path):
-    refused(tmp_path / "none", "There is no checkpoint at .*none. Name a diffusers folder")
-    refused(tmp_path, "is no checkpoint: it has no model_index.json")
+    assert_refused(tmp_path / "none", "There is no checkpoint at .*none. Name a diffusers folder")
+    assert_refused(tmp_path, "is no checkpoint: it has no model_index.json")
     (tmp_path / "a.safetensors").write_text("once upon a time, there was a text")
-    refused(tmp_path / "a.safetensors", "is not a .safetensors file, whatever its name")
+    assert_refused(tmp_path / "a.safetensors", "is not a .safetensors file, whatever its name")
 
 
 def test_the_bundled_base_says_how_it_is_made_when_absent(monkeypatch, tmp_path):
     monkeypatch.setattr("packshot.bases.BUNDLED_BASE", tmp_path)
-    refused("pocket", "bundled base is not in .*packshot-pretrain all")
+    assert_refused("pocket", "bundled base is not in .*packshot-pretrain all")
 
 
 def _with_header(tmp_path, length):
@@ -89,7 +91,7 @@ def test_a_header_whose_length_looks_like_a_pickle_is_none(tmp_path, length):
 @pytest.mark.parametrize("length", [2**63 - 1, 2**31, 101 * 2**20, 5000])
 def test_a_boastful_header_is_refused(tmp_path, length):
     (tmp_path / "a.safetensors").write_bytes(length.to_bytes(8, "little") + b"{" + b" " * 99)
-    refused(tmp_path / "a.safetensors", "cut short or damaged: its header does not fit")
+    assert_refused(tmp_path / "a.safetensors", "cut short or damaged: its header does not fit")
 
 
 @pytest.mark.parametrize("offsets", [([0, 8], [4, 12]), ([0, 8], [16, 24]), ([0, 8], [8, 4])])
@@ -99,7 +101,7 @@ def test_overlaps_and_holes_are_refused(tmp_path, offsets):
     ).encode()
     file = tmp_path / "a.safetensors"
     file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(24))
-    refused(file, "cut short or damaged")
+    assert_refused(file, "cut short or damaged")
 
 
 def test_a_truncated_part_of_a_folder_is_refused(folder):
@@ -107,7 +109,7 @@ def test_a_truncated_part_of_a_folder_is_refused(folder):
     whole = file.read_bytes()
     for length in (0, 7, 100, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:length])
-        refused(folder, "vae.*(cut short or damaged|is not a .safetensors)")
+        assert_refused(folder, "vae.*(cut short or damaged|is not a .safetensors)")
 
 
 SINGLE_FILES = {
@@ -119,7 +121,7 @@ SINGLE_FILES = {
 @pytest.mark.parametrize("family", SINGLE_FILES)
 def test_other_families_are_named_in_single_files(tmp_path, family):
     save_file({SINGLE_FILES[family]: torch.zeros(2)}, tmp_path / "a.safetensors")
-    refused(
+    assert_refused(
         tmp_path / "a.safetensors",
         f"is {family}; Packshot knows Stable Diffusion 1.x, Stable Diffusion 2.x, SDXL",
     )
@@ -127,7 +129,7 @@ def test_other_families_are_named_in_single_files(tmp_path, family):
 
 def test_a_gguf_is_named(tmp_path):
     (tmp_path / "a.gguf").write_bytes(b"GGUF" + bytes(99))
-    refused(
+    assert_refused(
         tmp_path / "a.gguf", "is a GGUF file that cannot be read .*of a version that is not known"
     )
 
@@ -141,7 +143,7 @@ PIPELINES = {
 @pytest.mark.parametrize("name", PIPELINES)
 def test_other_families_are_named_in_folders_even_without_a_unet(tmp_path, name):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": name}))
-    refused(
+    assert_refused(
         tmp_path,
         f"is {PIPELINES[name]}; Packshot knows Stable Diffusion 1.x, Stable Diffusion 2.x, SDXL",
     )
@@ -149,7 +151,7 @@ def test_other_families_are_named_in_folders_even_without_a_unet(tmp_path, name)
 
 def test_a_unet_for_other_tasks_is_named(folder):
     edit(folder / "unet" / "config.json", in_channels=8)
-    refused(folder, "whose UNet takes 8 channels")
+    assert_refused(folder, "whose UNet takes 8 channels")
 
 
 def test_stable_diffusion_2_is_told_by_its_width(folder):
@@ -204,11 +206,11 @@ def test_keys_that_say_velocity_and_zero_terminal_snr(tmp_path):
 def test_a_folder_with_pickled_weights_is_refused(folder):
     file = folder / "unet" / "diffusion_pytorch_model.safetensors"
     file.rename(file.with_suffix(".bin"))
-    refused(
+    assert_refused(
         folder, "unet has no .safetensors weights but only diffusion_pytorch_model.bin, a pickle"
     )
     file.with_suffix(".bin").unlink()
-    refused(folder, "unet has no .safetensors weights but nothing")
+    assert_refused(folder, "unet has no .safetensors weights but nothing")
 
 
 @pytest.mark.parametrize("component", ["unet", "vae", "text_encoder"])
@@ -243,23 +245,25 @@ def test_a_missing_weight_is_never_random(folder, component):
     tensors = load_file(file.rename(folder / "whole"))
     name = sorted(tensors)[3]
     save_file({key: value for key, value in tensors.items() if key != name}, file)
-    refused(folder, f"{component} lacks 1 weights, such as .*; they would be random")
+    assert_refused(folder, f"{component} lacks 1 weights, such as .*; they would be random")
 
 
 def test_a_configuration_that_does_not_fit_is_refused(folder):
     edit(folder / "text_encoder" / "config.json", intermediate_size=128)
-    refused(folder, "text_encoder cannot be loaded: its configuration and weights do not fit")
+    assert_refused(
+        folder, "text_encoder cannot be loaded: its configuration and weights do not fit"
+    )
     (folder / "text_encoder" / "config.json").write_text("not JSON")
-    refused(folder, "config.json cannot be read")
+    assert_refused(folder, "config.json cannot be read")
     (folder / "text_encoder" / "config.json").write_text("[]")
-    refused(folder, "config.json is not a JSON object")
+    assert_refused(folder, "config.json is not a JSON object")
 
 
 def test_a_folder_without_tokenizer_and_an_odd_target_are_refused(folder):
     edit(folder / "scheduler" / "scheduler_config.json", prediction_type="sample")
-    refused(folder, "predicts 'sample'; known are epsilon and v_prediction")
+    assert_refused(folder, "predicts 'sample'; known are epsilon and v_prediction")
     shutil.rmtree(folder / "tokenizer")
-    refused(folder, "has no folder 'tokenizer'")
+    assert_refused(folder, "has no folder 'tokenizer'")
 
 
 def test_the_hash_follows_the_weights_and_nothing_else(folder, tiny_base):

@@ -45,7 +45,7 @@ def load(name=ID, dtype=torch.float32, **options):
     return load_base(name, device="cpu", dtype=dtype, **options)
 
 
-def refused(words, name=ID, kind=CheckpointRefused):
+def assert_refused(words, name=ID, kind=CheckpointRefused):
     with pytest.raises(kind, match=words):
         load(name)
 
@@ -98,7 +98,7 @@ def test_shards_are_fetched_all_or_not_taken_for_the_weights(server, folder):
     whole.unlink()
     (folder / "unet" / "diffusion_pytorch_model.fp16.safetensors").unlink()
     server.cuts[part.relative_to(folder).as_posix()] = [100] + [0] * 9
-    refused("is not whole in the cache")
+    assert_refused("is not whole in the cache")
     server.cuts.clear()
     assert load().family == "sd1"
     part.unlink()
@@ -143,7 +143,7 @@ def test_a_connection_that_breaks_goes_on_where_it_broke(server, folder, tiny_ba
 
 def test_what_was_whole_is_not_fetched_again(server, folder, tiny_base):
     server.cuts[UNET] = [1000] + [0] * 9
-    refused(
+    assert_refused(
         r"is not whole in the cache .*hub, and cannot be fetched from http.*files that are whole"
     )
     before = server.files() - {UNET}
@@ -157,7 +157,7 @@ def test_what_was_whole_is_not_fetched_again(server, folder, tiny_base):
 def test_without_a_network_the_cache_is_named(server, folder):
     server.__exit__()
     try:
-        refused(
+        assert_refused(
             r"somebody/tiny-model is no path here.* cache .*/hub, and cannot be fetched from http"
         )
     finally:
@@ -167,14 +167,16 @@ def test_without_a_network_the_cache_is_named(server, folder):
 def test_when_the_hub_is_switched_off(server, folder, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     no_socket(monkeypatch)
-    refused(r"cannot be fetched from .*\(OfflineModeIsEnabled")
+    assert_refused(r"cannot be fetched from .*\(OfflineModeIsEnabled")
 
 
 def test_gated_private_and_missing(server, folder):
-    refused(r"no file or folder of that name here, and no such repository.*hf auth login", "a/b")
-    refused("has no revision v9", f"{ID}@v9")
+    assert_refused(
+        r"no file or folder of that name here, and no such repository.*hf auth login", "a/b"
+    )
+    assert_refused("has no revision v9", f"{ID}@v9")
     server.gated = True
-    refused(
+    assert_refused(
         rf"is gated: agree to its terms at http.*/{ID}, then log in with a token.*hf auth login"
     )
 
@@ -185,25 +187,27 @@ def test_what_cannot_be_loaded_is_refused_before_its_weights_come(server, folder
 
     for name in ("model.safetensors", "model.fp16.safetensors", "model.non_ema.safetensors"):
         (folder / "text_encoder" / name).unlink()
-    refused("tiny-model/text_encoder has no .safetensors weights but only model.bin, a pickle")
+    assert_refused(
+        "tiny-model/text_encoder has no .safetensors weights but only model.bin, a pickle"
+    )
     only_small()
     shutil.rmtree(folder / "tokenizer")
     shutil.copy(folder / "vae" / UNET.partition("/")[2], folder / "text_encoder/model.safetensors")
-    refused(r"is not whole: it has no tokenizer/tokenizer_config\.json")
+    assert_refused(r"is not whole: it has no tokenizer/tokenizer_config\.json")
     index = folder / "model_index.json"
     index.write_text(index.read_text().replace("StableDiffusionPipeline", "PixArtPipeline"))
     server.commit = "d" * 40
-    refused("is PixArtPipeline; Packshot knows Stable Diffusion")
+    assert_refused("is PixArtPipeline; Packshot knows Stable Diffusion")
     index.unlink()
     server.commit = "e" * 40
-    refused("is no diffusers pipeline.*single .safetensors or .gguf file, download that")
+    assert_refused("is no diffusers pipeline.*single .safetensors or .gguf file, download that")
     only_small()
 
 
 def test_a_unet_for_other_tasks_is_refused_by_its_configuration(server, folder):
     config = folder / "unet" / "config.json"
     config.write_text(config.read_text().replace('"in_channels": 4', '"in_channels": 8'))
-    refused("whose UNet takes 8 channels")
+    assert_refused("whose UNet takes 8 channels")
     assert UNET not in server.files()
 
 
@@ -212,7 +216,7 @@ def test_a_full_disk_is_told_with_the_cache(server, folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
-    refused("No room for somebody/tiny-model in .*/hub.*HF_HUB_CACHE", kind=DiskFull)
+    assert_refused("No room for somebody/tiny-model in .*/hub.*HF_HUB_CACHE", kind=DiskFull)
 
 
 def test_a_path_that_is_there_wins(server, folder, tiny_sd1, tmp_path, monkeypatch):
@@ -239,7 +243,9 @@ def test_what_looks_like_one():
 
 
 def test_the_hint_of_an_unknown_path_names_repositories(tmp_path):
-    refused(r"There is no checkpoint at .*OWNER/NAME@REVISION", tmp_path / "none.safetensors")
+    assert_refused(
+        r"There is no checkpoint at .*OWNER/NAME@REVISION", tmp_path / "none.safetensors"
+    )
 
 
 def test_a_command_names_a_base_of_the_hub_and_shows_what_is_fetched(server, folder, tmp_path):

@@ -285,26 +285,26 @@ def test_a_transformer_in_eight_bits_is_taken_times_its_scale(
 
 @pytest.mark.parametrize("family", ["flux2", "qwen_image", "z_image"])
 def test_what_is_missing_left_over_or_packed_is_refused_by_name(parts, family, tmp_path):
-    def refused(words, name=family, **changes):
+    def assert_refused(words, name=family, **changes):
         changed = {k: v for k, v in (parts[name] | changes).items() if v is not None}
         with pytest.raises(CheckpointRefused, match=words):
             load(laid_out(parts | {name: changed}, family, tmp_path))
 
     more = {"extra.weight": torch.ones(2)}
-    refused(
+    assert_refused(
         r"holds 1 weights that have no place in a \w+Transformer2DModel .*extra\.weight", **more
     )
     vae = next(name for name in parts if name in ("ae", "flux2-vae", "qwen_image_vae"))
-    refused(r"no place in a Autoencoder\w+ .*extra\.weight", vae, **more)
+    assert_refused(r"no place in a Autoencoder\w+ .*extra\.weight", vae, **more)
     reader = next(
         name for name in parts if name.startswith("qwen_") and name != vae and name != family
     )
-    refused(r"no place in a Qwen\w+ .*extra\.weight", reader, **more)
-    refused(r"lacks 1 weights, such as norm", reader, **{"model.norm.weight": None})
+    assert_refused(r"no place in a Qwen\w+ .*extra\.weight", reader, **more)
+    assert_refused(r"lacks 1 weights, such as norm", reader, **{"model.norm.weight": None})
     key = next(k for k, v in parts[family].items() if v.ndim == 2 and "pad" not in k)
-    refused(r"lacks|KeyError|no weight", **{key: None})
+    assert_refused(r"lacks|KeyError|no weight", **{key: None})
     blocks = {key.removesuffix("weight") + "weight_scale": torch.ones(3, 5)}
-    refused(r"packed in fewer than 8 bits, or scaled in parts", **blocks)
+    assert_refused(r"packed in fewer than 8 bits, or scaled in parts", **blocks)
     assert load(laid_out(parts, family, tmp_path)).family == family, "or none of it says anything"
 
 

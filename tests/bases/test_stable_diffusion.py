@@ -1,8 +1,11 @@
 """The family's arithmetic against diffusers' own."""
 
+import shutil
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 
 from packshot.bases import load_base
 from packshot.bases.stable_diffusion import lora_target_names
@@ -46,22 +49,25 @@ def test_scopes_grow_and_match_kohyas_count_on_sd15():
     assert counts[:3] == [64, 128, 192] and counts[3] > 192
 
 
-def test_a_half_precision_only_folder_loads(tiny_sd1, tmp_path):
-    import shutil
-
+def test_a_half_precision_only_folder_loads(tiny_sd1, tiny_base, tmp_path):
     folder = tmp_path / "half"
     shutil.copytree(tiny_sd1, folder)
     for file in folder.glob("*/*.safetensors"):
-        file.rename(file.with_suffix(".fp16.safetensors"))
-    assert load_base(folder, device="cpu", dtype=torch.float32).content_hash
+        halves = {name: weight.half() for name, weight in load_file(file).items()}
+        save_file(halves, file.with_suffix(".fp16.safetensors"))
+        file.unlink()
+    base = load_base(folder, device="cpu", dtype=torch.float32)
+    for part in ("unet", "vae", "text_encoder"):
+        expected, found = getattr(tiny_base, part).state_dict(), getattr(base, part).state_dict()
+        assert expected.keys() == found.keys()
+        for name, weight in expected.items():
+            halved = weight.half().float() if weight.is_floating_point() else weight
+            assert torch.equal(halved, found[name]), name
 
 
 def test_a_folder_as_stable_diffusion_15_was_published_loads(tiny_sd1, tiny_base, tmp_path):
     """The autoencoder's attention by its old names, the vocabulary as two bare files, PNDM."""
     import json
-    import shutil
-
-    from safetensors.torch import load_file, save_file
 
     folder = shutil.copytree(tiny_sd1, tmp_path / "old")
     file = folder / "vae" / "diffusion_pytorch_model.safetensors"

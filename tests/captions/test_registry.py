@@ -1,8 +1,10 @@
 """Which captioner is loaded, from where: folders, the hub, the base, another package."""
 
+import re
 import shutil
 import sys
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +16,7 @@ from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.florence import Florence
 from packshot.captions.plain import Plain
 from packshot.captions.qwen_vl import QwenVl
-from packshot.captions.registry import MODULES
+from packshot.captions.registry import AUTO, MODEL_TYPES, MODULES, PLAIN
 from packshot.captions.wd_tagger import WdTagger
 from packshot.errors import CaptionsRefused, CheckpointRefused, PackshotError
 from tests.captioners import make_clip
@@ -120,13 +122,18 @@ def test_other_packages_add_captioners_but_take_no_name(monkeypatch, tmp_path, p
         load_captioner("x")
 
 
-def test_the_readme_and_the_help_name_them_all():
+def test_the_documentation_and_the_help_name_them_all():
     from typer.testing import CliRunner
 
     from packshot.cli import app
 
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE))
+    assert documented >= {*MODULES, PLAIN}
+    assert {MODULES[name] for name in MODEL_TYPES.values()} <= set(MODULES.values())
     said = CliRunner().invoke(app, ["caption", "--help"], terminal_width=200).output
-    assert all(name in said for name in MODULES)
+    named = set(re.findall(r"[\w-]+", said.split("--captioner", 1)[1].split("--", 1)[0]))
+    assert named >= {*MODULES, PLAIN, AUTO}
 
 
 def test_from_the_hub_comes_what_is_loaded_and_no_more(server, tmp_path, tiny_captioner):

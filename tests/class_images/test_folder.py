@@ -3,7 +3,6 @@ import json
 import tracemalloc
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -12,19 +11,9 @@ from packshot.class_images import class_images, gather_class_images
 from packshot.class_images.folder import from_folder
 from packshot.errors import ClassImagesError
 from packshot.progress import silent
-from packshot.project import new
+from tests.projects import painted
 
 BASE = SimpleNamespace()
-
-
-def painted(seed, size=(96, 64)):
-    shape = (size[1], size[0], 3)
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 255, shape, dtype=np.uint8))
-
-
-@pytest.fixture
-def project(tmp_path):
-    return new(tmp_path / "project", name="Duster", class_noun="car")
 
 
 @pytest.fixture
@@ -58,8 +47,8 @@ def test_pictures_are_linked_with_their_prompts_and_origin(project, folder):
     first, second, third = (by_hash[files.sha256(folder / f"{number}.png")] for number in range(3))
     assert (first.prompt, first.author, first.licence) == ("a photo of a car", "unknown", "unknown")
     assert first.source == str(folder.resolve() / "0.png") and (first.width, first.height) == (
-        96,
-        64,
+        192,
+        160,
     )
     assert second.prompt == "a photo of a red car"
     assert (third.source, third.author, third.licence) == ("https://example.org/2", "Ada", "CC0")

@@ -1,27 +1,19 @@
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from packshot.class_images import add_class_images, class_images
 from packshot.errors import ClassImagesError
-from packshot.project import new
+from tests.projects import painted
 
 
-def painted(seed, path):
-    pixels = np.random.default_rng(seed).integers(0, 255, (64, 96, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
+def saved(seed, path):
+    painted(seed).save(path)
     return path
 
 
-@pytest.fixture
-def project(tmp_path):
-    return new(tmp_path / "project", name="Duster", class_noun="car")
-
-
 def test_pictures_are_added_with_what_is_told_of_them(project, tmp_path):
-    first, second = (painted(number, tmp_path / f"{number}.png") for number in range(2))
+    first, second = (saved(number, tmp_path / f"{number}.png") for number in range(2))
     said = []
     add_class_images(project, {first: {}}, lambda *args: said.append(args))
     told = {"prompt": "a photo of a blue car", "author": "Ada", "licence": "CC0", "source": "here"}
@@ -37,7 +29,7 @@ def test_pictures_are_added_with_what_is_told_of_them(project, tmp_path):
 
 def test_what_cannot_be_used_is_told(project, tmp_path):
     (tmp_path / "other").mkdir()
-    given = [painted(1, tmp_path / "a.png"), tmp_path / "b.png", tmp_path / "other" / "b.png"]
+    given = [saved(1, tmp_path / "a.png"), tmp_path / "b.png", tmp_path / "other" / "b.png"]
     given[1].write_bytes(given[0].read_bytes())
     given[2].write_text("hello")
     refused = add_class_images(project, {path: {} for path in [*given, tmp_path / "gone.png"]})
@@ -54,5 +46,5 @@ def test_a_damaged_list_is_not_written_over(project, tmp_path):
     project.class_images_folder.mkdir()
     project.class_images_manifest.write_text('{"file": 3}\n')
     with pytest.raises(ClassImagesError, match=r"manifest\.jsonl is damaged"):
-        add_class_images(project, {painted(1, tmp_path / "a.png"): {}})
+        add_class_images(project, {saved(1, tmp_path / "a.png"): {}})
     assert project.class_images_manifest.read_text() == '{"file": 3}\n'

@@ -5,15 +5,9 @@ from PIL import Image
 
 from packshot.class_images import gather_class_images
 from packshot.photos import add_photos
-from packshot.project import new
 from tests.projects import painted
 
 CAPTIONS = ['ohwx car, "wide", 35 mm', "ohwx car; l'auto è là, 車", None]
-
-
-@pytest.fixture
-def project(tmp_path):
-    return new(tmp_path / "project", name="Duster", class_noun="car")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from packshot.guide.looks import Look, look_at
 from packshot.photo_manifest import Blurred
 from packshot.photos import add_photos, photos, write_captions, write_mask
 from packshot.project import new
-from tests.odd_files import painted
+from tests.projects import painted
 
 WORDS = {
     language: tomllib.loads(Path(packshot.guide.__file__).with_name(f"{language}.toml").read_text())

@@ -1,8 +1,12 @@
+import copy
+import dataclasses
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from packshot.errors import LoraRefused
-from packshot.lora import extract, folded, load_lora, merge, resize, write_lora
+from packshot.lora import extract, files, folded, load_lora, merge, resize, write_lora
 from packshot.lora.fold import weight_of
 from packshot.lora.info import info
 from packshot.lora.kinds import Hadamard
@@ -86,6 +90,55 @@ def test_what_was_folded_into_a_checkpoint_is_extracted_again(
     assert made.lora.metadata["packshot.made_by"].startswith("extract")
     with pytest.raises(LoraRefused, match="do not differ in attention"):
         extract(tuned, tiny_base, rank=2, scope="attention")
+
+
+def test_what_cannot_be_merged_or_extracted_is_said(tiny_base):
+    with pytest.raises(LoraRefused, match="nothing to merge"):
+        merge([], tiny_base)
+    with pytest.raises(LoraRefused, match="a is sdxl, b is sd1"):
+        extract(
+            SimpleNamespace(name="a", family="sdxl"), SimpleNamespace(name="b", family="sd1"), 2
+        )
+    with pytest.raises(LoraRefused, match="do not differ in attention"):
+        extract(tiny_base, tiny_base, 2)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_checkpoints_of_other_layers_cannot_be_compared(tiny_base, lost):
+    name = tiny_base.lora_targets("attention+mlp")[-1]
+    tuned = copy.deepcopy(tiny_base.denoiser)
+    parent, _, child = name.rpartition(".")
+    if lost:
+        delattr(tuned.get_submodule(parent), child)
+    else:
+        setattr(tuned.get_submodule(parent), child, torch.nn.Linear(3, 5))
+    other = SimpleNamespace(
+        name="tuned", family="sd1", denoiser=tuned, denoiser_root="unet", text_encoders={}
+    )
+    with pytest.raises(LoraRefused, match=f"differ in their layers at unet.{name}"):
+        extract(other, tiny_base, 2)
+
+
+@pytest.mark.parametrize("fault", ["lost", "changed", "more"])
+def test_a_file_that_does_not_read_back_is_refused(
+    tiny_base, make_lora, tmp_path, monkeypatch, fault
+):
+    lora, read = make_lora("cross-attention"), files.load_lora
+
+    def rotten(*args):
+        found = read(*args)
+        name, weights = next(iter(found.weights.items()))
+        if fault == "lost":
+            del found.weights[name]
+        elif fault == "changed":
+            found.weights[name] = dataclasses.replace(weights, alpha=1.01 * weights.alpha)
+        else:
+            found.weights["unet.another"] = weights
+        return found
+
+    monkeypatch.setattr(files, "load_lora", rotten)
+    with pytest.raises(LoraRefused, match=r"m\.safetensors (does not read back|holds modules)"):
+        write_lora(lora, tmp_path / "m.safetensors", tiny_base)
 
 
 def test_info_reads_the_header_alone(tiny_base, make_lora, tmp_path):

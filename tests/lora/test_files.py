@@ -116,7 +116,7 @@ def test_an_absent_alpha_means_scale_one(tiny_base, saved):
     assert all(w.alpha == w.rank for w in load_lora(kohya, tiny_base).weights.values())
 
 
-def refused(file, base, words):
+def assert_refused(file, base, words):
     with pytest.raises(LoraRefused, match=words):
         load_lora(file, base)
 
@@ -130,32 +130,32 @@ class Bomb:
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_a_pickle_is_refused_unopened_whatever_its_name(tiny_base, tmp_path, name, protocol):
     (tmp_path / name).write_bytes(pickle.dumps(Bomb(), protocol=protocol))
-    refused(tmp_path / name, tiny_base, "is a pickle, which can run code")
+    assert_refused(tmp_path / name, tiny_base, "is a pickle, which can run code")
 
 
 def test_a_zipped_pickle_is_refused_unopened(tiny_base, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.safetensors", "w") as archive:
         archive.writestr("archive/data.pkl", pickle.dumps(Bomb()))
-    refused(tmp_path / "a.safetensors", tiny_base, "is a pickle")
+    assert_refused(tmp_path / "a.safetensors", tiny_base, "is a pickle")
 
 
 def test_missing_text_and_cut_files_are_refused(tiny_base, saved, tmp_path):
-    refused(tmp_path / "none.safetensors", tiny_base, "There is no file")
+    assert_refused(tmp_path / "none.safetensors", tiny_base, "There is no file")
     (tmp_path / "text.safetensors").write_text("I am not a LoRA, whatever they say")
-    refused(
+    assert_refused(
         tmp_path / "text.safetensors", tiny_base, "is not a .safetensors file, whatever its name"
     )
     _, kohya, _ = saved("attention")
     whole = kohya.read_bytes()
     for length in (0, 4, 9, 40, len(whole) // 2, len(whole) - 1):
         kohya.write_bytes(whole[:length])
-        refused(kohya, tiny_base, "cut short or damaged|is not a .safetensors")
+        assert_refused(kohya, tiny_base, "cut short or damaged|is not a .safetensors")
 
 
 @pytest.mark.parametrize("length", [2**63 - 1, 2**31, 101 * 2**20])
 def test_a_boastful_header_is_refused(tiny_base, tmp_path, length):
     (tmp_path / "a.safetensors").write_bytes(length.to_bytes(8, "little") + b"{" + b" " * 64)
-    refused(tmp_path / "a.safetensors", tiny_base, "header does not fit")
+    assert_refused(tmp_path / "a.safetensors", tiny_base, "header does not fit")
 
 
 @pytest.mark.parametrize("offsets", [([0, 8], [4, 12]), ([0, 8], [16, 24]), ([0, 8], [8, 4])])
@@ -164,7 +164,7 @@ def test_overlaps_and_holes_are_refused(tiny_base, tmp_path, offsets):
         {str(i): {"dtype": "F32", "shape": [2], "data_offsets": o} for i, o in enumerate(offsets)}
     ).encode()
     (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(24))
-    refused(tmp_path / "a.safetensors", tiny_base, "cut short or damaged")
+    assert_refused(tmp_path / "a.safetensors", tiny_base, "cut short or damaged")
 
 
 FOREIGN = {
@@ -177,7 +177,7 @@ FOREIGN = {
 @pytest.mark.parametrize(("family", "module"), [(f, m) for f, ms in FOREIGN.items() for m in ms])
 def test_other_families_are_named(tiny_base, tmp_path, family, module):
     save_file({f"{module}.lora_down.weight": torch.zeros(2, 4)}, tmp_path / "a.safetensors")
-    refused(tmp_path / "a.safetensors", tiny_base, f"is a LoRA for {family}.*use it with")
+    assert_refused(tmp_path / "a.safetensors", tiny_base, f"is a LoRA for {family}.*use it with")
 
 
 def test_other_shapes_and_keys_are_named(tiny_base, saved):
@@ -185,12 +185,14 @@ def test_other_shapes_and_keys_are_named(tiny_base, saved):
     tensors = load_file(kohya)
     name = next(key for key in tensors if key.endswith("lora_up.weight"))
     save_file(tensors | {name: torch.zeros(7, 2)}, kohya)
-    refused(kohya, tiny_base, "does not fit tiny: at unet.*the checkpoint's is")
+    assert_refused(kohya, tiny_base, "does not fit tiny: at unet.*the checkpoint's is")
     save_file({key: value for key, value in tensors.items() if key != name}, kohya)
-    refused(kohya, tiny_base, "is incomplete")
+    assert_refused(kohya, tiny_base, "is incomplete")
     save_file(tensors | {"lora_unet_elsewhere.lora_up.weight": torch.zeros(2)}, kohya)
-    refused(kohya, tiny_base, "1 of .* keys mean nothing")
+    assert_refused(kohya, tiny_base, "1 of .* keys mean nothing")
     save_file({"embedding": torch.zeros(2)}, kohya)
-    refused(kohya, tiny_base, "is no LoRA for tiny")
+    assert_refused(kohya, tiny_base, "is no LoRA for tiny")
     save_file(tensors | {"a.oft_blocks": torch.zeros(2)}, kohya)
-    refused(kohya, tiny_base, "is an OFT, which is not read here. LoRA, LoCon, LoHa, LoKr and DoRA")
+    assert_refused(
+        kohya, tiny_base, "is an OFT, which is not read here. LoRA, LoCon, LoHa, LoKr and DoRA"
+    )

@@ -15,7 +15,7 @@ def model(tmp_path):
     return summing(tmp_path / "model.onnx", PICTURE, [0.2, 0.3, 0.5])
 
 
-def refused(path, words):
+def assert_refused(path, words):
     with pytest.raises(CheckpointRefused, match=words):
         check_onnx(path)
 
@@ -38,18 +38,20 @@ def test_a_model_passes(model):
 )
 def test_what_is_none(tmp_path, data, words):
     (tmp_path / "model.onnx").write_bytes(data)
-    refused(tmp_path / "model.onnx", words)
+    assert_refused(tmp_path / "model.onnx", words)
 
 
 def test_what_is_not_there(tmp_path):
-    refused(tmp_path / "none.onnx", "There is no file .*none.onnx. Name a model with --segmenter")
-    refused(tmp_path, "There is no file")
+    assert_refused(
+        tmp_path / "none.onnx", "There is no file .*none.onnx. Name a model with --segmenter"
+    )
+    assert_refused(tmp_path, "There is no file")
 
 
 def test_what_is_larger_than_any_can_be(model):
     with model.open("r+b") as file:
         file.truncate(MAX_BYTES + 1)  # sparse: it takes no room
-    refused(model, "has 2.1 GB")
+    assert_refused(model, "has 2.1 GB")
 
 
 def test_wherever_it_is_cut_nothing_else_is_raised(model):
@@ -68,20 +70,20 @@ def test_weights_beside_it(big_onnx):
     check_onnx(big_onnx("weights.bin"))
     path = big_onnx("gone.bin")
     (path.parent / "gone.bin").unlink()
-    refused(path, "has its weights in .*gone.bin, which is not there")
+    assert_refused(path, "has its weights in .*gone.bin, which is not there")
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "sub/../../secret", ""])
 def test_weights_elsewhere(big_onnx, tmp_path, location):
     (tmp_path / "secret").write_bytes(b"s" * 12)
-    refused(big_onnx(location or "."), "lies outside its folder|which is not there")
+    assert_refused(big_onnx(location or "."), "lies outside its folder|which is not there")
 
 
 def test_weights_by_a_link_that_leads_elsewhere(big_onnx, tmp_path):
     path = big_onnx("weights.bin")
     (path.parent / "weights.bin").rename(tmp_path / "secret")
     (path.parent / "weights.bin").symlink_to(tmp_path / "secret")
-    refused(path, "lies outside its folder")
+    assert_refused(path, "lies outside its folder")
 
 
 def test_weights_as_the_hubs_cache_has_them(big_onnx, tmp_path):
@@ -107,7 +109,7 @@ def test_weights_elsewhere_deep_in_a_branch(tmp_path):
         "inner", [], [helper.make_tensor_value_info("c", TensorProto.FLOAT, [1])],
     )  # fmt: skip
     nodes = [node("If", "input", then_branch=inner, else_branch=inner)]
-    refused(save_onnx(tmp_path / "model.onnx", nodes), "weights from '../secret'")
+    assert_refused(save_onnx(tmp_path / "model.onnx", nodes), "weights from '../secret'")
 
 
 def test_graphs_within_graphs_without_end(tmp_path):
@@ -116,7 +118,7 @@ def test_graphs_within_graphs_without_end(tmp_path):
         for field in (6, 5, 1):
             message = bytes([field << 3 | 2]) + _length(message) + message
     (tmp_path / "model.onnx").write_bytes(b"\x08\x09" + b"\x3a" + _length(message) + message)
-    refused(tmp_path / "model.onnx", "nested too deep")
+    assert_refused(tmp_path / "model.onnx", "nested too deep")
 
 
 def _length(message):

@@ -132,51 +132,59 @@ def test_where_nothing_stands_out_noise_is_not_stretched():
     assert np.allclose(far, [[0, 1]])
 
 
-def refused(path, words, **options):
+def assert_refused(path, words, **options):
     with pytest.raises(CheckpointRefused, match=words):
         SalientSegmenter(path, **options).mask(painted(1, (64, 64)))
 
 
 def test_models_for_something_else(tmp_path):
     path = tmp_path / "u2net.onnx"
-    refused(summing(path, [3, 32, 32], WEIGHTS), r"not one picture \[1, 3, height, width\]|run by")
+    assert_refused(
+        summing(path, [3, 32, 32], WEIGHTS), r"not one picture \[1, 3, height, width\]|run by"
+    )
     add = [node("Add", "a", "b")]
-    refused(save_onnx(path, add, {"a": PICTURE, "b": PICTURE}), "takes a .* b .*, not one picture")
-    refused(
+    assert_refused(
+        save_onnx(path, add, {"a": PICTURE, "b": PICTURE}), "takes a .* b .*, not one picture"
+    )
+    assert_refused(
         save_onnx(path, [node("Identity", "input")], {"input": [1, 1, 32, 32]}), "not one picture"
     )
-    refused(
+    assert_refused(
         save_onnx(path, [node("Identity", "input")], {"input": [1, 32, 32, 3]}), "not one picture"
     )
     outputs = {"output": [1, 3, 32, 32]}
-    refused(
+    assert_refused(
         save_onnx(path, [node("Identity", "input")], outputs=outputs),
         r"answers with \[1, 3, 32, 32\]",
     )
     huge = {"input": [1, 3, 32, 100_000]}
-    refused(save_onnx(path, [node("Identity", "input")], huge), "more than 4096 are not offered")
+    assert_refused(
+        save_onnx(path, [node("Identity", "input")], huge), "more than 4096 are not offered"
+    )
     whole = {"kind": TensorProto.INT64, "outputs": {"output": PICTURE}}
-    refused(save_onnx(path, [node("Identity", "input")], **whole), "pictures in fp32 or fp16")
+    assert_refused(
+        save_onnx(path, [node("Identity", "input")], **whole), "pictures in fp32 or fp16"
+    )
 
 
 def test_answers_that_are_no_numbers(tmp_path):
     last = [node("Log", "sum")]
     path = summing(tmp_path / "u2net.onnx", PICTURE, WEIGHTS, last=last)
-    refused(path, r"values that are not finite; use it in full precision")
+    assert_refused(path, r"values that are not finite; use it in full precision")
 
 
 def test_what_onnxruntime_does_not_run(tmp_path):
-    refused(
+    assert_refused(
         save_onnx(tmp_path / "u2net.onnx", [node("Magic", "input")]), "cannot be run by onnxruntime"
     )
     (tmp_path / "u2net.onnx").write_bytes(b"\x08\x09\x3a\x02\x0a\x00")
-    refused(tmp_path / "u2net.onnx", "cannot be run by onnxruntime|takes nothing")
+    assert_refused(tmp_path / "u2net.onnx", "cannot be run by onnxruntime|takes nothing")
 
 
 def test_a_name_that_tells_nothing(tmp_path):
     assert SalientSegmenter(summing(tmp_path / "a.onnx", [1, 3, 320, 320], WEIGHTS)).kind == "u2net"
     path = summing(tmp_path / "b.onnx", [1, 3, 1024, 1024], WEIGHTS)
-    refused(
+    assert_refused(
         path, "neither name nor size .* --segmenter KIND:.*, of the kinds birefnet, isnet, u2net"
     )
     assert SalientSegmenter(path, "isnet").kind == "isnet"

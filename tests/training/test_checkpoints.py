@@ -4,6 +4,7 @@ import os
 import pytest
 import torch
 
+from packshot import files
 from packshot.errors import DiskFull, RunChanged
 from packshot.training import checkpoints
 from packshot.training.checkpoints import State
@@ -80,3 +81,27 @@ def test_a_manifest_that_is_not_one_is_not_believed(tmp_path):
 def test_other_layers_are_refused():
     with pytest.raises(RunChanged, match="adapts other layers"):
         checkpoints.check_names(state(1), {"b.down"})
+    checkpoints.check_names(state(1), {"a.down"})
+
+
+def test_a_disk_that_does_not_keep_what_is_written_is_told_and_the_last_good_stays(
+    tmp_path, monkeypatch
+):
+    for step in (10, 20):
+        checkpoints.save(tmp_path, state(step))
+    write = files.write_safetensors
+
+    def rotten(path, tensors, *args):
+        write(path, tensors, *args)
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+    real = files.sha256
+    hashes = iter(["0" * 64, "1" * 64])  # as of what was meant to be written
+    monkeypatch.setattr(files, "write_safetensors", rotten)
+    monkeypatch.setattr(files, "sha256", lambda path: next(hashes, None) or real(path))
+    with pytest.raises(OSError, match="does not read back as it was written"):
+        checkpoints.save(tmp_path, state(30))
+    monkeypatch.undo()
+    assert len(checkpoints.valid(tmp_path)) == checkpoints.KEPT
+    latest, note = checkpoints.latest(tmp_path)
+    assert latest.step == 20 and "0000030" in note

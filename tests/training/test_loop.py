@@ -1,8 +1,10 @@
 """The loop as its users meet it: exact resume after kills, refusals, and settings that are alive."""
 
+import json
+import os
 import random
 import shutil
-import time
+import signal
 
 import pytest
 import torch
@@ -77,48 +79,95 @@ def test_a_finished_run_is_not_done_again(planned_project, tiny_base):
     assert lora_bytes(planned_project) == whole and len(planned_project.runs()) == 1
 
 
-def _child(root, base_folder):
+def test_a_finished_run_that_lost_its_files_ends_the_same_again(planned_project, tiny_base):
+    """From its last checkpoint; the log, which tells of its end already, stays as it is."""
+    edit(planned_project, sample_every=0)
+    events_of(planned_project, tiny_base)
+    whole, run = lora_bytes(planned_project), planned_project.runs()[-1]
+    log = (run / "events.jsonl").read_text()
+    (run / planned_project.lora_file.name).unlink()
+    shutil.rmtree(planned_project.lora_folder)
+    again = events_of(planned_project, tiny_base)
+    assert Step not in kinds(again) and isinstance(again[-1], Done)
+    assert lora_bytes(planned_project) == whole
+    told = [line["kind"] for line in files.read_json_lines(run / "events.jsonl")]
+    assert "step" in told and (run / planned_project.lora_file.name).is_file()
+    assert [line["kind"] for line in map(json.loads, log.splitlines())] == told
+
+
+def test_killed_before_the_first_checkpoint_no_step_is_logged_twice(planned_project, tiny_base):
+    edit(planned_project, sample_every=0, checkpoint_every=100)
+    events = train(planned_project, tiny_base)
+    next(event for event in events if isinstance(event, Step) and event.step == 2)
+    events.close()
+    log = planned_project.runs()[-1] / "events.jsonl"
+    with log.open("a") as file:
+        file.write('{"kind": "st')
+    events_of(planned_project, tiny_base)
+    told = [line["step"] for line in files.read_json_lines(log) if line["kind"] == "step"]
+    assert told == list(range(1, 7))
+
+
+def test_another_precision_than_the_plans_is_said_with_where_to_set_it(planned_project, tiny_base):
+    edit(planned_project, precision="bf16")
+    with pytest.raises(
+        RunChanged, match=r"for bf16, and .* fp32\. Set .*plan\.toml, or .*decisions"
+    ):
+        events_of(planned_project, tiny_base)
+
+
+def _child(root, base_folder, moment, told):
+    """Trains; killed at a moment, as it is about to give a file its name or to judge a batch.
+
+    How many such moments there were, if it came to its end, is written to `told`.
+    """
     torch.set_num_threads(1)
+    met = 0
+
+    def killing(work):
+        def call(*args, **options):
+            nonlocal met
+            met += 1
+            if met == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return work(*args, **options)
+
+        return call
+
+    os.replace, training_loop.losses = killing(os.replace), killing(training_loop.losses)
     for _ in train(open_project(root), load_base(base_folder, device="cpu", dtype=torch.float32)):
         pass
+    told.write_text(str(met))
 
 
 @pytest.mark.slow
-def test_twenty_kills_end_bit_identical(planned_project, tiny_base, tiny_sd1):
-    """SIGKILL at random moments, checkpoints and caching among them; whoever resumes ends the same."""
+def test_twenty_kills_end_bit_identical(planned_project, tiny_base, tiny_sd1, tmp_path):
+    """SIGKILL all over the run, checkpoints and caching among it; whoever resumes ends the same."""
     edit(planned_project, steps=12, checkpoint_every=1, sample_every=6)
     events_of(planned_project, tiny_base)
-    whole = lora_bytes(planned_project)
-    context = forked()
+    whole, told = lora_bytes(planned_project), tmp_path / "moments"
 
-    def start():
-        child = context.Process(target=_child, args=(planned_project.root, tiny_sd1))
+    def start(moment=None):
+        child = forked().Process(target=_child, args=(planned_project.root, tiny_sd1, moment, told))
         child.start()
-        return child
+        child.join()
+        return child.exitcode
 
     def fresh():
         shutil.rmtree(planned_project.runs_folder)
         shutil.rmtree(planned_project.lora_folder, ignore_errors=True)
+        shutil.rmtree(files.cache_folder() / "latents")
 
     fresh()
-    started = time.monotonic()
-    child = start()
-    child.join()
-    assert child.exitcode == 0 and lora_bytes(planned_project) == whole
-    alone = time.monotonic() - started
+    assert start() == 0 and lora_bytes(planned_project) == whole
+    moments = int(told.read_text())
     draw = random.Random(0)
     for _ in range(5):
         fresh()
-        shutil.rmtree(files.cache_folder() / "latents")
-        for _ in range(4):
-            child = start()
-            child.join(timeout=draw.uniform(0.3, 0.9) * alone)
-            child.kill()
-            child.join()
-        child = start()
-        child.join()
-        assert child.exitcode == 0
-        assert lora_bytes(planned_project) == whole
+        # Each goes on from where the one before was killed, so four quarters never reach the end.
+        kills = [start(draw.randint(1, moments // 4)) for _ in range(4)]
+        assert kills == [-signal.SIGKILL] * 4
+        assert start() == 0 and lora_bytes(planned_project) == whole
 
 
 def test_what_changed_since_the_plan_is_named(planned_project, tiny_base):

@@ -31,7 +31,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # lists too deep, too
         raise CheckpointRefused(
             f"{path} cannot be read ({error}); copy the checkpoint again."
         ) from error

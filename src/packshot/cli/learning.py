@@ -29,12 +29,15 @@ def plan(
     from packshot.plan import Budget, make_plan
 
     opened = project_at(project)
+    # What cannot be meant is told before the base is loaded.
+    time = Budget.of_training(to_seconds(budget)) if budget else None
+    scope = scope_of(targets)
     with Console() as console:
         made = make_plan(
             opened,
             base_of(opened, console),
-            budget=Budget.of_training(to_seconds(budget)) if budget else None,
-            targets=scope_of(targets),
+            budget=time,
+            targets=scope,
             rank=rank,
             class_image_share=class_share,
             text_encoder=text_encoder,

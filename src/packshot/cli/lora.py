@@ -44,9 +44,10 @@ def convert(
     from packshot.lora import load_lora, write_lora
     from packshot.lora.edit import Edited
 
+    written = _format(format)
     model = load_base(base)
     lora = load_lora(file, model)
-    write_lora(lora, out, model, _format(format))
+    write_lora(lora, out, model, written)
     _say(out, Edited(lora, 1.0))
 
 
@@ -63,9 +64,10 @@ def merge(
     from packshot.lora import merge as merged
     from packshot.lora import write_lora
 
+    written = _format(format)
     model = load_base(base)
     made = merged(loras_of(files[:-1], model), model, rank)
-    write_lora(made.lora, Path(files[-1]), model, _format(format))
+    write_lora(made.lora, Path(files[-1]), model, written)
     _say(Path(files[-1]), made)
 
 
@@ -85,9 +87,10 @@ def resize(
     from packshot.lora import load_lora, write_lora
     from packshot.lora import resize as resized
 
+    written = _format(format)
     model = load_base(base)
     made = resized(load_lora(file, model), model, rank, energy)
-    write_lora(made.lora, out, model, _format(format))
+    write_lora(made.lora, out, model, written)
     _say(out, made)
 
 
@@ -106,13 +109,15 @@ def extract(
     from packshot.lora import extract as extracted
     from packshot.lora import write_lora
 
+    written, scope = _format(format), scope_of(targets)
     model = load_base(base)
-    made = extracted(load_base(tuned), model, rank, scope_of(targets) or "attention+mlp")
-    write_lora(made.lora, out, model, _format(format))
+    made = extracted(load_base(tuned), model, rank, scope or "attention+mlp")
+    write_lora(made.lora, out, model, written)
     _say(out, made)
 
 
 def _format(text: str):  # type: ignore[no-untyped-def]
+    """What --format names; asked before anything is loaded."""
     from packshot.errors import LoraRefused
 
     if text not in ("kohya", "diffusers"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,7 +119,12 @@ def scope_of(text: str | None) -> Scope | None:
 
 
 def loras_of(given: list[str], base):  # type: ignore[no-untyped-def]
-    """LoRAs with their weights, of FILE or FILE:WEIGHT."""
+    """LoRAs with their weights, of FILE or FILE:WEIGHT.
+
+    Raises:
+        LoraRefused: a weight that is not finite, or as `load_lora`.
+    """
+    from packshot.errors import LoraRefused
     from packshot.lora import load_lora
 
     loras = []
@@ -128,5 +134,7 @@ def loras_of(given: list[str], base):  # type: ignore[no-untyped-def]
             file, strength = (Path(name), float(weight)) if name else (Path(text), 1.0)
         except ValueError:
             file, strength = Path(text), 1.0
+        if not math.isfinite(strength):
+            raise LoraRefused(f"{text}: {weight} is not a weight; write a number such as 0.8.")
         loras.append((load_lora(file, base), strength))
     return loras

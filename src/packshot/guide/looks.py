@@ -108,6 +108,7 @@ def _colours(pixels: np.ndarray) -> np.ndarray:
     import cv2
 
     lab = cv2.cvtColor(pixels.reshape(1, -1, 3), cv2.COLOR_RGB2LAB).reshape(-1, 3)
+    lab[:, 1:] = lab[:, 1:].clip(64, 191)  # the strongest colours are of the outermost bins
     ranges = ((0, 256), (64, 192), (64, 192))
     counts = np.histogramdd(lab, bins=(6, 8, 8), range=ranges)[0]
     return counts / max(1.0, counts.sum())

@@ -33,7 +33,7 @@ def contact_sheet(
         left = gap + index % columns * (cell_pixels + gap)
         top = gap + index // columns * height
         scale = cell_pixels / max(image.size)
-        size = (round(image.width * scale), round(image.height * scale))
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         sheet.paste(image.convert("RGB").resize(size, Image.Resampling.LANCZOS), (left, top))
         for line, text in enumerate(wrapped[index] if wrapped else ()):
             draw.text((left, top + cell_pixels + 4 + 18 * line), text, fill=INK, font=font)

@@ -158,6 +158,8 @@ def _run(
             if not state:
                 raise RunChanged("There is nothing to finish: no step of this plan is on the disk.")
             until = state.step
+        if not state and until is None and (run / "events.jsonl").exists():
+            _rewind_log(run / "events.jsonl", 0)  # killed before its first checkpoint
         until = until or plan.steps
         for step in range(optimizer.step + 1, until + 1):
             yield _step(base, plan, data, optimizer, step)

@@ -9,7 +9,6 @@ from packshot.class_images.online.gathering import gather_from
 from packshot.class_images.online.hosts import Clock
 from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
-from packshot.project import new
 from tests.class_images.online.server import Web
 
 
@@ -26,11 +25,6 @@ class FakeClock(Clock):
         with self.lock:
             self.waited.append(seconds)
             self.time += seconds
-
-
-@pytest.fixture
-def project(tmp_path):
-    return new(tmp_path / "project", name="Duster", class_noun="car")
 
 
 @pytest.fixture

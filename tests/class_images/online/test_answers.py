@@ -27,7 +27,8 @@ def test_what_is_not_to_be_used_is_left_alone(answering, headers):
     "value", ("all", "nofollow", "otherbot: noai", "max-image-preview: large", "unavailable_after: 25 Jun")
 )  # fmt: skip
 def test_other_rules_do_not_concern_us(answering, value):
-    assert answering(replies(picture({"X-Robots-Tag": value}))).picture(URL, bytes)
+    answer = replies(picture({"X-Robots-Tag": value}, b"all of it"))
+    assert answering(answer).picture(URL, bytes) == b"all of it"
 
 
 def test_each_line_of_rules_counts(answering):

@@ -1,0 +1,119 @@
+"""What a file is by its first bytes, of whole, cut, disguised and hostile ones."""
+
+import json
+import struct
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from packshot.bases.headers import (
+    Header,
+    check_safetensors,
+    is_gguf,
+    read_config,
+    read_safetensors,
+    shapes,
+)
+from packshot.errors import CheckpointRefused, LoraRefused
+
+TENSORS = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.tensor(7, dtype=torch.int64)}
+
+
+@pytest.fixture
+def file(tmp_path):
+    save_file(TENSORS, tmp_path / "a.ckpt", {"title": "è"})
+    return tmp_path / "a.ckpt"
+
+
+def test_a_safetensors_file_of_any_name_is_read(file):
+    assert sorted(check_safetensors(file)) == ["a", "b"]
+    tensors, metadata = read_safetensors(file)
+    assert metadata == {"title": "è"} and tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(one, TENSORS[key]) for key, one in tensors.items())
+    assert shapes(file) == Header({"a": [], "b": [2, 3]}, {"title": "è"})
+
+
+def test_one_without_tensors_or_metadata_is_one_too(tmp_path):
+    save_file({}, tmp_path / "empty.safetensors")
+    assert read_safetensors(tmp_path / "empty.safetensors") == ({}, {})
+
+
+def written(path, header, data=b""):
+    """A file whose header is these bytes."""
+    path.write_bytes(struct.pack("<Q", len(header)) + header + data)
+    return path
+
+
+def test_a_header_whose_length_looks_like_a_pickle_is_none(tmp_path):
+    """896 is 80 03 in bytes, as pickles of protocol 3 begin."""
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    path = written(tmp_path / "a.safetensors", header.ljust(896), bytes(4))
+    assert path.read_bytes()[:2] == b"\x80\x03" and check_safetensors(path) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is not a .safetensors file"), (b"hello, world, hello", "is not a .safetensors file"),
+        (b"\x80\x04\x95" + bytes(30), "is a pickle"), (b"\x80\x02}q\x00.", "is a pickle"),
+        (b"PK\x03\x04" + bytes(30), "is a pickle"), (b"GGUF\x03" + bytes(30), "is a GGUF file"),
+        (struct.pack("<Q", 2**40) + b"{}", "its header does not fit"),
+        (struct.pack("<Q", 500) + b"{}", "its header does not fit"),
+        (struct.pack("<Q", 2) + b"{]", "cut short or damaged"),
+        (struct.pack("<Q", 2**63) + b"{" + bytes(20), "its header does not fit"),
+    ],
+)  # fmt: skip
+def test_what_is_none_is_refused_by_what_it_is(tmp_path, data, words):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(data)
+    for refusal in (CheckpointRefused, LoraRefused):
+        with pytest.raises(refusal, match=words):
+            check_safetensors(path, refusal)
+
+
+def test_one_that_is_cut_anywhere_is_refused(file):
+    whole = file.read_bytes()
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        with pytest.raises(CheckpointRefused):
+            check_safetensors(file)
+
+
+def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path):
+    header = json.dumps({"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}).encode()
+    with pytest.raises(CheckpointRefused, match="cut short or damaged"):
+        check_safetensors(written(tmp_path / "a.safetensors", header, bytes(4)))
+
+
+def test_what_is_not_there_is_said(tmp_path):
+    for path in (tmp_path / "none.safetensors", tmp_path):
+        with pytest.raises(CheckpointRefused, match="There is no file"):
+            check_safetensors(path)
+
+
+def test_gguf_is_told_by_its_first_bytes(tmp_path):
+    for data, expected in ((b"GGUF....", True), (b"GGU", False), (b"", False), (b".GGUF", False)):
+        (tmp_path / "a.safetensors").write_bytes(data)
+        assert is_gguf(tmp_path / "a.safetensors") is expected
+    assert not is_gguf(tmp_path) and not is_gguf(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"9" * 10_000, b'{"a": ' * 50_000]
+)
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path, data):
+    (tmp_path / "config.json").write_bytes(data)
+    with pytest.raises(
+        CheckpointRefused, match=r"config\.json (cannot be read|is not a JSON object)"
+    ):
+        read_config(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '"a"', "null"])
+def test_a_configuration_is_an_object(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointRefused, match="is not a JSON object"):
+        read_config(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text('{"è": 1}', encoding="utf-8")
+    assert read_config(tmp_path / "config.json") == {"è": 1}

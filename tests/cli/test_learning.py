@@ -1,0 +1,27 @@
+"""`packshot plan` and `train`: mistakes told before the base is loaded; see also test_cli.py."""
+
+import pytest
+
+from packshot.cli import learning
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--targets", "most"), "--targets most: choose one of"),
+        (("--budget", "soon"), "'soon' is not a time; write 90s, 10m or 1h30m"),
+        (("--rank", "0"), "Invalid value for '--rank'"),
+        (("--class-share", "0.95"), "Invalid value for '--class-share'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_told_first(command, project, monkeypatch, words, told):
+    monkeypatch.setattr(learning, "base_of", lambda *args: pytest.fail("loaded"))
+    code, said = command("plan", "-p", project.root, *words)
+    assert code == 2 and told in said
+
+
+def test_a_plan_that_makes_no_sense_is_told_first(command, project, monkeypatch):
+    monkeypatch.setattr(learning, "base_of", lambda *args: pytest.fail("loaded"))
+    project.plan_file.write_text("steps = 0\n")
+    code, said = command("train", "-p", project.root)
+    assert code == 2 and "plan.toml: steps = 0: input should be greater than or equal to 1" in said

@@ -1,0 +1,57 @@
+"""What the options' words mean."""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from packshot.cli.values import comma_separated, loras_of, scope_of, sources_of
+from packshot.errors import LoraRefused, PlanInvalid
+from packshot.terms import Scope
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, None), ("", ()), (" , ,", ()), ("faces", ("faces",)), (" a, b ,a", ("a", "b", "a"))],
+)
+def test_words_with_commas(text, words):
+    assert comma_separated(text) == words
+
+
+def test_sources_are_given_several_times_or_with_commas(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("cars, red").mkdir()
+    assert sources_of(None) is None is sources_of([])
+    assert sources_of(["openverse, commons", "urls.txt"]) == ("openverse", "commons", "urls.txt")
+    assert sources_of(["cars, red", "a,b"]) == ("cars, red", "a", "b"), (
+        "a folder's name has a comma"
+    )
+
+
+def test_layers_have_names():
+    assert [scope_of(name) for name in get_args(Scope)] == list(get_args(Scope))
+    assert scope_of(None) is None
+    for text in ("", "ALL", "attention, mlp"):
+        with pytest.raises(PlanInvalid, match=r"choose one of cross-attention, attention, .*, all"):
+            scope_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "weight"),
+    [
+        ("a.safetensors", "a.safetensors", 1.0), ("a.safetensors:0.5", "a.safetensors", 0.5),
+        ("a:-1", "a", -1.0), ("C:/a.safetensors", "C:/a.safetensors", 1.0),
+        ("C:/a.safetensors:.3", "C:/a.safetensors", 0.3), ("a:b:2", "a:b", 2.0), ("a:", "a:", 1.0),
+    ],
+)  # fmt: skip
+def test_a_lora_has_its_weight_after_a_colon(monkeypatch, text, file, weight):
+    monkeypatch.setattr("packshot.lora.load_lora", lambda file, base: file)
+    assert loras_of([text], None) == [(Path(file), weight)]
+    assert loras_of([], None) == []
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf", "-inf"])
+def test_a_weight_that_is_no_number_is_refused(monkeypatch, weight):
+    monkeypatch.setattr("packshot.lora.load_lora", lambda file, base: file)
+    with pytest.raises(LoraRefused, match="is not a weight"):
+        loras_of([f"a.safetensors:{weight}"], None)

@@ -1,0 +1,80 @@
+"""LoRA files told by their headers: kind, format, family, networks, ranks."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from packshot.errors import LoraRefused
+from packshot.lora.info import info
+
+
+@pytest.fixture
+def look(tmp_path):
+    """What is told of a file with zeros of these shapes."""
+
+    def call(metadata=None, **shapes):
+        tensors = {key: torch.zeros(shape) for key, shape in shapes.items()}
+        save_file(tensors, tmp_path / "a.safetensors", metadata)
+        return info(tmp_path / "a.safetensors")
+
+    return call
+
+
+def pair(module, rank=4, down="lora_down.weight", up="lora_up.weight", kernel=()):
+    return {f"{module}.{down}": (rank, 8, *kernel), f"{module}.{up}": (6, rank, *kernel)}
+
+
+def test_kohyas(look):
+    found = look(
+        {"ss_output_name": "duster", "ss_steps": "100", "ss_secret": "x", "modelspec.title": ""},
+        **pair("lora_unet_mid_to_q"), **pair("lora_unet_mid_to_k", 16), **pair("lora_te_a"),
+        **{"lora_te_a.alpha": ()},
+    )  # fmt: skip
+    assert (found.kind, found.format) == ("LoRA", "kohya")
+    assert found.family == "Stable Diffusion 1.x or 2.x"
+    assert found.modules == 3 and found.ranks == {4: 2, 16: 1}
+    assert found.parts == {"denoiser": 2, "text_encoder": 1}
+    assert found.values == 2 * 4 * (8 + 6) + 16 * (8 + 6) + 1
+    assert found.told == {"ss_output_name": "duster", "ss_steps": "100"}
+
+
+def test_diffusers_with_two_text_encoders(look):
+    ends = {"down": "lora_A.weight", "up": "lora_B.weight"}
+    found = look(
+        **pair("unet.mid.to_q", **ends), **pair("text_encoder.a.q_proj", **ends),
+        **pair("text_encoder_2.a.q_proj", **ends),
+    )  # fmt: skip
+    assert found.format == "diffusers"
+    assert found.parts == {"denoiser": 1, "text_encoder": 1, "text_encoder_2": 1}
+
+
+def test_kohyas_numbered_text_encoders(look):
+    found = look(**pair("lora_te1_a"), **pair("lora_te2_a"), **pair("lora_te3_a"))
+    assert found.parts == {"text_encoder": 1, "text_encoder_2": 1, "text_encoder_3": 1}
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind"),
+    [
+        ({"hada_w1_a": (4, 2), "hada_w1_b": (2, 4), "hada_w2_a": (4, 2), "hada_w2_b": (2, 4)}, "LoHa"),
+        ({"lokr_w1": (2, 2), "lokr_w2": (2, 2)}, "LoKr"),
+        ({"lora_down.weight": (2, 8), "lora_up.weight": (6, 2), "dora_scale": (6, 1)}, "DoRA over LoRA"),
+        ({"lora_down.weight": (2, 8), "lora_up.weight": (6, 2), "lora_mid.weight": (2, 2, 3, 3)}, "LoCon"),
+        ({"oft_blocks": (4, 4)}, "OFT (not read)"),
+        ({"diff": (6, 8)}, "full fine-tune's difference (not read)"),
+    ],
+)  # fmt: skip
+def test_other_kinds(look, parts, kind):
+    assert look(**{f"lora_unet_a.{part}": shape for part, shape in parts.items()}).kind == kind
+
+
+def test_what_is_no_lora_is_refused(look, tmp_path):
+    with pytest.raises(LoraRefused, match=r"is no LoRA: it has keys such as 'conv_in\.weight'"):
+        look(**{"conv_in.weight": (2, 2)})
+    with pytest.raises(LoraRefused, match="is no LoRA"):
+        look()
+    (tmp_path / "b.safetensors").write_bytes(b"\x80\x04cos\nsystem\n.")
+    with pytest.raises(LoraRefused, match="pickle"):
+        info(tmp_path / "b.safetensors")
+    with pytest.raises(LoraRefused, match="There is no file"):
+        info(tmp_path / "none.safetensors")

@@ -1,0 +1,138 @@
+"""What is made of measured times: the arithmetic, what is measured once, and what it holds for."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from packshot.decisions import Decisions
+from packshot.plan import calibration
+from packshot.plan.calibration import MEMORY_MARGIN, StepCost, shot_seconds, step_cost, threads_for
+
+COST = StepCost(0.5, 0.25, 0.1, 2**30, 1000, 2**20, 8)
+
+
+@pytest.fixture
+def base():
+    return SimpleNamespace(
+        content_hash="ab" * 32, storage="plain", dtype=torch.float32, device=torch.device("cpu"),
+        native_pixels=64, distilled=False, pipeline=lambda: None,
+        sampler=SimpleNamespace(name="Euler", steps=10, guidance_scale=5.0),
+        decode_latents=lambda latents: latents,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def decisions(project):
+    return Decisions(project)
+
+
+def test_a_step_costs_its_launches_and_its_pictures():
+    assert COST.seconds(4) == 0.5 + 4 * 0.25 and COST.seconds(4, 3) == 3 * 0.5 + 4 * 0.25
+    assert COST.bytes(0) == 2**30 + 16_000
+    assert COST.bytes(3) == int(2**30 + 16_000 + MEMORY_MARGIN * 3 * 2**20)
+
+
+def test_times_are_medians_after_one_for_warming_up(base, monkeypatch):
+    taken = iter([100.0, 1.0, 5.0, 2.0])
+    now = [0.0]
+    monkeypatch.setattr(calibration.time, "perf_counter", lambda: now[0])
+
+    def work():
+        now[0] += next(taken)
+
+    assert calibration._median_seconds(base, work) == 2.0 and next(taken, None) is None
+
+
+def test_slow_work_is_timed_once(base, monkeypatch):
+    now, calls = [0.0], []
+    monkeypatch.setattr(calibration.time, "perf_counter", lambda: now[0])
+
+    def work():
+        calls.append(1)
+        now[0] += 3.0
+
+    assert calibration._median_seconds(base, work) == 3.0 and len(calls) == 2
+
+
+def test_what_autograd_keeps_is_counted_once_and_without_frozen_weights(base, monkeypatch):
+    """w * (v * x) keeps x for v, and v * x and w for each other; a frozen network keeps none."""
+    network = nn.Linear(4, 4, bias=False).requires_grad_(False)
+    learnt = torch.ones(100, requires_grad=True)
+    inner = torch.ones(100, requires_grad=True)
+    x = torch.ones(100)
+
+    def losses(base, batch, gamma):
+        frozen = network(torch.ones(1, 4)).sum().detach()
+        return (learnt * (inner * x)).sum()[None] + frozen
+
+    monkeypatch.setattr(calibration, "losses", losses)
+    base.denoiser, base.text_encoders = network, {}
+    # x, inner * x and the outer factor: 100 numbers of fp32 each.
+    assert calibration._saved_bytes(base, SimpleNamespace(latents=[0])) == 1200
+    assert learnt.grad is not None
+    again = calibration._saved_bytes(base, SimpleNamespace(latents=[0, 1]))
+    assert again == 600, "for each picture"
+
+
+def test_a_step_is_measured_once_for_each_of_what_it_depends_on(base, decisions, monkeypatch):
+    calls = []
+
+    def calibrate(base, **asked):
+        calls.append(asked)
+        return StepCost(len(calls), 0.25, 0.1, 2**30, 1000, 2**20, 8)
+
+    monkeypatch.setattr(calibration, "calibrate", calibrate)
+    monkeypatch.setattr(calibration, "threads_for", lambda base, decisions: 1)
+    asked = {"pixels": 64, "targets": "attention", "rank": 2, "batch": 4}
+    first = step_cost(base, decisions, **asked)
+    assert step_cost(base, decisions, **asked) == first and len(calls) == 1
+    others = (
+        {"pixels": 32},
+        {"targets": "all"},
+        {"rank": 3},
+        {"batch": 2},
+        {"checkpointing": True},
+    )
+    for change in (*others, {"text_rank": 2}):
+        step_cost(base, decisions, **(asked | change))
+    assert len(calls) == 7
+    base.storage = "int8"
+    step_cost(base, decisions, **asked)
+    assert step_cost(base, decisions, anew=True, **asked).launch_seconds == 9
+    base.storage = "plain"
+    assert step_cost(base, decisions, **asked) == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "guidance", "passes"),
+    [({}, 5.0, 2), ({}, 1.0, 1), ({"distilled": True}, 5.0, 1)],
+)
+def test_a_shot_takes_its_steps_and_passes_and_decoding(
+    base, decisions, monkeypatch, changes, guidance, passes
+):
+    vars(base).update(changes)
+    base.sampler.guidance_scale = guidance
+    sizes = []
+    monkeypatch.setattr(calibration, "_latents", lambda base, pixels: None)
+    monkeypatch.setattr(
+        calibration, "_random_batch", lambda base, latents, size: sizes.append(size)
+    )
+    seconds = iter([2.0, 0.5])  # of a pass, of decoding
+    monkeypatch.setattr(calibration, "_median_seconds", lambda base, work: next(seconds))
+    expected = 10 * 2.0 / calibration.SHOTS_AT_ONCE + 0.5
+    assert shot_seconds(base, decisions) == expected == shot_seconds(base, decisions)
+    assert sizes == [calibration.SHOTS_AT_ONCE * passes]
+
+
+def test_threads_are_settled_once_and_set_each_time(base, decisions, monkeypatch):
+    monkeypatch.setattr(calibration, "_latents", lambda base, pixels: None)
+    monkeypatch.setattr(calibration, "_random_batch", lambda base, latents, size: None)
+    asked = []
+    monkeypatch.setattr(calibration, "settle_threads", lambda work: asked.append(1) or (2, "why"))
+    assert threads_for(base, decisions) == 2
+    torch.set_num_threads(1)
+    assert threads_for(base, decisions) == 2 == torch.get_num_threads() and len(asked) == 1
+    base.device = torch.device("cuda")
+    assert threads_for(base, decisions) == 0 and torch.get_num_threads() == 2

@@ -1,0 +1,61 @@
+"""Events as lines of a log."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from packshot.training.events import (
+    Caching,
+    Checkpoint,
+    Done,
+    Resumed,
+    Sample,
+    Step,
+    Stopped,
+    as_record,
+)
+
+RUN = Path("/project/runs/1")
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (Caching(1, 2), {"kind": "caching", "done": 1, "total": 2}),
+        (Resumed(3, "damaged"), {"kind": "resumed", "step": 3, "note": "damaged"}),
+        (
+            Step(1, 9, 0.5, None, 0.25, 1e-4, 2.0),
+            {
+                "kind": "step", "step": 1, "steps": 9, "loss": 0.5, "instance_loss": None,
+                "class_loss": 0.25, "learning_rate": 1e-4, "seconds": 2.0,
+            },
+        ),
+        (
+            Sample(2, ("a", "è"), (RUN / "samples" / "a.png", Path("/elsewhere/b.png"))),
+            {
+                "kind": "sample", "step": 2, "prompts": ["a", "è"],
+                "files": ["samples/a.png", "/elsewhere/b.png"],
+            },
+        ),
+        (Checkpoint(4, RUN / "x"), {"kind": "checkpoint", "step": 4, "folder": "x"}),
+        (Stopped(4), {"kind": "stopped", "step": 4}),
+        (
+            Done(9, 1.5, 7, Path("/project/lora/a"), RUN / "b", ("0", "1")),
+            {
+                "kind": "done", "step": 9, "seconds": 1.5, "peak_bytes": 7,
+                "lora_file": "/project/lora/a", "diffusers_lora_file": "b", "lora_sha256": ["0", "1"],
+            },
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_a_record_is_plain_and_its_paths_move_with_the_run(event, expected):
+    record = as_record(event, RUN)
+    assert record == expected and json.loads(json.dumps(record)) == expected
+
+
+def test_a_folder_that_merely_begins_alike_is_not_inside():
+    assert (
+        as_record(Checkpoint(1, Path("/project/runs/10/x")), RUN)["folder"] == "/project/runs/10/x"
+    )

@@ -1,0 +1,94 @@
+"""Which run is whose: the plan's own, a new one, one that was never begun."""
+
+from datetime import datetime
+
+import pytest
+
+from packshot import files
+from packshot.errors import PlanInvalid
+from packshot.plan import write_plan
+from packshot.plan.model import Asked, Predicted
+from packshot.training import runs
+from packshot.training.runs import current_run, finished, open_run, run_of
+from tests.training.test_data import planned
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """All happens within one second."""
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 1, 2, 3, 4, 5)
+
+    monkeypatch.setattr(runs, "datetime", Stopped)
+
+
+def begun(project, **changes):
+    """A project's plan and the run that carries it out."""
+    plan = planned(**changes)
+    write_plan(plan, project.plan_file)
+    return plan, open_run(project, plan)
+
+
+def test_a_plan_has_one_run_whatever_was_predicted_or_asked(project, clock):
+    plan, run = begun(project)
+    assert run.name == "20260102-030405" and run_of(project, plan) == run
+    cheaper = Predicted(seconds=9, bytes=9, class_images_seen=9, seconds_per_step=9)
+    same = plan.model_copy(update={"predicted": cheaper, "asked": Asked(budget="1h")})
+    assert open_run(project, same) == run
+    assert run_of(project, planned(seed=1)) is None
+
+
+def test_runs_of_one_second_have_names_of_their_own(project, clock):
+    made = [begun(project, seed=seed)[1].name for seed in range(3)]
+    assert made == ["20260102-030405", "20260102-030405-1", "20260102-030405-2"]
+    assert begun(project, seed=1)[1].name == made[1]
+
+
+def test_what_a_killed_start_left_is_cleared_and_nothing_else(project, clock):
+    empty, half, other = (project.runs_folder / name for name in ("1", "2", "3"))
+    for folder in (empty, half, other):
+        folder.mkdir(parents=True)
+    (half / ".plan.toml.1x.part").write_text("steps")
+    (other / "notes.txt").write_text("mine")
+    (project.runs_folder / "a file").write_text("mine")
+    begun(project)
+    left = {path.name for path in project.runs_folder.iterdir()}
+    assert left == {"3", "a file", "20260102-030405"} and (other / "notes.txt").exists()
+
+
+def test_the_current_run_is_the_plans_or_else_the_newest(project, clock):
+    assert current_run(project) is None
+    _, first = begun(project)
+    _, second = begun(project, seed=1)
+    assert current_run(project) == second
+    write_plan(planned(), project.plan_file)
+    assert current_run(project) == first
+    write_plan(planned(seed=2), project.plan_file)
+    assert current_run(project) == second
+    project.plan_file.unlink()
+    assert current_run(project) == second
+
+
+def test_a_run_whose_plan_makes_no_sense_is_named(project, clock):
+    plan, run = begun(project)
+    (run / "plan.toml").write_text("steps = 0\n")
+    with pytest.raises(PlanInvalid, match=r"20260102-030405/plan\.toml"):
+        run_of(project, plan)
+    assert current_run(project) == run
+
+
+def test_a_run_is_finished_by_its_closing_event(project, clock):
+    _, run = begun(project)
+    assert finished(run) is None
+    log = run / "events.jsonl"
+    files.append_line(log, '{"kind": "step", "step": 1}')
+    assert finished(run) is None
+    files.append_line(log, '{"kind": "done", "step": 1}')
+    files.append_line(log, '{"kind": "done", "step": 2}')
+    assert finished(run)["step"] == 2
+    with log.open("a") as file:
+        file.write('{"kind": "do')  # killed while writing
+    assert finished(run)["step"] == 2
