@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from packshot.bases.latent_base import LatentBase, _vae_factor, chat_tokens, linear_names
+from packshot.bases.base import Base, _vae_factor, linear_names
+from packshot.bases.transformer_base import chat_tokens
 
 CPU = torch.device("cpu")
 
@@ -34,7 +35,7 @@ class Vae(nn.Module):
 
 
 def made(shift=None, scale=2.0, **values):
-    base = LatentBase.__new__(LatentBase)
+    base = Base.__new__(Base)
     base.vae = Vae(shift_factor=shift, scaling_factor=scale)
     base.device, base.dtype, base.native_pixels = CPU, torch.float32, 16
     base.text_encoders, base.tokenizers, base._grey = {}, {}, {}
