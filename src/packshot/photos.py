@@ -142,6 +142,18 @@ def photos(project: Project) -> list[Photo]:
     return [_photo(project, path, entry) for path, entry in listed if path.is_file()]
 
 
+def require_photos(project: Project) -> list[Photo]:
+    """As `photos`, of a project that has some.
+
+    Raises:
+        PhotosRefused: it has none.
+        ProjectError, PictureRefused: as `photos`.
+    """
+    if found := photos(project):
+        return found
+    raise PhotosRefused(f"{project.root} has no photos yet. Add some: packshot photos FOLDER")
+
+
 def _photo(project: Project, path: Path, entry: Entry) -> Photo:
     sha256, size = files.sha256(path), (entry.width, entry.height)
     if sha256 != entry.sha256:
@@ -255,6 +267,7 @@ __all__ = [
     "open_image",
     "photos",
     "picture_files",
+    "require_photos",
     "take_in",
     "too_small",
     "write_captions",
