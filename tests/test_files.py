@@ -127,3 +127,10 @@ def test_second_holder_is_told_and_a_killed_one_frees_it(tmp_path):
     other.join()
     with files.hold(tmp_path / ".lock"):
         assert (tmp_path / ".lock").read_text() == str(os.getpid())
+
+
+def test_bytes_have_the_hash_of_a_file_of_them(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256_of(b"abc") == files.sha256(tmp_path / "file") == known

@@ -315,7 +315,8 @@ def _refusing(repo: Repository) -> Iterator[None]:
                 f"such repository on {hub}. If it is a private one, log in: hf auth login."
             ) from error
         except errors.LocalEntryNotFoundError as error:
-            raise error.__cause__ or error  # what kept it from the network says more
+            # What kept it from the network says more.
+            raise (error.__cause__ or error) from None
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
