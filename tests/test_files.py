@@ -217,3 +217,10 @@ def test_the_cache_is_where_the_user_wants_it(monkeypatch, tmp_path):
     assert files.cache_folder() == tmp_path
     monkeypatch.setenv("PACKSHOT_CACHE", "")
     assert files.cache_folder().name == "packshot"
+
+
+def test_bytes_have_the_hash_of_a_file_of_them(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256_of(b"abc") == files.sha256(tmp_path / "file") == known

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from packshot import files
 from packshot.errors import DiskFull, PathEscapes, PhotosRefused, PictureRefused, ProjectError
-from packshot.photos import add_photos, photos, write_captions
+from packshot.photos import add_photos, photos, require_photos, write_captions
 from tests.projects import painted
 
 
@@ -55,6 +55,16 @@ def test_a_folder_is_taken_in_and_left_as_it_was(project, source):
     assert json.loads(project.refused_file.read_text()) == {}
     listed = json.loads(project.photos_manifest.read_text())["photos"][0]
     assert listed["source_sha256"] == files.sha256(source / "Photo 0.jpg")
+
+
+def test_photos_that_are_needed(project, source):
+    with pytest.raises(
+        PhotosRefused, match=r"has no photos yet\. Add some: packshot photos FOLDER"
+    ):
+        require_photos(project)
+    painted(0).save(source / "a.png")
+    add_photos(project, source)
+    assert [photo.file.name for photo in require_photos(project)] == ["a.png"]
 
 
 def test_photos_are_written_upright_without_gps_but_with_their_exif(project, source):

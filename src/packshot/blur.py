@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from packshot import files, photo_manifest
-from packshot.errors import PackshotError, PhotosRefused
+from packshot.errors import PackshotError
 from packshot.photo_manifest import Blurred, Box, Entry
-from packshot.photos import Photo, photos
+from packshot.photos import Photo, photos, require_photos
 from packshot.pictures import encoded, read_picture
 from packshot.progress import Progress, silent
 from packshot.project import Project
@@ -145,11 +145,7 @@ def blur_photos(
     finding = detectors(kinds, face_model)
     with project.held():
         manifest = photo_manifest.read(project)
-        present = photos(project)
-        if not present:
-            raise PhotosRefused(
-                f"{project.root} has no photos yet. Add some: packshot photos FOLDER"
-            )
+        present = require_photos(project)
         entries = {entry.file: entry for entry in manifest.photos}
         for done, photo in enumerate(present, start=1):
             _blur(photo, entries[photo.file.name], finding)

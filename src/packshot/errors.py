@@ -21,6 +21,14 @@
 Each message says what is wrong, where, and what to do. The command line prints it and exits with 2.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_TOLD = 300
+"""Characters of another library's message: some hold whole tables."""
+
 
 class PackshotError(Exception):
     """Base of all errors that a user can cause and can mend."""
@@ -92,3 +100,27 @@ class DiskFull(PackshotError):
 
 class PathEscapes(PackshotError):
     """A file name leads outside the folder that it must stay in."""
+
+
+@contextmanager
+def refusing_checkpoint(where: object, fault: str, remedy: str) -> Iterator[None]:
+    """Make whatever a library raises in the block one `CheckpointRefused`.
+
+    Errors that are ours, and a lack of memory, pass as they are.
+
+    Args:
+        where: the file, folder or repository that the message begins with.
+        fault: what is wrong with it; the library's own reason follows.
+        remedy: what to do, as a sentence.
+    """
+    try:
+        yield
+    except (PackshotError, MemoryError):
+        raise
+    except Exception as error:
+        raise CheckpointRefused(f"{where} {fault} ({reason_of(error)}). {remedy}") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Another library's error as its kind and message, in one line that is not too long."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD]}"

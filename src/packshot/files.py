@@ -275,9 +275,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_of(data: bytes) -> str:
+    """SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def fingerprint(value: Any) -> str:
     """SHA-256 (hexadecimal) of a JSON-able value, keys sorted."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+    return sha256_of(json.dumps(value, sort_keys=True, default=str).encode())
 
 
 @contextlib.contextmanager

@@ -6,8 +6,9 @@ blurred by 1/256 of their side) and on 2,800 rendered ones on all kinds of backd
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
+
+from packshot import files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,4 +76,4 @@ def nearly_the_same(first: str, second: str) -> bool:
 
 def pixels_sha256(image: Image.Image) -> str:
     """SHA-256 of size and pixels: the same for two files with the same picture in them."""
-    return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+    return files.sha256_of(f"{image.size}".encode() + image.tobytes())

@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from packshot import files
 from packshot.bases.base import ClipSimilarity
+from packshot.bases.clip import embed_picture_files
 from packshot.photos import photos
-from packshot.pictures import open_image
 from packshot.project import Project
 from packshot.shots import Shot, read_shots
 
@@ -29,24 +25,15 @@ class Score:
     meaning: str
 
 
-def embedded(similarity: ClipSimilarity, pictures: Sequence[Path]) -> Tensor:
-    """Unit vectors of pictures, [N, D], their middle squares."""
-    vectors = []
-    for path in pictures:
-        image = open_image(path)
-        side = min(image.size)
-        left, upper = (image.width - side) // 2, (image.height - side) // 2
-        square = image.resize((256, 256), box=(left, upper, left + side, upper + side))
-        array = np.asarray(square, dtype=np.float32) / 127.5 - 1
-        vectors.append(similarity.embed_images(torch.from_numpy(array).permute(2, 0, 1)[None]))
-    return torch.cat(vectors)
-
-
 def likeness(
     similarity: ClipSimilarity, shots: Sequence[Path], references: Sequence[Path]
 ) -> float:
     """CLIP-I (arXiv 2208.12242, section 4.1): mean cosine of every shot with every photo."""
-    return float((embedded(similarity, shots) @ embedded(similarity, references).T).mean())
+    return float(
+        (
+            embed_picture_files(similarity, shots) @ embed_picture_files(similarity, references).T
+        ).mean()
+    )
 
 
 def prompt_fidelity(
@@ -54,13 +41,15 @@ def prompt_fidelity(
 ) -> float:
     """CLIP-T: mean cosine of each shot with its prompt, the product called by its class."""
     texts = similarity.embed_texts([shot.prompt.replace(subject, noun) for shot in shots])
-    return float((embedded(similarity, [shot.file for shot in shots]) * texts).sum(dim=1).mean())
+    return float(
+        (embed_picture_files(similarity, [shot.file for shot in shots]) * texts).sum(dim=1).mean()
+    )
 
 
 def drift(similarity: ClipSimilarity, pairs: Sequence[tuple[Shot, Shot]]) -> float:
     """How far class pictures moved: 1 - mean cosine of the same prompt and seed, LoRA on and off."""
-    ours = embedded(similarity, [learnt.file for learnt, _ in pairs])
-    theirs = embedded(similarity, [plain.file for _, plain in pairs])
+    ours = embed_picture_files(similarity, [learnt.file for learnt, _ in pairs])
+    theirs = embed_picture_files(similarity, [plain.file for _, plain in pairs])
     return float(1 - (ours * theirs).sum(dim=1).mean())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +141,18 @@ def photos(project: Project) -> list[Photo]:
     return [_photo(project, path, entry) for path, entry in listed if path.is_file()]
 
 
+def require_photos(project: Project) -> list[Photo]:
+    """As `photos`, of a project that has some.
+
+    Raises:
+        PhotosRefused: it has none.
+        ProjectError, PictureRefused: as `photos`.
+    """
+    if found := photos(project):
+        return found
+    raise PhotosRefused(f"{project.root} has no photos yet. Add some: packshot photos FOLDER")
+
+
 def _photo(project: Project, path: Path, entry: Entry) -> Photo:
     sha256, size = files.sha256(path), (entry.width, entry.height)
     if sha256 != entry.sha256:
@@ -177,7 +188,7 @@ def write_captions(
     entries = {path: ours[path.stem] for path in written}
     person = by == photo_manifest.PERSON
     for path, entry in entries.items():
-        promised = (None, None) if person else (_sha256(written[path]), by)
+        promised = (None, None) if person else (files.sha256_of(written[path]), by)
         photo_manifest.promise_caption(path, entry, *promised)
     photo_manifest.write(project, manifest)
     for path, entry in entries.items():
@@ -210,7 +221,7 @@ def write_mask(project: Project, photo: Photo, mask: Image.Image, by: str) -> No
     for entry in manifest.photos:
         if entry.file == photo.file.name:
             entry.former_mask = files.sha256(path) if path.is_file() else None
-            entry.written_mask, entry.masked_by = hashlib.sha256(data).hexdigest(), by
+            entry.written_mask, entry.masked_by = files.sha256_of(data), by
     photo_manifest.write(project, manifest)
     files.write_bytes(path, data)
 
@@ -227,10 +238,6 @@ def note_missed(project: Project, photo: Photo, by: str) -> None:
 def too_small(photos: Sequence[Photo], pixels: int) -> list[Photo]:
     """Those that have to be enlarged clearly to fill pictures of `pixels` a side: they look soft."""
     return [one for one in photos if one.width * one.height < (SHARP_ENOUGH * pixels) ** 2]
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _none_left(where: str, refused: dict[str, str]) -> str:
@@ -255,6 +262,7 @@ __all__ = [
     "open_image",
     "photos",
     "picture_files",
+    "require_photos",
     "take_in",
     "too_small",
     "write_captions",

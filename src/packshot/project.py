@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from packshot import durations, files
 from packshot.errors import PackshotError, ProjectError
 from packshot.terms import StorageWanted
-from packshot.validation import describe
+from packshot.validation import describe, validated
 
 SETTINGS_FILE = "packshot.toml"
 
@@ -340,17 +340,12 @@ def choices_of(**given: Any) -> Choices:
     Raises:
         ProjectError: a value makes no sense; the message names it.
     """
-    try:
-        return Choices(**{key: value for key, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise ProjectError(describe(error)) from error
+    known = {key: value for key, value in given.items() if value is not None}
+    return validated(Choices, ProjectError, **known)
 
 
 def _settings(name: str, class_noun: str, trigger: str, choices: Choices) -> Settings:
-    try:
-        subject = Subject(name=name, trigger=trigger, class_noun=class_noun)
-    except ValidationError as error:
-        raise ProjectError(describe(error)) from error
+    subject = validated(Subject, ProjectError, name=name, trigger=trigger, class_noun=class_noun)
     return Settings(subject=subject, **choices.model_dump(exclude_unset=True))
 
 

@@ -6,19 +6,18 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from packshot import files
 from packshot.errors import PackshotError
 from packshot.progress import Progress, silent
 from packshot.project import Subject
-from packshot.validation import describe
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,18 +55,6 @@ class Shot:
     loras: tuple[tuple[str, float, str], ...]
     base: str
     base_hash: str
-
-
-def settings_of(**given: Any) -> ShotSettings:
-    """Settings from what was given; None means the default.
-
-    Raises:
-        PackshotError: a value is out of range; the message names it.
-    """
-    try:
-        return ShotSettings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise PackshotError(describe(error)) from error
 
 
 def shoot(
@@ -145,7 +132,7 @@ def _wanted(
         )  # fmt: skip
         slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]
         name = f"{slug}-{seed}-{files.fingerprint(asdict(shot))[:8]}.png"
-        shots.append(Shot(**{**vars(shot), "file": folder / name}))
+        shots.append(replace(shot, file=folder / name))
     return shots
 
 

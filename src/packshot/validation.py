@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+from packshot.errors import PackshotError
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 _SHOWN = 60
 """Characters of a refused value: some are whole tables."""
@@ -17,6 +20,18 @@ def describe(error: ValidationError) -> str:
         _fault(".".join(map(str, item["loc"])), item["type"], item["msg"], item["input"])
         for item in error.errors()
     )
+
+
+def validated(model: type[_Model], error: type[PackshotError], /, **given: Any) -> _Model:
+    """A model with the values that were given.
+
+    Raises:
+        PackshotError: of the kind `error`; a value is out of range, and the message names it.
+    """
+    try:
+        return model(**given)
+    except ValidationError as fault:
+        raise error(describe(fault)) from fault
 
 
 def _fault(key: str, kind: str, message: str, value: object) -> str:

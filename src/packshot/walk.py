@@ -21,6 +21,7 @@ from packshot.bases import (
     carries_clip,
     located,
 )
+from packshot.bases.clip import embed_picture_files
 from packshot.blur import blur_photos
 from packshot.captions import caption_photos
 from packshot.captions.registry import captioner_of, settle_captioner
@@ -31,7 +32,7 @@ from packshot.decisions import Decisions, Scalar, Value
 from packshot.durations import in_words
 from packshot.embedders import BASE, NONE, embedder_of, settle_embedder
 from packshot.helpers import label
-from packshot.judge import embedded, judge_project
+from packshot.judge import judge_project
 from packshot.lora import load_lora
 from packshot.masks import mask_photos
 from packshot.masks.registry import segmenter_of, settle_segmenter
@@ -336,7 +337,7 @@ def closing_seconds(
 
     def measure() -> tuple[Value, str]:
         opening = _seconds(lambda: open_image(largest.file))
-        embedding = _seconds(lambda: embedded(judge, [largest.file])) if judge else 0.0
+        embedding = _seconds(lambda: embed_picture_files(judge, [largest.file])) if judge else 0.0
         return {"opening": opening, "embedding": embedding}, f"of {largest.file.name}, the largest"
 
     because = {"photo": largest.sha256[:12], "embedder": judge.name if judge else "none"}

@@ -34,8 +34,15 @@ class Vae(nn.Module):
         return SimpleNamespace(sample=latents.repeat_interleave(4, 2).repeat_interleave(4, 3))
 
 
+class Bare(Base):
+    """What all families share, without what each must do itself."""
+
+
+Bare.__abstractmethods__ = frozenset()
+
+
 def made(shift=None, scale=2.0, **values):
-    base = Base.__new__(Base)
+    base = Bare.__new__(Bare)
     base.vae = Vae(shift_factor=shift, scaling_factor=scale)
     base.device, base.dtype, base.native_pixels = CPU, torch.float32, 16
     base.text_encoders, base.tokenizers, base._grey = {}, {}, {}

@@ -4,10 +4,12 @@ import shutil
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from packshot.bases import load_base
+from packshot.bases.clip import embed_picture_files, embed_pictures
 from packshot.errors import CheckpointRefused
 
 
@@ -54,6 +56,28 @@ def test_pictures_of_any_size_give_unit_vectors(with_clip):
     similarity = load(with_clip[0]).clip_similarity()
     vectors = similarity.embed_images(torch.rand(2, 3, 100, 60) * 2 - 1)
     assert torch.allclose(vectors.norm(dim=-1), torch.ones(2))
+
+
+class Means:
+    """A similarity whose vectors are a picture's mean colour in [-1, 1], and its sides."""
+
+    def embed_images(self, pixels):
+        return torch.cat([pixels.mean(dim=(2, 3)), torch.tensor([pixels.shape[2:]])], dim=1)
+
+
+def test_pictures_are_embedded_one_by_one_whatever_their_sizes():
+    pictures = [Image.new("RGB", (8, 4), (255, 0, 0)), Image.new("RGB", (2, 2), (0, 0, 255))]
+    vectors = embed_pictures(Means(), iter(pictures))
+    assert vectors.tolist() == [[1, -1, -1, 4, 8], [-1, -1, 1, 2, 2]]
+
+
+def test_of_files_the_middle_squares_are_looked_at(tmp_path):
+    wide = Image.new("RGB", (300, 100), "red")
+    wide.paste("blue", (100, 0, 200, 100))
+    wide.save(tmp_path / "wide.png")
+    vectors = embed_picture_files(Means(), [tmp_path / "wide.png"])
+    # But for what the resizing takes of the pixels beside them.
+    assert vectors[0].tolist() == pytest.approx([-1, -1, 1, 256, 256], abs=0.01)
 
 
 def test_a_checkpoint_without_towers_has_none(tiny_base):

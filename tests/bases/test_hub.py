@@ -7,9 +7,10 @@ import socket
 import subprocess
 import sys
 
+import huggingface_hub
 import pytest
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, errors
 from safetensors.torch import load_file, save_file
 
 from packshot.bases import hub, load_base
@@ -162,6 +163,14 @@ def test_without_a_network_the_cache_is_named(server, folder):
         )
     finally:
         server.__enter__()
+
+
+def test_when_the_network_goes_in_between_its_own_words_are_told(server, folder, monkeypatch):
+    def lost(*args, **options):
+        raise errors.LocalEntryNotFoundError("check your connection") from OSError("cable is out")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lost)
+    assert_refused(r"cannot be fetched from .*\(OSError: cable is out\)")
 
 
 def test_when_the_hub_is_switched_off(server, folder, monkeypatch):

@@ -1,12 +1,15 @@
 from pathlib import Path
 
 from packshot.class_images.attribution import attribution
-from packshot.class_images.manifest import ClassImage
+from packshot.class_images.class_image import ClassImage
 
 
 def image(name, licence, **told):
     told = {"source": "https://example.org/1", "author": "Ada"} | told
-    return ClassImage(Path(name), "0" * 64, 8, 8, "a photo of a car", licence=licence, **told)
+    return ClassImage(
+        file=Path(name), sha256="0" * 64, width=8, height=8, prompt="a photo of a car",
+        licence=licence, **told,
+    )  # fmt: skip
 
 
 def test_licences_are_counted_and_each_picture_is_credited():

@@ -19,7 +19,10 @@ def project(tmp_path):
 def image(project, name="a.png"):
     Image.new("RGB", (8, 8)).save(project.class_images_folder / name)
     file = project.class_images_folder / name
-    return ClassImage(file, "0" * 64, 8, 8, "a photo of a car", "here", "Ada", "CC0")
+    return ClassImage(
+        file=file, sha256="0" * 64, width=8, height=8, prompt="a photo of a car",
+        source="here", author="Ada", licence="CC0",
+    )  # fmt: skip
 
 
 def test_what_is_written_is_read_back(project):

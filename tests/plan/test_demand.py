@@ -1,43 +1,14 @@
 import pytest
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from packshot.bases.checkpoint import judge
 from packshot.bases.sketch import shipped
 from packshot.bases.storage import blocks, weight_bytes
 from packshot.lora import injected
 from packshot.plan.calibration import calibrate
-from packshot.plan.demand import OVERHEAD, Demand, Way, _Tally, demand_of
-
-
-def test_a_chain_of_layers_takes_what_its_shapes_say():
-    """Of y = W2 relu(W1 x) with x [8, 32], W1 [64, 32], W2 [16, 64], in fp32, forwards."""
-    with FakeTensorMode():
-        first, second = nn.Linear(32, 64, bias=False), nn.Linear(64, 16, bias=False)
-        x = torch.zeros(8, 32)
-        weights = [*first.parameters(), *second.parameters()]
-        with torch.no_grad(), _Tally([*weights, x]) as tally:
-            hidden = first(x).relu()
-            kept = tally.now
-            said = second(hidden)
-        assert kept == 4 * 8 * 64, "what relu was made from is gone"
-        assert tally.peak == 4 * 8 * (64 + 64) and tally.now == 4 * 8 * (64 + 16)
-        assert tally.flops == 2 * 8 * (32 * 64 + 64 * 16)
-        del hidden, said
-        assert tally.now == 0
-
-
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_what_is_predicted_is_what_autograd_keeps(tiny_base, checkpointing):
-    """A real step keeps most of what the peak is made of, and never more than it."""
-    asked = {"targets": "attention+mlp", "rank": 4}
-    cost = calibrate(tiny_base, pixels=64, batch=1, checkpointing=checkpointing, **asked)
-    demand = demand_of(judge(tiny_base.path), pixels=64, dtype=torch.float32, **asked)
-    way = next(w for w in demand.ways if w.checkpointing is checkpointing)
-    weights = weight_bytes(tiny_base.denoiser) + 16 * cost.adapter_parameters
-    predicted = way.bytes / OVERHEAD - weights
-    assert cost.saved_bytes_per_picture < predicted < 2 * cost.saved_bytes_per_picture + 2**20
+from packshot.plan.demand import Demand, Way, demand_of
+from packshot.plan.step_memory import OVERHEAD
 
 
 def test_text_encoders_that_learn_are_counted(tiny_base):
@@ -52,8 +23,8 @@ def test_text_encoders_that_learn_are_counted(tiny_base):
     assert learning.encoder_bytes == plain.encoder_bytes - reader == weight_bytes(tiny_base.vae)
     way = learning.ways[0]
     weights = weight_bytes(tiny_base.denoiser) + reader + 16 * cost.adapter_parameters
-    predicted = way.bytes / OVERHEAD - weights
-    assert cost.saved_bytes_per_picture < predicted < 2 * cost.saved_bytes_per_picture + 2**20
+    working = way.bytes / OVERHEAD - weights
+    assert working == pytest.approx(cost.working_bytes_per_picture, rel=0.02)
     assert way.bytes > plain.ways[0].bytes + reader and way.flops > plain.ways[0].flops
 
 

@@ -25,6 +25,14 @@ def test_a_plan_and_its_reasons_come_back(tmp_path):
     assert read_reasons(tmp_path / "plan.toml") == {"rank": "room for detail"}
 
 
+def test_reasons_are_comments_whatever_stands_in_them_or_in_values(tmp_path):
+    file = tmp_path / "plan.toml"
+    reasons = {"rank": "1 = #1 # room", "alpha": "= the rank", "gradient_checkpointing": "no"}
+    write_plan(a_plan(), file, reasons)
+    file.write_text(file.read_text() + 'budget_like = "a = # b"\n')
+    assert read_reasons(file) == reasons
+
+
 def test_an_edit_counts(tmp_path):
     file = tmp_path / "plan.toml"
     write_plan(a_plan(), file)

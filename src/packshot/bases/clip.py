@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from packshot import files
+from packshot.bases.base import ClipSimilarity
 from packshot.bases.headers import read_config, read_safetensors
 from packshot.bases.weights import filled, refusing
 from packshot.errors import CheckpointRefused
+from packshot.pictures import open_image
 from packshot.tokenizers import clip_tokenizer
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 OPENAI_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """What those that say nothing of it were trained with."""
 _WEIGHTS, _PREPROCESSOR = "model.safetensors", "preprocessor_config.json"
+_SQUARE = 256
+"""Pixels of a side: a little more than most CLIPs look at."""
 
 
 class ClipTowers:
@@ -111,6 +119,31 @@ class ClipTowers:
         # CLIP's mask keeps padding out; the text encoder of a pipeline sees none, nor did it here.
         hidden = self._clip.text_model(input_ids=tokens.input_ids).pooler_output
         return F.normalize(self._clip.text_projection(hidden), dim=-1)
+
+
+def embed_pictures(similarity: ClipSimilarity, pictures: Iterable[Image.Image]) -> Tensor:
+    """Unit vectors [N, D] of RGB pictures; one is held at a time, and all of each is looked at."""
+    vectors = []
+    for picture in pictures:
+        array = np.asarray(picture, dtype=np.float32) / 127.5 - 1
+        vectors.append(similarity.embed_images(torch.from_numpy(array).permute(2, 0, 1)[None]))
+    return torch.cat(vectors)
+
+
+def embed_picture_files(similarity: ClipSimilarity, files: Iterable[Path]) -> Tensor:
+    """Unit vectors [N, D] of the middle squares of picture files.
+
+    Raises:
+        PictureRefused: one cannot be opened.
+    """
+    return embed_pictures(similarity, map(_middle_square, files))
+
+
+def _middle_square(file: Path) -> Image.Image:
+    picture = open_image(file)
+    side = min(picture.size)
+    left, upper = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.resize((_SQUARE, _SQUARE), box=(left, upper, left + side, upper + side))
 
 
 def _network(folder: Path, others: Mapping[str, Tensor]) -> Any:

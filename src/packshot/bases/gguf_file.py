@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from packshot.bases.headers import GGUF
-from packshot.errors import CheckpointRefused
+from packshot.errors import CheckpointRefused, refusing_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,9 +75,14 @@ def _placed(
     path: Path, found: list[tuple[str, tuple[int, ...], int, int]], first: int, size: int
 ) -> dict[str, Stored]:
     """Tensors with their places, all of them in the file, and together not more than it."""
-    with _refusing(path):
+    try:
         from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-
+    except ModuleNotFoundError as error:
+        raise CheckpointRefused(
+            f"{path} is a GGUF file, and the package that knows its types is not installed: "
+            'pip install "packshot[gguf]".'
+        ) from error
+    with _refusing(path):
         placed = {}
         for name, shape, number, offset in found:
             kind = GGMLQuantizationType(number)
@@ -154,20 +158,6 @@ class _Header:
             self.bytes(count * _WIDTHS[kind])
 
 
-@contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def _refusing(path: Path) -> AbstractContextManager[None]:
     """Whatever a broken or hostile file leads to, as one kind of error."""
-    try:
-        yield
-    except (CheckpointRefused, MemoryError):
-        raise
-    except ModuleNotFoundError as error:
-        raise CheckpointRefused(
-            f"{path} is a GGUF file, and the package that knows its types is not installed: "
-            'pip install "packshot[gguf]".'
-        ) from error
-    except Exception as error:
-        raise CheckpointRefused(
-            f"{path} is a GGUF file that cannot be read ({type(error).__name__}: {error}). "
-            "Copy it again."
-        ) from error
+    return refusing_checkpoint(path, "is a GGUF file that cannot be read", "Copy it again.")

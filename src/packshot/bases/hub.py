@@ -16,7 +16,7 @@ from typing import Any
 
 from packshot.bases import registry
 from packshot.bases.checkpoint import chosen_weights, folder_family, pipeline_family
-from packshot.errors import CheckpointRefused, DiskFull, PackshotError
+from packshot.errors import CheckpointRefused, DiskFull, refusing_checkpoint
 from packshot.progress import Progress, silent
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -293,32 +293,32 @@ def _refusing(repo: Repository) -> Iterator[None]:
     from huggingface_hub import constants, errors
 
     hub, cache = constants.ENDPOINT, constants.HF_HUB_CACHE
-    try:
-        yield
-    except PackshotError:
-        raise
-    except errors.GatedRepoError as error:
-        raise CheckpointRefused(
-            f"{repo} is gated: agree to its terms at {hub}/{repo.id}, then log in with a token of "
-            "your account: hf auth login."
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise CheckpointRefused(f"{repo.id} on {hub} has no revision {repo.revision}.") from error
-    except errors.RepositoryNotFoundError as error:
-        raise CheckpointRefused(
-            f"There is no checkpoint at {repo}: no file or folder of that name here, and no such "
-            f"repository on {hub}. If it is a private one, log in: hf auth login."
-        ) from error
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    fault = f"is no path here, is not whole in the cache {cache}, and cannot be fetched from {hub}"
+    remedy = "Run the same command again with a network; files that are whole are kept."
+    with refusing_checkpoint(repo, fault, remedy):
+        try:
+            yield
+        except errors.GatedRepoError as error:
+            raise CheckpointRefused(
+                f"{repo} is gated: agree to its terms at {hub}/{repo.id}, then log in with a token "
+                "of your account: hf auth login."
+            ) from error
+        except errors.RevisionNotFoundError as error:
+            raise CheckpointRefused(
+                f"{repo.id} on {hub} has no revision {repo.revision}."
+            ) from error
+        except errors.RepositoryNotFoundError as error:
+            raise CheckpointRefused(
+                f"There is no checkpoint at {repo}: no file or folder of that name here, and no "
+                f"such repository on {hub}. If it is a private one, log in: hf auth login."
+            ) from error
+        except errors.LocalEntryNotFoundError as error:
+            # What kept it from the network says more.
+            raise (error.__cause__ or error) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
             raise DiskFull(
                 f"No room for {repo} in {cache}. Free some space and run the same command again, or "
                 "set HF_HUB_CACHE to a folder on another disk."
             ) from error
-        cause = error.__cause__ or error
-        reason = " ".join(str(cause).split())[:300]
-        raise CheckpointRefused(
-            f"{repo} is no path here, is not whole in the cache {cache}, and cannot be fetched from "
-            f"{hub} ({type(cause).__name__}: {reason}). Run the same command again with a network; "
-            "files that are whole are kept."
-        ) from error

@@ -7,8 +7,8 @@ judged (and unpickle those), load adapters that lie about, and leave what is mis
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from packshot.bases import gguf_file
 from packshot.bases.headers import is_gguf, read_safetensors, shapes
-from packshot.errors import CheckpointRefused, PackshotError
+from packshot.errors import CheckpointRefused, refusing_checkpoint
 
 
 def read_shapes(weights: Sequence[Path]) -> dict[str, Tensor]:
@@ -112,16 +112,7 @@ def blank(make: Callable[[], nn.Module], where: Path) -> nn.Module:
         return make().requires_grad_(False).eval()
 
 
-@contextmanager
-def refusing(where: Path) -> Iterator[None]:
+def refusing(where: Path) -> AbstractContextManager[None]:
     """Whatever the libraries raise over a broken file or configuration, as one kind of error."""
-    try:
-        yield
-    except (PackshotError, MemoryError):
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointRefused(
-            f"{where} cannot be loaded: its configuration and weights do not fit "
-            f"({type(error).__name__}: {reason}). Copy it again, whole."
-        ) from error
+    fault = "cannot be loaded: its configuration and weights do not fit"
+    return refusing_checkpoint(where, fault, "Copy it again, whole.")

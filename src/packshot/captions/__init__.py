@@ -15,9 +15,8 @@ from packshot.captions.edit import Edited, lock_captions, replace_in_captions, u
 from packshot.captions.plain import Plain
 from packshot.captions.registry import captioner_for, load_captioner
 from packshot.captions.table import apply_caption_table, write_caption_table
-from packshot.errors import PhotosRefused
 from packshot.photo_manifest import PERSON
-from packshot.photos import Photo, open_image, photos, write_captions
+from packshot.photos import Photo, open_image, photos, require_photos, write_captions
 from packshot.progress import Progress, silent
 from packshot.project import Project
 
@@ -43,11 +42,7 @@ def caption_photos(
         ProjectError: another process works on the project.
     """
     with project.held():
-        shown = photos(project)
-        if not shown:
-            raise PhotosRefused(
-                f"{project.root} has no photos yet. Add some: packshot photos FOLDER"
-            )
+        shown = require_photos(project)
         wanted = [photo for photo in shown if _is_wanted(photo, redo, instead_of)]
         chosen = captioner or (captioner_for(base) if wanted else Plain())
         for start in range(0, len(wanted), chosen.batch):

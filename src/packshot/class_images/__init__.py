@@ -3,7 +3,8 @@
 (Prior preservation, DreamBooth, arXiv 2208.12242, section 3.2; kohya's "regularization images".)
 """
 
+from packshot.class_images.class_image import ClassImage
 from packshot.class_images.gather import add_class_images, gather_class_images
-from packshot.class_images.manifest import ClassImage, class_images
+from packshot.class_images.manifest import class_images
 
 __all__ = ["ClassImage", "add_class_images", "class_images", "gather_class_images"]

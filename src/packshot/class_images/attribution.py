@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from packshot.class_images.manifest import ClassImage
+from packshot.class_images.class_image import ClassImage
 
 
 def attribution(images: Iterable[ClassImage]) -> str:

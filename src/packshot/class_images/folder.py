@@ -9,14 +9,14 @@ from typing import Any
 
 from packshot import files, side_cars
 from packshot.captions.phrases import with_article
-from packshot.class_images.manifest import ClassImage
+from packshot.class_images.class_image import ClassImage
+from packshot.class_images.manifest import told_in
 from packshot.errors import ClassImagesError, PictureRefused
 from packshot.photos import picture_files
 from packshot.pictures import open_image
 from packshot.progress import Progress
 
 MIN_SIDE = 64
-ORIGINS_FILE = "manifest.jsonl"
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -61,12 +61,6 @@ def from_folder(
         yield image
     if not seen and count:
         raise ClassImagesError(_nothing(folder, refused))
-
-
-def told_in(folder: Path) -> dict[str, dict[str, Any]]:
-    """What a folder's manifest.jsonl tells of its pictures, by their names."""
-    rows: list[Any] = files.read_json_lines(folder / ORIGINS_FILE)
-    return {str(row.get("file")): row for row in rows if isinstance(row, dict)}
 
 
 def _evenly(paths: Sequence[Path]) -> list[Path]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from packshot import files
 from packshot.bases.base import Base
+from packshot.class_images.class_image import ClassImage
 from packshot.class_images.folder import class_image, from_folder
 from packshot.class_images.generated import generated
-from packshot.class_images.manifest import ClassImage, class_images, write_manifest
+from packshot.class_images.manifest import class_images, write_manifest
 from packshot.errors import ClassImagesError, PictureRefused
 from packshot.progress import Progress, silent
 from packshot.project import Project
@@ -97,7 +97,7 @@ def _linked(project: Project, images: Iterable[ClassImage]) -> Iterator[ClassIma
         name = f"{image.sha256[:16]}{image.file.suffix.lower()}"
         path = files.contained(project.class_images_folder, name)
         files.link(image.file, path)
-        yield dataclasses.replace(image, file=path)
+        yield image.model_copy(update={"file": path})
 
 
 def _known(project: Project) -> dict[str, ClassImage]:

@@ -14,7 +14,7 @@ import torch
 from packshot import files
 from packshot.bases.base import Base
 from packshot.captions.phrases import with_article
-from packshot.class_images.manifest import ClassImage
+from packshot.class_images.class_image import ClassImage
 from packshot.errors import PictureRefused
 from packshot.pictures import open_image
 from packshot.progress import Progress
@@ -46,7 +46,7 @@ def class_prompt(noun: str, index: int) -> str:
 def shared_folder(base: Base, noun: str) -> Path:
     """Where the class images of a base, its sampler and a class lie, for all projects of this user."""
     plain = re.sub(r"[^a-z0-9]+", "-", noun.lower()).strip("-")
-    slug = plain or hashlib.sha256(noun.encode()).hexdigest()[:12]
+    slug = plain or files.sha256_of(noun.encode())[:12]
     made = f"{base.content_hash[:12]}-{files.fingerprint(asdict(base.sampler))[:8]}"
     return files.cache_folder() / "class_images" / made / slug
 

@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from packshot import files
 from packshot.class_images.attribution import attribution
+from packshot.class_images.class_image import ClassImage
 from packshot.errors import ClassImagesError
 from packshot.project import Project
 from packshot.validation import describe
 
-
-@dataclass(frozen=True, slots=True)
-class ClassImage:
-    """A picture of the class: what it shows in words, and where it comes from."""
-
-    file: Path
-    sha256: str
-    width: int
-    height: int
-    prompt: str
-    source: str
-    """A URL, a file's path, or what made it."""
-    author: str
-    licence: str
-    title: str = ""
-    licence_url: str = ""
-
-
-class _Row(BaseModel):
-    """One line of manifest.jsonl; `file` is a name in the project's class_images folder."""
-
-    model_config = ConfigDict(extra="forbid")
-    file: str = Field(min_length=1)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
-    prompt: str
-    source: str
-    author: str
-    licence: str
-    title: str = ""
-    licence_url: str = ""
+ORIGINS_FILE = "manifest.jsonl"
+"""What a folder's list of where its pictures come from is called; a project's own, too."""
 
 
 def write_manifest(project: Project, images: Iterable[ClassImage]) -> None:
     """Replace the project's list at once, when the last of `images` is there; then ATTRIBUTION.md."""
     listed = list(images)
-    rows = (dataclasses.asdict(image) | {"file": image.file.name} for image in listed)
+    rows = (image.model_dump() | {"file": image.file.name} for image in listed)
     files.write_json_lines(project.class_images_manifest, rows)
     files.write_text(project.class_images_attribution, attribution(listed))
 
@@ -70,12 +40,18 @@ def class_images(project: Project) -> list[ClassImage]:
 def _image(project: Project, row: object) -> ClassImage:
     again = "Gather them again: packshot class-images"
     try:
-        fields = _Row.model_validate(row).model_dump()
+        listed = ClassImage.model_validate(row)
     except ValidationError as error:
         raise ClassImagesError(
             f"{project.class_images_manifest} is damaged ({describe(error)[:300]}). {again}"
         ) from error
-    path = files.contained(project.class_images_folder, fields["file"])
+    path = files.contained(project.class_images_folder, str(listed.file))
     if not path.is_file():
         raise ClassImagesError(f"The class image {path} is missing. {again}")
-    return ClassImage(**fields | {"file": path})
+    return listed.model_copy(update={"file": path})
+
+
+def told_in(folder: Path) -> dict[str, dict[str, Any]]:
+    """What a folder's manifest.jsonl tells of its pictures, by their names."""
+    rows: list[Any] = files.read_json_lines(folder / ORIGINS_FILE)
+    return {str(row.get("file")): row for row in rows if isinstance(row, dict)}

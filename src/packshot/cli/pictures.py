@@ -36,11 +36,15 @@ def shoot(
     from packshot import shots as shooting
     from packshot.console import Console
     from packshot.embedders import embedder_for
+    from packshot.errors import PackshotError
     from packshot.prompts import default_prompts, read_prompts
+    from packshot.validation import validated
 
     opened = project_at(project)
     asked = [*(prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
-    settings = shooting.settings_of(
+    settings = validated(
+        shooting.ShotSettings,
+        PackshotError,
         seeds=tuple(range(first_seed, first_seed + seeds)),
         negative_prompt=negative,
         width=width,
@@ -111,11 +115,14 @@ def insert(
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
 ) -> None:
     """Put the product into a photo that is there already; all else in it stays as it is."""
+    from packshot.errors import InsertionRefused
     from packshot.insertion import command
-    from packshot.insertion.settings import settings_of
+    from packshot.insertion.settings import InsertionSettings
+    from packshot.validation import validated
 
     opened = project_at(project)
-    settings = settings_of(
+    settings = validated(
+        InsertionSettings, InsertionRefused,
         way=way, view=view, seed=seed, prompt=prompt, horizon=horizon,
         light_azimuth_degrees=light_from, light_elevation_degrees=light_height,
         light_hardness=light_hardness, reflection=reflection, refine=refine,

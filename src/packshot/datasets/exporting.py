@@ -7,8 +7,8 @@ from pathlib import Path
 from packshot.class_images import class_images
 from packshot.datasets.imagefolder import write_imagefolder
 from packshot.datasets.kohya import write_kohya
-from packshot.errors import DatasetRefused, PhotosRefused
-from packshot.photos import photos
+from packshot.errors import DatasetRefused
+from packshot.photos import require_photos
 from packshot.progress import Progress, silent
 from packshot.project import Project
 
@@ -34,11 +34,7 @@ def export_dataset(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetRefused(f"{folder} is not an empty folder. Name another, or empty it first.")
     with project.held():
-        shown = photos(project)
-        if not shown:
-            raise PhotosRefused(
-                f"{project.root} has no photos yet. Add some: packshot photos FOLDER"
-            )
+        shown = require_photos(project)
         others = sorted(class_images(project), key=lambda image: image.file.name)
         WRITERS[format](folder, project.subject, shown, others, progress)
     return folder

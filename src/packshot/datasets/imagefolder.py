@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +81,9 @@ def write_imagefolder(
     rows = []
     for done, image in enumerate(class_images, start=len(photos) + 1):
         written = write_upright(image.file, folder / CLASS_IMAGES / image.file.stem)
-        rows.append({"file_name": written.name, "text": image.prompt, **origin_of(asdict(image))})
+        rows.append(
+            {"file_name": written.name, "text": image.prompt, **origin_of(image.model_dump())}
+        )
         progress("export", done, total)
     if rows:
         files.write_json_lines(folder / CLASS_IMAGES / TABLES[0], rows)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot import files, side_cars
-from packshot.class_images.folder import ORIGINS_FILE, told_in
+from packshot.class_images.manifest import ORIGINS_FILE, told_in
 from packshot.datasets.dataset import Dataset, Entry, origin_of
 from packshot.datasets.metadata import read_json, read_metadata
 from packshot.datasets.upright import write_upright
@@ -257,7 +257,7 @@ def write_kohya(
     for done, image in enumerate(class_images, start=len(photos) + 1):
         written = write_upright(image.file, reg / image.file.stem)
         files.write_text(written.with_suffix(".txt"), image.prompt + "\n")
-        rows.append({"file": written.name, **origin_of(asdict(image))})
+        rows.append({"file": written.name, **origin_of(image.model_dump())})
         progress("export", done, total)
     if rows:
         files.write_json_lines(reg / ORIGINS_FILE, rows)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from packshot.bases.base import ClipSimilarity
+from packshot.bases.clip import embed_pictures
 from packshot.insertion.cutouts import CutOut, squared, thumbnail
 from packshot.insertion.light import Light
 from packshot.insertion.plate import Colours, Plate
@@ -82,19 +82,14 @@ def identity(
     a twentieth.
     """
     shown = squared(inserted * alpha[..., None] + 0.5 * (1 - alpha[..., None]), 224)
-    references = _embedded(similarity, [thumbnail(photo) for photo in photos])
-    value = float((_embedded(similarity, [shown]) @ references.T).mean())
+    references = embed_pictures(similarity, map(thumbnail, photos))
+    value = float((embed_pictures(similarity, [shown]) @ references.T).mean())
     among = references @ references.T
     count = len(photos)
     least = float(((among.sum(dim=1) - 1) / max(count - 1, 1)).min()) if count > 1 else 0.0
     return Check(
         "identity", value, (least - 0.05, 1.0001), f"likeness to the photos ({similarity.name})"
     )
-
-
-def _embedded(similarity: ClipSimilarity, pictures: Sequence[object]) -> torch.Tensor:
-    arrays = np.stack([np.asarray(one, dtype=np.float32) / 127.5 - 1 for one in pictures])
-    return similarity.embed_images(torch.from_numpy(arrays).permute(0, 3, 1, 2))
 
 
 def seam(

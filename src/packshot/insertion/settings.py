@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from packshot.errors import InsertionRefused
-from packshot.validation import describe
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class InsertionSettings(BaseModel):
@@ -37,15 +34,3 @@ class InsertionSettings(BaseModel):
     shadow: float = Field(default=1.0, ge=0, le=1)
     reflection: float = Field(default=0.0, ge=0, le=1)
     refine: float = Field(default=0.0, ge=0, le=0.8)
-
-
-def settings_of(**given: Any) -> InsertionSettings:
-    """Settings from what was given.
-
-    Raises:
-        InsertionRefused: a value is out of range; the message names it.
-    """
-    try:
-        return InsertionSettings(**given)
-    except ValidationError as error:
-        raise InsertionRefused(describe(error)) from error

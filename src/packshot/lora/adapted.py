@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-import torch
 from torch import Tensor, nn
 
 from packshot.bases import registry
 from packshot.bases.base import Base
 from packshot.errors import PlanInvalid
-from packshot.lora.layers import Adapter, injected
+from packshot.lora.layers import Adapter, copied_state, injected, set_state
 from packshot.lora.weights import Lora
 from packshot.terms import Scope
 
@@ -39,13 +38,11 @@ class Adapters:
 
     def state(self) -> dict[str, Tensor]:
         """Copies of the masters on the CPU."""
-        return {name: p.detach().cpu().clone() for name, p in self.named_parameters().items()}
+        return copied_state(self.named_parameters())
 
-    @torch.no_grad()
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Set the masters from `state()` of adapters of the same shape."""
-        for name, parameter in self.named_parameters().items():
-            parameter.copy_(state[name])
+        set_state(self.named_parameters(), state)
 
     def to_lora(self, metadata: Mapping[str, str]) -> Lora:
         """The adapters as data, for files and folding."""

@@ -6,7 +6,6 @@ diffusers (PEFT): `unet.<dotted>.lora_A.weight`, `.lora_B.weight`; no alpha, so 
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from pathlib import Path
@@ -21,9 +20,8 @@ from packshot.bases.headers import read_safetensors
 from packshot.errors import LoraRefused
 from packshot.lora import kinds
 from packshot.lora.fold import shape_of
-from packshot.lora.kinds import Detour
 from packshot.lora.names import foreign_family, kohya_names, spellings
-from packshot.lora.weights import Lora, LoraWeights
+from packshot.lora.weights import Detour, Lora, LoraWeights
 
 Format = Literal["kohya", "diffusers"]
 _PARTS = {
@@ -116,7 +114,7 @@ def _tensor_hash(tensors: dict[str, Tensor]) -> str:
     from safetensors.torch import save as to_bytes
 
     data = to_bytes({name: tensor.contiguous() for name, tensor in tensors.items()})
-    return hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()
+    return files.sha256_of(data[8 + int.from_bytes(data[:8], "little") :])
 
 
 def _prove(written: Lora, read: Lora, file: Path) -> None:

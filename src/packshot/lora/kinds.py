@@ -9,24 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from packshot.lora.weights import LoraWeights
-
-
-class Detour(Protocol):
-    """A change of one module's weight."""
-
-    def fits(self, shape: tuple[int, ...]) -> bool:
-        """Whether it is a change of a weight of this shape."""
-        ...
-
-    def delta(self, frozen: Tensor) -> Tensor:
-        """What to add to a weight, fp32, in its shape."""
-        ...
+from packshot.lora.weights import Detour, LoraWeights
 
 
 @dataclass(frozen=True)

@@ -76,16 +76,11 @@ class Adapter:
 
     def state(self) -> dict[str, Tensor]:
         """Copies of the masters on the CPU."""
-        return {
-            name: parameter.detach().cpu().clone()
-            for name, parameter in self.named_parameters().items()
-        }
+        return copied_state(self.named_parameters())
 
-    @torch.no_grad()
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Set the masters from `state()` of an adapter of the same shape."""
-        for name, parameter in self.named_parameters().items():
-            parameter.copy_(state[name])
+        set_state(self.named_parameters(), state)
 
     def to_lora(self, root: str, metadata: Mapping[str, str]) -> Lora:
         """The adapter as data, for files and folding; `root` is what its network is called."""
@@ -98,6 +93,18 @@ class Adapter:
             },
             dict(metadata),
         )
+
+
+def copied_state(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Copies of parameters on the CPU, by their names."""
+    return {name: parameter.detach().cpu().clone() for name, parameter in parameters.items()}
+
+
+@torch.no_grad()
+def set_state(parameters: Mapping[str, nn.Parameter], state: Mapping[str, Tensor]) -> None:
+    """Set parameters from `copied_state` of others of the same names and shapes."""
+    for name, parameter in parameters.items():
+        parameter.copy_(state[name])
 
 
 @contextmanager

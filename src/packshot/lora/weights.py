@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from packshot.lora.kinds import Detour
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,18 @@ class LoraWeights:
         """(alpha / rank) up x down, in fp32 and in the shape of the module's weight."""
         product = self.up.float().flatten(1) @ self.down.float().flatten(1)
         return product.reshape(self.up.shape[0], *self.down.shape[1:]) * (self.alpha / self.rank)
+
+
+class Detour(Protocol):
+    """A change of one module's weight."""
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether it is a change of a weight of this shape."""
+        ...
+
+    def delta(self, frozen: Tensor) -> Tensor:
+        """What to add to a weight, fp32, in its shape."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from packshot.errors import PhotosRefused
-from packshot.photos import Photo, note_missed, open_image, photos, write_mask
+from packshot.photos import Photo, note_missed, open_image, photos, require_photos, write_mask
 from packshot.progress import Progress, silent
 from packshot.project import Project
 
@@ -69,11 +68,7 @@ def mask_photos(
     from packshot.masks.registry import load_segmenter
 
     with project.held():
-        shown = photos(project)
-        if not shown:
-            raise PhotosRefused(
-                f"{project.root} has no photos yet. Add some: packshot photos FOLDER"
-            )
+        shown = require_photos(project)
         finder: Segmenter = segmenter or load_segmenter()
 
         def is_wanted(photo: Photo) -> bool:

@@ -9,8 +9,7 @@ used, its ONNX files are.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from packshot import files
-from packshot.errors import CheckpointRefused, PackshotError
+from packshot.errors import CheckpointRefused, PackshotError, refusing_checkpoint
 from packshot.masks.embedded import as_mask, without_islands
 from packshot.masks.onnx_file import check_onnx
 from packshot.progress import Progress, silent
@@ -226,16 +225,7 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
-@contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def _refusing(path: Path) -> AbstractContextManager[None]:
     """Whatever onnxruntime raises, as one kind of error."""
-    try:
-        yield
-    except (PackshotError, MemoryError):
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointRefused(
-            f"{path} cannot be run by onnxruntime ({type(error).__name__}: {reason}). "
-            "Download it again, or use another."
-        ) from error
+    fault = "cannot be run by onnxruntime"
+    return refusing_checkpoint(path, fault, "Download it again, or use another.")

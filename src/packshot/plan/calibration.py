@@ -1,8 +1,7 @@
 """What a step and a picture cost on this machine: a few real ones, and a line through them.
 
 A step's time is modelled as launches + pictures x seconds a picture, one launch for each shape that
-pictures have in it; its memory as what is there before, the LoRA's masters with gradients and Adam's
-moments (16 bytes a parameter), and what autograd keeps for each picture.
+pictures have in it; its memory as `step_memory.py` says.
 
 Measured once: `step_cost`, `shot_seconds` and `threads_for` write down what they find, so that what
 is planned from it does not change with the machine's mood.
@@ -23,11 +22,9 @@ from packshot.bases.base import Base
 from packshot.decisions import Decisions, Scalar, Value
 from packshot.memory import device_name, free_on, peak_bytes
 from packshot.objective import Batch, losses
+from packshot.plan.step_memory import OVERHEAD, most_pictures, step_bytes, trace_step
 from packshot.plan.threads import AVAILABLE, settle_threads
 from packshot.terms import Scope
-
-MEMORY_MARGIN = 1.25
-"""Measured runs took up to this much more than what autograd keeps: workspaces, fragmentation."""
 
 SHOTS_AT_ONCE = 4
 """Pictures that are made together; see `packshot.shots.ShotSettings.batch`."""
@@ -42,7 +39,8 @@ class StepCost:
     encode_seconds: float
     resident_bytes: int
     adapter_parameters: int
-    saved_bytes_per_picture: int
+    working_bytes_per_picture: int
+    """Of a step's own tensors at their peak."""
     most_at_once: int
     """Pictures that fit the free memory together; 0 if not even one does."""
     checkpointing: bool = False
@@ -54,8 +52,8 @@ class StepCost:
 
     def bytes(self, at_once: int) -> int:
         """Peak memory of a step with `at_once` pictures in each part."""
-        saved = at_once * self.saved_bytes_per_picture
-        return int(self.resident_bytes + 16 * self.adapter_parameters + MEMORY_MARGIN * saved)
+        working = at_once * self.working_bytes_per_picture
+        return step_bytes(self.resident_bytes, self.adapter_parameters, working)
 
 
 def threads_for(base: Base, decisions: Decisions) -> int:
@@ -121,6 +119,7 @@ def step_cost(
     because: dict[str, Scalar] = _machine(base) | {
         "threads": threads_for(base, decisions), "pixels": pixels, "targets": targets,
         "rank": rank, "batch": batch, "checkpointing": checkpointing, "text_rank": text_rank,
+        "overhead": OVERHEAD,
     }  # fmt: skip
     return StepCost(**decisions.settle("step_cost", because, measure, anew=anew).value)
 
@@ -153,8 +152,9 @@ def calibrate(
         parameters = list(adapter.named_parameters().values())
         count = sum(parameter.numel() for parameter in parameters)
         read = partial(_read, base) if text_rank else _as_it_is
-        saved = _saved_bytes(base, _random_batch(base, latents, 1), read)
-        most = max(0, int((free - 16 * count) / (MEMORY_MARGIN * saved)))
+        one = _random_batch(base, latents, 1)
+        working, _ = trace_step(base, lambda: read(one))
+        most = most_pictures(free, count, working)
         few, many = 1, max(1, min(max(2, batch), most))
         batches = {size: _random_batch(base, latents, size) for size in (few, many)}
         optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)
@@ -169,7 +169,7 @@ def calibrate(
         encode_seconds=encode_seconds,
         resident_bytes=peak_bytes(base),
         adapter_parameters=count,
-        saved_bytes_per_picture=saved,
+        working_bytes_per_picture=working,
         most_at_once=most,
         checkpointing=checkpointing,
     )
@@ -220,24 +220,6 @@ def _train_step(
     torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-
-
-def _saved_bytes(base: Base, batch: Batch, read: Callable[[Batch], Batch] = _as_it_is) -> int:
-    """Bytes that autograd keeps for the backward pass of `batch`, each storage once."""
-    kept: dict[int, int] = {}
-    networks = (base.denoiser, *base.text_encoders.values())
-    frozen = {parameter.data_ptr() for network in networks for parameter in network.parameters()}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if tensor.data_ptr() not in frozen:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = losses(base, read(batch), 0.0).mean()
-    loss.backward()
-    return sum(kept.values()) // len(batch.latents)
 
 
 def _median_seconds(base: Base, work: Callable[[], object], repeats: int = 3) -> float:

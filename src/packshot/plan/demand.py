@@ -1,19 +1,13 @@
 """What training takes of memory, told by a checkpoint's shapes before anything of it is loaded.
 
-A step's arithmetic is gone through with fake tensors, and their sizes are added up while they live.
+A step's arithmetic is gone through with fake tensors; `step_memory.py` adds up their sizes.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from packshot import lora
 from packshot.bases import best_device, best_dtype
@@ -21,13 +15,10 @@ from packshot.bases.base import Base
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.sketch import sketched
 from packshot.bases.storage import weight_bytes
-from packshot.objective import Batch, losses
+from packshot.objective import Batch
+from packshot.plan.step_memory import OVERHEAD, step_bytes, trace_step
 from packshot.terms import Scope, Storage
 
-OVERHEAD = 1.08
-"""Workspaces and fragments beside the tensors; measured in benchmarks/memory."""
-OPTIMIZER_BYTES = 16
-"""Of a LoRA's parameter: its fp32 master, gradient and Adam's two moments."""
 WAYS: tuple[tuple[Storage, bool], ...] = (
     ("plain", False),
     ("plain", True),
@@ -36,14 +27,6 @@ WAYS: tuple[tuple[Storage, bool], ...] = (
     ("offload", True),
 )
 """How a base may be stored, and whether its blocks are computed twice, the least harmful first."""
-_FLOPS = flop_registry | {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[
-        torch.ops.aten._scaled_dot_product_flash_attention
-    ],
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
-        torch.ops.aten._scaled_dot_product_flash_attention_backward
-    ],
-}
 
 
 @dataclass(frozen=True)
@@ -107,8 +90,8 @@ def demand_of(
         for storage, twice in WAYS:
             weights = weight_bytes(base.denoiser, storage)
             peak, flops = steps[twice]
-            total = OVERHEAD * (weights + stay + OPTIMIZER_BYTES * count + peak)
-            ways.append(Way(storage, twice, int(total), flops))
+            present = int(OVERHEAD * (weights + stay))
+            ways.append(Way(storage, twice, step_bytes(present, count, peak), flops))
         return Demand(
             tuple(ways),
             leave,
@@ -127,45 +110,12 @@ def _step(base: Base, pixels: int, checkpointing: bool, reads: bool) -> tuple[in
     latents = base.encode_images(torch.zeros(1, 3, pixels, pixels, dtype=base.dtype)).float()
     times = base.schedule.timesteps(torch.full((1,), 0.5), latents[0, 0].numel())
     ones = torch.ones(1, 1, *latents.shape[-2:])
-    networks = (base.denoiser, *base.text_encoders.values())
-    known = (parameter for network in networks for parameter in network.parameters())
     given = (latents, torch.randn_like(latents), times)
     empty = base.empty_conditioning(1)
-    with base.checkpointed(checkpointing), _Tally(known) as tally:
+
+    def batch() -> Batch:
         conditioning = base.encode_prompts([""]) if reads else empty
-        batch = Batch(*given, conditioning, ones, torch.ones(1))
-        losses(base, batch, 0.0).mean().backward()
-    return tally.peak, tally.flops
+        return Batch(*given, conditioning, ones, torch.ones(1))
 
-
-class _Tally(TorchDispatchMode):
-    """Adds up operations, and the bytes of tensors while they live; not of those that it is told of."""
-
-    def __init__(self, known: Iterable[torch.Tensor]) -> None:
-        super().__init__()
-        self.now = self.peak = self.flops = 0
-        self._seen = weakref.WeakSet(tensor.untyped_storage() for tensor in known)
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        made = func(*args, **kwargs)
-        if count := _FLOPS.get(func.overloadpacket):
-            self.flops += count(*args, **kwargs, out_val=made)
-        for tensor in tree_leaves(made):
-            if isinstance(tensor, torch.Tensor):
-                self._count(tensor.untyped_storage())
-        return made
-
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        if storage in self._seen:
-            return
-        size = storage.nbytes()
-        self._seen.add(storage)
-        weakref.finalize(storage, self._forget, size)
-        self.now += size
-        self.peak = max(self.peak, self.now)
-
-    def _forget(self, size: int) -> None:
-        self.now -= size
+    with base.checkpointed(checkpointing):
+        return trace_step(base, batch)

@@ -150,9 +150,6 @@ def read_plan(path: Path) -> Plan:
 
 def read_reasons(path: Path) -> dict[str, str]:
     """The comment on each number's line of a plan file."""
-    reasons = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name, separator, rest = line.partition(" = ")
-        if separator and "#" in rest:
-            reasons[name.strip()] = rest.split("#", 1)[1].strip()
-    return reasons
+    lines = tomlkit.parse(path.read_text(encoding="utf-8")).body
+    comments = {key.key: item.trivia.comment for key, item in lines if key}
+    return {name: text.lstrip("# ") for name, text in comments.items() if text}

@@ -13,8 +13,8 @@ from packshot.buckets import bucket
 from packshot.class_images import ClassImage, class_images
 from packshot.decisions import Decisions
 from packshot.durations import in_words
-from packshot.errors import BudgetTooSmall, MemoryTooSmall, PhotosRefused, PlanInvalid
-from packshot.photos import Photo, photos
+from packshot.errors import BudgetTooSmall, MemoryTooSmall, PlanInvalid
+from packshot.photos import require_photos
 from packshot.plan.calibration import SHOTS_AT_ONCE, StepCost, shot_seconds, step_cost, threads_for
 from packshot.plan.depends import depends_now
 from packshot.plan.model import Asked, Plan, Predicted, read_plan, write_plan
@@ -291,9 +291,7 @@ def _work(
     prior: Sequence[ClassImage] | None,
 ) -> _Work:
     """What is to be learnt; without a list of class images, the base is about to make some."""
-    shown: Sequence[Photo] = photos(project)
-    if not shown:
-        raise PhotosRefused(f"{project.root} has no photos yet. Add some: packshot photos FOLDER")
+    shown = require_photos(project)
     threads_for(base, decisions)
     square = [(base.native_pixels, base.native_pixels)]
     others = square if prior is None else [(one.width, one.height) for one in prior]

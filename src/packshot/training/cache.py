@@ -8,7 +8,6 @@ which others happened to be missing beside it.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -104,6 +103,12 @@ def to_mask(picture: Picture, latent_size: tuple[int, int]) -> Tensor:
     return torch.nn.functional.max_pool2d(mask, 3, stride=1, padding=1)
 
 
+def _entry(base: Base, kind: str, key: str) -> Path:
+    """The file of a cache entry: bases, and the precisions that they compute in, share none."""
+    folder = f"{base.content_hash[:16]}-{str(base.dtype).removeprefix('torch.')}"
+    return files.cache_folder() / kind / folder / f"{key}.safetensors"
+
+
 @dataclass
 class LatentCache:
     """Latents (and masks) of pictures for one base."""
@@ -112,8 +117,7 @@ class LatentCache:
     kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def file(self, picture: Picture) -> Path:
-        folder = f"{self.base.content_hash[:16]}-{str(self.base.dtype).removeprefix('torch.')}"
-        return files.cache_folder() / "latents" / folder / f"{picture.key()}.safetensors"
+        return _entry(self.base, "latents", picture.key())
 
     @torch.no_grad()
     def fill(self, pictures: Sequence[Picture]) -> Iterator[int]:
@@ -147,9 +151,7 @@ class PromptCache:
     kept: dict[str, Conditioning] = field(default_factory=dict)
 
     def file(self, prompt: str) -> Path:
-        folder = f"{self.base.content_hash[:16]}-{str(self.base.dtype).removeprefix('torch.')}"
-        name = hashlib.sha256(prompt.encode()).hexdigest()
-        return files.cache_folder() / "prompts" / folder / f"{name}.safetensors"
+        return _entry(self.base, "prompts", files.sha256_of(prompt.encode()))
 
     @torch.no_grad()
     def read(self, prompt: str) -> Conditioning:

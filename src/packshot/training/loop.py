@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -241,11 +242,27 @@ class Optimizer:
         self.step = state.step
 
 
+@dataclass
+class _Mean:
+    """The mean of what was added so far."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, value: float) -> None:
+        self.total += value
+        self.count += 1
+
+    @property
+    def value(self) -> float | None:
+        """None of nothing."""
+        return self.total / self.count if self.count else None
+
+
 def _step(base: Base, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int) -> Step:
     started = time.monotonic()
     micro = plan.batch // plan.accumulation
-    sums = {False: [0.0, 0], True: [0.0, 0]}
-    total = 0.0
+    instance, prior, total = _Mean(), _Mean(), 0.0
     slots: list[Slot] = []
     for part in range(plan.accumulation):
         first = (step - 1) * plan.batch + part * micro
@@ -258,17 +275,15 @@ def _step(base: Base, plan: Plan, data: TrainingSet, optimizer: Optimizer, step:
             loss.backward()
             total += loss.item()
             for item, value in zip(group.slots, each.tolist(), strict=True):
-                sums[item.is_class][0] += value
-                sums[item.is_class][1] += 1
+                (prior if item.is_class else instance).add(value)
     _check_finite(optimizer.clip(), step, data, slots)
     optimizer.apply(step)
-    instance, prior = (value / count if count else None for value, count in sums.values())
     return Step(
         step,
         plan.steps,
         total,
-        instance,
-        prior,
+        instance.value,
+        prior.value,
         optimizer.learning_rate(step),
         time.monotonic() - started,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -126,7 +125,7 @@ class Collector:
         with self._decoding:  # eight of 64 megapixels at a time would take gigabytes
             picture = read_picture(Path(url), data=data)
             look = inspection.perceptual_hash(picture.image)
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = files.sha256_of(data)
         name = sha256[:16] + _SUFFIXES[picture.format]
         files.write_bytes(self.ledger.folder / name, data)
         width, height = picture.image.size

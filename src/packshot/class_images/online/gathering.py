@@ -9,8 +9,8 @@ from pathlib import Path
 from packshot import files, photo_manifest
 from packshot.bases.base import ClipSimilarity
 from packshot.captions.phrases import with_article
+from packshot.class_images.class_image import ClassImage
 from packshot.class_images.gather import keep
-from packshot.class_images.manifest import ClassImage
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.collector import Collector
 from packshot.class_images.online.commons import Commons

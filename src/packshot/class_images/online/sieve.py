@@ -10,7 +10,7 @@ from packshot.bases.base import ClipSimilarity
 from packshot.captions.phrases import with_article
 from packshot.class_images.online.ledger import Fetched, Ledger, Scored
 from packshot.errors import PictureRefused
-from packshot.inspection import NEARLY_THE_SAME
+from packshot.inspection import nearly_the_same
 from packshot.photo_manifest import Entry
 
 OTHERS = (
@@ -45,9 +45,9 @@ class ClipCheck:
         self._texts = clip.embed_texts([f"a photo of {with_article(noun)}", *OTHERS])
 
     def score(self, picture: Path) -> float:
-        from packshot.judge import embedded
+        from packshot.bases.clip import embed_picture_files
 
-        cosines = (embedded(self._clip, [picture]) @ self._texts.T)[0]
+        cosines = (embed_picture_files(self._clip, [picture]) @ self._texts.T)[0]
         return float(cosines[0] - cosines[1:].max())
 
 
@@ -65,8 +65,7 @@ class Sieve:
         self._min_side, self._check, self._ledger = min_side, check, ledger
         self._files: dict[str, str] = {}
         self._looks = [
-            (int(photo.perceptual_hash, 16), f"the product's photo {photo.file}")
-            for photo in photos
+            (photo.perceptual_hash, f"the product's photo {photo.file}") for photo in photos
         ]
 
     def take(self, picture: Fetched) -> None:
@@ -83,9 +82,8 @@ class Sieve:
             )
         if picture.sha256 in self._files:
             raise PictureRefused(picture.url, f"is the same file as {self._files[picture.sha256]}")
-        look = int(picture.look, 16)
         for other, name in self._looks:
-            if (look ^ other).bit_count() <= NEARLY_THE_SAME:
+            if nearly_the_same(picture.look, other):
                 raise PictureRefused(picture.url, f"is nearly the same picture as {name}")
         if self._check and (score := self._score(self._check, picture)) <= 0:
             raise PictureRefused(
@@ -93,7 +91,7 @@ class Sieve:
                 f"shows something else than the class ({self._check.name}: {score:.3f})",
             )
         self._files[picture.sha256] = picture.url
-        self._looks.append((look, picture.url))
+        self._looks.append((picture.look, picture.url))
 
     def _score(self, check: ClassCheck, picture: Fetched) -> float:
         key = picture.sha256, check.name

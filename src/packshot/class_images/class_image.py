@@ -1,0 +1,28 @@
+"""A picture of the class, as the project's list of them has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ClassImage(BaseModel):
+    """A picture of the class: what it shows in words, and where it comes from.
+
+    Attributes:
+        file: where it lies; in manifest.jsonl its name in the project's class_images folder.
+        source: a URL, a file's path, or what made it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    file: Path
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    prompt: str
+    source: str
+    author: str
+    licence: str
+    title: str = ""
+    licence_url: str = ""

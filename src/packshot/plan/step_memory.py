@@ -1,0 +1,99 @@
+"""The memory of a training step: one model, for `packshot fits` and `packshot plan`.
+
+    what lies there + OVERHEAD x (OPTIMIZER_BYTES x the LoRA's parameters + pictures x working bytes)
+
+Working bytes are the most that a step's own tensors take together with one picture, counted while
+they live: by `fits` on fake tensors (`demand.py`), by `plan` on a step that is really taken
+(`calibration.py`), where weights that are unpacked or fetched for a moment count, too. What lies
+there differs: to `fits` it is OVERHEAD x the weights, to `plan` all that the process has held so far,
+with its libraries and trial steps: so the plan's number is the larger one.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from packshot.bases.base import Base
+from packshot.objective import Batch, losses
+
+OVERHEAD = 1.08
+"""Workspaces and fragments beside the tensors; measured by benchmarks/memory.py."""
+OPTIMIZER_BYTES = 16
+"""Of a LoRA's parameter: its fp32 master, gradient and Adam's two moments."""
+_FLOPS = flop_registry | {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[
+        torch.ops.aten._scaled_dot_product_flash_attention
+    ],
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
+        torch.ops.aten._scaled_dot_product_flash_attention_backward
+    ],
+}
+
+
+def step_bytes(present: int, parameters: int, working: int) -> int:
+    """The peak of a step, in bytes.
+
+    Args:
+        present: bytes that are there before, with all that lies between them.
+        parameters: how many the LoRA has.
+        working: bytes of the step's own tensors.
+    """
+    return int(present + OVERHEAD * (OPTIMIZER_BYTES * parameters + working))
+
+
+def most_pictures(free: float, parameters: int, working: int) -> int:
+    """How many pictures at once fit so many free bytes; `working` is of one."""
+    left = free / OVERHEAD - OPTIMIZER_BYTES * parameters
+    return max(0, int(left / working))
+
+
+def trace_step(base: Base, make_batch: Callable[[], Batch]) -> tuple[int, int]:
+    """The most bytes that a step's own tensors take together, and its operations.
+
+    Of forwards and backwards, from the moment when `make_batch` is called.
+    """
+    networks = (base.denoiser, *base.text_encoders.values())
+    known = (parameter for network in networks for parameter in network.parameters())
+    with Tally(known) as tally:
+        losses(base, make_batch(), 0.0).mean().backward()
+    return tally.peak, tally.flops
+
+
+class Tally(TorchDispatchMode):
+    """Adds up operations, and the bytes of tensors while they live; not of those that it is told of."""
+
+    def __init__(self, known: Iterable[torch.Tensor]) -> None:
+        super().__init__()
+        self.now = self.peak = self.flops = 0
+        self._seen = weakref.WeakSet(tensor.untyped_storage() for tensor in known)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        made = func(*args, **kwargs)
+        if count := _FLOPS.get(func.overloadpacket):
+            self.flops += count(*args, **kwargs, out_val=made)
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor.untyped_storage())
+        return made
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage in self._seen:
+            return
+        size = storage.nbytes()
+        self._seen.add(storage)
+        weakref.finalize(storage, self._forget, size)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+    def _forget(self, size: int) -> None:
+        self.now -= size
