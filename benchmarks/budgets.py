@@ -22,7 +22,7 @@ from packshot import files, path
 from packshot.errors import BudgetTooSmall
 from packshot.progress import Observer
 from packshot.project import choices_of
-from packshot.terms import BUNDLED_BASE
+from packshot.types import BUNDLED_BASE
 
 
 class _Hearing(Observer):

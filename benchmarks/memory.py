@@ -28,7 +28,7 @@ from packshot.bases.storage import store
 from packshot.lora import injected
 from packshot.objective import Batch, losses
 from packshot.plan.demand import demand_of
-from packshot.terms import Scope, Storage
+from packshot.types import Scope, Storage
 
 TARGETS: Scope = "attention+mlp"
 RANK = 16

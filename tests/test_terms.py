@@ -1,6 +1,6 @@
 from typing import get_args
 
-from packshot.terms import BUNDLED_BASE, Storage, StorageWanted
+from packshot.types import BUNDLED_BASE, Storage, StorageWanted
 
 
 def test_a_project_may_ask_for_every_storage_or_leave_it_open():

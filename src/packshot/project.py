@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from packshot import durations, files
 from packshot.errors import PackshotError, ProjectError
-from packshot.terms import StorageWanted
+from packshot.types import StorageWanted
 from packshot.validation import describe, validated
 
 SETTINGS_FILE = "packshot.toml"

@@ -13,7 +13,7 @@ from typing import Any
 
 from packshot import files
 from packshot.project import Project
-from packshot.terms import BUNDLED_BASE
+from packshot.types import BUNDLED_BASE
 
 _VERSIONS = ("packshot", "torch", "diffusers", "transformers")
 

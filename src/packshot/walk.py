@@ -13,14 +13,7 @@ from pathlib import Path
 import torch
 
 from packshot import files
-from packshot.bases import (
-    Base,
-    ClipSimilarity,
-    best_device,
-    best_dtype,
-    carries_clip,
-    located,
-)
+from packshot.bases import Base, ClipSimilarity, best_device, best_dtype, carries_clip, located
 from packshot.bases.clip import embed_picture_files
 from packshot.blur import blur_photos
 from packshot.captions import caption_photos

@@ -6,7 +6,7 @@ from packshot.pocket.world.captions import PLACES, TIMES
 
 
 def test_the_bundled_base_is_asked_in_the_words_that_it_learnt():
-    from packshot.terms import BUNDLED_BASE
+    from packshot.types import BUNDLED_BASE
 
     bank = read_bank(BUNDLED_BASE)
     said = [words for groups in (PLACES, TIMES) for choice in groups.values() for words in choice]

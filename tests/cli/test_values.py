@@ -7,7 +7,7 @@ import pytest
 
 from packshot.cli.values import comma_separated, loras_of, scope_of, sources_of
 from packshot.errors import LoraRefused, PlanInvalid
-from packshot.terms import Scope
+from packshot.types import Scope
 
 
 @pytest.mark.parametrize(

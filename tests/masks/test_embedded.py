@@ -11,12 +11,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from packshot.errors import CheckpointRefused
-from packshot.masks.embedded import (
-    EmbeddedSegmenter,
-    refined,
-    without_islands,
-    without_specks,
-)
+from packshot.masks.embedded import EmbeddedSegmenter, refined, without_islands, without_specks
 from packshot.masks.network import SegmenterNetwork
 
 

@@ -12,7 +12,7 @@ from packshot.bases.base import Base, ClipSimilarity, Conditioning
 from packshot.bases.checkpoint import Checkpoint, judge
 from packshot.errors import CheckpointRefused
 from packshot.progress import Progress, silent
-from packshot.terms import BUNDLED_BASE, Storage
+from packshot.types import BUNDLED_BASE, Storage
 
 
 def load_base(

@@ -23,7 +23,7 @@ from packshot.bases.parts import Configs, Tensors, load_parts
 from packshot.bases.schedules import Schedule
 from packshot.bases.storage import store, weight_bytes
 from packshot.bases.turns import room_for_weights, take_turns
-from packshot.terms import Scope, Storage
+from packshot.types import Scope, Storage
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline, ModelMixin

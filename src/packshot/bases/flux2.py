@@ -12,13 +12,7 @@ from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.companions import QWEN3, autoencoder, qwen3
 from packshot.bases.family_spec import FamilySpec, Relative
 from packshot.bases.headers import read_config
-from packshot.bases.original import (
-    fitted_qwen3,
-    latent_parts,
-    layers,
-    transformer_of,
-    under,
-)
+from packshot.bases.original import fitted_qwen3, latent_parts, layers, transformer_of, under
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
 from packshot.bases.transformer_base import (

@@ -32,7 +32,7 @@ from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Diffusion
 from packshot.bases.unet_names import ldm_modules
 from packshot.errors import CheckpointRefused
-from packshot.terms import Scope
+from packshot.types import Scope
 
 _INPAINTING = 9
 """Channels of an inpainting UNet's input: 4 noisy latents, the region's mask, 4 of the picture

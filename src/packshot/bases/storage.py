@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from packshot.errors import CheckpointRefused
-from packshot.terms import Storage
+from packshot.types import Storage
 
 _BLOCK = 64
 """Weights with a scale of their own in nf4; rows are whole numbers of them."""

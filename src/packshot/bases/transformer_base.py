@@ -11,7 +11,7 @@ from torch import Tensor
 from packshot.bases.base import Base, linear_names
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.schedules import Flow
-from packshot.terms import Scope
+from packshot.types import Scope
 
 LARGE_RECIPE: Mapping[str, Any] = {"batch": 1, "exposures": {"5": 500, "15": 1000, "40": 2000}}
 """Where the usual recipe is another for transformers of billions of parameters."""

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from packshot.console import Console
     from packshot.project import Project
-    from packshot.terms import Scope
+    from packshot.types import Scope
 
 ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="The project folder.")]
 Kinds = Annotated[str | None, typer.Option(help="What to blur in them: faces, plates or both.")]
@@ -111,7 +111,7 @@ def scope_of(text: str | None) -> Scope | None:
     from typing import get_args
 
     from packshot.errors import PlanInvalid
-    from packshot.terms import Scope
+    from packshot.types import Scope
 
     if text is not None and text not in get_args(Scope):
         raise PlanInvalid(f"--targets {text}: choose one of {', '.join(get_args(Scope))}.")

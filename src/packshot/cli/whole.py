@@ -26,7 +26,7 @@ from packshot.cli.values import (
     comma_separated,
     sources_of,
 )
-from packshot.terms import StorageWanted
+from packshot.types import StorageWanted
 
 _NEW = " (of a new project)"
 

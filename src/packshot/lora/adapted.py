@@ -12,7 +12,7 @@ from packshot.bases.base import Base
 from packshot.errors import PlanInvalid
 from packshot.lora.layers import Adapter, copied_state, injected, set_state
 from packshot.lora.weights import Lora
-from packshot.terms import Scope
+from packshot.types import Scope
 
 
 class Adapters:

@@ -16,7 +16,7 @@ from packshot.bases.base import Base
 from packshot.errors import LoraRefused
 from packshot.lora.fold import weight_of
 from packshot.lora.weights import Lora, LoraWeights
-from packshot.terms import Scope
+from packshot.types import Scope
 
 
 @dataclass(frozen=True)

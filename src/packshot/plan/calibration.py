@@ -24,7 +24,7 @@ from packshot.memory import device_name, free_on, peak_bytes
 from packshot.objective import Batch, losses
 from packshot.plan.step_memory import OVERHEAD, most_pictures, step_bytes, trace_step
 from packshot.plan.threads import AVAILABLE, settle_threads
-from packshot.terms import Scope
+from packshot.types import Scope
 
 SHOTS_AT_ONCE = 4
 """Pictures that are made together; see `packshot.shots.ShotSettings.batch`."""

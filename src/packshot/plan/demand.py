@@ -17,7 +17,7 @@ from packshot.bases.sketch import sketched
 from packshot.bases.storage import weight_bytes
 from packshot.objective import Batch
 from packshot.plan.step_memory import OVERHEAD, step_bytes, trace_step
-from packshot.terms import Scope, Storage
+from packshot.types import Scope, Storage
 
 WAYS: tuple[tuple[Storage, bool], ...] = (
     ("plain", False),

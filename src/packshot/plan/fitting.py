@@ -14,7 +14,7 @@ from packshot.plan.model import Plan, read_plan
 from packshot.plan.recipes import recipe_for
 from packshot.progress import Progress, silent
 from packshot.project import Project
-from packshot.terms import Storage
+from packshot.types import Storage
 
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 SURELY = 0.25

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from packshot import files
 from packshot.errors import PlanInvalid
-from packshot.terms import Scope, Storage
+from packshot.types import Scope, Storage
 from packshot.validation import describe
 
 

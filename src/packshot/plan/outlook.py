@@ -17,7 +17,7 @@ from packshot.memory import free_on
 from packshot.plan.demand import Demand, Way, demand_of
 from packshot.plan.recipes import recipe_for
 from packshot.progress import Progress, silent
-from packshot.terms import Scope
+from packshot.types import Scope
 
 EFFICIENCY = 0.4
 """The share of a matrix product's speed that a whole step of a large model reaches."""

@@ -20,7 +20,7 @@ from packshot.plan.depends import depends_now
 from packshot.plan.model import Asked, Plan, Predicted, read_plan, write_plan
 from packshot.plan.recipes import Recipe, recipe_for
 from packshot.project import Project
-from packshot.terms import Scope
+from packshot.types import Scope
 
 SAMPLE_ROUNDS = 4
 SAMPLES = 4

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from packshot import files
 from packshot.bases import registry
 from packshot.errors import PlanInvalid
-from packshot.terms import Scope
+from packshot.types import Scope
 from packshot.validation import describe
 
 RECIPE_FILE = "recipe.toml"

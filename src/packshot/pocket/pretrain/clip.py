@@ -26,14 +26,7 @@ from packshot.pocket.pretrain.data import (
     to_tensor,
     world_caption,
 )
-from packshot.pocket.pretrain.loop import (
-    Budget,
-    Loop,
-    LoopConfig,
-    Report,
-    batch_indices,
-    generator,
-)
+from packshot.pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, batch_indices, generator
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
 from packshot.tokenizers import MAX_TOKENS, clip_tokenizer
 
