@@ -18,11 +18,12 @@ from pathlib import Path
 
 import tomlkit
 
-from packshot import files, path
+from packshot import path
 from packshot.errors import BudgetTooSmall
-from packshot.progress import Observer
 from packshot.project import choices_of
 from packshot.types import BUNDLED_BASE
+from packshot.utils import files
+from packshot.utils.progress import Observer
 
 
 class _Hearing(Observer):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageFilter
 
-from packshot import files
 from packshot.bases import load_base
 from packshot.bases.base import Base
 from packshot.captions import caption_photos
@@ -23,6 +22,7 @@ from packshot.masks.embedded import EmbeddedSegmenter
 from packshot.photos import Photo, add_photos
 from packshot.project import Project, new
 from packshot.report import contact_sheet, write_report
+from packshot.utils import files
 
 HEADER = (
     "| product | photo | accepted | caption | product's share | why |\n|---|---|---|---|---|---|"

@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from packshot import blur, files
+from packshot import blur
 from packshot.blur import HaarCascade, blur_photos
 from packshot.errors import PackshotError, PhotosRefused
 from packshot.photos import add_photos, photos
 from packshot.pictures import open_image
 from packshot.project import new
+from packshot.utils import files
 from tests.projects import painted
 
 cascades = pytest.mark.skipif(

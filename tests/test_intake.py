@@ -3,9 +3,10 @@
 import pytest
 from PIL import Image
 
-from packshot import files, inspection, photo_manifest
+from packshot import inspection, photo_manifest
 from packshot.intake import Intake
 from packshot.photo_manifest import PERSON
+from packshot.utils import files
 from tests.projects import painted
 
 

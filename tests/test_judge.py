@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from packshot import files
 from packshot.judge import compared, drift, likeness, paired, prompt_fidelity
 from packshot.shots import Shot
+from packshot.utils import files
 
 
 class Colours:

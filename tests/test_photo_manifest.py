@@ -4,7 +4,6 @@ import os
 
 import pytest
 
-from packshot import files
 from packshot.errors import ProjectError
 from packshot.photo_manifest import (
     PACKSHOT,
@@ -20,6 +19,7 @@ from packshot.photo_manifest import (
     segmenter_of,
     write,
 )
+from packshot.utils import files
 
 
 def entry(**values):

@@ -8,9 +8,9 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageFilter
 
-from packshot import files
 from packshot.errors import DiskFull, PathEscapes, PhotosRefused, PictureRefused, ProjectError
 from packshot.photos import add_photos, photos, require_photos, write_captions
+from packshot.utils import files
 from tests.projects import painted
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from packshot import walk
 from packshot.decisions import Decisions
-from packshot.durations import in_words
 from packshot.training import Step
+from packshot.utils.durations import in_words
 from packshot.walk import Clock, Pace, closing_seconds, list_of
 
 

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from packshot import files, path
-from packshot.progress import Observer
+from packshot import path
 from packshot.project import choices_of
+from packshot.utils import files
+from packshot.utils.progress import Observer
 
 RECIPE = "exposures = {1 = 6}\nbatch = 2\nleast_exposures_share = 0.3\ncrops_per_photo = 1\n"
 OPTIONS = {

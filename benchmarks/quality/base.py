@@ -16,8 +16,8 @@ from packshot.bases import Base
 from packshot.pocket.pretrain.data import Pictures, Pixels
 from packshot.pocket.world import spec
 from packshot.pocket.world.captions import PLACES, TIMES
-from packshot.progress import Progress
 from packshot.shots import Shot, ShotSettings, shoot
+from packshot.utils.progress import Progress
 
 PIXELS = 128
 _SAME_SEED = 10

@@ -24,10 +24,10 @@ from packshot.photos import add_photos
 from packshot.plan import Budget, make_plan, read_plan, write_plan
 from packshot.pocket.world import spec
 from packshot.pocket.world.captions import PLACES
-from packshot.progress import Progress
 from packshot.project import new
 from packshot.shots import ShotSettings, shoot
 from packshot.training import train
+from packshot.utils.progress import Progress
 
 CLASS_IMAGES = 48
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
-from packshot import files
 from packshot.errors import PictureRefused
 from packshot.pictures import refuse_unfit
+from packshot.utils import files
 
 MAX_MEMBERS = 5_000
 MAX_TOTAL_BYTES = 8e9

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from packshot import files, photo_manifest
+from packshot import photo_manifest
 from packshot.errors import PackshotError
 from packshot.photo_manifest import Blurred, Box, Entry
 from packshot.photos import Photo, photos, require_photos
 from packshot.pictures import encoded, read_picture
-from packshot.progress import Progress, silent
 from packshot.project import Project
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,8 +23,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from packshot.durations import in_words
-from packshot.progress import Observer
+from packshot.utils.durations import in_words
+from packshot.utils.progress import Observer
 
 if TYPE_CHECKING:
     from packshot.masks import Masked
@@ -96,7 +96,7 @@ class Console(Observer):
         return self._asked_to_stop
 
     def progress(self, what: str, done: int, total: int, note: str = "") -> None:
-        """Where some work is (a `packshot.progress.Progress`)."""
+        """Where some work is (a `packshot.utils.progress.Progress`)."""
         if self._lines is not None:
             now = time.monotonic()
             line = self._lines.setdefault(what, _Lines(what, first=done, begun=now))

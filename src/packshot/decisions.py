@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
-from packshot import files
 from packshot.errors import ProjectError
 from packshot.project import Project
-from packshot.validation import describe
+from packshot.utils import files
+from packshot.utils.validation import describe
 
 Scalar = bool | int | float | str
 Value = Scalar | dict[str, Scalar]

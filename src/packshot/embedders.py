@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from packshot.decisions import Decisions, Value
 from packshot.helpers import Helper, best_helper, model_folder
-from packshot.progress import Observer, Progress, silent
 from packshot.project import Project
+from packshot.utils.progress import Observer, Progress, silent
 
 if TYPE_CHECKING:
     from packshot.bases.base import Base, ClipSimilarity

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from packshot import files
 from packshot.bases import hub
 from packshot.bases.checkpoint import weight_names
 from packshot.errors import CheckpointRefused, DiskFull
-from packshot.progress import Observer, Progress, silent
+from packshot.utils import files
+from packshot.utils.progress import Observer, Progress, silent
 
 WD_FILES = ("model.onnx", "selected_tags.csv")
 _MARK = ("selected_tags.csv", "config.json")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packshot import files
+from packshot.utils import files
 
 if TYPE_CHECKING:
     import numpy as np

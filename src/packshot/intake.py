@@ -6,11 +6,12 @@ import re
 import unicodedata
 from pathlib import Path
 
-from packshot import files, inspection, photo_manifest, side_cars, sources
+from packshot import inspection, photo_manifest, side_cars, sources
 from packshot.errors import PictureRefused
 from packshot.photo_manifest import PERSON, Entry, caption_is_ours, is_ours
 from packshot.pictures import Picture, encoded, read_picture, refuse_unfit, unreadable
 from packshot.project import Project
+from packshot.utils import files
 
 
 class Intake:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from packshot import files
 from packshot.bases.base import ClipSimilarity
 from packshot.bases.clip import embed_picture_files
 from packshot.photos import photos
 from packshot.project import Project
 from packshot.shots import Shot, read_shots
+from packshot.utils import files
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packshot import files
 from packshot.errors import PackshotError
-from packshot.progress import Observer
 from packshot.project import Choices, Project, adopt
 from packshot.receipt import all_stands, write_receipt
+from packshot.utils import files
+from packshot.utils.progress import Observer
 
 if TYPE_CHECKING:
     from packshot.plan import Plan

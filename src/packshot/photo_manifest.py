@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packshot import files
 from packshot.errors import ProjectError
 from packshot.project import Project
-from packshot.validation import describe
+from packshot.utils import files
+from packshot.utils.validation import describe
 
 PERSON = "person"
 """Who wrote a caption that Packshot did not, or that was changed since."""

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packshot import files, inspection, photo_manifest, side_cars, sources, videos
+from packshot import inspection, photo_manifest, side_cars, sources, videos
 from packshot.errors import PhotosRefused
 from packshot.intake import Intake
 from packshot.photo_manifest import Blurred, Entry
 from packshot.pictures import header_size, open_image
-from packshot.progress import Progress, silent
 from packshot.project import Project
 from packshot.sources import PICTURE_ENDINGS, picture_files
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from packshot import durations, files
 from packshot.errors import PackshotError, ProjectError
 from packshot.types import StorageWanted
-from packshot.validation import describe, validated
+from packshot.utils import durations, files
+from packshot.utils.validation import describe, validated
 
 SETTINGS_FILE = "packshot.toml"
 

@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from packshot import files
 from packshot.project import Project
 from packshot.types import BUNDLED_BASE
+from packshot.utils import files
 
 _VERSIONS = ("packshot", "torch", "diffusers", "transformers")
 

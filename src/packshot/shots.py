@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from packshot import files
 from packshot.errors import PackshotError
-from packshot.progress import Progress, silent
 from packshot.project import Subject
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
     from PIL import Image

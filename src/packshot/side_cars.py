@@ -6,9 +6,9 @@ import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packshot import files
 from packshot.errors import PictureRefused
 from packshot.pictures import read_picture
+from packshot.utils import files
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from packshot import archives, files, side_cars, videos
+from packshot import archives, side_cars, videos
 from packshot.errors import PhotosRefused, PictureRefused
 from packshot.pictures import unreadable
-from packshot.progress import Progress, silent
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 PICTURE_ENDINGS = frozenset(
     (

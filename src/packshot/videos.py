@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot import files, inspection
+from packshot import inspection
 from packshot.errors import PictureRefused
 from packshot.pictures import MAX_PIXELS, Picture, encoded, refuse_unfit
+from packshot.utils import files
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from packshot import files
 from packshot.bases import Base, ClipSimilarity, best_device, best_dtype, carries_clip, located
 from packshot.bases.clip import embed_picture_files
 from packshot.blur import blur_photos
@@ -22,7 +21,6 @@ from packshot.captions.views import with_views
 from packshot.class_images import class_images, gather_class_images
 from packshot.class_images.online import gather_online, plain_folder
 from packshot.decisions import Decisions, Scalar, Value
-from packshot.durations import in_words
 from packshot.embedders import BASE, NONE, embedder_of, settle_embedder
 from packshot.helpers import label
 from packshot.judge import judge_project
@@ -46,12 +44,14 @@ from packshot.plan.depends import depends_now
 from packshot.plan.fitting import load_for
 from packshot.plan.planner import CLASS_IMAGES
 from packshot.plan.recipes import recipe_for
-from packshot.progress import Observer, Progress, silent
 from packshot.project import Project
 from packshot.prompts import class_prompts, default_prompts
 from packshot.report import write_report
 from packshot.shots import ShotSettings, shoot, write_sheet
 from packshot.training import Step, Stopped, train
+from packshot.utils import files
+from packshot.utils.durations import in_words
+from packshot.utils.progress import Observer, Progress, silent
 
 
 class Clock:

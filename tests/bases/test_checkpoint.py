@@ -277,5 +277,5 @@ def test_the_hash_follows_the_weights_and_nothing_else(folder, tiny_base):
 
 def test_the_hash_is_remembered(folder, monkeypatch):
     first = judge(folder).content_hash
-    monkeypatch.setattr("packshot.files.sha256", lambda path: pytest.fail("hashed again"))
+    monkeypatch.setattr("packshot.utils.files.sha256", lambda path: pytest.fail("hashed again"))
     assert judge(folder).content_hash == first

@@ -1,9 +1,9 @@
 import pytest
 
-from packshot import files
 from packshot.captions import lock_captions, replace_in_captions, unlock_captions
 from packshot.captions.edit import rule_of
 from packshot.errors import CaptionsRefused, DiskFull, ProjectError
+from packshot.utils import files
 from tests.captions.reviewed import authors, captions, locks
 
 

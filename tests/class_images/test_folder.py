@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from packshot import files
 from packshot.class_images import class_images, gather_class_images
 from packshot.class_images.folder import from_folder
 from packshot.errors import ClassImagesError
-from packshot.progress import silent
+from packshot.utils import files
+from packshot.utils.progress import silent
 from tests.projects import painted
 
 BASE = SimpleNamespace()

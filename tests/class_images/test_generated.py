@@ -5,8 +5,8 @@ from packshot.bases.base import Sampler
 from packshot.class_images import class_images, gather_class_images
 from packshot.class_images import generated as module
 from packshot.class_images.generated import class_prompt, generated, shared_folder
-from packshot.progress import silent
 from packshot.project import new
+from packshot.utils.progress import silent
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,10 @@ import typer
 from PIL import Image
 from safetensors.torch import save_file
 
-from packshot import cli, files
+from packshot import cli
 from packshot.project import open_project
 from packshot.training import checkpoints
+from packshot.utils import files
 from tests.projects import painted
 
 COMMANDS = typer.main.get_command(cli.app).commands

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot import files
 from packshot.class_images import class_images
 from packshot.datasets import export_dataset, import_dataset
 from packshot.errors import DatasetRefused, DiskFull, PhotosRefused
 from packshot.photos import photos
+from packshot.utils import files
 
 
 def told(project):

@@ -7,11 +7,12 @@ import errno
 import pytest
 from PIL import Image
 
-from packshot import files, photo_manifest
+from packshot import photo_manifest
 from packshot.errors import DiskFull, PhotosRefused
 from packshot.masks import mask_photos, shows_a_product
 from packshot.photos import add_photos, photos
 from packshot.project import new
+from packshot.utils import files
 from tests.projects import painted
 
 

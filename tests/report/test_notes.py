@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from packshot import files
 from packshot.decisions import Decisions
 from packshot.report import notes
 from packshot.report.notes import notes_on
+from packshot.utils import files
 from tests.training.test_data import planned
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot import files
 from packshot.photos import add_photos, photos, write_captions, write_mask
 from packshot.project import new
 from packshot.report import contact_sheet, write_report
+from packshot.utils import files
 
 EVIL = '<script>alert("1")</script> & "quotes"'
 

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from packshot import files
 from packshot.buckets import cover_box
 from packshot.training import cache
 from packshot.training.cache import LatentCache, PromptCache, picture, reseed, to_mask, to_pixels
+from packshot.utils import files
 from tests.projects import painted
 
 

@@ -4,10 +4,10 @@ import os
 import pytest
 import torch
 
-from packshot import files
 from packshot.errors import DiskFull, RunChanged
 from packshot.training import checkpoints
 from packshot.training.checkpoints import State
+from packshot.utils import files
 
 
 def state(step):

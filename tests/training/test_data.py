@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from packshot import files
 from packshot.class_images import ClassImage
 from packshot.photos import Photo
 from packshot.plan import Plan
@@ -16,6 +15,7 @@ from packshot.plan.model import Depends, Predicted
 from packshot.project import Subject
 from packshot.training import sampler
 from packshot.training.data import TrainingSet
+from packshot.utils import files
 from tests.projects import painted
 
 SUBJECT = Subject(name="Duster", trigger="ohwx", class_noun="car")

@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from packshot import files
 from packshot.bases import load_base
 from packshot.errors import PlanInvalid, ProjectError, RunChanged, TrainingDiverged
 from packshot.plan import read_plan, write_plan
 from packshot.project import open_project
 from packshot.training import Caching, Checkpoint, Done, Resumed, Sample, Step, Stopped, train
 from packshot.training import loop as training_loop
+from packshot.utils import files
 from tests.walking import forked
 
 

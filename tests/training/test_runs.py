@@ -4,12 +4,12 @@ from datetime import datetime
 
 import pytest
 
-from packshot import files
 from packshot.errors import PlanInvalid
 from packshot.plan import write_plan
 from packshot.plan.model import Asked, Predicted
 from packshot.training import runs
 from packshot.training.runs import current_run, finished, open_run, run_of
+from packshot.utils import files
 from tests.training.test_data import planned
 
 

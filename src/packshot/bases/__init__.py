@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from packshot import files
 from packshot.bases import hub, registry
 from packshot.bases.base import Base, ClipSimilarity, Conditioning
 from packshot.bases.checkpoint import Checkpoint, judge
 from packshot.errors import CheckpointRefused
-from packshot.progress import Progress, silent
 from packshot.types import BUNDLED_BASE, Storage
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 
 def load_base(

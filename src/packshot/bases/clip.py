@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from packshot import files
 from packshot.bases.base import ClipSimilarity
 from packshot.bases.headers import read_config, read_safetensors
 from packshot.bases.weights import filled, refusing
 from packshot.errors import CheckpointRefused
 from packshot.pictures import open_image
 from packshot.tokenizers import clip_tokenizer
+from packshot.utils import files
 
 if TYPE_CHECKING:
     from PIL import Image

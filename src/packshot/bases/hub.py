@@ -17,7 +17,7 @@ from typing import Any
 from packshot.bases import registry
 from packshot.bases.checkpoint import chosen_weights, folder_family, pipeline_family
 from packshot.errors import CheckpointRefused, DiskFull, refusing_checkpoint
-from packshot.progress import Progress, silent
+from packshot.utils.progress import Progress, silent
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _NAME = re.compile(rf"({_PART}/{_PART})(?:@({_PART}(?:/{_PART})*))?")

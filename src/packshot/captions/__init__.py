@@ -17,8 +17,8 @@ from packshot.captions.registry import captioner_for, load_captioner
 from packshot.captions.table import apply_caption_table, write_caption_table
 from packshot.photo_manifest import PERSON
 from packshot.photos import Photo, open_image, photos, require_photos, write_captions
-from packshot.progress import Progress, silent
 from packshot.project import Project
+from packshot.utils.progress import Progress, silent
 
 
 def caption_photos(

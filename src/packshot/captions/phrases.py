@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from packshot import files
 from packshot.errors import PackshotError
-from packshot.validation import describe
+from packshot.utils import files
+from packshot.utils.validation import describe
 
 FILE = "phrases.toml"
 _GENERAL = Path(__file__).with_name(FILE)

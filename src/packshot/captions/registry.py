@@ -23,7 +23,7 @@ from packshot.captions.plain import Plain
 from packshot.decisions import Decisions, Value
 from packshot.errors import CaptionsRefused, CheckpointRefused
 from packshot.helpers import WD_FILES, Helper, best_helper, label, model_folder, parted
-from packshot.progress import Observer, Progress, silent
+from packshot.utils.progress import Observer, Progress, silent
 
 GROUP = "packshot.captioners"
 AUTO, PLAIN, CLIP, BUNDLED = "auto", "plain", "clip", "bundled"

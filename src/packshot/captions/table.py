@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packshot import files, side_cars
+from packshot import side_cars
 from packshot.captions.edit import Edited, named, write_edited
 from packshot.errors import CaptionsRefused
 from packshot.photos import Photo, photos, set_caption_locks
 from packshot.project import Project
+from packshot.utils import files
 
 COLUMNS = ("file", "caption", "locked", "source")
 _RUN = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")

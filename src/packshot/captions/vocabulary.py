@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from packshot import files
+from packshot.utils import files
 
 _HERE = Path(__file__).parent
 _SPLIT = re.compile(r"[\s-]+")

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packshot import files, side_cars
+from packshot import side_cars
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.manifest import told_in
 from packshot.errors import ClassImagesError, PictureRefused
 from packshot.photos import picture_files
 from packshot.pictures import open_image
-from packshot.progress import Progress
+from packshot.utils import files
+from packshot.utils.progress import Progress
 
 MIN_SIDE = 64
 _GOLDEN = (math.sqrt(5) - 1) / 2

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import torch
 
-from packshot import files
 from packshot.bases.base import Base
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.errors import PictureRefused
 from packshot.pictures import open_image
-from packshot.progress import Progress
+from packshot.utils import files
+from packshot.utils.progress import Progress
 
 BATCH = 4
 SEED = 0

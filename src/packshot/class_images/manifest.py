@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from packshot import files
 from packshot.class_images.attribution import attribution
 from packshot.class_images.class_image import ClassImage
 from packshot.errors import ClassImagesError
 from packshot.project import Project
-from packshot.validation import describe
+from packshot.utils import files
+from packshot.utils.validation import describe
 
 ORIGINS_FILE = "manifest.jsonl"
 """What a folder's list of where its pictures come from is called; a project's own, too."""

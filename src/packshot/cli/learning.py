@@ -25,8 +25,8 @@ def plan(
 ) -> None:
     """Calibrate on this machine and write plan.toml, to read and to edit."""
     from packshot.console import Console
-    from packshot.durations import to_seconds
     from packshot.plan import Budget, make_plan
+    from packshot.utils.durations import to_seconds
 
     opened = project_at(project)
     # What cannot be meant is told before the base is loaded.

@@ -38,7 +38,7 @@ def shoot(
     from packshot.embedders import embedder_for
     from packshot.errors import PackshotError
     from packshot.prompts import default_prompts, read_prompts
-    from packshot.validation import validated
+    from packshot.utils.validation import validated
 
     opened = project_at(project)
     asked = [*(prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
@@ -118,7 +118,7 @@ def insert(
     from packshot.errors import InsertionRefused
     from packshot.insertion import command
     from packshot.insertion.settings import InsertionSettings
-    from packshot.validation import validated
+    from packshot.utils.validation import validated
 
     opened = project_at(project)
     settings = validated(

@@ -9,8 +9,8 @@ from packshot.datasets.imagefolder import write_imagefolder
 from packshot.datasets.kohya import write_kohya
 from packshot.errors import DatasetRefused
 from packshot.photos import require_photos
-from packshot.progress import Progress, silent
 from packshot.project import Project
+from packshot.utils.progress import Progress, silent
 
 WRITERS = {"kohya": write_kohya, "imagefolder": write_imagefolder}
 

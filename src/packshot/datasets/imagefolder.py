@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot import files, side_cars
+from packshot import side_cars
 from packshot.datasets.dataset import Dataset, origin_of
 from packshot.datasets.metadata import MASK_COLUMN, read_metadata
 from packshot.datasets.upright import write_upright
 from packshot.errors import DatasetRefused
 from packshot.photos import Photo
 from packshot.project import Subject
+from packshot.utils import files
 
 if TYPE_CHECKING:
     from packshot.class_images import ClassImage
-    from packshot.progress import Progress
+    from packshot.utils.progress import Progress
 
 TABLES = ("metadata.jsonl", "metadata.csv")
 TRAIN, CLASS_IMAGES = "train", "class_images"

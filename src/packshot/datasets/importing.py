@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packshot import files, photos, side_cars
+from packshot import photos, side_cars
 from packshot.class_images import ClassImage, add_class_images, class_images
 from packshot.datasets.dataset import Dataset, Entry
 from packshot.datasets.imagefolder import TABLES, find_table, read_imagefolder
@@ -16,8 +16,9 @@ from packshot.datasets.kohya import CONFIG_FILE, read_config, read_folders
 from packshot.datasets.metadata import read_json, read_metadata
 from packshot.errors import DatasetRefused, PictureRefused, ProjectError
 from packshot.pictures import encoded, read_picture
-from packshot.progress import Progress, silent
 from packshot.project import Project, Subject, new, open_project
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 
 @dataclass(frozen=True)

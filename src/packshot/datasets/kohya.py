@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packshot import files, side_cars
+from packshot import side_cars
 from packshot.class_images.manifest import ORIGINS_FILE, told_in
 from packshot.datasets.dataset import Dataset, Entry, origin_of
 from packshot.datasets.metadata import read_json, read_metadata
@@ -22,11 +22,12 @@ from packshot.datasets.upright import write_upright
 from packshot.errors import DatasetRefused
 from packshot.photos import Photo, picture_files
 from packshot.project import Subject
-from packshot.validation import describe
+from packshot.utils import files
+from packshot.utils.validation import describe
 
 if TYPE_CHECKING:
     from packshot.class_images import ClassImage
-    from packshot.progress import Progress
+    from packshot.utils.progress import Progress
 
 CONFIG_FILE = "dataset.toml"
 _REPEATS = re.compile(r"(\d+)_(.*)", re.DOTALL)

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from packshot import files, side_cars
+from packshot import side_cars
 from packshot.datasets.dataset import ORIGIN, Dataset, Entry, origin_of
 from packshot.errors import DatasetRefused, PathEscapes
 from packshot.photos import PICTURE_ENDINGS, picture_files
+from packshot.utils import files
 
 NAME_COLUMNS = ("file_name", "image_path")
 CAPTION_COLUMNS = ("text", "caption", "prompt")

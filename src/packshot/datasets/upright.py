@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from packshot import files, side_cars
+from packshot import side_cars
 from packshot.pictures import FORMATS, encoded, read_picture
+from packshot.utils import files
 
 _ORIENTATION, _GPS = 0x0112, 0x8825
 _ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}

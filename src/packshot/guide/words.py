@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from packshot import files
 from packshot.errors import PackshotError
+from packshot.utils import files
 
 LANGUAGES = ("en", "it")
 

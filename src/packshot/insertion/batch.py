@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from packshot import files
 from packshot.errors import InsertionRefused
 from packshot.photos import picture_files
+from packshot.utils import files
 
 _COLUMNS = ("plate", "box", "quad", "mask", "at", "view", "name")
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from packshot import files
 from packshot.errors import InsertionRefused
 from packshot.insertion import cutouts
 from packshot.insertion.batch import Job, mark_done, pending_jobs, read_jobs
@@ -27,8 +26,9 @@ from packshot.insertion.placement import (
 from packshot.insertion.plate import Plate, read_plate
 from packshot.insertion.settings import InsertionSettings
 from packshot.photos import photos
-from packshot.progress import Progress, silent
 from packshot.project import Project
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
     from packshot.bases.base import Base, ClipSimilarity

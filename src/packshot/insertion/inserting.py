@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from packshot import files
 from packshot.errors import InsertionRefused
 from packshot.insertion import checks as judged
 from packshot.insertion import cutouts, shadows
@@ -25,8 +24,9 @@ from packshot.insertion.scene import Made, Scene
 from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.sheet import sheet
 from packshot.photos import photos
-from packshot.progress import Progress, silent
 from packshot.project import Project
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
     from packshot.bases.base import Base, ClipSimilarity

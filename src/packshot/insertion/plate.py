@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from packshot import files
 from packshot.errors import PictureRefused
 from packshot.pictures import opened_picture
+from packshot.utils import files
 
 if TYPE_CHECKING:
     from PIL import Image

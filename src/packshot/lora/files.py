@@ -14,7 +14,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from packshot import files
 from packshot.bases.base import Base
 from packshot.bases.headers import read_safetensors
 from packshot.errors import LoraRefused
@@ -22,6 +21,7 @@ from packshot.lora import kinds
 from packshot.lora.fold import shape_of
 from packshot.lora.names import foreign_family, kohya_names, spellings
 from packshot.lora.weights import Detour, Lora, LoraWeights
+from packshot.utils import files
 
 Format = Literal["kohya", "diffusers"]
 _PARTS = {

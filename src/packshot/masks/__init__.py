@@ -13,8 +13,8 @@ from typing import Protocol
 from PIL import Image
 
 from packshot.photos import Photo, note_missed, open_image, photos, require_photos, write_mask
-from packshot.progress import Progress, silent
 from packshot.project import Project
+from packshot.utils.progress import Progress, silent
 
 _SURE = 128
 """Of 255: from here on a pixel is the product's."""

@@ -10,12 +10,12 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from packshot import files
 from packshot.decisions import Decisions, Value
 from packshot.errors import PackshotError
 from packshot.helpers import parted
 from packshot.masks import Segmenter
-from packshot.progress import Progress, silent
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 GROUP = "packshot.segmenters"
 AUTO = "auto"

@@ -17,11 +17,11 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
-from packshot import files
 from packshot.errors import CheckpointRefused, PackshotError, refusing_checkpoint
 from packshot.masks.embedded import as_mask, without_islands
 from packshot.masks.onnx_file import check_onnx
-from packshot.progress import Progress, silent
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 MAX_SIDE = 4096
 _HUB_FILE = "onnx/model.onnx"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from packshot import files
 from packshot.bases.base import Base
 from packshot.class_images import class_images
 from packshot.photos import photos
 from packshot.plan.model import Depends
 from packshot.project import Project
+from packshot.utils import files
 
 
 def depends_now(project: Project, base: Base) -> Depends:

@@ -12,9 +12,9 @@ from packshot.memory import device_name, free_on
 from packshot.plan.demand import demand_of
 from packshot.plan.model import Plan, read_plan
 from packshot.plan.recipes import recipe_for
-from packshot.progress import Progress, silent
 from packshot.project import Project
 from packshot.types import Storage
+from packshot.utils.progress import Progress, silent
 
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 SURELY = 0.25

@@ -8,10 +8,10 @@ from typing import Any, Literal, Self
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from packshot import files
 from packshot.errors import PlanInvalid
 from packshot.types import Scope, Storage
-from packshot.validation import describe
+from packshot.utils import files
+from packshot.utils.validation import describe
 
 
 class Predicted(BaseModel):

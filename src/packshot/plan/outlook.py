@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
-from packshot import files
 from packshot.bases import best_device, best_dtype, find_checkpoint, registry
 from packshot.bases.sketch import shipped
 from packshot.errors import PlanInvalid
 from packshot.memory import free_on
 from packshot.plan.demand import Demand, Way, demand_of
 from packshot.plan.recipes import recipe_for
-from packshot.progress import Progress, silent
 from packshot.types import Scope
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 EFFICIENCY = 0.4
 """The share of a matrix product's speed that a whole step of a large model reaches."""

@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from packshot import files
 from packshot.bases.base import Base
 from packshot.buckets import bucket
 from packshot.class_images import ClassImage, class_images
 from packshot.decisions import Decisions
-from packshot.durations import in_words
 from packshot.errors import BudgetTooSmall, MemoryTooSmall, PlanInvalid
 from packshot.photos import require_photos
 from packshot.plan.calibration import SHOTS_AT_ONCE, StepCost, shot_seconds, step_cost, threads_for
@@ -21,6 +19,8 @@ from packshot.plan.model import Asked, Plan, Predicted, read_plan, write_plan
 from packshot.plan.recipes import Recipe, recipe_for
 from packshot.project import Project
 from packshot.types import Scope
+from packshot.utils import files
+from packshot.utils.durations import in_words
 
 SAMPLE_ROUNDS = 4
 SAMPLES = 4

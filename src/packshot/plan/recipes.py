@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packshot import files
 from packshot.bases import registry
 from packshot.errors import PlanInvalid
 from packshot.types import Scope
-from packshot.validation import describe
+from packshot.utils import files
+from packshot.utils.validation import describe
 
 RECIPE_FILE = "recipe.toml"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from packshot import files
 from packshot.photos import photos
 from packshot.project import Project
 from packshot.report.page import rendered, thumbnail
+from packshot.utils import files
 
 
 def write_caption_page(project: Project) -> Path:

@@ -13,8 +13,6 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from packshot import files
-from packshot.durations import in_words
 from packshot.guide import shoot_guide
 from packshot.judge import compared
 from packshot.photos import Photo, photos
@@ -26,6 +24,8 @@ from packshot.report.notes import notes_on
 from packshot.report.sheet import overview
 from packshot.shots import Shot, read_shots
 from packshot.training.runs import current_run
+from packshot.utils import files
+from packshot.utils.durations import in_words
 
 THUMBNAIL_PIXELS = 320
 OVERVIEW_PIXELS = 1200

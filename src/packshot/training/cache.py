@@ -19,11 +19,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from packshot import files
 from packshot.bases.base import Base, Conditioning, Shown
 from packshot.buckets import bucket, cover_box
 from packshot.pictures import open_image
 from packshot.training.sampler import seed_of
+from packshot.utils import files
 
 MIN_ZOOM = 0.85
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from packshot import files
 from packshot.errors import RunChanged
+from packshot.utils import files
 
 KEPT = 2
 _PARTS = ("adapter.safetensors", "optimizer.safetensors")

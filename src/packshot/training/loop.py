@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot import class_images, files, lora, photos
+from packshot import class_images, lora, photos
 from packshot.bases.base import Base
 from packshot.errors import RunChanged, TrainingDiverged
 from packshot.memory import peak_bytes
@@ -41,6 +41,7 @@ from packshot.training.metadata import metadata_of
 from packshot.training.runs import finished, open_run
 from packshot.training.sampler import Slot
 from packshot.training.tensorboard import logged
+from packshot.utils import files
 
 
 def train(

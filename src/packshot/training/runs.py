@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from packshot import files
 from packshot.errors import PlanInvalid
 from packshot.plan.model import Plan, read_plan
 from packshot.project import Project
+from packshot.utils import files
 
 
 def run_of(project: Project, plan: Plan) -> Path | None:

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from packshot import files
 from packshot.class_images import class_images
 from packshot.class_images.online import gather_online, gathering
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.openverse import Openverse
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
+from packshot.utils import files
 from tests.class_images.online.server import jpeg
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from packshot import files, inspection
+from packshot import inspection
 from packshot.class_images.online.answers import Refused, Unanswered
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.download import WORKERS, Fetcher
@@ -20,7 +20,8 @@ from packshot.class_images.online.search import Source, asking
 from packshot.class_images.online.sieve import Sieve
 from packshot.errors import PictureRefused
 from packshot.pictures import read_picture
-from packshot.progress import Progress
+from packshot.utils import files
+from packshot.utils.progress import Progress
 
 _AHEAD = 2 * WORKERS
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "HEIF": ".heic"}

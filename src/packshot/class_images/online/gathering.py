@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packshot import files, photo_manifest
+from packshot import photo_manifest
 from packshot.bases.base import ClipSimilarity
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
@@ -23,8 +23,9 @@ from packshot.class_images.online.search import Source
 from packshot.class_images.online.sieve import ClassCheck, ClipCheck, Sieve
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
-from packshot.progress import Progress, silent
 from packshot.project import Project
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 MIN_SIDE = 512
 REPOSITORIES = ("openverse", "commons")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from packshot.class_images.online.answers import Unanswered
-from packshot.durations import in_words
+from packshot.utils.durations import in_words
 
 PER_HOST = 2
 """Requests at a time; Wikimedia asks for no more than two for its media."""

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from packshot import files
 from packshot.class_images.online.candidate import Candidate
+from packshot.utils import files
 
 
 class _Line(BaseModel):

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from packshot import files
 from packshot.errors import PackshotError
 from packshot.pocket.pretrain.state import open_array, save_array
+from packshot.utils import files
 
 PIXELS = 128
 TOLD = ("noun", "colour", "setting", "time", "view", "distance")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from packshot import files
 from packshot.errors import PackshotError
 from packshot.pocket.pretrain import state
 from packshot.pocket.pretrain.clip import ClipConfig
@@ -20,6 +19,7 @@ from packshot.pocket.pretrain.segmenter import SegmenterConfig, load_segmenter
 from packshot.pocket.pretrain.unet import UnetConfig, new_scheduler, new_unet
 from packshot.pocket.pretrain.vae import VaeConfig
 from packshot.tokenizers import clip_tokenizer
+from packshot.utils import files
 
 if TYPE_CHECKING:
     from transformers import CLIPModel

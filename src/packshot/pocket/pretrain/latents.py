@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from packshot import files
 from packshot.errors import PackshotError
 from packshot.pocket.pretrain import state
 from packshot.pocket.pretrain.data import Pixels, open_packed, to_tensor
 from packshot.pocket.pretrain.optim import for_computing
 from packshot.pocket.pretrain.vae import VaeConfig, fold_statistics, load_vae
+from packshot.utils import files
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL

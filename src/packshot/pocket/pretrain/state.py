@@ -15,8 +15,8 @@ import numpy as np
 from safetensors import safe_open
 from torch import Tensor
 
-from packshot import files
 from packshot.errors import PackshotError
+from packshot.utils import files
 
 Counters = dict[str, Any]
 

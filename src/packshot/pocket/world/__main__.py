@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from packshot import files
 from packshot.errors import PackshotError
 from packshot.pocket.world import mass, samples, spec
+from packshot.utils import files
 
 WORLD = Path("~/.cache/packshot/world").expanduser()
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from packshot import files
 from packshot.pocket.world import spec
+from packshot.utils import files
 
 
 @dataclass(frozen=True)

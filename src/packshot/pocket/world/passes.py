@@ -13,8 +13,8 @@ import numpy as np
 from mathutils import Vector
 from PIL import Image
 
-from packshot import files
 from packshot.pocket.world.shape import Array
+from packshot.utils import files
 
 COUNTS_PER_METRE = 100  # of depth pictures, whose 0 is the sky
 

@@ -11,7 +11,6 @@ from typing import Any
 import bpy
 import numpy as np
 
-from packshot import files
 from packshot.pocket.world import passes
 from packshot.pocket.world.cameras import SENSOR_MM, Stand, stand
 from packshot.pocket.world.car_spec import CarSpec
@@ -21,6 +20,7 @@ from packshot.pocket.world.mesh import build
 from packshot.pocket.world.settings import build_setting
 from packshot.pocket.world.shape import Array
 from packshot.pocket.world.spec import Product, SceneSpec, attributes
+from packshot.utils import files
 
 THING_SIZE = 1.8  # a thing's largest side, in the settings' metres: it is what one looks at
 

@@ -1,7 +1,7 @@
 import inspect
 
 from packshot.console import Console
-from packshot.progress import Observer, silent
+from packshot.utils.progress import Observer, silent
 
 
 def methods_of(kind):

@@ -1,7 +1,7 @@
 import pytest
 
-from packshot.durations import in_words, to_seconds
 from packshot.errors import PackshotError
+from packshot.utils.durations import in_words, to_seconds
 
 
 @pytest.mark.parametrize(

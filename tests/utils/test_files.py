@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from packshot import files
 from packshot.errors import DiskFull, PackshotError, PathEscapes, ProjectError
+from packshot.utils import files
 
 
 def test_write_replaces_whole(tmp_path):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from packshot.errors import InsertionRefused, PackshotError, PlanInvalid
 from packshot.insertion.settings import InsertionSettings
 from packshot.shots import ShotSettings
-from packshot.validation import describe, validated
+from packshot.utils.validation import describe, validated
 
 
 class Inner(BaseModel):

@@ -1,0 +1,1 @@
+"""What knows nothing of images, models or projects: files, progress, durations, validation."""
