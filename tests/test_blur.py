@@ -6,8 +6,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from packshot import blur
 from packshot.blur import HaarCascade, blur_photos
 from packshot.errors import PackshotError, PhotosRefused
+from packshot.images.loading import open_image
 from packshot.photos import add_photos, photos
-from packshot.pictures import open_image
 from packshot.project import new
 from packshot.utils import files
 from tests.projects import painted

@@ -3,7 +3,8 @@
 import pytest
 from PIL import Image
 
-from packshot import inspection, photo_manifest
+from packshot import photo_manifest
+from packshot.images import quality
 from packshot.intake import Intake
 from packshot.photo_manifest import PERSON
 from packshot.utils import files
@@ -143,7 +144,7 @@ def test_too_little_memory_refuses_one_file(take, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(inspection, "sharpness", too_much)
+        patched.setattr(quality, "sharpness", too_much)
         assert take(a=painted(0)).refused["a.png"].startswith("needs more memory than there is")
     assert names(take(a=None)) == ["a.png"]
 

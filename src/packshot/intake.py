@@ -6,10 +6,11 @@ import re
 import unicodedata
 from pathlib import Path
 
-from packshot import inspection, photo_manifest, side_cars, sources
+from packshot import photo_manifest
 from packshot.errors import PictureRefused
+from packshot.images import quality, sidecars, sources
+from packshot.images.loading import Picture, encoded, read_picture, refuse_unfit, unreadable
 from packshot.photo_manifest import PERSON, Entry, caption_is_ours, is_ours
-from packshot.pictures import Picture, encoded, read_picture, refuse_unfit, unreadable
 from packshot.project import Project
 from packshot.utils import files
 
@@ -58,7 +59,7 @@ class Intake:
         picture = read_picture(path)
         image = picture.image
         sharpness = self._check(path, picture)
-        pixels, look = inspection.pixels_sha256(image), inspection.perceptual_hash(image)
+        pixels, look = quality.pixels_sha256(image), quality.perceptual_hash(image)
         older = self._older_version(path, picture, pixels, look)
         data = encoded(picture, picture.suffix)
         name = older.file if older else self._free_name(path.stem, picture.suffix, data)
@@ -90,11 +91,11 @@ class Intake:
                 f"is only {width} x {height} px; its shorter side must have {self.min_side}: "
                 "use the original, not a thumbnail",
             )
-        sharpness = inspection.sharpness(picture.image)
+        sharpness = quality.sharpness(picture.image)
         if sharpness < self.min_sharpness:
             raise PictureRefused(
                 path.name,
-                f"{inspection.BLURRED}, or shows nothing (sharpness {sharpness:.0f}, at least "
+                f"{quality.BLURRED}, or shows nothing (sharpness {sharpness:.0f}, at least "
                 f"{self.min_sharpness:.0f} is needed); hold still and focus on the product",
             )
         return sharpness
@@ -108,7 +109,7 @@ class Intake:
         area = picture.image.width * picture.image.height
         for entry in self.manifest.photos:
             same = pixels == entry.pixels_sha256
-            if not (same or inspection.nearly_the_same(look, entry.perceptual_hash)):
+            if not (same or quality.nearly_the_same(look, entry.perceptual_hash)):
                 continue
             newer = entry.source == files.shown(path.name) and area >= entry.width * entry.height
             untouched = is_ours(self._file(entry), entry.sha256)
@@ -139,11 +140,11 @@ class Intake:
 
     def _carry_caption(self, path: Path, entry: Entry) -> None:
         """Bring the source's caption along if it is new and no person has edited ours."""
-        caption, target = side_cars.caption_file(path), self._file(entry).with_suffix(".txt")
+        caption, target = sidecars.caption_file(path), self._file(entry).with_suffix(".txt")
         if caption is None or caption == target or not caption_is_ours(target, entry):
             return
         try:
-            sha256, text = _sha256(caption), side_cars.read_caption(caption)
+            sha256, text = _sha256(caption), sidecars.read_caption(caption)
         except PictureRefused as error:
             self.refused[files.shown(caption.name)] = error.reason
             return
@@ -154,14 +155,14 @@ class Intake:
 
     def _carry_mask(self, path: Path, entry: Entry) -> None:
         """Bring the source's mask along, likewise, at the photo's size."""
-        mask = side_cars.mask_file(path)
+        mask = sidecars.mask_file(path)
         target = self.project.masks_folder / f"{Path(entry.file).stem}.png"
         if mask is None or mask == target or not is_ours(target, entry.written_mask):
             return
         try:
             sha256 = _sha256(mask)
             if sha256 != entry.carried_mask:
-                drawn = side_cars.read_mask(mask, (entry.width, entry.height))
+                drawn = sidecars.read_mask(mask, (entry.width, entry.height))
                 files.write_image(target, drawn)
                 entry.carried_mask, entry.written_mask = sha256, files.sha256(target)
                 entry.masked_by = entry.former_mask = None

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packshot import inspection, photo_manifest, side_cars, sources, videos
+from packshot import photo_manifest
 from packshot.errors import PhotosRefused
+from packshot.images import quality, sidecars, sources, video
+from packshot.images.loading import header_size, open_image
+from packshot.images.sources import PICTURE_ENDINGS, picture_files
 from packshot.intake import Intake
 from packshot.photo_manifest import Blurred, Entry
-from packshot.pictures import header_size, open_image
 from packshot.project import Project
-from packshot.sources import PICTURE_ENDINGS, picture_files
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
@@ -68,8 +69,8 @@ def add_photos(
     progress: Progress = silent,
     *,
     min_side: int = MIN_SIDE,
-    min_sharpness: float = inspection.MIN_SHARPNESS,
-    frames: int = videos.FRAMES,
+    min_sharpness: float = quality.MIN_SHARPNESS,
+    frames: int = video.FRAMES,
 ) -> Accepted:
     """Take photos into the project: a folder of them, one file, or several of either.
 
@@ -106,7 +107,7 @@ def take_in(
     *,
     refused: Mapping[str, str] | None = None,
     min_side: int = MIN_SIDE,
-    min_sharpness: float = inspection.MIN_SHARPNESS,
+    min_sharpness: float = quality.MIN_SHARPNESS,
 ) -> Accepted:
     """As `add_photos`, of these very files.
 
@@ -164,7 +165,7 @@ def _photo(project: Project, path: Path, entry: Entry) -> Photo:
         sha256=sha256,
         width=size[0],
         height=size[1],
-        caption=(side_cars.read_caption(caption) or None) if caption.is_file() else None,
+        caption=(sidecars.read_caption(caption) or None) if caption.is_file() else None,
         mask=mask if mask.is_file() else None,
         source=entry.source,
         why=entry.why,

@@ -208,7 +208,7 @@ def write_sheet(shots: Sequence[Shot], file: Path, columns: int = 4) -> Path:
     """A contact sheet of shots, each with its prompt under it."""
     from PIL import Image
 
-    from packshot.report.sheet import contact_sheet
+    from packshot.images.contact_sheet import contact_sheet
 
     pictures = [Image.open(io.BytesIO(shot.file.read_bytes())).convert("RGB") for shot in shots]
     labels = [f"{shot.prompt} (seed {shot.seed})" for shot in shots]

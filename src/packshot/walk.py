@@ -23,13 +23,13 @@ from packshot.class_images.online import gather_online, plain_folder
 from packshot.decisions import Decisions, Scalar, Value
 from packshot.embedders import BASE, NONE, embedder_of, settle_embedder
 from packshot.helpers import label
+from packshot.images.loading import open_image
 from packshot.judge import judge_project
 from packshot.lora import load_lora
 from packshot.masks import mask_photos
 from packshot.masks.registry import segmenter_of, settle_segmenter
 from packshot.path import Outcome
 from packshot.photos import Photo, add_photos, photos, too_small
-from packshot.pictures import open_image
 from packshot.plan import (
     Asked,
     Budget,

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packshot.captions.tying import tied, tied_tags
+from packshot.images.sidecars import MAX_CAPTION
 from packshot.project import Subject
-from packshot.side_cars import MAX_CAPTION
 
 CAR = Subject(name="Dacia Duster", trigger="ohwx", class_noun="car")
 WATCH = Subject(name="Seconda 1120", trigger="ohwx", class_noun="watch")

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from packshot.buckets import cover_box
+from packshot.images.buckets import cover_box
 from packshot.training import cache
 from packshot.training.cache import LatentCache, PromptCache, picture, reseed, to_mask, to_pixels
 from packshot.utils import files

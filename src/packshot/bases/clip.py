@@ -15,7 +15,7 @@ from packshot.bases.base import ClipSimilarity
 from packshot.bases.headers import read_config, read_safetensors
 from packshot.bases.weights import filled, refusing
 from packshot.errors import CheckpointRefused
-from packshot.pictures import open_image
+from packshot.images.loading import open_image
 from packshot.tokenizers import clip_tokenizer
 from packshot.utils import files
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from packshot.errors import CaptionsRefused
+from packshot.images.sidecars import MAX_CAPTION
 from packshot.photo_manifest import PERSON
 from packshot.photos import Photo, photos, set_caption_locks, write_captions
 from packshot.project import Project, Subject
-from packshot.side_cars import MAX_CAPTION
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packshot import side_cars
 from packshot.captions.edit import Edited, named, write_edited
 from packshot.errors import CaptionsRefused
+from packshot.images import sidecars
 from packshot.photos import Photo, photos, set_caption_locks
 from packshot.project import Project
 from packshot.utils import files
@@ -109,7 +109,7 @@ def read_table(table: Path) -> list[Row]:
         raise CaptionsRefused(f"There is no table {table}. Make one: packshot caption --review")
     if table.stat().st_size > _MOST_BYTES:
         raise CaptionsRefused(f"{table} is far too large for a table of captions.")
-    text = side_cars.decode(table.read_bytes())
+    text = sidecars.decode(table.read_bytes())
     header = text.partition("\n")[0]
     between = max(",;\t", key=header.count)
     try:
@@ -132,7 +132,7 @@ def _row(table: Path, line: int, cells: Mapping[str, str | None]) -> Row:
     return Row(
         line=line,
         file=_as_meant((cells["file"] or "").strip()),
-        caption=side_cars.one_line(caption),
+        caption=sidecars.one_line(caption),
         locked=locked in _YES if "locked" in cells else None,
     )
 

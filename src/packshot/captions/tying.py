@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from packshot.captions.vocabulary import Words, consistent, plural, words
+from packshot.images.sidecars import MAX_CAPTION
 from packshot.project import Subject
-from packshot.side_cars import MAX_CAPTION
 
 _WORD = re.compile(r"[^\W_]+(?:[-_][^\W_]+)*")
 _MOST_ADJECTIVES = 6

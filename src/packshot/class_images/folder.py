@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packshot import side_cars
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.manifest import told_in
 from packshot.errors import ClassImagesError, PictureRefused
+from packshot.images import sidecars
+from packshot.images.loading import open_image
 from packshot.photos import picture_files
-from packshot.pictures import open_image
 from packshot.utils import files
 from packshot.utils.progress import Progress
 
@@ -74,9 +74,9 @@ def _evenly(paths: Sequence[Path]) -> list[Path]:
 
 def _with_caption(path: Path, told: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is told of a picture, with its side-car for a prompt if it has one."""
-    caption = side_cars.caption_file(path)
+    caption = sidecars.caption_file(path)
     try:
-        return {**told, "prompt": side_cars.read_caption(caption)} if caption else told
+        return {**told, "prompt": sidecars.read_caption(caption)} if caption else told
     except OSError as error:
         raise PictureRefused(path.name, f"cannot be read ({error.strerror})") from error
 

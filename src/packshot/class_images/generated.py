@@ -15,7 +15,7 @@ from packshot.bases.base import Base
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.errors import PictureRefused
-from packshot.pictures import open_image
+from packshot.images.loading import open_image
 from packshot.utils import files
 from packshot.utils.progress import Progress
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot import side_cars
 from packshot.datasets.dataset import Dataset, origin_of
 from packshot.datasets.metadata import MASK_COLUMN, read_metadata
 from packshot.datasets.upright import write_upright
 from packshot.errors import DatasetRefused
+from packshot.images import sidecars
 from packshot.photos import Photo
 from packshot.project import Subject
 from packshot.utils import files
@@ -94,5 +94,5 @@ def _write_mask(photo: Photo, folder: Path) -> str | None:
     if photo.mask is None:
         return None
     name = f"masks/{photo.file.stem}.png"
-    files.write_image(folder / name, side_cars.read_mask(photo.mask, (photo.width, photo.height)))
+    files.write_image(folder / name, sidecars.read_mask(photo.mask, (photo.width, photo.height)))
     return name

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packshot import photos, side_cars
+from packshot import photos
 from packshot.class_images import ClassImage, add_class_images, class_images
 from packshot.datasets.dataset import Dataset, Entry
 from packshot.datasets.imagefolder import TABLES, find_table, read_imagefolder
 from packshot.datasets.kohya import CONFIG_FILE, read_config, read_folders
 from packshot.datasets.metadata import read_json, read_metadata
 from packshot.errors import DatasetRefused, PictureRefused, ProjectError
-from packshot.pictures import encoded, read_picture
+from packshot.images import sidecars
+from packshot.images.loading import encoded, read_picture
 from packshot.project import Project, Subject, new, open_project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -158,8 +159,8 @@ def _stage(entries: Sequence[Entry], folder: Path) -> tuple[list[Path], dict[str
         if entry.caption:
             files.write_text(path.with_suffix(".txt"), entry.caption + "\n")
         if entry.mask:
-            side_cars.mask_place(path).parent.mkdir(exist_ok=True)
-            files.point(side_cars.mask_place(path), entry.mask)
+            sidecars.mask_place(path).parent.mkdir(exist_ok=True)
+            files.point(sidecars.mask_place(path), entry.mask)
     return list(staged.values()), refused
 
 
@@ -180,7 +181,7 @@ def _laid(entry: Entry, path: Path) -> Path:
         return path
     path = path.with_suffix(".png")
     files.write_bytes(path, encoded(drawn, ".png"))
-    files.write_image(side_cars.mask_place(path), drawn.alpha)
+    files.write_image(sidecars.mask_place(path), drawn.alpha)
     return path
 
 

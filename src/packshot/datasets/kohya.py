@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packshot import side_cars
 from packshot.class_images.manifest import ORIGINS_FILE, told_in
 from packshot.datasets.dataset import Dataset, Entry, origin_of
 from packshot.datasets.metadata import read_json, read_metadata
 from packshot.datasets.upright import write_upright
 from packshot.errors import DatasetRefused
+from packshot.images import sidecars
 from packshot.photos import Photo, picture_files
 from packshot.project import Subject
 from packshot.utils import files
@@ -196,7 +196,7 @@ def _read_subset(subset: Subset, folder: Path, masks: Path | None = None) -> Dat
             Entry(
                 picture=path,
                 caption=_caption(path, subset.caption_extension),
-                mask=by_stem.get(path.stem) or side_cars.mask_file(path),
+                mask=by_stem.get(path.stem) or sidecars.mask_file(path),
                 origin=origin_of(told.get(path.name, {})),
             ),
             subset,
@@ -219,13 +219,13 @@ def _as_told(entry: Entry, subset: Subset) -> Entry:
 
 
 def _caption(picture: Path, extension: str | None) -> str | None:
-    path = side_cars.caption_file(picture)
+    path = sidecars.caption_file(picture)
     if extension:
         path = picture.with_suffix(f".{extension.removeprefix('.')}")
     if path is None or not files.is_file(path):
         return None
     try:
-        return side_cars.read_caption(path) or None
+        return sidecars.read_caption(path) or None
     except OSError as error:
         raise DatasetRefused(
             f"{path} cannot be read ({error.strerror}); check that you may read it."

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from packshot import side_cars
 from packshot.datasets.dataset import ORIGIN, Dataset, Entry, origin_of
 from packshot.errors import DatasetRefused, PathEscapes
+from packshot.images import sidecars
 from packshot.photos import PICTURE_ENDINGS, picture_files
 from packshot.utils import files
 
@@ -76,7 +76,7 @@ def _entry(
     return Entry(
         picture=picture,
         caption=separator.join(parts) or None,
-        mask=_picture(folder, mask) if mask else side_cars.mask_file(picture),
+        mask=_picture(folder, mask) if mask else sidecars.mask_file(picture),
         origin=origin_of(row),
     )
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from packshot.guide.looks import LIGHTS, VIEWS, Look, look_at
 from packshot.guide.words import LANGUAGES, Advice, in_words, words_of
-from packshot.inspection import BLURRED
+from packshot.images.quality import BLURRED
 from packshot.photos import photos
 from packshot.project import Project
 

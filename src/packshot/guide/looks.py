@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from packshot.images.loading import read_picture
 from packshot.photos import Photo
-from packshot.pictures import read_picture
 
 VIEWS = {
     "front": r"\bfront\b(?! of)|\bfrontal|\bdavanti\b(?! a)",

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from packshot import side_cars
 from packshot.errors import InsertionRefused
+from packshot.images import sidecars
+from packshot.images.loading import open_image
 from packshot.insertion.placement import Placement
 from packshot.insertion.plate import Box, Colours
 from packshot.masks import Segmenter
 from packshot.masks.registry import load_segmenter
 from packshot.photos import Photo
-from packshot.pictures import open_image
 
 _MARGIN = 0.02
 _FIT_ENOUGH = 0.97
@@ -56,14 +56,14 @@ def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
     """
     image = open_image(photo.file)
     if photo.mask:
-        mask = side_cars.read_mask(photo.mask, image.size)
+        mask = sidecars.read_mask(photo.mask, image.size)
     else:
         mask = (segmenter or load_segmenter()).mask(image)
     alpha = np.asarray(mask, dtype=np.float32) / 255
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         raise InsertionRefused(
-            f"No product was found in {photo.file.name}; paint its mask: {side_cars.mask_place(photo.file)}"
+            f"No product was found in {photo.file.name}; paint its mask: {sidecars.mask_place(photo.file)}"
         )
     part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     colours = np.asarray(image, dtype=np.float32) / 255

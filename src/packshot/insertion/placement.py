@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from packshot.errors import InsertionRefused
+from packshot.images.loading import opened_picture
 from packshot.insertion.plate import Box, Colours, Plate
-from packshot.pictures import opened_picture
 
 EYE_METRES = 1.6
 """How high a camera is held, if nothing else is known."""

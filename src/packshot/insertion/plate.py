@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from packshot.errors import PictureRefused
-from packshot.pictures import opened_picture
+from packshot.images.loading import opened_picture
 from packshot.utils import files
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Contact sheets, the report page, and the page of captions."""
 
+from packshot.images.contact_sheet import contact_sheet
 from packshot.report.caption_page import write_caption_page
 from packshot.report.page import write_report
-from packshot.report.sheet import contact_sheet
 
 __all__ = ["contact_sheet", "write_caption_page", "write_report"]

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from packshot.bases.base import Base, Conditioning, Shown
-from packshot.buckets import bucket, cover_box
-from packshot.pictures import open_image
+from packshot.images.buckets import bucket, cover_box
+from packshot.images.loading import open_image
 from packshot.training.sampler import seed_of
 from packshot.utils import files
 

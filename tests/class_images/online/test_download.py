@@ -6,7 +6,7 @@ import pytest
 from packshot.class_images.online.answers import Refused, Unanswered
 from packshot.class_images.online.download import check_contact
 from packshot.errors import ClassImagesError, PictureRefused
-from packshot.pictures import DAMAGED
+from packshot.images.loading import DAMAGED
 from tests.class_images.online.answering import URL, fail, picture, replies
 from tests.class_images.online.server import jpeg
 

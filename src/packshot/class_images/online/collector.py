@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from packshot import inspection
 from packshot.class_images.online.answers import Refused, Unanswered
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.download import WORKERS, Fetcher
@@ -19,7 +18,8 @@ from packshot.class_images.online.licences import UNTOLD, licence_code
 from packshot.class_images.online.search import Source, asking
 from packshot.class_images.online.sieve import Sieve
 from packshot.errors import PictureRefused
-from packshot.pictures import read_picture
+from packshot.images import quality
+from packshot.images.loading import read_picture
 from packshot.utils import files
 from packshot.utils.progress import Progress
 
@@ -125,7 +125,7 @@ class Collector:
     def _saved(self, url: str, data: bytes) -> Fetched:
         with self._decoding:  # eight of 64 megapixels at a time would take gigabytes
             picture = read_picture(Path(url), data=data)
-            look = inspection.perceptual_hash(picture.image)
+            look = quality.perceptual_hash(picture.image)
         sha256 = files.sha256_of(data)
         name = sha256[:16] + _SUFFIXES[picture.format]
         files.write_bytes(self.ledger.folder / name, data)

@@ -23,7 +23,7 @@ from packshot.class_images.online.answers import Refused, Transient, Unanswered
 from packshot.class_images.online.hosts import Clock, Hosts
 from packshot.class_images.online.network import AddressRefused, PublicTransport
 from packshot.errors import ClassImagesError, PictureRefused
-from packshot.pictures import DAMAGED
+from packshot.images.loading import DAMAGED
 
 T = TypeVar("T")
 

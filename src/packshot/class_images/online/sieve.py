@@ -10,7 +10,7 @@ from packshot.bases.base import ClipSimilarity
 from packshot.captions.phrases import with_article
 from packshot.class_images.online.ledger import Fetched, Ledger, Scored
 from packshot.errors import PictureRefused
-from packshot.inspection import nearly_the_same
+from packshot.images.quality import nearly_the_same
 from packshot.photo_manifest import Entry
 
 OTHERS = (

@@ -9,7 +9,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from packshot.errors import PackshotError, PictureRefused
-from packshot.pictures import header_size, open_image, read_picture
+from packshot.images.loading import header_size, open_image, read_picture
 from tests.odd_files import (
     EXIF_FOLDER,
     cmyk_profile,

@@ -4,8 +4,8 @@ import shutil
 import pytest
 
 from packshot.errors import PhotosRefused
+from packshot.images.sources import find, picture_files, unpacked
 from packshot.photos import add_photos, photos
-from packshot.sources import find, picture_files, unpacked
 from tests.odd_files import encoded, video, zipped
 from tests.projects import painted
 

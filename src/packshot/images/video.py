@@ -2,7 +2,7 @@
 
 Codecs are a wide door for hostile files, so they are decoded in a process of their own, with a
 limit on memory (where the system has one: Linux) and on time:
-`python -m packshot.videos VIDEO FOLDER COUNT`.
+`python -m packshot.images.video VIDEO FOLDER COUNT`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot import inspection
 from packshot.errors import PictureRefused
-from packshot.pictures import MAX_PIXELS, Picture, encoded, refuse_unfit
+from packshot.images import quality
+from packshot.images.loading import MAX_PIXELS, Picture, encoded, refuse_unfit
 from packshot.utils import files
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ MAX_FRAMES = 18_000
 """How far into a video is looked: ten minutes of 30 frames a second."""
 MAX_MEMORY_BYTES = 4 * 2**30
 TIMEOUT_SECONDS = 300
-DISTINCT = 2 * inspection.NEARLY_THE_SAME
+DISTINCT = 2 * quality.NEARLY_THE_SAME
 """Bits of the perceptual hash in which two frames must differ: a hand that trembles moves about 30."""
 _LOOKS_PER_SECOND = 8
 _WINDOW = 4
@@ -63,7 +63,7 @@ def pick_frames(video: Path, into: Path, count: int = FRAMES) -> list[Path]:
 
 def _of_own_process(video: Path, into: Path, count: int) -> dict[str, Any]:
     """What `_main` gives, whatever becomes of the process in which it runs."""
-    command = [sys.executable, "-P", "-m", "packshot.videos", str(video.resolve()), str(into)]
+    command = [sys.executable, "-P", "-m", "packshot.images.video", str(video.resolve()), str(into)]
     environment = os.environ | {
         "OPENCV_FFMPEG_CAPTURE_OPTIONS": f"protocol_whitelist;file|format_whitelist;{_DEMUXERS}",
         "OPENCV_FFMPEG_THREADS": "4",
@@ -115,7 +115,7 @@ def choose(looks: Sequence[Look], count: int) -> list[Look]:
         chosen.append(look)
         left.remove(look)
         nearest = {
-            other: min(nearest[other], inspection.distance(other.hash, look.hash)) for other in left
+            other: min(nearest[other], quality.distance(other.hash, look.hash)) for other in left
         }
     return sorted(chosen, key=lambda look: look.frame)
 
@@ -123,7 +123,7 @@ def choose(looks: Sequence[Look], count: int) -> list[Look]:
 def _is_sharp(best: Sequence[Look], index: int) -> bool:
     around = best[max(0, index - _NEIGHBOURS) : index + _NEIGHBOURS + 1]
     usual = statistics.median(look.sharpness for look in around)
-    return best[index].sharpness >= max(inspection.MIN_SHARPNESS, usual / 2)
+    return best[index].sharpness >= max(quality.MIN_SHARPNESS, usual / 2)
 
 
 def _frames(video: Path) -> Iterator[tuple[int, float, Any]]:
@@ -175,7 +175,7 @@ def _picture(retrieve: Any) -> Image.Image | None:
 def _looks(video: Path) -> Iterator[Look]:
     for number, _, retrieve in _frames(video):
         if picture := _picture(retrieve):
-            yield Look(number, inspection.sharpness(picture), inspection.perceptual_hash(picture))
+            yield Look(number, quality.sharpness(picture), quality.perceptual_hash(picture))
 
 
 def _write(video: Path, into: Path, chosen: Sequence[Look]) -> list[str]:
@@ -199,8 +199,8 @@ def _main(video: Path, into: Path, count: int) -> dict[str, Any]:
     if not chosen:
         sharpest = max(look.sharpness for look in looks)
         return {
-            "refused": f"{inspection.BLURRED} throughout (sharpness {sharpest:.0f} at best, at least "
-            f"{inspection.MIN_SHARPNESS:.0f} is needed); move more slowly, in more light"
+            "refused": f"{quality.BLURRED} throughout (sharpness {sharpest:.0f} at best, at least "
+            f"{quality.MIN_SHARPNESS:.0f} is needed); move more slowly, in more light"
         }
     return {"frames": _write(video, into, chosen)}
 

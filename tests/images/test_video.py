@@ -8,11 +8,12 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from packshot import videos
 from packshot.errors import PictureRefused
-from packshot.inspection import distance, perceptual_hash
-from packshot.videos import Look, choose, pick_frames
-from tests.odd_files import encoded, filmed, video
+from packshot.images import video as videos
+from packshot.images.quality import distance, perceptual_hash
+from packshot.images.video import Look, choose, pick_frames
+from tests.odd_files import encoded, filmed
+from tests.odd_files import video as videos
 from tests.projects import painted
 
 

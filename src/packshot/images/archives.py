@@ -12,7 +12,7 @@ from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
 from packshot.errors import PictureRefused
-from packshot.pictures import refuse_unfit
+from packshot.images.loading import refuse_unfit
 from packshot.utils import files
 
 MAX_MEMBERS = 5_000

@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from packshot.errors import PictureRefused
-from packshot.side_cars import caption_file, mask_file, read_caption, read_mask
+from packshot.images.sidecars import caption_file, mask_file, read_caption, read_mask
 
 
 @pytest.mark.parametrize(

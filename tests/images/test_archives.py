@@ -3,8 +3,8 @@ import zipfile
 
 import pytest
 
-from packshot import archives
 from packshot.errors import DiskFull, PictureRefused
+from packshot.images import archives
 from tests.odd_files import ESCAPES, encrypted, link_member, zipped
 
 GOOD = ("good.png", b"x")

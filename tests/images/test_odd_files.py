@@ -58,7 +58,7 @@ def test_each_is_accepted_or_refused_with_a_reason_in_bounded_memory(corpus, tmp
     assert len(names) >= 300
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.test_odd_files", str(folder), str(tmp_path)],
+        [sys.executable, "-m", "tests.images.test_odd_files", str(folder), str(tmp_path)],
         capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[1],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from packshot.inspection import (
+from packshot.images.quality import (
     MIN_SHARPNESS,
     nearly_the_same,
     perceptual_hash,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.report.sheet import contact_sheet, overview
+from packshot.images.contact_sheet import contact_sheet, overview
 
 GAP, CELL = 12, 64
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packshot.errors import PictureRefused
-from packshot.pictures import read_picture
+from packshot.images.loading import read_picture
 from packshot.utils import files
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from packshot import archives, side_cars, videos
 from packshot.errors import PhotosRefused, PictureRefused
-from packshot.pictures import unreadable
+from packshot.images import archives, sidecars
+from packshot.images import video as videos
+from packshot.images.loading import unreadable
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
@@ -125,7 +126,7 @@ class _Opener:
         return Path(tempfile.mkdtemp(dir=self.folder)) / path.name
 
     def _open_archive(self, path: Path) -> None:
-        wanted = _IN_ARCHIVES | frozenset(side_cars.CAPTION_ENDINGS)
+        wanted = _IN_ARCHIVES | frozenset(sidecars.CAPTION_ENDINGS)
         members, refused = archives.unpack(path, self._place(path), wanted)
         self.refused |= {files.shown(name): reason for name, reason in refused.items()}
         meant = [

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from packshot.buckets import bucket, cover_box, sizes
+from packshot.images.buckets import bucket, cover_box, sizes
 
 sides = st.integers(64, 8000)
 bases = st.sampled_from([(64, 8), (128, 16), (96, 32), (512, 64), (1024, 64)])
