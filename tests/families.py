@@ -5,7 +5,7 @@ import json
 import torch
 
 from packshot.bases.checkpoint import CONFIGS
-from packshot.tokenizers import clip_tokenizer
+from packshot.weights.tokenizers import clip_tokenizer
 
 BETAS = {
     "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",

@@ -9,10 +9,10 @@ import pytest
 from packshot import path
 from packshot.bases.checkpoint import judge
 from packshot.errors import PackshotError, ProjectError, RunChanged
-from packshot.helpers import label
 from packshot.photos import photos
 from packshot.plan import fitting, read_plan, write_plan
 from packshot.utils import files
+from packshot.weights.helper_models import label
 from tests import walking
 from tests.captioners import MAKERS
 from tests.walking import Listener, make_case, results, walk

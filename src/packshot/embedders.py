@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from packshot.decisions import Decisions, Value
-from packshot.helpers import Helper, best_helper, model_folder
 from packshot.project import Project
 from packshot.utils.progress import Observer, Progress, silent
+from packshot.weights.helper_models import Helper, best_helper, model_folder
 
 if TYPE_CHECKING:
     from packshot.bases.base import Base, ClipSimilarity

@@ -22,7 +22,6 @@ from packshot.class_images import class_images, gather_class_images
 from packshot.class_images.online import gather_online, plain_folder
 from packshot.decisions import Decisions, Scalar, Value
 from packshot.embedders import BASE, NONE, embedder_of, settle_embedder
-from packshot.helpers import label
 from packshot.images.loading import open_image
 from packshot.judge import judge_project
 from packshot.lora import load_lora
@@ -52,6 +51,7 @@ from packshot.training import Step, Stopped, train
 from packshot.utils import files
 from packshot.utils.durations import in_words
 from packshot.utils.progress import Observer, Progress, silent
+from packshot.weights.helper_models import label
 
 
 class Clock:

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from packshot.bases import load_base
 from packshot.bases.checkpoint import judge
-from packshot.bases.headers import check_safetensors
 from packshot.errors import CheckpointRefused
+from packshot.weights.safetensors_file import check_safetensors
 
 
 class Bomb:

@@ -15,7 +15,6 @@ from packshot.bases.base import Base
 from packshot.bases.checkpoint import CONFIGS, judge
 from packshot.bases.companions import VAE, Companion
 from packshot.bases.family_spec import FamilySpec, Relative
-from packshot.bases.headers import check_safetensors
 from packshot.bases.stable_diffusion import StableDiffusion1
 from packshot.errors import CheckpointRefused, LoraRefused, PlanInvalid
 from packshot.lora.adapted import adapted
@@ -23,6 +22,7 @@ from packshot.lora.files import load_lora
 from packshot.lora.names import foreign_family, kohya_names
 from packshot.plan.recipes import family_recipe, recipe_for
 from packshot.training.metadata import metadata_of
+from packshot.weights.safetensors_file import check_safetensors
 
 MADE_UP = FamilySpec(
     name="made_up",

@@ -25,8 +25,8 @@ def test_the_parts_in_comfyuis_folders_are_the_checkpoint(
     parts, family, networks, tiny, tmp_path, monkeypatch
 ):
     last = tiny.tokenizers[max(tiny.tokenizers)]
-    monkeypatch.setattr("packshot.tokenizers.t5_tokenizer", lambda: last)
-    monkeypatch.setattr("packshot.tokenizers.qwen_tokenizer", lambda thinks: last)
+    monkeypatch.setattr("packshot.weights.tokenizers.t5_tokenizer", lambda: last)
+    monkeypatch.setattr("packshot.weights.tokenizers.qwen_tokenizer", lambda thinks: last)
     base = load(laid_out(parts, family, tmp_path))
     same(networks, base)
     assert base.family == family and base.name.startswith(f"my {family}")

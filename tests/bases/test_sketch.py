@@ -5,9 +5,9 @@ import torch
 
 from packshot.bases import FAMILIES
 from packshot.bases.checkpoint import COMPONENTS, judge
-from packshot.bases.headers import read_config
 from packshot.bases.sketch import shipped, sketched
 from packshot.objective import Batch, losses
+from packshot.weights.safetensors_file import read_config
 
 
 def batch_of(base, size=2):

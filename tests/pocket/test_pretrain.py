@@ -29,7 +29,7 @@ from packshot.pocket.pretrain import (
 )
 from packshot.pocket.pretrain.loop import Budget, LoopConfig
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper
-from packshot.tokenizers import clip_tokenizer
+from packshot.weights.tokenizers import clip_tokenizer
 
 LOOP = LoopConfig(steps=4, batch=2, warmup_steps=1, seed=3)
 CLIP = clip.ClipConfig(

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from packshot.bases import registry, single_file
-from packshot.bases.headers import CONVERT, check_safetensors, read_config
 from packshot.errors import CheckpointRefused
 from packshot.types import BUNDLED_BASE
 from packshot.utils import files
+from packshot.weights.safetensors_file import CONVERT, check_safetensors, read_config
 
 CONFIGS = Path(__file__).parent / "configs"
 """Configurations of single files, a folder a family, laid out as a pipeline's."""

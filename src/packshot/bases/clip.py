@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from packshot.bases.base import ClipSimilarity
-from packshot.bases.headers import read_config, read_safetensors
-from packshot.bases.weights import filled, refusing
 from packshot.errors import CheckpointRefused
 from packshot.images.loading import open_image
-from packshot.tokenizers import clip_tokenizer
 from packshot.utils import files
+from packshot.weights.loading import filled, refusing
+from packshot.weights.safetensors_file import read_config, read_safetensors
+from packshot.weights.tokenizers import clip_tokenizer
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,7 +11,6 @@ from packshot.bases.base import Conditioning, Sampler
 from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.companions import QWEN3, autoencoder, qwen3
 from packshot.bases.family_spec import FamilySpec, Relative
-from packshot.bases.headers import read_config
 from packshot.bases.original import fitted_qwen3, latent_parts, layers, transformer_of, under
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
@@ -22,6 +21,7 @@ from packshot.bases.transformer_base import (
     TransformerBase,
     chat_tokens,
 )
+from packshot.weights.safetensors_file import read_config
 
 LAYERS = (9, 18, 27)
 """Of the text encoder: their states, side by side, are what the denoiser reads."""

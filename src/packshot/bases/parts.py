@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from packshot.bases import registry
 from packshot.bases.checkpoint import Checkpoint
-from packshot.bases.headers import read_config
-from packshot.bases.weights import blank, filled, read_all, read_shapes, refusing
 from packshot.errors import CheckpointRefused
+from packshot.weights.loading import blank, filled, read_all, read_shapes, refusing
+from packshot.weights.safetensors_file import read_config
 
 if TYPE_CHECKING:
     from packshot.bases.base import Base
@@ -132,7 +132,7 @@ _TRANSFORMERS = {
 def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> Any:
     from transformers import CLIPTokenizer, Qwen2Tokenizer, T5TokenizerFast
 
-    from packshot.tokenizers import clip_tokenizer, qwen_tokenizer, t5_tokenizer
+    from packshot.weights.tokenizers import clip_tokenizer, qwen_tokenizer, t5_tokenizer
 
     if checkpoint.layout == "single file":
         if config["model_type"] == "t5":

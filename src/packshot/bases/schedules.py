@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from packshot.bases.weights import refusing
 from packshot.errors import CheckpointRefused
+from packshot.weights.loading import refusing
 
 
 class Schedule(Protocol):

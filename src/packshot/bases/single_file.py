@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packshot.bases import gguf_file, registry
+from packshot.bases import registry
 from packshot.bases.companions import VAE, Companion
 from packshot.bases.family_spec import FamilySpec
-from packshot.bases.headers import check_safetensors, is_gguf, shapes
 from packshot.errors import CheckpointRefused
+from packshot.weights import gguf_file
+from packshot.weights.safetensors_file import check_safetensors, is_gguf, shapes
 
 _SIBLINGS = (".", "../vae", "../text_encoders", "../clip")
 

@@ -26,13 +26,13 @@ from packshot.bases.checkpoint import Checkpoint
 from packshot.bases.clip import ClipTowers
 from packshot.bases.companions import autoencoder
 from packshot.bases.family_spec import FamilySpec
-from packshot.bases.headers import shapes
 from packshot.bases.original import latent_parts
 from packshot.bases.parts import Configs, Tensors
 from packshot.bases.schedules import Diffusion
 from packshot.bases.unet_names import ldm_modules
 from packshot.errors import CheckpointRefused
 from packshot.types import Scope
+from packshot.weights.safetensors_file import shapes
 
 _INPAINTING = 9
 """Channels of an inpainting UNet's input: 4 noisy latents, the region's mask, 4 of the picture

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from packshot.bases.checkpoint import weight_names
-from packshot.bases.headers import read_config, read_safetensors
-from packshot.bases.weights import refusing
 from packshot.captions.tying import tied
 from packshot.errors import CheckpointRefused
 from packshot.project import Subject
+from packshot.weights.loading import refusing
+from packshot.weights.safetensors_file import read_config, read_safetensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

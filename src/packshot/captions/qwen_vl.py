@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from packshot.bases.headers import read_config
-from packshot.bases.weights import refusing
 from packshot.captions.phrases import with_article
 from packshot.captions.pretrained import MAX_TOKENS, Describing, Pretrained, load_pretrained
 from packshot.errors import CheckpointRefused
 from packshot.project import Subject
+from packshot.weights.loading import refusing
+from packshot.weights.safetensors_file import read_config
 
 if TYPE_CHECKING:
     from PIL import Image

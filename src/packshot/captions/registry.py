@@ -15,15 +15,22 @@ from pathlib import Path
 import torch
 
 from packshot.bases.base import Base
-from packshot.bases.headers import read_config
 from packshot.captions.captioner import Captioner
 from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.phrases import read_bank
 from packshot.captions.plain import Plain
 from packshot.decisions import Decisions, Value
 from packshot.errors import CaptionsRefused, CheckpointRefused
-from packshot.helpers import WD_FILES, Helper, best_helper, label, model_folder, parted
 from packshot.utils.progress import Observer, Progress, silent
+from packshot.weights.helper_models import (
+    WD_FILES,
+    Helper,
+    best_helper,
+    label,
+    model_folder,
+    parted,
+)
+from packshot.weights.safetensors_file import read_config
 
 GROUP = "packshot.captioners"
 AUTO, PLAIN, CLIP, BUNDLED = "auto", "plain", "clip", "bundled"

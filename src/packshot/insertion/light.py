@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import torch
 
-from packshot.bases.headers import read_safetensors
-from packshot.bases.weights import filled
 from packshot.insertion.light_network import PIXELS, LightNetwork
 from packshot.insertion.plate import Colours
+from packshot.weights.loading import filled
+from packshot.weights.safetensors_file import read_safetensors
 
 _SOFT = 0.35
 _HARD = 0.62

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from packshot.bases.headers import shapes
 from packshot.errors import LoraRefused
 from packshot.lora import kinds
 from packshot.lora.files import split_key
 from packshot.lora.names import foreign_family, plain_title
+from packshot.weights.safetensors_file import shapes
 
 _FORMATS = {
     "kohya": ("lora_down", "lora_up", "hada_", "lokr_"),

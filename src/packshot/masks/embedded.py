@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from packshot.bases.headers import read_safetensors
-from packshot.bases.weights import filled
 from packshot.masks.network import PIXELS, SegmenterNetwork
+from packshot.weights.loading import filled
+from packshot.weights.safetensors_file import read_safetensors
 
 _REFINED_PIXELS = 640
 """Longer side at which edges are found; finer edges are the upscaling's."""

@@ -11,9 +11,9 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-from packshot.bases.headers import PICKLES
 from packshot.errors import CheckpointRefused
 from packshot.utils import files
+from packshot.weights.safetensors_file import PICKLES
 
 MAX_BYTES = 2**31
 """What a protocol buffer can hold."""

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from packshot.decisions import Decisions, Value
 from packshot.errors import PackshotError
-from packshot.helpers import parted
 from packshot.masks import Segmenter
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
+from packshot.weights.helper_models import parted
 
 GROUP = "packshot.segmenters"
 AUTO = "auto"

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from packshot.bases import best_device, hub
-from packshot.bases.headers import read_config, read_safetensors
-from packshot.bases.weights import filled, refusing
 from packshot.errors import CheckpointRefused
 from packshot.masks.embedded import EmbeddedSegmenter, as_mask, without_islands
 from packshot.masks.prompt import Prompt, prompt_of
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
+from packshot.weights.loading import filled, refusing
+from packshot.weights.safetensors_file import read_config, read_safetensors
 
 _CONFIG, _WEIGHTS, _PREPROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
 _IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}

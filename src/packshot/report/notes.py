@@ -6,11 +6,11 @@ from collections import Counter
 
 from packshot.class_images import class_images
 from packshot.decisions import Decisions
-from packshot.helpers import label
 from packshot.photos import Photo, photos, too_small
 from packshot.plan.model import read_plan
 from packshot.project import Project
 from packshot.training.runs import current_run
+from packshot.weights.helper_models import label
 
 
 def notes_on(project: Project) -> dict[str, str]:

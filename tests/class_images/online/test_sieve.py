@@ -9,7 +9,7 @@ from packshot.bases.clip import ClipTowers
 from packshot.captions.phrases import with_article
 from packshot.class_images.online.sieve import OTHERS, ClipCheck
 from packshot.errors import CheckpointRefused
-from packshot.tokenizers import clip_tokenizer
+from packshot.weights.tokenizers import clip_tokenizer
 
 
 @pytest.fixture(scope="module")

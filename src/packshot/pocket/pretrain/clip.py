@@ -28,7 +28,7 @@ from packshot.pocket.pretrain.data import (
 )
 from packshot.pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, batch_indices, generator
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
-from packshot.tokenizers import MAX_TOKENS, clip_tokenizer
+from packshot.weights.tokenizers import MAX_TOKENS, clip_tokenizer
 
 if TYPE_CHECKING:
     from transformers import CLIPModel

@@ -18,8 +18,8 @@ from packshot.pocket.pretrain.names import load_named_clip
 from packshot.pocket.pretrain.segmenter import SegmenterConfig, load_segmenter
 from packshot.pocket.pretrain.unet import UnetConfig, new_scheduler, new_unet
 from packshot.pocket.pretrain.vae import VaeConfig
-from packshot.tokenizers import clip_tokenizer
 from packshot.utils import files
+from packshot.weights.tokenizers import clip_tokenizer
 
 if TYPE_CHECKING:
     from transformers import CLIPModel

@@ -22,7 +22,7 @@ from packshot.pocket.pretrain.clip import ClipConfig, captions_of, load_clip_sta
 from packshot.pocket.pretrain.data import Captioner, open_packed, world_caption
 from packshot.pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, generator
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
-from packshot.tokenizers import clip_tokenizer
+from packshot.weights.tokenizers import clip_tokenizer
 
 if TYPE_CHECKING:
     from transformers import CLIPModel, CLIPTextModel

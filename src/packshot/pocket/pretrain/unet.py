@@ -41,7 +41,7 @@ from packshot.pocket.pretrain.loop import (
 from packshot.pocket.pretrain.names import a_name, load_named_clip, with_name
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
 from packshot.pocket.pretrain.vae import FACTOR, VaeConfig
-from packshot.tokenizers import clip_tokenizer
+from packshot.weights.tokenizers import clip_tokenizer
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from packshot.bases.headers import (
+from packshot.errors import CheckpointRefused, LoraRefused
+from packshot.weights.safetensors_file import (
     Header,
     check_safetensors,
     is_gguf,
@@ -15,7 +16,6 @@ from packshot.bases.headers import (
     read_safetensors,
     shapes,
 )
-from packshot.errors import CheckpointRefused, LoraRefused
 
 TENSORS = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.tensor(7, dtype=torch.int64)}
 

@@ -9,8 +9,15 @@ from packshot.captions.registry import settle_captioner
 from packshot.decisions import Decisions
 from packshot.embedders import embedder_for, embedder_of, settle_embedder
 from packshot.errors import CheckpointRefused
-from packshot.helpers import Helper, best_helper, is_cached, label, model_folder, parted
 from packshot.project import new
+from packshot.weights.helper_models import (
+    Helper,
+    best_helper,
+    is_cached,
+    label,
+    model_folder,
+    parted,
+)
 from tests.captioners import MAKERS, make_clip
 from tests.walking import Listener, make_case, walk
 

@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from packshot import tokenizers
-from packshot.tokenizers import qwen_tokenizer
+from packshot.weights import tokenizers
+from packshot.weights.tokenizers import qwen_tokenizer
 
 
 @pytest.fixture(scope="module", params=[False, True])

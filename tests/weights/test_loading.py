@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from packshot.bases.weights import blank, filled, read_all, read_shapes, refusing
 from packshot.errors import CheckpointRefused, LoraRefused
+from packshot.weights.loading import blank, filled, read_all, read_shapes, refusing
 
 WHERE = Path("somewhere")
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
 
-from packshot.bases import gguf_file
 from packshot.bases.checkpoint import judge
-from packshot.bases.headers import check_safetensors
 from packshot.errors import CheckpointRefused
+from packshot.weights import gguf_file
+from packshot.weights.safetensors_file import check_safetensors
 from tests.bases.original_layout import ARCHITECTURES, laid_out, load
 
 # How far weights may be from what they were, against the largest of their tensor.

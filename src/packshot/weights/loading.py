@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from packshot.bases import gguf_file
-from packshot.bases.headers import is_gguf, read_safetensors, shapes
 from packshot.errors import CheckpointRefused, refusing_checkpoint
+from packshot.weights import gguf_file
+from packshot.weights.safetensors_file import is_gguf, read_safetensors, shapes
 
 
 def read_shapes(weights: Sequence[Path]) -> dict[str, Tensor]:

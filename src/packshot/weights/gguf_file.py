@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from packshot.bases.headers import GGUF
 from packshot.errors import CheckpointRefused, refusing_checkpoint
+from packshot.weights.safetensors_file import GGUF
 
 if TYPE_CHECKING:
     from torch import Tensor
