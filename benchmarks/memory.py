@@ -22,11 +22,11 @@ from pathlib import Path
 
 import torch
 
-from packshot.bases import best_device, registry
-from packshot.bases.sketch import shipped
-from packshot.bases.storage import store
 from packshot.lora import injected
-from packshot.objective import Batch, losses
+from packshot.models import best_device, registry
+from packshot.models.fake import shipped
+from packshot.models.loss import Batch, losses
+from packshot.models.weight_storage import store
 from packshot.plan.demand import demand_of
 from packshot.types import Scope, Storage
 

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot.bases import load_base
-from packshot.bases.stable_diffusion import attention_for, lora_target_names
 from packshot.lora import injected
+from packshot.models import load_base
+from packshot.models.families.stable_diffusion import attention_for, lora_target_names
 
 RANK = 8
 Work = Callable[[], None]

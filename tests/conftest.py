@@ -10,7 +10,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from packshot.bases import load_base
+from packshot.models import load_base
 from tests.families import MAKERS, make_tiny_sd1
 
 pytest_plugins = ["tests.projects", "tests.fake_hub"]

@@ -4,7 +4,7 @@ import json
 
 import torch
 
-from packshot.bases.checkpoint import CONFIGS
+from packshot.models.checkpoint import CONFIGS
 from packshot.weights.tokenizers import clip_tokenizer
 
 BETAS = {

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from packshot import path
-from packshot.bases.checkpoint import judge
 from packshot.errors import PackshotError, ProjectError, RunChanged
+from packshot.models.checkpoint import judge
 from packshot.photos import photos
 from packshot.plan import fitting, read_plan, write_plan
 from packshot.utils import files

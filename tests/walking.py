@@ -98,8 +98,8 @@ def made_quick(patch=setattr) -> None:
     """
     import torch
 
-    from packshot.bases.base import Sampler
-    from packshot.bases.stable_diffusion import UnetBase
+    from packshot.models.diffusion_model import Sampler
+    from packshot.models.families.stable_diffusion import UnetBase
     from packshot.plan import calibration, fitting, threads
 
     for module in (calibration, threads):  # or a timing says with how many threads is computed

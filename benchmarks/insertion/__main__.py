@@ -23,8 +23,8 @@ from benchmarks.insertion.cases import cases, project_of
 from benchmarks.insertion.measures import measured
 from benchmarks.insertion.ways import ways_of
 from benchmarks.quality.identifier import IdentifierConfig, identifier_for
-from packshot.bases import load_base
 from packshot.insertion.plate import Colours
+from packshot.models import load_base
 from packshot.utils import files
 
 _CACHE = Path.home() / ".cache" / "packshot"

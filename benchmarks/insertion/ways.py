@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from benchmarks.insertion.cases import Case
-from packshot.bases import Base
 from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
 from packshot.insertion import Box, InsertionSettings, Placement, cutouts, insert, read_plate
@@ -20,6 +19,7 @@ from packshot.insertion.generate import NothingPainted
 from packshot.insertion.light import Light
 from packshot.insertion.plate import Colours, Plate
 from packshot.lora import Lora, load_lora
+from packshot.models import Base
 from packshot.photos import photos
 from packshot.plan import Budget, make_plan
 from packshot.project import Project

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.quality.classifier import Classifier, accuracy
-from packshot.bases import Base
+from packshot.models import Base
 from packshot.pocket.pretrain.data import Pictures, Pixels
 from packshot.pocket.world import spec
 from packshot.pocket.world.captions import PLACES, TIMES

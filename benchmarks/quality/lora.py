@@ -16,10 +16,10 @@ import numpy as np
 from benchmarks.quality.base import pixels_of
 from benchmarks.quality.classifier import Classifier
 from benchmarks.quality.identifier import Identifier, found_alone, number_of
-from packshot.bases import Base
 from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
 from packshot.lora import load_lora
+from packshot.models import Base
 from packshot.photos import add_photos
 from packshot.plan import Budget, make_plan, read_plan, write_plan
 from packshot.pocket.world import spec

@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from packshot.bases import Base, load_base
     from packshot.blur import blur_photos
     from packshot.captions import (
         Captioner,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from packshot.lora import Lora, load_lora
     from packshot.masks import Masked, Segmenter, mask_photos
     from packshot.masks.registry import load_segmenter
+    from packshot.models import Base, load_base
     from packshot.path import Outcome, run
     from packshot.photos import Photo, add_photos
     from packshot.plan import Plan, make_plan

@@ -14,7 +14,7 @@ from packshot.utils.progress import Observer, Progress, silent
 from packshot.weights.helper_models import Helper, best_helper, model_folder
 
 if TYPE_CHECKING:
-    from packshot.bases.base import Base, ClipSimilarity
+    from packshot.models.diffusion_model import Base, ClipSimilarity
 
 AUTO, BASE, NONE = "auto", "base", "none"
 KNOWN = (
@@ -72,7 +72,7 @@ def embedder_of(
         return base().clip_similarity()
     import torch
 
-    from packshot.bases.clip import ClipTowers
+    from packshot.models.clip import ClipTowers
 
     return ClipTowers.load(model_folder(spec, progress), torch.device("cpu"))
 
@@ -85,7 +85,7 @@ def embedder_for(
     Raises:
         CheckpointRefused: as `embedder_of`.
     """
-    from packshot.bases import carries_clip
+    from packshot.models import carries_clip
 
     settings, decisions = project.settings, Decisions(project, observer.say)
     own_clip = carries_clip(settings.base)

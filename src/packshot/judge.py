@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from packshot.bases.base import ClipSimilarity
-from packshot.bases.clip import embed_picture_files
+from packshot.models.clip import embed_picture_files
+from packshot.models.diffusion_model import ClipSimilarity
 from packshot.photos import photos
 from packshot.project import Project
 from packshot.shots import Shot, read_shots

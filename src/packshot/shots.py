@@ -22,8 +22,8 @@ from packshot.utils.progress import Progress, silent
 if TYPE_CHECKING:
     from PIL import Image
 
-    from packshot.bases.base import Base
     from packshot.lora import Lora
+    from packshot.models.diffusion_model import Base
 
 
 class ShotSettings(BaseModel):

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import torch
 
-from packshot.bases import Base, ClipSimilarity, best_device, best_dtype, carries_clip, located
-from packshot.bases.clip import embed_picture_files
 from packshot.blur import blur_photos
 from packshot.captions import caption_photos
 from packshot.captions.registry import captioner_of, settle_captioner
@@ -27,6 +25,8 @@ from packshot.judge import judge_project
 from packshot.lora import load_lora
 from packshot.masks import mask_photos
 from packshot.masks.registry import segmenter_of, settle_segmenter
+from packshot.models import Base, ClipSimilarity, best_device, best_dtype, carries_clip, located
+from packshot.models.clip import embed_picture_files
 from packshot.path import Outcome
 from packshot.photos import Photo, add_photos, photos, too_small
 from packshot.plan import (

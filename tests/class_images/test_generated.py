@@ -1,10 +1,10 @@
 import pytest
 from PIL import Image
 
-from packshot.bases.base import Sampler
 from packshot.class_images import class_images, gather_class_images
 from packshot.class_images import generated as module
 from packshot.class_images.generated import class_prompt, generated, shared_folder
+from packshot.models.diffusion_model import Sampler
 from packshot.project import new
 from packshot.utils.progress import silent
 

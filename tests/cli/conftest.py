@@ -12,7 +12,7 @@ from packshot import cli
 def command(capsys, monkeypatch, tmp_path):
     """Runs a command in this process; returns its exit code and what it said."""
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("packshot.bases.best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr("packshot.models.best_dtype", lambda device: torch.float32)
 
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["packshot", *map(str, words)])

@@ -11,7 +11,7 @@ OTHER = {
 
 
 def test_a_file_is_shown_without_a_base(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("packshot.bases.load_base", lambda *args, **how: pytest.fail("loaded"))
+    monkeypatch.setattr("packshot.models.load_base", lambda *args, **how: pytest.fail("loaded"))
     file = tmp_path / "a.safetensors"
     tensors = {
         "lora_unet_a.lora_down.weight": torch.zeros(4, 8),
@@ -35,12 +35,12 @@ def test_what_is_none_is_said(command, tmp_path):
 
 @pytest.mark.parametrize("name", OTHER)
 def test_a_format_that_is_none_is_told_before_anything_is_loaded(command, monkeypatch, name):
-    monkeypatch.setattr("packshot.bases.load_base", lambda *args, **how: pytest.fail("loaded"))
+    monkeypatch.setattr("packshot.models.load_base", lambda *args, **how: pytest.fail("loaded"))
     code, said = command("lora", name, *OTHER[name], "--base", "pocket", "--format", "peft")
     assert (code, said) == (2, "packshot: --format peft: choose kohya or diffusers.")
 
 
 def test_layers_that_are_none_are_told_before_anything_is_loaded(command, monkeypatch):
-    monkeypatch.setattr("packshot.bases.load_base", lambda *args, **how: pytest.fail("loaded"))
+    monkeypatch.setattr("packshot.models.load_base", lambda *args, **how: pytest.fail("loaded"))
     code, said = command("lora", "extract", "a", "b", "--base", "pocket", "--targets", "most")
     assert code == 2 and "--targets most: choose one of" in said

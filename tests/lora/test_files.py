@@ -90,8 +90,8 @@ def test_a_file_of_sd_scripts_matches_all_192_modules(shared_files):
 
     from diffusers import UNet2DConditionModel
 
-    from packshot.bases.stable_diffusion import lora_target_names
-    from packshot.bases.unet_names import ldm_modules
+    from packshot.models.families.stable_diffusion import lora_target_names
+    from packshot.models.families.unet_keys import ldm_modules
 
     with torch.device("meta"):
         unet = UNet2DConditionModel(cross_attention_dim=768)

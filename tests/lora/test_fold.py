@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from packshot.bases.storage import is_quantised, store
 from packshot.errors import LoraRefused
 from packshot.lora import Lora, folded
 from packshot.lora.kinds import Hadamard
+from packshot.models.weight_storage import is_quantised, store
 
 
 def weights(base):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from packshot.bases.unet_names import ldm_name
 from packshot.lora import load_lora, save
 from packshot.lora.names import foreign_family, kohya_names, plain_title, spellings
+from packshot.models.families.unet_keys import ldm_name
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 from PIL import Image, ImageDraw
 
-from packshot.bases import hub
 from packshot.errors import CheckpointRefused, PackshotError
 from packshot.masks import salient
 from packshot.masks.salient import KINDS, SalientSegmenter, to_shares
+from packshot.models import hub
 from tests.masks.tiny_segmenters import PICTURE, node, save_onnx, summing
 from tests.projects import painted
 

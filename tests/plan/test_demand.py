@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from packshot.bases.checkpoint import judge
-from packshot.bases.sketch import shipped
-from packshot.bases.storage import blocks, weight_bytes
 from packshot.lora import injected
+from packshot.models.checkpoint import judge
+from packshot.models.fake import shipped
+from packshot.models.weight_storage import blocks, weight_bytes
 from packshot.plan.calibration import calibrate
 from packshot.plan.demand import Demand, Way, demand_of
 from packshot.plan.step_memory import OVERHEAD
@@ -45,7 +45,7 @@ def test_weights_take_what_each_storage_says(tiny_base):
 @pytest.mark.parametrize("storage", ["int8", "nf4"])
 def test_quantised_layers_take_what_was_said(storage):
     """Of wide layers, as real ones are: on tiny ones the scales weigh more."""
-    from packshot.bases.storage import store
+    from packshot.models.weight_storage import store
 
     class Wide(nn.Module):
         def __init__(self):

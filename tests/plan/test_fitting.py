@@ -3,7 +3,7 @@ import shutil
 import pytest
 import torch
 
-from packshot.bases import load_base
+from packshot.models import load_base
 from packshot.plan import fitting, make_plan, read_plan
 from packshot.plan.demand import demand_of
 from packshot.plan.fitting import load_for
@@ -26,7 +26,7 @@ def on_the_cpu(monkeypatch):
 
 
 def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1, monkeypatch):
-    from packshot.bases.checkpoint import judge
+    from packshot.models.checkpoint import judge
     from packshot.plan.recipes import recipe_for
 
     checkpoint = judge(tiny_sd1)
@@ -42,7 +42,7 @@ def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1
 
 
 def test_what_surely_fits_is_not_gone_through(tiny_sd1, monkeypatch):
-    from packshot.bases.checkpoint import judge
+    from packshot.models.checkpoint import judge
 
     monkeypatch.setattr(fitting, "free_on", lambda device: 2**40)
     monkeypatch.setattr(fitting, "demand_of", None)

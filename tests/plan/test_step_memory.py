@@ -3,8 +3,8 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from packshot.bases.checkpoint import judge
-from packshot.bases.storage import weight_bytes
+from packshot.models.checkpoint import judge
+from packshot.models.weight_storage import weight_bytes
 from packshot.plan import calibration
 from packshot.plan.calibration import calibrate
 from packshot.plan.demand import demand_of

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from packshot.bases import load_base
 from packshot.errors import PlanInvalid, ProjectError, RunChanged, TrainingDiverged
+from packshot.models import load_base
 from packshot.plan import read_plan, write_plan
 from packshot.project import open_project
 from packshot.training import Caching, Checkpoint, Done, Resumed, Sample, Step, Stopped, train

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from packshot.bases import FAMILIES
+from packshot.models import FAMILIES
 from packshot.project import Subject
 from packshot.training import metadata
 from packshot.training.metadata import metadata_of

@@ -10,11 +10,11 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
 
-from packshot.bases.checkpoint import judge
 from packshot.errors import CheckpointRefused
+from packshot.models.checkpoint import judge
 from packshot.weights import gguf_file
 from packshot.weights.safetensors_file import check_safetensors
-from tests.bases.original_layout import ARCHITECTURES, laid_out, load
+from tests.models.original_layout import ARCHITECTURES, laid_out, load
 
 # How far weights may be from what they were, against the largest of their tensor.
 ERRORS = {"F16": 1e-3, "BF16": 5e-3, "Q8_0": 0.01, "Q5_0": 0.07, "Q4_0": 0.13}

@@ -122,8 +122,8 @@ def test_embedders(hub, tmp_path):
 @pytest.fixture(params=["sd1", "sdxl"])
 def published(request, tmp_path, tiny_checkpoint, monkeypatch):
     """A case on a base of this family without a `clip` folder, as published ones are."""
-    from packshot.bases.base import Sampler
-    from packshot.bases.stable_diffusion import UnetBase
+    from packshot.models.diffusion_model import Sampler
+    from packshot.models.families.stable_diffusion import UnetBase
     from packshot.plan import calibration, fitting
 
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))

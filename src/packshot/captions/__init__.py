@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from packshot.bases.base import Base
 from packshot.captions.captioner import Captioner
 from packshot.captions.edit import Edited, lock_captions, replace_in_captions, unlock_captions
 from packshot.captions.plain import Plain
 from packshot.captions.registry import captioner_for, load_captioner
 from packshot.captions.table import apply_caption_table, write_caption_table
+from packshot.models.diffusion_model import Base
 from packshot.photo_manifest import PERSON
 from packshot.photos import Photo, open_image, photos, require_photos, write_captions
 from packshot.project import Project

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from packshot.bases.base import ClipSimilarity
 from packshot.captions.phrases import Bank, Group, read_bank, with_article
+from packshot.models.diffusion_model import ClipSimilarity
 from packshot.project import Subject
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def load(folder: Path, device: torch.device) -> ClipInterrogator:
     Raises:
         CheckpointRefused: it is none, lacks something, or would have to be unpickled.
     """
-    from packshot.bases.clip import ClipTowers
+    from packshot.models.clip import ClipTowers
 
     return ClipInterrogator(ClipTowers.load(folder, device), read_bank(folder))
 

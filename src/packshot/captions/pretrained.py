@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from packshot.bases.checkpoint import weight_names
 from packshot.captions.tying import tied
 from packshot.errors import CheckpointRefused
+from packshot.models.checkpoint import weight_names
 from packshot.project import Subject
 from packshot.weights.loading import refusing
 from packshot.weights.safetensors_file import read_config, read_safetensors
@@ -107,7 +107,7 @@ _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 def _dtype(device: torch.device) -> torch.dtype:
-    from packshot.bases import best_dtype
+    from packshot.models import best_dtype
 
     return best_dtype(device) if device.type == "cuda" else torch.float32
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from packshot.bases.base import Base
 from packshot.captions.captioner import Captioner
 from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.phrases import read_bank
 from packshot.captions.plain import Plain
 from packshot.decisions import Decisions, Value
 from packshot.errors import CaptionsRefused, CheckpointRefused
+from packshot.models.diffusion_model import Base
 from packshot.utils.progress import Observer, Progress, silent
 from packshot.weights.helper_models import (
     WD_FILES,
@@ -124,7 +124,7 @@ def captioner_of(
 
 def _bundled() -> Captioner:
     """The bundled base's CLIP, with its own phrases; where that is not installed, the plainest."""
-    from packshot.bases import load_base
+    from packshot.models import load_base
 
     try:
         captioner = captioner_for(load_base("pocket", device="cpu", dtype=torch.float32))
@@ -178,7 +178,7 @@ def load_captioner(
         raise CaptionsRefused(
             f"The captioner {kind} needs a model: --captioner FOLDER, or OWNER/NAME of the hub."
         )
-    from packshot.bases import best_device
+    from packshot.models import best_device
 
     loaded: Captioner = import_module(MODULES[kind]).load(
         folder, torch.device(device or best_device())

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from packshot.bases.base import ClipSimilarity
 from packshot.captions.captioner import Captioner
 from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.phrases import Bank, general_bank
+from packshot.models.diffusion_model import ClipSimilarity
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from packshot.bases.base import Base
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.folder import class_image, from_folder
 from packshot.class_images.generated import generated
 from packshot.class_images.manifest import class_images, write_manifest
 from packshot.errors import ClassImagesError, PictureRefused
+from packshot.models.diffusion_model import Base
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

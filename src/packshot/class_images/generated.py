@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from packshot.bases.base import Base
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.errors import PictureRefused
 from packshot.images.loading import open_image
+from packshot.models.diffusion_model import Base
 from packshot.utils import files
 from packshot.utils.progress import Progress
 

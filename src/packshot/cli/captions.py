@@ -70,11 +70,11 @@ def caption(
 
 
 def _caption(project: Project, chosen: str | None, redo: bool, yes: bool) -> None:
-    from packshot.bases import carries_clip
     from packshot.captions import caption_photos
     from packshot.captions.registry import AUTO, captioner_of, settle_captioner
     from packshot.console import Console
     from packshot.decisions import Decisions
+    from packshot.models import carries_clip
     from packshot.plan.fitting import load_for
     from packshot.project import choices_of, choose
 

@@ -40,9 +40,9 @@ def convert(
     file: Annotated[Path, typer.Argument()], out: Out, base: For, format: As = "diffusers"
 ) -> None:
     """Write a LoRA in the other format."""
-    from packshot.bases import load_base
     from packshot.lora import load_lora, write_lora
     from packshot.lora.edit import Edited
+    from packshot.models import load_base
 
     written = _format(format)
     model = load_base(base)
@@ -59,10 +59,10 @@ def merge(
     format: As = "kohya",
 ) -> None:
     """Add LoRAs up into one: exactly, or of a rank."""
-    from packshot.bases import load_base
     from packshot.cli.values import loras_of
     from packshot.lora import merge as merged
     from packshot.lora import write_lora
+    from packshot.models import load_base
 
     written = _format(format)
     model = load_base(base)
@@ -83,9 +83,9 @@ def resize(
     format: As = "kohya",
 ) -> None:
     """Make a LoRA smaller (or plain, if it is a LoHa, LoKr or DoRA)."""
-    from packshot.bases import load_base
     from packshot.lora import load_lora, write_lora
     from packshot.lora import resize as resized
+    from packshot.models import load_base
 
     written = _format(format)
     model = load_base(base)
@@ -104,10 +104,10 @@ def extract(
     format: As = "kohya",
 ) -> None:
     """Write what fine-tuning did to a checkpoint as a LoRA."""
-    from packshot.bases import load_base
     from packshot.cli.values import scope_of
     from packshot.lora import extract as extracted
     from packshot.lora import write_lora
+    from packshot.models import load_base
 
     written, scope = _format(format), scope_of(targets)
     model = load_base(base)

@@ -13,8 +13,8 @@ from packshot.insertion.plate import Box, Colours
 from packshot.project import Subject
 
 if TYPE_CHECKING:
-    from packshot.bases.base import Base
     from packshot.insertion.settings import InsertionSettings
+    from packshot.models.diffusion_model import Base
 
 _CONTEXT = 0.45
 """How much of the plate the base sees beside the region, as a share of its longer side."""

@@ -31,8 +31,8 @@ from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from packshot.bases.base import Base, ClipSimilarity
     from packshot.lora import Lora
+    from packshot.models.diffusion_model import Base, ClipSimilarity
 
 _SHEET_PIXELS = 1280
 

@@ -17,9 +17,9 @@ from packshot.masks.embedded import EmbeddedSegmenter
 from packshot.project import Subject
 
 if TYPE_CHECKING:
-    from packshot.bases.base import Base
     from packshot.insertion.settings import InsertionSettings
     from packshot.lora import Lora
+    from packshot.models.diffusion_model import Base
 
 _RIM = 0.06
 _GROUND = 0.22

@@ -29,8 +29,8 @@ from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from packshot.bases.base import Base, ClipSimilarity
     from packshot.lora import Lora
+    from packshot.models.diffusion_model import Base, ClipSimilarity
 
 DEFAULT_HORIZON = 0.45
 """Of the height, where a plate's lines do not tell."""

@@ -14,7 +14,7 @@ from packshot.insertion.plate import Colours
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from packshot.bases.base import Base, Conditioning
+    from packshot.models.diffusion_model import Base, Conditioning
 
 
 def painted(
@@ -96,7 +96,7 @@ def _conditioning(
     """
     import torch
 
-    from packshot.bases.base import Shown
+    from packshot.models.diffusion_model import Shown
 
     size = crop.shape[1], crop.shape[0]
     told = []

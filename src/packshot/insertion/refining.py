@@ -16,9 +16,9 @@ from packshot.lora import folded
 from packshot.project import Subject
 
 if TYPE_CHECKING:
-    from packshot.bases.base import Base
     from packshot.insertion.settings import InsertionSettings
     from packshot.lora import Lora
+    from packshot.models.diffusion_model import Base
 
 _CORE = 0.5
 _SHADOW = 0.8

@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
 
-from packshot.bases import registry
-from packshot.bases.base import Base
 from packshot.errors import PlanInvalid
 from packshot.lora.layers import Adapter, copied_state, injected, set_state
 from packshot.lora.weights import Lora
+from packshot.models import registry
+from packshot.models.diffusion_model import Base
 from packshot.types import Scope
 
 

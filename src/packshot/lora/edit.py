@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from packshot.bases.base import Base
 from packshot.errors import LoraRefused
 from packshot.lora.fold import weight_of
 from packshot.lora.weights import Lora, LoraWeights
+from packshot.models.diffusion_model import Base
 from packshot.types import Scope
 
 

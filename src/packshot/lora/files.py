@@ -14,12 +14,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from packshot.bases.base import Base
 from packshot.errors import LoraRefused
 from packshot.lora import kinds
 from packshot.lora.fold import shape_of
 from packshot.lora.names import foreign_family, kohya_names, spellings
 from packshot.lora.weights import Detour, Lora, LoraWeights
+from packshot.models.diffusion_model import Base
 from packshot.utils import files
 from packshot.weights.safetensors_file import read_safetensors
 

@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from packshot.bases.base import Base
-from packshot.bases.storage import is_quantised
 from packshot.errors import LoraRefused
 from packshot.lora.layers import LoraLinear, replaced
 from packshot.lora.weights import Lora
+from packshot.models.diffusion_model import Base
+from packshot.models.weight_storage import is_quantised
 
 
 def _place(base: Base, name: str) -> tuple[nn.Module, str]:

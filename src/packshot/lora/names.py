@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 
 from torch import nn
 
-from packshot.bases import registry
-from packshot.bases.base import Base
-from packshot.bases.family_spec import FamilySpec
+from packshot.models import registry
+from packshot.models.diffusion_model import Base
+from packshot.models.family_spec import FamilySpec
 
 _ANY_TRANSFORMER = r"^(transformer|lora_transformer)[._]"
 _ENCODER_STARTS = {

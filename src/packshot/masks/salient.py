@@ -116,7 +116,7 @@ class SalientSegmenter:
             PackshotError: as the class.
         """
         _onnxruntime()  # told before anything is fetched
-        from packshot.bases import hub
+        from packshot.models import hub
 
         if model is None:
             found = installed(kind)

@@ -19,10 +19,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from packshot.bases import best_device, hub
 from packshot.errors import CheckpointRefused
 from packshot.masks.embedded import EmbeddedSegmenter, as_mask, without_islands
 from packshot.masks.prompt import Prompt, prompt_of
+from packshot.models import best_device, hub
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 from packshot.weights.loading import filled, refusing

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from packshot import lora
-from packshot.bases.base import Base
 from packshot.decisions import Decisions, Scalar, Value
-from packshot.memory import device_name, free_on, peak_bytes
-from packshot.objective import Batch, losses
+from packshot.models.device_memory import device_name, free_on, peak_bytes
+from packshot.models.diffusion_model import Base
+from packshot.models.loss import Batch, losses
 from packshot.plan.step_memory import OVERHEAD, most_pictures, step_bytes, trace_step
 from packshot.plan.threads import AVAILABLE, settle_threads
 from packshot.types import Scope

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 
 from packshot import lora
-from packshot.bases import best_device, best_dtype
-from packshot.bases.base import Base
-from packshot.bases.checkpoint import Checkpoint
-from packshot.bases.sketch import sketched
-from packshot.bases.storage import weight_bytes
-from packshot.objective import Batch
+from packshot.models import best_device, best_dtype
+from packshot.models.checkpoint import Checkpoint
+from packshot.models.diffusion_model import Base
+from packshot.models.fake import sketched
+from packshot.models.loss import Batch
+from packshot.models.weight_storage import weight_bytes
 from packshot.plan.step_memory import OVERHEAD, step_bytes, trace_step
 from packshot.types import Scope, Storage
 

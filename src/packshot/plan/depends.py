@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from packshot.bases.base import Base
 from packshot.class_images import class_images
+from packshot.models.diffusion_model import Base
 from packshot.photos import photos
 from packshot.plan.model import Depends
 from packshot.project import Project

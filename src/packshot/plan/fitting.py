@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from packshot.bases import Base, best_device, best_dtype, find_checkpoint, load_base
-from packshot.bases.checkpoint import Checkpoint
 from packshot.decisions import Decisions, Value
 from packshot.errors import PackshotError
-from packshot.memory import device_name, free_on
+from packshot.models import Base, best_device, best_dtype, find_checkpoint, load_base
+from packshot.models.checkpoint import Checkpoint
+from packshot.models.device_memory import device_name, free_on
 from packshot.plan.demand import demand_of
 from packshot.plan.model import Plan, read_plan
 from packshot.plan.recipes import recipe_for

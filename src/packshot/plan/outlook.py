@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from packshot.bases import best_device, best_dtype, find_checkpoint, registry
-from packshot.bases.sketch import shipped
 from packshot.errors import PlanInvalid
-from packshot.memory import free_on
+from packshot.models import best_device, best_dtype, find_checkpoint, registry
+from packshot.models.device_memory import free_on
+from packshot.models.fake import shipped
 from packshot.plan.demand import Demand, Way, demand_of
 from packshot.plan.recipes import recipe_for
 from packshot.types import Scope

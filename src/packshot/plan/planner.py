@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from packshot.bases.base import Base
 from packshot.class_images import ClassImage, class_images
 from packshot.decisions import Decisions
 from packshot.errors import BudgetTooSmall, MemoryTooSmall, PlanInvalid
 from packshot.images.buckets import bucket
+from packshot.models.diffusion_model import Base
 from packshot.photos import require_photos
 from packshot.plan.calibration import SHOTS_AT_ONCE, StepCost, shot_seconds, step_cost, threads_for
 from packshot.plan.depends import depends_now

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packshot.bases import registry
 from packshot.errors import PlanInvalid
+from packshot.models import registry
 from packshot.types import Scope
 from packshot.utils import files
 from packshot.utils.validation import describe

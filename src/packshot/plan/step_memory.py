@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from packshot.bases.base import Base
-from packshot.objective import Batch, losses
+from packshot.models.diffusion_model import Base
+from packshot.models.loss import Batch, losses
 
 OVERHEAD = 1.08
 """Workspaces and fragments beside the tensors; measured by benchmarks/memory.py."""

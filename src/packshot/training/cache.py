@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from packshot.bases.base import Base, Conditioning, Shown
 from packshot.images.buckets import bucket, cover_box
 from packshot.images.loading import open_image
+from packshot.models.diffusion_model import Base, Conditioning, Shown
 from packshot.training.sampler import seed_of
 from packshot.utils import files
 

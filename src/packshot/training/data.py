@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from packshot.bases.base import Base, Conditioning
 from packshot.class_images import ClassImage
-from packshot.objective import Batch
+from packshot.models.diffusion_model import Base, Conditioning
+from packshot.models.loss import Batch
 from packshot.photos import Photo
 from packshot.plan.model import Plan
 from packshot.project import Subject

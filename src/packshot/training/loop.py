@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from packshot import class_images, lora, photos
-from packshot.bases.base import Base
 from packshot.errors import RunChanged, TrainingDiverged
-from packshot.memory import peak_bytes
-from packshot.objective import losses
+from packshot.models.device_memory import peak_bytes
+from packshot.models.diffusion_model import Base
+from packshot.models.loss import losses
 from packshot.plan.depends import depends_now
 from packshot.plan.model import Plan, read_plan
 from packshot.project import Project

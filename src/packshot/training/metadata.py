@@ -9,8 +9,8 @@ import json
 from collections import Counter
 from importlib.metadata import version
 
-from packshot.bases import registry
-from packshot.bases.base import Base
+from packshot.models import registry
+from packshot.models.diffusion_model import Base
 from packshot.plan.model import Plan
 from packshot.project import Subject
 from packshot.training.data import TrainingSet

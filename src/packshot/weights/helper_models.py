@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from packshot.bases import hub
-from packshot.bases.checkpoint import weight_names
 from packshot.errors import CheckpointRefused, DiskFull
+from packshot.models import hub
+from packshot.models.checkpoint import weight_names
 from packshot.utils import files
 from packshot.utils.progress import Observer, Progress, silent
 

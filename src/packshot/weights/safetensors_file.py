@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot.bases import registry
 from packshot.errors import CheckpointRefused, PackshotError
+from packshot.models import registry
 
 if TYPE_CHECKING:
     from torch import Tensor

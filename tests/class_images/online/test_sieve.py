@@ -5,10 +5,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from packshot.bases.clip import ClipTowers
 from packshot.captions.phrases import with_article
 from packshot.class_images.online.sieve import OTHERS, ClipCheck
 from packshot.errors import CheckpointRefused
+from packshot.models.clip import ClipTowers
 from packshot.weights.tokenizers import clip_tokenizer
 
 

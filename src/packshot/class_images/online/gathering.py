@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packshot import photo_manifest
-from packshot.bases.base import ClipSimilarity
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.gather import keep
@@ -23,6 +22,7 @@ from packshot.class_images.online.search import Source
 from packshot.class_images.online.sieve import ClassCheck, ClipCheck, Sieve
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
+from packshot.models.diffusion_model import ClipSimilarity
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from packshot.bases.base import ClipSimilarity
 from packshot.captions.phrases import with_article
 from packshot.class_images.online.ledger import Fetched, Ledger, Scored
 from packshot.errors import PictureRefused
 from packshot.images.quality import nearly_the_same
+from packshot.models.diffusion_model import ClipSimilarity
 from packshot.photo_manifest import Entry
 
 OTHERS = (
@@ -45,7 +45,7 @@ class ClipCheck:
         self._texts = clip.embed_texts([f"a photo of {with_article(noun)}", *OTHERS])
 
     def score(self, picture: Path) -> float:
-        from packshot.bases.clip import embed_picture_files
+        from packshot.models.clip import embed_picture_files
 
         cosines = (embed_picture_files(self._clip, [picture]) @ self._texts.T)[0]
         return float(cosines[0] - cosines[1:].max())

@@ -1,0 +1,215 @@
+"""Judging a checkpoint by its content before anything of it is loaded.
+
+A pickle runs code when it is opened, whatever its name, so none ever is: the first bytes decide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from packshot.errors import CheckpointRefused
+from packshot.models import registry, single_file
+from packshot.types import BUNDLED_BASE
+from packshot.utils import files
+from packshot.weights.safetensors_file import CONVERT, check_safetensors, read_config
+
+CONFIGS = Path(__file__).parent / "configs"
+"""Configurations of single files, a folder a family, laid out as a pipeline's."""
+# Whole or in shards, full precision before half, as diffusers and transformers name them.
+_WEIGHTS = (
+    re.compile(r"(diffusion_pytorch_)?model\.safetensors"),
+    re.compile(r"(diffusion_pytorch_)?model-\d+-of-\d+\.safetensors"),
+    re.compile(r"(diffusion_pytorch_)?model\.fp16\.safetensors"),
+    re.compile(r"(diffusion_pytorch_)?model(\.fp16-\d+-of-\d+|-\d+-of-\d+\.fp16)\.safetensors"),
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that may be loaded: its family, its shape on disk, its weights and their hash.
+
+    `weights` are the judged files, by component in a folder, by what to put before their keys in a
+    single file; no other may be loaded.
+    """
+
+    path: Path
+    family: str
+    layout: Literal["folder", "single file"]
+    weights: dict[str, list[Path]]
+    content_hash: str
+    schedule_hints: dict[str, Any] = field(default_factory=dict)
+    """What a single file says of its target and betas, over its family's configuration."""
+    sketched: bool = False
+    """Whether only its shapes are to be loaded: see `packshot.models.fake`."""
+
+    @property
+    def configs(self) -> Path:
+        """The folder with its components' configurations."""
+        return CONFIGS / self.family if self.layout == "single file" else self.path
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The names of its networks."""
+        return registry.families()[self.family].components
+
+    @property
+    def name(self) -> str:
+        """What to call it: the file's or folder's name; in the hub's cache the repository's."""
+        if self.path == BUNDLED_BASE:
+            return "pocket"
+        if cached := re.search(r"models--.+--(.+)/snapshots/\w+$", self.path.as_posix()):
+            return cached[1]
+        return self.path.stem if self.layout == "single file" else self.path.name
+
+
+def judge(path: Path) -> Checkpoint:
+    """Decide what `path` is; nothing is loaded.
+
+    Raises:
+        CheckpointRefused: not there, a pickle, damaged, or of a family that is not known.
+    """
+    if not files.exists(path):
+        raise CheckpointRefused(
+            f"There is no checkpoint at {path}. Name a diffusers folder, a .safetensors file, a "
+            'repository of the Hugging Face hub (OWNER/NAME or OWNER/NAME@REVISION), or "pocket".'
+        )
+    if path.is_dir():
+        family = folder_family(path)
+        components = registry.families()[family].components
+        weights = {name: _component_weights(path / name) for name in components}
+        return Checkpoint(path, family, "folder", weights, _content_hash(path, weights))
+    sizes = single_file.shapes_of(path)
+    family = single_file.family_of(list(sizes))
+    if family not in registry.families():
+        raise _unknown(path, family)
+    spec = registry.families()[family]
+    configs = {
+        name: read_config(CONFIGS / family / name / "config.json") for name in spec.components
+    }
+    weights = single_file.with_companions(path, spec, sizes, configs)
+    hints = spec.schedule_hints(path, list(sizes))
+    return Checkpoint(path, family, "single file", weights, _content_hash(path, weights), hints)
+
+
+def folder_family(path: Path) -> str:
+    """The family of a diffusers folder, by its index and its networks' configurations.
+
+    Raises:
+        CheckpointRefused: it is none, or of a family that is not known.
+    """
+    family = pipeline_family(path)
+    spec = registry.families()[family]
+    if spec.denoiser_root != "unet":
+        return family
+    unet = read_config(path / "unet" / "config.json")
+    width = unet.get("cross_attention_dim")
+    for name, other in registry.families().items():
+        if width and other.pipelines == spec.pipelines and other.cross_attention_dim == width:
+            family = name
+    latents = read_config(path / "vae" / "config.json").get("latent_channels", 4)
+    if unet.get("in_channels", 4) not in (latents, 2 * latents + 1):
+        channels = unet["in_channels"]
+        raise _unknown(path, f"a pipeline of {family} whose UNet takes {channels} channels")
+    return family
+
+
+def pipeline_family(path: Path) -> str:
+    """What the index of a diffusers folder alone tells: 2.x of Stable Diffusion is still "sd1".
+
+    Raises:
+        CheckpointRefused: there is none, or it names a family that is not known.
+    """
+    if not (path / "model_index.json").is_file():
+        raise CheckpointRefused(
+            f"{path} is no checkpoint: it has no model_index.json. Name the folder that a diffusers "
+            "pipeline was saved to, or a single .safetensors file."
+        )
+    name = str(read_config(path / "model_index.json").get("_class_name"))
+    starts = (
+        (len(start), called)
+        for called, candidate in registry.candidates()
+        for start in candidate.pipelines
+        if name.startswith(start)
+    )
+    family = max(starts, key=lambda found: found[0], default=(0, name))[1]
+    if family not in registry.families():
+        raise _unknown(path, family)
+    return family
+
+
+def _component_weights(folder: Path) -> list[Path]:
+    names = [file.name for file in folder.glob("*") if file.is_file()]
+    chosen = [folder / name for name in chosen_weights(str(folder), names)]
+    for file in chosen:
+        check_safetensors(file)
+    return chosen
+
+
+def chosen_weights(where: str, names: Sequence[str], *, half: bool = False) -> list[str]:
+    """Which of a component's files are its weights: whole or in shards, all of them.
+
+    Full precision before half, or the other way round if `half`.
+
+    Raises:
+        CheckpointRefused: there are none, or not all; the message names `where`.
+    """
+    some = ""
+    for pattern in _WEIGHTS[2:] + _WEIGHTS[:2] if half else _WEIGHTS:
+        if chosen := sorted(name for name in names if pattern.fullmatch(name)):
+            shards = re.search(r"-of-(\d+)", chosen[0])
+            if not shards or len(chosen) >= int(shards[1]):
+                return chosen
+            some = some or f"{len(chosen)} of {int(shards[1])} shards. Copy it again, whole."
+    pickles = sorted(name for name in names if name.endswith((".bin", ".ckpt", ".pt", ".pth")))
+    pickled = f"only {pickles[0]}, a pickle. {CONVERT}" if pickles else ""
+    why = some or pickled or "nothing. Copy it again, whole."
+    raise CheckpointRefused(f"{where} has no .safetensors weights but {why}")
+
+
+def weight_names(where: str, names: Sequence[str]) -> list[str]:
+    """Of a model's files its weights, whole or in shards.
+
+    Raises:
+        CheckpointRefused: there are none, not all, or only pickles; the message names `where`.
+    """
+    pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
+    if pickles and not any(name.endswith(".safetensors") for name in names):
+        raise CheckpointRefused(
+            f"{where} has its weights only as {pickles[0]}, a pickle, which can run code when it is "
+            "opened; never opened. Many models have been converted since: look for .safetensors in "
+            "its newest version, or among its pull requests (OWNER/NAME@refs/pr/NUMBER)."
+        )
+    return chosen_weights(where, names)
+
+
+def _unknown(path: Path, found: str) -> CheckpointRefused:
+    return CheckpointRefused(
+        f"{path} is {found or 'of an unknown kind'}; Packshot knows {registry.listed()}."
+    )
+
+
+def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
+    """Hash of the weights' and configurations' hashes.
+
+    Remembered by names, sizes and times, for hashing takes seconds.
+    """
+    chosen = [file for component in weights.values() for file in component]
+    if path.is_dir():
+        folders = (path / name for name in (*weights, "scheduler"))
+        chosen += sorted(file for folder in folders for file in folder.glob("*config.json"))
+    stamps = [
+        [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in chosen
+    ]
+    remembered = files.cache_folder() / "hashes" / files.fingerprint(stamps)
+    if remembered.is_file():
+        return remembered.read_text()
+    names = [file.relative_to(path).as_posix() if path.is_dir() else file.name for file in chosen]
+    value = files.fingerprint(
+        [[name, files.sha256(file)] for name, file in zip(names, chosen, strict=True)]
+    )
+    files.write_text(remembered, value)
+    return value

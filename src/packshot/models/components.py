@@ -1,0 +1,165 @@
+"""A checkpoint's networks, tokenizers and schedule: from a folder or a single file, never downloaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from packshot.errors import CheckpointRefused
+from packshot.models import registry
+from packshot.models.checkpoint import Checkpoint
+from packshot.weights.loading import blank, filled, read_all, read_shapes, refusing
+from packshot.weights.safetensors_file import read_config
+
+if TYPE_CHECKING:
+    from packshot.models.diffusion_model import Base
+
+Tensors = Mapping[str, Tensor]
+Configs = dict[str, dict[str, Any]]
+"""By component."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a pipeline is made of, by the components' names."""
+
+    networks: dict[str, Any]
+    tokenizers: dict[str, Any]
+    schedule: dict[str, Any]
+
+
+def load_parts(checkpoint: Checkpoint, family: Base, dtype: torch.dtype) -> Parts:
+    """Every component of a checkpoint, frozen, in `dtype`, on the CPU; of a sketch no tokenizers.
+
+    Raises:
+        CheckpointRefused: weights are missing or do not fit, or a configuration cannot be read.
+    """
+    path, whole = checkpoint.path, checkpoint.layout == "single file"
+    folder = checkpoint.configs
+    configs = {n: read_config(folder / n / "config.json") for n in checkpoint.components}
+    with refusing(path):
+        tensors: Mapping[str, Tensors] = {}
+        if whole:
+            read = read_shapes if checkpoint.sketched else read_all
+            given = {
+                start + key: value
+                for start, weights in checkpoint.weights.items()
+                for key, value in read(weights).items()
+            }
+            configs = family.fitted(given, configs) if given else configs
+            if not checkpoint.sketched:
+                tensors = family.split(given, configs)
+        elif not checkpoint.sketched:
+            tensors = {n: read_all(checkpoint.weights[n]) for n in checkpoint.components}
+    from diffusers import AutoencoderKL, AutoencoderKLFlux2, UNet2DConditionModel
+
+    networks: dict[str, Any] = {}
+    for name in checkpoint.components:
+        where = path if whole else path / name
+        make, renamed = _architecture(configs[name], where)
+        if checkpoint.sketched:
+            networks[name] = blank(make, where)
+            continue
+        beside = family.beside.get(name) if whole else None
+        networks[name] = filled(make, renamed(tensors[name]), where, dtype, beside)
+        if isinstance(networks[name], AutoencoderKL | AutoencoderKLFlux2 | UNet2DConditionModel):
+            networks[name].to(
+                memory_format=torch.channels_last
+            )  # what convolutions are quickest in
+    encoders = [name for name in checkpoint.components if name.startswith("text_encoder")]
+    tokenizers = {
+        name.replace("text_encoder", "tokenizer"): _tokenizer(checkpoint, name, configs[name])
+        for name in encoders
+        if not checkpoint.sketched
+    }
+    schedule = read_config(folder / "scheduler" / "scheduler_config.json")
+    return Parts(networks, tokenizers, schedule)
+
+
+def _architecture(
+    config: dict[str, Any], where: Path
+) -> tuple[Callable[[], nn.Module], Callable[[Tensors], Tensors]]:
+    """What makes the network of a configuration, and what renames files' tensors as it has them.
+
+    No other classes are made than those that are known here.
+    """
+    import diffusers
+    import transformers
+
+    kind = str(config.get("_class_name") or (config.get("architectures") or [""])[0])
+    if kind in registry.diffusers_classes():
+        made = partial(getattr(diffusers, kind).from_config, config)
+        return made, lambda found: {_VAE_ATTENTION.sub(_new_name, k): v for k, v in found.items()}
+    if kind not in _TRANSFORMERS:
+        raise CheckpointRefused(
+            f"{where}: its configuration names a '{kind}', which is not known here."
+        )
+    model, configuration, prefix = _TRANSFORMERS[kind]
+
+    def renamed(found: Tensors) -> Tensors:
+        tensors = {re.sub(f"^({prefix})", "", key): value for key, value in found.items()}
+        if kind == "T5EncoderModel":
+            # The same matrix by two names; files hold it once.
+            tensors = {"encoder.embed_tokens.weight": tensors["shared.weight"], **tensors}
+        return tensors
+
+    with refusing(where):
+        text = getattr(transformers, configuration).from_dict(config.get("text_config", config))
+    return partial(getattr(transformers, model), text), renamed
+
+
+# By a file's architecture: what is made of it (of language models what reads, not what answers or
+# sees), its configuration, and what files put before the names that transformers 5 gives.
+_TRANSFORMERS = {
+    "CLIPTextModel": ("CLIPTextModel", "CLIPTextConfig", r"text_model\."),
+    "CLIPTextModelWithProjection": ("CLIPTextModelWithProjection", "CLIPTextConfig", ""),
+    "T5EncoderModel": ("T5EncoderModel", "T5Config", ""),
+    "Qwen3Model": ("Qwen3Model", "Qwen3Config", r"model\."),
+    "Qwen3ForCausalLM": ("Qwen3Model", "Qwen3Config", r"model\."),
+    "Qwen2_5_VLForConditionalGeneration": (
+        "Qwen2_5_VLTextModel", "Qwen2_5_VLTextConfig", r"model\.(language_model\.)?",
+    ),
+}  # fmt: skip
+
+
+def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> Any:
+    from transformers import CLIPTokenizer, Qwen2Tokenizer, T5TokenizerFast
+
+    from packshot.weights.tokenizers import clip_tokenizer, qwen_tokenizer, t5_tokenizer
+
+    if checkpoint.layout == "single file":
+        if config["model_type"] == "t5":
+            return t5_tokenizer()
+        if config["model_type"].startswith("qwen"):
+            return qwen_tokenizer(thinks=config["model_type"] == "qwen3")
+        # OpenCLIP's text towers were trained with its vocabulary padded with token 0, "!".
+        openclip = encoder in registry.families()[checkpoint.family].openclip
+        return clip_tokenizer(pad="!" if openclip else None)
+    folder = checkpoint.path / encoder.replace("text_encoder", "tokenizer")
+    if not folder.is_dir():
+        raise CheckpointRefused(
+            f"{checkpoint.path} has no folder '{folder.name}'. Copy it again, whole."
+        )
+    with refusing(folder):
+        kind = str(config.get("model_type"))
+        if kind == "t5":
+            return T5TokenizerFast.from_pretrained(folder, local_files_only=True)
+        if kind.startswith("qwen"):
+            return Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+# Autoencoders saved before diffusers 0.17, SD 1.5's own among them, name these otherwise.
+_VAE_ATTENTION = re.compile(r"(?<=mid_block\.attentions\.0\.)(query|key|value|proj_attn)(?=\.)")
+_NEW_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+def _new_name(found: re.Match[str]) -> str:
+    return _NEW_NAMES[found[0]]

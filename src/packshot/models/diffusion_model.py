@@ -1,0 +1,348 @@
+"""What a family of checkpoints must be able to do, and what all families do alike.
+
+A family is one file in this folder, with its `FamilySpec`, plus one line in `registry.py`. The
+training loop, the planner and the shots know only the class `Base`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from packshot.models import registry
+from packshot.models.checkpoint import Checkpoint
+from packshot.models.components import Configs, Tensors, load_parts
+from packshot.models.model_offload import room_for_weights, take_turns
+from packshot.models.noise_schedules import Schedule
+from packshot.models.weight_storage import store, weight_bytes
+from packshot.types import Scope, Storage
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline, ModelMixin
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+CLIP_TOKENS = 77
+Conditioning = dict[str, Tensor]
+"""What the denoiser is told of the prompts; each tensor's first dimension is the batch."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What part of a picture is trained on, (width, height) or (left, upper) in pixels."""
+
+    original: tuple[int, int]
+    """The picture's own size."""
+    crop: tuple[int, int]
+    """The upper left corner of what is kept, after the picture was made smaller."""
+    size: tuple[int, int]
+    """What is kept."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How a checkpoint makes pictures when nothing else is asked for."""
+
+    name: str
+    """As web UIs call it."""
+    steps: int
+    guidance_scale: float
+
+
+class Base(ABC):
+    """A loaded checkpoint of one family, frozen, on one device and in one dtype.
+
+    Latents are those that the denoiser sees: encoded, shifted and scaled.
+
+    Args:
+        checkpoint: judged, and of this family.
+        storage: how the denoiser's weights shall lie in memory.
+
+    Raises:
+        CheckpointRefused: weights are missing or do not fit, or a configuration cannot be read.
+    """
+
+    family: str
+    """The name of its spec in the registry, such as "sd1"."""
+    name: str
+    """What to call it: the folder's or file's name."""
+    path: Path
+    content_hash: str
+    """SHA-256 over the weights: the key of caches, and what a plan depends on."""
+    device: torch.device
+    dtype: torch.dtype
+    storage: Storage
+    """How the denoiser's weights lie in memory."""
+    vae: ModelMixin
+    """The autoencoder, of diffusers."""
+    vae_factor: int
+    """Pixels a latent's side, of the autoencoder's own latents."""
+    text_encoders: dict[str, PreTrainedModel]
+    """By their kohya prefix's noun ("text_encoder")."""
+    tokenizers: dict[str, PreTrainedTokenizerBase]
+    """By the noun "tokenizer" and their encoder's number; a sketch has none."""
+    schedule: Schedule
+    """How latents are noised, and what the denoiser should say of them."""
+    native_pixels: int
+    """The side of the square pictures that it was trained on."""
+    pixel_multiple: int
+    """Sides of pictures must be multiples of this (VAE factor x the denoiser's down-sampling)."""
+    denoiser_root: str
+    """What its LoRAs call the denoiser: "unet" or "transformer"."""
+    sampler: Sampler
+    distilled: bool = False
+    """Whether it needs no second pass for guidance: it is told it ("guidance" [B] in the
+    conditioning), or does without."""
+    inpaints: bool = False
+    """Whether it is told the region to paint ("region" in the conditioning)."""
+    kohya_original: bool
+    """Whether kohya's LoRA files have the original names of the denoiser's modules."""
+    beside: Mapping[str, str] = {}
+    """By component, a pattern of how names begin that single files hold beside it; of a component
+    that is not in it, all are passed over."""
+    _takes_turns = False
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        dtype: torch.dtype,
+        storage: Storage = "plain",
+    ) -> None:
+        self.family, self.name = checkpoint.family, checkpoint.name
+        spec = registry.families()[self.family]
+        self.denoiser_root, self.kohya_original = spec.denoiser_root, spec.kohya_original
+        self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
+        self.device, self.dtype, self.storage = device, dtype, storage
+        parts = load_parts(checkpoint, self, dtype)
+        self._denoiser, self.vae = parts.networks.pop(self.denoiser_root), parts.networks.pop("vae")
+        self.vae_factor = _vae_factor(self.vae)
+        self.text_encoders = parts.networks
+        if not checkpoint.sketched:
+            self._settle()
+        self.tokenizers = parts.tokenizers
+        self.schedule = self.make_schedule(parts.schedule, checkpoint)
+        self._grey: dict[tuple[int, int], Tensor] = {}
+
+    def _settle(self) -> None:
+        """Networks to the device; those that do not fit it together take turns on it."""
+        sizes = {encoder: weight_bytes(encoder) for encoder in self._encoders}
+        denoiser = weight_bytes(self._denoiser, self.storage)
+        store(self._denoiser, self.storage, self.device)
+        room = room_for_weights(self.device)
+        if self.storage == "offload":
+            room -= denoiser
+        else:
+            sizes[self._denoiser] = denoiser
+        self._takes_turns = sum(sizes.values()) > room
+        if self._takes_turns:
+            take_turns(sizes, self.device, room)
+            return
+        for network in sizes:
+            network.to(self.device)
+
+    @property
+    def _encoders(self) -> list[Any]:
+        return [self.vae, *self.text_encoders.values()]
+
+    @staticmethod
+    @abstractmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        """Each component's tensors by diffusers' names, from a single file's by their original ones."""
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        """The family's configurations as a single file wants them: its layers, its width.
+
+        Most files are as their family is.
+        """
+        return configs
+
+    @abstractmethod
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Schedule:
+        """The family's schedule from the checkpoint's configuration of it."""
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The network that a LoRA adapts."""
+        denoiser: nn.Module = self._denoiser
+        return denoiser
+
+    @abstractmethod
+    def original_modules(self) -> dict[str, list[str]]:
+        """Linear and Conv2d modules as original files name them, with our names of each.
+
+        Several where the original stacks their rows in one module, in order.
+        """
+
+    @abstractmethod
+    def lora_targets(self, scope: Scope) -> list[str]:
+        """Dotted names of the denoiser's Linear and Conv2d modules that `scope` covers, sorted."""
+
+    def text_targets(self) -> dict[str, list[str]]:
+        """By text encoder its modules that a LoRA adapts, sorted; empty where none is trained.
+
+        Where there are any, `encode_prompts` is differentiable.
+
+        Raises:
+            CheckpointRefused: they have no room on the device beside the denoiser.
+        """
+        return {}
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W] in [-1, 1] to latents [B, C, h, w]: the posterior's mean."""
+        # The autoencoder may be away while a LoRA learns; taking turns, it comes by itself.
+        place = self.device if self._takes_turns else self.vae.device
+        latents: Tensor = self.vae.encode(pixels.to(place, self.dtype)).latent_dist.mean
+        config = self.vae.config
+        return (latents.to(self.device) - (config.shift_factor or 0)) * config.scaling_factor
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] to pictures [B, 3, H, W] in [-1, 1]."""
+        config = self.vae.config
+        latents = latents.to(self.device, self.dtype) / config.scaling_factor
+        pixels: Tensor = self.vae.decode(latents + (config.shift_factor or 0)).sample.clamp(-1, 1)
+        return pixels
+
+    @abstractmethod
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """Prompts to what `predict` takes."""
+
+    @abstractmethod
+    def empty_conditioning(self, count: int) -> Conditioning:
+        """What `count` of the longest prompts would be encoded to, but zero: for its shape."""
+
+    def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
+        """The conditioning [B] of pictures with what the family is told of their sizes, if it is."""
+        return conditioning
+
+    @abstractmethod
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """The denoiser's output for noisy latents [B, C, h, w]."""
+
+    @abstractmethod
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        """The pipeline's arguments for guidance."""
+
+    @abstractmethod
+    def pipeline(self) -> DiffusionPipeline:
+        """A diffusers text-to-image pipeline over the same modules (no copy, no safety checker)."""
+
+    def clip_similarity(self) -> ClipSimilarity | None:
+        """Image and text towers in one space, where the checkpoint carries them; else None."""
+        return None
+
+    @contextmanager
+    def encoders_on(self, device: torch.device, *, text: bool = True) -> Iterator[None]:
+        """Keep the autoencoder and, unless not, text encoders on a device while the block runs."""
+        if self._takes_turns:  # they leave by themselves
+            yield
+            return
+        moved = self._encoders if text else [self.vae]
+        before = [next(encoder.parameters()).device for encoder in moved]
+        try:
+            for encoder in moved:
+                encoder.to(device)
+            yield
+        finally:
+            for encoder, there in zip(moved, before, strict=True):
+                encoder.to(there)
+
+    @contextmanager
+    def checkpointed(self, on: bool = True) -> Iterator[None]:
+        """Let the denoiser forget what its blocks computed, and compute it again for gradients.
+
+        (Chen et al. 2016, arXiv 1604.06174.) Memory of activations for about a third more time.
+        """
+        if not on:
+            yield
+            return
+        self._denoiser.enable_gradient_checkpointing()
+        try:
+            yield
+        finally:
+            self._denoiser.disable_gradient_checkpointing()
+
+    def region(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
+        """What an inpainting base takes beside its noisy latents [B, C, h, w]: [B, 1 + C, h, w].
+
+        1 where to paint, then the latents of the picture grey there, as the conditioning's "region"
+        has them. Without, all is to be painted: so it learns and makes pictures.
+        """
+        told = conditioning.get("region")
+        if told is None:
+            told = self._all_of(*noisy.shape[-2:]).expand(len(noisy), -1, -1, -1)
+        return told.to(noisy)
+
+    def _all_of(self, height: int, width: int) -> Tensor:
+        """The region [1, 1 + C, height, width] that is all of a picture."""
+        if (height, width) not in self._grey:
+            grey = torch.zeros(1, 3, height * self.vae_factor, width * self.vae_factor)
+            self._grey[height, width] = self.encode_images(grey)
+        latents = self._grey[height, width]
+        return torch.cat([torch.ones_like(latents[:, :1]), latents], dim=1)
+
+    def nothing_to_keep(self, count: int) -> dict[str, Any]:
+        """What diffusers' inpainting pipelines are given to make whole pictures, so many at once."""
+        grey, white = (Image.new("RGB", (self.native_pixels,) * 2, c) for c in ("grey", "white"))
+        return {"image": [grey] * count, "mask_image": [white] * count, "strength": 1.0}
+
+    def zeros(self, *shape: int) -> Tensor:
+        """Zeros on the base's device, in its dtype."""
+        return torch.zeros(*shape, device=self.device, dtype=self.dtype)
+
+    def tokens(self, tokenizer: str, prompts: list[str], length: int = CLIP_TOKENS) -> Tensor:
+        """Token ids [B, length] of one tokenizer, on the device; a sketch, which has none, gives zeros."""
+        if tokenizer not in self.tokenizers:
+            return torch.zeros(len(prompts), length, dtype=torch.long, device=self.device)
+        tokens = self.tokenizers[tokenizer](
+            prompts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        )
+        ids: Tensor = tokens.input_ids.to(self.device)
+        return ids
+
+
+def _vae_factor(vae: Any) -> int:
+    """Pixels a latent's side."""
+    if hasattr(vae.config, "temperal_downsample"):  # a video autoencoder's, misspelt there
+        return int(2 ** len(vae.config.temperal_downsample))
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def linear_names(
+    network: nn.Module, endings: tuple[str, ...], within: tuple[str, ...]
+) -> list[str]:
+    """Names of Linear modules that end in one of `endings` and begin with one of `within`, sorted."""
+    return sorted(
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear) and name.endswith(endings) and name.startswith(within)
+    )
+
+
+class ClipSimilarity(Protocol):
+    """Pictures and texts as unit vectors of one space (CLIP, arXiv 2103.00020)."""
+
+    name: str
+
+    def embed_images(self, pixels: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W] in [-1, 1] (any size) to unit vectors [B, D]."""
+        ...
+
+    def embed_texts(self, texts: list[str]) -> Tensor:
+        """Texts to unit vectors [B, D]."""
+        ...
+
+    @property
+    def scale(self) -> float:
+        """The learnt temperature: logits are scale x cosine."""
+        ...

@@ -1,0 +1,41 @@
+"""A checkpoint's shapes without its weights: what it would cost, before any of it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from packshot.models import registry
+from packshot.models.checkpoint import CONFIGS, Checkpoint
+from packshot.models.diffusion_model import Base
+
+
+def shipped(family: str) -> Checkpoint:
+    """A family's checkpoint as its configurations in this package have it: for sketches only."""
+    return Checkpoint(CONFIGS / family, family, "single file", {}, "")
+
+
+@contextmanager
+def sketched(checkpoint: Checkpoint, dtype: torch.dtype) -> Iterator[Base]:
+    """The base while the block runs, every tensor in it fake: shapes are computed, values are not.
+
+    All that is made in the block is fake too. It has no tokenizers: see `Base.empty_conditioning`.
+
+    Raises:
+        CheckpointRefused: a configuration cannot be read.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    base = registry.families()[checkpoint.family].base(
+        replace(checkpoint, sketched=True), torch.device("cpu"), dtype, "plain"
+    )
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for network in (base.denoiser, base.vae, *base.text_encoders.values()):
+            shapes = {name: weight.shape for name, weight in network.state_dict().items()}
+            fakes = {name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()}
+            network.load_state_dict(fakes, assign=True)
+            network.requires_grad_(False)
+        yield base

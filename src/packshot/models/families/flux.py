@@ -1,0 +1,226 @@
+"""FLUX.1 (https://github.com/black-forest-labs/flux): a transformer of double and single streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from packshot.errors import CheckpointRefused
+from packshot.models.checkpoint import Checkpoint
+from packshot.models.companions import autoencoder, clip, t5
+from packshot.models.components import Configs, Tensors
+from packshot.models.diffusion_model import Conditioning, Sampler
+from packshot.models.families.flux_streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
+from packshot.models.family_spec import FamilySpec, Relative
+from packshot.models.key_mapping import latent_parts, layers, transformer_of, under
+from packshot.models.transformer_model import ATTENTION, LARGE_RECIPE, Scopes, TransformerBase
+
+TRAINING_GUIDANCE = 1.0
+"""What a guidance-distilled checkpoint is told while it learns: with 1 it learns pictures as they
+are, and goes on being guided when it makes them."""
+_MLP = (
+    "ff.net.0.proj",
+    "ff.net.2",
+    "ff_context.net.0.proj",
+    "ff_context.net.2",
+    "proj_mlp",
+    "proj_out",
+)
+_MODULATION = ("norm1.linear", "norm1_context.linear", "norm.linear")
+_SCOPES: Scopes = {
+    "cross-attention": (ATTENTION, (DOUBLE,)),  # where text and picture meet first
+    "attention": (ATTENTION, (DOUBLE, SINGLE)),
+    "attention+mlp": (ATTENTION + _MLP, (DOUBLE, SINGLE)),
+    "all": (ATTENTION + _MLP + _MODULATION, (DOUBLE, SINGLE)),
+}
+_STREAMS = Streams(
+    double={
+        **DOUBLE_ATTENTION,
+        "img_mod.lin": ["norm1.linear"],
+        "txt_mod.lin": ["norm1_context.linear"],
+        "img_mlp.0": ["ff.net.0.proj"],
+        "img_mlp.2": ["ff.net.2"],
+        "txt_mlp.0": ["ff_context.net.0.proj"],
+        "txt_mlp.2": ["ff_context.net.2"],
+    },
+    single={
+        "modulation.lin": ["norm.linear"],
+        "linear1": ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"],
+        "linear2": ["proj_out"],
+    },
+    others={
+        "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
+        "time_in.out_layer": "time_text_embed.timestep_embedder.linear_2",
+        "vector_in.in_layer": "time_text_embed.text_embedder.linear_1",
+        "vector_in.out_layer": "time_text_embed.text_embedder.linear_2",
+        "guidance_in.in_layer": "time_text_embed.guidance_embedder.linear_1",
+        "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2",
+    },
+)
+
+
+class Flux1(TransformerBase):
+    """A FLUX.1 checkpoint (dev, schnell, Fill and what is made from them)."""
+
+    scopes = _SCOPES
+    distilled = True
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
+        dev = self.transformer.config.guidance_embeds
+        self.sampler = Sampler("Euler", 28, 3.5) if dev else Sampler("Euler", 4, 0.0)
+        channels = self.transformer.config.in_channels
+        self.inpaints = channels == _fill_channels(self.vae.config.latent_channels, self.vae_factor)
+        if self.inpaints:
+            self.sampler = Sampler("Euler", 28, 30.0)
+        self.tokens_of_t5 = 512 if dev else 256
+
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        return {
+            "transformer": _STREAMS.layout().renamed(transformer_of(tensors)),
+            **latent_parts(tensors, configs),
+            "text_encoder": under(tensors, "text_encoders.clip_l.transformer."),
+            "text_encoder_2": under(tensors, "text_encoders.t5xxl.transformer."),
+        }
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        own = transformer_of(tensors)
+        width, channels = own["img_in.weight"].shape
+        config = configs["transformer"]
+        vae = configs["vae"]
+        fill = _fill_channels(vae["latent_channels"], 2 ** (len(vae["block_out_channels"]) - 1))
+        if channels not in (config["in_channels"], fill):
+            raise CheckpointRefused(
+                f"This FLUX.1 takes {channels} channels, not {config['in_channels']} or Fill's {fill}: "
+                "one of the tools (Depth, Canny), which do not learn products. Use dev or schnell."
+            )
+        fits_fill = {"in_channels": fill, "out_channels": config["in_channels"]}
+        found: dict[str, Any] = fits_fill if channels == fill else {}
+        found |= {
+            "num_layers": layers(own, "double_blocks"),
+            "num_single_layers": layers(own, "single_blocks"),
+            "num_attention_heads": width // config["attention_head_dim"],
+            "guidance_embeds": "guidance_in.in_layer.weight" in own,
+        }
+        return configs | {"transformer": config | found}
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, tokens, 4096] of T5, "pooled": [B, 768] of CLIP}."""
+        pooled = self.text_encoders["text_encoder"](self.tokens("tokenizer", prompts)).pooler_output
+        ids = self.tokens("tokenizer_2", prompts, self.tokens_of_t5)
+        return {"context": self.text_encoders["text_encoder_2"](ids)[0], "pooled": pooled}
+
+    def empty_conditioning(self, count: int) -> Conditioning:
+        config = self.transformer.config
+        return {
+            "context": self.zeros(count, self.tokens_of_t5, config.joint_attention_dim),
+            "pooled": self.zeros(count, config.pooled_projection_dim),
+        }
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        count, _, height, width = noisy.shape
+        context = conditioning["context"].to(self.dtype)
+        guidance = None
+        if self.transformer.config.guidance_embeds:
+            told = torch.full((count,), TRAINING_GUIDANCE)
+            guidance = conditioning.get("guidance", told).to(self.device)
+        said = self.transformer(
+            hidden_states=self._seen(noisy, conditioning),
+            encoder_hidden_states=context,
+            pooled_projections=conditioning["pooled"].to(self.dtype),
+            timestep=timesteps / 1000,
+            img_ids=positions(height // 2, width // 2).to(self.device, self.dtype),
+            txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
+            guidance=guidance,
+            return_dict=False,
+        )[0]
+        return unpacked(said, height, width)
+
+    def _seen(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
+        """The transformer's tokens: Fill sees the picture without the region, and its mask's pixels."""
+        tokens = packed(noisy)
+        if not self.inpaints:
+            return tokens
+        region = self.region(noisy, conditioning)
+        # A latent's mask is that of all the pixels that it stands for.
+        mask = region[:, :1].expand(-1, self.vae_factor**2, -1, -1)
+        return torch.cat([tokens, packed(region[:, 1:]), packed(mask)], dim=-1)
+
+    def original_modules(self) -> dict[str, list[str]]:
+        return _STREAMS.original_modules(self.transformer.config)
+
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        """Distilled guidance: one pass a step, no negative prompt."""
+        told = {"guidance_scale": guidance_scale}
+        return told | self.nothing_to_keep(len(negative_prompts)) if self.inpaints else told
+
+    def pipeline(self) -> Any:
+        """`FluxPipeline`, or that of Fill, with Euler steps."""
+        from diffusers import FluxFillPipeline, FluxPipeline
+
+        return self.assembled(FluxFillPipeline if self.inpaints else FluxPipeline)
+
+
+def _fill_channels(latents: int, factor: int) -> int:
+    """Of a Fill's tokens: 2 x 2 latents, those of the picture without the region, its mask's pixels."""
+    return 4 * (2 * latents + factor**2)
+
+
+def packed(latents: Tensor) -> Tensor:
+    """Latents [B, C, h, w] to tokens [B, h/2 * w/2, 4C]: squares of 2 x 2, channels first."""
+    count, channels, height, width = latents.shape
+    squares = latents.reshape(count, channels, height // 2, 2, width // 2, 2)
+    return squares.permute(0, 2, 4, 1, 3, 5).reshape(count, height * width // 4, 4 * channels)
+
+
+def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
+    """The inverse of `packed` for latents of a height and width."""
+    count, _, channels = tokens.shape
+    squares = tokens.reshape(count, height // 2, width // 2, channels // 4, 2, 2)
+    return squares.permute(0, 3, 1, 4, 2, 5).reshape(count, channels // 4, height, width)
+
+
+def positions(rows: int, columns: int) -> Tensor:
+    """Where each token is, [rows * columns, 3]: 0, row, column."""
+    grid = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij"), -1)
+    return torch.cat([torch.zeros(rows, columns, 1), grid], dim=-1).reshape(-1, 3)
+
+
+def _schedule_hints(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """The undistilled and dev are told guidance, and shift noise by the picture's size."""
+    dev = any("guidance_in." in key for key in keys)
+    return {} if dev else {"use_dynamic_shifting": False, "shift": 1.0}
+
+
+SPEC = FamilySpec(
+    name="flux1",
+    title="FLUX.1",
+    base=Flux1,
+    components=("transformer", "vae", "text_encoder", "text_encoder_2"),
+    denoiser_class="FluxTransformer2DModel",
+    pipelines=("FluxPipeline", "FluxFillPipeline"),
+    signature=("vector_in.",),
+    relatives=(
+        Relative("FLUX", pipelines=("Flux",)),
+        Relative("FLUX of an unknown kind", signature=("double_blocks.0.",)),
+    ),
+    companions=(
+        autoencoder(r"(.*[-_.])?ae|.*flux.*"),
+        clip("text_encoder", "clip_l"),
+        t5("text_encoder_2"),
+    ),
+    schedule_hints=_schedule_hints,
+    recipe=LARGE_RECIPE,
+    kohya_base="flux1",
+    architecture="flux-1-dev/lora",
+    kohya_original=True,
+    lora_title="FLUX",
+    lora_keys=r"(^|[._])(double|single)_(transformer_)?blocks[._]",
+)

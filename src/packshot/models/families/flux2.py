@@ -1,0 +1,182 @@
+"""FLUX.2 klein (https://github.com/black-forest-labs/flux2): double and single streams, Qwen3 reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from packshot.models.checkpoint import Checkpoint
+from packshot.models.companions import QWEN3, autoencoder, qwen3
+from packshot.models.components import Configs, Tensors
+from packshot.models.diffusion_model import Conditioning, Sampler
+from packshot.models.families.flux_streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
+from packshot.models.family_spec import FamilySpec, Relative
+from packshot.models.key_mapping import fitted_qwen3, latent_parts, layers, transformer_of, under
+from packshot.models.transformer_model import (
+    ATTENTION,
+    LARGE_RECIPE,
+    Scopes,
+    TransformerBase,
+    chat_tokens,
+)
+from packshot.weights.safetensors_file import read_config
+
+LAYERS = (9, 18, 27)
+"""Of the text encoder: their states, side by side, are what the denoiser reads."""
+TOKENS = 512
+_FUSED = ("attn.to_qkv_mlp_proj", "attn.to_out")  # single blocks: attention and MLP in one matrix
+_MLP = ("ff.linear_in", "ff.linear_out", "ff_context.linear_in", "ff_context.linear_out")
+_SCOPES: Scopes = {
+    "cross-attention": (ATTENTION, (DOUBLE,)),  # where text and picture meet first
+    "attention": (ATTENTION + _FUSED, (DOUBLE, SINGLE)),
+    "attention+mlp": (ATTENTION + _FUSED + _MLP, (DOUBLE, SINGLE)),
+    "all": (ATTENTION + _FUSED + _MLP, (DOUBLE, SINGLE)),
+}
+_STREAMS = Streams(
+    double={
+        **DOUBLE_ATTENTION,
+        "img_mlp.0": ["ff.linear_in"],
+        "img_mlp.2": ["ff.linear_out"],
+        "txt_mlp.0": ["ff_context.linear_in"],
+        "txt_mlp.2": ["ff_context.linear_out"],
+    },
+    single={"linear1": ["attn.to_qkv_mlp_proj"], "linear2": ["attn.to_out"]},
+    others={
+        "time_in.in_layer": "time_guidance_embed.timestep_embedder.linear_1",
+        "time_in.out_layer": "time_guidance_embed.timestep_embedder.linear_2",
+        "double_stream_modulation_img.lin": "double_stream_modulation_img.linear",
+        "double_stream_modulation_txt.lin": "double_stream_modulation_txt.linear",
+        "single_stream_modulation.lin": "single_stream_modulation.linear",
+    },
+)
+_BESIDE = {"transformer": "(?!)", "vae": "(?!)", "text_encoder": r"lm_head\."}
+
+
+class Flux2Klein(TransformerBase):
+    """A FLUX.2 klein checkpoint (base or distilled).
+
+    Latents are the autoencoder's in squares of 2 x 2, [B, 128, H/16, W/16], each channel with the
+    mean and spread that the autoencoder's batch norm keeps.
+    """
+
+    scopes = _SCOPES
+    token_side = 1
+    beside = _BESIDE
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
+        if checkpoint.layout == "folder":
+            index = read_config(checkpoint.path / "model_index.json")
+            self.distilled = bool(index.get("is_distilled"))
+        else:
+            self.distilled = "base" not in self.name.lower()  # nothing in the file tells
+        self.sampler = Sampler("Euler", 4, 1.0) if self.distilled else Sampler("Euler", 28, 4.0)
+
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        return {
+            "transformer": _STREAMS.layout().renamed(transformer_of(tensors)),
+            **latent_parts(tensors, configs),
+            "text_encoder": under(tensors, *QWEN3),
+        }
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        """Of 4B or 9B, and the text encoder of that."""
+        own, config = transformer_of(tensors), configs["transformer"]
+        found = {
+            "num_layers": layers(own, "double_blocks"),
+            "num_single_layers": layers(own, "single_blocks"),
+            "num_attention_heads": own["img_in.weight"].shape[0] // config["attention_head_dim"],
+            "joint_attention_dim": own["txt_in.weight"].shape[1],
+        }
+        reader = fitted_qwen3(under(tensors, *QWEN3), configs["text_encoder"])
+        return configs | {"transformer": config | found, "text_encoder": reader}
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        norm, shape = self.vae.bn, (1, -1, 1, 1)
+        variance = norm.running_var.view(shape) + self.vae.config.batch_norm_eps
+        return norm.running_mean.view(shape).to(self.dtype), variance.sqrt().to(self.dtype)
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        mean, spread = self._statistics()
+        latents = self.vae.encode(pixels.to(self.device, self.dtype)).latent_dist.mean
+        return (torch.pixel_unshuffle(latents, 2) - mean) / spread
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        mean, spread = self._statistics()
+        latents = latents.to(self.device, self.dtype) * spread + mean
+        pixels: Tensor = self.vae.decode(torch.pixel_shuffle(latents, 2)).sample.clamp(-1, 1)
+        return pixels
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, 512, 3 x width]}: three layers' states, of padding too."""
+        ids, mask = chat_tokens(self.tokenizers["tokenizer"], prompts, TOKENS, thinking=False)
+        said = self.text_encoders["text_encoder"](
+            input_ids=ids.to(self.device),
+            attention_mask=mask.to(self.device),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        return {"context": torch.cat([said.hidden_states[layer] for layer in LAYERS], dim=-1)}
+
+    def empty_conditioning(self, count: int) -> Conditioning:
+        return {"context": self.zeros(count, TOKENS, self.transformer.config.joint_attention_dim)}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        height, width = noisy.shape[-2:]
+        context = conditioning["context"].to(self.dtype)
+        said = self.transformer(
+            hidden_states=noisy.flatten(2).transpose(1, 2),
+            encoder_hidden_states=context,
+            timestep=timesteps / 1000,
+            img_ids=_positions(height, width, 1).to(self.device),
+            txt_ids=_positions(1, 1, context.shape[1]).to(self.device),
+            return_dict=False,
+        )[0]
+        predicted: Tensor = said.transpose(1, 2).unflatten(2, (height, width))
+        return predicted
+
+    def original_modules(self) -> dict[str, list[str]]:
+        return _STREAMS.original_modules(self.transformer.config)
+
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        """No negative prompt; a distilled checkpoint is not guided at all."""
+        return {"guidance_scale": 1.0 if self.distilled else guidance_scale}
+
+    def pipeline(self) -> Any:
+        """`Flux2KleinPipeline` with Euler steps."""
+        from diffusers import Flux2KleinPipeline
+
+        return self.assembled(Flux2KleinPipeline, is_distilled=self.distilled)
+
+
+def _positions(rows: int, columns: int, tokens: int) -> Tensor:
+    """Where each token is, [rows * columns * tokens, 4]: 0, row, column, place in the text."""
+    axes = (torch.arange(count) for count in (1, rows, columns, tokens))
+    return torch.cartesian_prod(*axes)
+
+
+SPEC = FamilySpec(
+    name="flux2",
+    title="FLUX.2 klein",
+    base=Flux2Klein,
+    components=("transformer", "vae", "text_encoder"),
+    denoiser_class="Flux2Transformer2DModel",
+    vae_class="AutoencoderKLFlux2",
+    pipelines=("Flux2Klein",),
+    signature=("double_stream_modulation_img.",),
+    # Klein is not told guidance, and dev is read by another text encoder.
+    relatives=(Relative("FLUX.2 dev", ("double_stream_modulation_img.", "guidance_in.")),),
+    companions=(autoencoder(""), qwen3("txt_in.weight", 3)),
+    recipe=LARGE_RECIPE,
+    kohya_base="flux2",
+    architecture="Flux.2-klein/lora",
+    kohya_original=True,
+    lora_title="FLUX",
+)

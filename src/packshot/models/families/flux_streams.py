@@ -1,0 +1,71 @@
+"""What FLUX.1 and FLUX.2 call their double and single streams of blocks, and diffusers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from packshot.models.key_mapping import Layout, Names
+
+DOUBLE, SINGLE = "transformer_blocks.", "single_transformer_blocks."
+"""How diffusers' names begin."""
+DOUBLE_ATTENTION: Names = {
+    "img_attn.qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
+    "txt_attn.qkv": ["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
+    "img_attn.proj": ["attn.to_out.0"],
+    "txt_attn.proj": ["attn.to_add_out"],
+}
+_DOUBLE_NORMS: Names = {
+    "img_attn.norm.query_norm": ["attn.norm_q"],
+    "img_attn.norm.key_norm": ["attn.norm_k"],
+    "txt_attn.norm.query_norm": ["attn.norm_added_q"],
+    "txt_attn.norm.key_norm": ["attn.norm_added_k"],
+}
+_SINGLE_NORMS: Names = {"norm.query_norm": ["attn.norm_q"], "norm.key_norm": ["attn.norm_k"]}
+_OTHERS = {
+    "img_in": "x_embedder",
+    "txt_in": "context_embedder",
+    "final_layer.linear": "proj_out",
+    "final_layer.adaLN_modulation.1": "norm_out.linear",
+}
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The names of the Linear modules that differ between them.
+
+    Attributes:
+        double, single: original names within a block, and ours of what is stacked in each.
+        others: modules outside the blocks.
+    """
+
+    double: Names
+    single: Names
+    others: Mapping[str, str]
+
+    def layout(self) -> Layout:
+        """How original files' names become diffusers'."""
+        return Layout(
+            blocks={
+                "double_blocks": ("transformer_blocks", {**self.double, **_DOUBLE_NORMS}),
+                "single_blocks": ("single_transformer_blocks", {**self.single, **_SINGLE_NORMS}),
+            },
+            others={**_OTHERS, **self.others},
+            swapped=("norm_out.linear",),
+        )
+
+    def original_modules(self, config: Any) -> dict[str, list[str]]:
+        """The blocks' modules by their original names, with ours: see `Base.original_modules`.
+
+        `config` is the transformer's, of diffusers.
+        """
+        modules = {}
+        for kind, count, ours, names in (
+            ("double_blocks", config.num_layers, DOUBLE, self.double),
+            ("single_blocks", config.num_single_layers, SINGLE, self.single),
+        ):
+            for block in range(count):
+                for spelt, stacked in names.items():
+                    modules[f"{kind}.{block}.{spelt}"] = [f"{ours}{block}.{n}" for n in stacked]
+        return modules

@@ -1,0 +1,118 @@
+"""Stable Diffusion XL (arXiv 2307.01952): two text encoders, and sizes told to the UNet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from packshot.models.components import Configs, Tensors
+from packshot.models.diffusion_model import CLIP_TOKENS, Conditioning, Shown
+from packshot.models.families.stable_diffusion import UNET_VAE, UnetBase, schedule_hints
+from packshot.models.family_spec import FamilySpec
+from packshot.models.key_mapping import latent_parts
+
+
+class StableDiffusionXL(UnetBase):
+    """An SDXL checkpoint; see `packshot.models.diffusion_model.Base` for each member."""
+
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        """A single file's tensors, renamed from the original (LDM) layout."""
+        from diffusers.loaders import single_file_utils as names
+
+        second = "conditioner.embedders.1.model."
+        # Its fused matrices are split where its projection ends, which it has.
+        projected = names.convert_open_clip_checkpoint(None, tensors, prefix=second)
+        return {
+            "unet": names.convert_ldm_unet_checkpoint(tensors, configs["unet"]),
+            **latent_parts(tensors, configs),
+            "text_encoder": names.convert_ldm_clip_checkpoint(tensors),
+            "text_encoder_2": projected,
+        }
+
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, 77, 2048], "pooled": [B, 1280]}.
+
+        The last hidden states but one of both encoders side by side, and the second's projection.
+        """
+        hidden, pooled = [], None
+        for number in ("", "_2"):
+            encoder = self.text_encoders[f"text_encoder{number}"]
+            said = encoder(self.tokens(f"tokenizer{number}", prompts), output_hidden_states=True)
+            hidden.append(said.hidden_states[-2])
+            pooled = said[0]
+        assert pooled is not None
+        return {"context": torch.cat(hidden, dim=-1), "pooled": pooled}
+
+    def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
+        """With "time_ids" [B, 6]: original height and width, crop's top and left, target's."""
+        ids = [
+            (one.original[1], one.original[0], one.crop[1], one.crop[0], one.size[1], one.size[0])
+            for one in shown
+        ]
+        return conditioning | {"time_ids": torch.tensor(ids, device=self.device)}
+
+    def empty_conditioning(self, count: int) -> Conditioning:
+        context = self.zeros(count, CLIP_TOKENS, self.unet.config.cross_attention_dim)
+        pooled = self.text_encoders["text_encoder_2"].config.projection_dim
+        return {"context": context, "pooled": self.zeros(count, pooled)}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        if "time_ids" not in conditioning:
+            factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+            size = (noisy.shape[-1] * factor, noisy.shape[-2] * factor)
+            conditioning = self.with_sizes(conditioning, [Shown(size, (0, 0), size)] * len(noisy))
+        told = {
+            "text_embeds": conditioning["pooled"].to(self.dtype),
+            "time_ids": conditioning["time_ids"].to(self.dtype),
+        }
+        noisy = self.denoiser_input(noisy, conditioning)
+        context = conditioning["context"].to(self.dtype)
+        with self.attention(noisy):
+            predicted: Tensor = self.unet(
+                noisy, timesteps, context, added_cond_kwargs=told, return_dict=False
+            )[0]
+        return predicted
+
+    def pipeline(self) -> Any:
+        """`StableDiffusionXLPipeline`, or that for inpainting, with DPM-Solver++."""
+        from diffusers import StableDiffusionXLInpaintPipeline, StableDiffusionXLPipeline
+
+        kind = StableDiffusionXLInpaintPipeline if self.inpaints else StableDiffusionXLPipeline
+        pipeline = kind(
+            vae=self.vae,
+            unet=self.unet,
+            scheduler=self.solver(),
+            add_watermarker=False,
+            **self.text_encoders,
+            **self.tokenizers,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+
+SPEC = FamilySpec(
+    name="sdxl",
+    title="SDXL",
+    base=StableDiffusionXL,
+    components=("unet", "vae", "text_encoder", "text_encoder_2"),
+    denoiser_class="UNet2DConditionModel",
+    pipelines=("StableDiffusionXL",),
+    signature=("conditioner.embedders.1.",),
+    companions=(UNET_VAE,),
+    schedule_hints=schedule_hints,
+    openclip=("text_encoder_2",),
+    learns_text=True,
+    recipe={"exposures": {"5": 600, "15": 1200, "40": 2000}},
+    kohya_base="sdxl_base_v1-0",
+    architecture="stable-diffusion-xl-v1-base/lora",
+    kohya_original=True,
+    lora_title="SDXL",
+    # Stable Diffusion 1.x has one transformer block wherever this has two or ten.
+    lora_keys=r"lora_te2_|text_encoder_2\.|attentions?[._].*transformer_blocks[._][1-9]"
+    r"|(input|middle|output)_blocks?[._].*transformer_blocks[._][1-9]",
+    lora_metadata=("sdxl", "xl-v1"),
+)

@@ -1,0 +1,288 @@
+"""Stable Diffusion 1.x and 2.x (arXiv 2112.10752): CLIP text encoder, KL autoencoder, UNet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from packshot.errors import CheckpointRefused
+from packshot.models.checkpoint import Checkpoint
+from packshot.models.clip import ClipTowers
+from packshot.models.companions import autoencoder
+from packshot.models.components import Configs, Tensors
+from packshot.models.diffusion_model import (
+    CLIP_TOKENS,
+    Base,
+    ClipSimilarity,
+    Conditioning,
+    Sampler,
+    linear_names,
+)
+from packshot.models.families.unet_keys import ldm_modules
+from packshot.models.family_spec import FamilySpec
+from packshot.models.key_mapping import latent_parts
+from packshot.models.noise_schedules import Diffusion
+from packshot.types import Scope
+from packshot.weights.safetensors_file import shapes
+
+_INPAINTING = 9
+"""Channels of an inpainting UNet's input: 4 noisy latents, the region's mask, 4 of the picture
+without it."""
+UNET_VAE = autoencoder("(?!)")
+"""Those of Stable Diffusion 1 and XL look alike: none is taken but by the file's own name."""
+_CROSS = ("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0")
+_SELF = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
+_MLP = ("ff.net.0.proj", "ff.net.2", ".proj_in", ".proj_out")
+_RESIDUAL = ("conv1", "conv2", "time_emb_proj", "conv_shortcut", "samplers.0.conv")
+_CLIP_MATRICES = tuple(f"self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "out_proj"))
+_CLIP_MATRICES += ("mlp.fc1", "mlp.fc2")
+_SCOPES: dict[str, tuple[str, ...]] = {
+    "cross-attention": _CROSS,
+    "attention": _CROSS + _SELF,
+    "attention+mlp": _CROSS + _SELF + _MLP,
+    "all": _CROSS + _SELF + _MLP + _RESIDUAL,
+}
+
+
+def lora_target_names(unet: nn.Module, scope: Scope) -> list[str]:
+    """Names of the UNet's modules in a scope; "attention+mlp" is sd-scripts' default 192 on SD 1.5."""
+    return sorted(
+        name
+        for name, module in unet.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d) and name.endswith(_SCOPES[scope])
+    )
+
+
+class UnetBase(Base):
+    """What the families with a UNet share; see `packshot.models.diffusion_model.Base` for each member."""
+
+    sampler = Sampler("DPM++ 2M", 20, 4.0)
+    schedule: Diffusion
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
+        self.unet = self._denoiser
+        # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
+        self.guidance_rescale = 0.7 if self.schedule.ends_in_noise else 0.0
+        self.native_pixels = int(self.unet.config.sample_size) * self.vae_factor
+        self.inpaints = self.unet.config.in_channels == 2 * self.vae.config.latent_channels + 1
+        levels = len(self.unet.config.block_out_channels)
+        self.pixel_multiple = self.vae_factor * 2 ** (levels - 1)
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        first = tensors.get("model.diffusion_model.input_blocks.0.0.weight")
+        if first is None or first.shape[1] != _INPAINTING:
+            return configs
+        return configs | {"unet": configs["unet"] | {"in_channels": _INPAINTING}}
+
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Diffusion:
+        return Diffusion(config | checkpoint.schedule_hints, checkpoint.path, self.device)
+
+    def denoiser_input(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
+        """What the UNet takes: an inpainting one also the region and the picture without it."""
+        if self.inpaints:
+            noisy = torch.cat([noisy, self.region(noisy, conditioning)], dim=1)
+        # channels_last is what its weights are laid out in; mixed layouts cost copies in each layer.
+        return noisy.contiguous(memory_format=torch.channels_last)
+
+    def attention(self, latents: Tensor) -> AbstractContextManager[None]:
+        """See `attention_for`; what is computed again for gradients would be so without it."""
+        twice = self.unet.is_gradient_checkpointing or self.storage == "offload"
+        again = torch.is_grad_enabled() and twice
+        return nullcontext() if again else attention_for(latents)
+
+    def original_modules(self) -> dict[str, list[str]]:
+        return ldm_modules(self.unet)
+
+    def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
+        told = {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
+        if not self.inpaints:
+            return told | {"guidance_rescale": self.guidance_rescale}
+        return told | self.nothing_to_keep(len(negative_prompts))
+
+    def lora_targets(self, scope: Scope) -> list[str]:
+        return lora_target_names(self.unet, scope)
+
+    def text_targets(self) -> dict[str, list[str]]:
+        """All matrices of CLIP's blocks, as kohya's trainer has it."""
+        if self._takes_turns:
+            raise CheckpointRefused(
+                f"The text encoders of {self.name} do not fit the GPU beside its UNet, so they cannot "
+                "learn with it. Set text_encoder_rank = 0 in plan.toml, or leave out --text-encoder."
+            )
+        return {
+            name: linear_names(encoder, _CLIP_MATRICES, ("",))
+            for name, encoder in self.text_encoders.items()
+        }
+
+    def solver(self) -> Any:
+        """DPM-Solver++ (arXiv 2211.01095), 2nd order, multistep."""
+        from diffusers import DPMSolverMultistepScheduler
+
+        return DPMSolverMultistepScheduler.from_config(
+            self.schedule.config, algorithm_type="dpmsolver++", timestep_spacing="trailing"
+        )
+
+
+class StableDiffusion1(UnetBase):
+    """A Stable Diffusion 1.x checkpoint."""
+
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        """A single file's tensors, renamed from the original (LDM) layout."""
+        from diffusers.loaders import single_file_utils as names
+
+        return {
+            "unet": names.convert_ldm_unet_checkpoint(tensors, configs["unet"]),
+            **latent_parts(tensors, configs),
+            "text_encoder": names.convert_ldm_clip_checkpoint(tensors),
+        }
+
+    @property
+    def text_encoder(self) -> Any:
+        """The only one."""
+        return self.text_encoders["text_encoder"]
+
+    @property
+    def tokenizer(self) -> Any:
+        """The only one."""
+        return self.tokenizers["tokenizer"]
+
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, 77, width]}: the text encoder's last hidden state."""
+        return {"context": self.text_encoder(self.tokens("tokenizer", prompts))[0]}
+
+    def empty_conditioning(self, count: int) -> Conditioning:
+        return {"context": self.zeros(count, CLIP_TOKENS, self.unet.config.cross_attention_dim)}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        noisy = self.denoiser_input(noisy, conditioning)
+        context = conditioning["context"].to(self.dtype)
+        with self.attention(noisy):
+            predicted: Tensor = self.unet(noisy, timesteps, context, return_dict=False)[0]
+        return predicted
+
+    def pipeline(self) -> Any:
+        """`StableDiffusionPipeline`, or that for inpainting, with DPM-Solver++."""
+        from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
+
+        kind = StableDiffusionInpaintPipeline if self.inpaints else StableDiffusionPipeline
+        pipeline = kind(
+            vae=self.vae,
+            text_encoder=self.text_encoder,
+            tokenizer=self.tokenizer,
+            unet=self.unet,
+            scheduler=self.solver(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def clip_similarity(self) -> ClipSimilarity | None:
+        folder = self.path / "clip"
+        if not (folder / "config.json").is_file():
+            return None
+        return ClipTowers.of_checkpoint(
+            self.name, folder, self.text_encoder, self.tokenizer, self.device
+        )
+
+
+class StableDiffusion2(StableDiffusion1):
+    """A Stable Diffusion 2.x checkpoint: OpenCLIP's text tower, but for its last layer."""
+
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        """A single file's tensors, renamed from the original (LDM) layout."""
+        from diffusers.loaders import single_file_utils as names
+
+        text = names.convert_open_clip_checkpoint(
+            _Configured(hidden_size=configs["text_encoder"]["hidden_size"]),
+            tensors,
+            prefix="cond_stage_model.model.",
+        )
+        text = {key: value for key, value in text.items() if key != "text_projection.weight"}
+        return {
+            "unet": names.convert_ldm_unet_checkpoint(tensors, configs["unet"]),
+            **latent_parts(tensors, configs),
+            "text_encoder": text,
+        }
+
+
+class _Configured:
+    """All that diffusers' renaming asks of a text model: the width to split fused matrices at."""
+
+    def __init__(self, hidden_size: int) -> None:
+        from types import SimpleNamespace
+
+        self.config = SimpleNamespace(hidden_size=hidden_size)
+
+
+def attention_for(latents: Tensor) -> AbstractContextManager[None]:
+    """The attention to use on latents [B, C, h, w]: plain for small ones on the CPU.
+
+    There PyTorch's fused one is several times slower backwards (see benchmarks/training_step); from
+    32 x 32 on it wins.
+    """
+    small = latents.shape[-2:].numel() <= 256
+    return sdpa_kernel(SDPBackend.MATH) if latents.device.type == "cpu" and small else nullcontext()
+
+
+def schedule_hints(
+    path: Path, keys: Sequence[str], *, velocity_if_silent: bool = False
+) -> dict[str, Any]:
+    """What keys, metadata or a .yaml beside the file (as web UIs have it) tell of its schedule."""
+    says = shapes(path).metadata.get("modelspec.prediction_type", "")
+    beside = path.with_suffix(".yaml")
+    yaml = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
+    parameterization = re.search(r"""parameterization:\s*["']?(v|eps)""", yaml)
+    velocity = says == "v" or "v_pred" in keys
+    if parameterization:
+        velocity = parameterization[1] == "v"
+    elif velocity_if_silent and not says:
+        velocity = True
+    hints: dict[str, Any] = {"prediction_type": "v_prediction" if velocity else "epsilon"}
+    if "ztsnr" in keys:
+        hints["rescale_betas_zero_snr"] = True
+    return hints
+
+
+SD1 = FamilySpec(
+    name="sd1",
+    title="Stable Diffusion 1.x",
+    base=StableDiffusion1,
+    components=("unet", "vae", "text_encoder"),
+    denoiser_class="UNet2DConditionModel",
+    pipelines=("StableDiffusion",),
+    signature=("cond_stage_model.transformer.",),
+    companions=(UNET_VAE,),
+    schedule_hints=schedule_hints,
+    learns_text=True,
+    kohya_base="sd_v1",
+    architecture="stable-diffusion-v1/lora",
+    lora_title="Stable Diffusion 1.x or 2.x",
+)
+SD2 = replace(
+    SD1,
+    name="sd2",
+    title="Stable Diffusion 2.x",
+    base=StableDiffusion2,
+    cross_attention_dim=1024,
+    signature=("cond_stage_model.model.transformer.",),
+    # 2.1 at 768 px, what most are made from, predicts velocity.
+    schedule_hints=partial(schedule_hints, velocity_if_silent=True),
+    openclip=("text_encoder",),
+    kohya_base="sd_v2",
+    architecture="stable-diffusion-v2-768-v/lora",
+)

@@ -1,0 +1,171 @@
+"""Z-Image (arXiv 2511.22699): one stream for text and picture, Qwen3 reads the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from packshot.models.checkpoint import Checkpoint
+from packshot.models.companions import QWEN3, autoencoder, qwen3
+from packshot.models.components import Configs, Tensors
+from packshot.models.diffusion_model import Conditioning, Sampler, linear_names
+from packshot.models.family_spec import FamilySpec
+from packshot.models.key_mapping import (
+    Layout,
+    fitted_qwen3,
+    latent_parts,
+    layers,
+    transformer_of,
+    under,
+)
+from packshot.models.transformer_model import LARGE_RECIPE, Scopes, TransformerBase, chat_tokens
+
+TOKENS = 512
+_LAYERS = ("layers.",)
+_BLOCKS = ("layers.", "noise_refiner.", "context_refiner.")
+_ATTENTION = ("attention.to_q", "attention.to_k", "attention.to_v", "attention.to_out.0")
+_MLP = ("feed_forward.w1", "feed_forward.w2", "feed_forward.w3")
+_MODULATION = ("adaLN_modulation.0",)
+_SCOPES: Scopes = {
+    "cross-attention": (_ATTENTION, _LAYERS),  # where text and picture are together
+    "attention": (_ATTENTION, _BLOCKS),
+    "attention+mlp": (_ATTENTION + _MLP, _BLOCKS),
+    "all": (_ATTENTION + _MLP + _MODULATION, _BLOCKS),
+}
+# ComfyUI's names within a block where they are others, and ours of what is stacked in each.
+_NAMES = {
+    "attention.qkv": ["attention.to_q", "attention.to_k", "attention.to_v"],
+    "attention.out": ["attention.to_out.0"],
+    "attention.q_norm": ["attention.norm_q"],
+    "attention.k_norm": ["attention.norm_k"],
+}
+_LAYOUT = Layout(
+    blocks={block.removesuffix("."): (block.removesuffix("."), _NAMES) for block in _BLOCKS},
+    others={
+        "x_embedder": "all_x_embedder.2-1",
+        "final_layer.linear": "all_final_layer.2-1.linear",
+        "final_layer.adaLN_modulation.1": "all_final_layer.2-1.adaLN_modulation.1",
+    },
+)
+# Nothing is computed with the norm that the makers' own layout ends with.
+_BESIDE = {"transformer": r"norm_final\.", "vae": "(?!)", "text_encoder": r"lm_head\."}
+
+
+class ZImage(TransformerBase):
+    """A Z-Image checkpoint (Turbo or undistilled)."""
+
+    scopes = _SCOPES
+    beside = _BESIDE
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
+        turbo = "turbo" in self.name.lower()  # nothing in the folder tells
+        self.sampler = Sampler("Euler", 9, 0.0) if turbo else Sampler("Euler", 28, 4.0)
+
+    @staticmethod
+    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        return {
+            "transformer": _LAYOUT.renamed(transformer_of(tensors)),
+            **latent_parts(tensors, configs),
+            "text_encoder": under(tensors, *QWEN3),
+        }
+
+    @staticmethod
+    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+        own, config = transformer_of(tensors), configs["transformer"]
+        width, read = own["cap_embedder.1.weight"].shape
+        heads = width // sum(config["axes_dims"])
+        found = {
+            "dim": width,
+            "n_heads": heads,
+            "n_kv_heads": heads,
+            "n_layers": layers(own, "layers"),
+            "n_refiner_layers": layers(own, "noise_refiner"),
+            "cap_feat_dim": read,
+        }
+        reader = fitted_qwen3(under(tensors, *QWEN3), configs["text_encoder"])
+        return configs | {"transformer": config | found, "text_encoder": reader}
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Conditioning:
+        """{"context": [B, tokens, width], "mask": [B, tokens]}: the last states but one."""
+        ids, mask = chat_tokens(self.tokenizers["tokenizer"], prompts, TOKENS, thinking=True)
+        states = self.text_encoders["text_encoder"](
+            input_ids=ids.to(self.device),
+            attention_mask=mask.to(self.device),
+            output_hidden_states=True,
+            use_cache=False,
+        ).hidden_states[-2]
+        each = [said[keep] for said, keep in zip(states, mask.bool(), strict=True)]
+        ones = [torch.ones(len(said), device=self.device) for said in each]
+        return {
+            "context": pad_sequence(each, batch_first=True),
+            "mask": pad_sequence(ones, batch_first=True),
+        }
+
+    def empty_conditioning(self, count: int) -> Conditioning:
+        """Without a mask: all of it counts."""
+        return {"context": self.zeros(count, TOKENS, self.transformer.config.cap_feat_dim)}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """Its time runs from noise to picture, and so does what it says: hence the minus."""
+        context = conditioning["context"].to(self.dtype)
+        lengths = [context.shape[1]] * len(context)
+        if "mask" in conditioning:
+            lengths = conditioning["mask"].sum(dim=1).int().tolist()
+        said = self.transformer(
+            list(noisy[:, :, None]),
+            1 - timesteps / 1000,
+            [one[:length] for one, length in zip(context, lengths, strict=True)],
+            return_dict=False,
+        )[0]
+        return -torch.stack(said)[:, :, 0]
+
+    def original_modules(self) -> dict[str, list[str]]:
+        """As ComfyUI's files have them: queries, keys and values stacked."""
+        modules = {}
+        for name in linear_names(self.transformer, ("",), ("",)):
+            block, _, inner = name.rpartition(".attention.")
+            if inner == "to_q":
+                modules[f"{block}.attention.qkv"] = [f"{block}.attention.to_{k}" for k in "qkv"]
+            elif inner == "to_out.0":
+                modules[f"{block}.attention.out"] = [name]
+            elif inner not in ("to_k", "to_v"):
+                modules[name] = [name]
+        return modules
+
+    def pipeline(self) -> Any:
+        """`ZImagePipeline` with Euler steps."""
+        from diffusers import ZImagePipeline
+
+        return self.assembled(ZImagePipeline)
+
+
+def _schedule_hints(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Nothing in the file tells Turbo, whose noise is shifted less."""
+    return {"shift": 3.0 if "turbo" in path.stem.lower() else 6.0}
+
+
+SPEC = FamilySpec(
+    name="z_image",
+    title="Z-Image",
+    base=ZImage,
+    components=("transformer", "vae", "text_encoder"),
+    denoiser_class="ZImageTransformer2DModel",
+    pipelines=("ZImagePipeline",),
+    signature=("cap_pad_token",),
+    companions=(
+        autoencoder(r"(.*[-_.])?ae|.*flux.*|.*z_?image.*"),
+        qwen3("cap_embedder.1.weight", 1),
+    ),
+    schedule_hints=_schedule_hints,
+    recipe=LARGE_RECIPE,
+    kohya_base="z_image",
+    architecture="Z-Image/lora",
+    kohya_original=False,  # diffusers' names are the original ones
+)

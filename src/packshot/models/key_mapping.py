@@ -1,0 +1,138 @@
+"""Networks in their authors' layout (stacked queries, keys and values), renamed to diffusers'."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from packshot.errors import CheckpointRefused
+from packshot.models.components import Configs, Tensors
+
+ORIGINAL = ("model.diffusion_model.", "diffusion_model.")
+"""What files that hold more than the transformer put before its keys, and some that do not."""
+_COMPANIONS = ("first_stage_model.", "vae.", "text_encoders.")
+"""What stands before the keys of other parts."""
+Names = Mapping[str, Sequence[str]]
+"""Original names of modules, and ours of what is stacked in each, in its order."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a transformer's original names become diffusers'.
+
+    Attributes:
+        blocks: by the original list's name ours, and the names within each block.
+        others: modules outside the blocks.
+        swapped: those of ours that want scale before shift, where files have shift first.
+    """
+
+    blocks: Mapping[str, tuple[str, Names]]
+    others: Mapping[str, str]
+    swapped: Sequence[str] = ()
+
+    def renamed(self, tensors: Tensors) -> dict[str, Tensor]:
+        """A transformer's tensors by diffusers' names; keys that are not known stay what they are."""
+        found: dict[str, Tensor] = {}
+        for key, value in tensors.items():
+            module, _, kind = key.rpartition(".")
+            if module in self.others:
+                found[f"{self.others[module]}.{kind}"] = value
+            elif key in self.others:
+                found[self.others[key]] = value
+            elif stacked := self._modules(module):
+                weight = tensors.get(f"{module}.weight")
+                kind = "weight" if kind == "scale" else kind
+                for name, rows in zip(stacked, _rows(value, len(stacked), weight), strict=True):
+                    found[f"{name}.{kind}"] = rows
+            else:
+                found[key] = value
+        return {key: self._ordered(key, value) for key, value in found.items()}
+
+    def _modules(self, module: str) -> list[str]:
+        """Our names of what is stacked in a module of a block; none if it is not known."""
+        block = re.fullmatch(r"(\w+)\.(\d+)\.(.+)", module)
+        if not block or block[1] not in self.blocks:
+            return []
+        ours, names = self.blocks[block[1]]
+        return [f"{ours}.{block[2]}.{name}" for name in names.get(block[3], ())]
+
+    def _ordered(self, key: str, value: Tensor) -> Tensor:
+        if key.rpartition(".")[0] not in self.swapped:
+            return value
+        shift, scale = value.chunk(2)
+        return torch.cat([scale, shift])
+
+
+def _rows(value: Tensor, count: int, weight: Tensor | None) -> Sequence[Tensor]:
+    """The modules stacked in a tensor: each as high as wide, the last takes what is left."""
+    if count < 2:
+        return [value] * count
+    if weight is None:
+        raise CheckpointRefused("A bias in it has no weight. Copy it again, whole.")
+    width = weight.shape[1]
+    return value.split([width] * (count - 1) + [len(value) - width * (count - 1)])
+
+
+def under(tensors: Tensors, *prefixes: str) -> dict[str, Tensor]:
+    """The tensors whose keys begin with the first of `prefixes` that any begins with, without it."""
+    for prefix in prefixes:
+        found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        if found:
+            return found
+    return {}
+
+
+def transformer_of(tensors: Tensors) -> dict[str, Tensor]:
+    """The transformer's tensors by their original names, whatever stands before them."""
+    return under(tensors, *ORIGINAL) or {
+        key: value for key, value in tensors.items() if not key.startswith(_COMPANIONS)
+    }
+
+
+def latent_parts(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+    """The autoencoder's tensors by diffusers' names, as {"vae": ...}.
+
+    What is not known there stays what it is.
+    """
+    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
+    own = under(tensors, *_COMPANIONS[:2])
+    if any(".down_blocks." in key for key in own):
+        return {"vae": own}
+    # FLUX.2's has these inside encoder and decoder.
+    own = {re.sub(r"^(en|de)coder\.(?=(post_)?quant_conv\.)", "", k): v for k, v in own.items()}
+    found = convert_ldm_vae_checkpoint(own, configs["vae"])
+    used = {value.data_ptr() for value in found.values()}
+    return {"vae": found | {k: v for k, v in own.items() if v.data_ptr() not in used}}
+
+
+def fitted_qwen3(own: Tensors, config: dict[str, Any]) -> dict[str, Any]:
+    """A Qwen3's configuration as its file's shapes have it."""
+    first = "model.layers.0"
+    heads = {
+        name: own[f"{first}.self_attn.{name}.weight"].shape[0]
+        for name in ("q_proj", "k_proj", "q_norm")
+    }
+    rows, width = own["model.embed_tokens.weight"].shape
+    found = {
+        "vocab_size": rows,
+        "hidden_size": width,
+        "intermediate_size": own[f"{first}.mlp.gate_proj.weight"].shape[0],
+        "num_hidden_layers": layers(own, r"model\.layers"),
+        "num_attention_heads": heads["q_proj"] // heads["q_norm"],
+        "num_key_value_heads": heads["k_proj"] // heads["q_norm"],
+        "head_dim": heads["q_norm"],
+        "layer_types": None,  # all alike
+    }
+    return config | found
+
+
+def layers(tensors: Tensors, blocks: str) -> int:
+    """How many blocks of a name there are."""
+    numbers = (re.match(rf"{blocks}\.(\d+)\.", key) for key in tensors)
+    return 1 + max((int(number[1]) for number in numbers if number), default=-1)

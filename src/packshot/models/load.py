@@ -1,0 +1,107 @@
+"""Checkpoints, and loading one safely; see `registry.py` for the families there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from packshot.errors import CheckpointRefused
+from packshot.models import hub, registry
+from packshot.models.checkpoint import Checkpoint, judge
+from packshot.models.diffusion_model import Base, ClipSimilarity, Conditioning
+from packshot.types import BUNDLED_BASE, Storage
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
+
+
+def load_base(
+    name: str | Path,
+    *,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    storage: Storage = "plain",
+    progress: Progress = silent,
+) -> Base:
+    """Load a checkpoint, frozen.
+
+    By default it goes where this machine computes fastest, in bf16 if that is fast there.
+
+    Args:
+        name: a diffusers folder, a single .safetensors or .gguf file, "pocket", or a repository of
+            the Hugging Face hub, OWNER/NAME or OWNER/NAME@REVISION; what is there wins over those.
+        storage: how the denoiser's weights lie in memory.
+
+    Raises:
+        CheckpointRefused: not there, a pickle, damaged, or of a family that is not known.
+        DiskFull: no room for what the hub sends.
+    """
+    place = torch.device(device or best_device())
+    dtype = dtype or best_dtype(place)
+    checkpoint = find_checkpoint(name, half=dtype != torch.float32, progress=progress)
+    return registry.families()[checkpoint.family].base(checkpoint, place, dtype, storage)
+
+
+def find_checkpoint(
+    name: str | Path, *, half: bool = False, progress: Progress = silent
+) -> Checkpoint:
+    """Judge a checkpoint by any of the names that `load_base` takes; the hub's is fetched.
+
+    Raises:
+        CheckpointRefused, DiskFull: as `load_base`.
+    """
+    return judge(located(name, half=half, progress=progress))
+
+
+def located(name: str | Path, *, half: bool = False, progress: Progress = silent) -> Path:
+    """Where a checkpoint lies, by any of the names that `load_base` takes; the hub's is fetched.
+
+    Raises:
+        CheckpointRefused, DiskFull: as `load_base`.
+    """
+    if str(name) != "pocket":
+        repository = None if files.exists(Path(name)) else hub.repository(str(name))
+        return hub.fetched(repository, half=half, progress=progress) if repository else Path(name)
+    if not (BUNDLED_BASE / "model_index.json").is_file():
+        raise CheckpointRefused(
+            f"The bundled base is not in {BUNDLED_BASE}. Install a released Packshot, or make it: "
+            "packshot-world render, then packshot-pretrain all (see CONTRIBUTING.md)."
+        )
+    return BUNDLED_BASE
+
+
+def carries_clip(name: str | Path) -> bool:
+    """Whether a checkpoint brings the towers of a CLIP, which see its own pictures.
+
+    Nothing is fetched for it: of the hub's repositories no such towers are taken.
+    """
+    folder = BUNDLED_BASE if str(name) == "pocket" else Path(name)
+    return files.is_file(folder / "clip" / "config.json")
+
+
+def best_device() -> str:
+    """ "cuda", "mps" or "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def best_dtype(device: torch.device) -> torch.dtype:
+    """bf16 where the machine multiplies in it, else fp32; never fp16, whose range training leaves."""
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # oneDNN also claims bf16 where it only emulates it (AVX-512 without its bf16 part): slower.
+        computes = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        fast = device.type == "cpu" and computes
+    return torch.bfloat16 if fast else torch.float32
+
+
+__all__ = [
+    "Base",
+    "ClipSimilarity",
+    "Conditioning",
+    "best_device",
+    "best_dtype",
+    "load_base",
+]

@@ -1,0 +1,65 @@
+"""All families of checkpoints, and what is asked of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packshot.models.family_spec import FamilySpec, Relative
+
+
+@cache
+def families() -> Mapping[str, FamilySpec]:
+    """Every family's spec by its name. Their files are imported at the first call: they import us."""
+    from packshot.models.families import (
+        flux,
+        flux2,
+        qwen_image,
+        sd3,
+        sdxl,
+        stable_diffusion,
+        z_image,
+    )
+
+    specs = (
+        stable_diffusion.SD1,
+        stable_diffusion.SD2,
+        sdxl.SPEC,
+        sd3.SPEC,
+        flux.SPEC,
+        flux2.SPEC,
+        qwen_image.SPEC,
+        z_image.SPEC,
+    )
+    return {spec.name: spec for spec in specs}
+
+
+def candidates() -> Iterator[tuple[str, FamilySpec | Relative]]:
+    """What a checkpoint may be: each family by its name, then what looks like one by its title."""
+    yield from families().items()
+    for spec in families().values():
+        for relative in spec.relatives:
+            yield relative.title, relative
+
+
+def listed(root: str | None = None, *, learns_text: bool = False) -> str:
+    """The families' titles as a sentence has them: "A, B and C".
+
+    Args:
+        root: only those whose denoiser is this, "unet" or "transformer".
+        learns_text: only those whose text encoders may learn.
+    """
+    *some, last = (
+        spec.title
+        for spec in families().values()
+        if root in (None, spec.denoiser_root) and spec.learns_text >= learns_text
+    )
+    return f"{', '.join(some)} and {last}" if some else last
+
+
+def diffusers_classes() -> set[str]:
+    """The classes of diffusers that checkpoints' configurations may name."""
+    specs = families().values()
+    return {name for spec in specs for name in (spec.denoiser_class, spec.vae_class)}

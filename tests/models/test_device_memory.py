@@ -1,0 +1,59 @@
+"""Memory, told as the machine tells it."""
+
+import sys
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import torch
+
+from packshot.models.device_memory import device_name, free_on, peak_bytes
+
+CPU = SimpleNamespace(device=torch.device("cpu"))
+
+
+def test_the_peak_is_in_bytes():
+    now = psutil.Process().memory_info().rss
+    assert 0.9 * now < peak_bytes(CPU) < psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_each_system_counts_in_its_own_unit(monkeypatch, platform, unit):
+    monkeypatch.setattr(sys, "platform", platform)
+    usage = SimpleNamespace(ru_maxrss=7)
+    monkeypatch.setattr("resource.getrusage", lambda who: usage)
+    assert peak_bytes(CPU) == 7 * unit
+
+
+def test_a_gpu_has_what_is_free_and_what_pytorch_keeps_unused(monkeypatch):
+    device = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 50)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 60)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A card")
+    assert free_on(device) == 130 and device_name(device) == "A card"
+    assert peak_bytes(SimpleNamespace(device=device)) == 60
+
+
+def test_the_machine_has_what_is_available():
+    assert 0 < free_on(torch.device("cpu")) <= psutil.virtual_memory().total
+    assert device_name(torch.device("cpu")) == "cpu"
+
+
+def test_the_peak_is_of_bytes_and_does_not_fall():
+    before = peak_bytes(CPU)
+    block = bytearray(64 * 2**20)
+    block[::4096] = b"x" * len(block[::4096])
+    used = psutil.Process().memory_info().rss
+    del block
+    assert peak_bytes(CPU) >= max(before, 0.9 * used)
+    assert peak_bytes(CPU) < 100 * used
+
+
+@pytest.mark.parametrize(("told", "expected"), [({"rss": 5, "peak_wset": 7}, 7), ({"rss": 5}, 5)])
+def test_without_resource_psutil_is_asked(monkeypatch, told, expected):
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(**told))
+    monkeypatch.setattr(psutil, "Process", lambda: process)
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert peak_bytes(CPU) == expected

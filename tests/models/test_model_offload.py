@@ -1,0 +1,95 @@
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from packshot.models.model_offload import room_for_weights, take_turns
+
+CPU = torch.device("cpu")
+
+
+class Elsewhere(nn.Module):
+    """A network that says where it would be, though all is in main memory here."""
+
+    log: ClassVar[list] = []
+
+    def __init__(self, name):
+        super().__init__()
+        self.name = name
+        self.layer = nn.Linear(2, 2)
+        self.place = CPU
+
+    def parameters(self, recurse=True):
+        yield Placed(self.place)
+
+    def to(self, place):
+        self.place = torch.device(place)
+        self.log.append((self.name, self.place.type))
+        return self
+
+    def forward(self, x):
+        return x + 1
+
+
+class Placed:
+    def __init__(self, device):
+        self.device = device
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    monkeypatch.setattr(Elsewhere, "log", [])
+    monkeypatch.setattr(
+        "packshot.models.model_offload.send_to_device", lambda values, place: values
+    )
+    return [Elsewhere(name) for name in ("text", "picture", "denoiser")]
+
+
+def test_only_the_one_that_computes_is_on_the_gpu(networks):
+    text, picture, denoiser = networks
+    gpu = torch.device("cuda", 0)
+    take_turns(dict.fromkeys(networks, 1), gpu, room=2)
+    assert Elsewhere.log == [], "nothing moves before it is called"
+    for called in (text, denoiser, denoiser, picture):
+        assert called(1) == 2
+        assert [n.place.type for n in networks] == [
+            "cuda" if n is called else "cpu" for n in networks
+        ]
+    assert Elsewhere.log == [
+        ("text", "cuda"), ("text", "cpu"), ("denoiser", "cuda"), ("denoiser", "cpu"),
+        ("picture", "cuda"),
+    ]  # fmt: skip
+    assert denoiser._hf_hook.execution_device == gpu, "where pipelines make their tensors"
+
+
+def test_what_is_larger_than_the_gpu_computes_in_main_memory(networks):
+    text, picture, _ = networks
+    take_turns({text: 3, picture: 1}, torch.device("cuda", 0), room=2)
+    picture(1)
+    text(1)
+    assert text.place == CPU and picture.place.type == "cuda", "it is in nobody's way"
+
+
+def test_main_memory_has_room_for_all():
+    assert room_for_weights(CPU) == float("inf")
+
+
+def test_a_base_makes_the_same_pictures_when_its_networks_take_turns(
+    tiny_base, loaded, tiny_sd1, monkeypatch
+):
+    """Here both places are main memory: what is shown is that the hooks are in nobody's way."""
+    turning = loaded(tiny_sd1)
+    monkeypatch.setattr("packshot.models.diffusion_model.room_for_weights", lambda device: 10)
+    turning._settle()
+    assert turning._takes_turns and not tiny_base._takes_turns
+
+    def made(base):
+        draw = torch.Generator().manual_seed(0)
+        return base.pipeline()("a car", num_inference_steps=2, generator=draw, output_type="np")
+
+    assert (made(turning).images == made(tiny_base).images).all()
+    with turning.encoders_on(CPU):
+        assert torch.equal(
+            turning.encode_prompts(["a"])["context"], tiny_base.encode_prompts(["a"])["context"]
+        )
