@@ -7,9 +7,9 @@ import torch
 
 from packshot.errors import LoraRefused
 from packshot.lora import extract, files, folded, load_lora, merge, resize, write_lora
-from packshot.lora.fold import weight_of
+from packshot.lora.fuse import weight_of
 from packshot.lora.info import info
-from packshot.lora.kinds import Hadamard
+from packshot.lora.variants import Hadamard
 from packshot.lora.weights import Lora
 
 

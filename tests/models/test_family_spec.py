@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from packshot.errors import CheckpointRefused, LoraRefused, PlanInvalid
-from packshot.lora.adapted import adapted
+from packshot.lora.adapters import adapted
 from packshot.lora.files import load_lora
-from packshot.lora.names import foreign_family, kohya_names
+from packshot.lora.keys import foreign_family, kohya_names
 from packshot.models import hub, load_base, registry
 from packshot.models.checkpoint import CONFIGS, judge
 from packshot.models.companions import VAE, Companion

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from packshot.errors import CheckpointRefused
-from packshot.lora.names import kohya_names
+from packshot.lora.keys import kohya_names
 from packshot.models import load_base
 from packshot.models.checkpoint import CONFIGS
 from packshot.models.families.stable_diffusion import lora_target_names

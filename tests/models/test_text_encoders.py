@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from packshot.errors import CheckpointRefused, PlanInvalid
-from packshot.lora import adapted, folded, load_lora, save
+from packshot.lora import adapters, folded, load_lora, save
 from packshot.models.diffusion_model import Shown
 from packshot.models.loss import Batch, losses
 from packshot.plan import read_plan, write_plan
@@ -52,7 +52,7 @@ def test_text_encoders_learn_as_peft_has_it(tiny_base):
     from peft import LoraConfig, inject_adapter_in_model
 
     asked = {"rank": 4, "alpha": 4, "seed": 0, "text_rank": 2}
-    with adapted(tiny_base, "attention", **asked) as adapter:
+    with adapters(tiny_base, "attention", **asked) as adapter:
         state = strengthen(adapter)
         ours = losses(tiny_base, batch(tiny_base), 0.0).mean()
         ours.backward()
@@ -94,7 +94,7 @@ def picture(pipeline):
 
 @pytest.mark.parametrize("kind", ["kohya", "diffusers"])
 def test_diffusers_makes_the_same_picture_from_a_file_with_text_encoders(tiny_base, tmp_path, kind):
-    with adapted(tiny_base, "attention+mlp", rank=2, alpha=2, seed=0, text_rank=2) as adapter:
+    with adapters(tiny_base, "attention+mlp", rank=2, alpha=2, seed=0, text_rank=2) as adapter:
         strengthen(adapter)
         live = picture(tiny_base.pipeline())
         lora = adapter.to_lora({})
@@ -160,7 +160,7 @@ def test_others_are_refused_by_name(loaded, tiny_checkpoint, family, kinds):
     base = loaded(tiny_checkpoint(family))
     with (
         pytest.raises(PlanInvalid, match=rf"\({family}\) reads prompts with {kinds}, which .* not"),
-        adapted(base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
+        adapters(base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
     ):
         pass
 
@@ -169,6 +169,6 @@ def test_encoders_that_leave_when_the_unet_computes_cannot_learn(tiny_base):
     tiny_base._takes_turns = True
     with (
         pytest.raises(CheckpointRefused, match="do not fit the GPU beside its UNet"),
-        adapted(tiny_base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
+        adapters(tiny_base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
     ):
         pass

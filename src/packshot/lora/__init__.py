@@ -1,9 +1,9 @@
 """The adapter: layers that learn, files that other tools load, folding into weights."""
 
-from packshot.lora.adapted import Adapters, adapted
+from packshot.lora.adapters import Adapters, adapted
 from packshot.lora.edit import extract, merge, resize
 from packshot.lora.files import load_lora, save, write_lora
-from packshot.lora.fold import folded
+from packshot.lora.fuse import folded
 from packshot.lora.layers import Adapter, injected
 from packshot.lora.weights import Lora, LoraWeights
 

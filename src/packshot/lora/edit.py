@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from packshot.errors import LoraRefused
-from packshot.lora.fold import weight_of
+from packshot.lora.fuse import weight_of
 from packshot.lora.weights import Lora, LoraWeights
 from packshot.models.diffusion_model import Base
 from packshot.types import Scope

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from packshot.errors import LoraRefused
-from packshot.lora import kinds
-from packshot.lora.fold import shape_of
-from packshot.lora.names import foreign_family, kohya_names, spellings
+from packshot.lora import variants
+from packshot.lora.fuse import shape_of
+from packshot.lora.keys import foreign_family, kohya_names, spellings
 from packshot.lora.weights import Detour, Lora, LoraWeights
 from packshot.models.diffusion_model import Base
 from packshot.utils import files
@@ -32,7 +32,7 @@ _PARTS = {
     "lora_mid.weight": "mid", "alpha": "alpha",
     "dora_scale": "dora", "lora_magnitude_vector": "magnitude",
     "lora_magnitude_vector.weight": "magnitude", "lora_magnitude_vector.default.weight": "magnitude",
-    **{part: part for part in kinds.PARTS},
+    **{part: part for part in variants.PARTS},
 }  # fmt: skip
 _PROCESSOR = re.compile(r"(.*)\.processor\.(to_[qkv]|to_out)_lora\.(down|up)\.weight")
 
@@ -171,7 +171,7 @@ def load_lora(file: Path, base: Base) -> Lora:
 def _refuse_foreign(
     file: Path, base: Base, tensors: dict[str, Tensor], metadata: dict[str, str]
 ) -> None:
-    for kind, endings in kinds.REFUSED.items():
+    for kind, endings in variants.REFUSED.items():
         if any(key.endswith(endings) for key in tensors):
             raise LoraRefused(
                 f"{file} is {kind}, which is not read here. LoRA, LoCon, LoHa, LoKr and DoRA are: "
@@ -205,7 +205,7 @@ def _other(
     shape = (sum(one[0] for one in shapes), *shapes[0][1:])
     other = None
     try:
-        other = kinds.assembled(found, _alpha(file, called, found))
+        other = variants.assembled(found, _alpha(file, called, found))
         if other is None:
             return {}
         fits = other.fits(shape)
@@ -218,12 +218,12 @@ def _other(
         )
     if len(names) == 1:
         return {names[0]: other}
-    if isinstance(other, kinds.Decomposed) and other.by_input:
+    if isinstance(other, variants.Decomposed) and other.by_input:
         raise LoraRefused(
             f"{file} is a DoRA by inputs over {called}, which are one weight there and several here."
         )
     starts = [sum(one[0] for one in shapes[:n]) for n in range(len(names))]
-    return {n: kinds.Rows(other, at, shape[0]) for n, at in zip(names, starts, strict=True)}
+    return {n: variants.Rows(other, at, shape[0]) for n, at in zip(names, starts, strict=True)}
 
 
 def _weights(
@@ -234,7 +234,7 @@ def _weights(
     if "down" not in found or "up" not in found:
         raise LoraRefused(f"{file} is incomplete: {called} has only {', '.join(sorted(found))}.")
     try:
-        down, up = kinds.with_core(found), found["up"]
+        down, up = variants.with_core(found), found["up"]
     except RuntimeError:
         down, up = found["down"], found["mid"]  # of no shape that fits
     shapes = [shape_of(base, name) for name in names]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packshot.errors import LoraRefused
-from packshot.lora import kinds
+from packshot.lora import variants
 from packshot.lora.files import split_key
-from packshot.lora.names import foreign_family, plain_title
+from packshot.lora.keys import foreign_family, plain_title
 from packshot.weights.safetensors_file import shapes
 
 _FORMATS = {
@@ -70,7 +70,7 @@ def info(file: Path) -> Info:
 
 
 def _kind(keys: list[str], parts: set[str]) -> str:
-    for refused, endings in kinds.REFUSED.items():
+    for refused, endings in variants.REFUSED.items():
         if any(key.endswith(endings) for key in keys):
             return f"{refused.removeprefix('an ').removeprefix('a ')} (not read)"
     plain = (

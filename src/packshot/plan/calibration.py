@@ -137,7 +137,7 @@ def calibrate(
     """Run a few real training steps on random latents of a square picture with `pixels` a side.
 
     Raises:
-        PlanInvalid, CheckpointRefused: as `packshot.lora.adapted`.
+        PlanInvalid, CheckpointRefused: as `packshot.lora.adapters`.
     """
     with torch.no_grad():
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from packshot.errors import LoraRefused
 from packshot.lora import folded, load_lora
-from packshot.lora.fold import weight_of
+from packshot.lora.fuse import weight_of
 
 LINEAR = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
 CONV = "down_blocks.0.resnets.0.conv1"

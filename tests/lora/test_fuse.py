@@ -3,7 +3,7 @@ import torch
 
 from packshot.errors import LoraRefused
 from packshot.lora import Lora, folded
-from packshot.lora.kinds import Hadamard
+from packshot.lora.variants import Hadamard
 from packshot.models.weight_storage import is_quantised, store
 
 

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from packshot.lora import load_lora, save
-from packshot.lora.names import foreign_family, kohya_names, plain_title, spellings
+from packshot.lora.keys import foreign_family, kohya_names, plain_title, spellings
 from packshot.models.families.unet_keys import ldm_name
 
 

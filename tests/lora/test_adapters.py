@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from packshot.errors import PlanInvalid
-from packshot.lora import adapted
+from packshot.lora import adapters
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def put(tiny_base):
 
     def call(**options):
         told = {"rank": 2, "alpha": 1.0, "seed": 0} | options
-        return adapted(tiny_base, "cross-attention", **told)
+        return adapters(tiny_base, "cross-attention", **told)
 
     return call
 
