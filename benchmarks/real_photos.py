@@ -13,13 +13,13 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageFilter
 
 from packshot.captions import caption_photos
-from packshot.guide import shoot_guide
-from packshot.guide.looks import look_at
 from packshot.masks import mask_photos
 from packshot.masks.embedded import EmbeddedSegmenter
 from packshot.models import load_base
 from packshot.models.diffusion_model import Base
-from packshot.photos import Photo, add_photos
+from packshot.photos.guide import shoot_guide
+from packshot.photos.guide.photo_features import look_at
+from packshot.photos.photo_set import Photo, add_photos
 from packshot.project import Project, new
 from packshot.report import contact_sheet, write_report
 from packshot.utils import files

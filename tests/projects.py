@@ -5,7 +5,7 @@ from PIL import Image
 
 from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
-from packshot.photos import add_photos, photos
+from packshot.photos.photo_set import add_photos, photos
 from packshot.plan import Plan, write_plan
 from packshot.plan.depends import depends_now
 from packshot.plan.model import Predicted

@@ -9,7 +9,7 @@ import pytest
 from packshot import path
 from packshot.errors import PackshotError, ProjectError, RunChanged
 from packshot.models.checkpoint import judge
-from packshot.photos import photos
+from packshot.photos.photo_set import photos
 from packshot.plan import fitting, read_plan, write_plan
 from packshot.utils import files
 from packshot.weights.helper_models import label

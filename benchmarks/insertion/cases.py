@@ -14,7 +14,7 @@ from PIL import Image
 from packshot.insertion import Box, read_plate
 from packshot.insertion.light import Light
 from packshot.insertion.plate import Colours, Plate
-from packshot.photos import add_photos
+from packshot.photos.photo_set import add_photos
 from packshot.project import Project, new
 
 

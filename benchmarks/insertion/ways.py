@@ -20,7 +20,7 @@ from packshot.insertion.light import Light
 from packshot.insertion.plate import Colours, Plate
 from packshot.lora import Lora, load_lora
 from packshot.models import Base
-from packshot.photos import photos
+from packshot.photos.photo_set import photos
 from packshot.plan import Budget, make_plan
 from packshot.project import Project
 from packshot.training import train

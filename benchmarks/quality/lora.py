@@ -20,7 +20,7 @@ from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
 from packshot.lora import load_lora
 from packshot.models import Base
-from packshot.photos import add_photos
+from packshot.photos.photo_set import add_photos
 from packshot.plan import Budget, make_plan, read_plan, write_plan
 from packshot.pocket.world import spec
 from packshot.pocket.world.captions import PLACES

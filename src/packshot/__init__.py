@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from packshot.blur import blur_photos
     from packshot.captions import (
         Captioner,
         apply_caption_table,
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from packshot.class_images.online import Gathered, gather_online
     from packshot.datasets import Imported, export_dataset, import_dataset
     from packshot.errors import PackshotError
-    from packshot.guide import shoot_guide
     from packshot.insertion import Insertion, InsertionSettings, Placement, insert, read_plate
     from packshot.judge import Score, judge_project
     from packshot.lora import Lora, load_lora
@@ -31,7 +29,9 @@ if TYPE_CHECKING:
     from packshot.masks.registry import load_segmenter
     from packshot.models import Base, load_base
     from packshot.path import Outcome, run
-    from packshot.photos import Photo, add_photos
+    from packshot.photos.anonymize import blur_photos
+    from packshot.photos.guide import shoot_guide
+    from packshot.photos.photo_set import Photo, add_photos
     from packshot.plan import Plan, make_plan
     from packshot.project import Project, Subject, new, open_project
     from packshot.report import write_caption_page, write_report

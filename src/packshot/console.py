@@ -28,7 +28,7 @@ from packshot.utils.progress import Observer
 
 if TYPE_CHECKING:
     from packshot.masks import Masked
-    from packshot.photos import Photo
+    from packshot.photos.photo_set import Photo
     from packshot.plan import Plan
     from packshot.training import Event
 

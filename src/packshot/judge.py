@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packshot.models.clip import embed_picture_files
 from packshot.models.diffusion_model import ClipSimilarity
-from packshot.photos import photos
+from packshot.photos.photo_set import photos
 from packshot.project import Project
 from packshot.shots import Shot, read_shots
 from packshot.utils import files

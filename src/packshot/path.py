@@ -71,7 +71,7 @@ def run(
         raise PackshotError(f"There is no {source}. Name a folder with photos of your product.")
     choices = choices or Choices()
     if choices.blur:
-        from packshot.blur import detectors
+        from packshot.photos.anonymize import detectors
 
         detectors(choices.blur)  # what cannot be blurred is told before photos are taken
     called = name or source.resolve().stem.replace("_", " ")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from packshot.blur import blur_photos
 from packshot.captions import caption_photos
 from packshot.captions.registry import captioner_of, settle_captioner
 from packshot.captions.views import with_views
@@ -28,7 +27,8 @@ from packshot.masks.registry import segmenter_of, settle_segmenter
 from packshot.models import Base, ClipSimilarity, best_device, best_dtype, carries_clip, located
 from packshot.models.clip import embed_picture_files
 from packshot.path import Outcome
-from packshot.photos import Photo, add_photos, photos, too_small
+from packshot.photos.anonymize import blur_photos
+from packshot.photos.photo_set import Photo, add_photos, photos, too_small
 from packshot.plan import (
     Asked,
     Budget,

@@ -3,7 +3,7 @@
 import pytest
 
 from packshot.captions import caption_photos
-from packshot.photos import add_photos, photos
+from packshot.photos.photo_set import add_photos, photos
 from packshot.project import new
 from tests.projects import painted
 

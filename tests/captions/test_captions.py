@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from packshot.captions import caption_photos, captioner_for, lock_captions
 from packshot.captions.plain import Plain
 from packshot.errors import DiskFull, PhotosRefused
-from packshot.photos import add_photos, photos
+from packshot.photos.photo_set import add_photos, photos
 from packshot.project import new
 from packshot.utils import files
 

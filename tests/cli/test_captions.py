@@ -7,7 +7,7 @@ import pytest
 from packshot import cli
 from packshot.captions import caption_photos
 from packshot.captions.plain import Plain
-from packshot.photos import add_photos, photos
+from packshot.photos.photo_set import add_photos, photos
 from packshot.project import new
 from tests.captioners import make_florence
 from tests.projects import painted

@@ -125,7 +125,7 @@ def test_a_source_that_is_not_there_or_could_not_be(command, ready_project, tmp_
 
 
 def test_what_is_blurred_is_told(command, source, tmp_path, monkeypatch):
-    from packshot import blur
+    from packshot.photos import anonymize
 
     class Finder:
         name, kind = "finder", "faces"
@@ -134,7 +134,7 @@ def test_what_is_blurred_is_told(command, source, tmp_path, monkeypatch):
             return [(10, 10, 40, 40)] if pixels.shape[1] == 384 else []
 
     asked = []
-    monkeypatch.setattr(blur, "detectors", lambda *given: asked.append(given) or [Finder()])
+    monkeypatch.setattr(anonymize, "detectors", lambda *given: asked.append(given) or [Finder()])
     root = tmp_path / "project"
     command("new", root, "--class", "car")
     code, said = command("photos", source, "-p", root, "--blur", "faces, plates")

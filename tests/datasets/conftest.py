@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from packshot.class_images import gather_class_images
-from packshot.photos import add_photos
+from packshot.photos.photo_set import add_photos
 from tests.projects import painted
 
 CAPTIONS = ['ohwx car, "wide", 35 mm', "ohwx car; l'auto è là, 車", None]

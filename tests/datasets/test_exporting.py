@@ -7,7 +7,7 @@ from PIL import Image
 from packshot.class_images import class_images
 from packshot.datasets import export_dataset, import_dataset
 from packshot.errors import DatasetRefused, DiskFull, PhotosRefused
-from packshot.photos import photos
+from packshot.photos.photo_set import photos
 from packshot.utils import files
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from packshot.class_images import class_images
 from packshot.datasets import import_dataset, read_dataset
 from packshot.errors import DatasetRefused, PackshotError, PhotosRefused, ProjectError
-from packshot.photos import photos
+from packshot.photos.photo_set import photos
 from packshot.project import new, open_project
 from packshot.utils import files
 from tests.projects import painted

@@ -7,7 +7,7 @@ from PIL import Image
 from packshot.datasets import export_dataset, import_dataset, read_dataset
 from packshot.datasets.kohya import read_config, read_folders
 from packshot.errors import DatasetRefused, PackshotError
-from packshot.photos import add_photos
+from packshot.photos.photo_set import add_photos
 from packshot.project import new
 from tests.projects import painted
 

@@ -19,7 +19,7 @@ def take_each(folder: Path, projects: Path) -> dict:
     import resource
 
     from packshot.errors import PhotosRefused
-    from packshot.photos import add_photos
+    from packshot.photos.photo_set import add_photos
     from packshot.project import new
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -81,7 +81,7 @@ def test_each_is_accepted_or_refused_with_a_reason_in_bounded_memory(corpus, tmp
 
 @pytest.mark.slow
 def test_a_folder_full_of_them_is_taken_in_at_once(corpus, tmp_path):
-    from packshot.photos import add_photos
+    from packshot.photos.photo_set import add_photos
     from packshot.project import new
 
     folder, _ = corpus

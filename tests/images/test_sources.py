@@ -5,7 +5,7 @@ import pytest
 
 from packshot.errors import PhotosRefused
 from packshot.images.sources import find, picture_files, unpacked
-from packshot.photos import add_photos, photos
+from packshot.photos.photo_set import add_photos, photos
 from tests.odd_files import encoded, video, zipped
 from tests.projects import painted
 

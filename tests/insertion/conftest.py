@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from packshot.photos import add_photos
+from packshot.photos.photo_set import add_photos
 from packshot.project import new
 from tests.plates import landscape, product_photo
 

@@ -13,7 +13,7 @@ from packshot.insertion.inserting import _scene as scene_of
 from packshot.insertion.placement import Placement
 from packshot.insertion.plate import Box, Plate
 from packshot.insertion.settings import InsertionSettings
-from packshot.photos import Photo
+from packshot.photos.photo_set import Photo
 
 HORIZON = 0.4
 

@@ -10,7 +10,7 @@ from packshot.errors import InsertionRefused
 from packshot.insertion.cutouts import CutOut, best_photos, cut_out, fitted, squared, thumbnail
 from packshot.insertion.placement import Placement
 from packshot.insertion.plate import Box
-from packshot.photos import photos
+from packshot.photos.photo_set import photos
 from tests.insertion.scenes import cut_out_of
 
 

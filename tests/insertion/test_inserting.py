@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 from packshot.errors import InsertionRefused
 from packshot.insertion import Box, InsertionSettings, Placement, insert, read_plate
 from packshot.insertion.cutouts import best_photos, cut_out
-from packshot.photos import photos
+from packshot.photos.photo_set import photos
 from tests.plates import landscape, product_photo
 
 PLACE = Placement(Box(140, 140, 120, 90))

@@ -7,10 +7,10 @@ import errno
 import pytest
 from PIL import Image
 
-from packshot import photo_manifest
 from packshot.errors import DiskFull, PhotosRefused
 from packshot.masks import mask_photos, shows_a_product
-from packshot.photos import add_photos, photos
+from packshot.photos import manifest
+from packshot.photos.photo_set import add_photos, photos
 from packshot.project import new
 from packshot.utils import files
 from tests.projects import painted
@@ -64,9 +64,9 @@ def test_our_masks_are_remembered_as_ours(project):
     masked = mask_photos(project, LeftHalf()).photos
     assert [photo.masked_by for photo in masked] == ["left half", None, "left half"]
     for photo in masked:
-        entries = photo_manifest.read(project).photos
+        entries = manifest.read(project).photos
         written = next(e.written_mask for e in entries if e.file == photo.file.name)
-        assert photo_manifest.is_ours(photo.mask, written)
+        assert manifest.is_ours(photo.mask, written)
 
 
 def test_masks_that_stand_are_kept(project):

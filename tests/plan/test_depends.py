@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from packshot.class_images import add_class_images
-from packshot.photos import add_photos
+from packshot.photos.photo_set import add_photos
 from packshot.plan.depends import depends_now
 from tests.projects import painted
 

@@ -1,4 +1,4 @@
-from packshot.photos import add_photos, photos, write_captions
+from packshot.photos.photo_set import add_photos, photos, write_captions
 from packshot.project import new
 from packshot.report import write_caption_page
 from tests.projects import painted

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.photos import add_photos, photos, write_captions, write_mask
+from packshot.photos.photo_set import add_photos, photos, write_captions, write_mask
 from packshot.project import new
 from packshot.report import contact_sheet, write_report
 from packshot.utils import files

@@ -9,7 +9,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from packshot.class_images import ClassImage
-from packshot.photos import Photo
+from packshot.photos.photo_set import Photo
 from packshot.plan import Plan
 from packshot.plan.model import Depends, Predicted
 from packshot.project import Subject

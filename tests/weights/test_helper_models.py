@@ -152,7 +152,7 @@ def test_on_a_published_base_cached_helpers_caption_and_score(published, hub):
     heard = Listener()
     project = walk(published, heard, captioner="auto", embedder="auto").project
     assert not heard.asked
-    from packshot.photos import photos
+    from packshot.photos.photo_set import photos
 
     shown = photos(project)
     assert {photo.caption_by for photo in shown} == {label(hub.names[0])}

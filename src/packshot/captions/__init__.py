@@ -15,8 +15,8 @@ from packshot.captions.plain import Plain
 from packshot.captions.registry import captioner_for, load_captioner
 from packshot.captions.table import apply_caption_table, write_caption_table
 from packshot.models.diffusion_model import Base
-from packshot.photo_manifest import PERSON
-from packshot.photos import Photo, open_image, photos, require_photos, write_captions
+from packshot.photos.manifest import PERSON
+from packshot.photos.photo_set import Photo, open_image, photos, require_photos, write_captions
 from packshot.project import Project
 from packshot.utils.progress import Progress, silent
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from packshot.errors import CaptionsRefused
 from packshot.images.sidecars import MAX_CAPTION
-from packshot.photo_manifest import PERSON
-from packshot.photos import Photo, photos, set_caption_locks, write_captions
+from packshot.photos.manifest import PERSON
+from packshot.photos.photo_set import Photo, photos, set_caption_locks, write_captions
 from packshot.project import Project, Subject
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from packshot.captions.edit import Edited, named, write_edited
 from packshot.errors import CaptionsRefused
 from packshot.images import sidecars
-from packshot.photos import Photo, photos, set_caption_locks
+from packshot.photos.photo_set import Photo, photos, set_caption_locks
 from packshot.project import Project
 from packshot.utils import files
 

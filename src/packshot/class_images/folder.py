@@ -13,7 +13,7 @@ from packshot.class_images.manifest import told_in
 from packshot.errors import ClassImagesError, PictureRefused
 from packshot.images import sidecars
 from packshot.images.loading import open_image
-from packshot.photos import picture_files
+from packshot.photos.photo_set import picture_files
 from packshot.utils import files
 from packshot.utils.progress import Progress
 

@@ -45,7 +45,7 @@ def caption(
     """
     from packshot import captions
     from packshot.captions.edit import rule_of
-    from packshot.photos import photos
+    from packshot.photos.photo_set import photos
     from packshot.project import open_project
 
     opened = open_project(project)
@@ -105,7 +105,7 @@ def _review(project: Project) -> None:
     from rich.table import Table
 
     from packshot.captions import write_caption_table
-    from packshot.photos import photos
+    from packshot.photos.photo_set import photos
     from packshot.report import write_caption_page
 
     file, page = write_caption_table(project), write_caption_page(project)

@@ -44,10 +44,10 @@ def photos(
     language: Language = "en",
 ) -> None:
     """Check photos of the product and take them in; the others are refused with a reason."""
-    from packshot.blur import blur_photos, detectors
     from packshot.console import Console
-    from packshot.guide import words_of
-    from packshot.photos import add_photos
+    from packshot.photos.anonymize import blur_photos, detectors
+    from packshot.photos.guide import words_of
+    from packshot.photos.photo_set import add_photos
 
     opened = project_at(project)
     kinds = comma_separated(blur) or ()
@@ -72,8 +72,8 @@ def blur(
     face_model: FaceModel = None,
 ) -> None:
     """Blur faces and number plates in the project's photos; yours stay as they are."""
-    from packshot.blur import blur_photos
     from packshot.console import Console
+    from packshot.photos.anonymize import blur_photos
 
     with Console() as console:
         blurred = blur_photos(
@@ -92,7 +92,7 @@ def guide(project: ProjectFolder = Here, language: Language = "en") -> None:
 
 
 def _echo_guide(project: Project, language: str) -> None:
-    from packshot.guide import shoot_guide
+    from packshot.photos.guide import shoot_guide
 
     for item in shoot_guide(project, language):
         typer.echo(f"- {item.missing}. {item.advice}")

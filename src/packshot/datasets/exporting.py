@@ -8,7 +8,7 @@ from packshot.class_images import class_images
 from packshot.datasets.imagefolder import write_imagefolder
 from packshot.datasets.kohya import write_kohya
 from packshot.errors import DatasetRefused
-from packshot.photos import require_photos
+from packshot.photos.photo_set import require_photos
 from packshot.project import Project
 from packshot.utils.progress import Progress, silent
 

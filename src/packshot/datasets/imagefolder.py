@@ -11,7 +11,7 @@ from packshot.datasets.metadata import MASK_COLUMN, read_metadata
 from packshot.datasets.upright import write_upright
 from packshot.errors import DatasetRefused
 from packshot.images import sidecars
-from packshot.photos import Photo
+from packshot.photos.photo_set import Photo
 from packshot.project import Subject
 from packshot.utils import files
 

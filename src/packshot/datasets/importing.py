@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packshot import photos
 from packshot.class_images import ClassImage, add_class_images, class_images
 from packshot.datasets.dataset import Dataset, Entry
 from packshot.datasets.imagefolder import TABLES, find_table, read_imagefolder
@@ -17,6 +16,7 @@ from packshot.datasets.metadata import read_json, read_metadata
 from packshot.errors import DatasetRefused, PictureRefused, ProjectError
 from packshot.images import sidecars
 from packshot.images.loading import encoded, read_picture
+from packshot.photos import photo_set as photos
 from packshot.project import Project, Subject, new, open_project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

@@ -20,7 +20,7 @@ from packshot.datasets.metadata import read_json, read_metadata
 from packshot.datasets.upright import write_upright
 from packshot.errors import DatasetRefused
 from packshot.images import sidecars
-from packshot.photos import Photo, picture_files
+from packshot.photos.photo_set import Photo, picture_files
 from packshot.project import Subject
 from packshot.utils import files
 from packshot.utils.validation import describe

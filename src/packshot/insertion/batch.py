@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packshot.errors import InsertionRefused
-from packshot.photos import picture_files
+from packshot.photos.photo_set import picture_files
 from packshot.utils import files
 
 _COLUMNS = ("plate", "box", "quad", "mask", "at", "view", "name")

@@ -25,7 +25,7 @@ from packshot.insertion.placement import (
 )
 from packshot.insertion.plate import Plate, read_plate
 from packshot.insertion.settings import InsertionSettings
-from packshot.photos import photos
+from packshot.photos.photo_set import photos
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

@@ -16,7 +16,7 @@ from packshot.insertion.placement import Placement
 from packshot.insertion.plate import Box, Colours
 from packshot.masks import Segmenter
 from packshot.masks.registry import load_segmenter
-from packshot.photos import Photo
+from packshot.photos.photo_set import Photo
 
 _MARGIN = 0.02
 _FIT_ENOUGH = 0.97

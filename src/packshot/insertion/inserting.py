@@ -23,7 +23,7 @@ from packshot.insertion.plate import Box, Colours, Plate
 from packshot.insertion.scene import Made, Scene
 from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.sheet import sheet
-from packshot.photos import photos
+from packshot.photos.photo_set import photos
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

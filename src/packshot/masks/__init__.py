@@ -12,7 +12,14 @@ from typing import Protocol
 
 from PIL import Image
 
-from packshot.photos import Photo, note_missed, open_image, photos, require_photos, write_mask
+from packshot.photos.photo_set import (
+    Photo,
+    note_missed,
+    open_image,
+    photos,
+    require_photos,
+    write_mask,
+)
 from packshot.project import Project
 from packshot.utils.progress import Progress, silent
 

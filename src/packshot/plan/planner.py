@@ -12,7 +12,7 @@ from packshot.decisions import Decisions
 from packshot.errors import BudgetTooSmall, MemoryTooSmall, PlanInvalid
 from packshot.images.buckets import bucket
 from packshot.models.diffusion_model import Base
-from packshot.photos import require_photos
+from packshot.photos.photo_set import require_photos
 from packshot.plan.calibration import SHOTS_AT_ONCE, StepCost, shot_seconds, step_cost, threads_for
 from packshot.plan.depends import depends_now
 from packshot.plan.model import Asked, Plan, Predicted, read_plan, write_plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from packshot.photos import photos
+from packshot.photos.photo_set import photos
 from packshot.project import Project
 from packshot.report.page import rendered, thumbnail
 from packshot.utils import files

@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from packshot.guide import shoot_guide
 from packshot.images.contact_sheet import overview
 from packshot.images.loading import open_image
 from packshot.judge import compared
-from packshot.photos import Photo, photos
+from packshot.photos.guide import shoot_guide
+from packshot.photos.photo_set import Photo, photos
 from packshot.plan.model import read_plan, read_reasons
 from packshot.project import Project
 from packshot.report import curve as curves

@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot import class_images, lora, photos
+from packshot import class_images, lora
 from packshot.errors import RunChanged, TrainingDiverged
 from packshot.models.device_memory import peak_bytes
 from packshot.models.diffusion_model import Base
 from packshot.models.loss import losses
+from packshot.photos import photo_set
 from packshot.plan.depends import depends_now
 from packshot.plan.model import Plan, read_plan
 from packshot.project import Project
@@ -131,7 +132,7 @@ def _run(
     if plan.threads and base.device.type == "cpu":
         torch.set_num_threads(plan.threads)  # sums of other threads' parts differ in the last bit
     data = TrainingSet(
-        base, plan, project.subject, photos.photos(project), class_images.class_images(project)
+        base, plan, project.subject, photo_set.photos(project), class_images.class_images(project)
     )
     for done, total in data.fill_caches():
         yield Caching(done, total)

@@ -17,7 +17,7 @@ from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
-from packshot.photos import add_photos
+from packshot.photos.photo_set import add_photos
 from tests.class_images.online.server import FastClock, Web, jpeg
 from tests.projects import painted
 

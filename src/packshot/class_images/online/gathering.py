@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packshot import photo_manifest
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.gather import keep
@@ -23,6 +22,7 @@ from packshot.class_images.online.sieve import ClassCheck, ClipCheck, Sieve
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
 from packshot.models.diffusion_model import ClipSimilarity
+from packshot.photos import manifest
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -104,7 +104,7 @@ def gather_from(
     """As `gather_online`, of these very sources through this fetcher."""
     with project.held():
         ledger = Ledger(project.class_images_downloads_folder, fetcher.clock.now())
-        sieve = Sieve(photo_manifest.read(project).photos, min_side, check, ledger)
+        sieve = Sieve(manifest.read(project).photos, min_side, check, ledger)
         collector = Collector(fetcher, ledger, sieve, licences, min_side)
         collector.run(sources, count, progress)
         noun = project.subject.class_noun

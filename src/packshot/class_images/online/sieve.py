@@ -11,7 +11,7 @@ from packshot.class_images.online.ledger import Fetched, Ledger, Scored
 from packshot.errors import PictureRefused
 from packshot.images.quality import nearly_the_same
 from packshot.models.diffusion_model import ClipSimilarity
-from packshot.photo_manifest import Entry
+from packshot.photos.manifest import Entry
 
 OTHERS = (
     "a photo of a person", "a photo of an animal", "a photo of a plant", "a photo of a landscape",

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from packshot.errors import ProjectError
-from packshot.photo_manifest import (
+from packshot.photos.manifest import (
     PACKSHOT,
     PERSON,
     Entry,

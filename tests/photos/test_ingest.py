@@ -3,10 +3,10 @@
 import pytest
 from PIL import Image
 
-from packshot import photo_manifest
 from packshot.images import quality
-from packshot.intake import Intake
-from packshot.photo_manifest import PERSON
+from packshot.photos import manifest
+from packshot.photos.ingest import Intake
+from packshot.photos.manifest import PERSON
 from packshot.utils import files
 from tests.projects import painted
 
@@ -69,7 +69,7 @@ def test_a_photo_that_was_written_but_not_listed_is_written_again(project, take)
 
 def test_the_manifest_is_whole_after_each_file(project, take, source, monkeypatch):
     intake = take(a=painted(0))
-    assert names(intake) == [entry.file for entry in photo_manifest.read(project).photos]
+    assert names(intake) == [entry.file for entry in manifest.read(project).photos]
     painted(1).save(source / "b.png")
 
     def killed(*args):
@@ -78,7 +78,7 @@ def test_the_manifest_is_whole_after_each_file(project, take, source, monkeypatc
     monkeypatch.setattr(Intake, "_carry_mask", killed)
     with pytest.raises(KeyboardInterrupt):
         intake.take(source / "b.png")
-    assert [entry.file for entry in photo_manifest.read(project).photos] == ["a.png"]
+    assert [entry.file for entry in manifest.read(project).photos] == ["a.png"]
     monkeypatch.undo()
     assert names(take(b=None)) == ["a.png", "b.png"]
 
@@ -154,7 +154,7 @@ def test_side_cars_come_along_until_a_person_edits_ours(project, take, source):
     take(a=painted(0))
     ours = project.photos_folder / "a.txt"
     assert ours.read_text() == "a photo of ohwx car, side view\n"
-    assert photo_manifest.read(project).photos[0].caption_by == PERSON
+    assert manifest.read(project).photos[0].caption_by == PERSON
     (source / "a.txt").write_text("a newer one")
     take(a=None)
     assert ours.read_text() == "a newer one\n"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.guide.looks import look_at
-from packshot.photos import Photo
+from packshot.photos.guide.photo_features import look_at
+from packshot.photos.photo_set import Photo
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from packshot.images.loading import read_picture
-from packshot.photos import Photo
+from packshot.photos.photo_set import Photo
 
 VIEWS = {
     "front": r"\bfront\b(?! of)|\bfrontal|\bdavanti\b(?! a)",

@@ -5,7 +5,7 @@ import string
 import pytest
 
 from packshot.errors import PackshotError
-from packshot.guide.words import LANGUAGES, in_words, words_of
+from packshot.photos.guide.messages import LANGUAGES, in_words, words_of
 
 
 def fields(text):

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from packshot import photo_manifest
 from packshot.errors import PackshotError
 from packshot.images.loading import encoded, read_picture
-from packshot.photo_manifest import Blurred, Box, Entry
-from packshot.photos import Photo, photos, require_photos
+from packshot.photos import manifest as photo_manifest
+from packshot.photos.manifest import Blurred, Box, Entry
+from packshot.photos.photo_set import Photo, photos, require_photos
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from packshot.errors import DiskFull, PathEscapes, PhotosRefused, PictureRefused, ProjectError
-from packshot.photos import add_photos, photos, require_photos, write_captions
+from packshot.photos.photo_set import add_photos, photos, require_photos, write_captions
 from packshot.utils import files
 from tests.projects import painted
 
@@ -200,7 +200,9 @@ def test_run_again_it_writes_nothing(project, source, monkeypatch):
         painted(number).save(source / f"{number}.jpg")
     first = add_photos(project, source)
     before = contents(project.photos_folder)
-    monkeypatch.setattr("packshot.intake.read_picture", lambda path: pytest.fail(f"decoded {path}"))
+    monkeypatch.setattr(
+        "packshot.photos.ingest.read_picture", lambda path: pytest.fail(f"decoded {path}")
+    )
     assert add_photos(project, source) == first
     after = contents(project.photos_folder)
     assert before.pop("refused.json")[0] == after.pop("refused.json")[0] and before == after

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packshot import photo_manifest
 from packshot.errors import PhotosRefused
 from packshot.images import quality, sidecars, sources, video
 from packshot.images.loading import header_size, open_image
 from packshot.images.sources import PICTURE_ENDINGS, picture_files
-from packshot.intake import Intake
-from packshot.photo_manifest import Blurred, Entry
+from packshot.photos import manifest as photo_manifest
+from packshot.photos.ingest import Intake
+from packshot.photos.manifest import Blurred, Entry
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

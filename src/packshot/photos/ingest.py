@@ -6,11 +6,11 @@ import re
 import unicodedata
 from pathlib import Path
 
-from packshot import photo_manifest
 from packshot.errors import PictureRefused
 from packshot.images import quality, sidecars, sources
 from packshot.images.loading import Picture, encoded, read_picture, refuse_unfit, unreadable
-from packshot.photo_manifest import PERSON, Entry, caption_is_ours, is_ours
+from packshot.photos import manifest
+from packshot.photos.manifest import PERSON, Entry, caption_is_ours, is_ours
 from packshot.project import Project
 from packshot.utils import files
 
@@ -20,7 +20,7 @@ class Intake:
 
     def __init__(self, project: Project, min_side: int, min_sharpness: float) -> None:
         self.project, self.min_side, self.min_sharpness = project, min_side, min_sharpness
-        self.manifest = photo_manifest.read(project)
+        self.manifest = manifest.read(project)
         self.taken: set[str] = set()
         """Names that this call's files have in the project."""
         self.refused: dict[str, str] = {}
@@ -41,7 +41,7 @@ class Intake:
         self.taken.add(entry.file)
         self._carry_caption(path, entry)
         self._carry_mask(path, entry)
-        photo_manifest.write(self.project, self.manifest)
+        manifest.write(self.project, self.manifest)
 
     def _file(self, entry: Entry) -> Path:
         return files.contained(self.project.photos_folder, entry.file)

@@ -11,18 +11,20 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-import packshot.guide
-from packshot import photo_manifest
+import packshot.photos.guide
 from packshot.errors import PackshotError
-from packshot.guide import LANGUAGES, judge, shoot_guide
-from packshot.guide.looks import Look, look_at
-from packshot.photo_manifest import Blurred
-from packshot.photos import add_photos, photos, write_captions, write_mask
+from packshot.photos import manifest as photo_manifest
+from packshot.photos.guide import LANGUAGES, judge, shoot_guide
+from packshot.photos.guide.photo_features import Look, look_at
+from packshot.photos.manifest import Blurred
+from packshot.photos.photo_set import add_photos, photos, write_captions, write_mask
 from packshot.project import new
 from tests.projects import painted
 
 WORDS = {
-    language: tomllib.loads(Path(packshot.guide.__file__).with_name(f"{language}.toml").read_text())
+    language: tomllib.loads(
+        Path(packshot.photos.guide.__file__).with_name(f"{language}.toml").read_text()
+    )
     for language in LANGUAGES
 }
 VIEWS = ["front", "rear", "side", "three_quarter"]
@@ -205,7 +207,9 @@ def fields(text):
 
 
 def test_each_language_has_words_for_everything_that_is_found():
-    source = "".join(path.read_text() for path in Path(packshot.guide.__file__).parent.glob("*.py"))
+    source = "".join(
+        path.read_text() for path in Path(packshot.photos.guide.__file__).parent.glob("*.py")
+    )
     kinds = set(re.findall(r'Finding\("(\w+)"', source)) | {"small", "cut_off", "dark", "bright"}
     kinds |= {f"no_{view}" for view in VIEWS} | {
         f"all_{light}" for light in ("day", "dusk", "night")

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from packshot import blur
-from packshot.blur import HaarCascade, blur_photos
 from packshot.errors import PackshotError, PhotosRefused
 from packshot.images.loading import open_image
-from packshot.photos import add_photos, photos
+from packshot.photos import anonymize
+from packshot.photos.anonymize import HaarCascade, blur_photos
+from packshot.photos.photo_set import add_photos, photos
 from packshot.project import new
 from packshot.utils import files
 from tests.projects import painted
@@ -78,7 +78,7 @@ class Finder:
 def finder(monkeypatch):
     def use(*boxes, **options):
         made = Finder(*boxes, **options)
-        monkeypatch.setattr(blur, "detectors", lambda kinds, face_model=None: [made])
+        monkeypatch.setattr(anonymize, "detectors", lambda kinds, face_model=None: [made])
         return made
 
     return use
@@ -183,7 +183,7 @@ def test_what_cannot_be_asked_for(project, tmp_path, monkeypatch):
     ):
         blur_photos(project, ["plates"])
     empty = new(tmp_path / "empty", name="x", class_noun="car")
-    monkeypatch.setattr(blur, "detectors", lambda kinds, face_model: [])
+    monkeypatch.setattr(anonymize, "detectors", lambda kinds, face_model: [])
     with pytest.raises(PhotosRefused, match="has no photos yet"):
         blur_photos(empty)
 

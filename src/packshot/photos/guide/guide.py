@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from packshot.guide.looks import LIGHTS, VIEWS, Look, look_at
-from packshot.guide.words import LANGUAGES, Advice, in_words, words_of
 from packshot.images.quality import BLURRED
-from packshot.photos import photos
+from packshot.photos.guide.messages import LANGUAGES, Advice, in_words, words_of
+from packshot.photos.guide.photo_features import LIGHTS, VIEWS, Look, look_at
+from packshot.photos.photo_set import photos
 from packshot.project import Project
 
 ENOUGH = 8

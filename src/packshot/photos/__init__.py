@@ -1,0 +1,1 @@
+"""The project's photos: taken in, listed, anonymized, and what is missing in them."""
