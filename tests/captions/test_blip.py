@@ -12,7 +12,7 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from packshot.captions.blip import BEAMS, Blip, Blip2, load
-from packshot.captions.pretrained import MAX_TOKENS
+from packshot.captions.transformers_model import MAX_TOKENS
 from packshot.errors import CheckpointRefused
 from tests.captioners import SIZE, VOCABULARY, make_blip2
 

@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from packshot.captions.florence import BEAMS, load
-from packshot.captions.pretrained import MAX_TOKENS
+from packshot.captions.transformers_model import MAX_TOKENS
 from packshot.errors import CheckpointRefused
 
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ import transformers
 from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from packshot.captions.pretrained import MAX_TOKENS
 from packshot.captions.qwen_vl import NETWORKS, REQUEST, load
+from packshot.captions.transformers_model import MAX_TOKENS
 from packshot.errors import CheckpointRefused
 from tests.captioners import TEMPLATE
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from packshot.captions.pretrained import MAX_TOKENS, Describing, Pretrained, load_pretrained
+from packshot.captions.transformers_model import MAX_TOKENS, Describing, Pretrained, load_pretrained
 from packshot.errors import CheckpointRefused
 from packshot.project import Subject
 

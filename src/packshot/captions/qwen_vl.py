@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from packshot.captions.phrases import with_article
-from packshot.captions.pretrained import MAX_TOKENS, Describing, Pretrained, load_pretrained
+from packshot.captions.transformers_model import MAX_TOKENS, Describing, Pretrained, load_pretrained
 from packshot.errors import CheckpointRefused
 from packshot.project import Subject
 from packshot.weights.loading import refusing

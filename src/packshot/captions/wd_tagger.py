@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot.captions.tying import tied_tags
+from packshot.captions.trigger import tied_tags
 from packshot.errors import CheckpointRefused, PackshotError
 from packshot.project import Subject
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from packshot.captions.tying import tied
+from packshot.captions.trigger import tied
 from packshot.errors import CheckpointRefused
 from packshot.models.checkpoint import weight_names
 from packshot.project import Subject
@@ -160,7 +160,7 @@ class Describing:
         self.pretrained = pretrained
 
     def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
-        """One line for each picture; see `packshot.captions.tying`."""
+        """One line for each picture; see `packshot.captions.trigger`."""
         return [tied(self.describe(shrunk(picture), subject), subject) for picture in pictures]
 
     @torch.no_grad()

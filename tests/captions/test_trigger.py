@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packshot.captions.tying import tied, tied_tags
+from packshot.captions.trigger import tied, tied_tags
 from packshot.images.sidecars import MAX_CAPTION
 from packshot.project import Subject
 

@@ -9,8 +9,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from packshot.captions.blip import NETWORKS
-from packshot.captions.pretrained import PIXELS, load_pretrained, shrunk
 from packshot.captions.registry import load_captioner
+from packshot.captions.transformers_model import PIXELS, load_pretrained, shrunk
 from packshot.errors import CheckpointRefused
 from tests.captioners import MAKERS
 
@@ -104,7 +104,9 @@ def test_generation_settings_of_the_folder_are_kept(folder):
 @pytest.mark.parametrize("kind", MAKERS)
 def test_half_the_precision_will_do(kind, tiny_captioner, pictures, car, monkeypatch):
     """As on a GPU, where they compute in bf16."""
-    monkeypatch.setattr("packshot.captions.pretrained._dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(
+        "packshot.captions.transformers_model._dtype", lambda device: torch.bfloat16
+    )
     captioner = load_captioner(model=str(tiny_captioner(kind)), device="cpu")
     assert captioner.pretrained.network.dtype == torch.bfloat16
     assert captioner.caption(pictures[:1], car)[0].startswith("a photo of ")

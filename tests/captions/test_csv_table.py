@@ -11,7 +11,7 @@ from packshot.captions import (
     lock_captions,
     write_caption_table,
 )
-from packshot.captions.table import _as_meant, _harmless
+from packshot.captions.csv_table import _as_meant, _harmless
 from packshot.errors import CaptionsRefused
 from tests.captions.reviewed import Said, authors, captions, locks
 

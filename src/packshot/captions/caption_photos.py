@@ -1,0 +1,74 @@
+"""Captions: a prompt for each photo, naming the product by its trigger and all else in words.
+
+What a caption says is not learnt as the product's own: so view, place and light are said, and the
+product itself is not described. A side-car that stands, whoever wrote it, is left alone, unless it
+is Packshot's and to be done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from packshot.captions.captioner import Captioner
+from packshot.captions.csv_table import apply_caption_table, write_caption_table
+from packshot.captions.edit import Edited, lock_captions, replace_in_captions, unlock_captions
+from packshot.captions.plain import Plain
+from packshot.captions.registry import captioner_for, load_captioner
+from packshot.models.diffusion_model import Base
+from packshot.photos.manifest import PERSON
+from packshot.photos.photo_set import Photo, open_image, photos, require_photos, write_captions
+from packshot.project import Project
+from packshot.utils.progress import Progress, silent
+
+
+def caption_photos(
+    project: Project,
+    base: Base | None = None,
+    progress: Progress = silent,
+    *,
+    captioner: Captioner | None = None,
+    redo: bool = False,
+    instead_of: Collection[str] = (),
+) -> list[Photo]:
+    """Write `photos/<stem>.txt` for each photo that has no caption; returns all photos.
+
+    Args:
+        base: whose own captioner is taken, if no other is given.
+        redo: also write anew what Packshot wrote; never what a person wrote, changed or locked.
+        instead_of: captioners whose captions are written anew, too.
+
+    Raises:
+        PhotosRefused: the project has no photos.
+        ProjectError: another process works on the project.
+    """
+    with project.held():
+        shown = require_photos(project)
+        wanted = [photo for photo in shown if _is_wanted(photo, redo, instead_of)]
+        chosen = captioner or (captioner_for(base) if wanted else Plain())
+        for start in range(0, len(wanted), chosen.batch):
+            batch = wanted[start : start + chosen.batch]
+            pictures = (open_image(photo.file) for photo in batch)
+            captions = chosen.caption(pictures, project.subject)
+            write_captions(project, zip(batch, captions, strict=True), by=chosen.name)
+            progress("captions", start + len(batch), len(wanted))
+        return photos(project)
+
+
+def _is_wanted(photo: Photo, redo: bool, instead_of: Collection[str]) -> bool:
+    if photo.caption_locked or photo.caption is None:
+        return not photo.caption_locked
+    return photo.caption_by != PERSON and (redo or photo.caption_by in instead_of)
+
+
+__all__ = [
+    "Captioner",
+    "Edited",
+    "apply_caption_table",
+    "caption_photos",
+    "captioner_for",
+    "load_captioner",
+    "lock_captions",
+    "replace_in_captions",
+    "unlock_captions",
+    "write_caption_table",
+]
