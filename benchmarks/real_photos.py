@@ -14,7 +14,7 @@ from PIL import Image, ImageChops, ImageFilter
 
 from packshot.captions import caption_photos
 from packshot.masks import mask_photos
-from packshot.masks.embedded import EmbeddedSegmenter
+from packshot.masks.bundled import EmbeddedSegmenter
 from packshot.models import load_base
 from packshot.models.diffusion_model import Base
 from packshot.photos.guide import shoot_guide

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmarks.quality.network import residual_blocks
-from packshot.masks.embedded import EmbeddedSegmenter
+from packshot.masks.bundled import EmbeddedSegmenter
 from packshot.pocket.pretrain import state
 from packshot.pocket.pretrain.data import Pixels
 from packshot.pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, batch_indices, generator

@@ -160,7 +160,7 @@ def test_what_cannot_be_done_is_told_before_photos_are_taken(command, source, tm
 
 
 def test_masks_say_who_made_them_and_what_is_missing(command, ready_project, tmp_path, monkeypatch):
-    from packshot.masks.embedded import EmbeddedSegmenter
+    from packshot.masks.bundled import EmbeddedSegmenter
 
     monkeypatch.setenv("U2NET_HOME", str(tmp_path / "none"))
 

@@ -8,9 +8,9 @@ import pytest
 
 from packshot.errors import CheckpointRefused, PackshotError
 from packshot.masks import registry
-from packshot.masks.embedded import EmbeddedSegmenter
+from packshot.masks.bundled import EmbeddedSegmenter
+from packshot.masks.onnx_segmenter import SalientSegmenter
 from packshot.masks.registry import load_segmenter
-from packshot.masks.salient import SalientSegmenter
 from packshot.masks.sam import SamSegmenter
 from tests.masks.tiny_segmenters import PICTURE, summing
 

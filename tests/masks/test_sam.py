@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from packshot.errors import CheckpointRefused
 from packshot.masks import sam
-from packshot.masks.prompt import Prompt
+from packshot.masks.point_prompt import Prompt
 from packshot.masks.sam import Fit, SamSegmenter, fit_of, prepared, prompted
 from tests.masks.tiny_segmenters import sam2_video_config, save_sam
 from tests.projects import painted

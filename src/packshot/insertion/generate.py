@@ -13,7 +13,7 @@ from packshot.insertion.canvas import Canvas
 from packshot.insertion.plate import Box, Colours
 from packshot.insertion.scene import Made, Scene
 from packshot.lora import folded
-from packshot.masks.embedded import EmbeddedSegmenter
+from packshot.masks.bundled import EmbeddedSegmenter
 from packshot.project import Subject
 
 if TYPE_CHECKING:

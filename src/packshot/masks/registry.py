@@ -25,14 +25,14 @@ Loader = Callable[[str | None, Progress], Segmenter]
 
 
 def _embedded(model: str | None, progress: Progress) -> Segmenter:
-    from packshot.masks.embedded import EmbeddedSegmenter
+    from packshot.masks.bundled import EmbeddedSegmenter
 
     return EmbeddedSegmenter(Path(model) if model else None)
 
 
 def _salient(kind: str | None) -> Loader:
     def load(model: str | None, progress: Progress) -> Segmenter:
-        from packshot.masks.salient import SalientSegmenter
+        from packshot.masks.onnx_segmenter import SalientSegmenter
 
         return SalientSegmenter.load(model, kind, progress)
 
@@ -98,9 +98,9 @@ def kind_of(model: str) -> str:
 
 def best_found() -> str:
     """What is taken unasked, as `segmenter_of` takes it: the best that is at hand."""
-    from packshot.masks import salient, sam
+    from packshot.masks import onnx_segmenter, sam
 
-    if find_spec("onnxruntime") and (found := salient.installed()):
+    if find_spec("onnxruntime") and (found := onnx_segmenter.installed()):
         return f"onnx:{found[0]}"
     cached = sam.cached()
     return f"sam2:{cached}" if cached else "embedded"

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from packshot.errors import CheckpointRefused
-from packshot.masks.embedded import EmbeddedSegmenter, as_mask, without_islands
-from packshot.masks.prompt import Prompt, prompt_of
+from packshot.masks.bundled import EmbeddedSegmenter, as_mask, without_islands
+from packshot.masks.point_prompt import Prompt, prompt_of
 from packshot.models import best_device, hub
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

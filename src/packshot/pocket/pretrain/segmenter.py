@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from packshot.masks.network import PIXELS, SegmenterNetwork
+from packshot.masks.bundled_network import PIXELS, SegmenterNetwork
 from packshot.pocket.pretrain import state
 from packshot.pocket.pretrain.data import Pictures, Pixels, open_masks, open_packed, to_tensor
 from packshot.pocket.pretrain.generic import generic_pictures

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from packshot.masks.network import PIXELS, SegmenterNetwork
+from packshot.masks.bundled_network import PIXELS, SegmenterNetwork
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from packshot.masks.network import PIXELS, SegmenterNetwork
+from packshot.masks.bundled_network import PIXELS, SegmenterNetwork
 from packshot.weights.loading import filled
 from packshot.weights.safetensors_file import read_safetensors
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from packshot.masks.prompt import prompt_of
+from packshot.masks.point_prompt import prompt_of
 
 
 def test_the_box_is_around_the_largest_part():

@@ -12,8 +12,8 @@ from onnx.reference import ReferenceEvaluator
 from PIL import Image, ImageDraw
 
 from packshot.errors import CheckpointRefused, PackshotError
-from packshot.masks import salient
-from packshot.masks.salient import KINDS, SalientSegmenter, to_shares
+from packshot.masks import onnx_segmenter
+from packshot.masks.onnx_segmenter import KINDS, SalientSegmenter, to_shares
 from packshot.models import hub
 from tests.masks.tiny_segmenters import PICTURE, node, save_onnx, summing
 from tests.projects import painted
@@ -42,7 +42,7 @@ def by_hand(picture, kind, size):
 
 def whole(monkeypatch):
     """Leave islands in: this picture is all islands."""
-    monkeypatch.setattr(salient, "without_islands", lambda shares: shares)
+    monkeypatch.setattr(onnx_segmenter, "without_islands", lambda shares: shares)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -114,9 +114,11 @@ def test_pictures_of_any_size(tmp_path, size):
 def test_a_network_with_random_weights_and_seven_maps(random_unet):
     picture = painted(5, (160, 120))
     segmenter = SalientSegmenter(random_unet)
-    pixels = salient.prepared(picture, (320, 320), KINDS["u2net"])
+    pixels = onnx_segmenter.prepared(picture, (320, 320), KINDS["u2net"])
     answer = ReferenceEvaluator(onnx.load(random_unet)).run(None, {"input.1": pixels})[0][0, 0]
-    expected = salient.as_mask(salient.without_islands(to_shares(answer, True)), picture.size)
+    expected = onnx_segmenter.as_mask(
+        onnx_segmenter.without_islands(to_shares(answer, True)), picture.size
+    )
     found = segmenter.mask(picture)
     assert np.abs(np.asarray(found, np.int16) - np.asarray(expected, np.int16)).max() <= 2
     assert found.tobytes() == segmenter.mask(picture).tobytes()
@@ -216,7 +218,7 @@ def test_what_rembg_has_downloaded_the_best_first(tmp_path, monkeypatch):
         "bria-rmbg",
     ):
         summing(tmp_path / f"{name}.onnx", PICTURE, WEIGHTS)
-    assert [path.stem for path in salient.installed()] == ["isnet-general-use", "u2netp"]
+    assert [path.stem for path in onnx_segmenter.installed()] == ["isnet-general-use", "u2netp"]
     summing(tmp_path / "birefnet-general.onnx", PICTURE, WEIGHTS)
     assert SalientSegmenter.load(None).name == "birefnet-general"
     assert SalientSegmenter.load(None, "u2net").name == "u2netp"
@@ -225,10 +227,10 @@ def test_what_rembg_has_downloaded_the_best_first(tmp_path, monkeypatch):
 def test_rembgs_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("U2NET_HOME")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert salient.rembg_folder() == tmp_path / ".u2net"
+    assert onnx_segmenter.rembg_folder() == tmp_path / ".u2net"
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert salient.rembg_folder() == tmp_path / "home" / ".u2net"
+    assert onnx_segmenter.rembg_folder() == tmp_path / "home" / ".u2net"
     with pytest.raises(CheckpointRefused, match=r"No isnet model is in .*u2net, where rembg"):
         SalientSegmenter.load(None, "isnet")
 

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from packshot.errors import CheckpointRefused
-from packshot.masks.embedded import EmbeddedSegmenter, refined, without_islands, without_specks
-from packshot.masks.network import SegmenterNetwork
+from packshot.masks.bundled import EmbeddedSegmenter, refined, without_islands, without_specks
+from packshot.masks.bundled_network import SegmenterNetwork
 
 
 def test_the_network_keeps_the_pictures_size() -> None:

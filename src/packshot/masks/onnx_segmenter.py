@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from packshot.errors import CheckpointRefused, PackshotError, refusing_checkpoint
-from packshot.masks.embedded import as_mask, without_islands
+from packshot.masks.bundled import as_mask, without_islands
 from packshot.masks.onnx_file import check_onnx
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

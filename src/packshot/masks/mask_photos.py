@@ -1,0 +1,104 @@
+"""Segmenters: which pixels of a picture are the product.
+
+One is bundled (`embedded.py`), others are run from the user's files: one file a kind, all in
+`registry.py`. What they find is a start: masks that a person drew always win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from PIL import Image
+
+from packshot.photos.photo_set import (
+    Photo,
+    note_missed,
+    open_image,
+    photos,
+    require_photos,
+    write_mask,
+)
+from packshot.project import Project
+from packshot.utils.progress import Progress, silent
+
+_SURE = 128
+"""Of 255: from here on a pixel is the product's."""
+_LEAST, _MOST = 0.001, 0.995
+"""Of a photo's pixels, what a product covers; else nothing was found, or all was taken for it."""
+
+
+class Segmenter(Protocol):
+    """Finds the one product that a picture is of."""
+
+    name: str
+
+    def mask(self, picture: Image.Image) -> Image.Image:
+        """The product's share of each pixel: mode L, the size of `picture`, 255 on the product."""
+        ...
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A project's photos with the masks that stand now, and those in which nothing was found."""
+
+    photos: list[Photo]
+    without: list[Photo]
+    """What a mask was looked for in, in vain; a mask that stood there still does."""
+
+
+def mask_photos(
+    project: Project,
+    segmenter: Segmenter | None = None,
+    progress: Progress = silent,
+    *,
+    redo: bool = False,
+    instead_of: Collection[str] = (),
+) -> Masked:
+    """Write `photos/masks/<stem>.png` for each photo that has no mask.
+
+    Training then learns the product rather than its places: look at the masks before you do, and
+    draw over those that are wrong, or take them out. A mask that is empty, or covers everything, is
+    not written.
+
+    Args:
+        segmenter: by default what `load_segmenter("auto")` finds.
+        redo: make those anew that a segmenter found; never one that a person drew or changed.
+        instead_of: segmenters whose masks are made anew, too.
+
+    Raises:
+        PhotosRefused: the project has no photos.
+        ProjectError: another process works on the project.
+        PackshotError: the segmenter cannot be used.
+    """
+    from packshot.masks.registry import load_segmenter
+
+    with project.held():
+        shown = require_photos(project)
+        finder: Segmenter = segmenter or load_segmenter()
+
+        def is_wanted(photo: Photo) -> bool:
+            if photo.mask is None:
+                return redo or photo.missed_by != finder.name
+            return photo.masked_by is not None and (redo or photo.masked_by in instead_of)
+
+        wanted = [photo for photo in shown if is_wanted(photo)]
+        missed = set()
+        for done, photo in enumerate(wanted, start=1):
+            mask = finder.mask(open_image(photo.file))
+            if shows_a_product(mask):
+                write_mask(project, photo, mask, finder.name)
+            else:
+                note_missed(project, photo, finder.name)
+                missed.add(photo.file)
+            progress("masks", done, len(wanted))
+        now = photos(project)
+        missed |= {photo.file for photo in now if photo.mask is None}
+        return Masked(now, [photo for photo in now if photo.file in missed])
+
+
+def shows_a_product(mask: Image.Image) -> bool:
+    """Whether a mask tells something from something else."""
+    counts = mask.histogram()
+    return _LEAST <= sum(counts[_SURE:]) / max(1, sum(counts)) <= _MOST
