@@ -12,11 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.quality.classifier import Classifier, accuracy
+from packshot.generation.generate import Shot, ShotSettings, shoot
 from packshot.models import Base
 from packshot.pocket.pretrain.data import Pictures, Pixels
 from packshot.pocket.world import spec
 from packshot.pocket.world.captions import PLACES, TIMES
-from packshot.shots import Shot, ShotSettings, shoot
 from packshot.utils.progress import Progress
 
 PIXELS = 128

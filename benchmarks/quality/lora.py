@@ -18,6 +18,7 @@ from benchmarks.quality.classifier import Classifier
 from benchmarks.quality.identifier import Identifier, found_alone, number_of
 from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
+from packshot.generation.generate import ShotSettings, shoot
 from packshot.lora import load_lora
 from packshot.models import Base
 from packshot.photos.photo_set import add_photos
@@ -25,7 +26,6 @@ from packshot.plan import Budget, make_plan, read_plan, write_plan
 from packshot.pocket.world import spec
 from packshot.pocket.world.captions import PLACES
 from packshot.project import new
-from packshot.shots import ShotSettings, shoot
 from packshot.training import train
 from packshot.utils.progress import Progress
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from packshot.class_images.online import Gathered, gather_online
     from packshot.datasets import Imported, export_dataset, import_dataset
     from packshot.errors import PackshotError
+    from packshot.generation.generate import Shot, ShotSettings, shoot
+    from packshot.generation.metrics import Score, judge_project
     from packshot.insertion import Insertion, InsertionSettings, Placement, insert, read_plate
-    from packshot.judge import Score, judge_project
     from packshot.lora import Lora, load_lora
     from packshot.masks import Masked, Segmenter, mask_photos
     from packshot.masks.registry import load_segmenter
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from packshot.plan import Plan, make_plan
     from packshot.project import Project, Subject, new, open_project
     from packshot.report import write_caption_page, write_report
-    from packshot.shots import Shot, ShotSettings, shoot
     from packshot.training import Event, train
 
 _HOMES = {

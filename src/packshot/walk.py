@@ -18,9 +18,11 @@ from packshot.captions.views import with_views
 from packshot.class_images import class_images, gather_class_images
 from packshot.class_images.online import gather_online, plain_folder
 from packshot.decisions import Decisions, Scalar, Value
-from packshot.embedders import BASE, NONE, embedder_of, settle_embedder
+from packshot.generation.embedders import BASE, NONE, embedder_of, settle_embedder
+from packshot.generation.generate import ShotSettings, shoot, write_sheet
+from packshot.generation.metrics import judge_project
+from packshot.generation.prompts import class_prompts, default_prompts
 from packshot.images.loading import open_image
-from packshot.judge import judge_project
 from packshot.lora import load_lora
 from packshot.masks import mask_photos
 from packshot.masks.registry import segmenter_of, settle_segmenter
@@ -44,9 +46,7 @@ from packshot.plan.fitting import load_for
 from packshot.plan.planner import CLASS_IMAGES
 from packshot.plan.recipes import recipe_for
 from packshot.project import Project
-from packshot.prompts import class_prompts, default_prompts
 from packshot.report import write_report
-from packshot.shots import ShotSettings, shoot, write_sheet
 from packshot.training import Step, Stopped, train
 from packshot.utils import files
 from packshot.utils.durations import in_words

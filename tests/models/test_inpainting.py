@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from packshot.generation.generate import ShotSettings, shoot
 from packshot.insertion.painting import painted
 from packshot.models import load_base
-from packshot.shots import ShotSettings, shoot
 from packshot.training import Step, train
 from tests.families import make_tiny_flux1, make_tiny_sd1, make_tiny_sdxl
 from tests.models.ldm_layout import ldm_tensors

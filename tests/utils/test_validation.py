@@ -6,8 +6,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from packshot.errors import InsertionRefused, PackshotError, PlanInvalid
+from packshot.generation.generate import ShotSettings
 from packshot.insertion.settings import InsertionSettings
-from packshot.shots import ShotSettings
 from packshot.utils.validation import describe, validated
 
 

@@ -7,8 +7,8 @@ import pytest
 from packshot.captions import registry
 from packshot.captions.registry import settle_captioner
 from packshot.decisions import Decisions
-from packshot.embedders import embedder_for, embedder_of, settle_embedder
 from packshot.errors import CheckpointRefused
+from packshot.generation.embedders import embedder_for, embedder_of, settle_embedder
 from packshot.project import new
 from packshot.weights.helper_models import (
     Helper,

@@ -140,7 +140,7 @@ def class_images(
     from packshot.class_images import gather_class_images
     from packshot.class_images.online import gather_online, plain_folder
     from packshot.console import Console
-    from packshot.embedders import BASE, NONE, embedder_of
+    from packshot.generation.embedders import BASE, NONE, embedder_of
     from packshot.plan.planner import CLASS_IMAGES
     from packshot.project import choices_of, choose
 

@@ -33,11 +33,11 @@ def shoot(
     out: Annotated[Path | None, typer.Option(help="Folder for the pictures.")] = None,
 ) -> None:
     """Make pictures from prompts; without any, the usual ones, with the LoRA and without it."""
-    from packshot import shots as shooting
     from packshot.console import Console
-    from packshot.embedders import embedder_for
     from packshot.errors import PackshotError
-    from packshot.prompts import default_prompts, read_prompts
+    from packshot.generation import generate as shooting
+    from packshot.generation.embedders import embedder_for
+    from packshot.generation.prompts import default_prompts, read_prompts
     from packshot.utils.validation import validated
 
     opened = project_at(project)
@@ -132,7 +132,7 @@ def insert(
         typer.echo(f"Places: {command.show_places(opened, plate, place, settings, out)}")
         return
     from packshot.console import Console
-    from packshot.embedders import embedder_for
+    from packshot.generation.embedders import embedder_for
 
     with Console() as console:
         model, loras = None, []

@@ -76,8 +76,8 @@ def run(
     """
     from packshot import path
     from packshot.console import Console
+    from packshot.generation.prompts import read_prompts
     from packshot.project import choices_of
-    from packshot.prompts import read_prompts
 
     choices = choices_of(
         base=base, storage=storage, budget=budget, captioner=captioner, segmenter=segmenter,

@@ -27,7 +27,7 @@ from packshot.plan.threads import AVAILABLE, settle_threads
 from packshot.types import Scope
 
 SHOTS_AT_ONCE = 4
-"""Pictures that are made together; see `packshot.shots.ShotSettings.batch`."""
+"""Pictures that are made together; see `packshot.generation.generate.ShotSettings.batch`."""
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,16 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from packshot.generation.generate import Shot, read_shots
+from packshot.generation.metrics import compared
 from packshot.images.contact_sheet import overview
 from packshot.images.loading import open_image
-from packshot.judge import compared
 from packshot.photos.guide import shoot_guide
 from packshot.photos.photo_set import Photo, photos
 from packshot.plan.model import read_plan, read_reasons
 from packshot.project import Project
 from packshot.report import curve as curves
 from packshot.report.notes import notes_on
-from packshot.shots import Shot, read_shots
 from packshot.training.runs import current_run
 from packshot.utils import files
 from packshot.utils.durations import in_words

@@ -301,8 +301,8 @@ def _check_finite(value: Tensor, step: int, data: TrainingSet, slots: list[Slot]
 
 
 def _sample(project: Project, base: Base, run: Path, step: int) -> Sample:
-    from packshot.prompts import default_prompts
-    from packshot.shots import ShotSettings, shoot
+    from packshot.generation.generate import ShotSettings, shoot
+    from packshot.generation.prompts import default_prompts
 
     prompts = default_prompts(project.subject)[:4]
     with base.encoders_on(base.device):

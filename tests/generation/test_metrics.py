@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from packshot.judge import compared, drift, likeness, paired, prompt_fidelity
-from packshot.shots import Shot
+from packshot.generation.generate import Shot
+from packshot.generation.metrics import compared, drift, likeness, paired, prompt_fidelity
 from packshot.utils import files
 
 
@@ -61,8 +61,8 @@ def test_only_same_prompt_and_seed_are_paired(shot):
 
 
 def test_shots_of_a_former_lora_are_not_compared(shot, tmp_path):
+    from packshot.generation.generate import write_record
     from packshot.project import new
-    from packshot.shots import write_record
 
     project = new(tmp_path / "project", name="Duster", class_noun="car")
     files.write_bytes(project.lora_file, b"the LoRA as it is now")

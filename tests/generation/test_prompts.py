@@ -1,8 +1,8 @@
 import pytest
 
 from packshot.errors import PackshotError
+from packshot.generation.prompts import class_prompts, default_prompts, read_prompts
 from packshot.project import Subject
-from packshot.prompts import class_prompts, default_prompts, read_prompts
 
 
 def test_prompts_are_read_line_by_line(tmp_path):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from packshot.generation.generate import Shot, read_shots
 from packshot.models.clip import embed_picture_files
 from packshot.models.diffusion_model import ClipSimilarity
 from packshot.photos.photo_set import photos
 from packshot.project import Project
-from packshot.shots import Shot, read_shots
 from packshot.utils import files
 
 

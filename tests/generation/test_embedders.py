@@ -2,10 +2,10 @@
 
 import pytest
 
-from packshot import embedders
 from packshot.decisions import Decisions
-from packshot.embedders import AUTO, BASE, NONE, embedder_of, settle_embedder
 from packshot.errors import CheckpointRefused
+from packshot.generation import embedders
+from packshot.generation.embedders import AUTO, BASE, NONE, embedder_of, settle_embedder
 from tests.walking import Listener
 
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from packshot.errors import PackshotError
+from packshot.generation.generate import ShotSettings, read_shots, shoot, write_sheet
 from packshot.project import Subject
-from packshot.shots import ShotSettings, read_shots, shoot, write_sheet
 
 SUBJECT = Subject(name="Duster", trigger="ohwx", class_noun="car")
 # As AUTOMATIC1111 splits the line of settings: a name, then a value that may be quoted.
