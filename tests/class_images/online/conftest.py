@@ -4,11 +4,11 @@ import httpx
 import pytest
 
 from packshot.class_images.online import download
+from packshot.class_images.online.collect import gather_from
 from packshot.class_images.online.download import Fetcher
-from packshot.class_images.online.gathering import gather_from
-from packshot.class_images.online.hosts import Clock
 from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
+from packshot.class_images.online.rate_limit import Clock
 from tests.class_images.online.server import Web
 
 

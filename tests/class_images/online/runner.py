@@ -7,8 +7,8 @@ import traceback
 from pathlib import Path
 from urllib.request import urlopen
 
+from packshot.class_images.online.collect import gather_from
 from packshot.class_images.online.download import Fetcher
-from packshot.class_images.online.gathering import gather_from
 from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
 from packshot.project import open_project

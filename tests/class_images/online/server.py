@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 from PIL import Image
 
-from packshot.class_images.online.hosts import Clock
+from packshot.class_images.online.rate_limit import Clock
 
 TOKEN = "let-me-in"
 LIMITS = {"anon": ((20, 60), (200, 86_400)), "oauth2": ((100, 60), (10_000, 86_400))}

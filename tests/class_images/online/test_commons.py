@@ -3,9 +3,9 @@
 import itertools
 import urllib.parse
 
+from packshot.class_images.online.api_search import asking
 from packshot.class_images.online.commons import Commons
-from packshot.class_images.online.ledger import Ledger
-from packshot.class_images.online.search import asking
+from packshot.class_images.online.request_log import Ledger
 
 
 def listed(web, fetcher, clock, folder, count):

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from packshot.class_images.online.answers import Refused, Unanswered
 from packshot.class_images.online.download import check_contact
+from packshot.class_images.online.http_responses import Refused, Unanswered
 from packshot.errors import ClassImagesError, PictureRefused
 from packshot.images.loading import DAMAGED
 from tests.class_images.online.answering import URL, fail, picture, replies

@@ -6,8 +6,8 @@ import tarfile
 
 import pytest
 
+from packshot.class_images.online.collect import gather_from
 from packshot.class_images.online.download import Fetcher
-from packshot.class_images.online.gathering import gather_from
 from packshot.class_images.online.img2dataset import Img2Dataset, is_output
 from packshot.class_images.online.licences import FREE
 from packshot.errors import ClassImagesError

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from packshot.class_images.online.ledger import Ledger
+from packshot.class_images.online.api_search import asking
 from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
-from packshot.class_images.online.search import asking
+from packshot.class_images.online.request_log import Ledger
 from packshot.errors import ClassImagesError
 from tests.class_images.online.server import TOKEN
 

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from packshot.class_images import class_images
-from packshot.class_images.online import gathering
+from packshot.class_images.online import collect
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.openverse import Openverse
 from packshot.errors import ClassImagesError
@@ -16,8 +16,8 @@ from tests.walking import Listener, made_quick, make_case, walk
 @pytest.fixture
 def case(tmp_path, tiny_sd1, monkeypatch, web, clock):
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(gathering, "Fetcher", lambda contact: Fetcher(contact, clock, web.allow))
-    monkeypatch.setattr(gathering, "Openverse", functools.partial(Openverse, api=web.openverse))
+    monkeypatch.setattr(collect, "Fetcher", lambda contact: Fetcher(contact, clock, web.allow))
+    monkeypatch.setattr(collect, "Openverse", functools.partial(Openverse, api=web.openverse))
     made_quick(monkeypatch.setattr)
     (tmp_path / "case").mkdir()
     return make_case(tmp_path / "case", tiny_sd1)
@@ -35,7 +35,7 @@ def test_pictures_of_the_network_are_a_choice_of_the_path_and_asked_for_once(
     images = class_images(project)
     assert len(images) == 4 and images[0].author == "Ada 0" and list(web.queries) == ["red car"]
     assert any("no CLIP is at hand (--embedder)" in text for text in heard.said)
-    monkeypatch.setattr(gathering, "Fetcher", lambda contact: pytest.fail("asked again"))
+    monkeypatch.setattr(collect, "Fetcher", lambda contact: pytest.fail("asked again"))
     walk(case, Listener(stop_after=1), **words)
     assert class_images(project) == images
 

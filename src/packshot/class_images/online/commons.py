@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from packshot.class_images.online.api_search import Ask, Limit, Read, walk
 from packshot.class_images.online.candidate import Candidate, plain
 from packshot.class_images.online.licences import licence_code, licence_name
-from packshot.class_images.online.search import Ask, Limit, Read, walk
 
 API = "https://commons.wikimedia.org/w/api.php"
 DEPTH = 10_000

@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 import httpx
 
-from packshot.class_images.online import answers
-from packshot.class_images.online.answers import Refused, Transient, Unanswered
-from packshot.class_images.online.hosts import Clock, Hosts
-from packshot.class_images.online.network import AddressRefused, PublicTransport
+from packshot.class_images.online import http_responses
+from packshot.class_images.online.http_responses import Refused, Transient, Unanswered
+from packshot.class_images.online.public_http import AddressRefused, PublicTransport
+from packshot.class_images.online.rate_limit import Clock, Hosts
 from packshot.errors import ClassImagesError, PictureRefused
 from packshot.images.loading import DAMAGED
 
@@ -97,7 +97,7 @@ class Fetcher:
 
         def attempt() -> T:
             with pace():
-                data = self._body(url, headers, answers.judge, answers.MOST_JSON)
+                data = self._body(url, headers, http_responses.judge, http_responses.MOST_JSON)
             try:
                 return read(json.loads(data))
             except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -117,7 +117,7 @@ class Fetcher:
         damaged: list[PictureRefused] = []
 
         def attempt() -> T:
-            data = self._body(url, {}, answers.judge_picture, answers.MOST_BYTES)
+            data = self._body(url, {}, http_responses.judge_picture, http_responses.MOST_BYTES)
             try:
                 return opened(data)
             except PictureRefused as error:
@@ -173,10 +173,12 @@ class Fetcher:
                 with self.hosts.turn(host):
                     response = self._client.send(request, stream=True)
                     try:
-                        self.hosts.rest(host, answers.retry_after(response, self.clock.now()))
+                        self.hosts.rest(
+                            host, http_responses.retry_after(response, self.clock.now())
+                        )
                         if response.next_request is None:
                             judge(response)
-                            return answers.body(response, most)
+                            return http_responses.body(response, most)
                         request = response.next_request
                     finally:
                         response.close()

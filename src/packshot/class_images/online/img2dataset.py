@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
-from packshot.class_images.online.answers import MOST_BYTES
+from packshot.class_images.online.api_search import Ask, Limit
 from packshot.class_images.online.candidate import Candidate, Stored, told_candidate
-from packshot.class_images.online.search import Ask, Limit
+from packshot.class_images.online.http_responses import MOST_BYTES
 from packshot.errors import ClassImagesError
 
 _PICTURES = (".jpg", ".png", ".webp")

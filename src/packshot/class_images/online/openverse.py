@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from packshot.class_images.online.answers import Refused
+from packshot.class_images.online.api_search import Ask, Limit, Read, walk
 from packshot.class_images.online.candidate import Candidate, plain
-from packshot.class_images.online.ledger import Page
+from packshot.class_images.online.http_responses import Refused
 from packshot.class_images.online.licences import licence_code, licence_name
-from packshot.class_images.online.search import Ask, Limit, Read, walk
+from packshot.class_images.online.request_log import Page
 
 API = "https://api.openverse.org/v1/images/"
 DEPTH = 240

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from packshot.class_images.online.api_search import Ask, Limit
 from packshot.class_images.online.candidate import Candidate, told_candidate
-from packshot.class_images.online.search import Ask, Limit
 from packshot.errors import ClassImagesError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from packshot.captions.phrases import with_article
-from packshot.class_images.online.ledger import Fetched, Ledger, Scored
+from packshot.class_images.online.request_log import Fetched, Ledger, Scored
 from packshot.errors import PictureRefused
 from packshot.images.quality import nearly_the_same
 from packshot.models.diffusion_model import ClipSimilarity

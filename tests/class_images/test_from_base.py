@@ -2,8 +2,8 @@ import pytest
 from PIL import Image
 
 from packshot.class_images import class_images, gather_class_images
-from packshot.class_images import generated as module
-from packshot.class_images.generated import class_prompt, generated, shared_folder
+from packshot.class_images import from_base as module
+from packshot.class_images.from_base import class_prompt, generated, shared_folder
 from packshot.models.diffusion_model import Sampler
 from packshot.project import new
 from packshot.utils.progress import silent

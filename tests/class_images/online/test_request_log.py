@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from packshot.class_images.online.candidate import Candidate
-from packshot.class_images.online.ledger import (
+from packshot.class_images.online.request_log import (
     Answered,
     Asked,
     Barred,

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from packshot.class_images import class_images
-from packshot.class_images.online import gather_online, gathering
+from packshot.class_images.online import collect, gather_online
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.openverse import Openverse
 from packshot.class_images.online.url_list import UrlList
@@ -77,8 +77,8 @@ def test_the_words_of_mistakes(project, tmp_path):
 
 
 def test_the_user_is_told_that_nothing_judged_the_class(project, web, clock, monkeypatch):
-    monkeypatch.setattr(gathering, "Fetcher", lambda contact: Fetcher(contact, clock, web.allow))
-    monkeypatch.setattr(gathering, "Openverse", functools.partial(Openverse, api=web.openverse))
+    monkeypatch.setattr(collect, "Fetcher", lambda contact: Fetcher(contact, clock, web.allow))
+    monkeypatch.setattr(collect, "Openverse", functools.partial(Openverse, api=web.openverse))
     found = gather_online(
         project, ["openverse"], count=2, words="red car", min_side=64, contact="ada@example.org"
     )

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from packshot.class_images.online.answers import Unanswered
+from packshot.class_images.online.http_responses import Unanswered
 from packshot.utils.durations import in_words
 
 PER_HOST = 2

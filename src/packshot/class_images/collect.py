@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from packshot.class_images.class_image import ClassImage
-from packshot.class_images.folder import class_image, from_folder
-from packshot.class_images.generated import generated
+from packshot.class_images.from_base import generated
+from packshot.class_images.from_folder import class_image, from_folder
 from packshot.class_images.manifest import class_images, write_manifest
 from packshot.errors import ClassImagesError, PictureRefused
 from packshot.models.diffusion_model import Base

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from packshot.class_images.online.answers import Refused, Unanswered
+from packshot.class_images.online.api_search import Source, asking
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.download import WORKERS, Fetcher
-from packshot.class_images.online.ledger import Barred, Fetched, Ledger
+from packshot.class_images.online.filter import Sieve
+from packshot.class_images.online.http_responses import Refused, Unanswered
 from packshot.class_images.online.licences import UNTOLD, licence_code
-from packshot.class_images.online.search import Source, asking
-from packshot.class_images.online.sieve import Sieve
+from packshot.class_images.online.request_log import Barred, Fetched, Ledger
 from packshot.errors import PictureRefused
 from packshot.images import quality
 from packshot.images.loading import read_picture

@@ -6,7 +6,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from packshot.captions.phrases import with_article
-from packshot.class_images.online.sieve import OTHERS, ClipCheck
+from packshot.class_images.online.filter import OTHERS, ClipCheck
 from packshot.errors import CheckpointRefused
 from packshot.models.clip import ClipTowers
 from packshot.weights.tokenizers import clip_tokenizer

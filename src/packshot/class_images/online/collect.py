@@ -8,17 +8,17 @@ from pathlib import Path
 
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
-from packshot.class_images.gather import keep
+from packshot.class_images.collect import keep
+from packshot.class_images.online.api_search import Source
 from packshot.class_images.online.candidate import Candidate
-from packshot.class_images.online.collector import Collector
 from packshot.class_images.online.commons import Commons
 from packshot.class_images.online.download import Fetcher, check_contact
+from packshot.class_images.online.download_queue import Collector
+from packshot.class_images.online.filter import ClassCheck, ClipCheck, Sieve
 from packshot.class_images.online.img2dataset import Img2Dataset, is_output
-from packshot.class_images.online.ledger import Fetched, Ledger
 from packshot.class_images.online.licences import FREE, UNTOLD, check_licences
 from packshot.class_images.online.openverse import Openverse
-from packshot.class_images.online.search import Source
-from packshot.class_images.online.sieve import ClassCheck, ClipCheck, Sieve
+from packshot.class_images.online.request_log import Fetched, Ledger
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
 from packshot.models.diffusion_model import ClipSimilarity

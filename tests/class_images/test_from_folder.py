@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from packshot.class_images import class_images, gather_class_images
-from packshot.class_images.folder import from_folder
+from packshot.class_images.from_folder import from_folder
 from packshot.errors import ClassImagesError
 from packshot.utils import files
 from packshot.utils.progress import silent
@@ -85,7 +85,7 @@ def test_known_pictures_are_not_decoded_again(project, folder, monkeypatch):
     painted(0).save(folder / "0.png")
     first = gather(project, folder, 5)
     painted(1).save(folder / "1.png")
-    from packshot.class_images import folder as module
+    from packshot.class_images import from_folder as module
 
     opened, real = [], module.open_image
     monkeypatch.setattr(module, "open_image", lambda path: opened.append(path.name) or real(path))

@@ -6,10 +6,10 @@ import types
 
 import pytest
 
-from packshot.class_images.online.answers import Unanswered
-from packshot.class_images.online.hosts import Hosts
-from packshot.class_images.online.ledger import Ledger
-from packshot.class_images.online.search import Limit, asking, queries
+from packshot.class_images.online.api_search import Limit, asking, queries
+from packshot.class_images.online.http_responses import Unanswered
+from packshot.class_images.online.rate_limit import Hosts
+from packshot.class_images.online.request_log import Ledger
 
 
 class SlowApi:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from packshot.class_images.online.answers import Unanswered
+from packshot.class_images.online.http_responses import Unanswered
 from tests.class_images.online.answering import URL, fail, picture, replies
 
 

@@ -8,8 +8,8 @@ import time
 import httpx
 import pytest
 
-from packshot.class_images.online import network
-from packshot.class_images.online.network import AddressRefused, PublicTransport, is_public
+from packshot.class_images.online import public_http
+from packshot.class_images.online.public_http import AddressRefused, PublicTransport, is_public
 
 PRIVATE = (
     "127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
@@ -110,7 +110,7 @@ def test_the_next_address_is_tried_where_one_does_not_answer(web, monkeypatch):
 @pytest.mark.parametrize("start", (b"", b"HTTP/1.1 200 OK\r\n\r\n"), ids=("headers", "body"))
 def test_what_trickles_is_cut_off(start, monkeypatch):
     """However steadily: no single wait is long."""
-    monkeypatch.setattr(network, "MOST_SECONDS", 0.2)
+    monkeypatch.setattr(public_http, "MOST_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
 

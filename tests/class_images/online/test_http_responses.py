@@ -5,8 +5,8 @@ import gzip
 import httpx
 import pytest
 
-from packshot.class_images.online import answers
-from packshot.class_images.online.answers import Refused
+from packshot.class_images.online import http_responses
+from packshot.class_images.online.http_responses import Refused
 from tests.class_images.online.answering import JPEG, URL, picture, replies
 
 
@@ -55,7 +55,7 @@ def test_what_says_that_it_is_no_picture_is_not_read(answering, kind):
 
 
 def test_bytes_are_capped_whatever_is_said(answering, monkeypatch):
-    monkeypatch.setattr(answers, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(http_responses, "MOST_BYTES", 2**20)
     read = []
 
     class Endless(httpx.SyncByteStream):

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from packshot.class_images.online.answers import Unanswered
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.download import Fetcher
-from packshot.class_images.online.hosts import PATIENCE
-from packshot.class_images.online.ledger import Answered, Asked, Ledger, Page
+from packshot.class_images.online.http_responses import Unanswered
+from packshot.class_images.online.rate_limit import PATIENCE
+from packshot.class_images.online.request_log import Answered, Asked, Ledger, Page
 
 
 @dataclass(frozen=True)
