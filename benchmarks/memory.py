@@ -27,7 +27,7 @@ from packshot.models import best_device, registry
 from packshot.models.fake import shipped
 from packshot.models.loss import Batch, losses
 from packshot.models.weight_storage import store
-from packshot.plan.demand import demand_of
+from packshot.plan.memory_estimate import demand_of
 from packshot.types import Scope, Storage
 
 TARGETS: Scope = "attention+mlp"

@@ -7,8 +7,8 @@ from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
 from packshot.photos.photo_set import add_photos, photos
 from packshot.plan import Plan, write_plan
-from packshot.plan.depends import depends_now
-from packshot.plan.model import Predicted
+from packshot.plan.config import Predicted
+from packshot.plan.inputs import depends_now
 from packshot.project import new
 from tests.odd_files import painted  # which must stay light: it is tried in little memory
 

@@ -10,7 +10,7 @@ from packshot import path
 from packshot.errors import PackshotError, ProjectError, RunChanged
 from packshot.models.checkpoint import judge
 from packshot.photos.photo_set import photos
-from packshot.plan import fitting, read_plan, write_plan
+from packshot.plan import load_base, read_plan, write_plan
 from packshot.utils import files
 from packshot.weights.helper_models import label
 from tests import walking
@@ -169,7 +169,7 @@ def test_another_model_captions_and_its_captions_stay(case):
 
 
 def test_a_captioner_that_is_not_there_is_told_before_the_base_is_loaded(case, monkeypatch):
-    monkeypatch.setattr(fitting, "load_base", None)
+    monkeypatch.setattr(load_base, "load_base", None)
     with pytest.raises(PackshotError, match="nowhere"):
         walk(case, captioner=str(case / "nowhere"))
 

@@ -100,12 +100,12 @@ def made_quick(patch=setattr) -> None:
 
     from packshot.models.diffusion_model import Sampler
     from packshot.models.families.stable_diffusion import UnetBase
-    from packshot.plan import calibration, fitting, threads
+    from packshot.plan import calibration, cpu_threads, load_base
 
-    for module in (calibration, threads):  # or a timing says with how many threads is computed
+    for module in (calibration, cpu_threads):  # or a timing says with how many threads is computed
         patch(module, "AVAILABLE", 1)
-    patch(fitting, "best_device", lambda: "cpu")
-    patch(fitting, "best_dtype", lambda device: torch.float32)
+    patch(load_base, "best_device", lambda: "cpu")
+    patch(load_base, "best_dtype", lambda device: torch.float32)
     patch(UnetBase, "sampler", Sampler("DPM++ 2M", 2, 4.0))
 
 

@@ -41,8 +41,8 @@ from packshot.plan import (
     read_plan,
 )
 from packshot.plan.calibration import threads_for
-from packshot.plan.depends import depends_now
-from packshot.plan.fitting import load_for
+from packshot.plan.inputs import depends_now
+from packshot.plan.load_base import load_for
 from packshot.plan.planner import CLASS_IMAGES
 from packshot.plan.recipes import recipe_for
 from packshot.project import Project

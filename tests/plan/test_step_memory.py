@@ -7,7 +7,7 @@ from packshot.models.checkpoint import judge
 from packshot.models.weight_storage import weight_bytes
 from packshot.plan import calibration
 from packshot.plan.calibration import calibrate
-from packshot.plan.demand import demand_of
+from packshot.plan.memory_estimate import demand_of
 from packshot.plan.step_memory import OVERHEAD, Tally, most_pictures, step_bytes
 
 

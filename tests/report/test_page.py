@@ -102,7 +102,7 @@ def test_masks_lie_beside_their_photos(project):
 
 def test_a_run_is_told(project, tmp_path):
     run = project.runs_folder / "1"
-    from packshot.plan.model import Depends, Plan, Predicted, write_plan
+    from packshot.plan.config import Depends, Plan, Predicted, write_plan
 
     depends = Depends(base="", photos="", captions="", class_images="", subject="", versions={})
     plan = Plan(

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from packshot.class_images import ClassImage
 from packshot.photos.photo_set import Photo
 from packshot.plan import Plan
-from packshot.plan.model import Depends, Predicted
+from packshot.plan.config import Depends, Predicted
 from packshot.project import Subject
 from packshot.training import sampler
 from packshot.training.data import TrainingSet

@@ -6,7 +6,7 @@ import pytest
 
 from packshot.errors import PlanInvalid
 from packshot.plan import write_plan
-from packshot.plan.model import Asked, Predicted
+from packshot.plan.config import Asked, Predicted
 from packshot.training import runs
 from packshot.training.runs import current_run, finished, open_run, run_of
 from packshot.utils import files

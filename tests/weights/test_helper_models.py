@@ -124,15 +124,15 @@ def published(request, tmp_path, tiny_checkpoint, monkeypatch):
     """A case on a base of this family without a `clip` folder, as published ones are."""
     from packshot.models.diffusion_model import Sampler
     from packshot.models.families.stable_diffusion import UnetBase
-    from packshot.plan import calibration, fitting
+    from packshot.plan import calibration, load_base
 
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("U2NET_HOME", str(tmp_path / "none"))
     import torch
 
     monkeypatch.setattr(calibration, "AVAILABLE", 1)
-    monkeypatch.setattr(fitting, "best_device", lambda: "cpu")
-    monkeypatch.setattr(fitting, "best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(load_base, "best_device", lambda: "cpu")
+    monkeypatch.setattr(load_base, "best_dtype", lambda device: torch.float32)
     monkeypatch.setattr(UnetBase, "sampler", Sampler("DPM++ 2M", 2, 4.0))
     case = tmp_path / "case"
     case.mkdir()

@@ -75,7 +75,7 @@ def _caption(project: Project, chosen: str | None, redo: bool, yes: bool) -> Non
     from packshot.console import Console
     from packshot.decisions import Decisions
     from packshot.models import carries_clip
-    from packshot.plan.fitting import load_for
+    from packshot.plan.load_base import load_for
     from packshot.project import choices_of, choose
 
     with Console(yes=yes) as console:

@@ -65,7 +65,7 @@ def fits(
 ) -> None:
     """Say how training on a checkpoint fits a GPU; nothing of it is loaded."""
     from packshot.console import Console
-    from packshot.plan.outlook import outlook
+    from packshot.plan.gpu_fit import outlook
 
     with Console() as console:
         told = outlook(

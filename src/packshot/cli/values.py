@@ -86,7 +86,7 @@ def project_at(folder: Path) -> Project:
 
 
 def base_of(project: Project, console: Console, other: str | None = None):  # type: ignore[no-untyped-def]
-    from packshot.plan.fitting import load_for
+    from packshot.plan.load_base import load_for
 
     return load_for(project, other, console.progress)
 

@@ -22,8 +22,8 @@ from packshot.decisions import Decisions, Scalar, Value
 from packshot.models.device_memory import device_name, free_on, peak_bytes
 from packshot.models.diffusion_model import Base
 from packshot.models.loss import Batch, losses
+from packshot.plan.cpu_threads import AVAILABLE, settle_threads
 from packshot.plan.step_memory import OVERHEAD, most_pictures, step_bytes, trace_step
-from packshot.plan.threads import AVAILABLE, settle_threads
 from packshot.types import Scope
 
 SHOTS_AT_ONCE = 4

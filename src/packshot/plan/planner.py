@@ -14,8 +14,8 @@ from packshot.images.buckets import bucket
 from packshot.models.diffusion_model import Base
 from packshot.photos.photo_set import require_photos
 from packshot.plan.calibration import SHOTS_AT_ONCE, StepCost, shot_seconds, step_cost, threads_for
-from packshot.plan.depends import depends_now
-from packshot.plan.model import Asked, Plan, Predicted, read_plan, write_plan
+from packshot.plan.config import Asked, Plan, Predicted, read_plan, write_plan
+from packshot.plan.inputs import depends_now
 from packshot.plan.recipes import Recipe, recipe_for
 from packshot.project import Project
 from packshot.types import Scope

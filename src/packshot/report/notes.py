@@ -7,7 +7,7 @@ from collections import Counter
 from packshot.class_images import class_images
 from packshot.decisions import Decisions
 from packshot.photos.photo_set import Photo, photos, too_small
-from packshot.plan.model import read_plan
+from packshot.plan.config import read_plan
 from packshot.project import Project
 from packshot.training.runs import current_run
 from packshot.weights.helper_models import label

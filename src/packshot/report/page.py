@@ -19,7 +19,7 @@ from packshot.images.contact_sheet import overview
 from packshot.images.loading import open_image
 from packshot.photos.guide import shoot_guide
 from packshot.photos.photo_set import Photo, photos
-from packshot.plan.model import read_plan, read_reasons
+from packshot.plan.config import read_plan, read_reasons
 from packshot.project import Project
 from packshot.report import curve as curves
 from packshot.report.notes import notes_on

@@ -11,7 +11,7 @@ from packshot.class_images import ClassImage
 from packshot.models.diffusion_model import Base, Conditioning
 from packshot.models.loss import Batch
 from packshot.photos.photo_set import Photo
-from packshot.plan.model import Plan
+from packshot.plan.config import Plan
 from packshot.project import Subject
 from packshot.training.cache import LatentCache, Picture, PromptCache, picture
 from packshot.training.sampler import Slot, noise, slot, timestep_share

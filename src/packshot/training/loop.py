@@ -20,8 +20,8 @@ from packshot.models.device_memory import peak_bytes
 from packshot.models.diffusion_model import Base
 from packshot.models.loss import losses
 from packshot.photos import photo_set
-from packshot.plan.depends import depends_now
-from packshot.plan.model import Plan, read_plan
+from packshot.plan.config import Plan, read_plan
+from packshot.plan.inputs import depends_now
 from packshot.project import Project
 from packshot.training import checkpoints
 from packshot.training.cache import reseed

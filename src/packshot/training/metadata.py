@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from packshot.models import registry
 from packshot.models.diffusion_model import Base
-from packshot.plan.model import Plan
+from packshot.plan.config import Plan
 from packshot.project import Subject
 from packshot.training.data import TrainingSet
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from packshot.errors import PlanInvalid
-from packshot.plan.model import Plan, read_plan
+from packshot.plan.config import Plan, read_plan
 from packshot.project import Project
 from packshot.utils import files
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from packshot.class_images import add_class_images
 from packshot.photos.photo_set import add_photos
-from packshot.plan.depends import depends_now
+from packshot.plan.inputs import depends_now
 from tests.projects import painted
 
 

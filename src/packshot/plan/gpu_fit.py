@@ -13,7 +13,7 @@ from packshot.errors import PlanInvalid
 from packshot.models import best_device, best_dtype, find_checkpoint, registry
 from packshot.models.device_memory import free_on
 from packshot.models.fake import shipped
-from packshot.plan.demand import Demand, Way, demand_of
+from packshot.plan.memory_estimate import Demand, Way, demand_of
 from packshot.plan.recipes import recipe_for
 from packshot.types import Scope
 from packshot.utils import files

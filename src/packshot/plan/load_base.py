@@ -9,8 +9,8 @@ from packshot.errors import PackshotError
 from packshot.models import Base, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.device_memory import device_name, free_on
-from packshot.plan.demand import demand_of
-from packshot.plan.model import Plan, read_plan
+from packshot.plan.config import Plan, read_plan
+from packshot.plan.memory_estimate import demand_of
 from packshot.plan.recipes import recipe_for
 from packshot.project import Project
 from packshot.types import Storage

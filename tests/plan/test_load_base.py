@@ -3,10 +3,11 @@ import shutil
 import pytest
 import torch
 
-from packshot.models import load_base
-from packshot.plan import fitting, make_plan, read_plan
-from packshot.plan.demand import demand_of
-from packshot.plan.fitting import load_for
+from packshot.models import load_base as fitting
+from packshot.plan import load_base as fitting
+from packshot.plan import make_plan, read_plan
+from packshot.plan.load_base import load_for
+from packshot.plan.memory_estimate import demand_of
 from packshot.project import choices_of, choose, new
 
 CUDA = torch.device("cuda")

@@ -1,7 +1,7 @@
 import pytest
 
 from packshot.errors import PlanInvalid
-from packshot.plan.outlook import outlook, to_bytes
+from packshot.plan.gpu_fit import outlook, to_bytes
 
 
 @pytest.mark.parametrize(

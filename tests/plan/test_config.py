@@ -1,7 +1,15 @@
 import pytest
 
 from packshot.errors import PlanInvalid
-from packshot.plan.model import Asked, Depends, Plan, Predicted, read_plan, read_reasons, write_plan
+from packshot.plan.config import (
+    Asked,
+    Depends,
+    Plan,
+    Predicted,
+    read_plan,
+    read_reasons,
+    write_plan,
+)
 
 DEPENDS = Depends(
     base="sd1/x", photos="p", captions="c", class_images="k", subject="s", versions={"torch": "2"}

@@ -7,7 +7,7 @@ from packshot.models.checkpoint import judge
 from packshot.models.fake import shipped
 from packshot.models.weight_storage import blocks, weight_bytes
 from packshot.plan.calibration import calibrate
-from packshot.plan.demand import Demand, Way, demand_of
+from packshot.plan.memory_estimate import Demand, Way, demand_of
 from packshot.plan.step_memory import OVERHEAD
 
 

@@ -5,7 +5,7 @@ import torch
 
 from packshot.decisions import Decisions
 from packshot.plan import calibration
-from packshot.plan.threads import fastest, settle_threads
+from packshot.plan.cpu_threads import fastest, settle_threads
 from packshot.project import new
 
 
@@ -39,8 +39,8 @@ def test_what_is_settled_is_what_pytorch_uses(monkeypatch, tmp_path, tiny_base):
 
 def test_the_threads_are_said_with_their_reason(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
-    monkeypatch.setattr("packshot.plan.threads.AVAILABLE", 4)
-    monkeypatch.setattr("packshot.plan.threads.fastest", lambda seconds_with, most: most // 2)
+    monkeypatch.setattr("packshot.plan.cpu_threads.AVAILABLE", 4)
+    monkeypatch.setattr("packshot.plan.cpu_threads.fastest", lambda seconds_with, most: most // 2)
     assert settle_threads(lambda: None) == (2, "faster than all 4: other programs compute, too")
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from packshot.class_images import class_images
 from packshot.models.diffusion_model import Base
 from packshot.photos.photo_set import photos
-from packshot.plan.model import Depends
+from packshot.plan.config import Depends
 from packshot.project import Project
 from packshot.utils import files
 
