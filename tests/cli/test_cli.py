@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from packshot import cli
 from packshot.project import open_project
-from packshot.training import checkpoints
+from packshot.training import run_state
 from packshot.utils import files
 from tests.projects import painted
 
@@ -339,7 +339,7 @@ def test_a_disk_that_fills_in_a_checkpoint(command, planned_project, base, monke
     monkeypatch.setattr(os, "replace", full)
     code, said = command("train", "-p", root)
     assert code == 2 and "No room on the disk for" in said and "bytes needed" in said
-    state, _ = checkpoints.latest(planned_project.runs()[-1] / "checkpoints")
+    state, _ = run_state.latest(planned_project.runs()[-1] / "checkpoints")
     assert state.step == 1
     monkeypatch.setattr(os, "replace", real)
     code, said = command("train", "-p", root)

@@ -8,7 +8,7 @@ from packshot.decisions import Decisions
 from packshot.report import notes
 from packshot.report.notes import notes_on
 from packshot.utils import files
-from tests.training.test_data import planned
+from tests.training.test_dataset import planned
 
 
 def photo(name="a.png", side=512, **values):

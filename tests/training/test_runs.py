@@ -10,7 +10,7 @@ from packshot.plan.config import Asked, Predicted
 from packshot.training import runs
 from packshot.training.runs import current_run, finished, open_run, run_of
 from packshot.utils import files
-from tests.training.test_data import planned
+from tests.training.test_dataset import planned
 
 
 @pytest.fixture

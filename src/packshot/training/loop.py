@@ -23,10 +23,8 @@ from packshot.photos import photo_set
 from packshot.plan.config import Plan, read_plan
 from packshot.plan.inputs import depends_now
 from packshot.project import Project
-from packshot.training import checkpoints
-from packshot.training.cache import reseed
-from packshot.training.checkpoints import State
-from packshot.training.data import TrainingSet
+from packshot.training import run_state
+from packshot.training.dataset import TrainingSet
 from packshot.training.events import (
     Caching,
     Checkpoint,
@@ -38,7 +36,9 @@ from packshot.training.events import (
     Stopped,
     as_record,
 )
+from packshot.training.latent_cache import reseed
 from packshot.training.metadata import metadata_of
+from packshot.training.run_state import State
 from packshot.training.runs import finished, open_run
 from packshot.training.sampler import Slot
 from packshot.training.tensorboard import logged
@@ -151,9 +151,9 @@ def _run(
         base.encoders_on(torch.device("cpu"), text=not plan.text_encoder_rank),
     ):
         optimizer = Optimizer(adapter, plan)
-        state, note = checkpoints.latest(run / "checkpoints")
+        state, note = run_state.latest(run / "checkpoints")
         if state:
-            checkpoints.check_names(state, set(adapter.state()))
+            run_state.check_names(state, set(adapter.state()))
             optimizer.load(state)
             _rewind_log(run / "events.jsonl", state.step)
             yield Resumed(state.step, note)
@@ -172,7 +172,7 @@ def _run(
             if plan.sample_every and (last or step % plan.sample_every == 0):
                 yield _sample(project, base, run, step)
             if last or stop or step % plan.checkpoint_every == 0:
-                yield Checkpoint(step, checkpoints.save(run / "checkpoints", optimizer.state()))
+                yield Checkpoint(step, run_state.save(run / "checkpoints", optimizer.state()))
             if stop:
                 yield Stopped(step)
                 return

@@ -13,7 +13,7 @@ from packshot.models import registry
 from packshot.models.diffusion_model import Base
 from packshot.plan.config import Plan
 from packshot.project import Subject
-from packshot.training.data import TrainingSet
+from packshot.training.dataset import TrainingSet
 
 _TARGETS = {"epsilon": "epsilon", "v_prediction": "v", "flow": "flow"}
 

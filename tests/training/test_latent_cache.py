@@ -10,8 +10,15 @@ from PIL import Image
 from torch.nn import functional as F
 
 from packshot.images.buckets import cover_box
-from packshot.training import cache
-from packshot.training.cache import LatentCache, PromptCache, picture, reseed, to_mask, to_pixels
+from packshot.training import latent_cache
+from packshot.training.latent_cache import (
+    LatentCache,
+    PromptCache,
+    picture,
+    reseed,
+    to_mask,
+    to_pixels,
+)
 from packshot.utils import files
 from tests.projects import painted
 
@@ -58,7 +65,7 @@ def test_the_first_crop_is_the_largest_and_the_others_a_little_closer(tmp_path):
     largest = whole.box[2] - whole.box[0]
     for left, upper, right, lower in boxes:
         assert min(left, upper) >= 0 and right <= 320 and lower <= 160
-        assert cache.MIN_ZOOM * largest - 1 <= right - left <= largest
+        assert latent_cache.MIN_ZOOM * largest - 1 <= right - left <= largest
 
 
 def test_a_crop_is_a_function_of_seed_picture_and_number(tmp_path):
@@ -72,7 +79,7 @@ def test_a_crop_is_a_function_of_seed_picture_and_number(tmp_path):
 
 
 def test_what_is_shown_is_told_in_the_pixels_that_are_learnt():
-    item = cache.Picture(None, "", "", (400, 200), (64, 64), (100, 20, 228, 148))
+    item = latent_cache.Picture(None, "", "", (400, 200), (64, 64), (100, 20, 228, 148))
     shown = item.shown()
     assert (shown.original, shown.crop, shown.size) == ((400, 200), (50, 10), (64, 64))
 
@@ -94,7 +101,7 @@ def test_a_key_is_of_all_that_latents_depend_on_and_not_of_the_name(tmp_path):
 
 def test_pixels_of_a_crop_are_the_files_own(tmp_path):
     painted(0, (160, 160)).save(tmp_path / "a.png")
-    item = cache.Picture(tmp_path / "a.png", "", "", (160, 160), (64, 48), (16, 32, 80, 80))
+    item = latent_cache.Picture(tmp_path / "a.png", "", "", (160, 160), (64, 48), (16, 32, 80, 80))
     expected = np.asarray(painted(0, (160, 160)))[32:80, 16:80].astype(np.float32) / 127.5 - 1
     found = to_pixels(item)
     assert found.shape == (1, 3, 48, 64) and found.dtype == torch.float32
@@ -105,17 +112,21 @@ def test_a_mask_is_grown_by_one_latent_pixel_and_keeps_what_is_thin(tmp_path):
     drawn = np.zeros((64, 64), np.uint8)
     drawn[29, 37] = 255
     Image.fromarray(drawn).save(tmp_path / "mask.png")
-    item = cache.Picture(None, "", "", (64, 64), (64, 64), (0, 0, 64, 64), tmp_path / "mask.png")
+    item = latent_cache.Picture(
+        None, "", "", (64, 64), (64, 64), (0, 0, 64, 64), tmp_path / "mask.png"
+    )
     expected = np.zeros((8, 8), np.float32)
     expected[2:5, 3:6] = 1  # one pixel is in row 29 // 8 = 3, column 37 // 8 = 4
     assert np.array_equal(to_mask(item, (8, 8))[0, 0].numpy(), expected)
 
 
 def test_without_a_mask_all_of_it_counts_and_with_a_black_one_nothing(tmp_path):
-    item = cache.Picture(None, "", "", (64, 64), (64, 64), (0, 0, 64, 64))
+    item = latent_cache.Picture(None, "", "", (64, 64), (64, 64), (0, 0, 64, 64))
     assert torch.equal(to_mask(item, (6, 8)), torch.ones(1, 1, 6, 8))
     Image.new("L", (64, 64)).save(tmp_path / "mask.png")
-    black = cache.Picture(None, "", "", (64, 64), (64, 64), (0, 0, 64, 64), tmp_path / "mask.png")
+    black = latent_cache.Picture(
+        None, "", "", (64, 64), (64, 64), (0, 0, 64, 64), tmp_path / "mask.png"
+    )
     assert torch.equal(to_mask(black, (6, 8)), torch.zeros(1, 1, 6, 8))
 
 

@@ -14,7 +14,7 @@ from packshot.plan import Plan
 from packshot.plan.config import Depends, Predicted
 from packshot.project import Subject
 from packshot.training import sampler
-from packshot.training.data import TrainingSet
+from packshot.training.dataset import TrainingSet
 from packshot.utils import files
 from tests.projects import painted
 

@@ -13,7 +13,7 @@ from packshot.models.loss import Batch
 from packshot.photos.photo_set import Photo
 from packshot.plan.config import Plan
 from packshot.project import Subject
-from packshot.training.cache import LatentCache, Picture, PromptCache, picture
+from packshot.training.latent_cache import LatentCache, Picture, PromptCache, picture
 from packshot.training.sampler import Slot, noise, slot, timestep_share
 
 

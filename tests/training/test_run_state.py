@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from packshot.errors import DiskFull, RunChanged
-from packshot.training import checkpoints
-from packshot.training.checkpoints import State
+from packshot.training import run_state
+from packshot.training.run_state import State
 from packshot.utils import files
 
 
@@ -18,33 +18,33 @@ def state(step):
 
 def test_the_newest_comes_back_and_old_ones_are_pruned(tmp_path):
     for step in (10, 20, 30):
-        checkpoints.save(tmp_path, state(step))
-    latest, note = checkpoints.latest(tmp_path)
+        run_state.save(tmp_path, state(step))
+    latest, note = run_state.latest(tmp_path)
     assert latest.step == 30 and torch.equal(latest.adapter["a.down"], state(30).adapter["a.down"])
-    assert note == "" and len(list(tmp_path.iterdir())) == checkpoints.KEPT
+    assert note == "" and len(list(tmp_path.iterdir())) == run_state.KEPT
 
 
 def test_nothing_saved_is_a_fresh_start(tmp_path):
-    assert checkpoints.latest(tmp_path) == (None, "")
+    assert run_state.latest(tmp_path) == (None, "")
 
 
 @pytest.mark.parametrize("part", ["adapter.safetensors", "optimizer.safetensors"])
 def test_any_flipped_byte_or_cut_falls_back_one_and_says_so(tmp_path, part):
     for step in (10, 20):
-        checkpoints.save(tmp_path, state(step))
+        run_state.save(tmp_path, state(step))
     file = tmp_path / "0000020" / part
     whole = file.read_bytes()
     for place in range(len(whole)):
         damaged = bytearray(whole)
         damaged[place] ^= 1
         file.write_bytes(damaged if place % 2 else whole[:place])
-        latest, note = checkpoints.latest(tmp_path)
+        latest, note = run_state.latest(tmp_path)
         assert latest.step == 10 and "0000020" in note
 
 
 @pytest.mark.parametrize("operation", ["fsync", "replace", "open"])
 def test_a_disk_that_fills_at_any_moment_leaves_the_last_good(tmp_path, monkeypatch, operation):
-    checkpoints.save(tmp_path, state(10))
+    run_state.save(tmp_path, state(10))
     real = getattr(os, operation)
     for allowed in range(40):
         calls = 0
@@ -58,12 +58,12 @@ def test_a_disk_that_fills_at_any_moment_leaves_the_last_good(tmp_path, monkeypa
 
         monkeypatch.setattr(os, operation, limited)
         try:
-            checkpoints.save(tmp_path, state(20))
+            run_state.save(tmp_path, state(20))
             failed = False
         except (DiskFull, OSError):
             failed = True
         monkeypatch.undo()
-        latest, _ = checkpoints.latest(tmp_path)
+        latest, _ = run_state.latest(tmp_path)
         assert latest.step in (10, 20)
         if not failed:
             assert latest.step == 20
@@ -72,23 +72,23 @@ def test_a_disk_that_fills_at_any_moment_leaves_the_last_good(tmp_path, monkeypa
 
 
 def test_a_manifest_that_is_not_one_is_not_believed(tmp_path):
-    checkpoints.save(tmp_path, state(10))
+    run_state.save(tmp_path, state(10))
     for text in ("", "[]", "{}", '{"sha256": 3}', '{"sha256": {}}', "\x00"):
         (tmp_path / "0000010" / "manifest.json").write_text(text)
-        assert checkpoints.latest(tmp_path)[0] is None
+        assert run_state.latest(tmp_path)[0] is None
 
 
 def test_other_layers_are_refused():
     with pytest.raises(RunChanged, match="adapts other layers"):
-        checkpoints.check_names(state(1), {"b.down"})
-    checkpoints.check_names(state(1), {"a.down"})
+        run_state.check_names(state(1), {"b.down"})
+    run_state.check_names(state(1), {"a.down"})
 
 
 def test_a_disk_that_does_not_keep_what_is_written_is_told_and_the_last_good_stays(
     tmp_path, monkeypatch
 ):
     for step in (10, 20):
-        checkpoints.save(tmp_path, state(step))
+        run_state.save(tmp_path, state(step))
     write = files.write_safetensors
 
     def rotten(path, tensors, *args):
@@ -100,8 +100,8 @@ def test_a_disk_that_does_not_keep_what_is_written_is_told_and_the_last_good_sta
     monkeypatch.setattr(files, "write_safetensors", rotten)
     monkeypatch.setattr(files, "sha256", lambda path: next(hashes, None) or real(path))
     with pytest.raises(OSError, match="does not read back as it was written"):
-        checkpoints.save(tmp_path, state(30))
+        run_state.save(tmp_path, state(30))
     monkeypatch.undo()
-    assert len(checkpoints.valid(tmp_path)) == checkpoints.KEPT
-    latest, note = checkpoints.latest(tmp_path)
+    assert len(run_state.valid(tmp_path)) == run_state.KEPT
+    latest, note = run_state.latest(tmp_path)
     assert latest.step == 20 and "0000030" in note
