@@ -23,7 +23,7 @@ from benchmarks.insertion.cases import cases, project_of
 from benchmarks.insertion.measures import measured
 from benchmarks.insertion.ways import ways_of
 from benchmarks.quality.identifier import IdentifierConfig, identifier_for
-from packshot.insertion.plate import Colours
+from packshot.insertion.background import Colours
 from packshot.models import load_base
 from packshot.utils import files
 

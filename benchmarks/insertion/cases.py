@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from packshot.insertion import Box, read_plate
-from packshot.insertion.light import Light
-from packshot.insertion.plate import Colours, Plate
+from packshot.insertion.background import Colours, Plate
+from packshot.insertion.lighting import Light
 from packshot.photos.photo_set import add_photos
 from packshot.project import Project, new
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.insertion.cases import Case
 from benchmarks.quality.identifier import Identifier, alone, number_of
-from packshot.insertion import Box, checks
-from packshot.insertion.plate import Colours, Plate
+from packshot.insertion import Box, quality_checks
+from packshot.insertion.background import Colours, Plate
 from packshot.insertion.shadows import Ground
 
 
@@ -82,9 +82,9 @@ def _shadow_error(case: Case, plate: Colours, seen: Colours, silhouette: np.ndar
     foot = (case.box.left + case.box.width / 2, float(case.box.bottom))
     before, after = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (plate, seen))
     darkening = ((before - after) / np.maximum(before, 0.05)).clip(0, 1) * ~silhouette
-    found = checks.darkening_direction(darkening, foot)
+    found = quality_checks.darkening_direction(darkening, foot)
     ground = Ground.of(case.plate.width, case.horizon, case.box)
-    wanted = checks.seen_direction(case.light, ground, foot)
+    wanted = quality_checks.seen_direction(case.light, ground, foot)
     return 90.0 if found is None else abs((found - wanted + 180) % 360 - 180)
 
 

@@ -15,9 +15,9 @@ from benchmarks.insertion.cases import Case
 from packshot.captions import caption_photos
 from packshot.class_images import gather_class_images
 from packshot.insertion import Box, InsertionSettings, Placement, cutouts, insert, read_plate
-from packshot.insertion.generate import NothingPainted
-from packshot.insertion.light import Light
-from packshot.insertion.plate import Colours, Plate
+from packshot.insertion.background import Colours, Plate
+from packshot.insertion.inpaint_product import NothingPainted
+from packshot.insertion.lighting import Light
 from packshot.lora import Lora, load_lora
 from packshot.models import Base
 from packshot.photos.photo_set import photos

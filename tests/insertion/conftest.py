@@ -5,7 +5,7 @@ from PIL import Image
 
 from packshot.photos.photo_set import add_photos
 from packshot.project import new
-from tests.plates import landscape, product_photo
+from tests.backgrounds import landscape, product_photo
 
 
 @pytest.fixture

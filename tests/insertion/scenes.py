@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from packshot.insertion.composing import composed
+from packshot.insertion.background import Box, Plate
+from packshot.insertion.composite import composed
 from packshot.insertion.cutouts import CutOut
-from packshot.insertion.inserting import _scene as scene_of
+from packshot.insertion.insert import _scene as scene_of
 from packshot.insertion.placement import Placement
-from packshot.insertion.plate import Box, Plate
 from packshot.insertion.settings import InsertionSettings
 from packshot.photos.photo_set import Photo
 

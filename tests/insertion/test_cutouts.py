@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from packshot.errors import InsertionRefused
+from packshot.insertion.background import Box
 from packshot.insertion.cutouts import CutOut, best_photos, cut_out, fitted, squared, thumbnail
 from packshot.insertion.placement import Placement
-from packshot.insertion.plate import Box
 from packshot.photos.photo_set import photos
 from tests.insertion.scenes import cut_out_of
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from packshot.errors import InsertionRefused
+from packshot.insertion.background import Box, Plate
 from packshot.insertion.placement import at_words, horizon_of, in_box, in_mask, on_quad, suggest
-from packshot.insertion.plate import Box, Plate
-from tests.plates import landscape
+from tests.backgrounds import landscape
 
 
 @pytest.fixture

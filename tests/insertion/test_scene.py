@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from packshot.insertion.inserting import _scene
-from packshot.insertion.light import LightEstimator
+from packshot.insertion.background import Box
+from packshot.insertion.insert import _scene
+from packshot.insertion.lighting import LightEstimator
 from packshot.insertion.placement import Placement
-from packshot.insertion.plate import Box
 from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.shadows import Ground
 from tests.insertion.scenes import plate

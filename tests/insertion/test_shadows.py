@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from packshot.insertion.checks import darkening_direction, seen_direction
-from packshot.insertion.light import Light
-from packshot.insertion.plate import Box
+from packshot.insertion.background import Box
+from packshot.insertion.lighting import Light
+from packshot.insertion.quality_checks import darkening_direction, seen_direction
 from packshot.insertion.shadows import Ground, beneath, cast, contact, darkened, reflected
 
 SIZE = (600, 400)

@@ -5,8 +5,8 @@ import pytest
 from PIL import ImageDraw
 
 from packshot.insertion import sheet as drawn
-from packshot.insertion.checks import Check
-from packshot.insertion.plate import Box, Plate
+from packshot.insertion.background import Box, Plate
+from packshot.insertion.quality_checks import Check
 
 BEFORE = Plate("a.png", np.full((150, 200, 3), 200, np.uint8), None)
 CROP, PRODUCT = Box(60, 40, 100, 80), Box(80, 60, 40, 50)

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from packshot.generation.generate import ShotSettings, shoot
-from packshot.insertion.painting import painted
+from packshot.insertion.inpaint import painted
 from packshot.models import load_base
 from packshot.training import Step, train
 from tests.families import make_tiny_flux1, make_tiny_sd1, make_tiny_sdxl

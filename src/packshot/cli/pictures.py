@@ -116,7 +116,7 @@ def insert(
 ) -> None:
     """Put the product into a photo that is there already; all else in it stays as it is."""
     from packshot.errors import InsertionRefused
-    from packshot.insertion import command
+    from packshot.insertion import request
     from packshot.insertion.settings import InsertionSettings
     from packshot.utils.validation import validated
 
@@ -127,9 +127,9 @@ def insert(
         light_azimuth_degrees=light_from, light_elevation_degrees=light_height,
         light_hardness=light_hardness, reflection=reflection, refine=refine,
     )  # fmt: skip
-    place = command.Place(box=box, quad=quad, mask=mask, at=at, tall_metres=tall, eye_metres=eye)
+    place = request.Place(box=box, quad=quad, mask=mask, at=at, tall_metres=tall, eye_metres=eye)
     if suggest:
-        typer.echo(f"Places: {command.show_places(opened, plate, place, settings, out)}")
+        typer.echo(f"Places: {request.show_places(opened, plate, place, settings, out)}")
         return
     from packshot.console import Console
     from packshot.generation.embedders import embedder_for
@@ -141,7 +141,7 @@ def insert(
             given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
             loras = loras_of(given, model)
         judge = embedder_for(opened, lambda: model or base_of(opened, console), console)
-        for made in command.insert_all(
+        for made in request.insert_all(
             opened, plate, place, settings, count, out, model, loras, judge, console.progress
         ):
             missed = [check.name for check in made.checks if not check.passed]

@@ -1,11 +1,11 @@
 """Photo-insertion (*fotoinserimento*): the product into a photo that is there already.
 
-plate -> placement -> cut-out or painting -> shadow -> harmony -> stitch -> checks -> sheet
+background -> placement -> cut-out or painting -> shadow -> harmony -> stitch -> checks -> sheet
 """
 
-from packshot.insertion.inserting import Insertion, insert
+from packshot.insertion.background import Plate, read_plate
+from packshot.insertion.insert import Insertion, insert
 from packshot.insertion.placement import Box, Placement, suggest
-from packshot.insertion.plate import Plate, read_plate
 from packshot.insertion.settings import InsertionSettings
 
 __all__ = [

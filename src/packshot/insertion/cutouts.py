@@ -12,8 +12,8 @@ from PIL import Image
 from packshot.errors import InsertionRefused
 from packshot.images import sidecars
 from packshot.images.loading import open_image
+from packshot.insertion.background import Box, Colours
 from packshot.insertion.placement import Placement
-from packshot.insertion.plate import Box, Colours
 from packshot.masks import Segmenter
 from packshot.masks.registry import load_segmenter
 from packshot.photos.photo_set import Photo

@@ -11,7 +11,7 @@ import numpy as np
 
 from packshot.errors import InsertionRefused
 from packshot.images.loading import opened_picture
-from packshot.insertion.plate import Box, Colours, Plate
+from packshot.insertion.background import Box, Colours, Plate
 
 EYE_METRES = 1.6
 """How high a camera is held, if nothing else is known."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from packshot.insertion.background import Box, Colours, Plate
 from packshot.insertion.cutouts import CutOut
-from packshot.insertion.light import Light
+from packshot.insertion.lighting import Light
 from packshot.insertion.placement import Placement
-from packshot.insertion.plate import Box, Colours, Plate
 from packshot.insertion.shadows import Ground
 
 

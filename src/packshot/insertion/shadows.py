@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from packshot.insertion.light import Light
-from packshot.insertion.plate import Box, Colours
+from packshot.insertion.background import Box, Colours
+from packshot.insertion.lighting import Light
 
 _FOCAL = 1.2
 """Focal length in picture widths, where the plate does not say: 43 mm on film."""

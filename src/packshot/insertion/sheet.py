@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from packshot.images.contact_sheet import INK, PAPER, contact_sheet
-from packshot.insertion.checks import Check
-from packshot.insertion.plate import Box, Colours, Plate
+from packshot.insertion.background import Box, Colours, Plate
+from packshot.insertion.quality_checks import Check
 
 _CELL = 512
 _GOOD, _BAD = "#1a7f37", "#b3261e"

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from packshot.errors import PackshotError
-from packshot.insertion.light_network import PIXELS, LightNetwork
+from packshot.insertion.lighting_network import PIXELS, LightNetwork
 from packshot.pocket.pretrain.data import Pixels, to_tensor
 from packshot.pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, batch_indices, generator
 from packshot.pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing

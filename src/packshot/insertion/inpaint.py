@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from packshot.errors import PackshotError
-from packshot.insertion.plate import Colours
+from packshot.insertion.background import Colours
 
 if TYPE_CHECKING:
     from torch import Tensor

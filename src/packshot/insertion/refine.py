@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from packshot.insertion.canvas import Canvas
-from packshot.insertion.plate import Colours
+from packshot.insertion.background import Colours
+from packshot.insertion.inpaint_crop import Canvas
 from packshot.insertion.scene import Made, Scene
 from packshot.lora import folded
 from packshot.project import Subject

@@ -7,7 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from packshot.cli import app, main
-from tests.plates import landscape
+from tests.backgrounds import landscape
 
 
 def run(*arguments):
@@ -64,9 +64,9 @@ def test_a_table_goes_on_where_it_was(product, plate_file, tmp_path, monkeypatch
         )
     )
     order = [table, "-p", product.root, "--at", "centre", "--tall", 0.5]
-    from packshot.insertion import command
+    from packshot.insertion import request
 
-    calls, real = [], command.insert
+    calls, real = [], request.insert
 
     def dies_at_the_second(*given, **options):
         calls.append(options["name"])
@@ -74,7 +74,7 @@ def test_a_table_goes_on_where_it_was(product, plate_file, tmp_path, monkeypatch
             raise KeyboardInterrupt
         return real(*given, **options)
 
-    monkeypatch.setattr(command, "insert", dies_at_the_second)
+    monkeypatch.setattr(request, "insert", dies_at_the_second)
     assert run(*order).exit_code != 0
     assert run(*order).exit_code == 0
     assert calls == ["one", "two", "two", "three"], "what was done is not done again"

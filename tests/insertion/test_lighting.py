@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from packshot.errors import CheckpointRefused
-from packshot.insertion.light import Light, LightEstimator
-from tests.plates import landscape
+from packshot.insertion.lighting import Light, LightEstimator
+from tests.backgrounds import landscape
 
 
 def test_a_shadow_falls_away_from_the_light_and_is_longer_the_lower_it_stands():

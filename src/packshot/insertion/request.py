@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from packshot.errors import InsertionRefused
 from packshot.insertion import cutouts
+from packshot.insertion.background import Plate, read_plate
 from packshot.insertion.batch import Job, mark_done, pending_jobs, read_jobs
-from packshot.insertion.inserting import Insertion, horizon_for, insert
+from packshot.insertion.insert import Insertion, horizon_for, insert
 from packshot.insertion.placement import (
     EYE_METRES,
     Placement,
@@ -23,7 +24,6 @@ from packshot.insertion.placement import (
     on_quad,
     suggest,
 )
-from packshot.insertion.plate import Plate, read_plate
 from packshot.insertion.settings import InsertionSettings
 from packshot.photos.photo_set import photos
 from packshot.project import Project

@@ -5,10 +5,11 @@ import pytest
 from PIL import Image, ImageFilter
 
 from packshot.errors import InsertionRefused
-from packshot.insertion import Box, InsertionSettings, Placement, insert, read_plate
+from packshot.insertion import Box, InsertionSettings, Placement, read_plate
+from packshot.insertion import insert as inserting
 from packshot.insertion.cutouts import best_photos, cut_out
 from packshot.photos.photo_set import photos
-from tests.plates import landscape, product_photo
+from tests.backgrounds import landscape, product_photo
 
 PLACE = Placement(Box(140, 140, 120, 90))
 
@@ -93,7 +94,8 @@ def test_a_photo_fits_a_mask_in_its_own_proportions(product):
 
 
 def test_no_other_photo_is_tried_for_what_none_can_mend(product, plate_file, tmp_path, monkeypatch):
-    from packshot.insertion import checks, inserting
+    from packshot.insertion import insert as inserting
+    from packshot.insertion import quality_checks as checks
 
     tried, name = [], "seam"
 
@@ -142,7 +144,7 @@ def painter(loaded, tiny_checkpoint, monkeypatch):
             found.paste(255, (width // 4, height // 4, width * 3 // 4, height * 3 // 4))
             return found
 
-    monkeypatch.setattr("packshot.insertion.generate.EmbeddedSegmenter", Middle)
+    monkeypatch.setattr("packshot.insertion.inpaint_product.EmbeddedSegmenter", Middle)
     return loaded(tiny_checkpoint("sd1"))
 
 
@@ -168,10 +170,10 @@ def test_a_seed_that_paints_no_product_is_passed_over(
     empty, product, plate_file, tmp_path, painter, monkeypatch
 ):
     """`empty` seeds of two paint nothing: the other is taken, or there is none and it says so."""
-    from packshot.insertion import generate
+    from packshot.insertion import inpaint_product
     from packshot.lora import Lora
 
-    found, asked = generate.EmbeddedSegmenter, []
+    found, asked = inpaint_product.EmbeddedSegmenter, []
 
     class Late(found):
         def mask(self, picture):
@@ -179,7 +181,7 @@ def test_a_seed_that_paints_no_product_is_passed_over(
             nothing = Image.new("L", picture.size)
             return nothing if len(asked) <= empty else super().mask(picture)
 
-    monkeypatch.setattr(generate, "EmbeddedSegmenter", Late)
+    monkeypatch.setattr(inpaint_product, "EmbeddedSegmenter", Late)
 
     def paint():
         return insert(

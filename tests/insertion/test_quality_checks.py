@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from packshot.insertion import checks, shadows
-from packshot.insertion.composing import composed
-from packshot.insertion.inserting import _checked
-from packshot.insertion.light import Light
+from packshot.insertion import quality_checks, shadows
+from packshot.insertion.composite import composed
+from packshot.insertion.insert import _checked
+from packshot.insertion.lighting import Light
 from packshot.insertion.settings import InsertionSettings
 from tests.insertion.scenes import cut_out_of, inserted, plate, scene
 
@@ -212,12 +212,14 @@ def test_a_short_cut_in_a_long_rim_is_a_seam():
     after = before.copy()
     after[20:60, 20:40] -= 0.05
     product = np.zeros_like(zone)
-    assert checks.seam(before, before, zone, product, 0).value == 0
-    assert not checks.seam(before, after, zone, product, 0).passed
+    assert quality_checks.seam(before, before, zone, product, 0).value == 0
+    assert not quality_checks.seam(before, after, zone, product, 0).passed
     # The middle of a side changes by 0.05, which is so many times what is overlooked.
     after = before.copy()
     after[20:280, 20:280] -= 0.05
-    assert checks.seam(before, after, zone, product, 0).value == pytest.approx(0.05 * 85, rel=1e-3)
+    assert quality_checks.seam(before, after, zone, product, 0).value == pytest.approx(
+        0.05 * 85, rel=1e-3
+    )
 
 
 def test_a_step_between_product_and_plate_is_none():
@@ -225,7 +227,7 @@ def test_a_step_between_product_and_plate_is_none():
     product[30:70, 30:70] = 1
     before = np.full((100, 100, 3), 0.5, np.float32)
     after = np.where(product[..., None] > 0, np.float32(0.1), before)
-    assert checks.seam(before, after, product, product, 0).passed
+    assert quality_checks.seam(before, after, product, product, 0).passed
 
 
 def test_each_value_outside_the_zone_counts():
@@ -236,7 +238,7 @@ def test_each_value_outside_the_zone_counts():
         pixels = before.pixels.copy()
         for row, column in places:
             pixels[row, column, 1] ^= 1
-        return checks.untouched(before, replace(before, pixels=pixels), zone, 20, 30)
+        return quality_checks.untouched(before, replace(before, pixels=pixels), zone, 20, 30)
 
     assert counted().passed
     assert counted((30, 40), (49, 69)).value == 0, "inside, at its corners"
@@ -252,7 +254,7 @@ def test_another_size_depth_or_profile_is_not_the_plate():
         replace(before, pixels=before.pixels.astype(np.uint16)),
         replace(before, profile=b"another"),
     ):
-        assert not checks.untouched(before, other, zone, 0, 0).passed
+        assert not quality_checks.untouched(before, other, zone, 0, 0).passed
 
 
 @pytest.mark.parametrize("deviation", [1.0, 2.0, 4.0])
@@ -261,13 +263,13 @@ def test_blur_is_that_of_the_edge_whatever_its_contrast(deviation, contrast):
     """A step of known blur."""
     step = np.full((80, 80, 3), 0.05, np.float32)
     step[:, 40:] += contrast
-    found = checks.blur(cv2.GaussianBlur(step, (0, 0), deviation))
+    found = quality_checks.blur(cv2.GaussianBlur(step, (0, 0), deviation))
     assert found == pytest.approx(deviation, rel=0.25)
 
 
 def test_what_shows_no_edge_has_no_blur():
-    assert checks.blur(np.full((40, 40, 3), 0.5, np.float32)) is None
-    assert checks.blur(np.ones((40, 40, 3), np.float32), np.zeros((40, 40), bool)) is None
+    assert quality_checks.blur(np.full((40, 40, 3), 0.5, np.float32)) is None
+    assert quality_checks.blur(np.ones((40, 40, 3), np.float32), np.zeros((40, 40), bool)) is None
 
 
 def test_colours_that_moved_are_measured_as_scikit_image_does():
@@ -278,12 +280,14 @@ def test_colours_that_moved_are_measured_as_scikit_image_does():
     alpha = np.ones((30, 30), np.float32)
     even = [np.broadcast_to(one, (30, 30, 3)) for one in (other, own)]
     wanted = deltaE_ciede2000(rgb2lab(own), rgb2lab(other), kL=2)
-    assert checks.colour(even[0], alpha, even[1]).value == pytest.approx(float(wanted), rel=1e-3)
-    assert checks.colour(even[0], 0 * alpha, even[1]).passed, "there is nothing to compare"
+    assert quality_checks.colour(even[0], alpha, even[1]).value == pytest.approx(
+        float(wanted), rel=1e-3
+    )
+    assert quality_checks.colour(even[0], 0 * alpha, even[1]).passed, "there is nothing to compare"
 
 
 def test_on_the_plates_lower_edge_no_contact_is_asked_for():
     product = np.zeros((60, 60), np.float32)
     product[20:, 20:40] = 1
     grey = np.full((60, 60, 3), 0.5, np.float32)
-    assert checks.contact(grey, grey, product).passed
+    assert quality_checks.contact(grey, grey, product).passed

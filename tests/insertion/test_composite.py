@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from packshot.insertion.composing import composed
-from packshot.insertion.plate import Box
+from packshot.insertion.background import Box
+from packshot.insertion.composite import composed
 from packshot.insertion.settings import InsertionSettings
 from tests.insertion.scenes import cut_out_of, inserted, scene
 

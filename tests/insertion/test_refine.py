@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from packshot.insertion import refining
-from packshot.insertion.canvas import Canvas
-from packshot.insertion.refining import refined
+from packshot.insertion import refine as refining
+from packshot.insertion.inpaint_crop import Canvas
+from packshot.insertion.refine import refined
 from packshot.insertion.settings import InsertionSettings
 from packshot.project import Subject
 from tests.insertion.scenes import inserted, scene

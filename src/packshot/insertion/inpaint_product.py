@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from packshot.errors import InsertionRefused
-from packshot.insertion.canvas import Canvas
-from packshot.insertion.plate import Box, Colours
+from packshot.insertion.background import Box, Colours
+from packshot.insertion.inpaint_crop import Canvas
 from packshot.insertion.scene import Made, Scene
 from packshot.lora import folded
 from packshot.masks.bundled import EmbeddedSegmenter

@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 
 from packshot.errors import InsertionRefused
-from packshot.insertion import checks as judged
 from packshot.insertion import cutouts, shadows
-from packshot.insertion.checks import Check
-from packshot.insertion.composing import composed
+from packshot.insertion import quality_checks as judged
+from packshot.insertion.background import Box, Colours, Plate
+from packshot.insertion.composite import composed
 from packshot.insertion.cutouts import CutOut
-from packshot.insertion.light import Light, LightEstimator
+from packshot.insertion.lighting import Light, LightEstimator
 from packshot.insertion.placement import Placement, horizon_of
-from packshot.insertion.plate import Box, Colours, Plate
+from packshot.insertion.quality_checks import Check
 from packshot.insertion.scene import Made, Scene
 from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.sheet import sheet
@@ -142,7 +142,7 @@ def _tries(
         seed = settings.seed + number
         made = composed(scene, ranked[seed % len(ranked)], settings, seed)
         if settings.refine and base is not None:
-            from packshot.insertion.refining import refined
+            from packshot.insertion.refine import refined
 
             made = refined(project.subject, scene, made, settings, seed, base, loras)
         yield seed, made
@@ -155,7 +155,7 @@ def _painted(
     base: Base,
     loras: Sequence[tuple[Lora, float]],
 ) -> Iterator[tuple[int, Made]]:
-    from packshot.insertion.generate import NothingPainted, generated
+    from packshot.insertion.inpaint_product import NothingPainted, generated
 
     nothing: NothingPainted | None = None
     painted = False

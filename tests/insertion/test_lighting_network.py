@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from packshot.insertion.light_network import PIXELS, LightNetwork
+from packshot.insertion.lighting_network import PIXELS, LightNetwork
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from packshot.insertion.painting import painted
-from packshot.insertion.plate import Box, Colours
+from packshot.insertion.background import Box, Colours
+from packshot.insertion.inpaint import painted
 from packshot.project import Subject
 
 if TYPE_CHECKING:

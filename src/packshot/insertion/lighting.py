@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import torch
 
-from packshot.insertion.light_network import PIXELS, LightNetwork
-from packshot.insertion.plate import Colours
+from packshot.insertion.background import Colours
+from packshot.insertion.lighting_network import PIXELS, LightNetwork
 from packshot.weights.loading import filled
 from packshot.weights.safetensors_file import read_safetensors
 

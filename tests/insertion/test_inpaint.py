@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from packshot.insertion.painting import painted
+from packshot.insertion.inpaint import painted
 
 SIDE, STEPS, GUIDANCE = 64, 4, 3.0
 PROMPT = "a photo of ohwx car"

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from packshot.errors import PictureRefused
-from packshot.insertion.plate import Box, read_plate
-from tests.plates import landscape
+from packshot.insertion.background import Box, read_plate
+from tests.backgrounds import landscape
 
 BOX = Box(100, 150, 80, 60)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from packshot.insertion.plate import Colours
+from packshot.insertion.background import Colours
 
 _MOST_GAIN = 1.12
 _MOST_CAST = 0.03

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from packshot.insertion.background import Colours, Plate
 from packshot.insertion.cutouts import CutOut, squared, thumbnail
-from packshot.insertion.light import Light
-from packshot.insertion.plate import Colours, Plate
+from packshot.insertion.lighting import Light
 from packshot.insertion.shadows import Ground
 from packshot.models.clip import embed_pictures
 from packshot.models.diffusion_model import ClipSimilarity

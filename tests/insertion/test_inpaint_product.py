@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.insertion import generate
-from packshot.insertion.canvas import Canvas
-from packshot.insertion.generate import NothingPainted, generated
+from packshot.insertion import inpaint_product
+from packshot.insertion.inpaint_crop import Canvas
+from packshot.insertion.inpaint_product import NothingPainted, generated
 from packshot.insertion.settings import InsertionSettings
 from packshot.project import Subject
 from tests.insertion.scenes import scene
@@ -37,8 +37,8 @@ def paint(monkeypatch):
             return mask
 
     monkeypatch.setattr(Canvas, "painted", painted)
-    monkeypatch.setattr(generate, "folded", lambda base, loras: nullcontext())
-    monkeypatch.setattr(generate, "EmbeddedSegmenter", Middle)
+    monkeypatch.setattr(inpaint_product, "folded", lambda base, loras: nullcontext())
+    monkeypatch.setattr(inpaint_product, "EmbeddedSegmenter", Middle)
 
     def make(shown, share=(0.25, 0.75)):
         found["share"] = share

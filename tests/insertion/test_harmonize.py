@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from packshot.insertion.harmony import grain, harmonised, sharpness
+from packshot.insertion.harmonize import grain, harmonised, sharpness
 
 ALPHA = np.ones((60, 80), np.float32)
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from packshot.insertion import canvas
-from packshot.insertion.canvas import Canvas
-from packshot.insertion.plate import Box
+from packshot.insertion import inpaint_crop
+from packshot.insertion.background import Box
+from packshot.insertion.inpaint_crop import Canvas
 from packshot.insertion.settings import InsertionSettings
 from packshot.project import Subject
 
@@ -49,7 +49,7 @@ def asked(monkeypatch):
         seen.update(crop=crop, strength=strength, prompt=prompt, **options)
         return crop + 0.5
 
-    monkeypatch.setattr(canvas, "painted", paint)
+    monkeypatch.setattr(inpaint_crop, "painted", paint)
     return seen
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from packshot.insertion import cutouts, harmony, shadows
+from packshot.insertion import cutouts, harmonize, shadows
+from packshot.insertion.background import Box, Colours
 from packshot.insertion.cutouts import CutOut
-from packshot.insertion.plate import Box, Colours
 from packshot.insertion.scene import Made, Scene
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _LEAST = 1.5 / 255
 def composed(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int) -> Made:
     """The crop with a cut-out, its shadow and its reflection."""
     colours, alpha, box = cutouts.fitted(cut, scene.placement.box)
-    seen = harmony.harmonised(colours, alpha, _around(scene.colours, box), cut.beside, seed)
+    seen = harmonize.harmonised(colours, alpha, _around(scene.colours, box), cut.beside, seed)
     size = scene.crop.width, scene.crop.height
     cast = shadows.cast(alpha, box, size, scene.ground, scene.light)
     cast *= _fading(scene)
