@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot.datasets.dataset import Dataset, origin_of
+from packshot.datasets.image_export import write_upright
 from packshot.datasets.metadata import MASK_COLUMN, read_metadata
-from packshot.datasets.upright import write_upright
+from packshot.datasets.model import Dataset, origin_of
 from packshot.errors import DatasetRefused
 from packshot.images import sidecars
 from packshot.photos.photo_set import Photo

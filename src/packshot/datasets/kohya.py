@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot.class_images.manifest import ORIGINS_FILE, told_in
-from packshot.datasets.dataset import Dataset, Entry, origin_of
+from packshot.datasets.image_export import write_upright
 from packshot.datasets.metadata import read_json, read_metadata
-from packshot.datasets.upright import write_upright
+from packshot.datasets.model import Dataset, Entry, origin_of
 from packshot.errors import DatasetRefused
 from packshot.images import sidecars
 from packshot.photos.photo_set import Photo, picture_files

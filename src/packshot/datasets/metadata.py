@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from packshot.datasets.dataset import ORIGIN, Dataset, Entry, origin_of
+from packshot.datasets.model import ORIGIN, Dataset, Entry, origin_of
 from packshot.errors import DatasetRefused, PathEscapes
 from packshot.images import sidecars
 from packshot.photos.photo_set import PICTURE_ENDINGS, picture_files

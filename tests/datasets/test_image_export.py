@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image, ImageCms
 
-from packshot.datasets.upright import write_upright
+from packshot.datasets.image_export import write_upright
 from packshot.errors import PictureRefused
 from tests.projects import painted
 

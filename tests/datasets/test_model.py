@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from packshot.datasets.dataset import Dataset, Entry, origin_of
+from packshot.datasets.model import Dataset, Entry, origin_of
 
 
 @pytest.mark.parametrize(

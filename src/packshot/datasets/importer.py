@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from packshot.class_images import ClassImage, add_class_images, class_images
-from packshot.datasets.dataset import Dataset, Entry
 from packshot.datasets.imagefolder import TABLES, find_table, read_imagefolder
 from packshot.datasets.kohya import CONFIG_FILE, read_config, read_folders
 from packshot.datasets.metadata import read_json, read_metadata
+from packshot.datasets.model import Dataset, Entry
 from packshot.errors import DatasetRefused, PictureRefused, ProjectError
 from packshot.images import sidecars
 from packshot.images.loading import encoded, read_picture
