@@ -21,7 +21,7 @@ from packshot.photos.guide import shoot_guide
 from packshot.photos.photo_set import Photo, photos
 from packshot.plan.config import read_plan, read_reasons
 from packshot.project import Project
-from packshot.report import curve as curves
+from packshot.report import loss_curve as curves
 from packshot.report.notes import notes_on
 from packshot.training.runs import current_run
 from packshot.utils import files

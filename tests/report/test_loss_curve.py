@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from packshot.report.curve import HEIGHT, MARGIN, WIDTH, loss_curve
+from packshot.report.loss_curve import HEIGHT, MARGIN, WIDTH, loss_curve
 
 
 def steps(photos, others=None):
