@@ -18,12 +18,12 @@ from pathlib import Path
 
 import tomlkit
 
-from packshot import path
 from packshot.errors import BudgetTooSmall
 from packshot.project import choices_of
 from packshot.types import BUNDLED_BASE
 from packshot.utils import files
 from packshot.utils.progress import Observer
+from packshot.workflow import end_to_end
 
 
 class _Hearing(Observer):
@@ -55,7 +55,9 @@ def walk(photos: Path, noun: str, base: Path | str, folder: Path, budget: str) -
     heard = _Hearing()
     os.environ["PACKSHOT_CACHE"] = str(folder / "cache")
     choices = choices_of(base=str(base), budget=budget, seeds=1)
-    path.run(photos, root=folder / "project", class_noun=noun, choices=choices, observer=heard)
+    end_to_end.run(
+        photos, root=folder / "project", class_noun=noun, choices=choices, observer=heard
+    )
     return heard
 
 

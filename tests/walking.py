@@ -1,4 +1,4 @@
-"""The whole path on a tiny base: photos, a base with a short recipe, and `packshot.path.run` on them.
+"""The whole path on a tiny base: photos, a base with a short recipe, and `packshot.workflow.end_to_end.run` on them.
 
 Also run as a process of its own, to be killed: `python -m tests.walking FOLDER KILL OPTIONS`.
 """
@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from packshot import path
 from packshot.project import choices_of
 from packshot.utils import files
 from packshot.utils.progress import Observer
+from packshot.workflow import end_to_end
 
 RECIPE = "exposures = {1 = 6}\nbatch = 2\nleast_exposures_share = 0.3\ncrops_per_photo = 1\n"
 OPTIONS = {
@@ -71,7 +71,7 @@ class Listener(Observer):
 def walk(folder: Path, observer: Observer | None = None, finish: bool = False, **options):
     """Run the whole path on a case."""
     chosen = {"base": str(folder / "base"), **OPTIONS, **options}
-    return path.run(
+    return end_to_end.run(
         folder / "photos",
         root=folder / "project",
         name="Duster",
@@ -128,7 +128,7 @@ def forked() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         [
-            "packshot.walk",
+            "packshot.workflow.steps",
             "tests.walking",
             "torch.utils.tensorboard",
             "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from packshot.masks import Masked, Segmenter, mask_photos
     from packshot.masks.registry import load_segmenter
     from packshot.models import Base, load_base
-    from packshot.path import Outcome, run
     from packshot.photos.anonymize import blur_photos
     from packshot.photos.guide import shoot_guide
     from packshot.photos.photo_set import Photo, add_photos
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from packshot.project import Project, Subject, new, open_project
     from packshot.report import write_caption_page, write_report
     from packshot.training import Event, train
+    from packshot.workflow.end_to_end import Outcome, run
 
 _HOMES = {
     "Base": "bases", "load_base": "bases",

@@ -164,7 +164,7 @@ class Project:
 
     @property
     def receipt_file(self) -> Path:
-        """What the whole path left when it last came to its end; see `packshot.receipt`."""
+        """What the whole path left when it last came to its end; see `packshot.workflow.receipt`."""
         return self.root / "receipt.json"
 
     @property

@@ -55,7 +55,7 @@ def shoot(
     with Console() as console:
         model = base_of(opened, console, base)
         if not (asked or lora or base or out):
-            from packshot.walk import shoot_all
+            from packshot.workflow.steps import shoot_all
 
             usual = list(opened.settings.prompts or default_prompts(opened.subject))
             judge = embedder_for(opened, lambda: model, console)

@@ -74,10 +74,10 @@ def run(
     What is chosen here is kept in packshot.toml and holds until it is chosen otherwise. The same
     command goes on where it was stopped, and has nothing to do when all is done.
     """
-    from packshot import path
     from packshot.console import Console
     from packshot.generation.prompts import read_prompts
     from packshot.project import choices_of
+    from packshot.workflow import end_to_end
 
     choices = choices_of(
         base=base, storage=storage, budget=budget, captioner=captioner, segmenter=segmenter,
@@ -88,7 +88,7 @@ def run(
         seed=seed,
     )  # fmt: skip
     with Console(yes=yes) as console, console.stoppable():
-        outcome = path.run(
+        outcome = end_to_end.run(
             photos,
             root=project,
             name=name,

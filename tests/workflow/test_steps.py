@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from packshot import walk
 from packshot.decisions import Decisions
 from packshot.training import Step
 from packshot.utils.durations import in_words
-from packshot.walk import Clock, Pace, closing_seconds, list_of
+from packshot.workflow import steps
+from packshot.workflow.steps import Clock, Pace, closing_seconds, list_of
 
 
 def test_time_does_not_pass_while_the_clock_is_paused():
@@ -62,10 +62,10 @@ def test_a_slower_machine_is_told_once_and_again_when_it_is_twice_as_slow():
 
 def test_what_scores_take_is_measured_once_and_grows_with_the_pictures(project, monkeypatch):
     asked = []
-    monkeypatch.setattr(walk, "open_image", lambda file: asked.append(file.name))
-    monkeypatch.setattr(walk, "embedded", lambda judge, files: asked.append("embedded"))
+    monkeypatch.setattr(steps, "open_image", lambda file: asked.append(file.name))
+    monkeypatch.setattr(steps, "embedded", lambda judge, files: asked.append("embedded"))
     ticks = iter(range(100))
-    monkeypatch.setattr(walk.time, "perf_counter", lambda: next(ticks) * 0.5)
+    monkeypatch.setattr(steps.time, "perf_counter", lambda: next(ticks) * 0.5)
 
     def photo(name, side):
         return SimpleNamespace(
@@ -84,7 +84,7 @@ def test_what_scores_take_is_measured_once_and_grows_with_the_pictures(project, 
 def test_the_list_of_class_images_changes_with_pictures_and_prompts(project, monkeypatch):
     def listed(*pairs):
         images = [SimpleNamespace(sha256=sha256, prompt=prompt) for sha256, prompt in pairs]
-        monkeypatch.setattr(walk, "class_images", lambda project: images)
+        monkeypatch.setattr(steps, "class_images", lambda project: images)
         return list_of(project)
 
     lists = [(), (("a", "x"),), (("a", "y"),), (("b", "x"),), (("a", "x"), ("b", "x"))]

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from packshot import path
 from packshot.errors import PackshotError, ProjectError, RunChanged
 from packshot.models.checkpoint import judge
 from packshot.photos.photo_set import photos
 from packshot.plan import load_base, read_plan, write_plan
 from packshot.utils import files
 from packshot.weights.helper_models import label
+from packshot.workflow import end_to_end
 from tests import walking
 from tests.captioners import MAKERS
 from tests.walking import Listener, make_case, results, walk
@@ -127,7 +127,7 @@ def test_another_base_has_its_own_run_and_the_one_before_keeps_its_lora(case, ti
 def test_another_products_project_is_not_taken(case):
     project = walk(case).project
     with pytest.raises(ProjectError, match=r"another product: its class noun is 'car', not 'boat'"):
-        path.run(case / "photos", root=project.root, class_noun="boat")
+        end_to_end.run(case / "photos", root=project.root, class_noun="boat")
 
 
 def test_stopping_leaves_no_report_and_finishing_what_was_learnt(case):
@@ -197,7 +197,7 @@ def test_photos_that_are_too_small_are_told(case):
 def test_a_machine_that_gets_slower_is_told_with_what_to_do():
     from types import SimpleNamespace
 
-    from packshot.walk import Pace
+    from packshot.workflow.steps import Pace
 
     said = []
     plan = SimpleNamespace(predicted=SimpleNamespace(seconds_per_step=1.0))

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from packshot.project import choices_of, choose, new
-from packshot.receipt import all_stands, write_receipt
+from packshot.workflow.receipt import all_stands, write_receipt
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_other_words_versions_and_sources_are_seen(done, tmp_path, monkeypatch):
     assert not all_stands(project, source)
     choose(project, choices_of(seeds=2))
     assert all_stands(project, source)
-    monkeypatch.setattr("packshot.receipt.version", lambda name: "99")
+    monkeypatch.setattr("packshot.workflow.receipt.version", lambda name: "99")
     assert not all_stands(project, source)
 
 

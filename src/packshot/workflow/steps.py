@@ -28,7 +28,6 @@ from packshot.masks import mask_photos
 from packshot.masks.registry import segmenter_of, settle_segmenter
 from packshot.models import Base, ClipSimilarity, best_device, best_dtype, carries_clip, located
 from packshot.models.clip import embed_picture_files
-from packshot.path import Outcome
 from packshot.photos.anonymize import blur_photos
 from packshot.photos.photo_set import Photo, add_photos, photos, too_small
 from packshot.plan import (
@@ -52,6 +51,7 @@ from packshot.utils import files
 from packshot.utils.durations import in_words
 from packshot.utils.progress import Observer, Progress, silent
 from packshot.weights.helper_models import label
+from packshot.workflow.end_to_end import Outcome
 
 
 class Clock:

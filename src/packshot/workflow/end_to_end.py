@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from packshot.errors import PackshotError
 from packshot.project import Choices, Project, adopt
-from packshot.receipt import all_stands, write_receipt
 from packshot.utils import files
 from packshot.utils.progress import Observer
+from packshot.workflow.receipt import all_stands, write_receipt
 
 if TYPE_CHECKING:
     from packshot.plan import Plan
@@ -83,7 +83,7 @@ def run(
         observer.say(f"changed: {words}")
     if all_stands(project, source):
         return Outcome(project, {}, None, project.report_file, stood=True)
-    from packshot.walk import Walk  # loads PyTorch
+    from packshot.workflow.steps import Walk  # loads PyTorch
 
     outcome = Walk(project, observer, contact, openverse_token).to_the_end(source, finish)
     if not outcome.stopped:
