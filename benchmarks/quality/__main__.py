@@ -22,7 +22,7 @@ from benchmarks.quality import base as faithful
 from benchmarks.quality import classifier as telling
 from benchmarks.quality import identifier as identifying
 from benchmarks.quality import lora
-from packshot.console import Console as Progress
+from packshot.cli.console import Console as Progress
 from packshot.models import load_base
 from packshot.pocket.pretrain.data import open_packed
 from packshot.pocket.pretrain.loop import Budget

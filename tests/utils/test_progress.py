@@ -1,6 +1,6 @@
 import inspect
 
-from packshot.console import Console
+from packshot.cli.console import Console
 from packshot.utils.progress import Observer, silent
 
 

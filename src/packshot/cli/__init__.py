@@ -8,7 +8,7 @@ import traceback
 
 import typer
 
-from packshot.cli import captions, data, learning, lora, pictures, whole
+from packshot.cli import captions, generate, lora, photos, run, train
 
 # Their advice is for programmers; a user can do nothing with it.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -46,9 +46,9 @@ def _options(
 
 # In the order in which they are wanted, and listed.
 for command in (
-    whole.run, whole.new, data.photos, data.blur, data.guide, captions.caption, data.masks,
-    data.class_images, data.import_dataset, data.export_dataset, learning.plan, learning.fits,
-    learning.train, pictures.shoot, pictures.insert, pictures.report,
+    run.run, run.new, photos.photos, photos.blur, photos.guide, captions.caption, photos.masks,
+    photos.class_images, photos.import_dataset, photos.export_dataset, train.plan, train.fits,
+    train.train, generate.shoot, generate.insert, generate.report,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_dataset").replace("_", "-"))(command)
 app.add_typer(lora.app, name="lora")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from packshot.cli.values import CaptionerName, Yes
+from packshot.cli.options import CaptionerName, Yes
 
 if TYPE_CHECKING:
     from packshot.captions import Edited
@@ -72,7 +72,7 @@ def caption(
 def _caption(project: Project, chosen: str | None, redo: bool, yes: bool) -> None:
     from packshot.captions import caption_photos
     from packshot.captions.registry import AUTO, captioner_of, settle_captioner
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.decisions import Decisions
     from packshot.models import carries_clip
     from packshot.plan.load_base import load_for

@@ -59,7 +59,7 @@ def merge(
     format: As = "kohya",
 ) -> None:
     """Add LoRAs up into one: exactly, or of a rank."""
-    from packshot.cli.values import loras_of
+    from packshot.cli.options import loras_of
     from packshot.lora import merge as merged
     from packshot.lora import write_lora
     from packshot.models import load_base
@@ -104,7 +104,7 @@ def extract(
     format: As = "kohya",
 ) -> None:
     """Write what fine-tuning did to a checkpoint as a LoRA."""
-    from packshot.cli.values import scope_of
+    from packshot.cli.options import scope_of
     from packshot.lora import extract as extracted
     from packshot.lora import write_lora
     from packshot.models import load_base

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from packshot.cli.values import comma_separated, loras_of, scope_of, sources_of
+from packshot.cli.options import comma_separated, loras_of, scope_of, sources_of
 from packshot.errors import LoraRefused, PlanInvalid
 from packshot.types import Scope
 

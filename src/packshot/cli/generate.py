@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from packshot.cli.values import Here, Language, ProjectFolder, base_of, loras_of, project_at
+from packshot.cli.options import Here, Language, ProjectFolder, base_of, loras_of, project_at
 
 
 def shoot(
@@ -33,7 +33,7 @@ def shoot(
     out: Annotated[Path | None, typer.Option(help="Folder for the pictures.")] = None,
 ) -> None:
     """Make pictures from prompts; without any, the usual ones, with the LoRA and without it."""
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.errors import PackshotError
     from packshot.generation import generate as shooting
     from packshot.generation.embedders import embedder_for
@@ -131,7 +131,7 @@ def insert(
     if suggest:
         typer.echo(f"Places: {request.show_places(opened, plate, place, settings, out)}")
         return
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.generation.embedders import embedder_for
 
     with Console() as console:

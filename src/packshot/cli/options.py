@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.project import Project
     from packshot.types import Scope
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from packshot.cli import learning
+from packshot.cli import train
 
 
 @pytest.mark.parametrize(
@@ -15,13 +15,13 @@ from packshot.cli import learning
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_told_first(command, project, monkeypatch, words, told):
-    monkeypatch.setattr(learning, "base_of", lambda *args: pytest.fail("loaded"))
+    monkeypatch.setattr(train, "base_of", lambda *args: pytest.fail("loaded"))
     code, said = command("plan", "-p", project.root, *words)
     assert code == 2 and told in said
 
 
 def test_a_plan_that_makes_no_sense_is_told_first(command, project, monkeypatch):
-    monkeypatch.setattr(learning, "base_of", lambda *args: pytest.fail("loaded"))
+    monkeypatch.setattr(train, "base_of", lambda *args: pytest.fail("loaded"))
     project.plan_file.write_text("steps = 0\n")
     code, said = command("train", "-p", project.root)
     assert code == 2 and "plan.toml: steps = 0: input should be greater than or equal to 1" in said

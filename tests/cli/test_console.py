@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console as RichConsole
 
-from packshot import console as module
-from packshot.console import LINE_SECONDS, Console
+from packshot.cli import console as module
+from packshot.cli.console import LINE_SECONDS, Console
 from packshot.training import Step
 
 

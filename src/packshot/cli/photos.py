@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from packshot.cli.values import (
+from packshot.cli.options import (
     BASE,
     ClassCount,
     ClassLicences,
@@ -44,7 +44,7 @@ def photos(
     language: Language = "en",
 ) -> None:
     """Check photos of the product and take them in; the others are refused with a reason."""
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.photos.anonymize import blur_photos, detectors
     from packshot.photos.guide import words_of
     from packshot.photos.photo_set import add_photos
@@ -72,7 +72,7 @@ def blur(
     face_model: FaceModel = None,
 ) -> None:
     """Blur faces and number plates in the project's photos; yours stay as they are."""
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.photos.anonymize import blur_photos
 
     with Console() as console:
@@ -106,7 +106,7 @@ def masks(
     ] = False,
 ) -> None:
     """Find the product in each photo, so that its surroundings count less; masks that stand are kept."""
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.masks import mask_photos
     from packshot.masks.registry import segmenter_of
     from packshot.project import choices_of, choose
@@ -139,7 +139,7 @@ def class_images(
     """
     from packshot.class_images import gather_class_images
     from packshot.class_images.online import gather_online, plain_folder
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.generation.embedders import BASE, NONE, embedder_of
     from packshot.plan.planner import CLASS_IMAGES
     from packshot.project import choices_of, choose
@@ -207,7 +207,7 @@ def import_dataset(
 ) -> None:
     """Fill a project, made if there is none, with a dataset of kohya's or a Hugging Face imagefolder."""
     from packshot import datasets
-    from packshot.console import Console
+    from packshot.cli.console import Console
 
     with Console() as console:
         imported = datasets.import_dataset(
@@ -240,7 +240,7 @@ def export_dataset(
 ) -> None:
     """Write photos, captions, masks and class images as another trainer's dataset."""
     from packshot import datasets
-    from packshot.console import Console
+    from packshot.cli.console import Console
 
     with Console() as console:
         written = datasets.export_dataset(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from packshot.cli.values import BASE, Here, ProjectFolder, base_of, project_at, scope_of
+from packshot.cli.options import BASE, Here, ProjectFolder, base_of, project_at, scope_of
 
 
 def plan(
@@ -24,7 +24,7 @@ def plan(
     ] = False,
 ) -> None:
     """Calibrate on this machine and write plan.toml, to read and to edit."""
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.plan import Budget, make_plan
     from packshot.utils.durations import to_seconds
 
@@ -64,7 +64,7 @@ def fits(
     ] = False,
 ) -> None:
     """Say how training on a checkpoint fits a GPU; nothing of it is loaded."""
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.plan.gpu_fit import outlook
 
     with Console() as console:
@@ -88,7 +88,7 @@ def train(
     ] = False,
 ) -> None:
     """Carry out plan.toml (made first if there is none); a run cut short goes on where it was."""
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.plan import make_plan, read_plan
     from packshot.training import Done, Stopped
     from packshot.training import train as train_events

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from packshot.cli.values import (
+from packshot.cli.options import (
     BASE,
     STORAGE,
     Budget,
@@ -74,7 +74,7 @@ def run(
     What is chosen here is kept in packshot.toml and holds until it is chosen otherwise. The same
     command goes on where it was stopped, and has nothing to do when all is done.
     """
-    from packshot.console import Console
+    from packshot.cli.console import Console
     from packshot.generation.prompts import read_prompts
     from packshot.project import choices_of
     from packshot.workflow import end_to_end
