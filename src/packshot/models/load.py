@@ -65,7 +65,7 @@ def located(name: str | Path, *, half: bool = False, progress: Progress = silent
     if not (BUNDLED_BASE / "model_index.json").is_file():
         raise CheckpointRefused(
             f"The bundled base is not in {BUNDLED_BASE}. Install a released Packshot, or make it: "
-            "packshot-world render, then packshot-pretrain all (see CONTRIBUTING.md)."
+            "packshot-render render, then packshot-pretrain all (see CONTRIBUTING.md)."
         )
     return BUNDLED_BASE
 

@@ -1,0 +1,100 @@
+"""What is measured of an insertion, against its truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from packshot.insertion import Box, quality_checks
+from packshot.insertion.background import Colours, Plate
+from packshot.insertion.shadows import Ground
+from packshot_pocket.benchmarks.insertion.cases import Case
+from packshot_pocket.benchmarks.quality.identifier import Identifier, alone, number_of
+
+
+def measured(case: Case, made: Plate, judge: Identifier) -> dict[str, float]:
+    """An insertion's figures."""
+    seen = made.pixels.astype(np.float32) / 255
+    plate = case.plate.pixels.astype(np.float32) / 255
+    near = _near(case)
+    silhouette = cv2.dilate((case.mask > 0.02).astype(np.uint8), np.ones((3, 3))) > 0
+    shadow = near & ~silhouette & (np.abs(case.truth - plate).max(axis=2) > 4 / 255)
+    changed = (made.pixels != case.plate.pixels).any(axis=2)
+    number = number_of(Path(case.product))
+    crop, wanted = (crop_of(each, case.box) for each in (seen, case.truth))
+    figures = {
+        "identity": float(judge.identify(alone(made.pixels, case.mask)[None], number)[0] == 0),
+        "product PSNR": _psnr(seen, case.truth, silhouette),
+        "perceptual": judge.distance(crop, wanted),
+        "far pixels changed": float(changed[~near].sum()),
+        "rim error": _rim_error(case, seen),
+        "seam": _seam(seen, changed, case.mask),
+    }
+    if shadow.sum() > 20:
+        figures["shadow PSNR"] = _psnr(seen, case.truth, shadow)
+    if case.light.elevation_degrees > 5:
+        figures["shadow degrees"] = _shadow_error(case, plate, seen, silhouette)
+    return figures
+
+
+def _rim_error(case: Case, seen: Colours) -> float:
+    """How far edges about the silhouette are from the true ones: mean gradient's error, levels/px."""
+    inside = (case.mask > 0.5).astype(np.uint8)
+    rim = cv2.dilate(inside, np.ones((7, 7))) > cv2.erode(inside, np.ones((7, 7)))
+    error = (seen - case.truth) * 255
+    across, down = (cv2.Sobel(error, cv2.CV_32F, *axes, scale=1 / 8) for axes in ((1, 0), (0, 1)))
+    return float(np.hypot(across, down)[rim].mean())
+
+
+def _seam(seen: Colours, changed: np.ndarray, product: Colours) -> float:
+    """Gradient at the rim of what changed over that of rings beside it, in the rings' deviations."""
+    grey = cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
+    gradient = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    inside = changed.astype(np.uint8)
+    apart = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+    within = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+    clear = cv2.distanceTransform((product < 0.02).astype(np.uint8), cv2.DIST_L2, 3) > 4
+    rim = (((apart > 0) & (apart <= 1.5)) | ((within > 0) & (within <= 1.5))) & clear
+    rings = [clear & (apart > start) & (apart <= start + 3) for start in (3, 6, 9, 12)]
+    means = [float(gradient[ring].mean()) for ring in rings if ring.any()]
+    if not rim.any() or not means:
+        return 0.0
+    level = 8 * 0.25 / 255  # Sobel's, of a quarter of an 8-bit level a pixel
+    spread = max(float(np.std(means)), 0.1 * float(np.mean(means)), level)
+    return (float(gradient[rim].mean()) - float(np.mean(means))) / spread
+
+
+def _near(case: Case) -> np.ndarray:
+    """Where the product or its shadow may be."""
+    near = np.zeros(case.mask.shape, bool)
+    box, reach = case.box, round(1.3 * max(case.box.width, case.box.height))
+    near[
+        max(0, box.top - reach // 2) : box.bottom + reach,
+        max(0, box.left - reach) : box.right + reach,
+    ] = True
+    return near
+
+
+def _shadow_error(case: Case, plate: Colours, seen: Colours, silhouette: np.ndarray) -> float:
+    """Degrees from the true shadow's direction in the picture; 90, a guess's mean, without a shadow."""
+    foot = (case.box.left + case.box.width / 2, float(case.box.bottom))
+    before, after = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (plate, seen))
+    darkening = ((before - after) / np.maximum(before, 0.05)).clip(0, 1) * ~silhouette
+    found = quality_checks.darkening_direction(darkening, foot)
+    ground = Ground.of(case.plate.width, case.horizon, case.box)
+    wanted = quality_checks.seen_direction(case.light, ground, foot)
+    return 90.0 if found is None else abs((found - wanted + 180) % 360 - 180)
+
+
+def _psnr(seen: Colours, truth: Colours, where: np.ndarray) -> float:
+    return float(-10 * np.log10(max(float(np.square(seen - truth)[where].mean()), 1e-8)))
+
+
+def crop_of(colours: Colours, box: Box) -> np.ndarray:
+    """The product and a little around it, square, uint8."""
+    half = round(0.65 * max(box.width, box.height))
+    x, y = box.left + box.width // 2, box.top + box.height // 2
+    padded = np.pad(colours, ((half, half), (half, half), (0, 0)), mode="edge")
+    return (padded[y : y + 2 * half, x : x + 2 * half] * 255).round().astype(np.uint8)

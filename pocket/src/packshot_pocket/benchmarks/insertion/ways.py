@@ -1,0 +1,135 @@
+"""Packshot's ways of putting a product in, and what one would do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from packshot.captions import caption_photos
+from packshot.class_images import gather_class_images
+from packshot.insertion import Box, InsertionSettings, Placement, cutouts, insert, read_plate
+from packshot.insertion.background import Colours, Plate
+from packshot.insertion.inpaint_product import NothingPainted
+from packshot.insertion.lighting import Light
+from packshot.lora import Lora, load_lora
+from packshot.models import Base
+from packshot.photos.photo_set import photos
+from packshot.plan import Budget, make_plan
+from packshot.project import Project
+from packshot.training import train
+from packshot_pocket.benchmarks.insertion.cases import Case
+
+
+def ours(project: Project, case: Case, work: Path, light: Light | None = None) -> Plate:
+    """Packshot's cut-out way, the light estimated or given."""
+    settings = InsertionSettings(
+        horizon=case.horizon,
+        light_azimuth_degrees=light.azimuth_degrees if light else None,
+        light_elevation_degrees=light.elevation_degrees if light else None,
+    )
+    placement = Placement(case.box, case.mask[case.box.region])
+    made = insert(project, case.plate, placement, work / "made", settings=settings)
+    return read_plate(made.file)
+
+
+def painted(project: Project, case: Case, work: Path, base: Base, lora: Lora) -> Plate:
+    """Packshot's other way: the LoRA paints the product in the silhouette."""
+    settings = InsertionSettings(horizon=case.horizon, way="generate")
+    placement = Placement(case.box, case.mask[case.box.region])
+    try:
+        made = insert(
+            project, case.plate, placement, work / "painted", base=base, loras=[(lora, 1.0)],
+            settings=settings,
+        )  # fmt: skip
+    except NothingPainted:
+        return case.plate
+    return read_plate(made.file)
+
+
+def inpainted(project: Project, case: Case, pipeline: Any) -> Plate:
+    """Diffusers' inpainting of the silhouette with the same LoRA, cropped to it and overlaid."""
+    base_pixels = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+    made = pipeline(
+        project.subject.fill("a photo of {subject}"),
+        image=Image.fromarray(case.plate.pixels),
+        mask_image=Image.fromarray(((case.mask > 0.5) * 255).astype(np.uint8)),
+        height=base_pixels, width=base_pixels, padding_mask_crop=32, strength=1.0,
+        num_inference_steps=20, guidance_scale=4.0,
+        generator=torch.Generator().manual_seed(0),
+    ).images[0]  # fmt: skip
+    return Plate(case.plate.name, np.asarray(made.resize(case.plate.pixels.shape[1::-1])), None)
+
+
+def pasted(project: Project, case: Case) -> tuple[Colours, Colours, Box]:
+    """The same photo's cut-out as it is: colours, alpha and its box."""
+    placement = Placement(case.box, case.mask[case.box.region])
+    return cutouts.fitted(cutouts.best_photos(photos(project), placement, None)[0], case.box)
+
+
+def plain_paste(project: Project, case: Case) -> Plate:
+    """The cut-out laid on the plate."""
+    colours, alpha, box = pasted(project, case)
+    return case.plate.with_colours(box, colours, alpha)
+
+
+def seamless_clone(project: Project, case: Case) -> Plate:
+    """OpenCV's Poisson blending of the cut-out (Perez et al. 2003)."""
+    colours, alpha, box = pasted(project, case)
+    ground = case.plate.pixels.copy()
+    layer = np.zeros_like(ground)
+    layer[box.region] = (colours * 255).round().astype(np.uint8)
+    mask = np.zeros(ground.shape[:2], np.uint8)
+    mask[box.region] = (alpha > 0.5) * 255
+    mask[[0, -1]] = mask[:, [0, -1]] = 0
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    middle = int(columns[0] + columns[-1] + 1) // 2, int(rows[0] + rows[-1] + 1) // 2
+    made = cv2.seamlessClone(layer, ground, mask, middle, cv2.NORMAL_CLONE)
+    return Plate(case.plate.name, made, None)
+
+
+def learnt(project: Project, base: Base, seconds: float) -> None:
+    """Train the project's LoRA, unless it stands."""
+    if not project.lora_file.is_file():
+        caption_photos(project, base)
+        gather_class_images(project, base, count=24)
+        make_plan(project, base, budget=Budget.of_training(seconds))
+        for event in train(project, base):
+            if getattr(event, "step", 0) % 50 == 0:
+                print(project.subject.name, event)
+
+
+def inpainting_pipeline(project: Project, base: Base) -> Any:
+    """Diffusers' pipeline of the base with the project's LoRA."""
+    from diffusers import StableDiffusionInpaintPipeline
+
+    pipeline: Any = StableDiffusionInpaintPipeline.from_pretrained(str(base.path))
+    # It knows a UNet that was not trained to inpaint by its 4 channels; latents here have 8.
+    pipeline.unet.register_to_config(in_channels=4)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.load_lora_weights(str(project.diffusers_lora_file))
+    return pipeline
+
+
+def ways_of(
+    project: Project, work: Path, base: Base | None, seconds: float
+) -> dict[str, Callable[[Case], Plate]]:
+    """The truth, ours, and what one would do instead; with a base also those that paint."""
+    ways: dict[str, Callable[[Case], Plate]] = {
+        "truth": lambda case: Plate("", (case.truth * 255).round().astype(np.uint8), None),
+        "Packshot": lambda case: ours(project, case, work),
+        "Packshot, light given": lambda case: ours(project, case, work, case.light),
+        "plain paste": lambda case: plain_paste(project, case),
+        "seamlessClone": lambda case: seamless_clone(project, case),
+    }
+    if base:
+        learnt(project, base, seconds)
+        lora, pipeline = load_lora(project.lora_file, base), inpainting_pipeline(project, base)
+        ways["Packshot, painted"] = lambda case: painted(project, case, work, base, lora)
+        ways["diffusers' inpainting"] = lambda case: inpainted(project, case, pipeline)
+    return ways

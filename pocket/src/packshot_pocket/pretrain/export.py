@@ -1,0 +1,123 @@
+"""The trained parts as a `StableDiffusionPipeline` folder, fp16, plus `clip/`, `segmenter/`, `light/`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from packshot.errors import PackshotError
+from packshot.utils import files
+from packshot.weights.tokenizers import clip_tokenizer
+from packshot_pocket.pretrain import state
+from packshot_pocket.pretrain.clip import ClipConfig
+from packshot_pocket.pretrain.latents import folded_vae
+from packshot_pocket.pretrain.segmenter import SegmenterConfig, load_segmenter
+from packshot_pocket.pretrain.trigger_words import load_named_clip
+from packshot_pocket.pretrain.unet import UnetConfig, new_scheduler, new_unet
+from packshot_pocket.pretrain.vae import VaeConfig
+
+if TYPE_CHECKING:
+    from transformers import CLIPModel
+
+_TEXT_TOWER = "text_model."
+
+
+def export(
+    folder: Path,
+    out: Path,
+    clip_config: ClipConfig | None = None,
+    vae_config: VaeConfig | None = None,
+    unet_config: UnetConfig | None = None,
+    segmenter_config: SegmenterConfig | None = None,
+) -> None:
+    """Write the pipeline of the stages in `folder` to `out`; the configurations are as trained."""
+    from diffusers import StableDiffusionPipeline
+
+    clip_config, vae_config = clip_config or ClipConfig(), vae_config or VaeConfig()
+    clip = load_named_clip(folder, clip_config)
+    unet = new_unet(unet_config or UnetConfig(), vae_config.latent_channels, clip_config.text_width)
+    unet.load_state_dict(state.weights(folder, "unet"))
+    pipeline: Any = StableDiffusionPipeline(
+        vae=folded_vae(folder, vae_config),
+        text_encoder=clip.text_model,
+        tokenizer=clip_tokenizer(),
+        unet=unet,
+        scheduler=new_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    _write_clip(clip, out / "clip")
+    segmenter = load_segmenter(folder, segmenter_config or SegmenterConfig()).half()
+    weights = out / "segmenter" / "model.safetensors"
+    files.write_safetensors(weights, segmenter.state_dict(), {"format": "pt"})
+    light = {name: value.half() for name, value in state.weights(folder, "light").items()}
+    files.write_safetensors(out / "light" / "model.safetensors", light, {"format": "pt"})
+    pipeline.to(dtype=torch.float16)
+    pipeline.save_pretrained(out, safe_serialization=True)
+    _adapt_text_encoder(out / "text_encoder")
+    _write_vocabulary(out / "tokenizer")
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    print(f"[export] {out}: {size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _adapt_text_encoder(folder: Path) -> None:
+    """Name the weights as all tools know them, `text_model.…`, and have them loaded in fp32.
+
+    transformers 5 saves them bare, reads both, and older programs find nothing in the bare ones.
+    """
+    from safetensors.torch import load
+
+    path = folder / "model.safetensors"
+    # Read as bytes: a mapped file must not be written over.
+    tensors = load(path.read_bytes())
+    named = {_TEXT_TOWER + name.removeprefix(_TEXT_TOWER): t for name, t in tensors.items()}
+    files.write_safetensors(path, named, {"format": "pt"})
+    # transformers 5 loads in the dtype named here, diffusers in fp32 unless told otherwise; with
+    # different ones a plain `from_pretrained` gives a pipeline that cannot run.
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    files.write_json(folder / "config.json", {**config, "dtype": "float32"})
+
+
+def _write_vocabulary(folder: Path) -> None:
+    """`vocab.json` and `merges.txt`, which older programs want beside `tokenizer.json`."""
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    merges = "\n".join(" ".join(pair) for pair in model["merges"])
+    files.write_text(folder / "merges.txt", f"#version: 0.2\n{merges}\n")
+    files.write_text(folder / "vocab.json", json.dumps(model["vocab"], ensure_ascii=False))
+
+
+def _write_clip(clip: CLIPModel, folder: Path) -> None:
+    """What similarity needs beyond the text encoder: image tower, projections, temperature."""
+    tensors: dict[str, Tensor] = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in clip.state_dict().items()
+        if not name.startswith(_TEXT_TOWER)
+    }
+    files.write_safetensors(folder / "model.safetensors", tensors, {"format": "pt"})
+    files.write_json(folder / "config.json", clip.config.to_dict())
+
+
+def load_clip(base: Path) -> CLIPModel:
+    """Both towers of an exported folder in fp32: `base`/clip joined with `base`/text_encoder.
+
+    The image tower takes pictures [B, 3, 128, 128] in [-1, 1].
+
+    Raises:
+        PackshotError: the folder carries no `clip`.
+    """
+    from safetensors.torch import load_file
+    from transformers import CLIPConfig, CLIPModel
+
+    if not (base / "clip" / "config.json").exists():
+        raise PackshotError(f"{base} carries no image tower: there is no folder 'clip' in it.")
+    clip = CLIPModel(CLIPConfig.from_dict(json.loads((base / "clip" / "config.json").read_text())))
+    tensors = load_file(base / "clip" / "model.safetensors")
+    tensors |= load_file(base / "text_encoder" / "model.safetensors")
+    clip.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
+    return clip.eval()

@@ -1,0 +1,157 @@
+"""Names: teaches the trained text tower to hear words that none of its captions held.
+
+A small tower that read some thousand captions passes over any other word, a product's trigger among
+them; CLIP's own does not. So it is taught by itself: of captions it says what it said, and from a
+name on every state is moved, by a vector of that name's own. A LoRA has that to hold on to.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from packshot.weights.tokenizers import clip_tokenizer
+from packshot_pocket.pretrain import state
+from packshot_pocket.pretrain.clip import ClipConfig, captions_of, load_clip_stage, new_clip
+from packshot_pocket.pretrain.data import Captioner, open_packed, world_caption
+from packshot_pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, generator
+from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
+
+if TYPE_CHECKING:
+    from transformers import CLIPModel, CLIPTextModel
+
+
+@dataclass(frozen=True)
+class NamesConfig:
+    """How strongly names are heard and how that is taught."""
+
+    push: float = 8.0
+    """Length of a name's vector; states are about 11 long, another colour moves them by about 8."""
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(steps=1100, batch=48, warmup_steps=20)
+    )
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(learning_rate=2e-3, muon=True)
+    )
+    judged: int = 64
+
+
+def a_name(rng: np.random.Generator) -> str:
+    """Three to six letters at random, one to four tokens."""
+    return "".join(rng.choice(list(string.ascii_lowercase), rng.integers(3, 7)))
+
+
+def with_name(caption: str, name: str, rng: np.random.Generator) -> tuple[str, int]:
+    """The caption with the name among its first words, and how many words stand before it."""
+    words = caption.split()
+    place = int(rng.integers(0, min(5, len(words) + 1)))
+    return " ".join([*words[:place], name, *words[place:]]), place
+
+
+def load_named_text_tower(folder: Path, config: ClipConfig) -> CLIPTextModel:
+    """The text tower in fp32 as this stage leaves it."""
+    tower = new_clip(config).text_model
+    prefix = "text_model."
+    own = {n.removeprefix(prefix): v for n, v in state.weights(folder, "clip").items()}
+    tower.load_state_dict(own | state.weights(folder, "names"), strict=False)
+    return tower.eval()
+
+
+def load_named_clip(folder: Path, config: ClipConfig) -> CLIPModel:
+    """Both towers in fp32, the text tower as this stage leaves it."""
+    clip = load_clip_stage(folder, config)
+    clip.text_model.load_state_dict(state.weights(folder, "names"), strict=False)
+    return clip
+
+
+def moved(plain: Tensor, first: int, count: int, vector: Tensor) -> Tensor:
+    """What the tower shall say [77, D] of a caption with `count` name tokens from `first` on.
+
+    `plain` [77, D] is what it says without them; the name's own tokens take the state before them.
+    """
+    before = plain[:first]
+    at = plain[first - 1].expand(count, -1)
+    after = plain[first : len(plain) - count]
+    return torch.cat([before, at + vector, after + vector])
+
+
+class NamedCaptions:
+    """Captions without and with names, and what the tower shall say of each."""
+
+    def __init__(self, facts: list[dict[str, str]], tower: Any, captioner: Captioner, push: float):
+        self.facts, self.captioner, self.push = facts, captioner, push
+        self.tower, self.tokenizer = tower, clip_tokenizer()
+        self.embedding = tower.get_input_embeddings().weight.detach().float()
+
+    def tokens(self, texts: list[str]) -> Tensor:
+        """Token ids [B, 77]."""
+        tokenizer: Any = self.tokenizer
+        return tokenizer(
+            texts, padding="max_length", truncation=True, return_tensors="pt"
+        ).input_ids.to(self.tower.device)
+
+    def vector(self, name: str) -> Tensor:
+        """The vector [D] by which a name moves the states: its tokens' embeddings, to length."""
+        ids = self.tokenizer(name).input_ids[1:-1]
+        return self.push * F.normalize(self.embedding[ids].sum(dim=0), dim=0)
+
+    @torch.no_grad()
+    def __call__(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Token ids [2B, 77] and the states wanted [2B, 77, D]: B captions, then the same named."""
+        chosen = [self.facts[i] for i in rng.integers(0, len(self.facts), count)]
+        captions = captions_of(chosen, rng, self.captioner)
+        plain = self.tower(input_ids=self.tokens(captions)).last_hidden_state.float()
+        texts, wanted = [], []
+        for caption, states in zip(captions, plain, strict=True):
+            name = a_name(rng)
+            text, place = with_name(caption, name, rng)
+            first = len(self.tokenizer(" ".join(caption.split()[:place])).input_ids) - 1
+            long = len(self.tokenizer(name).input_ids) - 2
+            texts.append(text)
+            wanted.append(moved(states, first, long, self.vector(name)))
+        return self.tokens(captions + texts), torch.cat([plain, torch.stack(wanted)])
+
+
+def train_names(
+    folder: Path,
+    config: NamesConfig,
+    clip_config: ClipConfig,
+    budget: Budget,
+    captioner: Captioner = world_caption,
+) -> Report:
+    """Teach the text tower of the stage 'clip' to hear names, from this stage's checkpoint if any."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    pictures = open_packed(folder)
+    teacher = for_computing(load_clip_stage(folder, clip_config).text_model, device)
+    student: Any = for_computing(load_clip_stage(folder, clip_config).text_model, device)
+    # Embeddings of words that were never trained stay random: what tells names apart.
+    student.get_input_embeddings().weight.requires_grad_(False)
+    facts = [pictures.attributes[i] for i in pictures.training]
+    batches = NamedCaptions(facts, teacher.requires_grad_(False), captioner, config.push)
+
+    def error(tokens: Tensor, wanted: Tensor) -> Tensor:
+        said = student(input_ids=tokens).last_hidden_state.float()
+        return (said - wanted).square().sum(dim=-1).mean(dim=-1)
+
+    def loss(step: int) -> Tensor:
+        rng = generator(config.loop.seed, step, "names")
+        return error(*batches(config.loop.batch, rng)).mean()
+
+    @torch.no_grad()
+    def evaluate() -> Report:
+        rng = generator(config.loop.seed, 0, "judge names")
+        plain, named = error(*batches(config.judged, rng)).split(config.judged)
+        return {
+            "error without a name": float(plain.mean().sqrt()),
+            "error with one": float(named.mean().sqrt()),
+        }
+
+    stepper = Stepper(student, config.optimizer)
+    return Loop("names", folder, stepper, config.loop, loss, evaluate).run(budget)

@@ -1,0 +1,374 @@
+"""The recipe of the bundled base: exact resume, exact fold, a folder that diffusers loads."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from packshot_pocket.pretrain import (
+    clip,
+    data,
+    export,
+    latents,
+    light,
+    loop,
+    segmenter,
+    trigger_words,
+    unet,
+    vae,
+)
+from packshot_pocket.pretrain.loop import Budget, LoopConfig
+from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper
+from PIL import Image, ImageDraw
+from safetensors.torch import load_file
+
+from packshot.errors import PackshotError, TrainingDiverged
+from packshot.weights.tokenizers import clip_tokenizer
+
+LOOP = LoopConfig(steps=4, batch=2, warmup_steps=1, seed=3)
+CLIP = clip.ClipConfig(
+    text_width=16, text_layers=1, text_heads=2, image_width=16, image_layers=1, image_heads=2,
+    patch_pixels=64, joint_width=8, loop=LOOP, judged=2, captions_per_value=2,
+)  # fmt: skip
+NAMES = trigger_words.NamesConfig(loop=LOOP, judged=2)
+VAE = vae.VaeConfig(
+    widths=(8, 8, 8, 8), latent_channels=4, loop=LOOP, crop_pixels=32, generic_count=3, judged=2
+)
+UNET = unet.UnetConfig(
+    widths=(32, 32), heads=2, loop=replace(LOOP, batch=2), judged=2, sample_steps=1
+)
+SEGMENTER = segmenter.SegmenterConfig(widths=(8, 8), loop=LOOP, generic_count=3, judged=2)
+LIGHT = light.LightConfig(loop=LOOP)
+COLOURS = ("red", "blue", "green", "white")
+
+
+def caption(attributes: Mapping[str, str], rng: random.Random) -> str:
+    return rng.choice(("a photo of a ", "a ")) + f"{attributes['colour']} {attributes['noun']}"
+
+
+def make_world(folder: Path, scenes: int = 5) -> None:
+    folder.mkdir()
+    for scene in range(scenes):
+        colour = COLOURS[scene % len(COLOURS)]
+        entries = []
+        for camera in range(2):
+            image = Image.new("RGB", (128, 128), "grey")
+            ImageDraw.Draw(image).rectangle((20, 30 + 20 * camera, 100, 90), fill=colour)
+            name = f"{scene:06d}-{camera}.png"
+            image.save(folder / name)
+            mask = Image.new("L", (128, 128))
+            ImageDraw.Draw(mask).rectangle((20, 30 + 20 * camera, 100, 90), fill=255)
+            mask.save(folder / f"{scene:06d}-{camera}-mask.png")
+            facts = dict.fromkeys(data.ATTRIBUTES, "plain")
+            entries.append({"file": name, **facts, "colour": colour, "noun": "suv"})
+        (folder / f"{scene:06d}.json").write_text(json.dumps(entries))
+
+
+def make_plates(folder: Path, scenes: int = 4) -> Path:
+    """Grounds that are brighter on the side where the light is."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for scene in range(scenes):
+            right = scene % 2 == 0
+            ramp = Image.linear_gradient("L").rotate(90 if right else -90).resize((128, 128))
+            ramp.convert("RGB").save(folder / f"{scene}.png")
+            direction = [0.6 if right else -0.6, -0.6, 0.5]
+            entry = {"file": f"{scene}.png", "light": {"kind": "sun", "direction": direction}}
+            (folder / f"{scene:06d}.json").write_text(json.dumps([entry]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which all stages have run, four steps each."""
+    torch.set_num_threads(1)
+    world, folder = tmp_path_factory.mktemp("made") / "world", tmp_path_factory.mktemp("state")
+    make_world(world)
+    data.pack([world], folder, held_out_fraction=0.2)
+    for stage in RUNS.values():
+        stage(folder, Budget())
+    return folder
+
+
+def run_clip(folder: Path, budget: Budget) -> None:
+    clip.train_clip(folder, CLIP, budget, caption)
+
+
+def run_names(folder: Path, budget: Budget) -> None:
+    trigger_words.train_names(folder, NAMES, CLIP, budget, caption)
+
+
+def run_vae(folder: Path, budget: Budget) -> None:
+    vae.train_vae(folder, VAE, budget)
+    if budget.stop_at_step is None:
+        latents.encode_all(folder, VAE)
+
+
+def run_unet(folder: Path, budget: Budget) -> None:
+    unet.train_unet(folder, UNET, VAE, CLIP, budget, caption)
+
+
+def run_segmenter(folder: Path, budget: Budget) -> None:
+    segmenter.train_segmenter(folder, SEGMENTER, budget)
+
+
+def run_light(folder: Path, budget: Budget) -> None:
+    light.train_light(folder, make_plates(folder / "plates"), LIGHT, budget)
+
+
+RUNS: dict[str, Callable[[Path, Budget], None]] = {
+    "clip": run_clip,
+    "names": run_names,
+    "vae": run_vae,
+    "unet": run_unet,
+    "segmenter": run_segmenter,
+    "light": run_light,
+}
+
+
+def test_pack_holds_out_the_last_scenes(trained: Path) -> None:
+    packed = data.open_packed(trained)
+    assert packed.pixels.shape == (10, 128, 128, 3)
+    assert packed.held_out.tolist() == [8, 9]
+    assert packed.attributes[2]["colour"] == "blue"
+    assert packed.pixels[0][60, 60].tolist() == [255, 0, 0]
+
+
+def test_pack_says_that_the_world_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(PackshotError, match="No finished scene"):
+        data.pack([tmp_path], tmp_path)
+
+
+def test_stages_say_which_stage_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(PackshotError, match="run the stage 'pack' first"):
+        data.open_packed(tmp_path)
+    with pytest.raises(PackshotError, match="run the stage 'latents' first"):
+        latents.open_latents(tmp_path)
+    with pytest.raises(PackshotError, match="'vae' has not run"):
+        vae.load_vae(tmp_path, VAE)
+
+
+@pytest.mark.parametrize("stage", list(RUNS))
+def test_resume_is_bit_identical(stage: str, trained: Path, tmp_path: Path) -> None:
+    for needed in trained.iterdir():
+        if needed.is_file() and needed.stem != stage:
+            (tmp_path / needed.name).symlink_to(needed)
+    if stage == "vae":
+        for derived in ("latents.npy", "statistics.safetensors"):
+            (tmp_path / derived).unlink()
+    RUNS[stage](tmp_path, Budget(stop_at_step=2))
+    assert json.loads((tmp_path / f"{stage}.json").read_text())["at"]["step"] == 2
+    RUNS[stage](tmp_path, Budget())
+    resumed = load_file(tmp_path / f"{stage}.safetensors")
+    whole = load_file(trained / f"{stage}.safetensors")
+    assert resumed.keys() == whole.keys()
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+def test_a_name_moves_what_follows_it_and_nothing_before() -> None:
+    plain, vector = torch.arange(6.0)[:, None].expand(6, 2), torch.tensor([10.0, 20.0])
+    told = trigger_words.moved(plain, 2, 2, vector)
+    assert told[:, 0].tolist() == [0, 1, 11, 11, 12, 13]
+    assert (told[2:, 1] - told[2:, 0]).eq(10).all()
+    rng = np.random.default_rng(0)
+    text, place = trigger_words.with_name("a photo of a suv", "qzv", rng)
+    assert text.split()[place] == "qzv" and text.replace("qzv ", "") == "a photo of a suv"
+
+
+def test_a_former_text_tower_is_kept(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "next"
+    make_world(tmp_path / "world")
+    data.pack([tmp_path / "world"], folder)
+    clip.train_clip(folder, replace(CLIP, kept_weight=100.0), Budget(), caption, former=trained)
+    kept = clip.KeptTower(trained, CLIP, torch.device("cpu"))
+    tokens = clip_tokenizer()(["a photo of a red suv"], return_tensors="pt").input_ids
+    facts = [{"class": "plain"}]
+    near = kept.error(clip.load_clip_stage(folder, CLIP).text_model, tokens, facts)
+    far = kept.error(clip.new_clip(CLIP).text_model, tokens, facts)
+    assert 0 < near < 0.1 * far
+    assert kept.error(clip.new_clip(CLIP).text_model, tokens, [{"class": "never seen"}]) == 0
+
+
+def test_the_text_tower_learns_to_hear_names(tmp_path: Path, trained: Path) -> None:
+    for needed in trained.glob("*.*"):
+        if needed.stem != "names":
+            (tmp_path / needed.name).symlink_to(needed)
+    facts = [{"colour": "red", "noun": "suv"}]
+    tower = clip.load_clip_stage(trained, CLIP).text_model
+    batches = trigger_words.NamedCaptions(facts, tower, caption, push=3.0)
+    tokens, wanted = batches(2, np.random.default_rng(0))
+    assert tokens.shape == (4, 77) and wanted.shape == (4, 77, 16)
+    assert batches.vector("ohwx").norm().item() == pytest.approx(3.0)
+    quick = OptimizerConfig(learning_rate=1e-2)
+    config = replace(NAMES, push=3.0, loop=replace(LOOP, steps=150, batch=4), optimizer=quick)
+    before = trigger_words.train_names(tmp_path, config, CLIP, Budget(stop_at_step=0), caption)
+    after = trigger_words.train_names(tmp_path, config, CLIP, Budget(), caption)
+    assert after["error with one"] < 0.95 * before["error with one"]
+
+
+def test_the_light_is_learnt_and_a_mirrored_plate_has_it_mirrored(tmp_path: Path) -> None:
+    config = light.LightConfig(loop=replace(LOOP, steps=40, batch=8))
+    plates = make_plates(tmp_path / "plates", scenes=12)
+    report = light.train_light(tmp_path, plates, config, Budget())
+    assert report["azimuth error"] < 20
+    assert report["right side"] == 1
+    network = light.LightNetwork().eval()
+    picture = torch.rand(1, 3, 96, 96) * 2 - 1
+    own, mirrored = network(picture)[0], network(picture.flip(3))[0]
+    assert torch.allclose(own * torch.tensor([-1.0, 1, 1, 1]), mirrored, atol=1e-5)
+
+
+def test_the_segmenter_learns_boxes_and_disguises_keep_masks_true(
+    trained: Path, tmp_path: Path
+) -> None:
+    pictures, masks = data.open_packed(trained), data.open_masks(trained)
+    config = segmenter.SegmenterConfig(widths=(8, 16, 16), generic_count=20, moved_fraction=1.0)
+    views, wanted = segmenter.SegmenterBatches(pictures, masks, config)(0)
+    assert views.shape == (24, 3, 128, 128) and wanted.shape == (24, 1, 128, 128)
+    assert views.abs().max() <= 1 and 0.02 < float(wanted.mean()) < 0.8
+    for name in ("pictures.npy", "masks.npy", "attributes.jsonl"):
+        (tmp_path / name).symlink_to(trained / name)
+    config = replace(config, loop=loop.LoopConfig(steps=40, batch=8, warmup_steps=2))
+    report = segmenter.train_segmenter(tmp_path, config, Budget())
+    assert report["overlap"] > 0.6
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    ours, theirs = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
+    ours[..., :2, :], theirs[..., 1:3, :] = 1, 1
+    assert segmenter.overlap(ours, theirs) == pytest.approx(1 / 3)
+
+
+def test_fold_is_exact() -> None:
+    autoencoder = vae.new_vae(VAE).double().eval()
+    pictures = torch.rand(2, 3, 32, 32, dtype=torch.float64) * 2 - 1
+    before = autoencoder.encode(pictures).latent_dist
+    decoded = autoencoder.decode(before.mean).sample
+    mean = torch.tensor([0.3, -2.0, 0.0, 5.0], dtype=torch.float64)
+    deviation = torch.tensor([0.5, 3.0, 1.0, 20.0], dtype=torch.float64)
+    vae.fold_statistics(autoencoder, mean, deviation)
+    after = autoencoder.encode(pictures).latent_dist
+    shape = (1, 4, 1, 1)
+    expected = (before.mean - mean.view(shape)) / deviation.view(shape)
+    torch.testing.assert_close(after.mean, expected)
+    torch.testing.assert_close(after.std, before.std / deviation.view(shape))
+    torch.testing.assert_close(autoencoder.decode(after.mean).sample, decoded)
+
+
+def test_latents_have_zero_mean_and_unit_variance(trained: Path) -> None:
+    values = latents.open_latents(trained)
+    training = values[data.open_packed(trained).training].astype(np.float32)
+    assert values.shape == (20, 4, 16, 16)
+    np.testing.assert_allclose(training.mean(axis=(0, 2, 3)), 0, atol=2e-3)
+    np.testing.assert_allclose(training.std(axis=(0, 2, 3)), 1, atol=5e-3)
+
+
+def test_latents_older_than_the_autoencoder_are_refused(trained: Path, tmp_path: Path) -> None:
+    for needed in trained.glob("*.*"):
+        (tmp_path / needed.name).symlink_to(needed)
+    (tmp_path / "vae.safetensors").unlink()
+    run_vae(tmp_path, Budget(stop_at_step=1))
+    with pytest.raises(PackshotError, match="Run the stage 'latents' again"):
+        latents.folded_vae(tmp_path, VAE)
+
+
+def test_export_loads_and_generates(trained: Path, tmp_path: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER)
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        tmp_path, safety_checker=None, local_files_only=True
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    image = pipeline("a photo of a red suv", num_inference_steps=2).images[0]
+    assert image.size == (128, 128)
+    saved = load_file(tmp_path / "text_encoder" / "model.safetensors")
+    assert all(name.startswith("text_model.") for name in saved)
+    assert {value.dtype for value in saved.values()} <= {torch.float16, torch.int64}
+    own = trigger_words.load_named_clip(trained, CLIP).text_model.state_dict()
+    loaded = pipeline.text_encoder.state_dict()
+    for name, value in own.items():
+        torch.testing.assert_close(loaded[name].float(), value, atol=1e-3, rtol=1e-3)
+    assert {"vocab.json", "merges.txt"} <= {p.name for p in (tmp_path / "tokenizer").iterdir()}
+
+
+def test_exported_clip_measures_as_the_trained_one(trained: Path, tmp_path: Path) -> None:
+    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER)
+    tokens = clip_tokenizer()(["a red suv", "a blue suv"], return_tensors="pt").input_ids
+    pictures = data.to_tensor(data.open_packed(trained).pixels[:2])
+    with torch.no_grad():
+        for tower, given in ((clip.embed_images, pictures), (clip.embed_tokens, tokens)):
+            whole = tower(trigger_words.load_named_clip(trained, CLIP), given)
+            torch.testing.assert_close(
+                tower(export.load_clip(tmp_path), given), whole, atol=3e-3, rtol=0
+            )
+
+
+def test_load_clip_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(PackshotError, match="no folder 'clip'"):
+        export.load_clip(tmp_path)
+
+
+def test_tokenizer_gives_clips_ids() -> None:
+    tokenizer = clip_tokenizer()
+    assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
+    padded = tokenizer("a cat", padding="max_length", truncation=True).input_ids
+    assert len(padded) == 77
+    assert set(padded[4:]) == {49407}
+    assert len(tokenizer) == 49408
+
+
+def test_near_identity_start_keeps_more_of_the_picture() -> None:
+    torch.set_num_threads(1)
+    convolution = torch.nn.Conv2d(8, 8, 3, stride=2)
+    torch.nn.init.zeros_(convolution.weight)
+    torch.nn.init.zeros_(convolution.bias)
+    orders = vae._haar(convolution, [0.0], finest=4.0)
+    cell = torch.nn.functional.pad(torch.rand(1, 1, 2, 2), (0, 1, 0, 1))
+    bands = convolution(torch.cat([cell, torch.zeros(1, 7, 3, 3)], dim=1)).flatten()
+    assert orders == [0.0, 4.0, 4.0, 8.0]
+    torch.testing.assert_close(bands[0], cell[..., :2, :2].mean())
+    torch.testing.assert_close(bands[1] * 2, (cell[0, 0, :2, 0] - cell[0, 0, :2, 1]).sum())
+
+
+def test_equal_captions_share_the_target() -> None:
+    vectors = torch.nn.functional.normalize(torch.eye(3)[[0, 0, 1]], dim=-1)
+    same = clip.same_captions(["a", "a", "b"])
+    assert same.tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    loss = clip.contrastive_loss(vectors, vectors, torch.tensor(50.0), same)
+    assert loss < clip.contrastive_loss(vectors, vectors, torch.tensor(50.0), torch.eye(3)) + 1e-6
+    torch.testing.assert_close(loss, torch.tensor(2 / 3 * np.log(2)).float())
+
+
+def test_each_epoch_sees_every_item_once() -> None:
+    seen = np.concatenate([loop.batch_indices(6, 4, step, seed=1) for step in range(3)])
+    assert sorted(seen[:6]) == sorted(seen[6:]) == list(range(6))
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights(tmp_path: Path) -> None:
+    module = torch.nn.Linear(2, 2)
+    stepper = Stepper(module, OptimizerConfig())
+    before = module.weight.detach().clone()
+    run = loop.Loop(
+        "odd", tmp_path, stepper, LOOP, lambda step: module.weight.sum() * float("nan"), dict
+    )
+    with pytest.raises(TrainingDiverged, match="Stage 'odd', step 0"):
+        run.run(Budget())
+    assert torch.equal(module.weight, before)
+
+
+def test_finish_lowers_the_learning_rate_within_the_time(tmp_path: Path) -> None:
+    module = torch.nn.Linear(2, 2)
+    config = replace(LOOP, steps=10**9)
+    run = loop.Loop(
+        "short", tmp_path, Stepper(module, OptimizerConfig()), config,
+        lambda step: module.weight.square().sum(), dict,
+    )  # fmt: skip
+    run.run(Budget(seconds=0.2, finish=True))
+    assert run.at.decay_from < run.at.step == run.at.steps
