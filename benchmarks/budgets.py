@@ -18,7 +18,7 @@ from pathlib import Path
 
 import tomlkit
 
-from packshot.errors import BudgetTooSmall
+from packshot.errors import TimeBudgetError
 from packshot.project import choices_of
 from packshot.types import BUNDLED_BASE
 from packshot.utils import files
@@ -72,7 +72,7 @@ def main() -> None:
         base = shortened(folder, given.exposures) if given.exposures else "pocket"
         try:
             walk(given.photos, given.noun, base, folder / "least", "1s")
-        except BudgetTooSmall as error:
+        except TimeBudgetError as error:
             told = str(error)
         least = int(re.search(r"Give (\d+)s", told)[1])  # type: ignore[index]
         minutes, seconds = re.findall(r"about (?:(\d+) min )?(\d+) s\)", told)[0]

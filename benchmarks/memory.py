@@ -22,15 +22,15 @@ from pathlib import Path
 
 import torch
 
-from packshot.lora import injected
+from packshot.lora import inject_lora
 from packshot.models import best_device, registry
-from packshot.models.fake import shipped
-from packshot.models.loss import Batch, losses
-from packshot.models.weight_storage import store
-from packshot.plan.memory_estimate import demand_of
-from packshot.types import Scope, Storage
+from packshot.models.fake import default_checkpoint
+from packshot.models.loss import Batch, per_image_loss
+from packshot.models.weight_storage import apply_weight_storage
+from packshot.plan.memory_estimate import estimate_memory
+from packshot.types import TargetModules, WeightStorage
 
-TARGETS: Scope = "attention+mlp"
+TARGETS: TargetModules = "attention+mlp"
 RANK = 16
 
 
@@ -42,7 +42,7 @@ class Row:
     pixels: int
     checkpointing: bool
     dtype: str = "bfloat16"
-    storage: Storage = "plain"
+    storage: WeightStorage = "full"
 
 
 ROWS = (
@@ -78,32 +78,32 @@ def used(device: torch.device) -> int:
 def measured(row: Row) -> int:
     """Bytes of a real step on random weights, over what the process had before."""
     device, dtype = torch.device(best_device()), getattr(torch, row.dtype)
-    drawn = replace(shipped(row.family), sketched=True)
-    base = registry.families()[row.family].base(drawn, device, dtype, row.storage)
+    drawn = replace(default_checkpoint(row.family), shapes_only=True)
+    base = registry.families()[row.family].model(drawn, device, dtype, row.storage)
     before = used(device)
     for name, weight in base.denoiser.state_dict().items():
         base.denoiser.load_state_dict(
             {name: torch.full(weight.shape, 1e-3, dtype=dtype)}, strict=False, assign=True
         )
     base.denoiser.requires_grad_(False)
-    store(base.denoiser, row.storage, device)
+    apply_weight_storage(base.denoiser, row.storage, device)
     if row.storage != "offload":
         base.denoiser.to(device)
     channels = base.vae.config.latent_channels
     latents = torch.zeros(1, channels, *[row.pixels // base.vae_factor] * 2, device=device)
-    times = base.schedule.timesteps(torch.full((1,), 0.5, device=device), latents[0, 0].numel())
+    times = base.schedule.timesteps_at(torch.full((1,), 0.5, device=device), latents[0, 0].numel())
     ones = torch.ones(1, 1, *latents.shape[-2:], device=device)
     batch = Batch(
         latents, latents + 1, times, base.empty_conditioning(1), ones, torch.ones(1, device=device)
     )
     names = base.lora_targets(TARGETS)
     with (
-        injected(base.denoiser, names, rank=RANK, alpha=RANK, seed=0) as adapter,
-        base.checkpointed(row.checkpointing),
+        inject_lora(base.denoiser, names, rank=RANK, alpha=RANK, seed=0) as adapter,
+        base.gradient_checkpointing(row.checkpointing),
     ):
         adamw = torch.optim.AdamW(adapter.named_parameters().values(), fused=True)
         for _ in range(2):
-            losses(base, batch, 0.0).mean().backward()
+            per_image_loss(base, batch, 0.0).mean().backward()
             adamw.step()
             adamw.zero_grad(set_to_none=True)
     return used(device) - before
@@ -123,8 +123,8 @@ def main() -> None:
     for row in ROWS + ON_GPU * torch.cuda.is_available():
         if options.only not in (None, row.family) or options.dtype not in (None, row.dtype):
             continue
-        demand = demand_of(
-            shipped(row.family), targets=TARGETS, rank=RANK, pixels=row.pixels,
+        demand = estimate_memory(
+            default_checkpoint(row.family), targets=TARGETS, rank=RANK, pixels=row.pixels,
             dtype=getattr(torch, row.dtype),
         )  # fmt: skip
         said = next(

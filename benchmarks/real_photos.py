@@ -14,13 +14,13 @@ from PIL import Image, ImageChops, ImageFilter
 
 from packshot.captions import caption_photos
 from packshot.masks import mask_photos
-from packshot.masks.bundled import EmbeddedSegmenter
+from packshot.masks.bundled import BundledSegmenter
 from packshot.models import load_base
-from packshot.models.diffusion_model import Base
-from packshot.photos.guide import shoot_guide
-from packshot.photos.guide.photo_features import look_at
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.photos.guide import photo_guide
+from packshot.photos.guide.photo_features import extract_features
 from packshot.photos.photo_set import Photo, add_photos
-from packshot.project import Project, new
+from packshot.project import Project, create_project
 from packshot.report import contact_sheet, write_report
 from packshot.utils import files
 
@@ -43,13 +43,13 @@ def outlined(photo: Photo) -> Image.Image:
     return small
 
 
-def run(source: Path, out: Path, base: Base) -> list[str]:
+def run(source: Path, out: Path, base: DiffusionModel) -> list[str]:
     """Take one product's photos through; returns its rows of the table."""
     noun = source.name.replace("_", " ")
-    project = new(out / source.name, name=noun, class_noun=noun)
+    project = create_project(out / source.name, name=noun, class_noun=noun)
     refused = add_photos(project, source).refused
     caption_photos(project, base)
-    shown = mask_photos(project, EmbeddedSegmenter()).photos
+    shown = mask_photos(project, BundledSegmenter()).photos
     sheet = contact_sheet(
         [outlined(photo) for photo in shown],
         labels=[f"{photo.source}: {photo.caption}" for photo in shown],
@@ -64,13 +64,13 @@ def run(source: Path, out: Path, base: Base) -> list[str]:
 
 
 def _row(noun: str, photo: Photo) -> str:
-    share = look_at(photo).share
+    share = extract_features(photo).share
     told = "none" if share is None else f"{share:.0%}"
     return f"| {noun} | {photo.source} | yes | {photo.caption} | {told} | {photo.why} |"
 
 
 def _missing(noun: str, project: Project) -> list[str]:
-    told = "; ".join(item.missing for item in shoot_guide(project))
+    told = "; ".join(item.missing for item in photo_guide(project))
     return [f"| {noun} | *guide* | | | | {told or 'nothing is missing'} |"]
 
 

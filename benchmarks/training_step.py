@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot.lora import injected
+from packshot.lora import inject_lora
 from packshot.models import load_base
 from packshot.models.families.stable_diffusion import attention_for, lora_target_names
 
@@ -99,7 +99,7 @@ def step(unet: torch.nn.Module, given: SimpleNamespace, optimizer: torch.optim.O
 @contextmanager
 def ours(unet: torch.nn.Module, given: SimpleNamespace) -> Iterator[Work]:
     names = lora_target_names(unet, "attention+mlp")
-    with injected(unet, names, rank=RANK, alpha=RANK, seed=0) as adapter:
+    with inject_lora(unet, names, rank=RANK, alpha=RANK, seed=0) as adapter:
         parameters = list(adapter.named_parameters().values())
         optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
 

@@ -1,4 +1,4 @@
-"""Pictures to insert, and to insert into: a red box on grey, and a plate of sky and ground."""
+"""Pictures to insert, and to insert into: a red box on grey, and a background of sky and ground."""
 
 import numpy as np
 from PIL import Image, ImageDraw

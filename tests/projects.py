@@ -4,19 +4,19 @@ import pytest
 from PIL import Image
 
 from packshot.captions import caption_photos
-from packshot.class_images import gather_class_images
-from packshot.photos.photo_set import add_photos, photos
+from packshot.class_images import collect_class_images
+from packshot.photos.photo_set import add_photos, list_photos
 from packshot.plan import Plan, write_plan
-from packshot.plan.config import Predicted
-from packshot.plan.inputs import depends_now
-from packshot.project import new
+from packshot.plan.config import Estimate
+from packshot.plan.inputs import current_inputs
+from packshot.project import create_project
 from tests.odd_files import painted  # which must stay light: it is tried in little memory
 
 
 @pytest.fixture
 def project(tmp_path):
     """A new project without photos."""
-    return new(tmp_path / "project", name="Duster", class_noun="car")
+    return create_project(tmp_path / "project", name="Duster", class_noun="car")
 
 
 @pytest.fixture
@@ -42,21 +42,23 @@ def project_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def ready_project(project_folder, tiny_base):
-    project = new(project_folder / "project", name="Duster", class_noun="car", base="unused")
+    project = create_project(
+        project_folder / "project", name="Duster", class_noun="car", base="unused"
+    )
     accepted = add_photos(project, project_folder / "photos")
     assert len(accepted.photos) == 5, accepted.refused
     caption_photos(project, tiny_base)
-    gather_class_images(project, tiny_base, count=7, folder=project_folder / "cars")
+    collect_class_images(project, tiny_base, count=7, folder=project_folder / "cars")
     return project
 
 
 @pytest.fixture
 def planned_project(ready_project, tiny_base):
     plan = Plan(
-        steps=6, batch=4, pixels=tiny_base.native_pixels, targets="attention+mlp", rank=2, alpha=2,
-        learning_rate=1e-3, warmup_steps=1, class_image_share=0.5, precision="fp32",
-        sample_every=3, checkpoint_every=2, seed=0, depends=depends_now(ready_project, tiny_base),
-        predicted=Predicted(seconds=0, bytes=0, class_images_seen=7, seconds_per_step=0),
+        steps=6, effective_batch_size=4, resolution=tiny_base.native_pixels, target_modules="attention+mlp", rank=2, alpha=2,
+        learning_rate=1e-3, lr_warmup_steps=1, class_image_ratio=0.5, precision="fp32",
+        sample_every_n_steps=3, save_every_n_steps=2, seed=0, inputs=current_inputs(ready_project, tiny_base),
+        estimate=Estimate(seconds=0, bytes=0, class_images_seen=7, seconds_per_step=0),
     )  # fmt: skip
     write_plan(plan, ready_project.plan_file)
     return ready_project
@@ -69,12 +71,12 @@ def masked(tiny_base):
     def add(project):
         from packshot.plan import read_plan
 
-        for photo in photos(project):
+        for photo in list_photos(project):
             mask = Image.new("L", (photo.width, photo.height))
             mask.paste(255, (0, 0, photo.width // 3, photo.height))
             project.masks_folder.mkdir(exist_ok=True)
             mask.save(project.masks_folder / f"{photo.file.stem}.png")
-        depends = depends_now(project, tiny_base)
+        depends = current_inputs(project, tiny_base)
         plan = read_plan(project.plan_file)
         write_plan(plan.model_copy(update={"depends": depends}), project.plan_file)
 

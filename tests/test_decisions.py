@@ -4,12 +4,12 @@ import pytest
 
 from packshot.decisions import Decisions
 from packshot.errors import ProjectError
-from packshot.project import new
+from packshot.project import create_project
 
 
 @pytest.fixture
 def project(tmp_path):
-    return new(tmp_path / "p", name="Duster", class_noun="car")
+    return create_project(tmp_path / "p", name="Duster", class_noun="car")
 
 
 def test_it_is_decided_once_for_the_same_and_anew_for_another(project):

@@ -1,15 +1,15 @@
 import pytest
 
-from packshot.errors import CheckpointRefused, PlanInvalid, refusing_checkpoint
+from packshot.errors import InvalidPlanError, ModelLoadError, as_model_load_error
 
 
 def raise_within(error):
-    with refusing_checkpoint("a.gguf", "cannot be read", "Copy it again."):
+    with as_model_load_error("a.gguf", "cannot be read", "Copy it again."):
         raise error
 
 
 def test_what_a_library_raises_is_one_kind_of_error_with_its_reason():
-    with pytest.raises(CheckpointRefused) as refused:
+    with pytest.raises(ModelLoadError) as refused:
         raise_within(KeyError("no such\n   key " + "x" * 900))
     words = str(refused.value)
     assert words.startswith("a.gguf cannot be read (KeyError: 'no such\\n key xxx")
@@ -17,7 +17,7 @@ def test_what_a_library_raises_is_one_kind_of_error_with_its_reason():
     assert isinstance(refused.value.__cause__, KeyError)
 
 
-@pytest.mark.parametrize("error", [PlanInvalid("ours"), MemoryError(), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [InvalidPlanError("ours"), MemoryError(), KeyboardInterrupt()])
 def test_our_own_errors_and_those_of_the_machine_pass(error):
     with pytest.raises(type(error)) as passed:
         raise_within(error)
@@ -25,5 +25,5 @@ def test_our_own_errors_and_those_of_the_machine_pass(error):
 
 
 def test_nothing_raised_is_nothing_changed():
-    with refusing_checkpoint("a.gguf", "cannot be read", "Copy it again."):
+    with as_model_load_error("a.gguf", "cannot be read", "Copy it again."):
         pass

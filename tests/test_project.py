@@ -1,30 +1,40 @@
 import pytest
 
 from packshot.errors import ProjectError
-from packshot.project import Choices, Project, adopt, choices_of, choose, new, open_project
+from packshot.project import (
+    Choices,
+    Project,
+    choices_of,
+    create_project,
+    open_or_create_project,
+    open_project,
+    save_choices,
+)
 
 
 def test_new_project_opens_again_with_the_same_settings(tmp_path):
-    made = new(tmp_path / "duster", name="Dacia Duster", class_noun="car", seed=3)
+    made = create_project(tmp_path / "duster", name="Dacia Duster", class_noun="car", seed=3)
     assert open_project(tmp_path / "duster").settings == made.settings
-    assert new(tmp_path / "duster", name="Dacia Duster", class_noun="car", seed=3) == made
+    assert (
+        create_project(tmp_path / "duster", name="Dacia Duster", class_noun="car", seed=3) == made
+    )
     assert made.subject.phrase == "ohwx car"
     assert made.subject.fill("a photo of {subject} on a beach") == "a photo of ohwx car on a beach"
     assert made.lora_file.name == "dacia-duster.safetensors"
 
 
 def test_other_settings_are_refused_and_nothing_is_overwritten(tmp_path):
-    made = new(tmp_path / "p", name="One", class_noun="car")
+    made = create_project(tmp_path / "p", name="One", class_noun="car")
     before = made.settings_file.read_bytes()
     with pytest.raises(ProjectError, match="is a project with other settings"):
-        new(tmp_path / "p", name="Two", class_noun="car")
+        create_project(tmp_path / "p", name="Two", class_noun="car")
     assert made.settings_file.read_bytes() == before
 
 
 def test_a_folder_of_other_files_is_not_taken_over(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ProjectError, match="is not a Packshot project"):
-        new(tmp_path, name="One", class_noun="car")
+        create_project(tmp_path, name="One", class_noun="car")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +49,7 @@ def test_a_folder_of_other_files_is_not_taken_over(tmp_path):
 )
 def test_settings_that_make_no_sense_are_named(tmp_path, settings, words):
     with pytest.raises(ProjectError, match=words):
-        new(tmp_path / "p", **settings)
+        create_project(tmp_path / "p", **settings)
     assert not (tmp_path / "p").exists()
 
 
@@ -49,49 +59,55 @@ def test_no_project_says_how_to_make_one(tmp_path):
 
 
 def test_unknown_keys_are_named(tmp_path):
-    made = new(tmp_path / "p", name="A", class_noun="car")
+    made = create_project(tmp_path / "p", name="A", class_noun="car")
     made.settings_file.write_text(made.settings_file.read_text().replace("seed", "sead"))
     with pytest.raises(ProjectError, match="sead: there is no such setting"):
         open_project(tmp_path / "p")
 
 
 def test_two_processes_cannot_hold_one_project(tmp_path):
-    made = new(tmp_path / "p", name="A", class_noun="car")
+    made = create_project(tmp_path / "p", name="A", class_noun="car")
     with made.held(), pytest.raises(ProjectError, match="in use"), Project(made.root).held():
         pass
 
 
 def test_what_is_chosen_is_written_down_and_what_a_person_wrote_there_stays(tmp_path):
-    made = new(tmp_path / "p", name="A", class_noun="car", budget="4m")
+    made = create_project(tmp_path / "p", name="A", class_noun="car", budget="4m")
     text = made.settings_file.read_text()
     made.settings_file.write_text(
         "# mine\n" + text.replace("seed = 0", "seed = 0  # of everything")
     )
-    said = choose(made, choices_of(budget="8m", seed=0, class_images=("a", "b"), prompts=("x",)))
+    said = save_choices(
+        made, choices_of(budget="8m", seed=0, class_images=("a", "b"), prompts=("x",))
+    )
     assert said == [
         "budget: 8m (4m before)", "class images: a, b (base before)", "prompts: x (none before)",
     ]  # fmt: skip
     text = made.settings_file.read_text()
     assert "# mine" in text and "seed = 0  # of everything" in text
     settings = open_project(made.root).settings
-    assert (settings.budget, settings.class_images, settings.prompts) == ("8m", ("a", "b"), ("x",))
-    assert settings.subject == made.subject and settings.budget_seconds == 480
+    assert (settings.time_budget, settings.class_images, settings.prompts) == (
+        "8m",
+        ("a", "b"),
+        ("x",),
+    )
+    assert settings.subject == made.subject and settings.time_budget_seconds == 480
     before = made.settings_file.read_bytes()
-    assert choose(made, choices_of(budget="8m")) == []
+    assert save_choices(made, choices_of(budget="8m")) == []
     assert made.settings_file.read_bytes() == before
 
 
 def test_a_project_is_opened_with_the_words_of_before_or_fewer(tmp_path):
     words = {"name": "A", "class_noun": "car", "trigger": None}
-    made, changed = adopt(tmp_path / "p", choices_of(base="x"), **words)
+    made, changed = open_or_create_project(tmp_path / "p", choices_of(base="x"), **words)
     assert not changed and made.settings.base == "x" and made.subject.trigger == "ohwx"
     fewer = {"name": None, "class_noun": None, "trigger": None}
-    again, changed = adopt(tmp_path / "p", Choices(), **fewer)
+    again, changed = open_or_create_project(tmp_path / "p", Choices(), **fewer)
     assert again == made and not changed and again.settings.base == "x"
     with pytest.raises(ProjectError, match=r"What kind of thing is it\? Say so: --class car"):
-        adopt(tmp_path / "q", Choices(), **fewer)
+        open_or_create_project(tmp_path / "q", Choices(), **fewer)
     with pytest.raises(ProjectError, match="another product: its trigger is 'ohwx', not 'sks'"):
-        adopt(tmp_path / "p", Choices(), **fewer | {"trigger": "sks"})
+        open_or_create_project(tmp_path / "p", Choices(), **fewer | {"trigger": "sks"})
 
 
 @pytest.mark.parametrize(
@@ -126,10 +142,10 @@ def test_every_choice_is_an_option_of_run_and_of_the_same_name_elsewhere():
     assert options("class-images") - own <= run
     assert {"--captioner", "--yes"} <= options("caption")
     assert "--segmenter" in options("masks") and "--blur" in options("photos")
-    assert "--budget" in options("plan") and "--finish" in options("train")
+    assert "--time-budget" in options("plan") and "--finish" in options("train")
 
 
 def test_killed_as_its_first_file_was_written_the_folder_is_taken(tmp_path):
     (tmp_path / ".packshot.toml.x1y2.part").write_text("seed")
-    made = new(tmp_path, name="A", class_noun="car")
+    made = create_project(tmp_path, name="A", class_noun="car")
     assert [file.name for file in made.root.iterdir()] == ["packshot.toml"]

@@ -22,7 +22,7 @@ from packshot.utils import files
 from packshot.utils.progress import Observer
 from packshot.workflow import end_to_end
 
-RECIPE = "exposures = {1 = 6}\nbatch = 2\nleast_exposures_share = 0.3\ncrops_per_photo = 1\n"
+RECIPE = "exposures = {1 = 6}\neffective_batch_size = 2\nleast_exposures_share = 0.3\ncrops_per_photo = 1\n"
 OPTIONS = {
     "budget": "10m", "class_count": 6, "prompts": ("a photo of {subject}",), "seeds": 2,
     "embedder": "none", "captioner": "plain",
@@ -98,15 +98,15 @@ def made_quick(patch=setattr) -> None:
     """
     import torch
 
-    from packshot.models.diffusion_model import Sampler
-    from packshot.models.families.stable_diffusion import UnetBase
+    from packshot.models.diffusion_model import SamplingDefaults
+    from packshot.models.families.stable_diffusion import UNetModel
     from packshot.plan import calibration, cpu_threads, load_base
 
     for module in (calibration, cpu_threads):  # or a timing says with how many threads is computed
         patch(module, "AVAILABLE", 1)
     patch(load_base, "best_device", lambda: "cpu")
     patch(load_base, "best_dtype", lambda device: torch.float32)
-    patch(UnetBase, "sampler", Sampler("DPM++ 2M", 2, 4.0))
+    patch(UNetModel, "sampler", SamplingDefaults("DPM++ 2M", 2, 4.0))
 
 
 def killed_at(write: int | None) -> list[int]:

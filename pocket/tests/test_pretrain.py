@@ -28,7 +28,7 @@ from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
-from packshot.errors import PackshotError, TrainingDiverged
+from packshot.errors import PackshotError, TrainingDivergedError
 from packshot.weights.tokenizers import clip_tokenizer
 
 LOOP = LoopConfig(steps=4, batch=2, warmup_steps=1, seed=3)
@@ -358,7 +358,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights(tmp_path: Path) -> N
     run = loop.Loop(
         "odd", tmp_path, stepper, LOOP, lambda step: module.weight.sum() * float("nan"), dict
     )
-    with pytest.raises(TrainingDiverged, match="Stage 'odd', step 0"):
+    with pytest.raises(TrainingDivergedError, match="Stage 'odd', step 0"):
         run.run(Budget())
     assert torch.equal(module.weight, before)
 

@@ -1,4 +1,4 @@
-"""Packshot: photos of one product in, a LoRA and pictures of that product in any setting out.
+"""Packshot: photos of one product in, a LoRA and images of that product in any setting out.
 
 The public functions are the steps of the path, in order; the command line only calls them.
 Nothing heavy is imported until one of them is used.
@@ -8,114 +8,99 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from packshot.captions import (
-        Captioner,
-        apply_caption_table,
-        caption_photos,
-        load_captioner,
-        lock_captions,
-        replace_in_captions,
-        unlock_captions,
-        write_caption_table,
-    )
-    from packshot.class_images import ClassImage, gather_class_images
-    from packshot.class_images.online import Gathered, gather_online
-    from packshot.datasets import Imported, export_dataset, import_dataset
+    from packshot.captions.caption_photos import caption_photos
+    from packshot.captions.captioner import Captioner
+    from packshot.captions.csv_table import apply_caption_table, write_caption_table
+    from packshot.captions.edit import lock_captions, replace_in_captions, unlock_captions
+    from packshot.captions.registry import load_captioner
+    from packshot.class_images.class_image import ClassImage
+    from packshot.class_images.collect import collect_class_images
+    from packshot.class_images.online.collect import ClassImageResult, download_class_images
+    from packshot.datasets.exporter import export_dataset
+    from packshot.datasets.importer import ImportResult, import_dataset
     from packshot.errors import PackshotError
-    from packshot.generation.generate import Shot, ShotSettings, shoot
-    from packshot.generation.metrics import Score, judge_project
-    from packshot.insertion import Insertion, InsertionSettings, Placement, insert, read_plate
-    from packshot.lora import Lora, load_lora
-    from packshot.masks import Masked, Segmenter, mask_photos
+    from packshot.generation.generate import GeneratedImage, GenerationSettings, generate_images
+    from packshot.generation.metrics import Score, score_project
+    from packshot.insertion.background import load_background
+    from packshot.insertion.insert import Insertion, insert
+    from packshot.insertion.placement import Placement
+    from packshot.insertion.settings import InsertionSettings
+    from packshot.lora.files import load_lora
+    from packshot.lora.weights import Lora
+    from packshot.masks.mask_photos import MaskResult, mask_photos
     from packshot.masks.registry import load_segmenter
-    from packshot.models import Base, load_base
+    from packshot.masks.segmenter import Segmenter
+    from packshot.models.diffusion_model import DiffusionModel
+    from packshot.models.load import load_base
     from packshot.photos.anonymize import blur_photos
-    from packshot.photos.guide import shoot_guide
-    from packshot.photos.photo_set import Photo, add_photos
-    from packshot.plan import Plan, make_plan
-    from packshot.project import Project, Subject, new, open_project
-    from packshot.report import write_caption_page, write_report
-    from packshot.training import Event, train
-    from packshot.workflow.end_to_end import Outcome, run
+    from packshot.photos.guide.guide import photo_guide
+    from packshot.photos.guide.messages import PhotoAdvice
+    from packshot.photos.photo_set import Photo, add_photos, list_photos
+    from packshot.plan.config import Plan
+    from packshot.plan.planner import make_plan
+    from packshot.project import Project, Subject, create_project, open_project
+    from packshot.report.caption_page import write_caption_page
+    from packshot.report.page import write_report
+    from packshot.training.events import Event
+    from packshot.training.loop import train
+    from packshot.workflow.end_to_end import RunResult, run
 
 _HOMES = {
-    "Base": "bases", "load_base": "bases",
-    "blur_photos": "blur",
-    "Captioner": "captions", "apply_caption_table": "captions", "caption_photos": "captions",
-    "load_captioner": "captions", "lock_captions": "captions", "replace_in_captions": "captions",
-    "unlock_captions": "captions", "write_caption_table": "captions",
-    "ClassImage": "class_images", "gather_class_images": "class_images",
-    "Gathered": "class_images.online", "gather_online": "class_images.online",
-    "Imported": "datasets", "export_dataset": "datasets", "import_dataset": "datasets",
+    "caption_photos": "captions.caption_photos",
+    "Captioner": "captions.captioner",
+    "apply_caption_table": "captions.csv_table",
+    "write_caption_table": "captions.csv_table",
+    "lock_captions": "captions.edit",
+    "replace_in_captions": "captions.edit",
+    "unlock_captions": "captions.edit",
+    "load_captioner": "captions.registry",
+    "ClassImage": "class_images.class_image",
+    "collect_class_images": "class_images.collect",
+    "ClassImageResult": "class_images.online.collect",
+    "download_class_images": "class_images.online.collect",
+    "export_dataset": "datasets.exporter",
+    "ImportResult": "datasets.importer",
+    "import_dataset": "datasets.importer",
     "PackshotError": "errors",
-    "shoot_guide": "guide",
-    "Insertion": "insertion", "InsertionSettings": "insertion", "Placement": "insertion",
-    "insert": "insertion", "read_plate": "insertion",
-    "Score": "judge", "judge_project": "judge",
-    "Lora": "lora", "load_lora": "lora",
-    "Outcome": "path", "run": "path",
-    "Photo": "photos", "add_photos": "photos",
-    "Plan": "plan", "make_plan": "plan",
-    "Project": "project", "Subject": "project", "new": "project", "open_project": "project",
-    "write_caption_page": "report", "write_report": "report",
-    "Masked": "masks", "Segmenter": "masks", "mask_photos": "masks",
+    "GeneratedImage": "generation.generate",
+    "GenerationSettings": "generation.generate",
+    "generate_images": "generation.generate",
+    "Score": "generation.metrics",
+    "score_project": "generation.metrics",
+    "load_background": "insertion.background",
+    "Insertion": "insertion.insert",
+    "insert": "insertion.insert",
+    "Placement": "insertion.placement",
+    "InsertionSettings": "insertion.settings",
+    "load_lora": "lora.files",
+    "Lora": "lora.weights",
+    "MaskResult": "masks.mask_photos",
+    "mask_photos": "masks.mask_photos",
     "load_segmenter": "masks.registry",
-    "Shot": "shots", "ShotSettings": "shots", "shoot": "shots",
-    "Event": "training", "train": "training",
-}  # fmt: skip
+    "Segmenter": "masks.segmenter",
+    "DiffusionModel": "models.diffusion_model",
+    "load_base": "models.load",
+    "blur_photos": "photos.anonymize",
+    "photo_guide": "photos.guide.guide",
+    "PhotoAdvice": "photos.guide.messages",
+    "Photo": "photos.photo_set",
+    "add_photos": "photos.photo_set",
+    "list_photos": "photos.photo_set",
+    "Plan": "plan.config",
+    "make_plan": "plan.planner",
+    "Project": "project",
+    "Subject": "project",
+    "create_project": "project",
+    "open_project": "project",
+    "write_caption_page": "report.caption_page",
+    "write_report": "report.page",
+    "Event": "training.events",
+    "train": "training.loop",
+    "RunResult": "workflow.end_to_end",
+    "run": "workflow.end_to_end",
+}
 
-__all__ = [
-    "Base",
-    "Captioner",
-    "ClassImage",
-    "Event",
-    "Gathered",
-    "Imported",
-    "Insertion",
-    "InsertionSettings",
-    "Lora",
-    "Masked",
-    "Outcome",
-    "PackshotError",
-    "Photo",
-    "Placement",
-    "Plan",
-    "Project",
-    "Score",
-    "Segmenter",
-    "Shot",
-    "ShotSettings",
-    "Subject",
-    "add_photos",
-    "apply_caption_table",
-    "blur_photos",
-    "caption_photos",
-    "export_dataset",
-    "gather_class_images",
-    "gather_online",
-    "import_dataset",
-    "insert",
-    "judge_project",
-    "load_base",
-    "load_captioner",
-    "load_lora",
-    "load_segmenter",
-    "lock_captions",
-    "make_plan",
-    "mask_photos",
-    "new",
-    "open_project",
-    "read_plate",
-    "replace_in_captions",
-    "run",
-    "shoot",
-    "shoot_guide",
-    "train",
-    "unlock_captions",
-    "write_caption_page",
-    "write_caption_table",
-    "write_report",
-]
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

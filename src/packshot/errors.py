@@ -2,21 +2,21 @@
 
     PackshotError
     ├── ProjectError        no project here, a project in use, settings that do not parse
-    ├── PhotosRefused       no photo of the product could be accepted
-    ├── PictureRefused      one file that is no picture, is damaged, or is not safe to open
-    ├── CaptionsRefused     a captioner that is not there, or captions that cannot be taken
+    ├── NoUsablePhotosError       no photo of the product could be accepted
+    ├── ImageRejectedError      one file that is no picture, is damaged, or is not safe to open
+    ├── CaptionError     a captioner that is not there, or captions that cannot be taken
     ├── ClassImagesError    class images are missing or unreadable
-    ├── DatasetRefused      a dataset of another tool's that cannot be read, or not be written there
-    ├── CheckpointRefused   a base or another network that cannot or must not be loaded
-    ├── LoraRefused         a LoRA file that does not fit the base, or is not a LoRA
-    ├── InsertionRefused    a place in a plate that is none, or nothing to put there
-    ├── PlanInvalid         a plan whose numbers make no sense
-    │   ├── BudgetTooSmall  a time budget in which nothing can be learnt
-    │   └── MemoryTooSmall  not even one picture at a time fits the memory
-    ├── RunChanged          a run cannot go on: what it depends on is not what it was
-    ├── TrainingDiverged    a loss or gradient that is not finite
-    ├── DiskFull            no room for a file
-    └── PathEscapes         a name that points outside the folder it belongs to
+    ├── DatasetError      a dataset of another tool's that cannot be read, or not be written there
+    ├── ModelLoadError   a base or another network that cannot or must not be loaded
+    ├── LoraError         a LoRA file that does not fit the base, or is not a LoRA
+    ├── InsertionError    a place in a plate that is none, or nothing to put there
+    ├── InvalidPlanError         a plan whose numbers make no sense
+    │   ├── TimeBudgetError  a time budget in which nothing can be learnt
+    │   └── InsufficientMemoryError  not even one picture at a time fits the memory
+    ├── StaleRunError          a run cannot go on: what it depends on is not what it was
+    ├── TrainingDivergedError    a loss or gradient that is not finite
+    ├── DiskFullError            no room for a file
+    └── UnsafePathError         a name that points outside the folder it belongs to
 
 Each message says what is wrong, where, and what to do. The command line prints it and exits with 2.
 """
@@ -38,11 +38,11 @@ class ProjectError(PackshotError):
     """The project folder is missing, broken, or used by another process."""
 
 
-class PhotosRefused(PackshotError):
+class NoUsablePhotosError(PackshotError):
     """No photo of the product could be accepted."""
 
 
-class PictureRefused(PackshotError):
+class ImageRejectedError(PackshotError):
     """One file that is no picture, is damaged, or is not safe to open; `reason` is without its name."""
 
     def __init__(self, name: str, reason: str) -> None:
@@ -50,7 +50,7 @@ class PictureRefused(PackshotError):
         self.reason = reason
 
 
-class CaptionsRefused(PackshotError):
+class CaptionError(PackshotError):
     """A captioner that is not there, or captions (a table's, a replacement's) that cannot be taken."""
 
 
@@ -58,53 +58,53 @@ class ClassImagesError(PackshotError):
     """Class images are missing or unreadable."""
 
 
-class DatasetRefused(PackshotError):
+class DatasetError(PackshotError):
     """A dataset in another tool's format cannot be read, or cannot be written where it should be."""
 
 
-class CheckpointRefused(PackshotError):
+class ModelLoadError(PackshotError):
     """A base or another network is of no known kind, is damaged, or would have to be unpickled."""
 
 
-class LoraRefused(PackshotError):
+class LoraError(PackshotError):
     """The LoRA file is damaged or does not fit the base."""
 
 
-class InsertionRefused(PackshotError):
+class InsertionError(PackshotError):
     """The place for the product is outside the plate or empty, or there is nothing to put there."""
 
 
-class PlanInvalid(PackshotError):
+class InvalidPlanError(PackshotError):
     """A plan's numbers are out of range or contradict each other."""
 
 
-class BudgetTooSmall(PlanInvalid):
+class TimeBudgetError(InvalidPlanError):
     """Nothing can be learnt in the time given; the message names the least budget."""
 
 
-class MemoryTooSmall(PlanInvalid):
+class InsufficientMemoryError(InvalidPlanError):
     """Not even one small picture at a time fits the memory that is free; the message says how much."""
 
 
-class RunChanged(PackshotError):
+class StaleRunError(PackshotError):
     """What the run depends on (photos, captions, settings, versions) has changed since it began."""
 
 
-class TrainingDiverged(PackshotError):
+class TrainingDivergedError(PackshotError):
     """The loss or a gradient is not finite; the optimizer has not stepped on it."""
 
 
-class DiskFull(PackshotError):
+class DiskFullError(PackshotError):
     """A file could not be written for lack of room; what stood before is intact."""
 
 
-class PathEscapes(PackshotError):
+class UnsafePathError(PackshotError):
     """A file name leads outside the folder that it must stay in."""
 
 
 @contextmanager
-def refusing_checkpoint(where: object, fault: str, remedy: str) -> Iterator[None]:
-    """Make whatever a library raises in the block one `CheckpointRefused`.
+def as_model_load_error(where: object, fault: str, remedy: str) -> Iterator[None]:
+    """Make whatever a library raises in the block one `ModelLoadError`.
 
     Errors that are ours, and a lack of memory, pass as they are.
 
@@ -118,7 +118,7 @@ def refusing_checkpoint(where: object, fault: str, remedy: str) -> Iterator[None
     except (PackshotError, MemoryError):
         raise
     except Exception as error:
-        raise CheckpointRefused(f"{where} {fault} ({reason_of(error)}). {remedy}") from error
+        raise ModelLoadError(f"{where} {fault} ({reason_of(error)}). {remedy}") from error
 
 
 def reason_of(error: BaseException) -> str:

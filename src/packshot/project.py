@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from packshot.errors import PackshotError, ProjectError
-from packshot.types import StorageWanted
+from packshot.types import WeightStorageChoice
 from packshot.utils import durations, files
 from packshot.utils.validation import describe, validated
 
@@ -43,10 +43,10 @@ class Choices(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     base: str = "pocket"
     """The checkpoint: a path, OWNER/NAME of the hub, or "pocket"."""
-    storage: StorageWanted = "auto"
+    weight_storage: WeightStorageChoice = "auto"
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Of everything."""
-    budget: str | None = None
+    time_budget: str | None = None
     """Time for everything, such as "10m"; without, the whole recipe."""
     captioner: str = "auto"
     segmenter: str = "auto"
@@ -57,7 +57,7 @@ class Choices(BaseModel):
     class_images: tuple[str, ...] = ("base",)
     """Where they come from: "base", a folder, or sources on the network."""
     class_count: int | None = Field(default=None, ge=1)
-    class_words: str | None = None
+    class_query: str | None = None
     """What to search for on the network; the class noun, if not given."""
     class_licences: tuple[str, ...] = ("cc0", "pdm", "by")
     class_min_side: int = Field(default=512, ge=64)
@@ -65,7 +65,7 @@ class Choices(BaseModel):
     """An e-mail address or URL for the sites that are asked."""
     prompts: tuple[str, ...] = ()
     """What to shoot; without, what suits the class."""
-    seeds: int = Field(default=2, ge=1, le=64)
+    images_per_prompt: int = Field(default=2, ge=1, le=64)
     """Pictures of each prompt."""
 
     @field_validator("base")
@@ -75,7 +75,7 @@ class Choices(BaseModel):
             raise ValueError('name a checkpoint, or "pocket" for the bundled base')
         return value
 
-    @field_validator("budget")
+    @field_validator("time_budget")
     @classmethod
     def _a_time(cls, value: str | None) -> str | None:
         try:
@@ -86,8 +86,8 @@ class Choices(BaseModel):
         return value
 
     @property
-    def budget_seconds(self) -> float | None:
-        return None if self.budget is None else durations.to_seconds(self.budget)
+    def time_budget_seconds(self) -> float | None:
+        return None if self.time_budget is None else durations.to_seconds(self.time_budget)
 
 
 class Settings(Choices):
@@ -212,7 +212,7 @@ class Project:
         """The settings as they stand on disk now."""
         values = files.read_toml(self.settings_file)
         try:
-            return Settings.model_validate(values)
+            return Settings.model_validate(_in_todays_words(values))
         except ValidationError as error:
             raise ProjectError(f"{self.settings_file}: {describe(error)}") from error
 
@@ -231,11 +231,13 @@ class Project:
         Raises:
             ProjectError: another process holds it.
         """
-        with files.hold(self.root / ".lock"):
+        with files.lock(self.root / ".lock"):
             yield
 
 
-def new(root: Path, *, name: str, class_noun: str, trigger: str = "ohwx", **chosen: Any) -> Project:
+def create_project(
+    root: Path, *, name: str, class_noun: str, trigger: str = "ohwx", **chosen: Any
+) -> Project:
     """Make a project folder for one product; one that has the same settings is opened.
 
     Args:
@@ -256,7 +258,7 @@ def new(root: Path, *, name: str, class_noun: str, trigger: str = "ohwx", **chos
     return _make(project, settings)
 
 
-def adopt(
+def open_or_create_project(
     root: Path, choices: Choices, *, name: str | None, class_noun: str | None, trigger: str | None
 ) -> tuple[Project, list[str]]:
     """Open a project, or make it, and write down what is chosen now; what is not given stays.
@@ -287,10 +289,10 @@ def adopt(
                 f"{getattr(subject, key)!r}, not {given!r}. Edit {project.settings_file}, or name "
                 "another folder with --project."
             )
-    return project, choose(project, choices)
+    return project, save_choices(project, choices)
 
 
-def choose(project: Project, choices: Choices) -> list[str]:
+def save_choices(project: Project, choices: Choices) -> list[str]:
     """Write into packshot.toml those fields of `choices` that are set; all else stays as it is there.
 
     Returns:
@@ -304,6 +306,9 @@ def choose(project: Project, choices: Choices) -> list[str]:
     if not changed:
         return []
     document = tomlkit.parse(project.settings_file.read_text(encoding="utf-8"))
+    for former in _RENAMED.keys() & document.keys():
+        document.pop(former)
+        changed.setdefault(_RENAMED[former], getattr(before, _RENAMED[former]))
     for key, value in changed.items():
         if value is None:
             document.pop(key, None)
@@ -344,6 +349,29 @@ def choices_of(**given: Any) -> Choices:
     return validated(Choices, ProjectError, **known)
 
 
+_RENAMED = {
+    "storage": "weight_storage",
+    "budget": "time_budget",
+    "seeds": "images_per_prompt",
+    "class_words": "class_query",
+}
+_RENAMED_VALUES = {
+    ("weight_storage", "plain"): "full",
+    ("segmenter", "embedded"): "bundled",
+}
+
+
+def _in_todays_words(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are called now: projects that Packshot 0.1 made keep opening."""
+    now = {_RENAMED.get(key, key): value for key, value in values.items()}
+    if "blur" in now:
+        now["blur"] = ["license-plates" if kind == "plates" else kind for kind in now["blur"]]
+    for (key, before), value in _RENAMED_VALUES.items():
+        if now.get(key) == before:
+            now[key] = value
+    return now
+
+
 def _settings(name: str, class_noun: str, trigger: str, choices: Choices) -> Settings:
     subject = validated(Subject, ProjectError, name=name, trigger=trigger, class_noun=class_noun)
     return Settings(subject=subject, **choices.model_dump(exclude_unset=True))
@@ -368,7 +396,7 @@ def _as_toml(settings: Settings) -> str:
     document = tomlkit.document()
     chosen = settings.model_dump(exclude={"subject"})
     for key, value in chosen.items():
-        if key in ("base", "storage", "seed") or key in settings.model_fields_set:
+        if key in ("base", "weight_storage", "seed") or key in settings.model_fields_set:
             document.add(key, tomlkit.item(_toml(value)))
     document.add("subject", tomlkit.item(settings.subject.model_dump()))
     return tomlkit.dumps(document)

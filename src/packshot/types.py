@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-BUNDLED_BASE = Path(__file__).parent / "pocket" / "weights"
-"""The folder of the base that is called "pocket"."""
-
-Scope = Literal["cross-attention", "attention", "attention+mlp", "all"]
+TargetModules = Literal["cross-attention", "attention", "attention+mlp", "all"]
 """Which layers a LoRA adapts: cross-attention only; all attention; also feed-forward and the
 transformers' projections; also the convolutions and time projections of the residual blocks."""
 
-Storage = Literal["plain", "int8", "nf4", "offload"]
-"""How a frozen denoiser lies in memory. plain: in the dtype that it computes in. int8: rows of 8 bits
+WeightStorage = Literal["full", "int8", "nf4", "offload"]
+"""How a frozen denoiser lies in memory. full: in the dtype that it computes in. int8: rows of 8 bits
 with a scale each (LLM.int8, arXiv 2208.07339). nf4: blocks of 4 bits (QLoRA, arXiv 2305.14314).
-offload: plain, its blocks in main memory, each copied to the GPU while it computes."""
+offload: full, its blocks in main memory, each copied to the GPU while it computes."""
 
-StorageWanted = Literal["auto", "plain", "int8", "nf4", "offload"]
+WeightStorageChoice = Literal["auto", "full", "int8", "nf4", "offload"]
 """As a project asks for it: auto is the first of them that fits the GPU."""
+
+InsertionMethod = Literal["composite", "inpaint"]
+"""composite: the best-matching real photo, cut out. inpaint: the LoRA paints the product there."""

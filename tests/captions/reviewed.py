@@ -3,8 +3,8 @@
 import pytest
 
 from packshot.captions import caption_photos
-from packshot.photos.photo_set import add_photos, photos
-from packshot.project import new
+from packshot.photos.photo_set import add_photos, list_photos
+from packshot.project import create_project
 from tests.projects import painted
 
 
@@ -26,7 +26,7 @@ def reviewed(tmp_path):
     source.mkdir()
     for name in "abc":
         painted(ord(name), (192, 160)).save(source / f"{name}.png")
-    project = new(tmp_path / "project", name="Duster", class_noun="car")
+    project = create_project(tmp_path / "project", name="Duster", class_noun="car")
     add_photos(project, source)
     said = Said("ohwx car at dusk", "ohwx car in snow", "ohwx car at dusk, side view")
     caption_photos(project, captioner=said)
@@ -34,12 +34,12 @@ def reviewed(tmp_path):
 
 
 def captions(project):
-    return [photo.caption for photo in photos(project)]
+    return [photo.caption for photo in list_photos(project)]
 
 
 def authors(project):
-    return [photo.caption_by for photo in photos(project)]
+    return [photo.caption_by for photo in list_photos(project)]
 
 
 def locks(project):
-    return [photo.caption_locked for photo in photos(project)]
+    return [photo.caption_locked for photo in list_photos(project)]

@@ -13,7 +13,7 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 
 from packshot.captions.blip import BEAMS, Blip, Blip2, load
 from packshot.captions.transformers_model import MAX_TOKENS
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from tests.captioners import SIZE, VOCABULARY, make_blip2
 
 CPU = torch.device("cpu")
@@ -58,5 +58,5 @@ def test_a_blip_2_that_does_not_say_which_token_is_the_picture(tmp_path, picture
     older = load(make_blip2(tmp_path / "older", SIZE + 1, image_token_index=None), CPU)
     assert older._given().tolist() == [[SIZE, SIZE, SIZE, VOCABULARY["<s>"]]]
     assert older.caption(pictures[:1], car)[0].startswith("a photo of")
-    with pytest.raises(CheckpointRefused, match=r"config\.json does not say which token"):
+    with pytest.raises(ModelLoadError, match=r"config\.json does not say which token"):
         load(make_blip2(tmp_path / "full", SIZE, image_token_index=None), CPU)

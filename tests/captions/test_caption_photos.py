@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from packshot.captions import caption_photos, captioner_for, lock_captions
 from packshot.captions.plain import Plain
-from packshot.errors import DiskFull, PhotosRefused
-from packshot.photos.photo_set import add_photos, photos
-from packshot.project import new
+from packshot.errors import DiskFullError, NoUsablePhotosError
+from packshot.photos.photo_set import add_photos, list_photos
+from packshot.project import create_project
 from packshot.utils import files
 
 
@@ -42,7 +42,7 @@ def project(tmp_path):
             light - 50, light + 50, (10, 12, 3), dtype=np.uint8
         )
         Image.fromarray(blocks.repeat(16, axis=0).repeat(16, axis=1)).save(source / f"{number}.png")
-    project = new(tmp_path / "project", name="Duster", class_noun="car")
+    project = create_project(tmp_path / "project", name="Duster", class_noun="car")
     add_photos(project, source)
     return project
 
@@ -85,9 +85,9 @@ def test_without_an_image_tower_captions_are_plain(project, tiny_base):
 
 
 def test_without_photos_it_says_what_to_do(tmp_path):
-    empty = new(tmp_path / "empty", name="Duster", class_noun="car")
+    empty = create_project(tmp_path / "empty", name="Duster", class_noun="car")
     with pytest.raises(
-        PhotosRefused, match=r"empty has no photos yet\. Add some: packshot photos FOLDER"
+        NoUsablePhotosError, match=r"empty has no photos yet\. Add some: packshot photos FOLDER"
     ):
         caption_photos(empty, base(None))
 
@@ -110,7 +110,7 @@ class Numbered:
 
 
 def stand(project):
-    return [(photo.caption, photo.caption_by) for photo in photos(project)]
+    return [(photo.caption, photo.caption_by) for photo in list_photos(project)]
 
 
 def test_only_what_packshot_wrote_is_written_anew(project):
@@ -125,7 +125,9 @@ def test_only_what_packshot_wrote_is_written_anew(project):
         "ohwx car number 3",
     ]
     said = []
-    caption_photos(project, None, lambda *a: said.append(a), captioner=Numbered(20), redo=True)
+    caption_photos(
+        project, None, lambda *a: said.append(a), captioner=Numbered(20), overwrite_generated=True
+    )
     assert said == [("captions", 1, 1)]
     assert stand(project) == [
         ("ohwx car, in my own words", "person"),
@@ -137,7 +139,7 @@ def test_only_what_packshot_wrote_is_written_anew(project):
 def test_captions_that_came_with_photos_are_a_persons(project, tmp_path):
     (tmp_path / "source" / "1.txt").write_text("ohwx car, from elsewhere")
     add_photos(project, tmp_path / "source")
-    caption_photos(project, captioner=Numbered(), redo=True)
+    caption_photos(project, captioner=Numbered(), overwrite_generated=True)
     assert [by for _, by in stand(project)] == ["numbered", "person", "numbered"]
 
 
@@ -163,7 +165,7 @@ def test_a_manifest_from_before_captioners_left_their_names(project):
         text = "\n".join(line for line in text.split("\n") if f'"{name}"' not in line)
     project.photos_manifest.write_text(text)
     assert {by for _, by in stand(project)} == {"packshot"}
-    caption_photos(project, captioner=Numbered(7), redo=True)
+    caption_photos(project, captioner=Numbered(7), overwrite_generated=True)
     assert stand(project)[0] == ("ohwx car number 8", "numbered")
 
 
@@ -181,8 +183,8 @@ def test_killed_at_any_write_it_knows_what_is_its_own(project, monkeypatch, writ
 
     monkeypatch.setattr(files, "_write", failing)
     try:
-        caption_photos(project, captioner=Numbered(10), redo=True)
-    except DiskFull:
+        caption_photos(project, captioner=Numbered(10), overwrite_generated=True)
+    except DiskFullError:
         assert writes < 7  # for two batches: a manifest, the captions, a manifest
     else:
         assert writes == 7
@@ -190,5 +192,5 @@ def test_killed_at_any_write_it_knows_what_is_its_own(project, monkeypatch, writ
     for number, (caption, by) in enumerate(stand(project), start=1):
         assert caption in (f"ohwx car number {number}", f"ohwx car number {number + 10}")
         assert by == "numbered"
-    caption_photos(project, captioner=Numbered(20), redo=True)
+    caption_photos(project, captioner=Numbered(20), overwrite_generated=True)
     assert stand(project) == [(f"ohwx car number {20 + n}", "numbered") for n in (1, 2, 3)]

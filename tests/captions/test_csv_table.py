@@ -12,7 +12,7 @@ from packshot.captions import (
     write_caption_table,
 )
 from packshot.captions.csv_table import _as_meant, _harmless
-from packshot.errors import CaptionsRefused
+from packshot.errors import CaptionError
 from tests.captions.reviewed import Said, authors, captions, locks
 
 HEADER = "file,caption,locked,source\r\n"
@@ -50,7 +50,7 @@ def test_edits_come_back_and_are_a_persons(reviewed, tmp_path):
     assert edited.notes == ["a.png: the caption lacks the trigger 'ohwx'"]
     assert captions(reviewed) == ["a red car", "ohwx car in snow", "ohwx car at night"]
     assert authors(reviewed) == ["person", "said", "person"] and locks(reviewed)[2]
-    caption_photos(reviewed, captioner=Said("anew"), redo=True)
+    caption_photos(reviewed, captioner=Said("anew"), overwrite_generated=True)
     assert captions(reviewed) == ["a red car", "anew", "ohwx car at night"]
 
 
@@ -77,7 +77,7 @@ def test_a_locked_caption_is_changed_only_where_its_row_unlocks_it(reviewed, tmp
         row = f"a.png,ohwx car anew,{locked},\r\n" if locked else "a.png,ohwx car anew\r\n"
         header = HEADER if locked else "file,caption\r\n"
         table.write_text(header + row)
-        with pytest.raises(CaptionsRefused, match=r"a\.png: is locked; unlock it first: packshot"):
+        with pytest.raises(CaptionError, match=r"a\.png: is locked; unlock it first: packshot"):
             apply_caption_table(reviewed, table)
     table.write_text(HEADER + "a.png,ohwx car anew,no,\r\n")
     apply_caption_table(reviewed, table)
@@ -107,10 +107,10 @@ def test_a_locked_caption_is_changed_only_where_its_row_unlocks_it(reviewed, tmp
 def test_a_table_with_a_fault_changes_nothing(reviewed, tmp_path, text, words):
     table, before = tmp_path / "edited.csv", captions(reviewed)
     table.write_text(text)
-    with pytest.raises(CaptionsRefused, match=words):
+    with pytest.raises(CaptionError, match=words):
         apply_caption_table(reviewed, table)
     assert captions(reviewed) == before and locks(reviewed) == [False] * 3
-    with pytest.raises(CaptionsRefused, match=r"There is no table .* packshot caption --review"):
+    with pytest.raises(CaptionError, match=r"There is no table .* packshot caption --review"):
         apply_caption_table(reviewed, tmp_path / "nothing.csv")
 
 
@@ -119,7 +119,7 @@ def test_what_says_nothing_is_not_locked(reviewed, tmp_path):
     table = write_caption_table(reviewed)
     apply_caption_table(reviewed, table)
     table.write_text(HEADER + "a.png,,yes,\r\n")
-    with pytest.raises(CaptionsRefused, match=r"no caption to lock: a\.png"):
+    with pytest.raises(CaptionError, match=r"no caption to lock: a\.png"):
         apply_caption_table(reviewed, table)
 
 

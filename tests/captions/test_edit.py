@@ -2,7 +2,7 @@ import pytest
 
 from packshot.captions import lock_captions, replace_in_captions, unlock_captions
 from packshot.captions.edit import rule_of
-from packshot.errors import CaptionsRefused, DiskFull, ProjectError
+from packshot.errors import CaptionError, DiskFullError, ProjectError
 from packshot.utils import files
 from tests.captions.reviewed import authors, captions, locks
 
@@ -51,7 +51,7 @@ def test_captions_that_lose_the_trigger_are_told(reviewed):
 )
 def test_what_makes_no_sense_changes_nothing(reviewed, old, new, regex, words):
     before = captions(reviewed)
-    with pytest.raises(CaptionsRefused, match=words):
+    with pytest.raises(CaptionError, match=words):
         replace_in_captions(reviewed, [("dusk", "dawn"), (old, new)], regex=regex)
     assert captions(reviewed) == before and authors(reviewed) == ["said"] * 3
 
@@ -61,7 +61,7 @@ def test_rules_are_read_as_they_are_written():
     assert rule_of(" red =>") == (" red ", "")
     assert rule_of("a=>b=>c") == ("a", "b=>c")
     for text in ("dusk", "=>x", "", "a->b"):
-        with pytest.raises(CaptionsRefused, match="OLD=>NEW"):
+        with pytest.raises(CaptionError, match="OLD=>NEW"):
             rule_of(text)
 
 
@@ -74,10 +74,10 @@ def test_locks_go_by_name_with_or_without_ending_or_folder(reviewed):
 
 
 def test_what_is_not_there_or_says_nothing_is_not_locked(reviewed):
-    with pytest.raises(CaptionsRefused, match=r"no photo 'x', 'y\.png'\. It has: a\.png, b\.png"):
+    with pytest.raises(CaptionError, match=r"no photo 'x', 'y\.png'\. It has: a\.png, b\.png"):
         lock_captions(reviewed, ["a", "x", "y.png"])
     (reviewed.photos_folder / "b.txt").unlink()
-    with pytest.raises(CaptionsRefused, match=r"no caption to lock yet: b\.png"):
+    with pytest.raises(CaptionError, match=r"no caption to lock yet: b\.png"):
         lock_captions(reviewed, ["a", "b"])
     assert locks(reviewed) == [False] * 3
 
@@ -93,7 +93,7 @@ def test_killed_in_the_middle_it_can_be_done_again(reviewed, monkeypatch, writes
         write(path, data)
 
     monkeypatch.setattr(files, "_write", failing)
-    with pytest.raises(DiskFull):
+    with pytest.raises(DiskFullError):
         replace_in_captions(reviewed, [("dusk", "dawn")])
     monkeypatch.undo()
     changed = [by == "person" for by in authors(reviewed)]

@@ -11,7 +11,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from packshot.captions.qwen_vl import NETWORKS, REQUEST, load
 from packshot.captions.transformers_model import MAX_TOKENS
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from tests.captioners import TEMPLATE
 
 CPU = torch.device("cpu")
@@ -75,11 +75,11 @@ def test_sampling_that_a_checkpoint_asks_for_is_left_out(tiny_captioner, tmp_pat
 def test_without_a_chat_template_it_says_what_is_missing(tiny_captioner, tmp_path):
     folder = shutil.copytree(tiny_captioner("qwen3_vl"), tmp_path / "qwen")
     (folder / "chat_template.json").unlink()
-    with pytest.raises(CheckpointRefused, match="has no chat template"):
+    with pytest.raises(ModelLoadError, match="has no chat template"):
         load(folder, CPU)
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'][1]['text'] }}")
     captioner = load(folder, CPU)
-    with pytest.raises(CheckpointRefused, match="no place for a picture"):
+    with pytest.raises(ModelLoadError, match="no place for a picture"):
         captioner.caption([transformers.image_utils.PIL.Image.new("RGB", (60, 60))], _car())
 
 

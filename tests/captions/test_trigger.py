@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packshot.captions.trigger import tied, tied_tags
+from packshot.captions.trigger import tags_with_trigger, with_trigger
 from packshot.images.sidecars import MAX_CAPTION
 from packshot.project import Subject
 
@@ -89,8 +89,8 @@ CAPTIONS = [
 
 @pytest.mark.parametrize(("subject", "text", "caption"), CAPTIONS)
 def test_a_free_caption_is_tied_to_the_product(subject, text, caption):
-    assert tied(text, subject) == caption
-    assert tied(caption, subject) == caption
+    assert with_trigger(text, subject) == caption
+    assert with_trigger(caption, subject) == caption
 
 
 @pytest.mark.parametrize(
@@ -106,16 +106,16 @@ def test_a_free_caption_is_tied_to_the_product(subject, text, caption):
     ],
 )
 def test_tags_are_tied_to_the_product(subject, tags, caption):
-    assert tied_tags(tags.split(", "), subject) == caption
+    assert tags_with_trigger(tags.split(", "), subject) == caption
 
 
 def test_what_a_side_car_cannot_hold_is_cut_after_a_remark():
     text = "a red car on a hill, " + ", ".join(["a tall tree behind it"] * 30)
-    caption = tied(text, CAR)
+    caption = with_trigger(text, CAR)
     assert len(caption) <= MAX_CAPTION and caption.endswith("a tall tree behind it")
-    caption = tied("a red car " + "very " * 200, CAR)
+    caption = with_trigger("a red car " + "very " * 200, CAR)
     assert 290 < len(caption) <= MAX_CAPTION and caption.startswith("a photo of ohwx car very")
-    assert len(tied_tags([f"tag number {n}" for n in range(99)], CAR)) <= MAX_CAPTION
+    assert len(tags_with_trigger([f"tag number {n}" for n in range(99)], CAR)) <= MAX_CAPTION
 
 
 SAID = (
@@ -127,13 +127,13 @@ WORDS = st.sampled_from(SAID.split())
 
 @given(st.lists(WORDS, max_size=14))
 def test_whatever_is_said_the_trigger_is_there_and_twice_tied_is_once_tied(said):
-    caption = tied(" ".join(said), CAR)
+    caption = with_trigger(" ".join(said), CAR)
     assert caption.startswith("a photo of ") and "ohwx car" in caption
-    assert tied(caption, CAR) == caption
+    assert with_trigger(caption, CAR) == caption
     assert len(caption) <= MAX_CAPTION
 
 
 @given(st.text(max_size=400))
 def test_any_text_at_all_becomes_one_line(text):
-    caption = tied(text, MUG)
+    caption = with_trigger(text, MUG)
     assert "\n" not in caption and "zwx coffee mug" in caption and len(caption) <= MAX_CAPTION

@@ -1,7 +1,7 @@
 import pytest
 
 from packshot.captions.phrases import read_bank
-from packshot.captions.vocabulary import _wordings, consistent, plural, words
+from packshot.captions.vocabulary import _wordings, normalize_wording, plural, words
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ from packshot.captions.vocabulary import _wordings, consistent, plural, words
     ],
 )
 def test_the_same_thing_is_said_the_same_way(said, consistently):
-    assert consistent(said) == consistently
-    assert consistent(consistently) == consistently
+    assert normalize_wording(said) == consistently
+    assert normalize_wording(consistently) == consistently
 
 
 def test_no_wording_leads_to_another_and_the_phrase_banks_stay():
@@ -28,7 +28,7 @@ def test_no_wording_leads_to_another_and_the_phrase_banks_stay():
     assert all(said[phrase] == phrase for phrase in said.values())
     for group in read_bank(_nowhere()).groups.values():
         for phrase in group.phrases:
-            assert consistent(phrase) == phrase
+            assert normalize_wording(phrase) == phrase
 
 
 def _nowhere():

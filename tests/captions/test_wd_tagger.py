@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 from PIL import Image
 
 from packshot.captions.wd_tagger import load, prepared, read_tags
-from packshot.errors import CheckpointRefused, PackshotError
+from packshot.errors import ModelLoadError, PackshotError
 
 CPU = torch.device("cpu")
 SIDE = 8
@@ -101,10 +101,10 @@ def test_tags_over_the_threshold_are_said_likeliest_first(folder, car):
 )
 def test_a_malformed_table_of_tags_is_refused(folder, text, words):
     (folder / "selected_tags.csv").write_text(text)
-    with pytest.raises(CheckpointRefused, match=rf"selected_tags\.csv.*({words})"):
+    with pytest.raises(ModelLoadError, match=rf"selected_tags\.csv.*({words})"):
         load(folder, CPU)
     (folder / "selected_tags.csv").write_bytes(b"\xff\xfe\x80")
-    with pytest.raises(CheckpointRefused, match=r"selected_tags\.csv"):
+    with pytest.raises(ModelLoadError, match=r"selected_tags\.csv"):
         read_tags(folder / "selected_tags.csv")
 
 
@@ -117,16 +117,16 @@ def test_a_malformed_table_of_tags_is_refused(folder, text, words):
     ],
 )
 def test_a_network_of_another_shape_is_refused(tmp_path, shape, words):
-    with pytest.raises(CheckpointRefused, match=words):
+    with pytest.raises(ModelLoadError, match=words):
         load(make_tagger(tmp_path / "other", **shape), CPU)
 
 
 def test_what_is_no_network_is_refused(folder):
     (folder / "model.onnx").write_bytes(b"\x80\x02}q\x00.")
-    with pytest.raises(CheckpointRefused, match=r"model\.onnx is no ONNX network that can be run"):
+    with pytest.raises(ModelLoadError, match=r"model\.onnx is no ONNX network that can be run"):
         load(folder, CPU)
     (folder / "model.onnx").unlink()
-    with pytest.raises(CheckpointRefused, match=r"There is no .*model\.onnx"):
+    with pytest.raises(ModelLoadError, match=r"There is no .*model\.onnx"):
         load(folder, CPU)
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from packshot.class_images import add_class_images, class_images
+from packshot.class_images import add_class_images, list_class_images
 from packshot.errors import ClassImagesError
 from tests.projects import painted
 
@@ -19,7 +19,7 @@ def test_pictures_are_added_with_what_is_told_of_them(project, tmp_path):
     told = {"prompt": "a photo of a blue car", "author": "Ada", "licence": "CC0", "source": "here"}
     assert add_class_images(project, {second: told, first: {"prompt": "another"}}) == {}
     assert said == [("class images", 1, 1)]
-    one, two = class_images(project)
+    one, two = list_class_images(project)
     assert (one.prompt, one.source) == ("a photo of a car", str(first))  # as it stood
     assert (two.prompt, two.author, two.licence, two.source) == (
         "a photo of a blue car", "Ada", "CC0", "here",
@@ -39,7 +39,7 @@ def test_what_cannot_be_used_is_told(project, tmp_path):
         "gone.png": "cannot be read (No such file or directory)",
     }
     assert json.loads(project.class_images_refused_file.read_text()) == refused
-    assert len(class_images(project)) == 1
+    assert len(list_class_images(project)) == 1
 
 
 def test_a_damaged_list_is_not_written_over(project, tmp_path):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from packshot.class_images import class_images, gather_class_images
+from packshot.class_images import collect_class_images, list_class_images
 from packshot.class_images.from_folder import from_folder
 from packshot.errors import ClassImagesError
 from packshot.utils import files
@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 
 def gather(project, folder, count):
-    return gather_class_images(project, BASE, count=count, folder=folder)
+    return collect_class_images(project, BASE, count=count, folder=folder)
 
 
 def numbers(images):
@@ -39,10 +39,10 @@ def test_pictures_are_linked_with_their_prompts_and_origin(project, folder):
     rows = [told, {"file": "9.png"}]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     said = []
-    images = gather_class_images(
+    images = collect_class_images(
         project, BASE, count=10, folder=folder, progress=lambda *args: said.append(args)
     )
-    assert images == class_images(project) and said[-1] == ("class images", 3, 3)
+    assert images == list_class_images(project) and said[-1] == ("class images", 3, 3)
     by_hash = {image.sha256: image for image in images}
     first, second, third = (by_hash[files.sha256(folder / f"{number}.png")] for number in range(3))
     assert (first.prompt, first.author, first.licence) == ("a photo of a car", "unknown", "unknown")
@@ -122,7 +122,7 @@ def test_the_words_when_nothing_can_be_used(project, folder, tmp_path):
         ClassImagesError, match=r"No picture in .*cars can be used:\n  text\.jpg: is not a"
     ):
         gather(project, folder, 1)
-    assert class_images(project) == []
+    assert list_class_images(project) == []
 
 
 def test_memory_stays_flat_over_thousands_of_pictures(folder):

@@ -3,15 +3,15 @@ import json
 import pytest
 from PIL import Image
 
-from packshot.class_images import ClassImage, class_images
+from packshot.class_images import ClassImage, list_class_images
 from packshot.class_images.manifest import write_manifest
-from packshot.errors import ClassImagesError, PathEscapes
-from packshot.project import new
+from packshot.errors import ClassImagesError, UnsafePathError
+from packshot.project import create_project
 
 
 @pytest.fixture
 def project(tmp_path):
-    project = new(tmp_path / "project", name="Duster", class_noun="car")
+    project = create_project(tmp_path / "project", name="Duster", class_noun="car")
     project.class_images_folder.mkdir()
     return project
 
@@ -26,10 +26,10 @@ def image(project, name="a.png"):
 
 
 def test_what_is_written_is_read_back(project):
-    assert class_images(project) == []
+    assert list_class_images(project) == []
     images = [image(project), image(project, "b.png")]
     write_manifest(project, iter(images))
-    assert class_images(project) == images
+    assert list_class_images(project) == images
 
 
 def test_an_interrupted_gathering_leaves_the_list_of_before(project):
@@ -41,14 +41,14 @@ def test_an_interrupted_gathering_leaves_the_list_of_before(project):
 
     with pytest.raises(KeyboardInterrupt):
         write_manifest(project, stopped())
-    assert len(class_images(project)) == 1
+    assert len(list_class_images(project)) == 1
 
 
 def test_a_missing_picture_is_named(project):
     write_manifest(project, [image(project)])
     (project.class_images_folder / "a.png").unlink()
     with pytest.raises(ClassImagesError, match=r"a\.png is missing\. Gather them again: packshot"):
-        class_images(project)
+        list_class_images(project)
 
 
 def test_a_damaged_or_hostile_list(project):
@@ -59,8 +59,8 @@ def test_a_damaged_or_hostile_list(project):
         with pytest.raises(
             ClassImagesError, match=r"manifest\.jsonl is damaged \(.*Gather them again"
         ):
-            class_images(project)
+            list_class_images(project)
     for name in ("../../secret.png", "/etc/passwd"):
         project.class_images_manifest.write_text(json.dumps(row | {"file": name}))
-        with pytest.raises(PathEscapes, match="leads outside"):
-            class_images(project)
+        with pytest.raises(UnsafePathError, match="leads outside"):
+            list_class_images(project)

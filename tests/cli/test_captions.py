@@ -7,8 +7,8 @@ import pytest
 from packshot import cli
 from packshot.captions import caption_photos
 from packshot.captions.plain import Plain
-from packshot.photos.photo_set import add_photos, photos
-from packshot.project import new
+from packshot.photos.photo_set import add_photos, list_photos
+from packshot.project import create_project
 from tests.captioners import make_florence
 from tests.projects import painted
 
@@ -19,7 +19,7 @@ def project(tmp_path):
     source.mkdir()
     for name in "abc":
         painted(ord(name), (192, 160)).save(source / f"{name}.png")
-    project = new(tmp_path / "project", name="Duster", class_noun="car", base="nowhere")
+    project = create_project(tmp_path / "project", name="Duster", class_noun="car", base="nowhere")
     add_photos(project, source)
     caption_photos(project, captioner=Plain())
     return project
@@ -41,7 +41,7 @@ def caption(capsys, monkeypatch, project):
 
 
 def stand(project):
-    return [photo.caption for photo in photos(project)]
+    return [photo.caption for photo in list_photos(project)]
 
 
 def test_review_edit_apply(caption, project):
@@ -70,17 +70,23 @@ def test_replace_and_lock_and_unlock(caption, project):
         "--unlock", "a", "--replace", r"(\w+) of=>\1 with", "--regex", "--lock", "a"
     )
     assert "2 captions changed" in said and stand(project)[0] == "a photo with ohwx car"
-    assert [photo.caption_locked for photo in photos(project)] == [True, True, False]
+    assert [photo.caption_locked for photo in list_photos(project)] == [True, True, False]
     code, said = caption("--replace", "ohwx =>")
     assert code == 0 and "note: c.png: the caption lacks the trigger 'ohwx'" in said
 
 
 def test_another_captioner_writes_anew_what_is_not_a_persons(caption, project, tmp_path):
     (project.photos_folder / "a.txt").write_text("ohwx car, mine")
-    code, said = caption("--captioner", make_florence(tmp_path / "florence"), "--redo", "--review")
+    code, said = caption(
+        "--captioner", make_florence(tmp_path / "florence"), "--overwrite-generated", "--review"
+    )
     assert code == 0 and "florence" in said
-    assert [photo.caption_by for photo in photos(project)] == ["person", "florence", "florence"]
-    assert caption("--captioner", "plain", "--redo")[0] == 0
+    assert [photo.caption_by for photo in list_photos(project)] == [
+        "person",
+        "florence",
+        "florence",
+    ]
+    assert caption("--captioner", "plain", "--overwrite-generated")[0] == 0
     assert stand(project) == ["ohwx car, mine"] + ["a photo of ohwx car"] * 2
 
 

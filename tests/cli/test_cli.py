@@ -34,7 +34,9 @@ def source(project_folder):
 def base(tiny_sd1, tmp_path):
     folder = tmp_path / "base"
     shutil.copytree(tiny_sd1, folder)
-    (folder / "recipe.toml").write_text("exposures = {1 = 4}\nbatch = 2\ncrops_per_photo = 1\n")
+    (folder / "recipe.toml").write_text(
+        "exposures = {1 = 4}\neffective_batch_size = 2\ncrops_per_photo = 1\n"
+    )
     return folder
 
 
@@ -62,9 +64,11 @@ def test_step_by_step(command, source, base, tmp_path):
 
 
 def test_a_lora_of_another_tool_with_a_weight(command, planned_project, tiny_base, base, tmp_path):
-    from packshot.lora import injected, save
+    from packshot.lora import inject_lora, save
 
-    with injected(tiny_base.denoiser, tiny_base.lora_targets("all"), rank=2, alpha=2, seed=0) as a:
+    with inject_lora(
+        tiny_base.denoiser, tiny_base.lora_targets("all"), rank=2, alpha=2, seed=0
+    ) as a:
         other = a.to_lora("unet", {})
     save(other, tmp_path / "style.safetensors", tmp_path / "d.safetensors", tiny_base)
     planned_project.plan_file.write_text("steps = 0")  # stops only what carries it out
@@ -104,11 +108,11 @@ def test_photos_end_with_what_they_lack_and_guide_says_it_in_both_languages(
     command("new", root, "--class", "car")
     code, said = command("photos", source, "-p", root)
     assert code == 0 and "- photos: 5; 8 or more are wanted. Walk once around the product" in said
-    code, said = command("guide", "-p", root, "--language", "it")
+    code, said = command("photo-guide", "-p", root, "--language", "it")
     assert code == 0 and "- foto: 5; ne servono almeno 8. Gira una volta attorno" in said
     code, said = command("report", "-p", root, "--language", "it")
     assert code == 0 and "Gira una volta attorno" in (root / "report.html").read_text()
-    code, said = command("guide", "-p", root, "--language", "fr")
+    code, said = command("photo-guide", "-p", root, "--language", "fr")
     assert code == 2 and "no words in 'fr'; choose of en, it." in said
 
 
@@ -137,11 +141,11 @@ def test_what_is_blurred_is_told(command, source, tmp_path, monkeypatch):
     monkeypatch.setattr(anonymize, "detectors", lambda *given: asked.append(given) or [Finder()])
     root = tmp_path / "project"
     command("new", root, "--class", "car")
-    code, said = command("photos", source, "-p", root, "--blur", "faces, plates")
+    code, said = command("photos", source, "-p", root, "--blur", "faces, license-plates")
     assert code == 0 and "0.png: faces blurred: 1" in said and "1.png" not in said
     code, said = command("blur", "-p", root, "--what", "faces", "--face-model", "yunet.onnx")
     assert code == 0 and "Look at the photos before you show them: not everything is found." in said
-    assert asked[1:] == [(("faces", "plates"), None), (("faces",), Path("yunet.onnx"))]
+    assert asked[1:] == [(("faces", "backgrounds"), None), (("faces",), Path("yunet.onnx"))]
     page = (command("report", "-p", root), (root / "report.html").read_text())[1]
     assert "faces blurred at 4, 4: 52 x 52 px (finder)" in page
     assert command("blur", "-p", tmp_path)[0] == 2
@@ -151,7 +155,7 @@ def test_what_cannot_be_done_is_told_before_photos_are_taken(command, source, tm
     root = tmp_path / "project"
     command("new", root, "--class", "car")
     code, said = command("photos", source, "-p", root, "--blur", "cats")
-    assert code == 2 and "'cats' cannot be blurred; choose of faces, plates." in said
+    assert code == 2 and "'cats' cannot be blurred; choose of faces, license-plates." in said
     code, said = command("photos", source, "-p", root, "--language", "fr")
     assert code == 2 and "no words in 'fr'; choose of en, it." in said
     assert not (root / "photos").exists()
@@ -160,7 +164,7 @@ def test_what_cannot_be_done_is_told_before_photos_are_taken(command, source, tm
 
 
 def test_masks_say_who_made_them_and_what_is_missing(command, ready_project, tmp_path, monkeypatch):
-    from packshot.masks.bundled import EmbeddedSegmenter
+    from packshot.masks.bundled import BundledSegmenter
 
     monkeypatch.setenv("U2NET_HOME", str(tmp_path / "none"))
 
@@ -169,25 +173,27 @@ def test_masks_say_who_made_them_and_what_is_missing(command, ready_project, tmp
         mask.paste(255 if picture.width == 272 else 0, (0, 0, 136, picture.height))
         return mask
 
-    monkeypatch.setattr(EmbeddedSegmenter, "mask", left_half)
+    monkeypatch.setattr(BundledSegmenter, "mask", left_half)
     folder, at = ready_project.masks_folder, ("-p", ready_project.root)
     folder.mkdir()
     Image.new("L", (272, 272), 255).save(folder / "1.png")
-    code, said = command("masks", *at, "--segmenter", "embedded")
-    assert code == 0 and "masks by you: 1" in said and "masks by embedded: 3" in said
+    code, said = command("masks", *at, "--segmenter", "bundled")
+    assert code == 0 and "masks by you: 1" in said and "masks by bundled: 3" in said
     assert "no product found in 0.png: draw its mask, white on the product" in said
     assert "4 masks in" in said and not (folder / "0.png").exists()
     code, said = command("masks", *at, "--segmenter", "magic")
-    assert code == 2 and "There is no segmenter 'magic'; choose of auto, embedded" in said
+    assert code == 2 and "There is no segmenter 'magic'; choose of auto, bundled" in said
     code, said = command("masks", *at, "--segmenter", tmp_path / "none.onnx")
     assert code == 2 and "none.onnx. Name a model with --segmenter FILE.onnx" in said
     (tmp_path / "u2net.onnx").write_bytes(pickle.dumps({"a": 1}))
-    code, said = command("masks", *at, "--segmenter", tmp_path / "u2net.onnx", "--redo")
+    code, said = command(
+        "masks", *at, "--segmenter", tmp_path / "u2net.onnx", "--overwrite-generated"
+    )
     assert code == 2 and "is a pickle, which can run code" in said
     monkeypatch.setattr(
-        EmbeddedSegmenter, "mask", lambda self, picture: Image.new("L", picture.size)
+        BundledSegmenter, "mask", lambda self, picture: Image.new("L", picture.size)
     )
-    code, said = command("masks", *at, "--segmenter", "embedded", "--redo")
+    code, said = command("masks", *at, "--segmenter", "bundled", "--overwrite-generated")
     assert code == 0 and "no product found in 2.png; the mask that stood there is kept" in said
 
 
@@ -229,7 +235,7 @@ def test_a_list_of_urls_that_leads_to_this_machine(command, tmp_path, monkeypatc
 
 def test_help_names_every_command_with_what_it_does(command):
     code, said = command("--help")
-    assert code == 0 and {"masks", "fits", "insert", "lora"} <= set(COMMANDS)
+    assert code == 0 and {"masks", "memory", "insert", "lora"} <= set(COMMANDS)
     for name, described in COMMANDS.items():
         begins = " ".join(described.help.split()[:4])
         assert f" {name} {begins}" in said, name
@@ -324,7 +330,7 @@ def test_a_disk_that_fills_in_a_checkpoint(command, planned_project, base, monke
     assert command("plan", "-p", root)[0] == 0
     planned_project.plan_file.write_text(
         planned_project.plan_file.read_text().replace(
-            "checkpoint_every = ", "checkpoint_every = 1 # "
+            "save_every_n_steps = ", "save_every_n_steps = 1 # "
         )
     )
     real, calls = os.replace, []
@@ -355,8 +361,8 @@ def test_two_at_once(command, planned_project, source):
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (("--budget", "soon"), "is not a time"),
-        (("--prompts", "none.txt"), "cannot be read"),
+        (("--time-budget", "soon"), "is not a time"),
+        (("--prompts-file", "none.txt"), "cannot be read"),
         (("--trigger", "two words"), "trigger"),
     ],
 )
@@ -368,7 +374,7 @@ def test_options_that_make_no_sense(command, source, tmp_path, words, answer):
 def test_unknown_targets_are_listed(command, planned_project, base):
     settings = planned_project.settings_file
     settings.write_text(settings.read_text().replace("unused", str(base)))
-    code, said = command("plan", "-p", planned_project.root, "--targets", "everything")
+    code, said = command("plan", "-p", planned_project.root, "--target-modules", "everything")
     assert code == 2 and "cross-attention, attention, attention+mlp, all" in said
 
 

@@ -42,5 +42,7 @@ def test_a_format_that_is_none_is_told_before_anything_is_loaded(command, monkey
 
 def test_layers_that_are_none_are_told_before_anything_is_loaded(command, monkeypatch):
     monkeypatch.setattr("packshot.models.load_base", lambda *args, **how: pytest.fail("loaded"))
-    code, said = command("lora", "extract", "a", "b", "--base", "pocket", "--targets", "most")
-    assert code == 2 and "--targets most: choose one of" in said
+    code, said = command(
+        "lora", "extract", "a", "b", "--base", "pocket", "--target-modules", "most"
+    )
+    assert code == 2 and "--target-modules most: choose one of" in said

@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 
 from packshot.cli.options import comma_separated, loras_of, scope_of, sources_of
-from packshot.errors import LoraRefused, PlanInvalid
-from packshot.types import Scope
+from packshot.errors import InvalidPlanError, LoraError
+from packshot.types import TargetModules
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,12 @@ def test_sources_are_given_several_times_or_with_commas(tmp_path, monkeypatch):
 
 
 def test_layers_have_names():
-    assert [scope_of(name) for name in get_args(Scope)] == list(get_args(Scope))
+    assert [scope_of(name) for name in get_args(TargetModules)] == list(get_args(TargetModules))
     assert scope_of(None) is None
     for text in ("", "ALL", "attention, mlp"):
-        with pytest.raises(PlanInvalid, match=r"choose one of cross-attention, attention, .*, all"):
+        with pytest.raises(
+            InvalidPlanError, match=r"choose one of cross-attention, attention, .*, all"
+        ):
             scope_of(text)
 
 
@@ -53,5 +55,5 @@ def test_a_lora_has_its_weight_after_a_colon(monkeypatch, text, file, weight):
 @pytest.mark.parametrize("weight", ["nan", "inf", "-inf"])
 def test_a_weight_that_is_no_number_is_refused(monkeypatch, weight):
     monkeypatch.setattr("packshot.lora.load_lora", lambda file, base: file)
-    with pytest.raises(LoraRefused, match="is not a weight"):
+    with pytest.raises(LoraError, match="is not a weight"):
         loras_of([f"a.safetensors:{weight}"], None)

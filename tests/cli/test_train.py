@@ -8,10 +8,10 @@ from packshot.cli import train
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--targets", "most"), "--targets most: choose one of"),
-        (("--budget", "soon"), "'soon' is not a time; write 90s, 10m or 1h30m"),
+        (("--target-modules", "most"), "--target-modules most: choose one of"),
+        (("--time-budget", "soon"), "'soon' is not a time; write 90s, 10m or 1h30m"),
         (("--rank", "0"), "Invalid value for '--rank'"),
-        (("--class-share", "0.95"), "Invalid value for '--class-share'"),
+        (("--class-image-ratio", "0.95"), "Invalid value for '--class-image-ratio'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_told_first(command, project, monkeypatch, words, told):

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from packshot.class_images import gather_class_images
+from packshot.class_images import collect_class_images
 from packshot.photos.photo_set import add_photos
 from tests.projects import painted
 
@@ -28,5 +28,5 @@ def full_project(project, tmp_path):
         painted(100 + number, (96, 64)).save(cars / f"{number}.png")
         (cars / f"{number}.txt").write_text(f"a photo of car {number}, in the snow\n")
     add_photos(project, source)
-    gather_class_images(project, None, count=5, folder=cars)
+    collect_class_images(project, None, count=5, folder=cars)
     return project

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.class_images import class_images
+from packshot.class_images import list_class_images
 from packshot.datasets import export_dataset, import_dataset
-from packshot.errors import DatasetRefused, DiskFull, PhotosRefused
-from packshot.photos.photo_set import photos
+from packshot.errors import DatasetError, DiskFullError, NoUsablePhotosError
+from packshot.photos.photo_set import list_photos
 from packshot.utils import files
 
 
@@ -19,9 +19,11 @@ def told(project):
             photo.caption,
             photo.mask and np.asarray(Image.open(photo.mask)).tobytes(),
         )
-        for photo in photos(project)
+        for photo in list_photos(project)
     ]
-    others = [(i.sha256, i.prompt, i.source, i.author, i.licence) for i in class_images(project)]
+    others = [
+        (i.sha256, i.prompt, i.source, i.author, i.licence) for i in list_class_images(project)
+    ]
     return shown, sorted(others)
 
 
@@ -47,7 +49,7 @@ def test_there_and_back_again(full_project, tmp_path, format):
 def test_a_photo_turned_by_hand_in_the_project_is_exported_upright(full_project, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 8
-    photo = photos(full_project)[0]
+    photo = list_photos(full_project)[0]
     Image.open(photo.file).save(photo.file, exif=exif)
     for format in ("kohya", "imagefolder"):
         root = export_dataset(full_project, tmp_path / format, format=format)
@@ -61,19 +63,17 @@ def test_a_folder_with_anything_in_it_is_refused(full_project, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     for taken in (tmp_path / "out", tmp_path / "out" / "mine.txt"):
-        with pytest.raises(
-            DatasetRefused, match=r"is not an empty folder\. Name another, or empty"
-        ):
+        with pytest.raises(DatasetError, match=r"is not an empty folder\. Name another, or empty"):
             export_dataset(full_project, taken)
     assert os.listdir(tmp_path / "out") == ["mine.txt"]
 
 
 def test_other_refusals(project, full_project, tmp_path):
-    with pytest.raises(DatasetRefused, match=r"^--format tar: choose one of kohya, imagefolder\.$"):
+    with pytest.raises(DatasetError, match=r"^--format tar: choose one of kohya, imagefolder\.$"):
         export_dataset(full_project, tmp_path / "out", format="tar")
-    for photo in photos(project):
+    for photo in list_photos(project):
         photo.file.unlink()
-    with pytest.raises(PhotosRefused, match="has no photos yet"):
+    with pytest.raises(NoUsablePhotosError, match="has no photos yet"):
         export_dataset(project, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -90,7 +90,7 @@ def test_a_disk_that_fills_leaves_whole_files_and_no_configuration(
         real(path, data)
 
     monkeypatch.setattr(files, "_write", full)
-    with pytest.raises(DiskFull, match="No room on the disk"):
+    with pytest.raises(DiskFullError, match="No room on the disk"):
         export_dataset(full_project, tmp_path / "out")
     left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert sorted(left) == sorted(written) and not (tmp_path / "out" / "dataset.toml").exists()

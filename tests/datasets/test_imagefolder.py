@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from packshot.datasets import export_dataset, import_dataset, read_dataset
-from packshot.errors import DatasetRefused
+from packshot.errors import DatasetError
 from tests.projects import painted
 
 
@@ -36,7 +36,7 @@ def test_a_table_beside_the_pictures_or_in_train(tmp_path, inside, ending):
 def test_parquet_is_refused_with_a_way_out(tmp_path):
     (tmp_path / "metadata.parquet").touch()
     with pytest.raises(
-        DatasetRefused, match=r"reads no metadata\.parquet; save it as metadata\.csv\.$"
+        DatasetError, match=r"reads no metadata\.parquet; save it as metadata\.csv\.$"
     ):
         read_dataset(tmp_path)
 
@@ -71,6 +71,6 @@ def test_without_masks_there_is_no_column_of_them(full_project, tmp_path):
 
 def test_it_says_no_subject_so_it_asks(full_project, tmp_path):
     root = export_dataset(full_project, tmp_path / "out", format="imagefolder")
-    with pytest.raises(DatasetRefused, match=r"kind of thing it shows; say it: --class car\.$"):
+    with pytest.raises(DatasetError, match=r"kind of thing it shows; say it: --class car\.$"):
         import_dataset(root, tmp_path / "again")
     assert not (tmp_path / "again").exists()

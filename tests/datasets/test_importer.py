@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.class_images import class_images
+from packshot.class_images import list_class_images
 from packshot.datasets import import_dataset, read_dataset
-from packshot.errors import DatasetRefused, PackshotError, PhotosRefused, ProjectError
-from packshot.photos.photo_set import photos
-from packshot.project import new, open_project
+from packshot.errors import DatasetError, NoUsablePhotosError, PackshotError, ProjectError
+from packshot.photos.photo_set import list_photos
+from packshot.project import create_project, open_project
 from packshot.utils import files
 from tests.projects import painted
 
@@ -43,10 +43,10 @@ def test_a_project_is_made_and_the_dataset_left_as_it_was(root, tmp_path):
     project = open_project(tmp_path / "duster")
     assert imported.project == project and imported.notes == [] and imported.refused == {}
     assert (project.subject.name, project.subject.phrase) == ("duster", "ohwx car")
-    assert imported.photos == photos(project)
+    assert imported.photos == list_photos(project)
     assert [photo.source for photo in imported.photos] == ["0.png", "1.png", "2.png"]
     assert [photo.caption for photo in imported.photos] == ['ohwx car, "là", side view', None, None]
-    assert imported.class_images == class_images(project)
+    assert imported.class_images == list_class_images(project)
     assert {image.prompt for image in imported.class_images} == {
         "a photo of a blue car", "a photo of a car",
     }  # fmt: skip
@@ -62,15 +62,15 @@ def test_run_again_it_changes_nothing(root, tmp_path):
 def test_what_stands_in_the_project_stays(root, project, tmp_path):
     import_dataset(root, project.root)
     (project.photos_folder / "0.txt").write_text("mine")
-    prompts = {image.sha256: image.prompt for image in class_images(project)}
+    prompts = {image.sha256: image.prompt for image in list_class_images(project)}
     (root / "img" / "10_ohwx car" / "0.txt").write_text("changed since")
     (root / "img" / "10_ohwx car" / "1.txt").write_text("new since")
     (root / "reg" / "1_car" / "0.txt").write_text("changed since")
     (root / "reg" / "1_car" / "1.png").unlink()
     painted(60, (96, 96)).save(root / "reg" / "1_car" / "2.png")
     import_dataset(root, project.root)
-    assert [photo.caption for photo in photos(project)] == ["mine", "new since", None]
-    now = {image.sha256: image.prompt for image in class_images(project)}
+    assert [photo.caption for photo in list_photos(project)] == ["mine", "new since", None]
+    now = {image.sha256: image.prompt for image in list_class_images(project)}
     assert len(now) == 3 and now.items() >= prompts.items()
 
 
@@ -143,7 +143,7 @@ def test_transparency_is_a_mask_only_where_the_configuration_says_so(tmp_path):
 
 
 def test_the_project_that_stands_keeps_its_subject(root, tmp_path):
-    project = new(tmp_path / "project", name="Duster", class_noun="suv", trigger="dstr")
+    project = create_project(tmp_path / "project", name="Duster", class_noun="suv", trigger="dstr")
     imported = import_dataset(root, project.root)
     assert imported.project.subject.phrase == "dstr suv"
     assert imported.notes == [
@@ -202,7 +202,7 @@ def test_when_nothing_can_be_used_each_reason_is_told(tmp_path):
     (folder / "text.jpg").write_text("hello")
     rows = [{"file_name": "text.jpg"}, {"file_name": "../../etc/passwd"}]
     (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(PhotosRefused) as caught:
+    with pytest.raises(NoUsablePhotosError) as caught:
         import_dataset(folder, tmp_path / "project", class_noun="car")
     lines = str(caught.value).splitlines()
     assert lines[0] == f"No photo in {folder} can be used:"
@@ -211,17 +211,15 @@ def test_when_nothing_can_be_used_each_reason_is_told(tmp_path):
 
 
 def test_what_is_no_dataset(tmp_path):
-    with pytest.raises(DatasetRefused, match=r"^There is no nowhere\. Name a dataset"):
+    with pytest.raises(DatasetError, match=r"^There is no nowhere\. Name a dataset"):
         read_dataset(type(tmp_path)("nowhere"))
     (tmp_path / "cache.npz").touch()
-    with pytest.raises(DatasetRefused, match=r"cache\.npz is no dataset that Packshot reads"):
+    with pytest.raises(DatasetError, match=r"cache\.npz is no dataset that Packshot reads"):
         read_dataset(tmp_path / "cache.npz")
 
 
 def test_a_folder_of_pictures_is_only_for_tables(root):
-    with pytest.raises(
-        DatasetRefused, match=r"^--images goes with a table of captions; .* is none"
-    ):
+    with pytest.raises(DatasetError, match=r"^--images goes with a table of captions; .* is none"):
         read_dataset(root, root)
 
 

@@ -6,9 +6,9 @@ from PIL import Image
 
 from packshot.datasets import export_dataset, import_dataset, read_dataset
 from packshot.datasets.kohya import read_config, read_folders
-from packshot.errors import DatasetRefused, PackshotError
+from packshot.errors import DatasetError, PackshotError
 from packshot.photos.photo_set import add_photos
-from packshot.project import new
+from packshot.project import create_project
 from tests.projects import painted
 
 # What library/config_util.py of sd-scripts (48d368f) takes where; it refuses a file with any other.
@@ -104,7 +104,7 @@ def test_a_caption_that_cannot_be_read(root, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("packshot.images.sidecars.read_caption", refuse)
-    with pytest.raises(DatasetRefused, match=r"0\.txt cannot be read \(Permission denied\); check"):
+    with pytest.raises(DatasetError, match=r"0\.txt cannot be read \(Permission denied\); check"):
         read_folders(root)
 
 
@@ -262,7 +262,7 @@ def test_a_mask_is_the_photos_transparency_and_back(full_project, tmp_path):
 
 def test_a_noun_that_is_no_folder_name(tmp_path):
     painted(1, (160, 144)).save(tmp_path / "a.png")
-    odd = new(tmp_path / "odd", name="x", class_noun='../tv "set": 4:3?')
+    odd = create_project(tmp_path / "odd", name="x", class_noun='../tv "set": 4:3?')
     add_photos(odd, tmp_path / "a.png")
     root = export_dataset(odd, tmp_path / "out")
     assert [path.name for path in (root / "img").iterdir()] == ["1_ohwx .. tv set 4 3"]
@@ -272,7 +272,7 @@ def test_a_noun_that_is_no_folder_name(tmp_path):
 def test_a_folder_with_nothing_in_it(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        DatasetRefused,
+        DatasetError,
         match=r"empty is no dataset that Packshot reads\. Name a folder with folders",
     ):
         import_dataset(tmp_path / "empty", tmp_path / "project", class_noun="car")

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from packshot.datasets.metadata import read_metadata
-from packshot.errors import DatasetRefused
+from packshot.errors import DatasetError
 
 
 @pytest.fixture
@@ -113,5 +113,5 @@ def test_pictures_may_lie_elsewhere_if_a_person_says_so(folder):
 )
 def test_tables_that_are_refused(folder, name, data, words):
     (folder / name).write_bytes(data)
-    with pytest.raises(DatasetRefused, match=words):
+    with pytest.raises(DatasetError, match=words):
         read_metadata(folder / name)

@@ -3,7 +3,7 @@
 import pytest
 
 from packshot.decisions import Decisions
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.generation import embedders
 from packshot.generation.embedders import AUTO, BASE, NONE, embedder_of, settle_embedder
 from tests.walking import Listener
@@ -63,5 +63,5 @@ def test_an_embedder_by_its_name(tmp_path):
 
     assert embedder_of(NONE, loaded) is None
     assert embedder_of(BASE, Own) == "the base's"
-    with pytest.raises(CheckpointRefused):
+    with pytest.raises(ModelLoadError):
         embedder_of(str(tmp_path), loaded)

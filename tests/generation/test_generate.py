@@ -5,7 +5,12 @@ import pytest
 from PIL import Image
 
 from packshot.errors import PackshotError
-from packshot.generation.generate import ShotSettings, read_shots, shoot, write_sheet
+from packshot.generation.generate import (
+    GenerationSettings,
+    generate_images,
+    read_generated_images,
+    write_sheet,
+)
 from packshot.project import Subject
 
 SUBJECT = Subject(name="Duster", trigger="ohwx", class_noun="car")
@@ -14,9 +19,11 @@ A1111 = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 
 def take(base, folder, prompts=("a photo of {subject}", "a car"), **options):
-    settings = ShotSettings(steps=2, **{"seeds": (0, 1), **options.pop("settings", {})})
+    settings = GenerationSettings(steps=2, **{"seeds": (0, 1), **options.pop("settings", {})})
     return list(
-        shoot(base, list(prompts), settings=settings, folder=folder, subject=SUBJECT, **options)
+        generate_images(
+            base, list(prompts), settings=settings, folder=folder, subject=SUBJECT, **options
+        )
     )
 
 
@@ -31,7 +38,7 @@ def test_one_picture_a_prompt_and_seed(tiny_base, tmp_path):
         ("a photo of ohwx car", 0), ("a photo of ohwx car", 1), ("a car", 0), ("a car", 1),
     ]  # fmt: skip
     assert all(Image.open(s.file).size == (64, 64) for s in shots)
-    assert {s.file for s in read_shots(tmp_path)} == {s.file for s in shots}
+    assert {s.file for s in read_generated_images(tmp_path)} == {s.file for s in shots}
 
 
 def test_a_picture_does_not_depend_on_its_batch(tiny_base, tmp_path):

@@ -5,8 +5,14 @@ import pytest
 import torch
 from PIL import Image
 
-from packshot.generation.generate import Shot
-from packshot.generation.metrics import compared, drift, likeness, paired, prompt_fidelity
+from packshot.generation.generate import GeneratedImage
+from packshot.generation.metrics import (
+    class_drift,
+    clip_i,
+    clip_t,
+    images_with_and_without,
+    pair_images,
+)
 from packshot.utils import files
 
 
@@ -29,7 +35,7 @@ def shot(tmp_path):
     def make(colour, prompt="a red car", seed=0):
         file = tmp_path / f"{len(list(tmp_path.iterdir()))}.png"
         Image.fromarray(np.full((64, 64, 3), colour, np.uint8)).save(file)
-        return Shot(file, prompt, "", seed, 1, 1.0, "", 64, 64, (), "", "")
+        return GeneratedImage(file, prompt, "", seed, 1, 1.0, "", 64, 64, (), "", "")
 
     return make
 
@@ -39,32 +45,32 @@ RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 def test_likeness_is_the_mean_over_all_pairs(shot):
     shots, references = [shot(RED).file, shot(BLUE).file], [shot(RED).file, shot(RED).file]
-    assert likeness(Colours(), shots, references) == pytest.approx(0.5, abs=1e-3)
+    assert clip_i(Colours(), shots, references) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_prompt_fidelity_compares_each_with_its_own(shot):
     shots = [shot(RED, "ohwx red car"), shot(GREEN, "ohwx green car"), shot(BLUE, "ohwx red car")]
-    value = prompt_fidelity(Colours(), shots, "ohwx", "a")
+    value = clip_t(Colours(), shots, "ohwx", "a")
     assert value == pytest.approx(2 / 3, abs=1e-3)
 
 
 def test_drift_is_zero_for_the_same_and_one_for_quite_another(shot):
     learnt, plain = [shot(RED), shot(RED, seed=1)], [shot(RED), shot(GREEN, seed=1)]
-    pairs = paired(learnt, plain)
-    assert drift(Colours(), pairs[:1]) == pytest.approx(0, abs=1e-4)
-    assert drift(Colours(), pairs) == pytest.approx(0.5, abs=1e-3)
+    pairs = pair_images(learnt, plain)
+    assert class_drift(Colours(), pairs[:1]) == pytest.approx(0, abs=1e-4)
+    assert class_drift(Colours(), pairs) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_only_same_prompt_and_seed_are_paired(shot):
     learnt, plain = [shot(RED), shot(RED, seed=2)], [shot(BLUE), shot(BLUE, "another")]
-    assert paired(learnt, plain) == [(learnt[0], plain[0])]
+    assert pair_images(learnt, plain) == [(learnt[0], plain[0])]
 
 
 def test_shots_of_a_former_lora_are_not_compared(shot, tmp_path):
     from packshot.generation.generate import write_record
-    from packshot.project import new
+    from packshot.project import create_project
 
-    project = new(tmp_path / "project", name="Duster", class_noun="car")
+    project = create_project(tmp_path / "project", name="Duster", class_noun="car")
     files.write_bytes(project.lora_file, b"the LoRA as it is now")
     now = files.sha256(project.lora_file)
     for kind, digests in (("with", (now, "former")), ("without", (None,))):
@@ -74,5 +80,5 @@ def test_shots_of_a_former_lora_are_not_compared(shot, tmp_path):
             file = project.shots_folder / kind / f"{number}.png"
             files.write_bytes(file, made.file.read_bytes())
             write_record(replace(made, file=file, loras=loras))
-    (pair,) = compared(project, project.shots_folder)
+    (pair,) = images_with_and_without(project, project.shots_folder)
     assert pair[0].loras[0][2] == now and pair[1].loras == ()

@@ -3,7 +3,7 @@ import zipfile
 
 import pytest
 
-from packshot.errors import DiskFull, PictureRefused
+from packshot.errors import DiskFullError, ImageRejectedError
 from packshot.images import archives
 from tests.odd_files import ESCAPES, encrypted, link_member, zipped
 
@@ -25,7 +25,7 @@ def unpack(tmp_path):
 
 def why(unpack, data):
     """Why a whole archive is refused."""
-    with pytest.raises(PictureRefused) as caught:
+    with pytest.raises(ImageRejectedError) as caught:
         unpack(data)
     return caught.value.reason
 
@@ -101,6 +101,6 @@ def test_a_full_disk_is_told(unpack, monkeypatch):
 
     monkeypatch.setattr(archives, "_chunks", full)
     with pytest.raises(
-        DiskFull, match=r"No room on the disk to unpack good\.png in .*free some space"
+        DiskFullError, match=r"No room on the disk to unpack good\.png in .*free some space"
     ):
         unpack(zipped(GOOD))

@@ -8,7 +8,7 @@ import pillow_heif
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from packshot.errors import PackshotError, PictureRefused
+from packshot.errors import ImageRejectedError, PackshotError
 from packshot.images.loading import header_size, open_image, read_picture
 from tests.odd_files import (
     EXIF_FOLDER,
@@ -228,7 +228,7 @@ def test_of_an_animation_the_first_frame_is_taken(tmp_path):
 
 
 def reason(path, **options):
-    with pytest.raises(PictureRefused) as caught:
+    with pytest.raises(ImageRejectedError) as caught:
         open_image(path, **options)
     assert str(caught.value) == f"{path.name}: {caught.value.reason}"
     return caught.value.reason

@@ -18,18 +18,18 @@ def take_each(folder: Path, projects: Path) -> dict:
     """Take each file into a project of its own; says what became of it, and of the memory."""
     import resource
 
-    from packshot.errors import PhotosRefused
+    from packshot.errors import NoUsablePhotosError
     from packshot.photos.photo_set import add_photos
-    from packshot.project import new
+    from packshot.project import create_project
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     outcomes = {}
     for number, path in enumerate(sorted(folder.iterdir())):
-        project = new(projects / str(number), name="x", class_noun="thing")
+        project = create_project(projects / str(number), name="x", class_noun="thing")
         try:
             accepted = add_photos(project, path)
             outcomes[ascii(path.name)] = [len(accepted.photos), accepted.refused]
-        except PhotosRefused as error:
+        except NoUsablePhotosError as error:
             outcomes[ascii(path.name)] = [0, str(error)]
     return {
         "outcomes": outcomes,
@@ -82,11 +82,11 @@ def test_each_is_accepted_or_refused_with_a_reason_in_bounded_memory(corpus, tmp
 @pytest.mark.slow
 def test_a_folder_full_of_them_is_taken_in_at_once(corpus, tmp_path):
     from packshot.photos.photo_set import add_photos
-    from packshot.project import new
+    from packshot.project import create_project
 
     folder, _ = corpus
     before = {path: path.lstat().st_mtime_ns for path in folder.iterdir()}
-    project = new(tmp_path / "project", name="x", class_noun="thing")
+    project = create_project(tmp_path / "project", name="x", class_noun="thing")
     accepted = add_photos(project, folder)
     assert len(accepted.photos) > 80 and len(accepted.refused) > 200
     assert {path: path.lstat().st_mtime_ns for path in folder.iterdir()} == before

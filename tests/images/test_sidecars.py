@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from packshot.errors import PictureRefused
+from packshot.errors import ImageRejectedError
 from packshot.images.sidecars import caption_file, mask_file, read_caption, read_mask
 
 
@@ -57,6 +57,6 @@ def test_a_mask_is_white_on_the_product_at_the_photos_size(tmp_path):
 def test_a_mask_of_another_shape_is_refused(tmp_path):
     Image.new("L", (40, 20)).save(tmp_path / "m.png")
     with pytest.raises(
-        PictureRefused, match=r"m\.png: is 40 x 20 px, its upright photo 20 x 40; draw it"
+        ImageRejectedError, match=r"m\.png: is 40 x 20 px, its upright photo 20 x 40; draw it"
     ):
         read_mask(tmp_path / "m.png", (20, 40))

@@ -3,9 +3,9 @@ import shutil
 
 import pytest
 
-from packshot.errors import PhotosRefused
+from packshot.errors import NoUsablePhotosError
 from packshot.images.sources import find, picture_files, unpacked
-from packshot.photos.photo_set import add_photos, photos
+from packshot.photos.photo_set import add_photos, list_photos
 from tests.odd_files import encoded, video, zipped
 from tests.projects import painted
 
@@ -49,7 +49,7 @@ def test_photos_of_a_zip_come_with_their_captions_and_masks(project, source):
 def test_a_zip_and_a_video_that_give_nothing(project, source):
     (source / "a.zip").write_bytes(zipped(("notes.md", b"")))
     (source / "b.mov").write_bytes(b"")
-    with pytest.raises(PhotosRefused) as caught:
+    with pytest.raises(NoUsablePhotosError) as caught:
         add_photos(project, source)
     assert str(caught.value).splitlines()[1:] == [
         "  a.zip: is a ZIP archive without photos or videos in it",
@@ -79,7 +79,7 @@ def test_two_files_of_one_name_are_both_told(project, tmp_path):
     for folder in ("a", "b", "c/a", "c/b"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "x.jpg").write_bytes(b"words")
-    with pytest.raises(PhotosRefused) as caught:
+    with pytest.raises(NoUsablePhotosError) as caught:
         add_photos(project, [tmp_path / folder for folder in ("a", "b", "c/a", "c/b")])
     told = {line.partition(":")[0].strip() for line in str(caught.value).splitlines()[1:]}
     assert len(told) == 4 and told > {"x.jpg", "x.jpg (2)"}
@@ -95,7 +95,7 @@ def test_nothing_stays_behind(source, tmp_path, monkeypatch):
     assert not list((tmp_path / "temporary").iterdir())
     assert said == [("unpacking", 1, 1)]
     shutil.rmtree(source)
-    with pytest.raises(PhotosRefused, match="There is no"):
+    with pytest.raises(NoUsablePhotosError, match="There is no"):
         find([source])
 
 
@@ -104,5 +104,5 @@ def test_odd_names_are_printable_wherever_they_are_told(project, source):
     (source / "red\x1b[31m.png").write_bytes(png(5))
     accepted = add_photos(project, source)
     assert list(accepted.refused) == ["new?line.jpg"]
-    assert photos(project)[0].source == "red?[31m.png"
-    assert photos(project)[0].file.name == "red-31m.png"
+    assert list_photos(project)[0].source == "red?[31m.png"
+    assert list_photos(project)[0].file.name == "red-31m.png"

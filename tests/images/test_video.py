@@ -8,10 +8,10 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from packshot.errors import PictureRefused
+from packshot.errors import ImageRejectedError
 from packshot.images import video as videos
 from packshot.images.quality import distance, perceptual_hash
-from packshot.images.video import Look, choose, pick_frames
+from packshot.images.video import FrameCandidate, choose, pick_frames
 from tests.odd_files import encoded, filmed
 from tests.odd_files import video as videos
 from tests.projects import painted
@@ -27,7 +27,7 @@ def pick(tmp_path):
 
 
 def why(pick, data, **options):
-    with pytest.raises(PictureRefused) as caught:
+    with pytest.raises(ImageRejectedError) as caught:
         pick(data, **options)
     return caught.value.reason
 
@@ -72,17 +72,19 @@ def test_frames_are_upright(pick, degrees, size):
 
 def test_of_each_half_second_the_sharpest_and_none_that_is_blurred_beside_the_others():
     rng = np.random.default_rng(0)
-    looks = [Look(n, 500.0 + n, rng.bytes(32).hex()) for n in range(40)]
-    looks[5] = Look(5, 900, looks[5].hash)
+    looks = [FrameCandidate(n, 500.0 + n, rng.bytes(32).hex()) for n in range(40)]
+    looks[5] = FrameCandidate(5, 900, looks[5].hash)
     for number in range(12, 16):
-        looks[number] = Look(number, 100, looks[number].hash)
+        looks[number] = FrameCandidate(number, 100, looks[number].hash)
     assert [look.frame for look in choose(looks, 99)] == [3, 5, 11, 19, 23, 27, 31, 35, 39]
-    assert choose([Look(0, 59, "0" * 64)], 1) == []
+    assert choose([FrameCandidate(0, 59, "0" * 64)], 1) == []
 
 
 def test_the_least_like_are_chosen_first():
     hashes = [f"{(1 << bits) - 1:064x}" for bits in (0, 30, 100, 130, 256)]
-    looks = [Look(number, 500, one) for number, one in enumerate(hashes) for _ in range(4)]
+    looks = [
+        FrameCandidate(number, 500, one) for number, one in enumerate(hashes) for _ in range(4)
+    ]
     assert [look.hash for look in choose(looks, 2)] == [hashes[0], hashes[4]]
     assert [look.hash for look in choose(looks, 9)] == [hashes[0], hashes[3], hashes[4]]
 
@@ -161,6 +163,6 @@ def test_hdr_is_refused_and_what_phones_record_otherwise_is_decoded(tmp_path):
     videos._refuse_unsuited("a", capture)
     assert np.abs(capture.read()[1][..., ::-1].astype(int) - np.asarray(image)).mean() < 5
     with pytest.raises(
-        PictureRefused, match=r"is HDR \(10 bits\), whose colours would come out wr"
+        ImageRejectedError, match=r"is HDR \(10 bits\), whose colours would come out wr"
     ):
         videos._refuse_unsuited("b", cv2.VideoCapture(str(hdr), cv2.CAP_FFMPEG))

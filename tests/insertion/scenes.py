@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from packshot.insertion.background import Box, Plate
-from packshot.insertion.composite import composed
+from packshot.insertion.background import Background, Box
+from packshot.insertion.composite import composite
 from packshot.insertion.cutouts import CutOut
 from packshot.insertion.insert import _scene as scene_of
 from packshot.insertion.placement import Placement
@@ -48,7 +48,7 @@ GROUNDS = {
 }  # fmt: skip
 
 
-def plate(ground="sand", width=240):
+def background(ground="sand", width=240):
     """A place: sky, and a ground of that name."""
     height = round(0.75 * width)
     horizon = round(HORIZON * height)
@@ -56,7 +56,7 @@ def plate(ground="sand", width=240):
     if ground == "night":
         colours[:] = (0.05, 0.06, 0.12)
     colours[horizon:] = GROUNDS[ground]((height - horizon, width), np.random.default_rng(0))
-    return Plate(f"{ground}.png", (colours.clip(0, 1) * 255).round().astype(np.uint8), None)
+    return Background(f"{ground}.png", (colours.clip(0, 1) * 255).round().astype(np.uint8), None)
 
 
 def _box(side):
@@ -110,7 +110,7 @@ def cut_out_of(product="box", side=160):
 
 def scene(ground="sand", width=240, azimuth=200.0, hardness=0.5, elevation=40.0, box=None):
     """A scene with that light; the product's place is in the middle, if no `box` is given."""
-    place = plate(ground, width)
+    place = background(ground, width)
     tall = round(0.32 * width)
     wide = round(1.4 * tall)
     box = box or Box((width - wide) // 2, round(0.82 * place.height) - tall, wide, tall)
@@ -123,4 +123,4 @@ def scene(ground="sand", width=240, azimuth=200.0, hardness=0.5, elevation=40.0,
 
 def inserted(shown, product="box", **settings):
     """The product composed into a scene."""
-    return composed(shown, cut_out_of(product), InsertionSettings(**settings), 0)
+    return composite(shown, cut_out_of(product), InsertionSettings(**settings), 0)

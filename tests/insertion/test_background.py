@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from packshot.errors import PictureRefused
-from packshot.insertion.background import Box, read_plate
+from packshot.errors import ImageRejectedError
+from packshot.insertion.background import Box, load_background
 from tests.backgrounds import landscape
 
 BOX = Box(100, 150, 80, 60)
@@ -25,14 +25,14 @@ def weights():
     return values
 
 
-def painted(plate, colour=(0.9, 0.1, 0.1)):
+def painted(background, colour=(0.9, 0.1, 0.1)):
     colours = np.broadcast_to(np.float32(colour), (BOX.height, BOX.width, 3))
-    return plate.with_colours(BOX, colours, weights())
+    return background.with_colours(BOX, colours, weights())
 
 
-def saved(tmp_path, picture, name="plate.png", **options):
+def saved(tmp_path, picture, name="background.png", **options):
     picture.save(tmp_path / name, **options)
-    return read_plate(tmp_path / name)
+    return load_background(tmp_path / name)
 
 
 def outside():
@@ -52,8 +52,8 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_outside_the_weights_stays_to_the_bit_through_the_file(tmp_path, kind):
     picture = KINDS[kind](Image.fromarray(landscape()))
-    plate = saved(tmp_path, picture)
-    painted(plate).write(tmp_path / "out.png")
+    background = saved(tmp_path, picture)
+    painted(background).write(tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as out:
         kept = np.asarray(out.convert("RGBA" if kind == "LA" else out.mode))
     before = np.asarray(picture.convert("RGBA") if kind == "LA" else picture)
@@ -67,10 +67,10 @@ def test_all_outside_the_weights_stays_to_the_bit_through_the_file(tmp_path, kin
 def test_sixteen_bits_stay(tmp_path):
     deep = landscape(deep=True)
     cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
-    plate = read_plate(tmp_path / "deep.png")
-    assert plate.pixels.dtype == np.uint16
-    assert np.array_equal(plate.pixels, deep)
-    painted(plate).write(tmp_path / "out.png")
+    background = load_background(tmp_path / "deep.png")
+    assert background.pixels.dtype == np.uint16
+    assert np.array_equal(background.pixels, deep)
+    painted(background).write(tmp_path / "out.png")
     out = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
     assert out.dtype == np.uint16
     assert np.array_equal(out[outside()], deep[outside()])
@@ -79,8 +79,8 @@ def test_sixteen_bits_stay(tmp_path):
 
 
 def test_half_a_weight_is_half_the_way(tmp_path):
-    plate = saved(tmp_path, Image.new("RGB", (400, 300), (100, 100, 100)))
-    out = painted(plate, (1, 1, 1)).pixels
+    background = saved(tmp_path, Image.new("RGB", (400, 300), (100, 100, 100)))
+    out = painted(background, (1, 1, 1)).pixels
     assert out[BOX.top + 30, BOX.left + 15, 0] == round(100 + 155 / 2)
 
 
@@ -88,12 +88,12 @@ def test_the_profile_stays_and_colours_are_meant_in_it(tmp_path):
     """In a profile with gamma 1 (linear light), middle grey is another number."""
     linear = _linear_profile()
     picture = Image.fromarray(landscape())
-    plate = saved(tmp_path, picture, icc_profile=linear)
-    seen = plate.colours(BOX)
+    background = saved(tmp_path, picture, icc_profile=linear)
+    seen = background.colours(BOX)
     assert seen.mean() > np.asarray(picture)[BOX.region].mean() / 255 + 0.1, (
         "linear values look dark"
     )
-    made = painted(plate, (0.5, 0.5, 0.5))
+    made = painted(background, (0.5, 0.5, 0.5))
     made.write(tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as out:
         assert out.info["icc_profile"] == linear
@@ -131,24 +131,24 @@ def test_turned_and_cmyk_plates_are_seen_as_they_are_meant(tmp_path):
 def test_what_is_no_still_picture_is_refused(tmp_path):
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:])
-    with pytest.raises(PictureRefused, match=r"moving\.webp: moves; save one frame"):
-        read_plate(tmp_path / "moving.webp")
+    with pytest.raises(ImageRejectedError, match=r"moving\.webp: moves; save one frame"):
+        load_background(tmp_path / "moving.webp")
     buffer = io.BytesIO()
     Image.fromarray(landscape()).save(buffer, "PNG")
     (tmp_path / "cut.png").write_bytes(buffer.getvalue()[:5000])
-    with pytest.raises(PictureRefused, match=r"cut\.png: is damaged or cut short"):
-        read_plate(tmp_path / "cut.png")
+    with pytest.raises(ImageRejectedError, match=r"cut\.png: is damaged or cut short"):
+        load_background(tmp_path / "cut.png")
     cv2.imwrite(str(tmp_path / "deep.png"), landscape(deep=True))
     data = (tmp_path / "deep.png").read_bytes()
     (tmp_path / "deep.png").write_bytes(data[: len(data) // 3])
-    with pytest.raises(PictureRefused, match=r"deep\.png"):
-        read_plate(tmp_path / "deep.png")
+    with pytest.raises(ImageRejectedError, match=r"deep\.png"):
+        load_background(tmp_path / "deep.png")
 
 
 def test_a_large_plate_is_copied_once(tmp_path):
-    plate = saved(tmp_path, Image.new("RGB", (3000, 2000), "grey"))
+    background = saved(tmp_path, Image.new("RGB", (3000, 2000), "grey"))
     tracemalloc.start()
-    painted(plate)
+    painted(background)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 1.2 * plate.pixels.nbytes
+    assert peak < 1.2 * background.pixels.nbytes

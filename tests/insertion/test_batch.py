@@ -1,4 +1,4 @@
-"""Tables of plates, and which of their jobs are left to do."""
+"""Tables of backgrounds, and which of their jobs are left to do."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from packshot.errors import InsertionRefused
-from packshot.insertion.batch import Job, mark_done, pending_jobs, read_jobs
+from packshot.errors import InsertionError
+from packshot.insertion.batch import InsertionJob, mark_done, pending_jobs, read_jobs
 
 
 @pytest.fixture
 def table(tmp_path):
-    """Three plates, a mask, and a table to write."""
+    """Three backgrounds, a mask, and a table to write."""
     for number, name in enumerate(("a.png", "b.png", "c d.png", "mask.png")):
         Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / name)
     return tmp_path / "jobs.csv"
@@ -28,9 +28,9 @@ def test_a_row_is_a_job_with_paths_from_the_table_on(table):
     )
     here = table.parent
     assert read_jobs(table) == [
-        Job(here / "a.png", "1,2,30,40", "", None, "", "rear", "first"),
-        Job(here / "c d.png", "", "", here / "mask.png", "", "", "c d-2"),
-        Job(here / "b.png", "", "", None, "left, near", "", "b-3"),
+        InsertionJob(here / "a.png", "1,2,30,40", "", None, "", "rear", "first"),
+        InsertionJob(here / "c d.png", "", "", here / "mask.png", "", "", "c d-2"),
+        InsertionJob(here / "b.png", "", "", None, "left, near", "", "b-3"),
     ]
 
 
@@ -38,38 +38,38 @@ def test_a_folder_is_its_pictures(table):
     table.write_text("no picture")
     jobs = read_jobs(table.parent)
     assert [job.name for job in jobs] == ["a", "b", "c d", "mask"]
-    assert jobs[0] == Job(table.parent / "a.png", "", "", None, "", "", "a")
+    assert jobs[0] == InsertionJob(table.parent / "a.png", "", "", None, "", "", "a")
 
 
 @pytest.mark.parametrize(
     "text,words",
     [
-        ("plate,name\na.png,x\nb.png,x\n", "line 3: give it another name than x"),
-        ("plate,name\na.png,x/y\n", "line 2: give it another name than x/y"),
-        ("plate\na.png\n,\n", "line 3: there is no plate"),
-        ("plate\nnone.png\n", "line 2: there is no plate"),
-        ("file\na.png\n", "has no column plate"),
-        ("plate,size\na.png,3\n", "has a column size; its columns may be plate, box"),
-        ("", "has no column plate"),
+        ("background,name\na.png,x\nb.png,x\n", "line 3: give it another name than x"),
+        ("background,name\na.png,x/y\n", "line 2: give it another name than x/y"),
+        ("background\na.png\n,\n", "line 3: there is no background"),
+        ("background\nnone.png\n", "line 2: there is no background"),
+        ("file\na.png\n", "has no column background"),
+        ("background,size\na.png,3\n", "has a column size; its columns may be background, box"),
+        ("", "has no column background"),
     ],
 )
 def test_a_table_that_makes_no_sense_is_refused(table, text, words):
     table.write_text(text)
-    with pytest.raises(InsertionRefused, match=words):
+    with pytest.raises(InsertionError, match=words):
         read_jobs(table)
 
 
 def test_what_is_no_text_is_refused(table):
-    table.write_bytes(b"plate\n\xff\xfe\x00")
-    with pytest.raises(InsertionRefused, match="cannot be read as CSV"):
+    table.write_bytes(b"background\n\xff\xfe\x00")
+    with pytest.raises(InsertionError, match="cannot be read as CSV"):
         read_jobs(table)
-    with pytest.raises(InsertionRefused, match="cannot be read as CSV"):
+    with pytest.raises(InsertionError, match="cannot be read as CSV"):
         read_jobs(table.parent / "none.csv")
 
 
 @pytest.fixture
 def jobs(table):
-    table.write_text("plate,mask\na.png,mask.png\nb.png,\n")
+    table.write_text("background,mask\na.png,mask.png\nb.png,\n")
     return read_jobs(table)
 
 
@@ -94,19 +94,19 @@ CHANGES = {
     "view": lambda job: replace(job, view="rear"),
     "no mask": lambda job: replace(job, mask=None),
     "another mask": lambda job: _saved(job, job.mask),
-    "another plate": lambda job: _saved(job, job.plate),
+    "another background": lambda job: _saved(job, job.background),
     "no result": lambda job: _removed(job, ".png"),
     "no mark": lambda job: _removed(job, ".done"),
 }
 
 
-def _saved(job: Job, file: Path) -> Job:
+def _saved(job: InsertionJob, file: Path) -> InsertionJob:
     Image.new("RGB", (4, 4), "white").save(file)
     return job
 
 
-def _removed(job: Job, suffix: str) -> Job:
-    (job.plate.parent / f"{job.name}{suffix}").unlink()
+def _removed(job: InsertionJob, suffix: str) -> InsertionJob:
+    (job.background.parent / f"{job.name}{suffix}").unlink()
     return job
 
 
@@ -120,5 +120,5 @@ def test_what_it_depends_on_makes_it_pending_again(change, jobs, tmp_path):
 def test_a_file_of_the_same_content_elsewhere_is_the_same(jobs, tmp_path):
     finish(jobs[1], tmp_path)
     copy = tmp_path / "copy.png"
-    copy.write_bytes(jobs[1].plate.read_bytes())
-    assert pending_jobs([replace(jobs[1], plate=copy)], tmp_path, "s") == []
+    copy.write_bytes(jobs[1].background.read_bytes())
+    assert pending_jobs([replace(jobs[1], background=copy)], tmp_path, "s") == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from packshot.insertion.background import Box
-from packshot.insertion.composite import composed
+from packshot.insertion.composite import composite
 from packshot.insertion.settings import InsertionSettings
 from tests.insertion.scenes import cut_out_of, inserted, scene
 
@@ -57,7 +57,7 @@ def test_a_shadow_is_as_strong_as_it_is_wanted_and_takes_light_only():
 def test_a_long_shadow_fades_before_the_crop_ends_but_not_at_the_plates_own_edge():
     low = {"azimuth": 180.0, "elevation": 10.0, "hardness": 1.0}
     inner, outer = (scene("smooth", box=Box(left, 114, 50, 36), **low) for left in (60, 186))
-    assert inner.crop.right < inner.plate.width and outer.crop.right == outer.plate.width
+    assert inner.crop.right < inner.background.width and outer.crop.right == outer.background.width
     assert inserted(inner).taken[:, -1].max() == 0
     assert inserted(inner).taken[:, -15].max() > 0.05
     assert inserted(outer).taken[:, -1].max() > 0.3
@@ -75,6 +75,6 @@ def test_a_reflection_shows_below_it():
 def test_the_grain_is_the_seeds():
     shown = scene("sand")
     one, same, other = (
-        composed(shown, cut_out_of(), InsertionSettings(), seed).colours for seed in (1, 1, 2)
+        composite(shown, cut_out_of(), InsertionSettings(), seed).image for seed in (1, 1, 2)
     )
     assert np.array_equal(one, same) and not np.array_equal(one, other)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.errors import InsertionRefused
+from packshot.errors import InsertionError
 from packshot.insertion.background import Box
 from packshot.insertion.cutouts import CutOut, best_photos, cut_out, fitted, squared, thumbnail
 from packshot.insertion.placement import Placement
-from packshot.photos.photo_set import photos
+from packshot.photos.photo_set import list_photos
 from tests.insertion.scenes import cut_out_of
 
 
@@ -30,11 +30,11 @@ class Finds:
 
 def unmasked(project):
     """Its photos without their masks."""
-    return [replace(photo, mask=None) for photo in photos(project)]
+    return [replace(photo, mask=None) for photo in list_photos(project)]
 
 
 def test_a_cut_out_is_its_masks_box_and_what_surrounds_it(product):
-    photo = photos(product)[0]
+    photo = list_photos(product)[0]
     number = int(photo.source.removesuffix(".png"))
     cut = cut_out(photo)
     assert cut.alpha.shape == (91, 121) and cut.aspect == 121 / 91
@@ -46,18 +46,18 @@ def test_a_cut_out_is_its_masks_box_and_what_surrounds_it(product):
 
 def test_without_a_mask_a_segmenter_is_asked_and_with_one_it_is_not(product):
     finds = Finds(70, 60, 110, 90)
-    assert cut_out(photos(product)[0], finds).alpha.shape == (91, 121) and not finds.asked
+    assert cut_out(list_photos(product)[0], finds).alpha.shape == (91, 121) and not finds.asked
     assert cut_out(unmasked(product)[0], finds).alpha.shape == (30, 40) and finds.asked == 1
-    with pytest.raises(InsertionRefused, match=r"No product was found in .*paint its mask"):
+    with pytest.raises(InsertionError, match=r"No product was found in .*paint its mask"):
         cut_out(unmasked(product)[0], Finds())
 
 
 def test_photos_in_which_nothing_is_found_are_passed_over(product):
-    masked, bare = photos(product), unmasked(product)
+    masked, bare = list_photos(product), unmasked(product)
     place = Placement(Box(0, 0, 60, 60))
     found = best_photos([bare[0], *masked[1:]], place, None, Finds())
     assert {cut.photo.file for cut in found} == {photo.file for photo in masked[1:]}
-    with pytest.raises(InsertionRefused, match="No photo shows the product whole"):
+    with pytest.raises(InsertionError, match="No photo shows the product whole"):
         best_photos(bare, place, None, Finds())
 
 
@@ -69,11 +69,11 @@ def test_photos_in_which_nothing_is_found_are_passed_over(product):
     (None, "front", False),
 ])  # fmt: skip
 def test_a_view_is_the_captions(product, caption, view, shows):
-    photo = replace(photos(product)[0], caption=caption)
+    photo = replace(list_photos(product)[0], caption=caption)
     if shows:
         assert len(best_photos([photo], Placement(Box(0, 0, 60, 60)), view)) == 1
     else:
-        with pytest.raises(InsertionRefused, match="as seen from the front"):
+        with pytest.raises(InsertionError, match="as seen from the front"):
             best_photos([photo], Placement(Box(0, 0, 60, 60)), view)
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from packshot.insertion.harmonize import grain, harmonised, sharpness
+from packshot.insertion.harmonize import grain, harmonize, sharpness
 
 ALPHA = np.ones((60, 80), np.float32)
 
@@ -26,14 +26,12 @@ def test_grain_is_the_noises_deviation_and_edges_are_none(noise):
 def test_the_plates_grain_comes_over_the_product_and_no_more():
     around = flat(0.5, (200, 200), 0.02)
     photo = np.full((9, 3), 0.5, np.float32)
-    seen = harmonised(flat(0.5), ALPHA, around, photo, seed=1)
+    seen = harmonize(flat(0.5), ALPHA, around, photo, seed=1)
     assert grain(seen) == pytest.approx(0.02, rel=0.2)
-    assert np.array_equal(seen, harmonised(flat(0.5), ALPHA, around, photo, seed=1))
-    assert not np.array_equal(seen, harmonised(flat(0.5), ALPHA, around, photo, seed=2))
+    assert np.array_equal(seen, harmonize(flat(0.5), ALPHA, around, photo, seed=1))
+    assert not np.array_equal(seen, harmonize(flat(0.5), ALPHA, around, photo, seed=2))
     noisy = flat(0.5, noise=0.03)
-    assert grain(harmonised(noisy, ALPHA, around, photo, 1)) == pytest.approx(
-        grain(noisy), rel=0.01
-    )
+    assert grain(harmonize(noisy, ALPHA, around, photo, 1)) == pytest.approx(grain(noisy), rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -47,26 +45,26 @@ def test_the_plates_grain_comes_over_the_product_and_no_more():
     ],
 )
 def test_exposure_goes_a_quarter_of_the_way_within_limits(there, gain):
-    """Of the plate's 0.5 over its photo's light, in stops."""
+    """Of the background's 0.5 over its photo's light, in stops."""
     photo = np.full((9, 3), there, np.float32)
-    seen = harmonised(flat(0.4), ALPHA, flat(0.5), photo, 0)
+    seen = harmonize(flat(0.4), ALPHA, flat(0.5), photo, 0)
     assert np.allclose(seen, 0.4 * gain, atol=1e-4)
 
 
 def test_the_cast_turns_towards_the_plates_and_not_far():
     photo = np.full((9, 3), 0.5, np.float32)
-    warm = harmonised(flat(0.4), ALPHA, flat([0.52, 0.5, 0.48]), photo, 0)[0, 0]
+    warm = harmonize(flat(0.4), ALPHA, flat([0.52, 0.5, 0.48]), photo, 0)[0, 0]
     assert warm[0] / warm[1] == pytest.approx(1.04**0.25, rel=1e-3)
-    far = harmonised(flat(0.4), ALPHA, flat([1.0, 0.5, 0.1]), photo, 0)[0, 0]
+    far = harmonize(flat(0.4), ALPHA, flat([1.0, 0.5, 0.1]), photo, 0)[0, 0]
     assert far[0] / far[2] == pytest.approx(1.03 / 0.97, rel=1e-3)
 
 
 def test_highlights_are_not_lost_and_a_photo_without_background_tells_nothing():
     bright = flat(0.95)
     bright[:10] = 0.3
-    seen = harmonised(bright, ALPHA, flat(0.9), np.full((9, 3), 0.1, np.float32), 0)
+    seen = harmonize(bright, ALPHA, flat(0.9), np.full((9, 3), 0.1, np.float32), 0)
     assert seen.max() < 0.995, "it would have been 0.95 x 1.12"
-    alone = harmonised(flat(0.4), ALPHA, flat(0.9), np.zeros((0, 3), np.float32), 0)
+    alone = harmonize(flat(0.4), ALPHA, flat(0.9), np.zeros((0, 3), np.float32), 0)
     assert np.allclose(alone, 0.4)
 
 
@@ -92,8 +90,8 @@ def test_a_sharp_product_is_softened_a_little_on_calm_ground_and_not_on_rough():
     photo = np.full((9, 3), 0.5, np.float32)
     rough = flat(0.5)
     rough[::2] += 0.3
-    assert np.allclose(harmonised(stripes, ALPHA, rough, np.zeros((0, 3)), 0), stripes)
-    calm = harmonised(stripes, ALPHA, flat(0.5), photo, 0)
+    assert np.allclose(harmonize(stripes, ALPHA, rough, np.zeros((0, 3)), 0), stripes)
+    calm = harmonize(stripes, ALPHA, flat(0.5), photo, 0)
     assert sharpness(calm) < sharpness(stripes)
     assert np.abs(calm - stripes).max() > 0.02
     assert np.allclose(calm, cv2.GaussianBlur(stripes, (0, 0), 0.7), atol=1e-4), "never by more"

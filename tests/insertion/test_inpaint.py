@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from packshot.insertion.inpaint import painted
+from packshot.insertion.inpaint import inpaint
 
 SIDE, STEPS, GUIDANCE = 64, 4, 3.0
 PROMPT = "a photo of ohwx car"
@@ -15,7 +15,7 @@ def crop(seed=0):
 
 
 def ours(base, strength, seed=3, given=None):
-    return painted(
+    return inpaint(
         base, crop() if given is None else given, strength, PROMPT,
         seed=seed, steps=STEPS, guidance_scale=GUIDANCE,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from packshot.insertion import inpaint_crop
 from packshot.insertion.background import Box
-from packshot.insertion.inpaint_crop import Canvas
+from packshot.insertion.inpaint_crop import InpaintCrop
 from packshot.insertion.settings import InsertionSettings
 from packshot.project import Subject
 
@@ -28,12 +28,14 @@ BASE = SimpleNamespace(
     ],
 )
 def test_it_is_the_box_and_almost_as_much_again_inside_the_crop(box, shape, wanted):
-    assert Canvas.around(box, shape, BASE).box == wanted
+    assert InpaintCrop.around(box, shape, BASE).box == wanted
 
 
 @pytest.mark.parametrize("shape", [(400, 600), (60, 200), (300, 40)])
 def test_its_size_is_the_bases_pixels_in_its_own_shape(shape):
-    made = Canvas.around(Box(5, 5, 30, 30) if shape[1] > 40 else Box(2, 2, 36, 200), shape, BASE)
+    made = InpaintCrop.around(
+        Box(5, 5, 30, 30) if shape[1] > 40 else Box(2, 2, 36, 200), shape, BASE
+    )
     width, height = made.size
     assert width % 8 == 0 and height % 8 == 0
     assert width * height == pytest.approx(64 * 64, rel=0.2)
@@ -62,7 +64,7 @@ def test_the_base_sees_its_part_at_its_size_and_it_comes_back_at_the_crops(asked
     colours = cv2.GaussianBlur(colours, (0, 0), 4)
     strength = np.zeros((100, 120), np.float32)
     strength[30:60, 40:90] = 1
-    made = Canvas(Box(20, 10, 80, 80), (64, 64))
+    made = InpaintCrop(Box(20, 10, 80, 80), (64, 64))
     out = paint(made, colours, strength)
     part = colours[10:90, 20:100]
     assert asked["crop"].shape == (64, 64, 3) and asked["strength"].shape == (64, 64)
@@ -74,7 +76,7 @@ def test_the_base_sees_its_part_at_its_size_and_it_comes_back_at_the_crops(asked
 
 def test_settings_win_over_the_bases_own_and_none_leaves_them(asked):
     colours, strength = np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), np.float32)
-    made = Canvas(Box(0, 0, 64, 64), (64, 64))
+    made = InpaintCrop(Box(0, 0, 64, 64), (64, 64))
     paint(made, colours, strength)
     assert (asked["steps"], asked["guidance_scale"], asked["seed"]) == (7, 2.5, 3)
     assert asked["prompt"] == "a photo of ohwx mug"

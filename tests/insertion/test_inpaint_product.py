@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from packshot.insertion import inpaint_product
-from packshot.insertion.inpaint_crop import Canvas
-from packshot.insertion.inpaint_product import NothingPainted, generated
+from packshot.insertion.inpaint_crop import InpaintCrop
+from packshot.insertion.inpaint_product import NothingPainted, inpaint_product
 from packshot.insertion.settings import InsertionSettings
 from packshot.project import Subject
 from tests.insertion.scenes import scene
@@ -36,13 +36,13 @@ def paint(monkeypatch):
             mask.paste(255, tuple(sides))
             return mask
 
-    monkeypatch.setattr(Canvas, "painted", painted)
+    monkeypatch.setattr(InpaintCrop, "painted", painted)
     monkeypatch.setattr(inpaint_product, "folded", lambda base, loras: nullcontext())
     monkeypatch.setattr(inpaint_product, "EmbeddedSegmenter", Middle)
 
     def make(shown, share=(0.25, 0.75)):
         found["share"] = share
-        return generated(SUBJECT, shown, InsertionSettings(), 0, BASE, [])
+        return inpaint_product(SUBJECT, shown, InsertionSettings(), 0, BASE, [])
 
     make.asked = asked
     return make
@@ -96,7 +96,7 @@ def test_a_mask_says_what_may_be_painted_above_the_ground(paint):
 def test_the_product_is_what_the_segmenter_finds_in_the_crops_pixels(paint):
     shown = scene("sand", 300)
     made = paint(shown, share=(0.3, 0.7))
-    canvas = Canvas.around(shown.placement.box, shown.colours.shape, BASE).box
+    canvas = InpaintCrop.around(shown.placement.box, shown.colours.shape, BASE).box
     assert made.box.width == pytest.approx(0.4 * canvas.width, abs=1)
     assert made.box.left == pytest.approx(canvas.left + 0.3 * canvas.width, abs=1)
     assert made.box.top == pytest.approx(canvas.top + 0.3 * canvas.height, abs=1)

@@ -4,33 +4,34 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from packshot.errors import InsertionRefused
-from packshot.insertion import Box, InsertionSettings, Placement, read_plate
-from packshot.insertion import insert as inserting
+from packshot.errors import InsertionError
+from packshot.insertion import Box, InsertionSettings, Placement, load_background
 from packshot.insertion.cutouts import best_photos, cut_out
-from packshot.photos.photo_set import photos
+from packshot.photos.photo_set import list_photos
 from tests.backgrounds import landscape, product_photo
 
 PLACE = Placement(Box(140, 140, 120, 90))
 
 
-def put(product, plate_file, tmp_path, place=PLACE, **settings):
-    plate = read_plate(plate_file)
-    return insert(product, plate, place, tmp_path / "out", settings=InsertionSettings(**settings))
+def put(product, background_file, tmp_path, place=PLACE, **settings):
+    background = load_background(background_file)
+    return insert(
+        product, background, place, tmp_path / "out", settings=InsertionSettings(**settings)
+    )
 
 
-def test_the_product_stands_there_and_all_else_is_as_it_was(product, plate_file, tmp_path):
-    before = plate_file.read_bytes()
-    made = put(product, plate_file, tmp_path, light_azimuth_degrees=200, horizon=130.0)
-    out, plate = np.asarray(Image.open(made.file)), landscape()
-    assert plate_file.read_bytes() == before
+def test_the_product_stands_there_and_all_else_is_as_it_was(product, background_file, tmp_path):
+    before = background_file.read_bytes()
+    made = put(product, background_file, tmp_path, light_azimuth_degrees=200, horizon=130.0)
+    out, background = np.asarray(Image.open(made.file)), landscape()
+    assert background_file.read_bytes() == before
     inside = out[150:220, 150:250].astype(int)
     assert (inside[..., 0] - inside[..., 1] > 80).mean() > 0.5, "it is red there"
     assert (inside.min(axis=2) > 200).mean() > 0.1, "with its white label"
     checks = {check.name: check for check in made.checks}
-    assert checks["plate untouched"].value == 0
+    assert checks["background untouched"].value == 0
     assert {name for name, check in checks.items() if not check.passed} <= {"sharpness"}
-    changed = (out != plate).any(axis=2)
+    changed = (out != background).any(axis=2)
     assert not changed[:100].any()
     assert changed[228:234, 150:260].any(), "a shadow lies on the sand"
     record = json.loads(made.file.with_suffix(".json").read_text())
@@ -40,60 +41,64 @@ def test_the_product_stands_there_and_all_else_is_as_it_was(product, plate_file,
         assert page.width > 1500
 
 
-def test_shadow_and_reflection_are_the_users(product, plate_file, tmp_path):
-    plate = landscape().astype(int)
+def test_shadow_and_reflection_are_the_users(product, background_file, tmp_path):
+    background = landscape().astype(int)
 
     def ground(**settings):
         return np.asarray(
-            Image.open(put(product, plate_file, tmp_path, horizon=130.0, **settings).file)
+            Image.open(put(product, background_file, tmp_path, horizon=130.0, **settings).file)
         )
 
     bare = ground(shadow=0.0)
-    changed = (bare != plate).any(axis=2)
+    changed = (bare != background).any(axis=2)
     changed[140:230, 140:260] = False
     assert not changed.any(), "without a shadow only the product's box changes"
-    left, right = (ground(light_azimuth_degrees=a).astype(int) - plate for a in (0.0, 180.0))
+    left, right = (ground(light_azimuth_degrees=a).astype(int) - background for a in (0.0, 180.0))
     assert left[:, :140].sum() < left[:, 262:].sum(), "light from the right throws it to the left"
     assert right[:, :140].sum() > right[:, 262:].sum()
     wet = ground(shadow=0.0, reflection=1.0)
-    assert ((wet[232:250, 160:240].astype(int) - plate[232:250, 160:240])[..., 1]).mean() < -20
+    assert ((wet[232:250, 160:240].astype(int) - background[232:250, 160:240])[..., 1]).mean() < -20
 
 
-def test_the_same_again_is_the_same(product, plate_file, tmp_path):
-    first = put(product, plate_file, tmp_path).file.read_bytes()
-    assert put(product, plate_file, tmp_path).file.read_bytes() == first
+def test_the_same_again_is_the_same(product, background_file, tmp_path):
+    first = put(product, background_file, tmp_path).file.read_bytes()
+    assert put(product, background_file, tmp_path).file.read_bytes() == first
 
 
 def test_its_best_photo_is_whole_and_shows_the_view(product, tmp_path):
-    shown = photos(product)
+    shown = list_photos(product)
     (product.photos_folder / f"{shown[2].file.stem}.txt").write_text(
         "a photo of ohwx box, side view"
     )
-    shown = photos(product)
+    shown = list_photos(product)
     assert best_photos(shown, PLACE, "side")[0].photo.file == shown[2].file
-    with pytest.raises(InsertionRefused, match="No photo shows the product as seen from the rear"):
+    with pytest.raises(InsertionError, match="No photo shows the product as seen from the rear"):
         best_photos(shown, PLACE, "rear")
     mask = Image.new("L", (320, 240))
     mask.paste(255, (0, 40, 320, 200))
     for photo in shown:
         mask.save(product.masks_folder / f"{photo.file.stem}.png")
-    with pytest.raises(InsertionRefused, match="No photo shows the product whole"):
-        best_photos(photos(product), PLACE, None)
+    with pytest.raises(InsertionError, match="No photo shows the product whole"):
+        best_photos(list_photos(product), PLACE, None)
 
 
 def test_a_photo_fits_a_mask_in_its_own_proportions(product):
     """A tall one squeezed would cover a wide mask as well."""
-    shown = photos(product)
+    shown = list_photos(product)
     for photo in shown:
         mask = Image.new("L", (320, 240))
         wide = photo is shown[1]
         mask.paste(255, (100, 80, 220, 140) if wide else (130, 60, 190, 180))
         mask.save(product.masks_folder / f"{photo.file.stem}.png")
     place = Placement(Box(20, 20, 200, 100), np.ones((100, 200), np.float32))
-    assert [cut.photo.file for cut in best_photos(photos(product), place, None)] == [shown[1].file]
+    assert [cut.photo.file for cut in best_photos(list_photos(product), place, None)] == [
+        shown[1].file
+    ]
 
 
-def test_no_other_photo_is_tried_for_what_none_can_mend(product, plate_file, tmp_path, monkeypatch):
+def test_no_other_photo_is_tried_for_what_none_can_mend(
+    product, background_file, tmp_path, monkeypatch
+):
     from packshot.insertion import insert as inserting
     from packshot.insertion import quality_checks as checks
 
@@ -104,30 +109,30 @@ def test_no_other_photo_is_tried_for_what_none_can_mend(product, plate_file, tmp
         return (checks.Check(name, 9.0, (0, 1), ""),)
 
     monkeypatch.setattr(inserting, "_checked", failing)
-    put(product, plate_file, tmp_path)
+    put(product, background_file, tmp_path)
     assert len(tried) == 1
     tried.clear()
     name = "sharpness"
-    put(product, plate_file, tmp_path)
+    put(product, background_file, tmp_path)
     assert len(tried) > 1 and len(set(tried)) == len(tried)
 
 
 def test_a_photo_whose_mask_took_in_something_else_comes_last(product):
-    shown = photos(product)
+    shown = list_photos(product)
     number = int(shown[0].source.removesuffix(".png"))
     wide = product_photo(number)[1].filter(ImageFilter.MaxFilter(51))
     wide.save(product.masks_folder / f"{shown[0].file.stem}.png")
-    ranked = best_photos(photos(product), PLACE, None)
+    ranked = best_photos(list_photos(product), PLACE, None)
     assert ranked[-1].photo.file == shown[0].file
 
 
 def test_a_cut_out_has_no_fringe_of_its_photo(product):
     """The mask is a pixel too wide: what it lets in is not the background's colour."""
-    photo = photos(product)[0]
+    photo = list_photos(product)[0]
     number = int(photo.source.removesuffix(".png"))
     wide = product_photo(number)[1].filter(ImageFilter.MaxFilter(3))
     wide.save(product.masks_folder / f"{photo.file.stem}.png")
-    cut = cut_out(photos(product)[0])
+    cut = cut_out(list_photos(product)[0])
     rim = np.concatenate([cut.colours[0], cut.colours[-1], cut.colours[:, 0], cut.colours[:, -1]])
     assert (rim[:, 0] - rim[:, 1] > 0.3).mean() > 0.9
     assert len(cut.beside) > 10_000
@@ -148,13 +153,13 @@ def painter(loaded, tiny_checkpoint, monkeypatch):
     return loaded(tiny_checkpoint("sd1"))
 
 
-def test_what_is_painted_stays_in_its_region(product, plate_file, tmp_path, painter):
+def test_what_is_painted_stays_in_its_region(product, background_file, tmp_path, painter):
     from packshot.lora import Lora
 
-    plate = read_plate(plate_file)
+    background = load_background(background_file)
     made = insert(
-        product, plate, PLACE, tmp_path / "out", base=painter, loras=[(Lora({}), 1.0)],
-        settings=InsertionSettings(way="generate", steps=2, tries=1),
+        product, background, PLACE, tmp_path / "out", base=painter, loras=[(Lora({}), 1.0)],
+        settings=InsertionSettings(method="inpaint", steps=2, tries=1),
     )  # fmt: skip
     changed = (np.asarray(Image.open(made.file)) != landscape()).any(axis=2)
     assert changed[150:220, 150:250].mean() > 0.9
@@ -162,18 +167,18 @@ def test_what_is_painted_stays_in_its_region(product, plate_file, tmp_path, pain
     far[115:275, 95:305] = False
     assert not changed[far].any()
     told = {check.name: check.value for check in made.checks}
-    assert told["plate untouched"] == 0 and told["count"] == 1
+    assert told["background untouched"] == 0 and told["count"] == 1
 
 
 @pytest.mark.parametrize("empty", [1, 2])
 def test_a_seed_that_paints_no_product_is_passed_over(
-    empty, product, plate_file, tmp_path, painter, monkeypatch
+    empty, product, background_file, tmp_path, painter, monkeypatch
 ):
     """`empty` seeds of two paint nothing: the other is taken, or there is none and it says so."""
     from packshot.insertion import inpaint_product
     from packshot.lora import Lora
 
-    found, asked = inpaint_product.EmbeddedSegmenter, []
+    found, asked = inpaint_product.BundledSegmenter, []
 
     class Late(found):
         def mask(self, picture):
@@ -185,28 +190,33 @@ def test_a_seed_that_paints_no_product_is_passed_over(
 
     def paint():
         return insert(
-            product, read_plate(plate_file), PLACE, tmp_path / "out", base=painter,
+            product, load_background(background_file), PLACE, tmp_path / "out", base=painter,
             loras=[(Lora({}), 1.0)],
-            settings=InsertionSettings(way="generate", steps=2, tries=2),
+            settings=InsertionSettings(method="inpaint", steps=2, tries=2),
         )  # fmt: skip
 
     if empty == 1:
         assert paint().seed == 1
     else:
-        with pytest.raises(InsertionRefused, match="painted no product"):
+        with pytest.raises(InsertionError, match="painted no product"):
             paint()
         assert not (tmp_path / "out").exists()
 
 
-def test_refining_changes_rim_and_light_and_keeps_the_print(product, plate_file, tmp_path, painter):
-    plate, told = read_plate(plate_file), {"horizon": 130.0, "light_azimuth_degrees": 200.0}
+def test_refining_changes_rim_and_light_and_keeps_the_print(
+    product, background_file, tmp_path, painter
+):
+    background, told = (
+        load_background(background_file),
+        {"horizon": 130.0, "light_azimuth_degrees": 200.0},
+    )
 
     def made(**settings):
         done = insert(
-            product, plate, PLACE, tmp_path / "out", base=painter,
+            product, background, PLACE, tmp_path / "out", base=painter,
             settings=InsertionSettings(tries=1, steps=4, **told, **settings),
         )  # fmt: skip
-        assert {check.name: check.value for check in done.checks}["plate untouched"] == 0
+        assert {check.name: check.value for check in done.checks}["background untouched"] == 0
         return np.asarray(Image.open(done.file)).astype(np.float32)
 
     plain, over = made(), made(refine=0.6)
@@ -219,12 +229,12 @@ def test_refining_changes_rim_and_light_and_keeps_the_print(product, plate_file,
     assert np.array_equal(over, made(refine=0.6))
 
 
-def test_refining_needs_a_base(product, plate_file, tmp_path):
-    with pytest.raises(InsertionRefused, match="There is no base to refine the cut-out with"):
-        put(product, plate_file, tmp_path, refine=0.3)
+def test_refining_needs_a_base(product, background_file, tmp_path):
+    with pytest.raises(InsertionError, match="There is no base to refine the cut-out with"):
+        put(product, background_file, tmp_path, refine=0.3)
 
 
-def test_without_a_lora_nothing_is_generated(product, plate_file, tmp_path):
-    with pytest.raises(InsertionRefused, match=r"There is no LoRA to paint with: .*redbox.*--lora"):
-        put(product, plate_file, tmp_path, way="generate")
+def test_without_a_lora_nothing_is_generated(product, background_file, tmp_path):
+    with pytest.raises(InsertionError, match=r"There is no LoRA to paint with: .*redbox.*--lora"):
+        put(product, background_file, tmp_path, method="inpaint")
     assert not (tmp_path / "out").exists()

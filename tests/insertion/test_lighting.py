@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.insertion.lighting import Light, LightEstimator
 from tests.backgrounds import landscape
 
@@ -16,11 +16,11 @@ def test_a_shadow_falls_away_from_the_light_and_is_longer_the_lower_it_stands():
     assert Light(0, 60, 1.0).density > Light(0, 60, 0.0).density
 
 
-def test_the_bundled_estimator_mirrors_with_the_plate():
-    plate = landscape().astype(np.float32) / 255
-    plate[:, :200] *= 0.7
+def test_the_bundled_estimator_mirrors_with_the_background():
+    background = landscape().astype(np.float32) / 255
+    background[:, :200] *= 0.7
     estimator = LightEstimator()
-    own, mirrored = estimator.estimate(plate), estimator.estimate(plate[:, ::-1])
+    own, mirrored = estimator.estimate(background), estimator.estimate(background[:, ::-1])
     assert own.elevation_degrees == pytest.approx(mirrored.elevation_degrees, abs=1)
     other_side = (180 - mirrored.azimuth_degrees) % 360
     assert abs((own.azimuth_degrees - other_side + 180) % 360 - 180) < 3
@@ -30,5 +30,5 @@ def test_the_bundled_estimator_mirrors_with_the_plate():
 
 def test_other_weights_are_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(CheckpointRefused, match=r"is not a \.safetensors file"):
+    with pytest.raises(ModelLoadError, match=r"is not a \.safetensors file"):
         LightEstimator(tmp_path)

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.errors import InsertionRefused
-from packshot.insertion.background import Box, Plate
+from packshot.errors import InsertionError
+from packshot.insertion.background import Background, Box
 from packshot.insertion.placement import at_words, horizon_of, in_box, in_mask, on_quad, suggest
 from tests.backgrounds import landscape
 
 
 @pytest.fixture
-def plate():
-    return Plate("beach.png", landscape(), None)
+def background():
+    return Background("beach.png", landscape(), None)
 
 
-def test_a_box_is_four_numbers_inside_the_plate(plate):
-    assert in_box(plate, " 10,20, 100,90").box == Box(10, 20, 100, 90)
+def test_a_box_is_four_numbers_inside_the_background(background):
+    assert in_box(background, " 10,20, 100,90").box == Box(10, 20, 100, 90)
     for given, words in {
         "10,20,100": "is not four whole numbers",
         "a,b,c,d": "is not four whole numbers",
@@ -26,8 +26,8 @@ def test_a_box_is_four_numbers_inside_the_plate(plate):
         "-5,20,100,90": "Move it inside",
         "10,20,5,90": "is 5 x 90 px; it needs at least 16",
     }.items():
-        with pytest.raises(InsertionRefused, match=re.escape(words)):
-            in_box(plate, given)
+        with pytest.raises(InsertionError, match=re.escape(words)):
+            in_box(background, given)
 
 
 def seen(corners, horizon, focal=400.0, middle=200.0):
@@ -35,16 +35,16 @@ def seen(corners, horizon, focal=400.0, middle=200.0):
     return [(middle + focal * x / z, horizon + focal / z) for x, z in corners]
 
 
-def test_a_patch_of_ground_tells_place_size_and_horizon(plate):
+def test_a_patch_of_ground_tells_place_size_and_horizon(background):
     turned = [(-0.9, 3.4), (0.5, 3.0), (0.9, 4.2), (-0.5, 4.6)]
     corners = seen(turned, horizon=120)
-    placement = on_quad(plate, ",".join(str(round(v)) for p in corners for v in p), aspect=1.6)
+    placement = on_quad(background, ",".join(str(round(v)) for p in corners for v in p), aspect=1.6)
     assert placement.horizon == pytest.approx(120, abs=6)
     left, right = (f(x for x, _ in corners) for f in (min, max))
     assert placement.box.width == pytest.approx(right - left, abs=2)
     assert placement.box.bottom == pytest.approx(max(y for _, y in corners), abs=2)
     assert placement.box.width / placement.box.height == pytest.approx(1.6, abs=0.05)
-    flat = on_quad(plate, "100,250,200,250,200,200,100,200", aspect=1.0)
+    flat = on_quad(background, "100,250,200,250,200,200,100,200", aspect=1.0)
     assert flat.horizon is None, "sides that are parallel in the picture tell no horizon"
 
 
@@ -57,47 +57,54 @@ def test_a_patch_of_ground_tells_place_size_and_horizon(plate):
         "10,290,390,290,330,260,60,260": "reaches from",
     }.items(),
 )
-def test_a_patch_that_cannot_be_is_refused(plate, given, words):
-    with pytest.raises(InsertionRefused, match=words):
-        on_quad(plate, given, aspect=0.9)
+def test_a_patch_that_cannot_be_is_refused(background, given, words):
+    with pytest.raises(InsertionError, match=words):
+        on_quad(background, given, aspect=0.9)
 
 
-def test_a_masks_box_is_where_it_is_white(plate, tmp_path):
+def test_a_masks_box_is_where_it_is_white(background, tmp_path):
     grey = np.zeros((300, 400), np.uint8)
     grey[100:160, 50:150] = 255
     grey[:5, :5] = 40
     Image.fromarray(grey).save(tmp_path / "mask.png")
-    placement = in_mask(plate, tmp_path / "mask.png")
+    placement = in_mask(background, tmp_path / "mask.png")
     assert placement.box == Box(50, 100, 100, 60)
     assert placement.mask.shape == (60, 100)
     Image.fromarray(grey[:200]).save(tmp_path / "other.png")
     with pytest.raises(
-        InsertionRefused, match=r"other\.png is 400 x 200 px, the plate .* 400 x 300"
+        InsertionError, match=r"other\.png is 400 x 200 px, the background .* 400 x 300"
     ):
-        in_mask(plate, tmp_path / "other.png")
+        in_mask(background, tmp_path / "other.png")
     Image.new("L", (400, 300)).save(tmp_path / "empty.png")
-    with pytest.raises(InsertionRefused, match=r"empty\.png is empty: paint white"):
-        in_mask(plate, tmp_path / "empty.png")
+    with pytest.raises(InsertionError, match=r"empty\.png is empty: paint white"):
+        in_mask(background, tmp_path / "empty.png")
 
 
-def test_what_stands_nearer_is_larger_as_the_ground_has_it(plate):
+def test_what_stands_nearer_is_larger_as_the_ground_has_it(background):
     """A thing as high as the camera reaches the horizon, wherever it stands."""
     for words in ("left, near", "right, far", "centre"):
-        box = at_words(plate, words, aspect=0.4, horizon=130, tall_metres=1.6, eye_metres=1.6).box
+        box = at_words(
+            background,
+            words,
+            aspect=0.4,
+            horizon=130,
+            product_height_metres=1.6,
+            camera_height_metres=1.6,
+        ).box
         assert abs(box.top - 130) <= 1
-    near, far = (at_words(plate, w, 1.0, 130, 0.8).box for w in ("left near", "left far"))
+    near, far = (at_words(background, w, 1.0, 130, 0.8).box for w in ("left near", "left far"))
     assert near.height > 1.5 * far.height
     assert near.bottom > far.bottom
-    assert at_words(plate, "on the right", 1.0, 130, 0.8).box.left > 200
-    with pytest.raises(InsertionRefused, match='"on the moon" says no place'):
-        at_words(plate, "on the moon", 1.0, 130, 0.8)
+    assert at_words(background, "on the right", 1.0, 130, 0.8).box.left > 200
+    with pytest.raises(InsertionError, match='"on the moon" says no place'):
+        at_words(background, "on the moon", 1.0, 130, 0.8)
 
 
-def test_suggestions_avoid_what_is_there(plate):
-    busy = plate.pixels.copy()
+def test_suggestions_avoid_what_is_there(background):
+    busy = background.pixels.copy()
     rng = np.random.default_rng(0)
     busy[140:, 220:] = rng.integers(0, 255, busy[140:, 220:].shape)
-    words = [word for word, _ in suggest(Plate("busy.png", busy, None), 1.0, 130, 1.0)]
+    words = [word for word, _ in suggest(Background("busy.png", busy, None), 1.0, 130, 1.0)]
     assert len(words) == 6
     assert not words[0].startswith("right")
     assert words[-1].startswith("right")
@@ -113,10 +120,10 @@ def test_a_tiled_floor_tells_its_horizon(horizon):
         far, near = (200 + across * 4, horizon + 160 / 12), (200 + across * 48, horizon + 160.0)
         ends = [(round(x), round(y)) for x, y in (far, near)]
         cv2.line(picture, *ends, (40, 40, 40), 1, cv2.LINE_AA)
-    found = horizon_of(Plate("floor.png", picture, None))
+    found = horizon_of(Background("floor.png", picture, None))
     assert found is not None
     assert math.isclose(found, horizon, abs_tol=9)
 
 
-def test_sand_and_sky_tell_none(plate):
-    assert horizon_of(plate) is None
+def test_sand_and_sky_tell_none(background):
+    assert horizon_of(background) is None

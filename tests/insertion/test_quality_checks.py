@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from packshot.insertion import quality_checks, shadows
-from packshot.insertion.composite import composed
+from packshot.insertion.composite import composite
 from packshot.insertion.insert import _checked
 from packshot.insertion.lighting import Light
 from packshot.insertion.settings import InsertionSettings
-from tests.insertion.scenes import cut_out_of, inserted, plate, scene
+from tests.insertion.scenes import background, cut_out_of, inserted, scene
 
 
 class Likeness:
@@ -111,7 +111,7 @@ def floating(shown, made, share):
 def lit_from_elsewhere(shown, made, turn):
     azimuth = (shown.light.azimuth_degrees + turn) % 360
     light = Light(azimuth, shown.light.elevation_degrees, shown.light.hardness)
-    return composed(replace(shown, light=light), made.cut, InsertionSettings(), 0)
+    return composite(replace(shown, light=light), made.cut, InsertionSettings(), 0)
 
 
 def twice(shown, made, size):
@@ -152,10 +152,10 @@ FAULTS = {
     "floating": ("contact", lambda s, m: floating(s, m, 0.15)),
     "floating high": ("contact", lambda s, m: floating(s, m, 0.4)),
     "no shadow where it touches": (
-        "contact", lambda s, m: composed(s, m.cut, InsertionSettings(shadow=0), 0),
+        "contact", lambda s, m: composite(s, m.cut, InsertionSettings(shadow_strength=0), 0),
     ),
     "no shadow at all": (
-        "shadow direction", lambda s, m: composed(s, m.cut, InsertionSettings(shadow=0), 0),
+        "shadow direction", lambda s, m: composite(s, m.cut, InsertionSettings(shadow_strength=0), 0),
     ),
     "a shadow on the other side": ("shadow direction", lambda s, m: lit_from_elsewhere(s, m, 180)),
 }  # fmt: skip
@@ -176,7 +176,7 @@ SLIGHT = {
     "colour": lambda s, m: repainted(s, m, m.product * 1.08),
     "count": lambda s, m: twice(s, m, 0.3),
     "sharpness": lambda s, m: blurred(s, m, 0.7),
-    "contact": lambda s, m: composed(s, m.cut, InsertionSettings(shadow=0.7), 0),
+    "contact": lambda s, m: composite(s, m.cut, InsertionSettings(shadow_strength=0.7), 0),
     "shadow direction": lambda s, m: lit_from_elsewhere(s, m, 12),
 }
 """So little of it that no one would refuse it."""
@@ -212,12 +212,12 @@ def test_a_short_cut_in_a_long_rim_is_a_seam():
     after = before.copy()
     after[20:60, 20:40] -= 0.05
     product = np.zeros_like(zone)
-    assert quality_checks.seam(before, before, zone, product, 0).value == 0
-    assert not quality_checks.seam(before, after, zone, product, 0).passed
+    assert quality_checks.seam_visibility(before, before, zone, product, 0).value == 0
+    assert not quality_checks.seam_visibility(before, after, zone, product, 0).passed
     # The middle of a side changes by 0.05, which is so many times what is overlooked.
     after = before.copy()
     after[20:280, 20:280] -= 0.05
-    assert quality_checks.seam(before, after, zone, product, 0).value == pytest.approx(
+    assert quality_checks.seam_visibility(before, after, zone, product, 0).value == pytest.approx(
         0.05 * 85, rel=1e-3
     )
 
@@ -227,18 +227,20 @@ def test_a_step_between_product_and_plate_is_none():
     product[30:70, 30:70] = 1
     before = np.full((100, 100, 3), 0.5, np.float32)
     after = np.where(product[..., None] > 0, np.float32(0.1), before)
-    assert quality_checks.seam(before, after, product, product, 0).passed
+    assert quality_checks.seam_visibility(before, after, product, product, 0).passed
 
 
 def test_each_value_outside_the_zone_counts():
-    before, zone = plate("sand", 160), np.zeros((40, 50), np.float32)
+    before, zone = background("sand", 160), np.zeros((40, 50), np.float32)
     zone[10:30, 10:40] = 1
 
     def counted(*places):
         pixels = before.pixels.copy()
         for row, column in places:
             pixels[row, column, 1] ^= 1
-        return quality_checks.untouched(before, replace(before, pixels=pixels), zone, 20, 30)
+        return quality_checks.background_unchanged(
+            before, replace(before, pixels=pixels), zone, 20, 30
+        )
 
     assert counted().passed
     assert counted((30, 40), (49, 69)).value == 0, "inside, at its corners"
@@ -247,14 +249,14 @@ def test_each_value_outside_the_zone_counts():
     assert not counted((29, 40)).passed
 
 
-def test_another_size_depth_or_profile_is_not_the_plate():
-    before, zone = plate("sand", 160), np.zeros((40, 50), np.float32)
+def test_another_size_depth_or_profile_is_not_the_background():
+    before, zone = background("sand", 160), np.zeros((40, 50), np.float32)
     for other in (
         replace(before, pixels=before.pixels[:-1]),
         replace(before, pixels=before.pixels.astype(np.uint16)),
         replace(before, profile=b"another"),
     ):
-        assert not quality_checks.untouched(before, other, zone, 0, 0).passed
+        assert not quality_checks.background_unchanged(before, other, zone, 0, 0).passed
 
 
 @pytest.mark.parametrize("deviation", [1.0, 2.0, 4.0])

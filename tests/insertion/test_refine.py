@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from packshot.insertion import refine as refining
-from packshot.insertion.inpaint_crop import Canvas
-from packshot.insertion.refine import refined
+from packshot.insertion.inpaint_crop import InpaintCrop
+from packshot.insertion.refine import refine
 from packshot.insertion.settings import InsertionSettings
 from packshot.project import Subject
 from tests.insertion.scenes import inserted, scene
@@ -30,10 +30,10 @@ def refine(monkeypatch):
             decoded = colours[canvas.box.region] * 0.95 + 0.01
             return changes(decoded) if how.any() else decoded
 
-        monkeypatch.setattr(Canvas, "painted", painted)
+        monkeypatch.setattr(InpaintCrop, "painted", painted)
         monkeypatch.setattr(refining, "folded", lambda base, loras: nullcontext())
         settings = InsertionSettings(refine=strength)
-        return refined(SUBJECT, SHOWN, MADE, settings, 0, BASE, [])
+        return refine(SUBJECT, SHOWN, MADE, settings, 0, BASE, [])
 
     run.asked = asked
     return run
@@ -81,7 +81,7 @@ def test_on_the_shadow_the_change_is_taken_whole(refine):
     made = refine(lambda decoded: decoded - 0.1)
     deep = (MADE.taken > 0.3) & (MADE.colours.min(axis=2) > 0.15)
     deep[MADE.box.top - 8 : MADE.box.bottom + 4, MADE.box.left - 8 : MADE.box.right + 8] = False
-    canvas = Canvas.around(MADE.box, SHOWN.colours.shape, BASE).box
+    canvas = InpaintCrop.around(MADE.box, SHOWN.colours.shape, BASE).box
     deep[:, : canvas.left + 4] = deep[:, canvas.right - 4 :] = False
     assert deep.sum() > 50
     assert np.allclose((MADE.colours - made.colours)[deep], 0.1, atol=0.02)

@@ -22,8 +22,8 @@ def fails(capsys, monkeypatch, *arguments):
     return capsys.readouterr().err
 
 
-def test_a_box_and_two_versions(product, plate_file):
-    result = run(plate_file, "-p", product.root, "--box", "140,140,120,90", "--count", 2)
+def test_a_box_and_two_versions(product, background_file):
+    result = run(background_file, "-p", product.root, "--box", "140,140,120,90", "--count", 2)
     assert result.exit_code == 0, result.output
     made = sorted(file.name for file in product.insertions_folder.iterdir())
     assert made == [
@@ -36,34 +36,39 @@ def test_a_box_and_two_versions(product, plate_file):
     assert first["photo"] != second["photo"]
 
 
-def test_words_and_suggestions(product, plate_file):
-    assert run(plate_file, "-p", product.root, "--at", "left, near", "--tall", 0.4).exit_code == 0
+def test_words_and_suggestions(product, background_file):
+    assert (
+        run(
+            background_file, "-p", product.root, "--at", "left, near", "--product-height", 0.4
+        ).exit_code
+        == 0
+    )
     box = json.loads((product.insertions_folder / "beach.json").read_text())["box"]
     assert box["left"] < 150
-    result = run(plate_file, "-p", product.root, "--suggest", "--tall", 0.4)
+    result = run(background_file, "-p", product.root, "--suggest", "--product-height", 0.4)
     assert "Places:" in result.output
     with Image.open(product.insertions_folder / "beach.places.png") as shown:
         assert shown.size == (400, 300)
 
 
-def test_a_quad_on_the_ground(product, plate_file):
+def test_a_quad_on_the_ground(product, background_file):
     quad = "130,230,270,230,250,200,150,200"
-    assert run(plate_file, "-p", product.root, "--quad", quad).exit_code == 0
+    assert run(background_file, "-p", product.root, "--quad", quad).exit_code == 0
     record = json.loads((product.insertions_folder / "beach.json").read_text())
     assert record["box"]["left"] + record["box"]["width"] == 270
     assert record["horizon"] == pytest.approx(126, abs=2), "where the patch's sides meet"
 
 
-def test_a_table_goes_on_where_it_was(product, plate_file, tmp_path, monkeypatch):
+def test_a_table_goes_on_where_it_was(product, background_file, tmp_path, monkeypatch):
     for number in range(3):
         Image.fromarray(landscape()).save(tmp_path / f"p{number}.png")
-    table = tmp_path / "plates.csv"
+    table = tmp_path / "backgrounds.csv"
     table.write_text(
-        'plate,box,at,name\np0.png,"100,140,90,80",,one\np1.png,,"right, near",two\np2.png,,,three\n'.replace(
+        'background,box,at,name\np0.png,"100,140,90,80",,one\np1.png,,"right, near",two\np2.png,,,three\n'.replace(
             "\\\n", "\n"
         )
     )
-    order = [table, "-p", product.root, "--at", "centre", "--tall", 0.5]
+    order = [table, "-p", product.root, "--at", "centre", "--product-height", 0.5]
     from packshot.insertion import request
 
     calls, real = [], request.insert
@@ -84,29 +89,29 @@ def test_a_table_goes_on_where_it_was(product, plate_file, tmp_path, monkeypatch
     assert len(calls) == 7, "with other settings it is"
 
 
-def test_errors_say_what_to_do(product, plate_file, tmp_path, capsys, monkeypatch):
+def test_errors_say_what_to_do(product, background_file, tmp_path, capsys, monkeypatch):
     def said(*arguments):
-        return fails(capsys, monkeypatch, plate_file, "-p", product.root, *arguments)
+        return fails(capsys, monkeypatch, background_file, "-p", product.root, *arguments)
 
-    before = plate_file.read_bytes()
-    own = said("--box", "140,140,120,90", "--out", plate_file.parent)
+    before = background_file.read_bytes()
+    own = said("--box", "140,140,120,90", "--out", background_file.parent)
     assert "beach.png would be written over: name another folder" in own
-    assert plate_file.read_bytes() == before
+    assert background_file.read_bytes() == before
     assert "Say where it goes: --box x,y,w,h, or --quad with four corners" in said()
     assert "Say where it goes" in said("--box", "1,2,30,40", "--at", "left")
     assert "Move it inside" in said("--box", "390,10,100,100")
-    assert "way = 'magic': input should be 'cut-out' or 'generate'" in said(
-        "--box", "1,2,30,40", "--way", "magic"
+    assert "method = 'magic': input should be 'composite' or 'inpaint'" in said(
+        "--box", "1,2,30,40", "--method", "magic"
     )
     assert "No photo shows the product as seen from the rear" in said(
         "--box", "1,2,30,40", "--view", "rear"
     )
     table = tmp_path / "t.csv"
     for text, words in {
-        "file\na.png\n": "has no column plate",
-        "plate,size\na.png,3\n": "has a column size",
-        "plate\nnone.png\n": "line 2: there is no plate",
-        "plate,name\nbeach.png,../x\n": "line 2: give it another name than ../x",
+        "file\na.png\n": "has no column background",
+        "background,size\na.png,3\n": "has a column size",
+        "background\nnone.png\n": "line 2: there is no background",
+        "background,name\nbeach.png,../x\n": "line 2: give it another name than ../x",
     }.items():
         table.write_text(text.replace("\\\n", "\n"))
         assert words in fails(capsys, monkeypatch, table, "-p", product.root, "--at", "left")

@@ -1,4 +1,4 @@
-"""A scene is told in its crop's pixels: moved back by the crop's corner, all is the plate's."""
+"""A scene is told in its crop's pixels: moved back by the crop's corner, all is the background's."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,9 @@ from packshot.insertion.lighting import LightEstimator
 from packshot.insertion.placement import Placement
 from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.shadows import Ground
-from tests.insertion.scenes import plate
+from tests.insertion.scenes import background
 
-PLATE = plate("sand", 400)
+PLATE = background("sand", 400)
 """400 x 300, its horizon at 120."""
 
 
@@ -23,11 +23,11 @@ PLATE = plate("sand", 400)
         (Box(330, 240, 60, 40), Box(270, 210, 130, 90)),
     ],
 )
-def test_the_crop_reaches_about_the_place_inside_the_plate(box, crop):
+def test_the_crop_reaches_about_the_place_inside_the_background(box, crop):
     mask = np.ones((40, 60), np.float32)
     made = _scene(PLATE, Placement(box, mask), InsertionSettings(horizon=120.0))
     assert made.crop == crop
-    assert np.array_equal(made.colours, PLATE.pixels[crop.region].astype(np.float32) / 255)
+    assert np.array_equal(made.image, PLATE.pixels[crop.region].astype(np.float32) / 255)
     moved = Box(box.left - crop.left, box.top - crop.top, box.width, box.height)
     assert made.placement.box == moved
     assert made.placement.mask is mask

@@ -1,13 +1,13 @@
 import pytest
 
-from packshot.errors import InsertionRefused
+from packshot.errors import InsertionError
 from packshot.insertion.settings import settings_of
 
 
 @pytest.mark.parametrize(
     "name,fit,unfit",
     [
-        ("way", ("cut-out", "generate"), ("paste",)),
+        ("way", ("composite", "inpaint"), ("paste",)),
         ("tries", (1, 64), (0, 65)),
         ("steps", (None, 1, 1000), (0, 1001)),
         ("guidance_scale", (None, 0, 50), (-0.1, 51, float("nan"))),
@@ -25,5 +25,5 @@ def test_values_out_of_range_are_refused_by_name(name, fit, unfit):
     for value in fit:
         assert getattr(settings_of(**{name: value}), name) == value
     for value in unfit:
-        with pytest.raises(InsertionRefused, match=name):
+        with pytest.raises(InsertionError, match=name):
             settings_of(**{name: value})

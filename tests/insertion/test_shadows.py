@@ -8,7 +8,14 @@ import pytest
 from packshot.insertion.background import Box
 from packshot.insertion.lighting import Light
 from packshot.insertion.quality_checks import darkening_direction, seen_direction
-from packshot.insertion.shadows import Ground, beneath, cast, contact, darkened, reflected
+from packshot.insertion.shadows import (
+    Ground,
+    cast_shadow,
+    contact_shadow,
+    darkened,
+    reflected,
+    underside_shadow,
+)
 
 SIZE = (600, 400)
 GROUND = Ground(horizon=100, middle=300, focal=600)
@@ -24,7 +31,7 @@ def test_the_tip_of_a_post_falls_where_the_ground_has_it(azimuth):
     """Its foot is focal / 200 = 3 camera heights away; the tip 1 / tan(elevation) further on."""
     box, alpha = post()
     light = Light(azimuth, 45, 1)
-    shadow = cast(alpha, box, SIZE, GROUND, light)
+    shadow = cast_shadow(alpha, box, SIZE, GROUND, light)
     across, along = -math.cos(math.radians(azimuth)), -math.sin(math.radians(azimuth))
     tip = np.array([300 + 600 * across / (3 + along), 100 + 600 / (3 + along)])
     middle = np.array([300 + 600 * 0.5 * across / (3 + along / 2), 100 + 600 / (3 + along / 2)])
@@ -42,7 +49,7 @@ def test_the_tip_of_a_post_falls_where_the_ground_has_it(azimuth):
 def test_the_measured_direction_is_the_lights(azimuth):
     box, alpha = post(20)
     light = Light(azimuth, 35, 1)
-    found = darkening_direction(cast(alpha, box, SIZE, GROUND, light), (300, 300))
+    found = darkening_direction(cast_shadow(alpha, box, SIZE, GROUND, light), (300, 300))
     wanted = seen_direction(light, GROUND, (300, 300))
     assert found is not None
     assert abs((found - wanted + 180) % 360 - 180) < 14
@@ -50,17 +57,17 @@ def test_the_measured_direction_is_the_lights(azimuth):
 
 def test_hard_light_makes_a_darker_sharper_shadow_and_height_a_longer_one():
     box, alpha = post(40)
-    hard, soft = (cast(alpha, box, SIZE, GROUND, Light(200, 40, h)) for h in (1.0, 0.0))
+    hard, soft = (cast_shadow(alpha, box, SIZE, GROUND, Light(200, 40, h)) for h in (1.0, 0.0))
     assert hard.max() > soft.max() + 0.1
     steepness = [np.abs(np.diff(one, axis=1)).max() / one.max() for one in (hard, soft)]
     assert steepness[0] > steepness[1]
-    low = cast(alpha, box, SIZE, GROUND, Light(200, 15, 1.0))
+    low = cast_shadow(alpha, box, SIZE, GROUND, Light(200, 15, 1.0))
     assert (low > 0.05).sum() > 1.2 * (hard > 0.05).sum()
 
 
 def test_it_is_darkest_where_it_touches():
     box, alpha = Box(200, 200, 120, 90), np.ones((90, 120), np.float32)
-    dark = contact(alpha, box, SIZE, GROUND)
+    dark = contact_shadow(alpha, box, SIZE, GROUND)
     assert dark[288:294, 220:300].mean() > 0.3
     assert dark[330:, :].max() < 0.1
     assert dark[:150].max() == 0
@@ -88,7 +95,7 @@ BRIDGE[34:, 20:80] = 0
 
 def test_it_is_dark_under_a_body_between_its_feet_and_nowhere_else():
     box = Box(50, 100, 100, 40)
-    dark = beneath(BRIDGE, box, (200, 200), Ground.of(200, 90, box))
+    dark = underside_shadow(BRIDGE, box, (200, 200), Ground.of(200, 90, box))
     assert dark[135:139, 75:125].min() > 0.5
     outside = np.ones((200, 200), bool)
     outside[130:144, 66:134] = False
@@ -100,8 +107,8 @@ def test_under_a_table_it_is_lighter_than_under_a_car():
     table[8:, 10:90] = 0
     ground = Ground.of(200, 90, box)
     assert (
-        beneath(table, box, (200, 200), ground)[138, 100]
-        < 0.8 * beneath(BRIDGE, box, (200, 200), ground)[138, 100]
+        underside_shadow(table, box, (200, 200), ground)[138, 100]
+        < 0.8 * underside_shadow(BRIDGE, box, (200, 200), ground)[138, 100]
     )
 
 
@@ -110,4 +117,4 @@ def test_what_stands_flat_or_hangs_beside_shades_nothing_beneath():
     mug[:, 70:] = 0
     mug[8:24, 70:90] = 1  # a handle: no foot
     ground = Ground.of(200, 90, box)
-    assert beneath(mug, box, (200, 200), ground).max() == 0
+    assert underside_shadow(mug, box, (200, 200), ground).max() == 0

@@ -5,10 +5,10 @@ import pytest
 from PIL import ImageDraw
 
 from packshot.insertion import sheet as drawn
-from packshot.insertion.background import Box, Plate
+from packshot.insertion.background import Background, Box
 from packshot.insertion.quality_checks import Check
 
-BEFORE = Plate("a.png", np.full((150, 200, 3), 200, np.uint8), None)
+BEFORE = Background("a.png", np.full((150, 200, 3), 200, np.uint8), None)
 CROP, PRODUCT = Box(60, 40, 100, 80), Box(80, 60, 40, 50)
 
 
@@ -27,7 +27,7 @@ def panels(monkeypatch):
         after[PRODUCT.region] = (180, 20, 20)
         zone = np.zeros((80, 100), np.float32)
         zone[20:70, 20:60] = 1
-        drawn.sheet(BEFORE, Plate("a.png", after, None), zone, CROP, PRODUCT, checks)
+        drawn.sheet(BEFORE, Background("a.png", after, None), zone, CROP, PRODUCT, checks)
         return {label: np.asarray(picture).astype(int) for label, picture in kept.items()}
 
     return make

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from packshot.errors import PlanInvalid
+from packshot.errors import InvalidPlanError
 from packshot.lora import adapters
 
 
@@ -20,10 +20,10 @@ def put(tiny_base):
 
 def test_text_encoders_learn_only_where_they_are_asked_to(put):
     with put() as adapter:
-        assert adapter.readers == {} and adapter.reading_parameters() == {}
+        assert adapter.readers == {} and adapter.text_encoder_parameters() == {}
         alone = set(adapter.named_parameters())
     with put(text_rank=3) as adapter:
-        reading = adapter.reading_parameters()
+        reading = adapter.text_encoder_parameters()
         assert set(adapter.named_parameters()) == alone | set(reading)
         assert reading and all(name.startswith("text_encoder.") for name in reading)
         assert {min(one.shape[:2]) for one in reading.values()} == {3}
@@ -69,7 +69,7 @@ def test_text_encoders_that_cannot_be_trained_are_refused_and_nothing_changes(
     monkeypatch.setattr(type(tiny_base), "text_targets", lambda self: {})
     before = [type(one) for one in tiny_base.denoiser.modules()]
     with pytest.raises(
-        PlanInvalid, match="reads prompts with CLIPTextModel, which Packshot does not"
+        InvalidPlanError, match="reads prompts with CLIPTextModel, which Packshot does not"
     ):
         put(text_rank=2).__enter__()
     assert before == [type(one) for one in tiny_base.denoiser.modules()]

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from packshot.errors import LoraRefused
-from packshot.lora import extract, files, folded, load_lora, merge, resize, write_lora
+from packshot.errors import LoraError
+from packshot.lora import extract, files, fused, load_lora, merge, resize, write_lora
 from packshot.lora.fuse import weight_of
-from packshot.lora.info import info
-from packshot.lora.variants import Hadamard
+from packshot.lora.info import read_info
+from packshot.lora.variants import LoHa
 from packshot.lora.weights import Lora
 
 
@@ -28,7 +28,7 @@ def test_a_merge_is_the_sum_to_the_last_digits(tiny_base, make_lora, tmp_path):
     first, second = deltas(one), deltas(other)
     expected = {n: -0.3 * second[n] + (0.7 * first[n] if n in first else 0) for n in second}
     close(deltas(made.lora), expected)
-    assert made.kept == 1
+    assert made.energy_kept == 1
     write_lora(made.lora, tmp_path / "m.safetensors", tiny_base)
     close(deltas(load_lora(tmp_path / "m.safetensors", tiny_base)), expected)
 
@@ -44,24 +44,24 @@ def test_a_merge_of_a_rank_is_the_best_of_that_rank(tiny_base, make_lora):
         error = (delta.flatten(1) - exact[name].flatten(1)).square().sum()
         assert torch.allclose(error, values[3:].square().sum(), rtol=1e-3, atol=1e-6)
         lost, kept = lost + values[3:].square().sum(), kept + values[:3].square().sum()
-    assert made.kept == pytest.approx(float(kept / (kept + lost)), abs=1e-5)
+    assert made.energy_kept == pytest.approx(float(kept / (kept + lost)), abs=1e-5)
 
 
 def test_resizing_to_its_own_rank_or_all_its_energy_changes_nothing(tiny_base, make_lora):
     lora = make_lora("all")
     for made in (resize(lora, tiny_base, rank=2), resize(lora, tiny_base, energy=1.0)):
         close(deltas(made.lora), deltas(lora))
-        assert made.kept == pytest.approx(1)
-    assert resize(lora, tiny_base, rank=1).kept < 0.999
+        assert made.energy_kept == pytest.approx(1)
+    assert resize(lora, tiny_base, rank=1).energy_kept < 0.999
     ninety = resize(
         merge([(make_lora("all", seed=s), 1.0) for s in range(4)], tiny_base).lora,
         tiny_base,
         energy=0.9,
     )
-    assert 0.9 <= ninety.kept < 1
+    assert 0.9 <= ninety.energy_kept < 1
     assert len({w.rank for w in ninety.lora.weights.values()}) > 1
     for options in ({}, {"rank": 1, "energy": 0.5}, {"energy": 1.5}):
-        with pytest.raises(LoraRefused, match="Give either a rank or the energy"):
+        with pytest.raises(LoraError, match="Give either a rank or the energy"):
             resize(lora, tiny_base, **options)
 
 
@@ -69,13 +69,13 @@ def test_a_loha_becomes_plain_only_with_a_rank(tiny_base, make_lora, tmp_path):
     name = next(iter(make_lora("attention").weights))
     rows, columns = weight_of(tiny_base, name).shape
     factors = [torch.randn(rows, 2), torch.randn(2, columns)]
-    lora = Lora({}, {}, "odd", others={name: Hadamard((*factors, None), (*factors, None), 0.1)})
-    with pytest.raises(LoraRefused, match="odd is no plain LoRA: give --rank"):
+    lora = Lora({}, {}, "odd", variants={name: LoHa((*factors, None), (*factors, None), 0.1)})
+    with pytest.raises(LoraError, match="odd is no plain LoRA: give --rank"):
         merge([(lora, 1.0)], tiny_base)
-    with pytest.raises(LoraRefused, match="holds LoHa, LoKr or DoRA at 1 modules"):
+    with pytest.raises(LoraError, match="holds LoHa, LoKr or DoRA at 1 modules"):
         write_lora(lora, tmp_path / "a.safetensors", tiny_base)
     made = resize(lora, tiny_base, rank=4)  # the product of two matrices of rank 2 has rank 4
-    expected = lora.others[name].delta(weight_of(tiny_base, name).data)
+    expected = lora.variants[name].delta(weight_of(tiny_base, name).data)
     assert torch.allclose(made.lora.weights[name].delta(), expected, atol=1e-4)
 
 
@@ -83,23 +83,23 @@ def test_what_was_folded_into_a_checkpoint_is_extracted_again(
     tiny_base, make_lora, loaded, tiny_sd1
 ):
     lora, tuned = make_lora("attention+mlp"), loaded(tiny_sd1)
-    with folded(tuned, [(lora, 1.0)]):
+    with fused(tuned, [(lora, 1.0)]):
         made = extract(tuned, tiny_base, rank=2)
-    assert made.kept == pytest.approx(1, abs=1e-4)
+    assert made.energy_kept == pytest.approx(1, abs=1e-4)
     close(deltas(made.lora), deltas(lora), atol=1e-4)
     assert made.lora.metadata["packshot.made_by"].startswith("extract")
-    with pytest.raises(LoraRefused, match="do not differ in attention"):
+    with pytest.raises(LoraError, match="do not differ in attention"):
         extract(tuned, tiny_base, rank=2, scope="attention")
 
 
 def test_what_cannot_be_merged_or_extracted_is_said(tiny_base):
-    with pytest.raises(LoraRefused, match="nothing to merge"):
+    with pytest.raises(LoraError, match="nothing to merge"):
         merge([], tiny_base)
-    with pytest.raises(LoraRefused, match="a is sdxl, b is sd1"):
+    with pytest.raises(LoraError, match="a is sdxl, b is sd1"):
         extract(
             SimpleNamespace(name="a", family="sdxl"), SimpleNamespace(name="b", family="sd1"), 2
         )
-    with pytest.raises(LoraRefused, match="do not differ in attention"):
+    with pytest.raises(LoraError, match="do not differ in attention"):
         extract(tiny_base, tiny_base, 2)
 
 
@@ -115,7 +115,7 @@ def test_checkpoints_of_other_layers_cannot_be_compared(tiny_base, lost):
     other = SimpleNamespace(
         name="tuned", family="sd1", denoiser=tuned, denoiser_root="unet", text_encoders={}
     )
-    with pytest.raises(LoraRefused, match=f"differ in their layers at unet.{name}"):
+    with pytest.raises(LoraError, match=f"differ in their layers at unet.{name}"):
         extract(other, tiny_base, 2)
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_does_not_read_back_is_refused(
         return found
 
     monkeypatch.setattr(files, "load_lora", rotten)
-    with pytest.raises(LoraRefused, match=r"m\.safetensors (does not read back|holds modules)"):
+    with pytest.raises(LoraError, match=r"m\.safetensors (does not read back|holds modules)"):
         write_lora(lora, tmp_path / "m.safetensors", tiny_base)
 
 
@@ -146,14 +146,14 @@ def test_info_reads_the_header_alone(tiny_base, make_lora, tmp_path):
     for format in ("kohya", "diffusers"):
         file = tmp_path / f"{format}.safetensors"
         write_lora(lora, file, tiny_base, format)
-        found = info(file)
+        found = read_info(file)
         assert (found.kind, found.format) == ("LoRA", format)
         assert found.modules == len(lora.weights)
         assert found.ranks == {2: len(lora.weights)}
         assert set(found.parts) == {"denoiser", "text_encoder"}
     (tmp_path / "a.safetensors").write_bytes(b"PK\3\4 a pickle, perhaps")
-    with pytest.raises(LoraRefused, match="is a pickle"):
-        info(tmp_path / "a.safetensors")
+    with pytest.raises(LoraError, match="is a pickle"):
+        read_info(tmp_path / "a.safetensors")
 
 
 def test_the_command_line_converts_and_back(tiny_sd1, tiny_base, make_lora, tmp_path):

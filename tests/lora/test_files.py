@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from packshot.errors import LoraRefused
-from packshot.lora import folded, injected, load_lora, save
+from packshot.errors import LoraError
+from packshot.lora import fused, inject_lora, load_lora, save
 
 PROMPT = "a photo of ohwx car"
 
@@ -42,7 +42,7 @@ def saved(tiny_base, make_lora, tmp_path):
 def test_diffusers_makes_the_same_picture_from_either_file(tiny_base, saved, kind, text):
     lora, kohya, peft = saved(text=text)
     plain = picture(tiny_base)
-    with folded(tiny_base, [(lora, 1.0)]):
+    with fused(tiny_base, [(lora, 1.0)]):
         ours = picture(tiny_base)
     assert np.abs(ours - plain).max() > 8, "the LoRA must be seen, or the comparison says nothing"
     pipeline = tiny_base.pipeline()
@@ -76,12 +76,12 @@ def test_both_files_come_back_as_the_same_lora(tiny_base, saved, alpha):
 
 def test_what_was_trained_is_what_is_read(tiny_base, tmp_path):
     names = tiny_base.lora_targets("all")
-    with injected(tiny_base.denoiser, names, rank=2, alpha=4, seed=0) as adapter:
+    with inject_lora(tiny_base.denoiser, names, rank=2, alpha=4, seed=0) as adapter:
         adapter.load_state({n: torch.randn_like(v) * 0.1 for n, v in adapter.state().items()})
         live = picture(tiny_base)
         lora = adapter.to_lora("unet", {})
     save(lora, tmp_path / "k.safetensors", tmp_path / "d.safetensors", tiny_base)
-    with folded(tiny_base, [(load_lora(tmp_path / "k.safetensors", tiny_base), 1.0)]):
+    with fused(tiny_base, [(load_lora(tmp_path / "k.safetensors", tiny_base), 1.0)]):
         assert np.abs(picture(tiny_base) - live).max() <= 2
 
 
@@ -117,7 +117,7 @@ def test_an_absent_alpha_means_scale_one(tiny_base, saved):
 
 
 def assert_refused(file, base, words):
-    with pytest.raises(LoraRefused, match=words):
+    with pytest.raises(LoraError, match=words):
         load_lora(file, base)
 
 

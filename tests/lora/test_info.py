@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from packshot.errors import LoraRefused
-from packshot.lora.info import info
+from packshot.errors import LoraError
+from packshot.lora.info import read_info
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def look(tmp_path):
     def call(metadata=None, **shapes):
         tensors = {key: torch.zeros(shape) for key, shape in shapes.items()}
         save_file(tensors, tmp_path / "a.safetensors", metadata)
-        return info(tmp_path / "a.safetensors")
+        return read_info(tmp_path / "a.safetensors")
 
     return call
 
@@ -69,12 +69,12 @@ def test_other_kinds(look, parts, kind):
 
 
 def test_what_is_no_lora_is_refused(look, tmp_path):
-    with pytest.raises(LoraRefused, match=r"is no LoRA: it has keys such as 'conv_in\.weight'"):
+    with pytest.raises(LoraError, match=r"is no LoRA: it has keys such as 'conv_in\.weight'"):
         look(**{"conv_in.weight": (2, 2)})
-    with pytest.raises(LoraRefused, match="is no LoRA"):
+    with pytest.raises(LoraError, match="is no LoRA"):
         look()
     (tmp_path / "b.safetensors").write_bytes(b"\x80\x04cos\nsystem\n.")
-    with pytest.raises(LoraRefused, match="pickle"):
-        info(tmp_path / "b.safetensors")
-    with pytest.raises(LoraRefused, match="There is no file"):
-        info(tmp_path / "none.safetensors")
+    with pytest.raises(LoraError, match="pickle"):
+        read_info(tmp_path / "b.safetensors")
+    with pytest.raises(LoraError, match="There is no file"):
+        read_info(tmp_path / "none.safetensors")

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from packshot.lora import load_lora, save
-from packshot.lora.keys import foreign_family, kohya_names, plain_title, spellings
+from packshot.lora.keys import key_aliases, kohya_names, other_family, plain_title
 from packshot.models.families.unet_keys import ldm_name
 
 
@@ -70,7 +70,7 @@ def test_attention_processors_are_read(tiny_base, make_lora, tmp_path):
 
 
 def test_no_spelling_means_two_modules(tiny_base):
-    known = spellings(tiny_base)
+    known = key_aliases(tiny_base)
     for spelt, ours in kohya_names(tiny_base).items():
         assert known[spelt] == ours
         assert known[ours[0].replace(".", "_")] == ours
@@ -96,7 +96,7 @@ FAMILIES = {
 
 @pytest.mark.parametrize(("family", "key"), [(f, k) for f, keys in FAMILIES.items() for k in keys])
 def test_families_are_told_by_their_keys(family, key):
-    found, count = foreign_family(
+    found, count = other_family(
         [key, "lora_te2_text_model_x.alpha"][: 1 + (family != "FLUX")], {}, "sd1"
     )
     assert found.startswith(family) and count >= 1
@@ -104,16 +104,16 @@ def test_families_are_told_by_their_keys(family, key):
 
 def test_where_no_family_is_wanted_any_is_named():
     key = FAMILIES["a transformer"][0]
-    assert foreign_family([key], {}, "")[0].startswith("a transformer (Stable Diffusion 3, FLUX")
-    assert foreign_family([key], {}, "qwen_image") is None
-    assert foreign_family(["lora_unet_a.alpha"], {"ss_base_model_version": "sd_v1"}, "") is None
+    assert other_family([key], {}, "")[0].startswith("a transformer (Stable Diffusion 3, FLUX")
+    assert other_family([key], {}, "qwen_image") is None
+    assert other_family(["lora_unet_a.alpha"], {"ss_base_model_version": "sd_v1"}, "") is None
     assert plain_title() == "Stable Diffusion 1.x or 2.x"
 
 
 def test_sdxl_is_told_by_its_metadata_and_sd1_is_not_foreign(tiny_base):
-    assert foreign_family(["a"], {"ss_base_model_version": "sdxl_base_v1-0"}, "sd1") == ("SDXL", 0)
+    assert other_family(["a"], {"ss_base_model_version": "sdxl_base_v1-0"}, "sd1") == ("SDXL", 0)
     assert (
-        foreign_family(["a"], {"modelspec.architecture": "stable-diffusion-v1/lora"}, "sd1") is None
+        other_family(["a"], {"modelspec.architecture": "stable-diffusion-v1/lora"}, "sd1") is None
     )
     keys = [f"{name}.alpha" for name in kohya_names(tiny_base)]
-    assert foreign_family(keys, {"ss_base_model_version": "sd_v1"}, "sd1") is None
+    assert other_family(keys, {"ss_base_model_version": "sd_v1"}, "sd1") is None

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from packshot.lora import injected
+from packshot.lora import inject_lora
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ def test_output_and_gradients_equal_pefts(layer):
 
     x = torch.randn(2, 6) if isinstance(layer, nn.Linear) else torch.randn(2, 6, 8, 8)
     network = nn.Sequential(layer).requires_grad_(False)
-    with injected(network, ["0"], rank=3, alpha=6, seed=0) as adapter:
+    with inject_lora(network, ["0"], rank=3, alpha=6, seed=0) as adapter:
         state = {name: torch.randn_like(value) for name, value in adapter.state().items()}
         adapter.load_state(state)
         ours = network(x)
@@ -42,18 +42,21 @@ def test_injecting_changes_nothing_at_first_and_leaves_no_trace(tiny_base):
     modules = {name: unet.get_submodule(name) for name in names}
     given = (torch.randn(1, 4, 16, 16), torch.tensor([5]), torch.randn(1, 77, 32))
     before = unet(*given).sample
-    with injected(unet, names, rank=2, alpha=2, seed=0) as adapter:
+    with inject_lora(unet, names, rank=2, alpha=2, seed=0) as adapter:
         assert torch.equal(unet(*given).sample, before)
         assert {p.dtype for p in adapter.named_parameters().values()} == {torch.float32}
     assert all(unet.get_submodule(name) is module for name, module in modules.items())
-    with pytest.raises(RuntimeError, match="boom"), injected(unet, names, rank=2, alpha=2, seed=0):
+    with (
+        pytest.raises(RuntimeError, match="boom"),
+        inject_lora(unet, names, rank=2, alpha=2, seed=0),
+    ):
         raise RuntimeError("boom")
     assert all(unet.get_submodule(name) is module for name, module in modules.items())
 
 
 def test_only_the_adapter_gets_gradients(tiny_base):
     unet = tiny_base.denoiser
-    with injected(unet, tiny_base.lora_targets("attention"), rank=2, alpha=2, seed=0) as adapter:
+    with inject_lora(unet, tiny_base.lora_targets("attention"), rank=2, alpha=2, seed=0) as adapter:
         unet(
             torch.randn(1, 4, 16, 16), torch.tensor([5]), torch.randn(1, 77, 32)
         ).sample.sum().backward()
@@ -64,7 +67,7 @@ def test_only_the_adapter_gets_gradients(tiny_base):
 
 def test_masters_stay_fp32_in_a_bf16_network():
     network = nn.Sequential(nn.Linear(4, 4)).bfloat16().requires_grad_(False)
-    with injected(network, ["0"], rank=2, alpha=2, seed=0) as adapter:
+    with inject_lora(network, ["0"], rank=2, alpha=2, seed=0) as adapter:
         out = network(torch.randn(3, 4).bfloat16())
         out.float().sum().backward()
         assert out.dtype == torch.bfloat16
@@ -74,7 +77,7 @@ def test_masters_stay_fp32_in_a_bf16_network():
 def test_start_is_a_function_of_seed_and_name():
     def start(seed):
         network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
-        with injected(network, ["0", "1"], rank=2, alpha=2, seed=seed) as adapter:
+        with inject_lora(network, ["0", "1"], rank=2, alpha=2, seed=seed) as adapter:
             return adapter.state()
 
     one, again, other = start(0), start(0), start(1)
@@ -86,6 +89,6 @@ def test_start_is_a_function_of_seed_and_name():
 def test_other_modules_are_refused():
     with (
         pytest.raises(TypeError, match="GroupNorm"),
-        injected(nn.Sequential(nn.GroupNorm(1, 4)), ["0"], rank=2, alpha=2, seed=0),
+        inject_lora(nn.Sequential(nn.GroupNorm(1, 4)), ["0"], rank=2, alpha=2, seed=0),
     ):
         pass

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from packshot.errors import LoraRefused
-from packshot.lora import folded, load_lora
+from packshot.errors import LoraError
+from packshot.lora import fused, load_lora
 from packshot.lora.fuse import weight_of
 
 LINEAR = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
@@ -28,9 +28,9 @@ def changes(base, tmp_path, tensors, strength=1.0):
         {key: value.contiguous() for key, value in tensors.items()}, tmp_path / "a.safetensors"
     )
     lora = load_lora(tmp_path / "a.safetensors", base)
-    names = [*lora.weights, *lora.others]
+    names = [*lora.weights, *lora.variants]
     before = {name: weight_of(base, name).detach().clone() for name in names}
-    with folded(base, [(lora, strength)]):
+    with fused(base, [(lora, strength)]):
         return {n.removeprefix("unet."): weight_of(base, n).detach() - before[n] for n in names}
 
 
@@ -164,11 +164,13 @@ def test_stacked_rows_are_each_modules_own(loaded, tiny_checkpoint, tmp_path):
     parts = {"hada_w1_a": w1a, "hada_w1_b": w1b, "hada_w2_a": w2a, "hada_w2_b": w2b}
     save_file({f"{start}.{key}": value for key, value in parts.items()}, tmp_path / "a.safetensors")
     lora = load_lora(tmp_path / "a.safetensors", base)
-    assert set(lora.others) == {f"transformer.{name}" for name in ours}
+    assert set(lora.variants) == {f"transformer.{name}" for name in ours}
     whole = (w1a @ w1b) * (w2a @ w2b)
     for name, expected in zip(ours, whole.split([s[0] for s in shapes]), strict=True):
         frozen = weight_of(base, f"transformer.{name}").data
-        assert torch.allclose(lora.others[f"transformer.{name}"].delta(frozen), expected, atol=1e-5)
+        assert torch.allclose(
+            lora.variants[f"transformer.{name}"].delta(frozen), expected, atol=1e-5
+        )
 
 
 HOSTILE = {
@@ -185,7 +187,7 @@ def test_factors_that_do_not_fit_are_refused(tiny_base, tmp_path, case):
     parts = {"hada_w1_a": noise(rows, 3), "hada_w1_b": noise(3, columns),
              "hada_w2_a": noise(rows, 3), "hada_w2_b": noise(3, columns)} | HOSTILE[case]  # fmt: skip
     save_file({f"{flat(LINEAR)}.{k}": v for k, v in parts.items()}, tmp_path / "a.safetensors")
-    with pytest.raises(LoraRefused, match="does not fit tiny: its factors at unet"):
+    with pytest.raises(LoraError, match="does not fit tiny: its factors at unet"):
         load_lora(tmp_path / "a.safetensors", tiny_base)
 
 
@@ -198,5 +200,5 @@ def test_what_is_half_there_or_no_number_is_refused(tiny_base, tmp_path):
         (whole | {"dora_scale": noise(5)}, "does not fit"),
     ):
         save_file({f"{flat(LINEAR)}.{k}": v for k, v in parts.items()}, tmp_path / "a.safetensors")
-        with pytest.raises(LoraRefused, match=words):
+        with pytest.raises(LoraError, match=words):
             load_lora(tmp_path / "a.safetensors", tiny_base)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
-from packshot.errors import CheckpointRefused
-from packshot.masks.bundled import EmbeddedSegmenter, refined, without_islands, without_specks
+from packshot.errors import ModelLoadError
+from packshot.masks.bundled import BundledSegmenter, refine_edges, without_islands, without_specks
 from packshot.masks.bundled_network import SegmenterNetwork
 
 
@@ -27,7 +27,7 @@ def test_refining_moves_the_edge_to_where_colours_change() -> None:
     down, across = np.mgrid[:100, :120]
     outside = np.maximum(np.maximum(30 - across, across - 89), np.maximum(20 - down, down - 79))
     shares = 1 / (1 + np.exp((outside - 4) / 5.0))  # too large by 4 px, and soft
-    found = refined(np.asarray(image), shares.astype(np.float32)) > 0.5
+    found = refine_edges(np.asarray(image), shares.astype(np.float32)) > 0.5
     assert ((shares > 0.5) ^ truth).sum() > 700
     assert (found ^ truth).sum() < 60
 
@@ -35,7 +35,7 @@ def test_refining_moves_the_edge_to_where_colours_change() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_picture_of_one_thing_only_stays_as_it_is(share: float) -> None:
     shares = np.full((8, 8), share, np.float32)
-    assert np.array_equal(refined(np.zeros((8, 8, 3), np.uint8), shares), shares)
+    assert np.array_equal(refine_edges(np.zeros((8, 8, 3), np.uint8), shares), shares)
 
 
 def test_specks_and_pinholes_go_and_real_holes_stay() -> None:
@@ -68,7 +68,7 @@ def test_thousands_of_specks_at_once() -> None:
 
 def test_the_bundled_weights_find_the_sample_product() -> None:
     photo = sorted((Path(__file__).parents[2] / "examples" / "torvane_ridge").glob("*.jpg"))[2]
-    mask = np.asarray(EmbeddedSegmenter().mask(Image.open(photo))) > 127
+    mask = np.asarray(BundledSegmenter().mask(Image.open(photo))) > 127
     assert 0.1 < mask.mean() < 0.6
     assert not mask[:20].any() and not mask[-20:].any()
 
@@ -76,12 +76,12 @@ def test_the_bundled_weights_find_the_sample_product() -> None:
 def test_masks_have_their_pictures_size(tmp_path: Path) -> None:
     save_file(SegmenterNetwork().state_dict(), tmp_path / "model.safetensors")
     picture = Image.new("RGB", (1000, 300), "red")
-    mask = EmbeddedSegmenter(tmp_path).mask(picture)
+    mask = BundledSegmenter(tmp_path).mask(picture)
     assert mask.mode == "L" and mask.size == picture.size
     assert picture.size == (1000, 300)
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:
     save_file({"out.weight": torch.zeros(1, 16, 1, 1)}, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointRefused, match="lacks"):
-        EmbeddedSegmenter(tmp_path)
+    with pytest.raises(ModelLoadError, match="lacks"):
+        BundledSegmenter(tmp_path)

@@ -7,11 +7,11 @@ import errno
 import pytest
 from PIL import Image
 
-from packshot.errors import DiskFull, PhotosRefused
+from packshot.errors import DiskFullError, NoUsablePhotosError
 from packshot.masks import mask_photos, shows_a_product
 from packshot.photos import manifest
-from packshot.photos.photo_set import add_photos, photos
-from packshot.project import new
+from packshot.photos.photo_set import add_photos, list_photos
+from packshot.project import create_project
 from packshot.utils import files
 from tests.projects import painted
 
@@ -47,7 +47,7 @@ def project(tmp_path):
     for number in range(3):
         painted(number, (192, 160)).save(source / f"{number}.png")
     Image.new("L", (192, 160), 255).save(source / "masks" / "1.png")
-    project = new(tmp_path / "project", name="Duster", class_noun="car")
+    project = create_project(tmp_path / "project", name="Duster", class_noun="car")
     add_photos(project, source)
     return project
 
@@ -71,13 +71,13 @@ def test_our_masks_are_remembered_as_ours(project):
 
 def test_masks_that_stand_are_kept(project):
     mask_photos(project, LeftHalf())
-    before = [photo.mask.read_bytes() for photo in photos(project)]
+    before = [photo.mask.read_bytes() for photo in list_photos(project)]
     mask_photos(project, None)  # would load the bundled segmenter if a mask were missing
-    assert [photo.mask.read_bytes() for photo in photos(project)] == before
+    assert [photo.mask.read_bytes() for photo in list_photos(project)] == before
 
 
 def contents(project):
-    return [photo.mask and photo.mask.read_bytes() for photo in photos(project)]
+    return [photo.mask and photo.mask.read_bytes() for photo in list_photos(project)]
 
 
 def test_again_makes_anew_only_what_a_segmenter_made(project):
@@ -85,9 +85,9 @@ def test_again_makes_anew_only_what_a_segmenter_made(project):
     first = contents(project)
     drawn = Image.new("L", (192, 160))
     drawn.paste(255, (50, 50, 100, 100))
-    drawn.save(photos(project)[2].mask)
-    mine = photos(project)[2].mask.read_bytes()
-    masked = mask_photos(project, TopHalf(), redo=True).photos
+    drawn.save(list_photos(project)[2].mask)
+    mine = list_photos(project)[2].mask.read_bytes()
+    masked = mask_photos(project, TopHalf(), overwrite_generated=True).photos
     now = contents(project)
     assert now[0] != first[0] and now[1:] == [first[1], mine]
     assert [photo.masked_by for photo in masked] == ["top half", None, None]
@@ -101,7 +101,7 @@ def test_a_mask_that_a_person_put_in_the_place_of_ours_is_theirs_for_good(projec
     Image.new("L", (192, 160), 200).save(source / "masks" / "0.png")
     add_photos(project, source)  # carried over ours, as the source's always are
     carried = contents(project)[0]
-    masked = mask_photos(project, TopHalf(), redo=True).photos
+    masked = mask_photos(project, TopHalf(), overwrite_generated=True).photos
     assert contents(project)[0] == carried and masked[0].masked_by is None
     masked[0].mask.unlink()
     assert mask_photos(project, TopHalf()).photos[0].masked_by == "top half"
@@ -111,21 +111,21 @@ def test_a_larger_version_of_a_photo_keeps_its_mask_as_ours(project, tmp_path):
     mask_photos(project, LeftHalf())
     painted(0, (192, 160)).resize((384, 320), Image.Resampling.NEAREST).save(tmp_path / "0.png")
     add_photos(project, tmp_path / "0.png")
-    assert photos(project)[0].width == 384 and photos(project)[0].masked_by == "left half"
+    assert list_photos(project)[0].width == 384 and list_photos(project)[0].masked_by == "left half"
 
 
 @pytest.mark.parametrize("value", [0, 127, 255])
 def test_what_shows_no_product_is_told_and_not_written(project, value):
     masked = mask_photos(project, Filled(value))
-    assert [photo.file.name for photo in masked.without] == ["0.png", "2.png"]
+    assert [photo.file.name for photo in masked.without_mask] == ["0.png", "2.png"]
     assert [photo.mask is None for photo in masked.photos] == [True, False, True]
 
 
 def test_what_stood_there_is_kept_where_nothing_is_found(project):
     mask_photos(project, LeftHalf())
     before = contents(project)
-    masked = mask_photos(project, Filled(0), redo=True)
-    assert len(masked.without) == 2 and contents(project) == before
+    masked = mask_photos(project, Filled(0), overwrite_generated=True)
+    assert len(masked.without_mask) == 2 and contents(project) == before
     assert masked.photos[0].masked_by == "left half"
 
 
@@ -154,12 +154,12 @@ def test_killed_between_two_writes_nothing_is_lost(project, monkeypatch, cut, re
 
     monkeypatch.setattr(files, "_write", killed)
     with pytest.raises(KeyboardInterrupt):
-        mask_photos(project, TopHalf(), redo=redo)
+        mask_photos(project, TopHalf(), overwrite_generated=redo)
     stopped = contents(project)
     changed = [one for one, other in zip(stopped, before, strict=True) if one != other]
     assert stopped[1] == before[1] and len(changed) == cut // 2
     monkeypatch.setattr(files, "_write", real)
-    masked = mask_photos(project, TopHalf(), redo=redo).photos
+    masked = mask_photos(project, TopHalf(), overwrite_generated=redo).photos
     assert [photo.masked_by for photo in masked] == ["top half", None, "top half"]
     now = contents(project)
     assert now[1] == before[1] and now[0] == now[2] != before[0]
@@ -175,11 +175,11 @@ def test_a_disk_that_fills(project, monkeypatch):
         real(path, data)
 
     monkeypatch.setattr(files, "_write", full)
-    with pytest.raises(DiskFull, match=r"What stood there is intact"):
-        mask_photos(project, TopHalf(), redo=True)
+    with pytest.raises(DiskFullError, match=r"What stood there is intact"):
+        mask_photos(project, TopHalf(), overwrite_generated=True)
     assert contents(project) == before
 
 
 def test_a_project_without_photos(tmp_path):
-    with pytest.raises(PhotosRefused, match="packshot photos"):
-        mask_photos(new(tmp_path / "empty", name="Duster", class_noun="car"), LeftHalf())
+    with pytest.raises(NoUsablePhotosError, match="packshot photos"):
+        mask_photos(create_project(tmp_path / "empty", name="Duster", class_noun="car"), LeftHalf())

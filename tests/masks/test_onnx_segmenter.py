@@ -11,9 +11,9 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 from PIL import Image, ImageDraw
 
-from packshot.errors import CheckpointRefused, PackshotError
+from packshot.errors import ModelLoadError, PackshotError
 from packshot.masks import onnx_segmenter
-from packshot.masks.onnx_segmenter import KINDS, SalientSegmenter, to_shares
+from packshot.masks.onnx_segmenter import ARCHITECTURES, OnnxSegmenter, to_probabilities
 from packshot.models import hub
 from tests.masks.tiny_segmenters import PICTURE, node, save_onnx, summing
 from tests.projects import painted
@@ -45,7 +45,7 @@ def whole(monkeypatch):
     monkeypatch.setattr(onnx_segmenter, "without_islands", lambda shares: shares)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ARCHITECTURES)
 @pytest.mark.parametrize("sigmoid", [False, True], ids=["logits", "shares"])
 def test_pictures_are_prepared_and_answers_understood(
     tmp_path, monkeypatch, picture, kind, sigmoid
@@ -53,7 +53,7 @@ def test_pictures_are_prepared_and_answers_understood(
     whole(monkeypatch)
     last = [node("Sigmoid", "sum")] if sigmoid else [node("Identity", "sum")]
     path = summing(tmp_path / f"{kind}.onnx", [1, 3, 48, 32], WEIGHTS, last=last)
-    segmenter = SalientSegmenter(path)
+    segmenter = OnnxSegmenter(path)
     assert (segmenter.kind, segmenter.size, segmenter.name) == (kind, (32, 48), kind)
     shares = 1 / (1 + np.exp(-by_hand(picture, kind, (32, 48))))
     if kind != "birefnet":
@@ -68,7 +68,7 @@ def test_pictures_are_prepared_and_answers_understood(
 
 @pytest.mark.parametrize(("name", "side"), [("u2net", 320), ("isnet-x", 1024), ("birefnet", 1024)])
 def test_a_file_that_leaves_the_size_open_gets_its_kinds(tmp_path, name, side):
-    segmenter = SalientSegmenter(summing(tmp_path / f"{name}.onnx", [1, 3, "h", "w"], WEIGHTS))
+    segmenter = OnnxSegmenter(summing(tmp_path / f"{name}.onnx", [1, 3, "h", "w"], WEIGHTS))
     assert segmenter.size == (side, side)
     assert segmenter.mask(painted(1, (64, 48))).size == (64, 48)
 
@@ -76,7 +76,7 @@ def test_a_file_that_leaves_the_size_open_gets_its_kinds(tmp_path, name, side):
 def test_half_precision(tmp_path, monkeypatch, picture):
     whole(monkeypatch)
     masks = [
-        np.asarray(SalientSegmenter(summing(tmp_path / str(kind) / "u2net.onnx", PICTURE, WEIGHTS,
+        np.asarray(OnnxSegmenter(summing(tmp_path / str(kind) / "u2net.onnx", PICTURE, WEIGHTS,
                                             kind=kind)).mask(picture), np.int16)
         for kind in (TensorProto.FLOAT, TensorProto.FLOAT16)
     ]  # fmt: skip
@@ -92,9 +92,7 @@ def red(size, *boxes):
 
 def test_the_mask_lies_where_the_product_is_and_islands_are_left_out(tmp_path):
     path = summing(tmp_path / "birefnet.onnx", [1, 3, 256, 256], [40, -40, 0])
-    mask = np.asarray(
-        SalientSegmenter(path).mask(red((400, 200), (80, 50, 239, 149), (5, 5, 12, 12)))
-    )
+    mask = np.asarray(OnnxSegmenter(path).mask(red((400, 200), (80, 50, 239, 149), (5, 5, 12, 12))))
     truth = np.zeros((200, 400), bool)
     truth[50:150, 80:240] = True
     assert ((mask > 127) ^ truth).sum() < 530  # a pixel along the edge
@@ -107,17 +105,17 @@ def test_pictures_of_any_size(tmp_path, size):
     path = summing(tmp_path / "u2net.onnx", PICTURE, [10, -10, 0])
     picture = Image.new("RGB", size, (40, 40, 40))
     picture.paste((230, 40, 40), (size[0] // 4, 0, size[0] // 2, size[1]))
-    mask = SalientSegmenter(path).mask(picture)
+    mask = OnnxSegmenter(path).mask(picture)
     assert mask.size == size and mask.getpixel((size[0] * 3 // 8, size[1] // 2)) > 200
 
 
 def test_a_network_with_random_weights_and_seven_maps(random_unet):
     picture = painted(5, (160, 120))
-    segmenter = SalientSegmenter(random_unet)
-    pixels = onnx_segmenter.prepared(picture, (320, 320), KINDS["u2net"])
+    segmenter = OnnxSegmenter(random_unet)
+    pixels = onnx_segmenter.preprocess(picture, (320, 320), ARCHITECTURES["u2net"])
     answer = ReferenceEvaluator(onnx.load(random_unet)).run(None, {"input.1": pixels})[0][0, 0]
     expected = onnx_segmenter.as_mask(
-        onnx_segmenter.without_islands(to_shares(answer, True)), picture.size
+        onnx_segmenter.without_islands(to_probabilities(answer, True)), picture.size
     )
     found = segmenter.mask(picture)
     assert np.abs(np.asarray(found, np.int16) - np.asarray(expected, np.int16)).max() <= 2
@@ -127,16 +125,16 @@ def test_a_network_with_random_weights_and_seven_maps(random_unet):
 
 def test_where_nothing_stands_out_noise_is_not_stretched():
     noise = np.random.default_rng(0).random((8, 8)) * 0.05
-    assert np.array_equal(to_shares(noise, stretched=True), noise)
-    assert to_shares(noise * 10, stretched=True).max() == 1
-    assert not to_shares(np.zeros((4, 4)), stretched=True).any()
-    far = to_shares(np.array([[-1e30, 1e30]], np.float32), stretched=False)
+    assert np.array_equal(to_probabilities(noise, stretched=True), noise)
+    assert to_probabilities(noise * 10, stretched=True).max() == 1
+    assert not to_probabilities(np.zeros((4, 4)), stretched=True).any()
+    far = to_probabilities(np.array([[-1e30, 1e30]], np.float32), stretched=False)
     assert np.allclose(far, [[0, 1]])
 
 
 def assert_refused(path, words, **options):
-    with pytest.raises(CheckpointRefused, match=words):
-        SalientSegmenter(path, **options).mask(painted(1, (64, 64)))
+    with pytest.raises(ModelLoadError, match=words):
+        OnnxSegmenter(path, **options).mask(painted(1, (64, 64)))
 
 
 def test_models_for_something_else(tmp_path):
@@ -184,12 +182,12 @@ def test_what_onnxruntime_does_not_run(tmp_path):
 
 
 def test_a_name_that_tells_nothing(tmp_path):
-    assert SalientSegmenter(summing(tmp_path / "a.onnx", [1, 3, 320, 320], WEIGHTS)).kind == "u2net"
+    assert OnnxSegmenter(summing(tmp_path / "a.onnx", [1, 3, 320, 320], WEIGHTS)).kind == "u2net"
     path = summing(tmp_path / "b.onnx", [1, 3, 1024, 1024], WEIGHTS)
     assert_refused(
         path, "neither name nor size .* --segmenter KIND:.*, of the kinds birefnet, isnet, u2net"
     )
-    assert SalientSegmenter(path, "isnet").kind == "isnet"
+    assert OnnxSegmenter(path, "isnet").kind == "isnet"
 
 
 @pytest.mark.parametrize(
@@ -200,11 +198,11 @@ def test_a_name_that_tells_nothing(tmp_path):
     ],
 )  # fmt: skip
 def test_kinds_by_name(tmp_path, name, kind):
-    assert SalientSegmenter(summing(tmp_path / f"{name}.onnx", PICTURE, WEIGHTS)).kind == kind
+    assert OnnxSegmenter(summing(tmp_path / f"{name}.onnx", PICTURE, WEIGHTS)).kind == kind
 
 
 def test_weights_beside_the_model(big_onnx):
-    inside = SalientSegmenter(big_onnx("weights.bin", "u2net.onnx"))
+    inside = OnnxSegmenter(big_onnx("weights.bin", "u2net.onnx"))
     assert np.asarray(inside.mask(painted(1, (64, 64)))).std() > 5
 
 
@@ -220,8 +218,8 @@ def test_what_rembg_has_downloaded_the_best_first(tmp_path, monkeypatch):
         summing(tmp_path / f"{name}.onnx", PICTURE, WEIGHTS)
     assert [path.stem for path in onnx_segmenter.installed()] == ["isnet-general-use", "u2netp"]
     summing(tmp_path / "birefnet-general.onnx", PICTURE, WEIGHTS)
-    assert SalientSegmenter.load(None).name == "birefnet-general"
-    assert SalientSegmenter.load(None, "u2net").name == "u2netp"
+    assert OnnxSegmenter.load(None).name == "birefnet-general"
+    assert OnnxSegmenter.load(None, "u2net").name == "u2netp"
 
 
 def test_rembgs_folder(tmp_path, monkeypatch):
@@ -231,14 +229,14 @@ def test_rembgs_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert onnx_segmenter.rembg_folder() == tmp_path / "home" / ".u2net"
-    with pytest.raises(CheckpointRefused, match=r"No isnet model is in .*u2net, where rembg"):
-        SalientSegmenter.load(None, "isnet")
+    with pytest.raises(ModelLoadError, match=r"No isnet model is in .*u2net, where rembg"):
+        OnnxSegmenter.load(None, "isnet")
 
 
 def test_without_onnxruntime(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(PackshotError, match=r'pip install "packshot\[onnx\]"'):
-        SalientSegmenter.load("somebody/network")
+        OnnxSegmenter.load("somebody/network")
 
 
 def test_a_repository_of_the_hub(tmp_path, server, big_onnx):
@@ -248,21 +246,19 @@ def test_a_repository_of_the_hub(tmp_path, server, big_onnx):
     path.parent.rename(folder / "onnx")
     (folder / "birefnet.py").write_text("raise SystemExit")
     said = []
-    loaded = SalientSegmenter.load(
+    loaded = OnnxSegmenter.load(
         "somebody/BiRefNet-ONNX", progress=lambda *words: said.append(words)
     )
     assert (loaded.name, loaded.kind) == ("BiRefNet-ONNX", "birefnet")
     assert server.files() == {"onnx/model.onnx", "onnx/model.onnx_data"} and said
     assert np.asarray(loaded.mask(painted(1, (64, 64)))).std() > 5
     server.asked.clear()
-    assert SalientSegmenter.load("somebody/BiRefNet-ONNX").name == "BiRefNet-ONNX"
+    assert OnnxSegmenter.load("somebody/BiRefNet-ONNX").name == "BiRefNet-ONNX"
     assert not server.asked, "what is whole in the cache is used without a network"
     assert hub.is_cached("somebody/BiRefNet-ONNX", ["onnx/model.onnx"])
     server.folders["somebody/else"] = tmp_path / "apart"
     (tmp_path / "apart").mkdir(exist_ok=True)
-    with pytest.raises(
-        CheckpointRefused, match=r"somebody/else on the hub has no onnx/model\.onnx"
-    ):
-        SalientSegmenter.load("somebody/else")
-    with pytest.raises(CheckpointRefused, match="no such repository on"):
-        SalientSegmenter.load("somebody/nothing")
+    with pytest.raises(ModelLoadError, match=r"somebody/else on the hub has no onnx/model\.onnx"):
+        OnnxSegmenter.load("somebody/else")
+    with pytest.raises(ModelLoadError, match="no such repository on"):
+        OnnxSegmenter.load("somebody/nothing")

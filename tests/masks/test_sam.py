@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.masks import sam
 from packshot.masks.point_prompt import Prompt
-from packshot.masks.sam import Fit, SamSegmenter, fit_of, prepared, prompted
+from packshot.masks.sam import Fit, SamSegmenter, encode_prompt, fit_of, preprocess
 from tests.masks.tiny_segmenters import sam2_video_config, save_sam
 from tests.projects import painted
 
@@ -54,7 +54,7 @@ def test_sam_2_says_what_transformers_says(tiny_sam2, picture):
     scores = said.iou_scores[0, 0]
     assert len(scores) == 3 and len(set(scores.tolist())) == 3
     expected = sigmoid(resized(said.pred_masks[:, 0], 64)[0, int(scores.argmax())])
-    found = SamSegmenter(tiny_sam2, device="cpu").shares(picture, PROMPT)
+    found = SamSegmenter(tiny_sam2, device="cpu").probabilities(picture, PROMPT)
     assert found.shape == (64, 64) and found.std() > 0.01
     assert np.abs(found - expected).max() < 1e-4
 
@@ -77,7 +77,7 @@ def test_the_first_sam_says_what_transformers_says(tiny_sam, picture):
     )
     best = int(said.iou_scores[0, 0].argmax())
     expected = sigmoid(resized(said.pred_masks[:, 0], 64)[0, best])[:43, :64]
-    found = SamSegmenter(tiny_sam, device="cpu").shares(picture, PROMPT)
+    found = SamSegmenter(tiny_sam, device="cpu").probabilities(picture, PROMPT)
     assert found.shape == (43, 64) and found.std() > 0.01
     assert np.abs(found - expected).max() < 0.02  # sides of 64 and 42.67 px become 64 and 43
 
@@ -87,9 +87,9 @@ def test_pictures_and_prompts_in_the_square(picture):
     assert fit_of((30, 4000), 1024, squeezed=False) == Fit(1024, (8, 1024))
     fit = fit_of(picture.size, 64, squeezed=False)
     mean, std = (torch.tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (MEAN, STD))
-    pixels = prepared(picture, fit, mean, std)
+    pixels = preprocess(picture, fit, mean, std)
     assert pixels.shape == (1, 3, 64, 64) and not pixels[..., 43:, :].any()
-    told = prompted(PROMPT, fit, torch.device("cpu"))
+    told = encode_prompt(PROMPT, fit, torch.device("cpu"))
     assert told["input_points"].tolist() == [[[[32, 10.75], [16, 21.5]]]]
     assert told["input_boxes"][0, 0].tolist() == pytest.approx([6.4, 8.6, 51.2, 38.7])
     assert told["input_labels"].tolist() == [[[1, 1]]]
@@ -99,9 +99,9 @@ def test_another_prompt_gives_another_mask(tiny_sam2, picture):
     segmenter = SamSegmenter(tiny_sam2, device="cpu")
     other = Prompt(PROMPT.points, np.array([0.5, 0.5, 1, 1], np.float32))
     elsewhere = Prompt(PROMPT.points[::-1] * 0.3, PROMPT.box)
-    shares = segmenter.shares(picture, PROMPT)
+    shares = segmenter.probabilities(picture, PROMPT)
     for prompt in (other, elsewhere):
-        assert np.abs(segmenter.shares(picture, prompt) - shares).max() > 1e-4
+        assert np.abs(segmenter.probabilities(picture, prompt) - shares).max() > 1e-4
 
 
 def test_the_bundled_segmenter_shows_it_the_product(tiny_sam2, picture, monkeypatch):
@@ -153,7 +153,7 @@ def test_files_for_videos_as_meta_has_them(tmp_path, picture):
     found = segmenter._network.state_dict()
     assert expected.keys() == found.keys()
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
-    assert segmenter.shares(picture, PROMPT).std() > 0.01
+    assert segmenter.probabilities(picture, PROMPT).std() > 0.01
 
 
 def test_a_table_that_stands_in_the_file_once(copied, picture):
@@ -168,7 +168,7 @@ def test_a_table_that_stands_in_the_file_once(copied, picture):
 
     def shares(*present):
         save_file(rest | {name: table.clone() for name in present}, file)
-        return SamSegmenter(copied, device="cpu").shares(picture, PROMPT)
+        return SamSegmenter(copied, device="cpu").probabilities(picture, PROMPT)
 
     expected = shares(*names)
     for name in names:
@@ -176,7 +176,7 @@ def test_a_table_that_stands_in_the_file_once(copied, picture):
 
 
 def assert_refused(folder, words):
-    with pytest.raises(CheckpointRefused, match=words):
+    with pytest.raises(ModelLoadError, match=words):
         SamSegmenter(folder, device="cpu")
 
 
@@ -224,14 +224,12 @@ def test_answers_that_are_no_numbers(copied, picture):
     name = next(name for name in tensors if name.startswith("mask_decoder.upscale_conv1"))
     tensors[name].fill_(float("nan"))
     save_file(tensors, copied / "model.safetensors")
-    with pytest.raises(CheckpointRefused, match="values that are not finite"):
-        SamSegmenter(copied, device="cpu").shares(picture, PROMPT)
+    with pytest.raises(ModelLoadError, match="values that are not finite"):
+        SamSegmenter(copied, device="cpu").probabilities(picture, PROMPT)
 
 
 def test_a_repository_of_the_hub(server, copied):
-    with pytest.raises(
-        CheckpointRefused, match=r"No SAM 2 is in the hub's cache. Name one to fetch"
-    ):
+    with pytest.raises(ModelLoadError, match=r"No SAM 2 is in the hub's cache. Name one to fetch"):
         SamSegmenter.load(None)
     (copied / "modeling.py").write_text("raise SystemExit")
     (copied / "pytorch_model.bin").write_bytes(b"never")

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.models import load_base
-from packshot.models.checkpoint import judge
+from packshot.models.checkpoint import detect_checkpoint
 from packshot.weights.safetensors_file import check_safetensors
 
 
@@ -39,7 +39,7 @@ def folder(tiny_sd1, tmp_path):
 
 
 def assert_refused(path, words):
-    with pytest.raises(CheckpointRefused, match=words) as raised:
+    with pytest.raises(ModelLoadError, match=words) as raised:
         load_base(path, device="cpu", dtype=torch.float32)
     return str(raised.value)
 
@@ -156,7 +156,7 @@ def test_a_unet_for_other_tasks_is_named(folder):
 
 def test_stable_diffusion_2_is_told_by_its_width(folder):
     edit(folder / "unet" / "config.json", cross_attention_dim=1024)
-    assert judge(folder).family == "sd2"
+    assert detect_checkpoint(folder).family == "sd2"
 
 
 SINGLE_FILE_KEYS = {
@@ -173,7 +173,7 @@ def keys_of(family):
 @pytest.mark.parametrize("family", SINGLE_FILE_KEYS)
 def test_single_files_are_told_by_their_keys(tmp_path, family):
     save_file(keys_of(family), tmp_path / "a.safetensors")
-    assert judge(tmp_path / "a.safetensors").family == family
+    assert detect_checkpoint(tmp_path / "a.safetensors").family == family
 
 
 @pytest.mark.parametrize(
@@ -192,13 +192,13 @@ def test_what_a_single_file_predicts_is_told(tmp_path, family, says, yaml, targe
     save_file(keys_of(family), tmp_path / "a.safetensors", says)
     if yaml:
         (tmp_path / "a.yaml").write_text(yaml)
-    assert judge(tmp_path / "a.safetensors").schedule_hints["prediction_type"] == target
+    assert detect_checkpoint(tmp_path / "a.safetensors").schedule_hints["prediction_type"] == target
 
 
 def test_keys_that_say_velocity_and_zero_terminal_snr(tmp_path):
     tensors = keys_of("sdxl") | {"v_pred": torch.zeros(0)}
     save_file(tensors | {"ztsnr": torch.zeros(0)}, tmp_path / "a.safetensors")
-    assert judge(tmp_path / "a.safetensors").schedule_hints == {
+    assert detect_checkpoint(tmp_path / "a.safetensors").schedule_hints == {
         "prediction_type": "v_prediction", "rescale_betas_zero_snr": True,
     }  # fmt: skip
 
@@ -267,15 +267,15 @@ def test_a_folder_without_tokenizer_and_an_odd_target_are_refused(folder):
 
 
 def test_the_hash_follows_the_weights_and_nothing_else(folder, tiny_base):
-    assert judge(folder).content_hash == tiny_base.content_hash, "wherever they lie"
+    assert detect_checkpoint(folder).content_hash == tiny_base.content_hash, "wherever they lie"
     file = folder / "vae" / "diffusion_pytorch_model.safetensors"
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    assert judge(folder).content_hash != tiny_base.content_hash
+    assert detect_checkpoint(folder).content_hash != tiny_base.content_hash
 
 
 def test_the_hash_is_remembered(folder, monkeypatch):
-    first = judge(folder).content_hash
+    first = detect_checkpoint(folder).content_hash
     monkeypatch.setattr("packshot.utils.files.sha256", lambda path: pytest.fail("hashed again"))
-    assert judge(folder).content_hash == first
+    assert detect_checkpoint(folder).content_hash == first

@@ -8,9 +8,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.models import load_base
-from packshot.models.clip import embed_picture_files, embed_pictures
+from packshot.models.clip import embed_image_files, embed_images
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ class Means:
 
 def test_pictures_are_embedded_one_by_one_whatever_their_sizes():
     pictures = [Image.new("RGB", (8, 4), (255, 0, 0)), Image.new("RGB", (2, 2), (0, 0, 255))]
-    vectors = embed_pictures(Means(), iter(pictures))
+    vectors = embed_images(Means(), iter(pictures))
     assert vectors.tolist() == [[1, -1, -1, 4, 8], [-1, -1, 1, 2, 2]]
 
 
@@ -75,7 +75,7 @@ def test_of_files_the_middle_squares_are_looked_at(tmp_path):
     wide = Image.new("RGB", (300, 100), "red")
     wide.paste("blue", (100, 0, 200, 100))
     wide.save(tmp_path / "wide.png")
-    vectors = embed_picture_files(Means(), [tmp_path / "wide.png"])
+    vectors = embed_image_files(Means(), [tmp_path / "wide.png"])
     # But for what the resizing takes of the pixels beside them.
     assert vectors[0].tolist() == pytest.approx([-1, -1, 1, 256, 256], abs=0.01)
 
@@ -89,5 +89,5 @@ def test_a_tower_that_lacks_weights_is_refused(with_clip):
     tensors = load_file(file.rename(with_clip[0] / "whole"))
     del tensors["visual_projection.weight"]
     save_file(tensors, file)
-    with pytest.raises(CheckpointRefused, match=r"clip lacks 1 weights, such as visual_projection"):
+    with pytest.raises(ModelLoadError, match=r"clip lacks 1 weights, such as visual_projection"):
         load(with_clip[0]).clip_similarity()

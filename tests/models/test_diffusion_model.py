@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from packshot.models.diffusion_model import Base, _vae_factor, linear_names
+from packshot.models.diffusion_model import DiffusionModel, _vae_factor, linear_names
 from packshot.models.transformer_model import chat_tokens
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ class Vae(nn.Module):
         return SimpleNamespace(sample=latents.repeat_interleave(4, 2).repeat_interleave(4, 3))
 
 
-class Bare(Base):
+class Bare(DiffusionModel):
     """What all families share, without what each must do itself."""
 
 
@@ -94,18 +94,18 @@ def test_tokens_are_of_one_length_and_a_sketch_has_zeros():
 
 def test_encoders_come_back_from_where_they_were_also_after_an_error():
     base = made(text_encoders={"text_encoder": nn.Linear(2, 2)})
-    places = lambda: [next(one.parameters()).device.type for one in base._encoders]  # noqa: E731
-    with base.encoders_on(CPU):
+    places = lambda: [next(one.parameters()).device.type for one in base._encoders]
+    with base.encoders_moved_to(CPU):
         assert places() == ["cpu", "cpu"]
     moved = []
     for one in base._encoders:
         one.to = lambda place, one=one: moved.append((type(one).__name__, str(place)))
-    with pytest.raises(ValueError), base.encoders_on(torch.device("meta"), text=False):
+    with pytest.raises(ValueError), base.encoders_moved_to(torch.device("meta"), text=False):
         assert moved == [("Vae", "meta")]
         raise ValueError
     assert moved == [("Vae", "meta"), ("Vae", "cpu")]
     moved.clear()
-    with made(_takes_turns=True, text_encoders=base.text_encoders).encoders_on(
+    with made(_takes_turns=True, text_encoders=base.text_encoders).encoders_moved_to(
         torch.device("meta")
     ):
         assert moved == [], "they come by themselves"
@@ -118,9 +118,9 @@ def test_blocks_are_computed_again_only_inside_and_when_asked():
         disable_gradient_checkpointing=lambda: told.append("off"),
     )
     base = made(_denoiser=denoiser)
-    with base.checkpointed(False):
+    with base.gradient_checkpointing(False):
         assert told == []
-    with pytest.raises(ValueError), base.checkpointed():
+    with pytest.raises(ValueError), base.gradient_checkpointing():
         assert told == ["on"]
         raise ValueError
     assert told == ["on", "off"]

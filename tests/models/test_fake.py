@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from packshot.models import FAMILIES
-from packshot.models.checkpoint import COMPONENTS, judge
-from packshot.models.fake import shipped, sketched
-from packshot.models.loss import Batch, losses
+from packshot.models.checkpoint import COMPONENTS, detect_checkpoint
+from packshot.models.fake import default_checkpoint, fake_model
+from packshot.models.loss import Batch, per_image_loss
 from packshot.weights.safetensors_file import read_config
 
 
@@ -27,7 +27,7 @@ def batch_of(base, size=2):
 
 
 def test_shapes_are_those_of_the_loaded_base(tiny_sd1, tiny_base):
-    with sketched(judge(tiny_sd1), torch.bfloat16) as base:
+    with fake_model(detect_checkpoint(tiny_sd1), torch.bfloat16) as base:
         for ours, theirs in (
             (base.denoiser, tiny_base.denoiser), (base.vae, tiny_base.vae),
             (base.text_encoder, tiny_base.text_encoder),
@@ -41,7 +41,7 @@ def test_shapes_are_those_of_the_loaded_base(tiny_sd1, tiny_base):
             }
         assert base.tokenizers == {}
         sketch = batch_of(base)
-        loss = losses(base, sketch, 5.0)
+        loss = per_image_loss(base, sketch, 5.0)
         assert loss.shape == (2,) and type(loss).__name__ == "FakeTensor"
     real = batch_of(tiny_base)
     assert sketch.latents.shape == real.latents.shape
@@ -51,14 +51,14 @@ def test_shapes_are_those_of_the_loaded_base(tiny_sd1, tiny_base):
 
 
 def test_afterwards_tensors_are_real_again(tiny_sd1):
-    with pytest.raises(ValueError), sketched(judge(tiny_sd1), torch.float32):
+    with pytest.raises(ValueError), fake_model(detect_checkpoint(tiny_sd1), torch.float32):
         raise ValueError
     assert type(torch.ones(1)) is torch.Tensor
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_familys_configurations_are_shipped_whole(family):
-    checkpoint = shipped(family)
+    checkpoint = default_checkpoint(family)
     assert checkpoint.weights == {} and checkpoint.family == family
     for component in COMPONENTS[family]:
         assert read_config(checkpoint.path / component / "config.json")

@@ -12,14 +12,14 @@ from bitsandbytes import functional
 from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import FakeTensor
 
-from packshot.lora import folded, injected, load_lora, save
-from packshot.models.checkpoint import judge
-from packshot.models.diffusion_model import Shown
-from packshot.models.fake import sketched
+from packshot.lora import fused, inject_lora, load_lora, save
+from packshot.models.checkpoint import detect_checkpoint
+from packshot.models.diffusion_model import SizeConditioning
+from packshot.models.fake import fake_model
 from packshot.models.families.flux import Flux1
-from packshot.models.loss import Batch, losses
+from packshot.models.loss import Batch, per_image_loss
 from packshot.models.registry import families
-from packshot.models.weight_storage import blocks, is_quantised, store
+from packshot.models.weight_storage import apply_weight_storage, denoiser_blocks, is_quantised
 from packshot.plan import read_plan, write_plan
 from packshot.training import Step, Stopped, train
 from tests.families import MAKERS, PARAMETERS, full_size
@@ -39,15 +39,18 @@ def batch(base):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         shape = (3, *base.encode_images(torch.zeros(1, 3, 64, 64)).shape[1:])
-    shown = [Shown((80, 64), (16, 0), (64, 64)), Shown((64, 64), (0, 0), (64, 64))]
+    shown = [
+        SizeConditioning((80, 64), (16, 0), (64, 64)),
+        SizeConditioning((64, 64), (0, 0), (64, 64)),
+    ]
     times = base.schedule.timesteps(torch.tensor([0.01, 0.4, 0.9]), shape[-2] * shape[-1])
     return Batch(
         latents=torch.randn(shape, generator=generator),
         noise=torch.randn(shape, generator=generator),
         timesteps=times,
-        conditioning=base.with_sizes(base.encode_prompts(PROMPTS), [*shown, shown[0]]),
+        conditioning=base.add_size_conditioning(base.encode_prompts(PROMPTS), [*shown, shown[0]]),
         masks=torch.ones(3, 1, *shape[-2:]),
-        weights=torch.ones(3),
+        loss_weights=torch.ones(3),
     )
 
 
@@ -128,14 +131,14 @@ def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base):
 
     names = tiny_base.lora_targets("attention+mlp")
     network = tiny_base.denoiser
-    with injected(network, names, rank=4, alpha=2, seed=0) as adapter:
+    with inject_lora(network, names, rank=4, alpha=2, seed=0) as adapter:
         state = {
             name: torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name))) * 0.1
             for name, value in adapter.state().items()
         }
         adapter.load_state(state)
         given = batch(tiny_base)
-        ours = losses(tiny_base, given, 0.0).mean()
+        ours = per_image_loss(tiny_base, given, 0.0).mean()
         ours.backward()
         gradients = {name: p.grad for name, p in adapter.named_parameters().items()}
     network.add_adapter(LoraConfig(r=4, lora_alpha=2, target_modules=names))
@@ -173,8 +176,8 @@ def test_checkpointing_changes_no_gradient_and_keeps_less(tiny_base):
     def gradients(on):
         names = tiny_base.lora_targets("attention+mlp")
         with (
-            injected(tiny_base.denoiser, names, rank=4, alpha=2, seed=0) as adapter,
-            tiny_base.checkpointed(on),
+            inject_lora(tiny_base.denoiser, names, rank=4, alpha=2, seed=0) as adapter,
+            tiny_base.gradient_checkpointing(on),
         ):
             state = {
                 name: torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name)))
@@ -184,7 +187,7 @@ def test_checkpointing_changes_no_gradient_and_keeps_less(tiny_base):
             kept = _saved_bytes(tiny_base, batch(tiny_base))
             for parameter in adapter.named_parameters().values():
                 parameter.grad = None
-            losses(tiny_base, batch(tiny_base), 0.0).mean().backward()
+            per_image_loss(tiny_base, batch(tiny_base), 0.0).mean().backward()
             return kept, {name: p.grad for name, p in adapter.named_parameters().items()}
 
     (whole, plain), (less, again) = gradients(False), gradients(True)
@@ -198,7 +201,7 @@ def test_checkpointing_changes_no_gradient_and_keeps_less(tiny_base):
 
 def trained_lora(base, targets="attention+mlp"):
     """A strong random adapter, as data."""
-    with injected(base.denoiser, base.lora_targets(targets), rank=2, alpha=2, seed=0) as adapter:
+    with inject_lora(base.denoiser, base.lora_targets(targets), rank=2, alpha=2, seed=0) as adapter:
         generator = torch.Generator().manual_seed(0)
         state = {
             name: torch.randn(value.shape, generator=generator) / value[0].numel() ** 0.5
@@ -262,7 +265,7 @@ def test_diffusers_makes_the_same_picture_from_either_file(tiny_base, tmp_path, 
     paths = {k: tmp_path / f"{k}.safetensors" for k in ("kohya", "diffusers")}
     save(lora, paths["kohya"], paths["diffusers"], tiny_base)
     plain = picture(tiny_base.pipeline())
-    with folded(tiny_base, [(load_lora(paths[kind], tiny_base), 1.0)]):
+    with fused(tiny_base, [(load_lora(paths[kind], tiny_base), 1.0)]):
         ours = picture(tiny_base.pipeline())
     assert np.abs(ours - plain).max() > 8, "the LoRA must be seen, or the comparison says nothing"
     pipeline = tiny_base.pipeline()
@@ -279,11 +282,11 @@ def test_thirty_steps_on_one_picture_halve_the_loss(tiny_base):
     one = {name: value[1:2] for name, value in vars(whole).items() if name != "conditioning"}
     given = Batch(**one, conditioning={n: v[1:2] for n, v in whole.conditioning.items()})
     names, history = tiny_base.lora_targets("all"), []
-    with injected(tiny_base.denoiser, names, rank=32, alpha=32, seed=0) as adapter:
+    with inject_lora(tiny_base.denoiser, names, rank=32, alpha=32, seed=0) as adapter:
         rate = 2e-2 if tiny_base.schedule.prediction_type == "flow" else 5e-3
         optimizer = torch.optim.AdamW(adapter.named_parameters().values(), lr=rate)
         for _ in range(30):
-            loss = losses(tiny_base, given, 0.0).mean()
+            loss = per_image_loss(tiny_base, given, 0.0).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -333,11 +336,11 @@ def test_at_full_size_a_lora_on_everything_is_the_one_that_peft_makes(family):
 
     network = full_size(family)
     assert sum(p.numel() for p in network.parameters()) == PARAMETERS[family]
-    kind = families()[family].base
+    kind = families()[family].model
     itself = SimpleNamespace(transformer=network, denoiser=network, unet=network)
     itself.scopes = getattr(kind, "scopes", None)
     names = kind.lora_targets(itself, "all")
-    with injected(network, names, rank=16, alpha=16, seed=0) as adapter:
+    with inject_lora(network, names, rank=16, alpha=16, seed=0) as adapter:
         ours = {name: p.shape for name, p in adapter.named_parameters().items()}
     network.add_adapter(LoraConfig(r=16, target_modules=names))
     theirs = {
@@ -395,11 +398,11 @@ def test_empty_conditioning_has_the_shape_of_the_longest_prompts(tiny_base):
 
 def test_a_sketch_has_the_shapes_of_the_base_and_none_of_its_weights(tiny_base):
     folder = tiny_base.path
-    with sketched(judge(folder), torch.float32) as sketch:
+    with fake_model(detect_checkpoint(folder), torch.float32) as sketch:
         parameters = dict(sketch.denoiser.named_parameters())
         assert all(isinstance(parameter, FakeTensor) for parameter in parameters.values())
         latents = sketch.encode_images(torch.zeros(1, 3, 64, 64))
-        times = sketch.schedule.timesteps(torch.tensor([0.5]), latents[0, 0].numel())
+        times = sketch.schedule.timesteps_at(torch.tensor([0.5]), latents[0, 0].numel())
         said = sketch.predict(latents, times, sketch.empty_conditioning(1))
     assert {n: p.shape for n, p in parameters.items()} == {
         n: p.shape for n, p in tiny_base.denoiser.named_parameters()
@@ -409,17 +412,17 @@ def test_a_sketch_has_the_shapes_of_the_base_and_none_of_its_weights(tiny_base):
 
 def gradients(base, given):
     names = base.lora_targets("attention+mlp")
-    with injected(base.denoiser, names, rank=4, alpha=4, seed=0) as adapter:
+    with inject_lora(base.denoiser, names, rank=4, alpha=4, seed=0) as adapter:
         draw = torch.Generator().manual_seed(3)
         for parameter in adapter.named_parameters().values():
             parameter.data.normal_(0, 0.05, generator=draw)
-        loss = losses(base, given, 0.0).mean()
+        loss = per_image_loss(base, given, 0.0).mean()
         loss.backward()
         return loss.detach(), [p.grad for p in adapter.named_parameters().values()]
 
 
 def quantisable(base):
-    for block in blocks(base.denoiser):
+    for block in denoiser_blocks(base.denoiser):
         for module in block.modules():
             if type(module) is torch.nn.Linear and module.in_features % 64 == 0:
                 yield module
@@ -446,11 +449,11 @@ def test_blocks_that_come_when_they_compute_change_nothing(tiny_base):
         with torch.no_grad():
             return tiny_base.predict(given.latents, given.timesteps, given.conditioning)
 
-    with tiny_base.checkpointed():  # so that it does not choose another attention either
+    with tiny_base.gradient_checkpointing():  # so that it does not choose another attention either
         loss, before = gradients(tiny_base, given)
     made = said()
-    store(tiny_base.denoiser, "offload", torch.device("cpu"))
-    tiny_base.storage = "offload"
+    apply_weight_storage(tiny_base.denoiser, "offload", torch.device("cpu"))
+    tiny_base.weight_storage = "offload"
     again, after = gradients(tiny_base, given)
     assert torch.equal(loss, again) and torch.equal(made, said())
     for one, other in zip(before, after, strict=True):
@@ -465,7 +468,7 @@ def test_a_quantised_base_learns_as_one_with_its_rounded_weights(tiny_base, stor
     round_weights(tiny_base, storage)
     expected, reference = gradients(tiny_base, given)
     tiny_base.denoiser.load_state_dict(weights)
-    store(tiny_base.denoiser, storage, torch.device("cpu"))
+    apply_weight_storage(tiny_base.denoiser, storage, torch.device("cpu"))
     tiny_base.denoiser.to("cpu")
     assert sum(map(is_quantised, tiny_base.denoiser.modules())) == count > 0
     loss, found = gradients(tiny_base, given)

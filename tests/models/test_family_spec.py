@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from packshot.errors import CheckpointRefused, LoraRefused, PlanInvalid
-from packshot.lora.adapters import adapted
+from packshot.errors import InvalidPlanError, LoraError, ModelLoadError
+from packshot.lora.adapters import add_adapters
 from packshot.lora.files import load_lora
-from packshot.lora.keys import foreign_family, kohya_names
+from packshot.lora.keys import kohya_names, other_family
 from packshot.models import hub, load_base, registry
-from packshot.models.checkpoint import CONFIGS, judge
+from packshot.models.checkpoint import CONFIGS, detect_checkpoint
 from packshot.models.companions import VAE, Companion
-from packshot.models.diffusion_model import Base
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.families.stable_diffusion import StableDiffusion1
 from packshot.models.family_spec import FamilySpec, Relative
 from packshot.plan.recipes import family_recipe, recipe_for
@@ -27,7 +27,7 @@ from packshot.weights.safetensors_file import check_safetensors
 MADE_UP = FamilySpec(
     name="made_up",
     title="Made-Up 7",
-    base=StableDiffusion1,
+    model=StableDiffusion1,
     components=("unet", "vae", "text_encoder"),
     denoiser_class="UNet2DConditionModel",
     pipelines=("MadeUp",),
@@ -38,7 +38,7 @@ MADE_UP = FamilySpec(
     recipe={"learning_rate": 0.003, "exposures": {"5": 77}},
     kohya_base="made_up_v7",
     architecture="made-up-7/lora",
-    kohya_original=True,
+    kohya_uses_original_keys=True,
     lora_title="Made-Up",
     lora_keys=r"made_up_blocks",
     lora_metadata=("made_up",),
@@ -68,16 +68,16 @@ def base(folder):
 
 
 def test_a_folder_of_it_is_told_and_loads(folder, base):
-    checkpoint = judge(folder)
+    checkpoint = detect_checkpoint(folder)
     assert (checkpoint.family, base.family) == ("made_up", "made_up")
     assert checkpoint.components == tuple(checkpoint.weights) == MADE_UP.components
-    assert (base.denoiser_root, base.kohya_original) == ("unet", True)
+    assert (base.denoiser_root, base.kohya_uses_original_keys) == ("unet", True)
     index = folder / "model_index.json"
     index.write_text(json.dumps({"_class_name": "MadeUpVideoPipeline"}))
     with pytest.raises(
-        CheckpointRefused, match=r"is Made-Up video; Packshot knows .* and Made-Up 7\."
+        ModelLoadError, match=r"is Made-Up video; Packshot knows .* and Made-Up 7\."
     ):
-        judge(folder)
+        detect_checkpoint(folder)
 
 
 def test_a_single_file_of_it_is_told_by_its_keys(made_up, tiny_sd1, tmp_path, monkeypatch):
@@ -86,10 +86,10 @@ def test_a_single_file_of_it_is_told_by_its_keys(made_up, tiny_sd1, tmp_path, mo
     monkeypatch.setattr("packshot.models.checkpoint.CONFIGS", tmp_path / "configs")
     file = tmp_path / "a.safetensors"
     save_file({"made_up_blocks.0.a": torch.zeros(1)}, file)
-    with pytest.raises(CheckpointRefused, match="lacks its made-up autoencoder"):
-        judge(file)
+    with pytest.raises(ModelLoadError, match="lacks its made-up autoencoder"):
+        detect_checkpoint(file)
     save_file({"made_up_blocks.0.a": torch.zeros(1), "vae.a": torch.zeros(1)}, file)
-    found = judge(file)
+    found = detect_checkpoint(file)
     assert (found.family, found.layout) == ("made_up", "single file")
     assert found.schedule_hints == {"prediction_type": "v_prediction", "keys": 2}
 
@@ -115,17 +115,17 @@ def test_its_loras_say_what_they_are_for(base):
     said = metadata_of(subject, base, plan, SimpleNamespace(photos=[], class_images=[]))
     assert said["ss_base_model_version"] == "made_up_v7" and said["ss_v2"] == "False"
     assert said["modelspec.architecture"] == "made-up-7/lora"
-    assert foreign_family(["x"], said, "sdxl") == ("Made-Up", 0)
-    assert foreign_family(["x"], said, "made_up") is None
+    assert other_family(["x"], said, "sdxl") == ("Made-Up", 0)
+    assert other_family(["x"], said, "made_up") is None
     assert any(name.startswith("lora_te1_") for name in kohya_names(base)), "text encoders numbered"
 
 
 def test_its_loras_are_told_by_their_keys(made_up, tiny_base, tmp_path):
     key = "lora_unet_made_up_blocks_0_a.lora_down.weight"
-    assert foreign_family([key], {}, "sd1") == ("Made-Up", 1)
-    assert foreign_family([key], {}, "made_up") is None
+    assert other_family([key], {}, "sd1") == ("Made-Up", 1)
+    assert other_family([key], {}, "made_up") is None
     save_file({key: torch.zeros(1, 1)}, tmp_path / "a.safetensors")
-    with pytest.raises(LoraRefused, match="Made-Up"):
+    with pytest.raises(LoraError, match="Made-Up"):
         load_lora(tmp_path / "a.safetensors", tiny_base)
 
 
@@ -134,13 +134,15 @@ def test_errors_that_list_families_list_it(made_up, loaded, tiny_checkpoint, tmp
     reads = registry.families() | {"made_up": replace(MADE_UP, learns_text=True)}
     monkeypatch.setattr(registry, "families", lambda: reads)
     with (
-        pytest.raises(PlanInvalid, match=r"only the text encoders of .*, SDXL and Made-Up 7\."),
-        adapted(base, "attention", rank=1, alpha=1, seed=0, text_rank=1),
+        pytest.raises(
+            InvalidPlanError, match=r"only the text encoders of .*, SDXL and Made-Up 7\."
+        ),
+        add_adapters(base, "attention", rank=1, alpha=1, seed=0, text_rank=1),
     ):
         pass
     file = tmp_path / "a.gguf"
     file.write_bytes(b"GGUF" + bytes(99))
-    with pytest.raises(CheckpointRefused) as refused:
+    with pytest.raises(ModelLoadError) as refused:
         check_safetensors(file)
     assert "Z-Image" in str(refused.value) and "Made-Up" not in str(refused.value), "it is a UNet"
 
@@ -160,8 +162,8 @@ def test_each_family_is_what_its_shipped_configurations_say(name):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_text_encoders_learn_where_the_spec_says_so(name):
     spec = FAMILIES[name]
-    assert spec.learns_text == (spec.base.text_targets is not Base.text_targets)
-    assert not spec.base.__abstractmethods__
+    assert spec.learns_text == (spec.model.text_targets is not DiffusionModel.text_targets)
+    assert not spec.model.__abstractmethods__
 
 
 def test_what_reads_specs_is_not_read_by_bases():

@@ -13,10 +13,10 @@ import torch
 from huggingface_hub import constants, errors
 from safetensors.torch import load_file, save_file
 
-from packshot.errors import CheckpointRefused, DiskFull
+from packshot.errors import DiskFullError, ModelLoadError
 from packshot.models import hub, load_base
-from packshot.models.checkpoint import judge
-from packshot.project import new
+from packshot.models.checkpoint import detect_checkpoint
+from packshot.project import create_project
 from tests.families import MAKERS
 
 ID = "somebody/tiny-model"
@@ -46,7 +46,7 @@ def load(name=ID, dtype=torch.float32, **options):
     return load_base(name, device="cpu", dtype=dtype, **options)
 
 
-def assert_refused(words, name=ID, kind=CheckpointRefused):
+def assert_refused(words, name=ID, kind=ModelLoadError):
     with pytest.raises(kind, match=words):
         load(name)
 
@@ -103,8 +103,8 @@ def test_shards_are_fetched_all_or_not_taken_for_the_weights(server, folder):
     server.cuts.clear()
     assert load().family == "sd1"
     part.unlink()
-    with pytest.raises(CheckpointRefused, match=r"unet has .* but 1 of 2 shards. Copy it again"):
-        judge(folder)
+    with pytest.raises(ModelLoadError, match=r"unet has .* but 1 of 2 shards. Copy it again"):
+        detect_checkpoint(folder)
 
 
 def test_what_is_in_the_cache_needs_no_network(server, folder, monkeypatch):
@@ -225,7 +225,7 @@ def test_a_full_disk_is_told_with_the_cache(server, folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
-    assert_refused("No room for somebody/tiny-model in .*/hub.*HF_HUB_CACHE", kind=DiskFull)
+    assert_refused("No room for somebody/tiny-model in .*/hub.*HF_HUB_CACHE", kind=DiskFullError)
 
 
 def test_a_path_that_is_there_wins(server, folder, tiny_sd1, tmp_path, monkeypatch):
@@ -242,13 +242,13 @@ def test_a_path_that_is_there_wins(server, folder, tiny_sd1, tmp_path, monkeypat
      "a/b@x/../y", "a/b.gguf", "a b/c", "~/models", "https://huggingface.co/a/b"],
 )  # fmt: skip
 def test_what_looks_like_no_repository_is_none(name):
-    assert hub.repository(name) is None
+    assert hub.parse_repo(name) is None
 
 
 def test_what_looks_like_one():
-    assert hub.repository("a/b-1.0") == hub.Repository("a/b-1.0", "main")
-    assert hub.repository("a/b@refs/pr/3") == hub.Repository("a/b", "refs/pr/3")
-    assert str(hub.repository("a/b@v2")) == "a/b@v2"
+    assert hub.parse_repo("a/b-1.0") == hub.Repository("a/b-1.0", "main")
+    assert hub.parse_repo("a/b@refs/pr/3") == hub.Repository("a/b", "refs/pr/3")
+    assert str(hub.parse_repo("a/b@v2")) == "a/b@v2"
 
 
 def test_the_hint_of_an_unknown_path_names_repositories(tmp_path):
@@ -259,7 +259,7 @@ def test_the_hint_of_an_unknown_path_names_repositories(tmp_path):
 
 def test_a_command_names_a_base_of_the_hub_and_shows_what_is_fetched(server, folder, tmp_path):
     """In a process of its own, as a user has it."""
-    new(tmp_path / "p", name="p", class_noun="car", base=ID)
+    create_project(tmp_path / "p", name="p", class_noun="car", base=ID)
     environment = os.environ | {
         "HF_ENDPOINT": server.endpoint, "HF_HUB_CACHE": str(tmp_path / "hub"),
         "PACKSHOT_CACHE": str(tmp_path / "cache"),

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from packshot.generation.generate import ShotSettings, shoot
-from packshot.insertion.inpaint import painted
+from packshot.generation.generate import GenerationSettings, generate_images
+from packshot.insertion.inpaint import inpaint
 from packshot.models import load_base
 from packshot.training import Step, train
 from tests.families import make_tiny_flux1, make_tiny_sd1, make_tiny_sdxl
@@ -71,8 +71,8 @@ def test_the_unet_is_told_the_region_and_the_picture_without_it(tiny_base):
 def test_a_shot_is_what_diffusers_inpaints_of_nothing(tiny_base, tmp_path):
     from diffusers import AutoPipelineForInpainting, DiffusionPipeline
 
-    settings = ShotSettings(steps=3, width=64, height=64)
-    (shot,) = shoot(tiny_base, ["a car"], settings=settings, folder=tmp_path)
+    settings = GenerationSettings(steps=3, width=64, height=64)
+    (shot,) = generate_images(tiny_base, ["a car"], settings=settings, folder=tmp_path)
     if tiny_base.family == "flux1":
         theirs, negative = DiffusionPipeline.from_pretrained(tiny_base.path), {}
     else:
@@ -109,7 +109,7 @@ def test_a_single_file_is_told_by_its_first_layer(tiny_base, folder, tmp_path, m
     tensors = {k: v.clone().contiguous() for k, v in ldm_tensors(tiny_base).items()}
     save_file(tensors, tmp_path / "inpainting.safetensors")
     base = load_base(tmp_path / "inpainting.safetensors", device="cpu", dtype=torch.float32)
-    assert base.inpaints
+    assert base.is_inpainting
     assert torch.equal(base.unet.conv_in.weight, tiny_base.unet.conv_in.weight)
 
 
@@ -122,7 +122,7 @@ def test_fill_sees_what_it_sees_in_diffusers(tiny_base, monkeypatch):
     # Where we take the posterior's mean, they draw from it.
     monkeypatch.setattr(Posterior, "sample", lambda self, generator=None: self.mean)
     base = tiny_base
-    assert base.inpaints and base.family == "flux1"
+    assert base.is_inpainting and base.family == "flux1"
     seen = {"ours": [], "theirs": []}
 
     def watched(who):
@@ -134,7 +134,7 @@ def test_fill_sees_what_it_sees_in_diffusers(tiny_base, monkeypatch):
     strength = np.zeros((64, 64), np.float32)
     strength[16:48, 32:] = 1
     hook = watched("ours")
-    made = painted(base, crop, strength, "a car", seed=3, steps=2, guidance_scale=30.0)
+    made = inpaint(base, crop, strength, "a car", seed=3, steps=2, guidance_scale=30.0)
     hook.remove()
     noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
     pipeline = base.pipeline()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from packshot.models.loss import Batch, losses
+from packshot.models.loss import Batch, per_image_loss
 
 
 def batch(base, count=3):
@@ -16,7 +16,7 @@ def batch(base, count=3):
         timesteps=torch.tensor([10, 400, 900][:count]),
         conditioning=base.encode_prompts(["a photo of ohwx car", "a car", ""][:count]),
         masks=torch.ones(count, 1, *shape[-2:]),
-        weights=torch.ones(count),
+        loss_weights=torch.ones(count),
     )
 
 
@@ -24,9 +24,9 @@ def test_masks_weigh_where_the_loss_is_taken(tiny_base):
     whole = batch(tiny_base, 1)
     half = torch.ones_like(whole.masks)
     half[..., : half.shape[-1] // 2] = 0
-    left = losses(tiny_base, Batch(**{**vars(whole), "masks": 1 - half}), 0.0)
-    right = losses(tiny_base, Batch(**{**vars(whole), "masks": half}), 0.0)
-    both = losses(tiny_base, whole, 0.0)
+    left = per_image_loss(tiny_base, Batch(**{**vars(whole), "masks": 1 - half}), 0.0)
+    right = per_image_loss(tiny_base, Batch(**{**vars(whole), "masks": half}), 0.0)
+    both = per_image_loss(tiny_base, whole, 0.0)
     assert torch.allclose((left + right) / 2, both, rtol=1e-5)
 
 
@@ -35,8 +35,8 @@ def test_a_crop_in_which_nothing_counts_has_no_loss_and_spoils_no_other(tiny_bas
     whole = batch(tiny_base, 2)
     masks = whole.masks.clone()
     masks[0] = 0
-    found = losses(tiny_base, Batch(**{**vars(whole), "masks": masks}), 5.0)
-    assert found[0] == 0 and found[1] == losses(tiny_base, whole, 5.0)[1]
+    found = per_image_loss(tiny_base, Batch(**{**vars(whole), "masks": masks}), 5.0)
+    assert found[0] == 0 and found[1] == per_image_loss(tiny_base, whole, 5.0)[1]
 
 
 @pytest.mark.parametrize("scope", ["cross-attention", "attention", "attention+mlp", "all"])
@@ -44,18 +44,18 @@ def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base, scope):
     from diffusers import DDPMScheduler
     from peft import LoraConfig
 
-    from packshot.lora import injected
+    from packshot.lora import inject_lora
 
     given, gamma = batch(tiny_base), 5.0
     unet = tiny_base.denoiser
     names = tiny_base.lora_targets(scope)
-    with injected(unet, names, rank=4, alpha=2, seed=0) as adapter:
+    with inject_lora(unet, names, rank=4, alpha=2, seed=0) as adapter:
         state = {
             name: torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name))) * 0.1
             for name, value in adapter.state().items()
         }
         adapter.load_state(state)
-        ours = losses(tiny_base, given, gamma).mean()
+        ours = per_image_loss(tiny_base, given, gamma).mean()
         ours.backward()
         gradients = {name: p.grad.clone() for name, p in adapter.named_parameters().items()}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from packshot.models.model_offload import room_for_weights, take_turns
+from packshot.models.model_offload import offload_models, weight_memory_budget
 
 CPU = torch.device("cpu")
 
@@ -49,7 +49,7 @@ def networks(monkeypatch):
 def test_only_the_one_that_computes_is_on_the_gpu(networks):
     text, picture, denoiser = networks
     gpu = torch.device("cuda", 0)
-    take_turns(dict.fromkeys(networks, 1), gpu, room=2)
+    offload_models(dict.fromkeys(networks, 1), gpu, room=2)
     assert Elsewhere.log == [], "nothing moves before it is called"
     for called in (text, denoiser, denoiser, picture):
         assert called(1) == 2
@@ -65,14 +65,14 @@ def test_only_the_one_that_computes_is_on_the_gpu(networks):
 
 def test_what_is_larger_than_the_gpu_computes_in_main_memory(networks):
     text, picture, _ = networks
-    take_turns({text: 3, picture: 1}, torch.device("cuda", 0), room=2)
+    offload_models({text: 3, picture: 1}, torch.device("cuda", 0), room=2)
     picture(1)
     text(1)
     assert text.place == CPU and picture.place.type == "cuda", "it is in nobody's way"
 
 
 def test_main_memory_has_room_for_all():
-    assert room_for_weights(CPU) == float("inf")
+    assert weight_memory_budget(CPU) == float("inf")
 
 
 def test_a_base_makes_the_same_pictures_when_its_networks_take_turns(
@@ -89,7 +89,7 @@ def test_a_base_makes_the_same_pictures_when_its_networks_take_turns(
         return base.pipeline()("a car", num_inference_steps=2, generator=draw, output_type="np")
 
     assert (made(turning).images == made(tiny_base).images).all()
-    with turning.encoders_on(CPU):
+    with turning.encoders_moved_to(CPU):
         assert torch.equal(
             turning.encode_prompts(["a"])["context"], tiny_base.encode_prompts(["a"])["context"]
         )

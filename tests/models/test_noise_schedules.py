@@ -7,8 +7,8 @@ import torch
 from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
 from diffusers.training_utils import compute_density_for_timestep_sampling
 
-from packshot.errors import CheckpointRefused
-from packshot.models.noise_schedules import Diffusion, Flow, min_snr_weight
+from packshot.errors import ModelLoadError
+from packshot.models.noise_schedules import DDPMSchedule, FlowMatchSchedule, min_snr_weight
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 FLUX = {
@@ -19,7 +19,7 @@ SHARES = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
 
 
 def diffusion(tmp_path, **options):
-    return Diffusion({**BETAS, **options}, tmp_path, torch.device("cpu"))
+    return DDPMSchedule({**BETAS, **options}, tmp_path, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
@@ -33,12 +33,12 @@ def test_noise_and_targets_are_the_schedulers(prediction_type, tmp_path):
     velocity = theirs.get_velocity(latents, noise, times)
     expected = velocity if prediction_type == "v_prediction" else noise
     assert torch.allclose(ours.target(latents, noise, times), expected, atol=1e-6)
-    assert torch.isfinite(ours.snr(times)).all() and not ours.ends_in_noise
+    assert torch.isfinite(ours.snr(times)).all() and not ours.zero_terminal_snr
 
 
 def test_zero_terminal_snr_is_kept(tmp_path):
     schedule = diffusion(tmp_path, rescale_betas_zero_snr=True)
-    assert schedule.snr(torch.tensor([999])).item() == 0 and schedule.ends_in_noise
+    assert schedule.snr(torch.tensor([999])).item() == 0 and schedule.zero_terminal_snr
 
 
 def test_diffusion_times_are_uniform_integers(tmp_path):
@@ -47,7 +47,7 @@ def test_diffusion_times_are_uniform_integers(tmp_path):
 
 
 def test_another_target_is_refused(tmp_path):
-    with pytest.raises(CheckpointRefused, match="sample"):
+    with pytest.raises(ModelLoadError, match="sample"):
         diffusion(tmp_path, prediction_type="sample")
 
 
@@ -60,18 +60,18 @@ def test_min_snr_is_the_papers_weight():
 
 
 def test_flow_is_the_schedulers_line():
-    schedule, theirs = Flow({"shift": 3.0}), FlowMatchEulerDiscreteScheduler(shift=3.0)
+    schedule, theirs = FlowMatchSchedule({"shift": 3.0}), FlowMatchEulerDiscreteScheduler(shift=3.0)
     latents, noise = torch.randn(2, 3, 4, 8, 8).unbind()
     times = theirs.timesteps[[0, 500, 999]]
     expected = theirs.scale_noise(latents, times, noise)
     assert torch.allclose(schedule.add_noise(latents, noise, times), expected, atol=1e-5)
     # Euler's step along the target from the noised latents ends in the picture.
     sigma = (times / 1000).view(-1, 1, 1, 1)
-    back = schedule.add_noise(latents, noise, times) - sigma * schedule.target(
+    back = schedule.add_noise(latents, noise, times) - sigma * schedule.training_target(
         latents, noise, times
     )
     assert torch.allclose(back, latents, atol=1e-5)
-    assert torch.equal(schedule.weight(times, 5.0), torch.ones(3))
+    assert torch.equal(schedule.loss_weight(times, 5.0), torch.ones(3))
 
 
 def test_flow_times_have_diffusers_density():
@@ -80,11 +80,11 @@ def test_flow_times_have_diffusers_density():
     drawn = compute_density_for_timestep_sampling("logit_normal", 100_000, 0.0, 1.0)
     sigmas = FlowMatchEulerDiscreteScheduler(shift=3.0).sigmas.flip(0)  # rising, from 0
     theirs = sigmas[(drawn * 1000).long()] * 1000
-    ours = Flow({"shift": 3.0}).timesteps(SHARES, 256)
+    ours = FlowMatchSchedule({"shift": 3.0}).timesteps_at(SHARES, 256)
     for share in (0.05, 0.25, 0.5, 0.75, 0.95):
         assert ours.quantile(share).item() == pytest.approx(theirs.quantile(share).item(), abs=6)
 
 
 @pytest.mark.parametrize(("side", "mu"), [(32, 0.5), (128, 1.15)])
 def test_dynamic_shift_grows_with_the_picture(side, mu):
-    assert Flow(FLUX).shift(side * side) == pytest.approx(math.exp(mu))
+    assert FlowMatchSchedule(FLUX).shift(side * side) == pytest.approx(math.exp(mu))

@@ -26,12 +26,12 @@ def three(monkeypatch):
 
 
 def test_titles_are_listed_as_sentences_have_them(three):
-    assert registry.listed() == "A, B and C"
-    assert registry.listed("unet") == "A and B"
+    assert registry.titles() == "A, B and C"
+    assert registry.titles("unet") == "A and B"
     assert (
-        registry.listed("transformer") == registry.listed("transformer", learns_text=False) == "C"
+        registry.titles("transformer") == registry.titles("transformer", learns_text=False) == "C"
     )
-    assert registry.listed(learns_text=True) == "A"
+    assert registry.titles(learns_text=True) == "A"
 
 
 def test_families_are_candidates_before_what_looks_like_them(three):

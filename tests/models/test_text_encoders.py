@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from packshot.errors import CheckpointRefused, PlanInvalid
-from packshot.lora import adapters, folded, load_lora, save
-from packshot.models.diffusion_model import Shown
-from packshot.models.loss import Batch, losses
+from packshot.errors import InvalidPlanError, ModelLoadError
+from packshot.lora import adapters, fused, load_lora, save
+from packshot.models.diffusion_model import SizeConditioning
+from packshot.models.loss import Batch, per_image_loss
 from packshot.plan import read_plan, write_plan
 from packshot.training import Step, Stopped, train
 from tests.families import UNETS
@@ -28,14 +28,14 @@ def batch(base):
     """Three pictures, their prompts read as `encode_prompts` reads them now."""
     generator = torch.Generator().manual_seed(0)
     shape = (3, 4, 16, 16)
-    shown = [Shown((64, 64), (0, 0), (64, 64))] * 3
+    shown = [SizeConditioning((64, 64), (0, 0), (64, 64))] * 3
     return Batch(
         latents=torch.randn(shape, generator=generator),
         noise=torch.randn(shape, generator=generator),
         timesteps=base.schedule.timesteps(torch.tensor([0.01, 0.4, 0.9]), 256),
-        conditioning=base.with_sizes(base.encode_prompts(PROMPTS), shown),
+        conditioning=base.add_size_conditioning(base.encode_prompts(PROMPTS), shown),
         masks=torch.ones(3, 1, 16, 16),
-        weights=torch.ones(3),
+        loss_weights=torch.ones(3),
     )
 
 
@@ -54,7 +54,7 @@ def test_text_encoders_learn_as_peft_has_it(tiny_base):
     asked = {"rank": 4, "alpha": 4, "seed": 0, "text_rank": 2}
     with adapters(tiny_base, "attention", **asked) as adapter:
         state = strengthen(adapter)
-        ours = losses(tiny_base, batch(tiny_base), 0.0).mean()
+        ours = per_image_loss(tiny_base, batch(tiny_base), 0.0).mean()
         ours.backward()
         gradients = {name: p.grad for name, p in adapter.named_parameters().items()}
     assert {name.partition(".")[0] for name in gradients} >= set(tiny_base.text_encoders)
@@ -74,7 +74,7 @@ def test_text_encoders_learn_as_peft_has_it(tiny_base):
     assert found.keys() == state.keys() == gradients.keys()
     for name, parameter in found.items():
         parameter.data.copy_(state[name])
-    loss = losses(tiny_base, batch(tiny_base), 0.0).mean()
+    loss = per_image_loss(tiny_base, batch(tiny_base), 0.0).mean()
     loss.backward()
     assert torch.allclose(ours, loss, rtol=1e-5)
     for name, parameter in found.items():
@@ -105,11 +105,11 @@ def test_diffusers_makes_the_same_picture_from_a_file_with_text_encoders(tiny_ba
     numbered = {"lora_te1", "lora_te2"} if tiny_base.family == "sdxl" else {"lora_te"}
     assert {start for start in starts if "_te" in start} == numbered
     back = load_lora(paths[kind], tiny_base)
-    with folded(tiny_base, [(back, 1.0)]):
+    with fused(tiny_base, [(back, 1.0)]):
         assert np.abs(picture(tiny_base.pipeline()) - live).max() <= 2
     lora.weights.clear()
     lora.weights.update(without)
-    with folded(tiny_base, [(lora, 1.0)]):
+    with fused(tiny_base, [(lora, 1.0)]):
         assert np.abs(picture(tiny_base.pipeline()) - live).max() > 8, "or encoders say nothing"
     pipeline = tiny_base.pipeline()
     pipeline.load_lora_weights(str(tmp_path), weight_name=paths[kind].name)
@@ -159,7 +159,9 @@ def test_a_run_that_was_stopped_ends_with_the_same_text_encoders(planned_project
 def test_others_are_refused_by_name(loaded, tiny_checkpoint, family, kinds):
     base = loaded(tiny_checkpoint(family))
     with (
-        pytest.raises(PlanInvalid, match=rf"\({family}\) reads prompts with {kinds}, which .* not"),
+        pytest.raises(
+            InvalidPlanError, match=rf"\({family}\) reads prompts with {kinds}, which .* not"
+        ),
         adapters(base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
     ):
         pass
@@ -168,7 +170,7 @@ def test_others_are_refused_by_name(loaded, tiny_checkpoint, family, kinds):
 def test_encoders_that_leave_when_the_unet_computes_cannot_learn(tiny_base):
     tiny_base._takes_turns = True
     with (
-        pytest.raises(CheckpointRefused, match="do not fit the GPU beside its UNet"),
+        pytest.raises(ModelLoadError, match="do not fit the GPU beside its UNet"),
         adapters(tiny_base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
     ):
         pass

@@ -7,8 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from packshot.errors import CheckpointRefused
-from packshot.models.weight_storage import blocks, is_quantised, store, weight_bytes
+from packshot.errors import ModelLoadError
+from packshot.models.weight_storage import (
+    apply_weight_storage,
+    denoiser_blocks,
+    is_quantised,
+    weight_bytes,
+)
 
 CPU = torch.device("cpu")
 
@@ -45,10 +50,10 @@ def denoiser():
 
 
 def test_blocks_are_the_lists_and_the_middle(denoiser):
-    assert blocks(denoiser) == [*denoiser.rows, denoiser.mid_block]
-    assert blocks(nn.Linear(2, 2)) == []
+    assert denoiser_blocks(denoiser) == [*denoiser.rows, denoiser.mid_block]
+    assert denoiser_blocks(nn.Linear(2, 2)) == []
     denoiser.mid_block = None
-    assert blocks(denoiser) == [*denoiser.rows]
+    assert denoiser_blocks(denoiser) == [*denoiser.rows]
 
 
 def test_bytes_are_those_of_the_weights_as_they_are_stored(denoiser):
@@ -63,14 +68,14 @@ def test_bytes_are_those_of_the_weights_as_they_are_stored(denoiser):
 
 def test_plain_is_as_it_is(denoiser):
     before = [id(one) for one in denoiser.parameters()]
-    store(denoiser, "plain", CPU)
+    apply_weight_storage(denoiser, "full", CPU)
     assert [id(one) for one in denoiser.parameters()] == before
 
 
 def test_streamed_blocks_compute_the_same_and_have_the_same_gradients(denoiser):
     x = torch.randn(5, 64, generator=torch.Generator().manual_seed(1), requires_grad=True)
     streamed = copy.deepcopy(denoiser)
-    store(streamed, "offload", CPU)
+    apply_weight_storage(streamed, "offload", CPU)
     results = []
     for network in (denoiser, streamed):
         made = network(x)
@@ -83,16 +88,16 @@ def test_streamed_blocks_compute_the_same_and_have_the_same_gradients(denoiser):
 def test_streamed_blocks_compute_where_the_device_is_and_their_weights_stay(denoiser):
     """Meta stands for a GPU: only what is copied there can compute with what is there."""
     denoiser.before = nn.Identity()
-    store(denoiser, "offload", torch.device("meta"))
+    apply_weight_storage(denoiser, "offload", torch.device("meta"))
     with torch.no_grad():
         assert denoiser(torch.ones(1, 64, device="meta")).is_meta
-    assert not any(one.is_meta for block in blocks(denoiser) for one in block.parameters())
-    assert not any(one.is_meta for block in blocks(denoiser) for one in block.buffers())
+    assert not any(one.is_meta for block in denoiser_blocks(denoiser) for one in block.parameters())
+    assert not any(one.is_meta for block in denoiser_blocks(denoiser) for one in block.buffers())
 
 
 def test_a_block_that_failed_copies_its_weights_again(denoiser):
     denoiser.before = nn.Identity()
-    store(denoiser, "offload", torch.device("meta"))
+    apply_weight_storage(denoiser, "offload", torch.device("meta"))
     block = denoiser.rows[0]
     with torch.no_grad():
         with pytest.raises(RuntimeError):
@@ -103,12 +108,12 @@ def test_a_block_that_failed_copies_its_weights_again(denoiser):
 @pytest.mark.parametrize("storage", ["int8", "nf4"])
 def test_only_the_blocks_wide_layers_are_quantised(denoiser, storage):
     denoiser.rows[1] = Block(40)  # rows that are no whole number of 64
-    store(denoiser, storage, CPU)
+    apply_weight_storage(denoiser, storage, CPU)
     quantised = [n for n, m in denoiser.named_modules() if is_quantised(m)]
     assert quantised == ["rows.0.layer", "rows.0.narrow", "mid_block.layer", "mid_block.narrow"]
 
 
 def test_without_its_package_what_to_install_is_said(denoiser, monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(CheckpointRefused, match=r"A base in nf4 needs .*packshot\[quantised\]"):
-        store(denoiser, "nf4", CPU)
+    with pytest.raises(ModelLoadError, match=r"A base in nf4 needs .*packshot\[quantised\]"):
+        apply_weight_storage(denoiser, "nf4", CPU)

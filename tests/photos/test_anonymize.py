@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from packshot.errors import PackshotError, PhotosRefused
+from packshot.errors import NoUsablePhotosError, PackshotError
 from packshot.images.loading import open_image
 from packshot.photos import anonymize
 from packshot.photos.anonymize import HaarCascade, blur_photos
-from packshot.photos.photo_set import add_photos, photos
-from packshot.project import new
+from packshot.photos.photo_set import add_photos, list_photos
+from packshot.project import create_project
 from packshot.utils import files
 from tests.projects import painted
 
@@ -47,7 +47,7 @@ def project(tmp_path):
     (tmp_path / "source").mkdir()
     scene().save(tmp_path / "source" / "street.png")
     painted(1, (192, 160)).save(tmp_path / "source" / "plain.png")
-    made = new(tmp_path / "project", name="Duster", class_noun="car")
+    made = create_project(tmp_path / "project", name="Duster", class_noun="car")
     add_photos(made, tmp_path / "source")
     return made
 
@@ -93,10 +93,10 @@ def test_a_face_and_a_plate_are_found_blurred_and_listed_and_the_source_is_untou
     found = {one.kind: one.boxes for one in street.blurred}
     assert [one.boxes for one in plain.blurred] == [[], []]
     assert found_whole(found["faces"], FACE)
-    assert found_whole(found["plates"], PLATE)
+    assert found_whole(found["license-plates"], PLATE)
     assert files.sha256(tmp_path / "source" / "street.png") == before
     shown, was = (np.asarray(image).astype(int) for image in (open_image(street.file), scene()))
-    for left, upper, width, height in (found["faces"][0], found["plates"][0]):
+    for left, upper, width, height in (found["faces"][0], found["license-plates"][0]):
         area = np.s_[upper : upper + height, left : left + width]
         assert (
             np.abs(np.diff(shown[area], axis=1)).max()
@@ -104,7 +104,9 @@ def test_a_face_and_a_plate_are_found_blurred_and_listed_and_the_source_is_untou
         )
         shown[area] = was[area] = 0
     assert np.array_equal(shown, was)
-    assert not any(HaarCascade(kind).find(_bgr(street.file)) for kind in ("faces", "plates"))
+    assert not any(
+        HaarCascade(kind).find(_bgr(street.file)) for kind in ("faces", "license-plates")
+    )
 
 
 def _bgr(path):
@@ -124,9 +126,9 @@ def test_no_more_than_a_few_colours_are_left_of_a_box(project, finder):
 def test_again_it_writes_nothing_and_looks_only_for_what_is_new(project, finder):
     first = finder((10, 10, 40, 40))
     before = blur_photos(project, ["faces"])
-    assert first.asked == 2 and photos(project) == before
+    assert first.asked == 2 and list_photos(project) == before
     assert blur_photos(project, ["faces"]) == before and first.asked == 2
-    other = finder(kind="plates", name="other")
+    other = finder(kind="license-plates", name="other")
     assert [[one.by for one in photo.blurred] for photo in blur_photos(project)] == [
         ["finder", "other"]
     ] * 2
@@ -161,7 +163,7 @@ def test_boxes_at_the_edge_and_within_each_other(project, finder):
 
 def test_a_large_photo_is_searched_small_and_blurred_where_it_was_found(finder, tmp_path):
     painted(1, (3072, 1536)).save(tmp_path / "a.png")
-    made = new(tmp_path / "project", name="Duster", class_noun="car")
+    made = create_project(tmp_path / "project", name="Duster", class_noun="car")
     add_photos(made, tmp_path / "a.png")
     finder((100, 100, 100, 100))
     assert blur_photos(made)[0].blurred[0].boxes == [(255, 255, 390, 390)]
@@ -169,7 +171,7 @@ def test_a_large_photo_is_searched_small_and_blurred_where_it_was_found(finder, 
 
 def test_what_cannot_be_asked_for(project, tmp_path, monkeypatch):
     with pytest.raises(
-        PackshotError, match=r"^'cats' cannot be blurred; choose of faces, plates\.$"
+        PackshotError, match=r"^'cats' cannot be blurred; choose of faces, license-plates\.$"
     ):
         blur_photos(project, ["cats"])
     (tmp_path / "model.onnx").write_bytes(b"words")
@@ -181,10 +183,10 @@ def test_what_cannot_be_asked_for(project, tmp_path, monkeypatch):
     with pytest.raises(
         PackshotError, match=r"has nothing that finds plates\. Install one that has: pip"
     ):
-        blur_photos(project, ["plates"])
-    empty = new(tmp_path / "empty", name="x", class_noun="car")
+        blur_photos(project, ["license-plates"])
+    empty = create_project(tmp_path / "empty", name="x", class_noun="car")
     monkeypatch.setattr(anonymize, "detectors", lambda kinds, face_model: [])
-    with pytest.raises(PhotosRefused, match="has no photos yet"):
+    with pytest.raises(NoUsablePhotosError, match="has no photos yet"):
         blur_photos(empty)
 
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 from packshot.images import quality
 from packshot.photos import manifest
-from packshot.photos.ingest import Intake
+from packshot.photos.ingest import Ingest
 from packshot.photos.manifest import PERSON
 from packshot.utils import files
 from tests.projects import painted
@@ -16,14 +16,14 @@ def take(project, source):
     """Takes files in, each given as name and picture or bytes, in one call; returns the intake."""
 
     def call(**given):
-        intake = Intake(project, min_side=128, min_sharpness=20)
+        intake = Ingest(project, min_side=128, min_sharpness=20)
         for stem, content in given.items():
             path = source / f"{stem}.png"
             if isinstance(content, bytes):
                 path.write_bytes(content)
             elif content is not None:
                 content.save(path)
-            intake.take(path)
+            intake.add(path)
         return intake
 
     return call
@@ -41,7 +41,7 @@ def names(intake):
     ],
 )  # fmt: skip
 def test_names_are_plain(project, stem, name):
-    intake = Intake(project, 1, 0)
+    intake = Ingest(project, 1, 0)
     assert intake._free_name(stem, ".png", b"") == f"{name}.png"
 
 
@@ -75,7 +75,7 @@ def test_the_manifest_is_whole_after_each_file(project, take, source, monkeypatc
     def killed(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Intake, "_carry_mask", killed)
+    monkeypatch.setattr(Ingest, "_carry_mask", killed)
     with pytest.raises(KeyboardInterrupt):
         intake.take(source / "b.png")
     assert [entry.file for entry in manifest.read(project).photos] == ["a.png"]

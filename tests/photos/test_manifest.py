@@ -10,11 +10,11 @@ from packshot.photos.manifest import (
     PERSON,
     Entry,
     Manifest,
+    begin_caption_write,
     caption_author,
     caption_is_ours,
+    commit_caption_write,
     is_ours,
-    keep_promise,
-    promise_caption,
     read,
     segmenter_of,
     write,
@@ -101,16 +101,16 @@ def test_killed_between_promise_and_note_the_author_is_right(caption, written):
     """Before the caption is written the old author stands, after it the new one; then a third."""
     file, stands = caption
     one = entry(written_caption=stands, caption_by="plain")
-    promise_caption(file, one, "7" * 64, "blip")
+    begin_caption_write(file, one, "7" * 64, "blip")
     if written:
         file.write_text("by blip\n")
         one.promised_caption = files.sha256(file)
     assert caption_author(file, one) == ("blip" if written else "plain")
     assert caption_is_ours(file, one)
-    promise_caption(file, one, "8" * 64, "wd")
+    begin_caption_write(file, one, "8" * 64, "wd")
     assert one.caption_by == ("blip" if written else "plain")
     assert (one.promised_caption, one.promised_by) == ("8" * 64, "wd")
-    keep_promise(one)
+    commit_caption_write(one)
     assert (one.written_caption, one.caption_by) == ("8" * 64, "wd")
     assert one.promised_caption is None and one.promised_by is None
 

@@ -8,8 +8,14 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageFilter
 
-from packshot.errors import DiskFull, PathEscapes, PhotosRefused, PictureRefused, ProjectError
-from packshot.photos.photo_set import add_photos, photos, require_photos, write_captions
+from packshot.errors import (
+    DiskFullError,
+    ImageRejectedError,
+    NoUsablePhotosError,
+    ProjectError,
+    UnsafePathError,
+)
+from packshot.photos.photo_set import add_photos, list_photos, require_photos, write_captions
 from packshot.utils import files
 from tests.projects import painted
 
@@ -44,7 +50,7 @@ def test_a_folder_is_taken_in_and_left_as_it_was(project, source):
     assert [photo.file.name for photo in accepted.photos] == [
         "Photo-0.jpg", "Photo-1.png", "Photo-2.png", "Photo-3.jpg",
     ]  # fmt: skip
-    assert accepted.photos == photos(project)
+    assert accepted.photos == list_photos(project)
     first, second, third, _ = accepted.photos
     assert first.caption == "a photo of ohwx car, side view"
     assert second.caption == "a photo of ohwx car, rear view"
@@ -59,7 +65,7 @@ def test_a_folder_is_taken_in_and_left_as_it_was(project, source):
 
 def test_photos_that_are_needed(project, source):
     with pytest.raises(
-        PhotosRefused, match=r"has no photos yet\. Add some: packshot photos FOLDER"
+        NoUsablePhotosError, match=r"has no photos yet\. Add some: packshot photos FOLDER"
     ):
         require_photos(project)
     painted(0).save(source / "a.png")
@@ -85,7 +91,7 @@ def test_one_file_or_several_may_be_named(project, source):
     assert [p.source for p in add_photos(project, source / "0.png").photos] == ["0.png"]
     taken = add_photos(project, [source / "1.png", source / "2.png"]).photos
     assert [p.source for p in taken] == ["1.png", "2.png"]
-    assert len(photos(project)) == 3
+    assert len(list_photos(project)) == 3
 
 
 def test_names_are_plain_and_stems_unique(project, source, tmp_path):
@@ -162,26 +168,28 @@ def test_a_mask_of_another_shape_is_refused_and_its_photo_taken(project, source)
 
 def test_the_words_when_there_is_nothing_to_take(project, source, tmp_path):
     with pytest.raises(
-        PhotosRefused, match=r"^There is no nowhere\. Name a folder with photos of your"
+        NoUsablePhotosError, match=r"^There is no nowhere\. Name a folder with photos of your"
     ):
         add_photos(project, [type(source)("nowhere")])
     (source / "a.txt").write_text("words")
     (source / "b.csv").write_text("1,2")
     with pytest.raises(
-        PhotosRefused,
+        NoUsablePhotosError,
         match=r"source holds no photos \(JPEG, PNG, WebP or HEIC\), videos or ZIPs\.$",
     ):
         add_photos(project, source)
     (source / "10_ohwx car").mkdir()
     painted(1).save(source / "10_ohwx car" / "a.png")
-    with pytest.raises(PhotosRefused, match=r"Its folder .*10_ohwx car does: name that one\.$"):
+    with pytest.raises(
+        NoUsablePhotosError, match=r"Its folder .*10_ohwx car does: name that one\.$"
+    ):
         add_photos(project, source)
 
 
 def test_when_all_are_refused_each_reason_is_told(project, source):
     painted(1, (64, 64)).save(source / "a.png")
     (source / "b.jpg").write_text("hello")
-    with pytest.raises(PhotosRefused) as caught:
+    with pytest.raises(NoUsablePhotosError) as caught:
         add_photos(project, source)
     assert str(caught.value).splitlines() == [
         f"No photo in {source} can be used:",
@@ -191,7 +199,7 @@ def test_when_all_are_refused_each_reason_is_told(project, source):
     assert set(json.loads(project.refused_file.read_text())) == {"a.png", "b.jpg"}
     for number in range(30):
         (source / f"{number}.jpg").write_text("hello")
-    with pytest.raises(PhotosRefused, match=r"\n  and 12 more, listed in refused\.json$"):
+    with pytest.raises(NoUsablePhotosError, match=r"\n  and 12 more, listed in refused\.json$"):
         add_photos(project, source)
 
 
@@ -218,7 +226,12 @@ def test_only_what_changed_is_redone(project, source):
     painted(2).point(lambda v: min(255, v + 6)).save(source / "2.png")  # retouched
     painted(7).save(source / "new.png")
     add_photos(project, source)
-    assert [photo.source for photo in photos(project)] == ["0.png", "1.png", "2.png", "new.png"]
+    assert [photo.source for photo in list_photos(project)] == [
+        "0.png",
+        "1.png",
+        "2.png",
+        "new.png",
+    ]
     assert contents(project.photos_folder)["1.png"] == untouched
     assert np.asarray(Image.open(project.photos_folder / "2.png")).min() >= 6
 
@@ -227,15 +240,15 @@ def test_a_photo_retouched_in_the_project_is_not_written_over(project, source):
     painted(1).save(source / "a.png")
     photo = add_photos(project, source).photos[0]
     painted(1).crop((0, 0, 176, 160)).save(photo.file)
-    now = photos(project)[0]
+    now = list_photos(project)[0]
     assert (now.width, now.height) == (176, 160) and now.sha256 == files.sha256(photo.file)
     painted(1).point(lambda v: min(255, v + 6)).save(source / "a.png")
-    with pytest.raises(PhotosRefused, match=r"a\.png: is nearly the same picture as a\.png"):
+    with pytest.raises(NoUsablePhotosError, match=r"a\.png: is nearly the same picture as a\.png"):
         add_photos(project, source)
-    assert photos(project) == [now]
+    assert list_photos(project) == [now]
     photo.file.write_text("no picture any more")
-    with pytest.raises(PictureRefused, match=r"a\.png: is not a picture that Packshot reads"):
-        photos(project)
+    with pytest.raises(ImageRejectedError, match=r"a\.png: is not a picture that Packshot reads"):
+        list_photos(project)
 
 
 def test_a_photo_taken_out_of_the_project_is_gone_until_added_again(project, source):
@@ -243,7 +256,7 @@ def test_a_photo_taken_out_of_the_project_is_gone_until_added_again(project, sou
         painted(number).save(source / f"{number}.png")
     add_photos(project, source)
     (project.photos_folder / "0.png").unlink()
-    assert [photo.source for photo in photos(project)] == ["1.png"]
+    assert [photo.source for photo in list_photos(project)] == ["1.png"]
     assert [photo.file.name for photo in add_photos(project, source).photos] == ["0.png", "1.png"]
 
 
@@ -286,10 +299,10 @@ def test_killed_between_photo_and_manifest_it_goes_on_cleanly(project, source, m
         real(path, data)
 
     monkeypatch.setattr(files, "_write", failing)
-    with pytest.raises(DiskFull, match=r"No room on the disk for .*manifest\.json"):
+    with pytest.raises(DiskFullError, match=r"No room on the disk for .*manifest\.json"):
         add_photos(project, source)
     monkeypatch.undo()
-    assert len(photos(project)) == 1
+    assert len(list_photos(project)) == 1
     assert [photo.file.name for photo in add_photos(project, source).photos] == ["0.jpg", "1.jpg"]
     assert sorted(p.name for p in project.photos_folder.glob("*.jpg")) == ["0.jpg", "1.jpg"]
 
@@ -302,7 +315,7 @@ def test_a_photo_that_may_not_be_read(project, source):
 
 
 def test_a_damaged_or_hostile_manifest(project, source):
-    assert photos(project) == []
+    assert list_photos(project) == []
     painted(1).save(source / "a.png")
     add_photos(project, source)
     good = json.loads(project.photos_manifest.read_text())
@@ -311,11 +324,11 @@ def test_a_damaged_or_hostile_manifest(project, source):
         with pytest.raises(
             ProjectError, match=r"manifest\.json is damaged \(.*Move it away and add"
         ):
-            photos(project)
+            list_photos(project)
     good["photos"][0]["file"] = "../../source/a.png"
     project.photos_manifest.write_text(json.dumps(good))
-    with pytest.raises(PathEscapes, match=r"'\.\./\.\./source/a\.png' leads outside"):
-        photos(project)
+    with pytest.raises(UnsafePathError, match=r"'\.\./\.\./source/a\.png' leads outside"):
+        list_photos(project)
 
 
 @pytest.mark.slow

@@ -16,8 +16,8 @@ COST = StepCost(0.5, 0.25, 0.1, 2**30, 1000, 2**20, 8)
 @pytest.fixture
 def base():
     return SimpleNamespace(
-        content_hash="ab" * 32, storage="plain", dtype=torch.float32, device=torch.device("cpu"),
-        native_pixels=64, distilled=False, pipeline=lambda: None,
+        content_hash="ab" * 32, storage="full", dtype=torch.float32, device=torch.device("cpu"),
+        native_pixels=64, is_guidance_distilled=False, pipeline=lambda: None,
         sampler=SimpleNamespace(name="Euler", steps=10, guidance_scale=5.0),
         decode_latents=lambda latents: latents,
     )  # fmt: skip
@@ -98,10 +98,10 @@ def test_a_step_is_measured_once_for_each_of_what_it_depends_on(base, decisions,
     for change in (*others, {"text_rank": 2}):
         step_cost(base, decisions, **(asked | change))
     assert len(calls) == 7
-    base.storage = "int8"
+    base.weight_storage = "int8"
     step_cost(base, decisions, **asked)
     assert step_cost(base, decisions, anew=True, **asked).launch_seconds == 9
-    base.storage = "plain"
+    base.weight_storage = "full"
     assert step_cost(base, decisions, **asked) == first
 
 

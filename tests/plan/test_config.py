@@ -1,27 +1,27 @@
 import pytest
 
-from packshot.errors import PlanInvalid
+from packshot.errors import InvalidPlanError
 from packshot.plan.config import (
     Asked,
-    Depends,
+    Estimate,
     Plan,
-    Predicted,
+    PlanInputs,
     read_plan,
     read_reasons,
     write_plan,
 )
 
-DEPENDS = Depends(
+DEPENDS = PlanInputs(
     base="sd1/x", photos="p", captions="c", class_images="k", subject="s", versions={"torch": "2"}
 )
 
 
 def a_plan(**changes):
     values = {
-        "steps": 100, "batch": 4, "pixels": 128, "targets": "all", "rank": 8, "alpha": 8,
-        "learning_rate": 1e-3, "class_image_share": 0.5, "precision": "fp32", "sample_every": 0,
-        "checkpoint_every": 10, "seed": 0, "depends": DEPENDS,
-        "predicted": Predicted(seconds=1, bytes=2, class_images_seen=3, seconds_per_step=0.1),
+        "steps": 100, "effective_batch_size": 4, "resolution": 128, "target_modules": "all", "rank": 8, "alpha": 8,
+        "learning_rate": 1e-3, "class_image_ratio": 0.5, "precision": "fp32", "sample_every_n_steps": 0,
+        "save_every_n_steps": 10, "seed": 0, "inputs": DEPENDS,
+        "estimate": Estimate(seconds=1, bytes=2, class_images_seen=3, seconds_per_step=0.1),
     }  # fmt: skip
     return Plan.model_validate(values | changes)
 
@@ -55,10 +55,16 @@ def test_an_edit_counts(tmp_path):
             ("steps = 100", "steps = 0"),
             r"plan\.toml: steps = 0: input should be greater than or equal to 1$",
         ),
-        (("batch = 4", "batch = 3"), r"plan\.toml: batch 3 is not a multiple of accumulation 2$"),
+        (
+            ("effective_batch_size = 4", "effective_batch_size = 3"),
+            r"plan\.toml: effective_batch_size 3 is not a multiple of gradient_accumulation_steps 2$",
+        ),
         (("rank = 8", "rnak = 8"), "rnak: there is no such setting"),
-        (('"all"', '"everything"'), "targets = 'everything': input should be 'cross-attention', "),
-        (("warmup_steps = 0", "warmup_steps = 100"), "warmup_steps 100 must be fewer"),
+        (
+            ('"all"', '"everything"'),
+            "target_modules = 'everything': input should be 'cross-attention', ",
+        ),
+        (("lr_warmup_steps = 0", "lr_warmup_steps = 100"), "lr_warmup_steps 100 must be fewer"),
         (("learning_rate = 0.001", "learning_rate = nan"), "learning_rate"),
     ],
 )
@@ -68,33 +74,33 @@ def test_an_edit_that_makes_no_sense_is_named(tmp_path, edit, words):
     text = file.read_text()
     assert edit[0] in text
     file.write_text(text.replace(*edit))
-    with pytest.raises(PlanInvalid, match=words):
+    with pytest.raises(InvalidPlanError, match=words):
         read_plan(file)
 
 
 def test_no_plan_says_how_to_make_one(tmp_path):
-    with pytest.raises(PlanInvalid, match="packshot plan"):
+    with pytest.raises(InvalidPlanError, match="packshot plan"):
         read_plan(tmp_path / "plan.toml")
 
 
 OTHERS = {
-    "steps": 7, "batch": 8, "accumulation": 2, "pixels": 64, "targets": "attention", "rank": 3,
-    "alpha": 1.0, "learning_rate": 0.5, "schedule": "constant", "warmup_steps": 2,
-    "weight_decay": 0.5, "max_gradient_norm": 2.0, "class_image_share": 0.25,
-    "class_loss_weight": 0.5, "min_snr_gamma": 0.0, "caption_dropout": 0.1, "crops_per_photo": 3,
-    "mask_background_weight": 0.5, "precision": "bf16", "sample_every": 5, "checkpoint_every": 3,
-    "seed": 9, "threads": 2, "gradient_checkpointing": True, "storage": "nf4",
+    "steps": 7, "effective_batch_size": 8, "gradient_accumulation_steps": 2, "resolution": 64, "target_modules": "attention", "rank": 3,
+    "alpha": 1.0, "learning_rate": 0.5, "lr_scheduler": "constant", "lr_warmup_steps": 2,
+    "weight_decay": 0.5, "max_grad_norm": 2.0, "class_image_ratio": 0.25,
+    "prior_loss_weight": 0.5, "min_snr_gamma": 0.0, "caption_dropout_rate": 0.1, "crops_per_photo": 3,
+    "unmasked_weight": 0.5, "precision": "bf16", "sample_every_n_steps": 5, "save_every_n_steps": 3,
+    "seed": 9, "cpu_threads": 2, "gradient_checkpointing": True, "weight_storage": "nf4",
     "text_encoder_rank": 2, "text_encoder_learning_rate": 1e-6,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(set(Plan.model_fields) - {"predicted", "depends", "asked"}))
+@pytest.mark.parametrize("name", sorted(set(Plan.model_fields) - {"estimate", "inputs", "asked"}))
 def test_every_number_is_in_the_fingerprint(name):
     assert a_plan(**{name: OTHERS[name]}).fingerprint() != a_plan().fingerprint()
 
 
 def test_predictions_are_not():
-    other = Predicted(seconds=9, bytes=9, class_images_seen=9, seconds_per_step=9)
+    other = Estimate(seconds=9, bytes=9, class_images_seen=9, seconds_per_step=9)
     assert a_plan(predicted=other).fingerprint() == a_plan().fingerprint()
     assert a_plan(asked=Asked(budget="4m")).fingerprint() == a_plan().fingerprint()
 

@@ -5,8 +5,8 @@ import torch
 
 from packshot.decisions import Decisions
 from packshot.plan import calibration
-from packshot.plan.cpu_threads import fastest, settle_threads
-from packshot.project import new
+from packshot.plan.cpu_threads import choose_cpu_threads, fastest_thread_count
+from packshot.project import create_project
 
 
 @pytest.mark.parametrize(
@@ -19,16 +19,16 @@ from packshot.project import new
     ],
 )
 def test_fewer_threads_where_they_are_clearly_faster(seconds, chosen):
-    assert fastest(lambda threads: seconds[threads], 8) == chosen
+    assert fastest_thread_count(lambda threads: seconds[threads], 8) == chosen
 
 
 def test_one_thread_is_not_measured():
-    assert fastest(lambda threads: pytest.fail("measured"), 1) == 1
+    assert fastest_thread_count(lambda threads: pytest.fail("measured"), 1) == 1
 
 
 def test_what_is_settled_is_what_pytorch_uses(monkeypatch, tmp_path, tiny_base):
     used, measured = [], iter([2, 1])
-    project = new(tmp_path / "p", name="x", class_noun="car")
+    project = create_project(tmp_path / "p", name="x", class_noun="car")
     monkeypatch.setattr(torch, "set_num_threads", used.append)
     monkeypatch.setattr(calibration, "settle_threads", lambda work: (next(measured), "the fastest"))
     assert calibration.threads_for(tiny_base, Decisions(project)) == 2 == used[-1]
@@ -40,8 +40,10 @@ def test_what_is_settled_is_what_pytorch_uses(monkeypatch, tmp_path, tiny_base):
 def test_the_threads_are_said_with_their_reason(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
     monkeypatch.setattr("packshot.plan.cpu_threads.AVAILABLE", 4)
-    monkeypatch.setattr("packshot.plan.cpu_threads.fastest", lambda seconds_with, most: most // 2)
-    assert settle_threads(lambda: None) == (2, "faster than all 4: other programs compute, too")
+    monkeypatch.setattr(
+        "packshot.plan.cpu_threads.fastest_thread_count", lambda seconds_with, most: most // 2
+    )
+    assert choose_cpu_threads(lambda: None) == (2, "faster than all 4: other programs compute, too")
 
 
 def test_training_uses_the_plans_threads(planned_project, tiny_base, monkeypatch):

@@ -1,7 +1,7 @@
 import pytest
 
-from packshot.errors import PlanInvalid
-from packshot.plan.gpu_fit import outlook, to_bytes
+from packshot.errors import InvalidPlanError
+from packshot.plan.gpu_fit import gpu_fit_text, to_bytes
 
 
 @pytest.mark.parametrize(
@@ -13,39 +13,56 @@ def test_sizes_are_read(text, size):
 
 @pytest.mark.parametrize("text", ["16", "lots", "-2GB", ""])
 def test_what_is_no_size_is_said(text):
-    with pytest.raises(PlanInvalid, match="is no size of memory; write it as 16GB"):
+    with pytest.raises(InvalidPlanError, match="is no size of memory; write it as 16GB"):
         to_bytes(text)
 
 
 def test_the_outlook_refuses_text_encoders_that_do_not_learn():
-    with pytest.raises(PlanInvalid, match=r"flux1 \(flux1\) reads prompts with CLIPTextModel, T5"):
-        outlook("flux1", memory="16GB", pixels=512, targets="cross-attention", text_encoder=True)
-    said = outlook("sd1", memory="16GB", pixels=512, targets="cross-attention", text_encoder=True)
+    with pytest.raises(
+        InvalidPlanError, match=r"flux1 \(flux1\) reads prompts with CLIPTextModel, T5"
+    ):
+        gpu_fit_text(
+            "flux1",
+            vram="16GB",
+            resolution=512,
+            target_modules="cross-attention",
+            train_text_encoder=True,
+        )
+    said = gpu_fit_text(
+        "sd1",
+        vram="16GB",
+        resolution=512,
+        target_modules="cross-attention",
+        train_text_encoder=True,
+    )
     assert "The autoencoder leaves before it learns, 0." in said
 
 
 def test_the_outlook_names_the_first_way_that_fits():
-    said = outlook("flux1", memory="16GB", pixels=512, targets="cross-attention")
+    said = gpu_fit_text("flux1", vram="16GB", resolution=512, target_modules="cross-attention")
     assert "flux1, 11.9 billion parameters: a LoRA of rank 16 on cross-attention" in said
     marked = [line for line in said.splitlines() if "<- the first that fits 16 GB" in line]
     assert len(marked) == 1 and marked[0].startswith("  int8, checkpointing")
-    none = outlook("sd1", memory="20MB", pixels=512, targets="all")
+    none = gpu_fit_text("sd1", vram="20MB", resolution=512, target_modules="all")
     assert "None fits 0.02 GB: choose smaller pictures" in none
 
 
 def test_a_gpus_data_sheet_tells_memory_and_seconds():
-    said = {gpu: outlook("sd1", gpu=gpu, pixels=512, targets="attention") for gpu in ("4090", "L4")}
-    assert "plain" in said["4090"] and "<- the first that fits 24 GB" in said["4090"]
+    said = {
+        gpu: gpu_fit_text("sd1", gpu=gpu, resolution=512, target_modules="attention")
+        for gpu in ("4090", "L4")
+    }
+    assert "full" in said["4090"] and "<- the first that fits 24 GB" in said["4090"]
     seconds = [float(text.split(" GB ")[1].split(" s a")[0]) for text in said.values()]
     assert seconds[1] / seconds[0] == pytest.approx(165 / 121, rel=0.1)
-    assert "the first that fits 3 GB" in outlook("sd1", gpu="L4", memory="3GB", pixels=512)
+    assert "the first that fits 3 GB" in gpu_fit_text("sd1", gpu="L4", vram="3GB", resolution=512)
 
 
 @pytest.mark.parametrize(
     ("gpu", "words"),
-    [("GTX 970", "name one of RTX 3060, .*H200; of another one, give its --memory"),
+    [("GTX 970", "name one of RTX 3060, .*H200; of another one, give its --vram"),
      ("RTX 50", "name one of RTX 5060 Ti, RTX 5070 Ti, RTX 5080, RTX 5090")],
 )  # fmt: skip
 def test_a_gpu_that_is_not_known_is_said(gpu, words):
-    with pytest.raises(PlanInvalid, match=words):
-        outlook("sd1", gpu=gpu)
+    with pytest.raises(InvalidPlanError, match=words):
+        gpu_fit_text("sd1", gpu=gpu)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from packshot.class_images import add_class_images
 from packshot.photos.photo_set import add_photos
-from packshot.plan.inputs import depends_now
+from packshot.plan.inputs import current_inputs
 from tests.projects import painted
 
 
@@ -24,7 +24,7 @@ def filled(project, source, tmp_path):
 
 @pytest.fixture
 def base():
-    return SimpleNamespace(family="sd1", content_hash="ab" * 32, storage="plain")
+    return SimpleNamespace(family="sd1", content_hash="ab" * 32, storage="full")
 
 
 def caption(project, tmp_path, base):
@@ -46,7 +46,7 @@ def class_image(project, tmp_path, base):
 
 
 def storage(project, tmp_path, base):
-    base.storage = "nf4"
+    base.weight_storage = "nf4"
 
 
 def weights(project, tmp_path, base):
@@ -61,13 +61,16 @@ def weights(project, tmp_path, base):
     ],
 )  # fmt: skip
 def test_a_change_shows_where_it_was_and_nowhere_else(filled, base, tmp_path, change, name):
-    before = depends_now(filled, base)
-    assert before == depends_now(filled, base) and before.versions.keys() >= {"torch", "diffusers"}
+    before = current_inputs(filled, base)
+    assert before == current_inputs(filled, base) and before.versions.keys() >= {
+        "torch",
+        "diffusers",
+    }
     change(filled, tmp_path, base)
-    assert before.differences(depends_now(filled, base)) == [name]
+    assert before.differences(current_inputs(filled, base)) == [name]
 
 
 def test_a_photo_that_is_taken_out_takes_its_caption_along(filled, base):
-    before = depends_now(filled, base)
+    before = current_inputs(filled, base)
     (filled.photos_folder / "b.png").unlink()
-    assert before.differences(depends_now(filled, base)) == ["photos", "captions"]
+    assert before.differences(current_inputs(filled, base)) == ["photos", "captions"]

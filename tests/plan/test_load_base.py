@@ -6,9 +6,9 @@ import torch
 from packshot.models import load_base as fitting
 from packshot.plan import load_base as fitting
 from packshot.plan import make_plan, read_plan
-from packshot.plan.load_base import load_for
-from packshot.plan.memory_estimate import demand_of
-from packshot.project import choices_of, choose, new
+from packshot.plan.load_base import load_project_base
+from packshot.plan.memory_estimate import estimate_memory
+from packshot.project import choices_of, create_project, save_choices
 
 CUDA = torch.device("cuda")
 
@@ -18,7 +18,7 @@ def on_the_cpu(monkeypatch):
     """What is loaded comes here; with what it was asked for is returned."""
     asked = []
 
-    def load(name, *, storage="plain", dtype=None, progress=None):
+    def load(name, *, storage="full", dtype=None, progress=None):
         asked.append(storage)
         return load_base(name, device="cpu", dtype=dtype, storage=storage)
 
@@ -27,55 +27,59 @@ def on_the_cpu(monkeypatch):
 
 
 def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1, monkeypatch):
-    from packshot.models.checkpoint import judge
+    from packshot.models.checkpoint import detect_checkpoint
     from packshot.plan.recipes import recipe_for
 
-    checkpoint = judge(tiny_sd1)
+    checkpoint = detect_checkpoint(tiny_sd1)
     recipe = recipe_for("sd1", tiny_sd1)
-    ways = demand_of(checkpoint, targets=recipe.targets, rank=recipe.rank).ways
+    ways = estimate_memory(checkpoint, targets=recipe.target_modules, rank=recipe.rank).ways
     for way in ways:
         monkeypatch.setattr(fitting, "free_on", lambda device, way=way: way.bytes)
         first = next(w for w in ways if w.bytes <= way.bytes)
-        assert fitting.fitting(checkpoint, CUDA) == first.storage
+        assert fitting.fitting(checkpoint, CUDA) == first.weight_storage
     monkeypatch.setattr(fitting, "free_on", lambda device: 1)
     assert fitting.fitting(checkpoint, CUDA) == "offload", "the most that can be done"
-    assert fitting.fitting(checkpoint, torch.device("cpu")) == "plain"
+    assert fitting.fitting(checkpoint, torch.device("cpu")) == "full"
 
 
 def test_what_surely_fits_is_not_gone_through(tiny_sd1, monkeypatch):
-    from packshot.models.checkpoint import judge
+    from packshot.models.checkpoint import detect_checkpoint
 
     monkeypatch.setattr(fitting, "free_on", lambda device: 2**40)
     monkeypatch.setattr(fitting, "demand_of", None)
-    assert fitting.fitting(judge(tiny_sd1), CUDA) == "plain"
+    assert fitting.fitting(detect_checkpoint(tiny_sd1), CUDA) == "full"
 
 
 def test_the_settings_decide_then_the_plan_then_the_gpu(
     tmp_path, tiny_sd1, ready_project, tiny_base, on_the_cpu, monkeypatch
 ):
-    asked = new(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1), storage="nf4")
-    assert load_for(asked).storage == "nf4"
-    auto = new(tmp_path / "q", name="x", class_noun="car", base=str(tiny_sd1))
+    asked = create_project(
+        tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1), storage="nf4"
+    )
+    assert load_project_base(asked).weight_storage == "nf4"
+    auto = create_project(tmp_path / "q", name="x", class_noun="car", base=str(tiny_sd1))
     monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "int8")
-    assert load_for(auto).storage == "int8"
+    assert load_project_base(auto).weight_storage == "int8"
     monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "offload")
-    assert load_for(auto).storage == "int8", "as it was settled, whatever is free now"
+    assert load_project_base(auto).weight_storage == "int8", (
+        "as it was settled, whatever is free now"
+    )
 
 
 def test_the_precision_is_as_it_was_settled(tmp_path, tiny_sd1, on_the_cpu, monkeypatch):
-    project = new(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
+    project = create_project(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
     monkeypatch.setattr(fitting, "best_dtype", lambda device: torch.bfloat16)
-    assert load_for(project).dtype == torch.bfloat16
+    assert load_project_base(project).dtype == torch.bfloat16
     monkeypatch.setattr(fitting, "best_dtype", lambda device: torch.float32)
-    assert load_for(project).dtype == torch.bfloat16
+    assert load_project_base(project).dtype == torch.bfloat16
 
 
 def test_a_plan_that_makes_no_sense_stops_only_what_carries_it_out(
     ready_project, tiny_sd1, on_the_cpu
 ):
-    choose(ready_project, choices_of(base=str(tiny_sd1)))
+    save_choices(ready_project, choices_of(base=str(tiny_sd1)))
     ready_project.plan_file.write_text("steps = 0")
-    assert load_for(ready_project).storage == "plain"
+    assert load_project_base(ready_project).weight_storage == "full"
 
 
 def test_a_plan_remembers_how_the_base_lay(ready_project, tiny_sd1, on_the_cpu, monkeypatch):
@@ -83,9 +87,9 @@ def test_a_plan_remembers_how_the_base_lay(ready_project, tiny_sd1, on_the_cpu, 
     make_plan(ready_project, base)
     settings = ready_project.settings_file.read_text()
     ready_project.settings_file.write_text(settings.replace('"unused"', f'"{tiny_sd1}"'))
-    assert read_plan(ready_project.plan_file).storage == "nf4"
+    assert read_plan(ready_project.plan_file).weight_storage == "nf4"
     monkeypatch.setattr(fitting, "fitting", None)
-    assert load_for(ready_project).storage == "nf4"
+    assert load_project_base(ready_project).weight_storage == "nf4"
 
 
 def test_the_plan_of_another_base_says_nothing_of_this_one(
@@ -93,10 +97,10 @@ def test_the_plan_of_another_base_says_nothing_of_this_one(
 ):
     """A plan in NF4 on one base, then another base: what fits that one is looked for."""
     monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "nf4")
-    choose(ready_project, choices_of(base=str(tiny_sd1)))
-    make_plan(ready_project, load_for(ready_project))
-    assert read_plan(ready_project.plan_file).storage == "nf4"
+    save_choices(ready_project, choices_of(base=str(tiny_sd1)))
+    make_plan(ready_project, load_project_base(ready_project))
+    assert read_plan(ready_project.plan_file).weight_storage == "nf4"
     shutil.copytree(tiny_sd1, tmp_path / "other")
-    choose(ready_project, choices_of(base=str(tmp_path / "other")))
-    monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "plain")
-    assert load_for(ready_project).storage == "plain"
+    save_choices(ready_project, choices_of(base=str(tmp_path / "other")))
+    monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "full")
+    assert load_project_base(ready_project).weight_storage == "full"

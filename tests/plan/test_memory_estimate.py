@@ -2,12 +2,12 @@ import pytest
 import torch
 from torch import nn
 
-from packshot.lora import injected
-from packshot.models.checkpoint import judge
-from packshot.models.fake import shipped
-from packshot.models.weight_storage import blocks, weight_bytes
+from packshot.lora import inject_lora
+from packshot.models.checkpoint import detect_checkpoint
+from packshot.models.fake import default_checkpoint
+from packshot.models.weight_storage import denoiser_blocks, weight_bytes
 from packshot.plan.calibration import calibrate
-from packshot.plan.memory_estimate import Demand, Way, demand_of
+from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate_memory
 from packshot.plan.step_memory import OVERHEAD
 
 
@@ -16,7 +16,13 @@ def test_text_encoders_that_learn_are_counted(tiny_base):
     asked = {"targets": "attention+mlp", "rank": 4}
     cost = calibrate(tiny_base, pixels=64, batch=1, text_rank=4, **asked)
     plain, learning = (
-        demand_of(judge(tiny_base.path), pixels=64, dtype=torch.float32, text_encoder=on, **asked)
+        estimate_memory(
+            detect_checkpoint(tiny_base.path),
+            pixels=64,
+            dtype=torch.float32,
+            text_encoder=on,
+            **asked,
+        )
         for on in (False, True)
     )
     reader = weight_bytes(tiny_base.text_encoder)
@@ -30,22 +36,22 @@ def test_text_encoders_that_learn_are_counted(tiny_base):
 
 def test_weights_take_what_each_storage_says(tiny_base):
     denoiser = tiny_base.denoiser
-    sizes = {id(p): p.numel() for block in blocks(denoiser) for p in block.parameters()}
+    sizes = {id(p): p.numel() for block in denoiser_blocks(denoiser) for p in block.parameters()}
     matrices = sum(
-        p.numel() for block in blocks(denoiser) for p in block.parameters() if p.ndim == 2
+        p.numel() for block in denoiser_blocks(denoiser) for p in block.parameters() if p.ndim == 2
     )
     everything = sum(p.numel() for p in denoiser.parameters())
     assert weight_bytes(denoiser) == 4 * everything
     assert weight_bytes(denoiser, "int8") == 4 * everything - 3 * matrices
     assert weight_bytes(denoiser, "nf4") == pytest.approx(4 * everything - 3.484 * matrices, abs=1)
-    largest = max(sum(p.numel() for p in block.parameters()) for block in blocks(denoiser))
+    largest = max(sum(p.numel() for p in block.parameters()) for block in denoiser_blocks(denoiser))
     assert weight_bytes(denoiser, "offload") == 4 * (everything - sum(sizes.values()) + largest)
 
 
 @pytest.mark.parametrize("storage", ["int8", "nf4"])
 def test_quantised_layers_take_what_was_said(storage):
     """Of wide layers, as real ones are: on tiny ones the scales weigh more."""
-    from packshot.models.weight_storage import store
+    from packshot.models.weight_storage import apply_weight_storage
 
     class Wide(nn.Module):
         def __init__(self):
@@ -54,7 +60,7 @@ def test_quantised_layers_take_what_was_said(storage):
 
     denoiser = Wide().bfloat16().requires_grad_(False)
     said = weight_bytes(denoiser, storage)
-    store(denoiser, storage, torch.device("cpu"))
+    apply_weight_storage(denoiser, storage, torch.device("cpu"))
     denoiser.to("cpu")
     weight = denoiser.blocks[0].weight
     scales = getattr(weight, "quant_state", None)
@@ -66,26 +72,30 @@ def test_quantised_layers_take_what_was_said(storage):
 
 def test_flux_fits_as_its_users_know():
     """12 billion parameters in bf16 take 24 GB; one picture of 512 px takes about half as much more."""
-    demand = demand_of(
-        shipped("flux1"), targets="cross-attention", rank=16, pixels=512, dtype=torch.bfloat16
+    demand = estimate_memory(
+        default_checkpoint("flux1"),
+        targets="cross-attention",
+        rank=16,
+        pixels=512,
+        dtype=torch.bfloat16,
     )
     sizes = {str(way): way.bytes / 1e9 for way in demand.ways}
-    assert 24 < sizes["plain, checkpointing"] < 28 < sizes["plain"] < 40
+    assert 24 < sizes["full, checkpointing"] < 28 < sizes["full"] < 40
     assert 6 < sizes["nf4, checkpointing"] < 9
-    assert str(demand.first_within(16e9)) == "int8, checkpointing"
+    assert str(demand.first_that_fits(16e9)) == "int8, checkpointing"
     assert demand.encoder_bytes / 1e9 == pytest.approx(9.5 + 0.25 + 0.17, rel=0.05)
 
 
 def test_the_first_way_that_fits_is_taken():
-    ways = tuple(Way("plain", twice, size, 1) for twice, size in ((False, 30), (True, 20)))
-    demand = Demand(ways, 0, 0, 64)
-    assert demand.first_within(30) is ways[0] and demand.first_within(29) is ways[1]
-    assert demand.first_within(19) is None
+    ways = tuple(MemoryOption("full", twice, size, 1) for twice, size in ((False, 30), (True, 20)))
+    demand = MemoryEstimate(ways, 0, 0, 64)
+    assert demand.first_that_fits(30) is ways[0] and demand.first_that_fits(29) is ways[1]
+    assert demand.first_that_fits(19) is None
 
 
 def test_nothing_is_left_in_the_network(tiny_base):
     names = tiny_base.lora_targets("attention")
     before = dict(tiny_base.denoiser.named_modules())
-    with injected(tiny_base.denoiser, names, rank=2, alpha=2, seed=0):
+    with inject_lora(tiny_base.denoiser, names, rank=2, alpha=2, seed=0):
         pass
     assert dict(tiny_base.denoiser.named_modules()).keys() == before.keys()

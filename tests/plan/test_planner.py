@@ -7,7 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from packshot.decisions import Decisions
-from packshot.errors import BudgetTooSmall, MemoryTooSmall, PhotosRefused, PlanInvalid
+from packshot.errors import (
+    InsufficientMemoryError,
+    InvalidPlanError,
+    NoUsablePhotosError,
+    TimeBudgetError,
+)
 from packshot.plan import (
     Asked,
     Budget,
@@ -21,7 +26,7 @@ from packshot.plan import (
 )
 from packshot.plan.calibration import StepCost, calibrate, shot_seconds, step_cost
 from packshot.plan.step_memory import OVERHEAD
-from packshot.project import new
+from packshot.project import create_project
 
 
 def cost(launch=0.0, picture=0.5, most=100, encode=0.0, resident=2**20, checkpointing=False):
@@ -51,29 +56,31 @@ def training(seconds):
 
 def test_without_a_budget_the_whole_recipe_is_planned(ready_project, tiny_base, costs):
     plan = make_plan(ready_project, tiny_base)
-    assert plan.steps * plan.batch * (1 - plan.class_image_share) == 600, "five photos' exposures"
-    assert plan.pixels == 64 and plan.predicted.seconds == plan.steps
+    assert plan.steps * plan.effective_batch_size * (1 - plan.class_image_ratio) == 600, (
+        "five photos' exposures"
+    )
+    assert plan.resolution == 64 and plan.estimate.seconds == plan.steps
     assert plan == read_plan(ready_project.plan_file)
 
 
 def test_exposures_give_way_before_the_size(ready_project, tiny_base, costs):
     plan = make_plan(ready_project, tiny_base, budget=training(300))
-    assert (plan.steps, plan.pixels) == (300, 64)
-    assert plan.predicted.seconds <= 300
+    assert (plan.steps, plan.resolution) == (300, 64)
+    assert plan.estimate.seconds <= 300
 
 
 def test_then_the_size_gives_way(ready_project, tiny_base, costs):
     plan = make_plan(ready_project, tiny_base, budget=training(100))
-    assert plan.pixels == 48 and plan.predicted.seconds <= 100
-    assert "to fit the time" in read_reasons(ready_project.plan_file)["pixels"]
+    assert plan.resolution == 48 and plan.estimate.seconds <= 100
+    assert "to fit the time" in read_reasons(ready_project.plan_file)["resolution"]
 
 
 def test_too_small_a_budget_names_the_least(ready_project, tiny_base, costs):
-    with pytest.raises(BudgetTooSmall, match=r"10 s are too few.* 150 steps\. Give 38s or more"):
+    with pytest.raises(TimeBudgetError, match=r"10 s are too few.* 150 steps\. Give 38s or more"):
         make_plan(ready_project, tiny_base, budget=training(10))
     assert make_plan(ready_project, tiny_base, budget=training(38)).steps >= 150
     plan = make_plan(ready_project, tiny_base, budget=training(10), least_at_least=True)
-    assert (plan.steps, plan.pixels) == (150, 32), "what was agreed to is begun all the same"
+    assert (plan.steps, plan.resolution) == (150, 32), "what was agreed to is begun all the same"
 
 
 def test_shots_and_what_else_comes_after_are_left_time_for(ready_project, tiny_base, costs):
@@ -89,7 +96,7 @@ def test_each_shape_of_picture_is_a_launch_of_its_own(ready_project, tiny_base, 
     """Of five photos one is 384 x 272, in another bucket; so are the class images' squares not."""
     costs(lambda **_: cost(launch=1.0, picture=0.0))
     plan = make_plan(ready_project, tiny_base)  # a photo and a class image a step
-    assert plan.predicted.seconds_per_step == pytest.approx(1 + 1 / 5)
+    assert plan.estimate.seconds_per_step == pytest.approx(1 + 1 / 5)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -114,17 +121,17 @@ def test_the_least_budget_that_is_named_is_one_that_works(
         left = seconds - spent - count * shot
         budget = Budget(seconds, lambda: left, after, 1.0)
         plan = make_plan(ready_project, tiny_base, budget=budget)
-        used = spent + (count + after) * shot + 1.0 + plan.predicted.seconds
+        used = spent + (count + after) * shot + 1.0 + plan.estimate.seconds
         assert used <= seconds + 0.1
         return plan
 
     try:
         within(whole, spent)
-    except BudgetTooSmall as error:
+    except TimeBudgetError as error:
         named = float(str(error).split("Give ")[1].split("s or more")[0])
         assert named > whole
         within(named, spent)
-        with pytest.raises(BudgetTooSmall):
+        with pytest.raises(TimeBudgetError):
             within(0.9 * named - 5, spent)
 
 
@@ -138,7 +145,7 @@ def test_a_budget_counts_what_is_spent_only_when_it_is_asked(ready_project, tiny
 
     costs(measured)
     plan = make_plan(ready_project, tiny_base, budget=Budget(1000, lambda: clock.left))
-    assert plan.predicted.seconds <= 300
+    assert plan.estimate.seconds <= 300
 
 
 @pytest.mark.parametrize(("fit", "pixels", "parts"), [(9, 64, 1), (1, 64, 2), (0, 48, 1)])
@@ -147,42 +154,44 @@ def test_little_memory_splits_the_batch_then_takes_the_size(
 ):
     costs(lambda pixels, **_: cost(picture=0.1, most=fit if pixels == 64 else 2))
     plan = make_plan(ready_project, tiny_base)
-    assert (plan.pixels, plan.batch, plan.accumulation) == (pixels, 2, parts)
-    assert plan.predicted.bytes == int(2**20 + OVERHEAD * (16_000 + 2**20 * 2 / parts))
+    assert (plan.resolution, plan.effective_batch_size, plan.gradient_accumulation_steps) == (
+        pixels,
+        2,
+        parts,
+    )
+    assert plan.estimate.bytes == int(2**20 + OVERHEAD * (16_000 + 2**20 * 2 / parts))
 
 
 def test_blocks_are_computed_twice_before_the_size_gives_way(ready_project, tiny_base, costs):
     costs(lambda checkpointing, **_: cost(most=2 * checkpointing, checkpointing=checkpointing))
     plan = make_plan(ready_project, tiny_base)
-    assert (plan.pixels, plan.gradient_checkpointing) == (64, True)
+    assert (plan.resolution, plan.gradient_checkpointing) == (64, True)
 
 
 def test_no_room_for_a_single_picture_is_said(ready_project, tiny_base, costs):
     costs(lambda **_: cost(most=0, resident=2**33))
-    with pytest.raises(MemoryTooSmall, match=r"One picture of 32 px takes 8\.0 GiB"):
+    with pytest.raises(InsufficientMemoryError, match=r"One picture of 32 px takes 8\.0 GiB"):
         make_plan(ready_project, tiny_base)
 
 
 def test_every_number_that_was_chosen_has_its_reason(ready_project, tiny_base, costs):
     plan = make_plan(ready_project, tiny_base)
     reasons = read_reasons(ready_project.plan_file)
-    own_words = {"warmup_steps", "weight_decay", "max_gradient_norm"}
-    assert set(reasons) | own_words >= set(
-        plan.model_dump(exclude={"predicted", "depends", "asked"})
-    )
-    assert "7 of 7 class images will be seen" in reasons["class_image_share"]
+    own_words = {"lr_warmup_steps", "weight_decay", "max_grad_norm"}
+    assert set(reasons) | own_words >= set(plan.model_dump(exclude={"estimate", "inputs", "asked"}))
+    assert "7 of 7 class images will be seen" in reasons["class_image_ratio"]
 
 
 def test_wishes_override_the_recipe(ready_project, tiny_base, costs):
     plan = make_plan(
-        ready_project, tiny_base, targets="cross-attention", rank=3, class_image_share=0.0
+        ready_project, tiny_base, target_modules="cross-attention", rank=3, class_image_ratio=0.0
     )
-    assert (plan.targets, plan.rank, plan.class_image_share) == ("cross-attention", 3, 0.0)
+    assert (plan.target_modules, plan.rank, plan.class_image_ratio) == ("cross-attention", 3, 0.0)
 
 
 @pytest.mark.parametrize("seconds", [0, -5])
 def test_no_time_is_no_budget(ready_project, tiny_base, seconds):
-    with pytest.raises(PlanInvalid, match="must be more than nothing"):
+    with pytest.raises(InvalidPlanError, match="must be more than nothing"):
         make_plan(ready_project, tiny_base, budget=training(seconds))
 
 
@@ -195,7 +204,7 @@ def test_text_encoders_learn_only_where_it_was_asked_for(ready_project, tiny_bas
 
     costs(step)
     assert make_plan(ready_project, tiny_base).text_encoder_rank == 0
-    plan = make_plan(ready_project, tiny_base, text_encoder=True)
+    plan = make_plan(ready_project, tiny_base, train_text_encoder=True)
     assert plan.text_encoder_rank == plan.rank and asked == [0, plan.rank]
     assert plan.text_encoder_learning_rate == plan.learning_rate / 2
     assert "text encoders" in read_reasons(ready_project.plan_file)["text_encoder_rank"]
@@ -226,7 +235,7 @@ def test_a_plan_that_a_person_asked_for_holds_for_any_budget(ready_project, tiny
 def test_an_edited_plan_holds_and_is_never_lost(ready_project, tiny_base, costs):
     four = Asked(budget="4m")
     plan = make_plan(ready_project, tiny_base, budget=training(240), asked=four)
-    edited = plan.model_copy(update={"steps": 7, "warmup_steps": 0})
+    edited = plan.model_copy(update={"steps": 7, "lr_warmup_steps": 0})
     write_plan(edited, ready_project.plan_file)
     assert plan_that_holds(ready_project, tiny_base, four) == edited
     make_plan(ready_project, tiny_base, budget=training(480), asked=Asked(budget="8m"))
@@ -239,7 +248,7 @@ def test_what_was_measured_once_is_not_measured_again(ready_project, tiny_base):
     again = make_plan(ready_project, tiny_base, budget=training(2000))
     assert again == plan
     decisions = Decisions(ready_project)
-    asked = {"pixels": 64, "targets": "attention", "rank": 2, "batch": 2}
+    asked = {"resolution": 64, "target_modules": "attention", "rank": 2, "effective_batch_size": 2}
     first = step_cost(tiny_base, decisions, **asked)
     assert step_cost(tiny_base, decisions, **asked) == first
     assert step_cost(tiny_base, decisions, **asked, anew=True) != first
@@ -248,7 +257,7 @@ def test_what_was_measured_once_is_not_measured_again(ready_project, tiny_base):
 
 def test_calibration_with_text_encoders_costs_more_and_leaves_them_alone(tiny_base):
     names = [name for name, _ in tiny_base.text_encoder.named_modules()]
-    asked = {"pixels": 64, "targets": "attention", "rank": 4, "batch": 2}
+    asked = {"resolution": 64, "target_modules": "attention", "rank": 4, "effective_batch_size": 2}
     plain, both = calibrate(tiny_base, **asked), calibrate(tiny_base, **asked, text_rank=4)
     assert [name for name, _ in tiny_base.text_encoder.named_modules()] == names
     reader = tiny_base.text_encoder
@@ -259,8 +268,8 @@ def test_calibration_with_text_encoders_costs_more_and_leaves_them_alone(tiny_ba
 
 
 def test_no_photos_is_said(tmp_path, tiny_base):
-    project = new(tmp_path / "p", name="A", class_noun="car")
-    with pytest.raises(PhotosRefused, match="packshot photos FOLDER"):
+    project = create_project(tmp_path / "p", name="A", class_noun="car")
+    with pytest.raises(NoUsablePhotosError, match="packshot photos FOLDER"):
         make_plan(project, tiny_base)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from packshot.errors import PlanInvalid
+from packshot.errors import InvalidPlanError
 from packshot.plan.recipes import family_recipe, recipe_for
 
 
@@ -12,9 +12,9 @@ def test_exposures_follow_the_table(photos, exposures):
 
 
 def test_a_checkpoints_own_recipe_overrides_its_familys(tmp_path):
-    (tmp_path / "recipe.toml").write_text("learning_rate = 0.002\nbatch = 8\n")
+    (tmp_path / "recipe.toml").write_text("learning_rate = 0.002\neffective_batch_size = 8\n")
     recipe = recipe_for("sd1", tmp_path)
-    assert (recipe.learning_rate, recipe.batch, recipe.rank) == (
+    assert (recipe.learning_rate, recipe.effective_batch_size, recipe.rank) == (
         0.002,
         8,
         family_recipe("sd1").rank,
@@ -23,6 +23,6 @@ def test_a_checkpoints_own_recipe_overrides_its_familys(tmp_path):
 
 
 def test_a_recipe_that_makes_no_sense_is_named(tmp_path):
-    (tmp_path / "recipe.toml").write_text("batch = 0\n")
-    with pytest.raises(PlanInvalid, match=r"recipe\.toml: batch"):
+    (tmp_path / "recipe.toml").write_text("effective_batch_size = 0\n")
+    with pytest.raises(InvalidPlanError, match=r"recipe\.toml: batch"):
         recipe_for("sd1", tmp_path)

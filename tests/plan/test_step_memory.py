@@ -3,11 +3,11 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from packshot.models.checkpoint import judge
+from packshot.models.checkpoint import detect_checkpoint
 from packshot.models.weight_storage import weight_bytes
 from packshot.plan import calibration
 from packshot.plan.calibration import calibrate
-from packshot.plan.memory_estimate import demand_of
+from packshot.plan.memory_estimate import estimate_memory
 from packshot.plan.step_memory import OVERHEAD, Tally, most_pictures, step_bytes
 
 
@@ -44,9 +44,11 @@ def test_so_many_pictures_fit_as_their_bytes_say(pictures):
 def test_what_is_computed_from_shapes_is_what_a_real_step_takes(
     tiny_base, monkeypatch, checkpointing
 ):
-    """`packshot fits` and `packshot plan` agree: of the same weights they name the same peak."""
+    """`packshot memory` and `packshot plan` agree: of the same weights they name the same peak."""
     asked = {"targets": "attention+mlp", "rank": 4}
-    demand = demand_of(judge(tiny_base.path), pixels=64, dtype=torch.float32, **asked)
+    demand = estimate_memory(
+        detect_checkpoint(tiny_base.path), pixels=64, dtype=torch.float32, **asked
+    )
     computed = next(way for way in demand.ways if way.checkpointing is checkpointing)
     weights = OVERHEAD * weight_bytes(tiny_base.denoiser)
     monkeypatch.setattr(calibration, "peak_bytes", lambda base: weights)

@@ -1,5 +1,5 @@
-from packshot.photos.photo_set import add_photos, photos, write_captions
-from packshot.project import new
+from packshot.photos.photo_set import add_photos, list_photos, write_captions
+from packshot.project import create_project
 from packshot.report import write_caption_page
 from tests.projects import painted
 
@@ -7,11 +7,11 @@ EVIL = "<script>alert(1)</script> & ohwx"
 
 
 def test_captions_stand_beside_their_photos_and_run_nothing(tmp_path):
-    project = new(tmp_path / "project", name="<b>Duster</b>", class_noun="car")
+    project = create_project(tmp_path / "project", name="<b>Duster</b>", class_noun="car")
     for index in range(2):
         painted(index, (192, 160)).save(tmp_path / f"{index}.png")
     add_photos(project, [tmp_path / "0.png", tmp_path / "1.png"])
-    write_captions(project, [(photos(project)[0], EVIL)], by="blip")
+    write_captions(project, [(list_photos(project)[0], EVIL)], by="blip")
     page = write_caption_page(project)
     text = page.read_text()
     assert page == project.root / "captions.html"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.photos.photo_set import add_photos, photos, write_captions, write_mask
-from packshot.project import new
+from packshot.photos.photo_set import add_photos, list_photos, write_captions, write_mask
+from packshot.project import create_project
 from packshot.report import contact_sheet, write_report
 from packshot.utils import files
 
@@ -40,7 +40,7 @@ def project(tmp_path):
     for index in range(3):
         noise(index).save(source / f"{index}.png")
     (source / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    made = new(tmp_path / "p", name=EVIL, class_noun="car")
+    made = create_project(tmp_path / "p", name=EVIL, class_noun="car")
     accepted = add_photos(made, source)
     write_captions(made, [(photo, EVIL) for photo in accepted.photos])
     return made
@@ -95,20 +95,20 @@ def test_it_shows_pairs_scores_and_drift(project):
 
 def test_masks_lie_beside_their_photos(project):
     plain = write_report(project).read_text().count("<img")
-    for photo in photos(project):
+    for photo in list_photos(project):
         write_mask(project, photo, Image.new("L", (photo.width, photo.height), 255), "us")
-    assert write_report(project).read_text().count("<img") == plain + len(photos(project))
+    assert write_report(project).read_text().count("<img") == plain + len(list_photos(project))
 
 
 def test_a_run_is_told(project, tmp_path):
     run = project.runs_folder / "1"
-    from packshot.plan.config import Depends, Plan, Predicted, write_plan
+    from packshot.plan.config import Estimate, Plan, PlanInputs, write_plan
 
-    depends = Depends(base="", photos="", captions="", class_images="", subject="", versions={})
+    depends = PlanInputs(base="", photos="", captions="", class_images="", subject="", versions={})
     plan = Plan(
-        steps=9, batch=1, pixels=64, targets="all", rank=1, alpha=1, learning_rate=1, seed=0,
-        class_image_share=0, precision="fp32", sample_every=0, checkpoint_every=1, depends=depends,
-        predicted=Predicted(seconds=61, bytes=2**30, class_images_seen=7, seconds_per_step=1),
+        steps=9, effective_batch_size=1, resolution=64, target_modules="all", rank=1, alpha=1, learning_rate=1, seed=0,
+        class_image_ratio=0, precision="fp32", sample_every_n_steps=0, save_every_n_steps=1, inputs=depends,
+        estimate=Estimate(seconds=61, bytes=2**30, class_images_seen=7, seconds_per_step=1),
     )  # fmt: skip
     write_plan(plan, run / "plan.toml", {"rank": "room for detail"})
     events = [

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from packshot.class_images import ClassImage
 from packshot.photos.photo_set import Photo
 from packshot.plan import Plan
-from packshot.plan.config import Depends, Predicted
+from packshot.plan.config import Estimate, PlanInputs
 from packshot.project import Subject
 from packshot.training import sampler
 from packshot.training.dataset import TrainingSet
@@ -32,13 +32,13 @@ def base(tmp_path, monkeypatch):
         rows = [[float(ord(c)) for c in prompt[-LETTERS:].rjust(LETTERS)] for prompt in prompts]
         return {"context": torch.tensor(rows)[..., None]}
 
-    def with_sizes(conditioning, shown):
+    def add_size_conditioning(conditioning, shown):
         return conditioning | {"widths": torch.tensor([one.size[0] for one in shown])}
 
     return SimpleNamespace(
         content_hash="ab" * 32, dtype=torch.float32, device=torch.device("cpu"), pixel_multiple=8,
         encode_images=lambda pixels: F.avg_pool2d(pixels, 8), encode_prompts=encode_prompts,
-        with_sizes=with_sizes, asked=asked,
+        add_size_conditioning=add_size_conditioning, asked=asked,
         schedule=SimpleNamespace(timesteps=lambda shares, tokens: shares * 1000),
     )  # fmt: skip
 
@@ -71,8 +71,8 @@ def planned(**changes):
         "steps": 8, "batch": 4, "pixels": 64, "targets": "attention", "rank": 2, "alpha": 2,
         "learning_rate": 1e-3, "class_image_share": 0.5, "precision": "fp32", "sample_every": 0,
         "checkpoint_every": 4, "seed": 0, "caption_dropout": 0.0, "class_loss_weight": 0.25,
-        "predicted": Predicted(seconds=0, bytes=0, class_images_seen=0, seconds_per_step=0),
-        "depends": Depends(base="", photos="", captions="", class_images="", subject="", versions={}),
+        "predicted": Estimate(seconds=0, bytes=0, class_images_seen=0, seconds_per_step=0),
+        "depends": PlanInputs(base="", photos="", captions="", class_images="", subject="", versions={}),
     }  # fmt: skip
     return Plan.model_validate(told | changes)
 
@@ -93,7 +93,7 @@ def test_every_crop_is_seen_and_of_the_class_what_is_reached(base, pictures):
 
 
 def test_without_a_share_no_class_image_is_used(base, pictures):
-    data = data_of(base, pictures, class_image_share=0)
+    data = data_of(base, pictures, class_image_ratio=0)
     assert data.class_images == [] and len(data.seen()) == 4
     assert len(data_of(base, (pictures[0], [])).seen()) == 4
 
@@ -122,7 +122,7 @@ def test_a_batch_is_its_slots_grouped_by_shape(base, pictures):
 
 
 def test_each_picture_stands_in_the_batch_with_what_belongs_to_it(base, pictures):
-    data = data_of(base, pictures, caption_dropout=0.5, mask_background_weight=0.2, seed=3)
+    data = data_of(base, pictures, caption_dropout=0.5, unmasked_weight=0.2, seed=3)
     list(data.fill_caches())
     dropped = 0
     for group in (group for first in range(0, 32, 4) for group in data.groups(first, 4)):
@@ -133,7 +133,7 @@ def test_each_picture_stands_in_the_batch_with_what_belongs_to_it(base, pictures
             assert torch.equal(
                 batch.noise[row], sampler.noise(slot.number, 3, batch.latents.shape[1:])
             )
-            assert batch.timesteps[row] == 1000 * sampler.timestep_share(slot, 3)
+            assert batch.timesteps[row] == 1000 * sampler.timestep_quantile(slot, 3)
             assert batch.weights[row] == (0.25 if slot.is_class else 1)
             background = (
                 0.2 if item.mask else 1.0

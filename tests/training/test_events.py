@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from packshot.training.events import (
-    Caching,
-    Checkpoint,
+    CachingLatents,
     Done,
     Resumed,
     Sample,
+    StateSaved,
     Step,
     Stopped,
     as_record,
@@ -22,7 +22,7 @@ RUN = Path("/project/runs/1")
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
-        (Caching(1, 2), {"kind": "caching", "done": 1, "total": 2}),
+        (CachingLatents(1, 2), {"kind": "caching", "done": 1, "total": 2}),
         (Resumed(3, "damaged"), {"kind": "resumed", "step": 3, "note": "damaged"}),
         (
             Step(1, 9, 0.5, None, 0.25, 1e-4, 2.0),
@@ -38,7 +38,7 @@ RUN = Path("/project/runs/1")
                 "files": ["samples/a.png", "/elsewhere/b.png"],
             },
         ),
-        (Checkpoint(4, RUN / "x"), {"kind": "checkpoint", "step": 4, "folder": "x"}),
+        (StateSaved(4, RUN / "x"), {"kind": "checkpoint", "step": 4, "folder": "x"}),
         (Stopped(4), {"kind": "stopped", "step": 4}),
         (
             Done(9, 1.5, 7, Path("/project/lora/a"), RUN / "b", ("0", "1")),
@@ -57,5 +57,5 @@ def test_a_record_is_plain_and_its_paths_move_with_the_run(event, expected):
 
 def test_a_folder_that_merely_begins_alike_is_not_inside():
     assert (
-        as_record(Checkpoint(1, Path("/project/runs/10/x")), RUN)["folder"] == "/project/runs/10/x"
+        as_record(StateSaved(1, Path("/project/runs/10/x")), RUN)["folder"] == "/project/runs/10/x"
     )

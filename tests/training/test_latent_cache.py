@@ -81,7 +81,11 @@ def test_a_crop_is_a_function_of_seed_picture_and_number(tmp_path):
 def test_what_is_shown_is_told_in_the_pixels_that_are_learnt():
     item = latent_cache.Picture(None, "", "", (400, 200), (64, 64), (100, 20, 228, 148))
     shown = item.shown()
-    assert (shown.original, shown.crop, shown.size) == ((400, 200), (50, 10), (64, 64))
+    assert (shown.original_size, shown.crop_top_left, shown.target_size) == (
+        (400, 200),
+        (50, 10),
+        (64, 64),
+    )
 
 
 def test_a_key_is_of_all_that_latents_depend_on_and_not_of_the_name(tmp_path):

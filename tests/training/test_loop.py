@@ -10,11 +10,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from packshot.errors import PlanInvalid, ProjectError, RunChanged, TrainingDiverged
+from packshot.errors import InvalidPlanError, ProjectError, StaleRunError, TrainingDivergedError
 from packshot.models import load_base
 from packshot.plan import read_plan, write_plan
 from packshot.project import open_project
-from packshot.training import Caching, Checkpoint, Done, Resumed, Sample, Step, Stopped, train
+from packshot.training import (
+    CachingLatents,
+    Done,
+    Resumed,
+    Sample,
+    StateSaved,
+    Step,
+    Stopped,
+    train,
+)
 from packshot.training import loop as training_loop
 from packshot.utils import files
 from tests.walking import forked
@@ -25,7 +34,7 @@ def events_of(project, base, **options):
 
 
 def kinds(events):
-    return [type(event) for event in events if not isinstance(event, Caching)]
+    return [type(event) for event in events if not isinstance(event, CachingLatents)]
 
 
 def lora_bytes(project):
@@ -48,7 +57,9 @@ def test_a_run_tells_its_story_and_leaves_both_files(planned_project, tiny_base)
 
 
 def test_training_lowers_the_loss(planned_project, tiny_base):
-    edit(planned_project, steps=60, learning_rate=3e-2, sample_every=0, checkpoint_every=60)
+    edit(
+        planned_project, steps=60, learning_rate=3e-2, sample_every_n_steps=0, save_every_n_steps=60
+    )
     steps = [e for e in events_of(planned_project, tiny_base) if isinstance(e, Step)]
     first, last = (sum(s.instance_loss for s in part) for part in (steps[:15], steps[-15:]))
     assert last < 0.97 * first
@@ -61,7 +72,7 @@ def test_stopping_and_going_on_is_bit_identical(planned_project, tiny_base, tmp_
     shutil.rmtree(planned_project.lora_folder)
     asked = iter([False, False, True])
     events = events_of(planned_project, tiny_base, should_stop=lambda: next(asked))
-    assert Checkpoint in kinds(events) and isinstance(events[-1], Stopped)
+    assert StateSaved in kinds(events) and isinstance(events[-1], Stopped)
     assert events[-1].step == 3
     events = events_of(planned_project, tiny_base)
     assert (
@@ -81,7 +92,7 @@ def test_a_finished_run_is_not_done_again(planned_project, tiny_base):
 
 def test_a_finished_run_that_lost_its_files_ends_the_same_again(planned_project, tiny_base):
     """From its last checkpoint; the log, which tells of its end already, stays as it is."""
-    edit(planned_project, sample_every=0)
+    edit(planned_project, sample_every_n_steps=0)
     events_of(planned_project, tiny_base)
     whole, run = lora_bytes(planned_project), planned_project.runs()[-1]
     log = (run / "events.jsonl").read_text()
@@ -96,7 +107,7 @@ def test_a_finished_run_that_lost_its_files_ends_the_same_again(planned_project,
 
 
 def test_killed_before_the_first_checkpoint_no_step_is_logged_twice(planned_project, tiny_base):
-    edit(planned_project, sample_every=0, checkpoint_every=100)
+    edit(planned_project, sample_every_n_steps=0, save_every_n_steps=100)
     events = train(planned_project, tiny_base)
     next(event for event in events if isinstance(event, Step) and event.step == 2)
     events.close()
@@ -111,7 +122,7 @@ def test_killed_before_the_first_checkpoint_no_step_is_logged_twice(planned_proj
 def test_another_precision_than_the_plans_is_said_with_where_to_set_it(planned_project, tiny_base):
     edit(planned_project, precision="bf16")
     with pytest.raises(
-        RunChanged, match=r"for bf16, and .* fp32\. Set .*plan\.toml, or .*decisions"
+        StaleRunError, match=r"for bf16, and .* fp32\. Set .*plan\.toml, or .*decisions"
     ):
         events_of(planned_project, tiny_base)
 
@@ -134,7 +145,10 @@ def _child(root, base_folder, moment, told):
 
         return call
 
-    os.replace, training_loop.losses = killing(os.replace), killing(training_loop.losses)
+    os.replace, training_loop.per_image_loss = (
+        killing(os.replace),
+        killing(training_loop.per_image_loss),
+    )
     for _ in train(open_project(root), load_base(base_folder, device="cpu", dtype=torch.float32)):
         pass
     told.write_text(str(met))
@@ -143,7 +157,7 @@ def _child(root, base_folder, moment, told):
 @pytest.mark.slow
 def test_twenty_kills_end_bit_identical(planned_project, tiny_base, tiny_sd1, tmp_path):
     """SIGKILL all over the run, checkpoints and caching among it; whoever resumes ends the same."""
-    edit(planned_project, steps=12, checkpoint_every=1, sample_every=6)
+    edit(planned_project, steps=12, save_every_n_steps=1, sample_every_n_steps=6)
     events_of(planned_project, tiny_base)
     whole, told = lora_bytes(planned_project), tmp_path / "moments"
 
@@ -173,13 +187,15 @@ def test_twenty_kills_end_bit_identical(planned_project, tiny_base, tiny_sd1, tm
 def test_what_changed_since_the_plan_is_named(planned_project, tiny_base):
     caption = next(planned_project.photos_folder.glob("*.txt"))
     caption.write_text("a photo of ohwx car, upside down")
-    with pytest.raises(RunChanged, match=r"Changed since the plan was made: captions\. Make a new"):
+    with pytest.raises(
+        StaleRunError, match=r"Changed since the plan was made: captions\. Make a new"
+    ):
         events_of(planned_project, tiny_base)
 
 
 def test_no_plan_is_said(planned_project, tiny_base):
     planned_project.plan_file.unlink()
-    with pytest.raises(PlanInvalid, match="There is no plan"):
+    with pytest.raises(InvalidPlanError, match="There is no plan"):
         events_of(planned_project, tiny_base)
 
 
@@ -192,15 +208,15 @@ def test_a_project_in_use_is_said(planned_project, tiny_base):
 def test_a_loss_that_is_not_finite_stops_before_the_step(
     planned_project, tiny_base, monkeypatch, bad
 ):
-    edit(planned_project, checkpoint_every=1)
-    real, calls = training_loop.losses, []
+    edit(planned_project, save_every_n_steps=1)
+    real, calls = training_loop.per_image_loss, []
 
     def poisoned(*args):
         calls.append(1)
         return real(*args) * (bad if len(calls) == 3 else 1.0)
 
     monkeypatch.setattr(training_loop, "losses", poisoned)
-    with pytest.raises(TrainingDiverged, match=r"not finite at step \d+ \(pictures: .*\.png"):
+    with pytest.raises(TrainingDivergedError, match=r"not finite at step \d+ \(pictures: .*\.png"):
         events_of(planned_project, tiny_base)
     monkeypatch.undo()
     checkpoint = sorted(planned_project.runs()[-1].glob("checkpoints/*/adapter.safetensors"))
@@ -219,7 +235,7 @@ CHANGES = {
 @pytest.mark.parametrize("name", sorted(CHANGES))
 def test_every_setting_is_alive(planned_project, tiny_base, name):
     """Turning it changes the LoRA (accumulation: only by rounding)."""
-    edit(planned_project, sample_every=0)
+    edit(planned_project, sample_every_n_steps=0)
     events_of(planned_project, tiny_base)
     before = load_file(planned_project.diffusers_lora_file)
     edit(planned_project, **{name: CHANGES[name]})
@@ -236,7 +252,7 @@ def test_text_encoders_learn_at_their_own_rate(planned_project, tiny_base):
     """The first step of Adam is as long as its rate, whatever the gradient."""
     for rate in (1e-3, 1e-4):
         edit(
-            planned_project, sample_every=0, steps=1, warmup_steps=0, weight_decay=0.0,
+            planned_project, sample_every_n_steps=0, steps=1, warmup_steps=0, weight_decay=0.0,
             learning_rate=1e-2, schedule="constant", text_encoder_rank=2,
             text_encoder_learning_rate=rate,
         )  # fmt: skip
@@ -249,7 +265,7 @@ def test_text_encoders_learn_at_their_own_rate(planned_project, tiny_base):
 
 
 def test_masks_are_alive(planned_project, tiny_base, masked):
-    edit(planned_project, sample_every=0)
+    edit(planned_project, sample_every_n_steps=0)
     events_of(planned_project, tiny_base)
     before = planned_project.lora_file.read_bytes()
     masked(planned_project)

@@ -4,7 +4,7 @@ import os
 import pytest
 import torch
 
-from packshot.errors import DiskFull, RunChanged
+from packshot.errors import DiskFullError, StaleRunError
 from packshot.training import run_state
 from packshot.training.run_state import State
 from packshot.utils import files
@@ -60,7 +60,7 @@ def test_a_disk_that_fills_at_any_moment_leaves_the_last_good(tmp_path, monkeypa
         try:
             run_state.save(tmp_path, state(20))
             failed = False
-        except (DiskFull, OSError):
+        except (DiskFullError, OSError):
             failed = True
         monkeypatch.undo()
         latest, _ = run_state.latest(tmp_path)
@@ -79,7 +79,7 @@ def test_a_manifest_that_is_not_one_is_not_believed(tmp_path):
 
 
 def test_other_layers_are_refused():
-    with pytest.raises(RunChanged, match="adapts other layers"):
+    with pytest.raises(StaleRunError, match="adapts other layers"):
         run_state.check_names(state(1), {"b.down"})
     run_state.check_names(state(1), {"a.down"})
 

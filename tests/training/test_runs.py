@@ -4,9 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from packshot.errors import PlanInvalid
+from packshot.errors import InvalidPlanError
 from packshot.plan import write_plan
-from packshot.plan.config import Asked, Predicted
+from packshot.plan.config import Asked, Estimate
 from packshot.training import runs
 from packshot.training.runs import current_run, finished, open_run, run_of
 from packshot.utils import files
@@ -35,7 +35,7 @@ def begun(project, **changes):
 def test_a_plan_has_one_run_whatever_was_predicted_or_asked(project, clock):
     plan, run = begun(project)
     assert run.name == "20260102-030405" and run_of(project, plan) == run
-    cheaper = Predicted(seconds=9, bytes=9, class_images_seen=9, seconds_per_step=9)
+    cheaper = Estimate(seconds=9, bytes=9, class_images_seen=9, seconds_per_step=9)
     same = plan.model_copy(update={"predicted": cheaper, "asked": Asked(budget="1h")})
     assert open_run(project, same) == run
     assert run_of(project, planned(seed=1)) is None
@@ -75,7 +75,7 @@ def test_the_current_run_is_the_plans_or_else_the_newest(project, clock):
 def test_a_run_whose_plan_makes_no_sense_is_named(project, clock):
     plan, run = begun(project)
     (run / "plan.toml").write_text("steps = 0\n")
-    with pytest.raises(PlanInvalid, match=r"20260102-030405/plan\.toml"):
+    with pytest.raises(InvalidPlanError, match=r"20260102-030405/plan\.toml"):
         run_of(project, plan)
     assert current_run(project) == run
 

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
-from packshot.training.sampler import noise, slot, timestep_share
+from packshot.training.sampler import noise, slot, timestep_quantile
 
 
 def deal(count, **changes):
@@ -26,7 +26,7 @@ def test_class_images_are_sampled_evenly_and_from_everywhere():
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.4, 0.5])
 def test_every_batch_holds_the_planned_share(share):
-    slots = deal(400, class_image_share=share)
+    slots = deal(400, class_image_ratio=share)
     for first in range(0, 400, 20):
         assert sum(item.is_class for item in slots[first : first + 20]) == 20 * share
 
@@ -54,7 +54,7 @@ def test_captions_are_dropped_about_as_often_as_asked():
 
 @pytest.mark.parametrize("is_class", [False, True])
 def test_timesteps_of_either_kind_are_even_over_any_deal(is_class):
-    slots = [item for item in deal(800, class_image_share=0.375) if item.is_class == is_class]
+    slots = [item for item in deal(800, class_image_ratio=0.375) if item.is_class == is_class]
     for first in range(0, 240, 8):
-        times = [1000 * timestep_share(item, 0) for item in slots[first : first + 8]]
+        times = [1000 * timestep_quantile(item, 0) for item in slots[first : first + 8]]
         assert sorted(t // 125 for t in times) == list(range(8))

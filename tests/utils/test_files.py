@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from packshot.errors import DiskFull, PackshotError, PathEscapes, ProjectError
+from packshot.errors import DiskFullError, PackshotError, ProjectError, UnsafePathError
 from packshot.utils import files
 
 
@@ -28,22 +28,24 @@ def test_a_name_that_no_file_can_have_is_not_there(tmp_path):
 
 
 def test_names_are_shown_on_one_line_without_escapes():
-    assert files.shown("caffè 写真.jpg") == "caffè 写真.jpg"
-    assert files.shown("a\nb\x1b[2J" + os.fsdecode(b"\xff")) == "a?b?[2J?"
+    assert files.printable_name("caffè 写真.jpg") == "caffè 写真.jpg"
+    assert files.printable_name("a\nb\x1b[2J" + os.fsdecode(b"\xff")) == "a?b?[2J?"
 
 
 def test_what_is_unpacked_is_written_as_it_comes_and_never_over_a_file(tmp_path):
-    files.unpack(iter([b"one", b"two"]), tmp_path / "deep" / "a")
+    files.write_stream(iter([b"one", b"two"]), tmp_path / "deep" / "a")
     assert (tmp_path / "deep" / "a").read_bytes() == b"onetwo"
     with pytest.raises(FileExistsError):
-        files.unpack([b"three"], tmp_path / "deep" / "a")
+        files.write_stream([b"three"], tmp_path / "deep" / "a")
 
     def full():
         yield b"one"
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(DiskFull, match=r"No room on the disk to unpack b in .*; free some space"):
-        files.unpack(full(), tmp_path / "b")
+    with pytest.raises(
+        DiskFullError, match=r"No room on the disk to unpack b in .*; free some space"
+    ):
+        files.write_stream(full(), tmp_path / "b")
 
 
 @pytest.mark.parametrize("operation", ["fsync", "replace", "chmod"])
@@ -55,7 +57,7 @@ def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, o
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, operation, full)
-    with pytest.raises(DiskFull, match=r"No room on the disk for .*a\.txt \(3 bytes needed\)"):
+    with pytest.raises(DiskFullError, match=r"No room on the disk for .*a\.txt \(3 bytes needed\)"):
         files.write_text(path, "new")
     monkeypatch.undo()
     assert path.read_text() == "old"
@@ -91,15 +93,15 @@ def test_json_lines_are_read_as_they_were_written(tmp_path):
 
 @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "x/../../a"])
 def test_names_that_lead_out_are_refused(tmp_path, name):
-    with pytest.raises(PathEscapes, match="leads outside"):
-        files.contained(tmp_path, name)
+    with pytest.raises(UnsafePathError, match="leads outside"):
+        files.safe_join(tmp_path, name)
 
 
 def test_links_that_lead_out_are_refused(tmp_path):
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside" / "link").symlink_to(tmp_path)
-    with pytest.raises(PathEscapes):
-        files.contained(tmp_path / "inside", "link/a")
+    with pytest.raises(UnsafePathError):
+        files.safe_join(tmp_path / "inside", "link/a")
 
 
 def test_broken_toml_names_the_file_and_line(tmp_path):
@@ -147,7 +149,7 @@ def test_a_holder_that_cannot_be_read_is_unknown(tmp_path):
 
 
 def _hold(path, ready, done):
-    with files.hold(path):
+    with files.lock(path):
         ready.set()
         done.wait(30)
 
@@ -159,11 +161,11 @@ def test_second_holder_is_told_and_a_killed_one_frees_it(tmp_path):
     other.start()
     assert ready.wait(30)
     told = f"is in use by another Packshot .process {other.pid}."
-    with pytest.raises(ProjectError, match=told), files.hold(tmp_path / ".lock"):
+    with pytest.raises(ProjectError, match=told), files.lock(tmp_path / ".lock"):
         pass
     other.kill()
     other.join()
-    with files.hold(tmp_path / ".lock"):
+    with files.lock(tmp_path / ".lock"):
         assert (tmp_path / ".lock").read_text() == str(os.getpid())
 
 
@@ -171,12 +173,12 @@ def test_a_second_name_is_the_same_file_and_outlives_the_first(tmp_path):
     source, place = tmp_path / "a", tmp_path / "folder" / "b"
     source.write_text("one")
     for _ in range(2):  # the second time it stands already
-        files.link(source, place)
+        files.hard_link_or_copy(source, place)
         assert place.samefile(source)
     source.unlink()
     source.write_text("two")
     assert place.read_text() == "one"
-    files.link(source, place)
+    files.hard_link_or_copy(source, place)
     assert place.read_text() == "two" and [p.name for p in place.parent.iterdir()] == ["b"]
 
 
@@ -193,7 +195,7 @@ def test_where_there_can_be_no_link_there_is_a_copy(tmp_path, monkeypatch, fails
         return real(*args, **options)
 
     monkeypatch.setattr(os, fails, once)
-    files.link(source, place)
+    files.hard_link_or_copy(source, place)
     assert place.read_text() == "one" and not place.samefile(source)
     assert [p.name for p in place.parent.iterdir()] == ["b"]
 
@@ -206,7 +208,7 @@ def test_a_log_on_a_full_disk_says_so(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DiskFull, match=r"No room on the disk for .*log"):
+    with pytest.raises(DiskFullError, match=r"No room on the disk for .*log"):
         files.append_line(tmp_path / "log", "b", durable=True)
     with pytest.raises(IsADirectoryError):
         files.append_line(tmp_path, "c")

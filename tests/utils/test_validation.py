@@ -5,8 +5,8 @@ from typing import Self
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from packshot.errors import InsertionRefused, PackshotError, PlanInvalid
-from packshot.generation.generate import ShotSettings
+from packshot.errors import InsertionError, InvalidPlanError, PackshotError
+from packshot.generation.generate import GenerationSettings
 from packshot.insertion.settings import InsertionSettings
 from packshot.utils.validation import describe, validated
 
@@ -70,7 +70,7 @@ class Size(BaseModel):
 
 
 def test_what_was_given_is_in_the_model_and_the_rest_as_it_is():
-    assert validated(Size, PlanInvalid, side=8) == Size(side=8, margin=0)
+    assert validated(Size, InvalidPlanError, side=8) == Size(side=8, margin=0)
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_what_was_given_is_in_the_model_and_the_rest_as_it_is():
     ],
 )
 def test_what_is_wrong_is_told_in_one_line_as_the_kind_that_was_asked_for(given, words):
-    with pytest.raises(PlanInvalid, match=f"^{words}") as refused:
-        validated(Size, PlanInvalid, **given)
+    with pytest.raises(InvalidPlanError, match=f"^{words}") as refused:
+        validated(Size, InvalidPlanError, **given)
     assert "\n" not in str(refused.value)
 
 
 def test_settings_out_of_range():
     with pytest.raises(PackshotError, match=r"steps = 0: input should be greater"):
-        validated(ShotSettings, PackshotError, steps=0)
-    with pytest.raises(InsertionRefused, match=r"light_hardness = 2: input should be less"):
-        validated(InsertionSettings, InsertionRefused, light_hardness=2)
+        validated(GenerationSettings, PackshotError, steps=0)
+    with pytest.raises(InsertionError, match=r"light_hardness = 2: input should be less"):
+        validated(InsertionSettings, InsertionError, light_hardness=2)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
 
-from packshot.errors import CheckpointRefused
-from packshot.models.checkpoint import judge
+from packshot.errors import ModelLoadError
+from packshot.models.checkpoint import detect_checkpoint
 from packshot.weights import gguf_file
 from packshot.weights.safetensors_file import check_safetensors
 from tests.models.original_layout import ARCHITECTURES, laid_out, load
@@ -134,19 +134,19 @@ def test_alignment_is_taken_from_the_file(tmp_path):
 
 def test_the_hash_follows_the_weights(quantised):
     file = quantised("Q4_0")
-    before = judge(file).content_hash
+    before = detect_checkpoint(file).content_hash
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    assert judge(file).content_hash != before
+    assert detect_checkpoint(file).content_hash != before
 
 
 def test_without_the_package_it_is_named(quantised, monkeypatch):
     file = quantised("Q4_0")
     for name in [name for name in sys.modules if name.partition(".")[0] == "gguf"]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(CheckpointRefused, match=r'not installed: pip install "packshot\[gguf\]"'):
-        judge(file)
+    with pytest.raises(ModelLoadError, match=r'not installed: pip install "packshot\[gguf\]"'):
+        detect_checkpoint(file)
 
 
 def test_other_families_and_other_uses_are_refused(tmp_path):
@@ -154,10 +154,10 @@ def test_other_families_and_other_uses_are_refused(tmp_path):
         ("cond_stage_model.transformer.a", r"only transformers \(Stable Diffusion 3\.x, FLUX\.1"),
         ("token_embd.weight", r"something with keys such as 'token_embd\.weight'"),
     ):
-        with pytest.raises(CheckpointRefused, match=words):
+        with pytest.raises(ModelLoadError, match=words):
             tensors = {key: torch.ones(2, 32), "first_stage_model.a": torch.ones(2)}
-            judge(write(tmp_path / "a.gguf", tensors, Kind.F16))
-    with pytest.raises(CheckpointRefused, match="is a GGUF file; of those, only"):
+            detect_checkpoint(write(tmp_path / "a.gguf", tensors, Kind.F16))
+    with pytest.raises(ModelLoadError, match="is a GGUF file; of those, only"):
         check_safetensors(tmp_path / "a.gguf")
 
 
@@ -213,7 +213,7 @@ def test_hostile_headers_are_refused_in_words(tmp_path, what):
     (tmp_path / "a.gguf").write_bytes(data + bytes(4000))
     if "ends in" in words:
         (tmp_path / "a.gguf").write_bytes(data)
-    with pytest.raises(CheckpointRefused, match=rf"a\.gguf is a GGUF file that cannot be.*{words}"):
+    with pytest.raises(ModelLoadError, match=rf"a\.gguf is a GGUF file that cannot be.*{words}"):
         gguf_file.read_header(tmp_path / "a.gguf")
 
 
@@ -223,8 +223,8 @@ def test_cut_and_scrambled_files_are_refused_or_read_and_nothing_else(tmp_path):
     cut = tmp_path / "cut.gguf"
     for length in range(4, len(whole) - 64, 7):
         cut.write_bytes(whole[:length])
-        with pytest.raises(CheckpointRefused):
-            judge(cut)
+        with pytest.raises(ModelLoadError):
+            detect_checkpoint(cut)
     chance = random.Random(0)
     for _ in range(300):
         data = bytearray(whole)
@@ -233,5 +233,5 @@ def test_cut_and_scrambled_files_are_refused_or_read_and_nothing_else(tmp_path):
         cut.write_bytes(data)
         try:
             gguf_file.read(cut)
-        except CheckpointRefused as error:
+        except ModelLoadError as error:
             assert "cut.gguf is a GGUF file" in str(error)

@@ -7,9 +7,9 @@ import pytest
 from packshot.captions import registry
 from packshot.captions.registry import settle_captioner
 from packshot.decisions import Decisions
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.generation.embedders import embedder_for, embedder_of, settle_embedder
-from packshot.project import new
+from packshot.project import create_project
 from packshot.weights.helper_models import (
     Helper,
     best_helper,
@@ -78,12 +78,12 @@ def test_offline_it_is_said_why(server):
 
 
 def test_a_model_that_is_none():
-    with pytest.raises(CheckpointRefused, match=r"no OWNER/NAME of the hub"):
+    with pytest.raises(ModelLoadError, match=r"no OWNER/NAME of the hub"):
         model_folder("nowhere")
 
 
 def test_who_refused_is_asked_no_more_until_he_insists(hub, tmp_path):
-    project = new(tmp_path / "p", name="Duster", class_noun="car")
+    project = create_project(tmp_path / "p", name="Duster", class_noun="car")
     settle = {"choice": "auto", "base": "b", "own_clip": False}
 
     def both(heard):
@@ -106,7 +106,7 @@ def test_who_refused_is_asked_no_more_until_he_insists(hub, tmp_path):
 
 
 def test_a_base_with_a_clip_of_its_own_needs_no_help(tmp_path):
-    project = new(tmp_path / "p", name="Duster", class_noun="car")
+    project = create_project(tmp_path / "p", name="Duster", class_noun="car")
     settle = {"choice": "auto", "base": "pocket", "own_clip": True}
     settle |= {"decisions": Decisions(project), "observer": Listener()}
     assert (settle_captioner(**settle), settle_embedder(**settle)) == ("clip", "base")
@@ -122,8 +122,8 @@ def test_embedders(hub, tmp_path):
 @pytest.fixture(params=["sd1", "sdxl"])
 def published(request, tmp_path, tiny_checkpoint, monkeypatch):
     """A case on a base of this family without a `clip` folder, as published ones are."""
-    from packshot.models.diffusion_model import Sampler
-    from packshot.models.families.stable_diffusion import UnetBase
+    from packshot.models.diffusion_model import SamplingDefaults
+    from packshot.models.families.stable_diffusion import UNetModel
     from packshot.plan import calibration, load_base
 
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
@@ -133,7 +133,7 @@ def published(request, tmp_path, tiny_checkpoint, monkeypatch):
     monkeypatch.setattr(calibration, "AVAILABLE", 1)
     monkeypatch.setattr(load_base, "best_device", lambda: "cpu")
     monkeypatch.setattr(load_base, "best_dtype", lambda device: torch.float32)
-    monkeypatch.setattr(UnetBase, "sampler", Sampler("DPM++ 2M", 2, 4.0))
+    monkeypatch.setattr(UNetModel, "sampler", SamplingDefaults("DPM++ 2M", 2, 4.0))
     case = tmp_path / "case"
     case.mkdir()
     return make_case(case, tiny_checkpoint(request.param))
@@ -152,15 +152,15 @@ def test_on_a_published_base_cached_helpers_caption_and_score(published, hub):
     heard = Listener()
     project = walk(published, heard, captioner="auto", embedder="auto").project
     assert not heard.asked
-    from packshot.photos.photo_set import photos
+    from packshot.photos.photo_set import list_photos
 
-    shown = photos(project)
+    shown = list_photos(project)
     assert {photo.caption_by for photo in shown} == {label(hub.names[0])}
     assert len({photo.caption for photo in shown}) > 1 and all(photo.mask for photo in shown)
     page = page_of(project)
     for score in ("likeness with the LoRA", "prompt fidelity without it", "class drift"):
         assert score in page
-    assert "Captions by Florence-2-base (3)" in page and "Masks by embedded (3)" in page
+    assert "Captions by Florence-2-base (3)" in page and "Masks by bundled (3)" in page
     assert "not measured" not in page.lower()
 
 
@@ -172,7 +172,7 @@ def test_offline_with_an_empty_cache_each_missing_part_says_why_and_what_to_do(p
     assert "--captioner florence-community/Florence-2-base" in page
     assert "drift were not measured: no CLIP is at hand: laion/CLIP" in page
     assert "--embedder laion/CLIP-ViT-B-32-laion2B-s34B-b79K" in page
-    assert "Masks by embedded (3)" in page
+    assert "Masks by bundled (3)" in page
     shutil.rmtree(published / "project" / "shots")
     from packshot.report import write_report
 
@@ -182,7 +182,7 @@ def test_offline_with_an_empty_cache_each_missing_part_says_why_and_what_to_do(p
 
 def test_a_base_that_is_not_there_keeps_no_cut_out_from_being_inserted(tmp_path, server):
     """Nothing of the base is fetched or loaded to find out what measures."""
-    project = new(
+    project = create_project(
         tmp_path / "p", name="Duster", class_noun="car", base="them/base-of-many-gigabytes"
     )
     assert embedder_for(project, pytest.fail, Listener()) is None

@@ -7,8 +7,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from packshot.errors import CheckpointRefused, LoraRefused
-from packshot.weights.loading import blank, filled, read_all, read_shapes, refusing
+from packshot.errors import LoraError, ModelLoadError
+from packshot.weights.loading import (
+    empty_network,
+    load_weights_into,
+    read_shapes,
+    read_tensors,
+    refusing,
+)
 
 WHERE = Path("somewhere")
 
@@ -35,7 +41,7 @@ def read(tmp_path):
         paths = [tmp_path / f"{number}.safetensors" for number in range(len(files))]
         for path, tensors in zip(paths, files, strict=True):
             save_file(tensors, path)
-        return read_all(paths), read_shapes(paths)
+        return read_tensors(paths), read_shapes(paths)
 
     return call
 
@@ -77,12 +83,12 @@ def test_weights_of_8_bits_are_scaled_as_a_whole_or_by_rows(read, name, scale):
     ],
 )  # fmt: skip
 def test_weights_scaled_otherwise_are_refused(read, weight, scale):
-    with pytest.raises(CheckpointRefused, match=r"a\.weight is packed .* or scaled in parts"):
+    with pytest.raises(ModelLoadError, match=r"a\.weight is packed .* or scaled in parts"):
         read({"a.weight": weight, "a.weight_scale": scale})
 
 
 def test_a_network_has_every_weight_in_its_dtype_and_none_learns(weights):
-    network = filled(Network, weights, WHERE, torch.bfloat16)
+    network = load_weights_into(Network, weights, WHERE, torch.bfloat16)
     for name, one in network.state_dict().items():
         assert one.dtype == (torch.bfloat16 if weights[name].is_floating_point() else torch.int64)
         assert torch.equal(one.float(), weights[name].float())
@@ -93,34 +99,34 @@ def test_a_network_has_every_weight_in_its_dtype_and_none_learns(weights):
 def test_what_is_missing_is_named_but_for_positions(weights):
     del weights["position_ids"]
     with pytest.raises(
-        CheckpointRefused, match=r"lacks 2 weights, such as inner\.bias; they would be"
+        ModelLoadError, match=r"lacks 2 weights, such as inner\.bias; they would be"
     ):
-        filled(
+        load_weights_into(
             Network, {k: v for k, v in weights.items() if "inner" not in k}, WHERE, torch.float32
         )
-    filled(Network, weights, WHERE, torch.float32)
+    load_weights_into(Network, weights, WHERE, torch.float32)
 
 
 def test_what_has_no_place_is_refused_where_that_is_asked(weights):
     more = weights | {"extra.weight": torch.ones(2), "beside.weight": torch.ones(2)}
-    filled(Network, more, WHERE, torch.float32)
-    with pytest.raises(
-        CheckpointRefused, match=r"holds 1 weights that .* a Network .*extra\.weight"
-    ):
-        filled(Network, more, WHERE, torch.float32, beside=r"beside\.")
-    filled(Network, more, WHERE, torch.float32, beside=r"beside\.|extra")
+    load_weights_into(Network, more, WHERE, torch.float32)
+    with pytest.raises(ModelLoadError, match=r"holds 1 weights that .* a Network .*extra\.weight"):
+        load_weights_into(Network, more, WHERE, torch.float32, extra_keys=r"beside\.")
+    load_weights_into(Network, more, WHERE, torch.float32, extra_keys=r"beside\.|extra")
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (3, 2), (6,), ()])
 def test_another_shape_is_refused(weights, shape):
-    with pytest.raises(CheckpointRefused, match=r"somewhere cannot be loaded: .*inner\.weight"):
-        filled(Network, weights | {"inner.weight": torch.ones(shape)}, WHERE, torch.float32)
+    with pytest.raises(ModelLoadError, match=r"somewhere cannot be loaded: .*inner\.weight"):
+        load_weights_into(
+            Network, weights | {"inner.weight": torch.ones(shape)}, WHERE, torch.float32
+        )
 
 
 def test_a_blank_network_takes_no_memory_and_draws_no_numbers():
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    network = blank(Network, WHERE)
+    network = empty_network(Network, WHERE)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(one.is_meta and not one.requires_grad for one in network.parameters())
     assert not network.training and not network.table.is_meta
@@ -130,9 +136,9 @@ def test_whatever_the_libraries_raise_is_one_kind_of_error():
     def broken():
         raise KeyError("hidden\nsize " + "x" * 1000)
 
-    with pytest.raises(CheckpointRefused, match=r"\(KeyError: 'hidden") as raised:
-        blank(broken, WHERE)
+    with pytest.raises(ModelLoadError, match=r"\(KeyError: 'hidden") as raised:
+        empty_network(broken, WHERE)
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 500
-    for kind in (MemoryError, LoraRefused, KeyboardInterrupt):
+    for kind in (MemoryError, LoraError, KeyboardInterrupt):
         with pytest.raises(kind), refusing(WHERE):
             raise kind

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from packshot.errors import CheckpointRefused, LoraRefused
+from packshot.errors import LoraError, ModelLoadError
 from packshot.weights.safetensors_file import (
     Header,
     check_safetensors,
@@ -67,7 +67,7 @@ def test_a_header_whose_length_looks_like_a_pickle_is_none(tmp_path):
 def test_what_is_none_is_refused_by_what_it_is(tmp_path, data, words):
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
-    for refusal in (CheckpointRefused, LoraRefused):
+    for refusal in (ModelLoadError, LoraError):
         with pytest.raises(refusal, match=words):
             check_safetensors(path, refusal)
 
@@ -76,19 +76,19 @@ def test_one_that_is_cut_anywhere_is_refused(file):
     whole = file.read_bytes()
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
-        with pytest.raises(CheckpointRefused):
+        with pytest.raises(ModelLoadError):
             check_safetensors(file)
 
 
 def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path):
     header = json.dumps({"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}).encode()
-    with pytest.raises(CheckpointRefused, match="cut short or damaged"):
+    with pytest.raises(ModelLoadError, match="cut short or damaged"):
         check_safetensors(written(tmp_path / "a.safetensors", header, bytes(4)))
 
 
 def test_what_is_not_there_is_said(tmp_path):
     for path in (tmp_path / "none.safetensors", tmp_path):
-        with pytest.raises(CheckpointRefused, match="There is no file"):
+        with pytest.raises(ModelLoadError, match="There is no file"):
             check_safetensors(path)
 
 
@@ -104,16 +104,14 @@ def test_gguf_is_told_by_its_first_bytes(tmp_path):
 )
 def test_a_configuration_that_cannot_be_read_is_named(tmp_path, data):
     (tmp_path / "config.json").write_bytes(data)
-    with pytest.raises(
-        CheckpointRefused, match=r"config\.json (cannot be read|is not a JSON object)"
-    ):
+    with pytest.raises(ModelLoadError, match=r"config\.json (cannot be read|is not a JSON object)"):
         read_config(tmp_path / "config.json")
 
 
 @pytest.mark.parametrize("text", ["[]", "3", '"a"', "null"])
 def test_a_configuration_is_an_object(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(CheckpointRefused, match="is not a JSON object"):
+    with pytest.raises(ModelLoadError, match="is not a JSON object"):
         read_config(tmp_path / "config.json")
     (tmp_path / "config.json").write_text('{"è": 1}', encoding="utf-8")
     assert read_config(tmp_path / "config.json") == {"è": 1}

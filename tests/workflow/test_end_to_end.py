@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from packshot.errors import PackshotError, ProjectError, RunChanged
-from packshot.models.checkpoint import judge
-from packshot.photos.photo_set import photos
+from packshot.errors import PackshotError, ProjectError, StaleRunError
+from packshot.models.checkpoint import detect_checkpoint
+from packshot.photos.photo_set import list_photos
 from packshot.plan import load_base, read_plan, write_plan
 from packshot.utils import files
 from packshot.weights.helper_models import label
@@ -33,7 +33,7 @@ def test_photos_in_lora_and_report_out(case):
     assert heard.events.count("Step") == outcome.plan.steps and heard.events[-1] == "Done"
     assert project.lora_file.is_file() and project.diffusers_lora_file.is_file()
     assert "ohwx car" in outcome.report_file.read_text()
-    assert all(photo.caption == "a photo of ohwx car" for photo in photos(project))
+    assert all(photo.caption == "a photo of ohwx car" for photo in list_photos(project))
     assert len(list(project.shots_folder.rglob("*-?-*.png"))) == 2 * 2 * (1 + 4)
     assert (project.shots_folder / "sheet.png").is_file() and project.overview_file.is_file()
     decided = set(files.read_toml(project.decisions_file))
@@ -48,7 +48,7 @@ def test_started_once_more_it_does_nothing_and_loads_nothing(case):
     made = {file: file.stat().st_mtime_ns for file in before.root.rglob("*")}
     heard = Listener()
     again = walk(case, heard)
-    assert again.stood and again.report_file == before.report_file
+    assert again.was_complete and again.report_file == before.report_file
     assert not heard.said and not heard.made and not heard.events
     assert {file: file.stat().st_mtime_ns for file in made} == made
     loaded = "import sys; from packshot import path, receipt; print('torch' in sys.modules)"
@@ -68,7 +68,7 @@ def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(case):
     next(project.photos_folder.glob("*.txt")).write_text("a photo of ohwx car, mine")
     heard = Listener()
     outcome = walk(case, heard)
-    assert outcome.plan.depends != plan.depends and heard.events.count("Step") == plan.steps
+    assert outcome.plan.inputs != plan.inputs and heard.events.count("Step") == plan.steps
     assert any("planned anew, for a new run; changed: captions" in text for text in heard.said)
     assert len(project.runs()) == 3
 
@@ -96,7 +96,7 @@ def test_other_words_redo_what_depends_on_them_and_are_kept(case, words, steps, 
     key, value = next(iter(words.items()))
     assert getattr(project.settings, key) == value
     assert any(text.startswith(f"changed: {key.replace('_', ' ')}: ") for text in heard.said)
-    assert walk(case, **words).stood
+    assert walk(case, **words).was_complete
 
 
 def test_a_budget_that_comes_again_has_its_run_and_its_lora_again(case):
@@ -121,7 +121,9 @@ def test_another_base_has_its_own_run_and_the_one_before_keeps_its_lora(case, ti
     outcome = walk(case, heard, base=str(case / "other"))
     assert "Step" in heard.events and outcome.project.lora_file.read_bytes() != lora
     assert kept[0].read_bytes() == lora and len(project.runs()) == 2
-    assert read_plan(project.plan_file).depends.base.endswith(judge(case / "other").content_hash)
+    assert read_plan(project.plan_file).inputs.base.endswith(
+        detect_checkpoint(case / "other").content_hash
+    )
 
 
 def test_another_products_project_is_not_taken(case):
@@ -142,7 +144,7 @@ def test_stopping_leaves_no_report_and_finishing_what_was_learnt(case):
     assert outcome.plan.steps > 2 and outcome.report_file.is_file()
     lora = project.lora_file.read_bytes()
     assert b'"ss_steps":"2"' in lora
-    assert walk(case).stood, "it is finished"
+    assert walk(case).was_complete, "it is finished"
     shutil.rmtree(project.lora_folder)
     for kept in project.runs()[0].glob("*.safetensors"):
         kept.unlink()
@@ -151,20 +153,20 @@ def test_stopping_leaves_no_report_and_finishing_what_was_learnt(case):
 
 
 def test_there_must_be_something_to_finish(case):
-    with pytest.raises(RunChanged, match="There is nothing to finish: no step of this plan"):
+    with pytest.raises(StaleRunError, match="There is nothing to finish: no step of this plan"):
         walk(case, finish=True)
 
 
 def test_another_model_captions_and_its_captions_stay(case):
     folder = MAKERS["blip"](case / "blip")
     project = walk(case, Listener(stop_after=1), captioner=str(folder)).project
-    assert {photo.caption_by for photo in photos(project)} == {label(str(folder))}
-    captions = [photo.caption for photo in photos(project)]
+    assert {photo.caption_by for photo in list_photos(project)} == {label(str(folder))}
+    captions = [photo.caption for photo in list_photos(project)]
     walk(case, Listener(stop_after=1), captioner=str(folder))
-    assert [photo.caption for photo in photos(project)] == captions
+    assert [photo.caption for photo in list_photos(project)] == captions
     (project.photos_folder / "1.txt").write_text("ohwx car, mine")
     walk(case, Listener(stop_after=1), captioner="plain")
-    now = [photo.caption for photo in photos(project)]
+    now = [photo.caption for photo in list_photos(project)]
     assert now == ["a photo of ohwx car", "ohwx car, mine", "a photo of ohwx car"]
 
 

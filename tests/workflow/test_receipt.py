@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from packshot.project import choices_of, choose, new
+from packshot.project import choices_of, create_project, save_choices
 from packshot.workflow.receipt import all_stands, write_receipt
 
 
@@ -15,7 +15,9 @@ def done(tmp_path):
     (source / "a.jpg").write_bytes(b"a")
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "model.safetensors").write_bytes(b"weights")
-    project = new(tmp_path / "p", name="Duster", class_noun="car", base=str(tmp_path / "base"))
+    project = create_project(
+        tmp_path / "p", name="Duster", class_noun="car", base=str(tmp_path / "base")
+    )
     for name in (
         "photos/a.jpg", "photos/a.txt", "photos/masks/a.png", "class_images/1.png", "plan.toml",
         "lora/duster.safetensors", "shots/with/1.png", "shots/scores.json", "report.html",
@@ -62,9 +64,9 @@ def test_other_words_versions_and_sources_are_seen(done, tmp_path, monkeypatch):
     (source / "b.jpg").unlink()
     assert all_stands(project, source)
     assert not all_stands(project, tmp_path / "base")
-    choose(project, choices_of(seeds=4))
+    save_choices(project, choices_of(seeds=4))
     assert not all_stands(project, source)
-    choose(project, choices_of(seeds=2))
+    save_choices(project, choices_of(seeds=2))
     assert all_stands(project, source)
     monkeypatch.setattr("packshot.workflow.receipt.version", lambda name: "99")
     assert not all_stands(project, source)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from packshot.captions.transformers_model import MAX_TOKENS, Describing, Pretrained, load_pretrained
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.project import Subject
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Blip2(Blip):
             # the tokenizer's, for which their embeddings have room.
             config.image_token_id = len(pretrained.tokenizer)
         if config.image_token_id >= config.text_config.vocab_size:
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"{pretrained.folder}/config.json does not say which token stands for the picture "
                 "(image_token_index), and there is no room for one. Copy a newer version of it."
             )
@@ -80,7 +80,7 @@ def load(folder: Path, device: torch.device) -> Blip:
     """BLIP or BLIP-2 of a folder.
 
     Raises:
-        CheckpointRefused: it is neither, lacks something, or would have to be unpickled.
+        ModelLoadError: it is neither, lacks something, or would have to be unpickled.
     """
     pretrained = load_pretrained(folder, NETWORKS, device)
     return Blip(pretrained) if pretrained.config.model_type == "blip" else Blip2(pretrained)

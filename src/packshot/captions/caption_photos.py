@@ -11,23 +11,27 @@ from collections.abc import Collection
 
 from packshot.captions.captioner import Captioner
 from packshot.captions.csv_table import apply_caption_table, write_caption_table
-from packshot.captions.edit import Edited, lock_captions, replace_in_captions, unlock_captions
+from packshot.captions.edit import (
+    lock_captions,
+    replace_in_captions,
+    unlock_captions,
+)
 from packshot.captions.plain import Plain
 from packshot.captions.registry import captioner_for, load_captioner
-from packshot.models.diffusion_model import Base
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.manifest import PERSON
-from packshot.photos.photo_set import Photo, open_image, photos, require_photos, write_captions
+from packshot.photos.photo_set import Photo, list_photos, open_image, require_photos, write_captions
 from packshot.project import Project
 from packshot.utils.progress import Progress, silent
 
 
 def caption_photos(
     project: Project,
-    base: Base | None = None,
+    base: DiffusionModel | None = None,
     progress: Progress = silent,
     *,
     captioner: Captioner | None = None,
-    redo: bool = False,
+    overwrite_generated: bool = False,
     instead_of: Collection[str] = (),
 ) -> list[Photo]:
     """Write `photos/<stem>.txt` for each photo that has no caption; returns all photos.
@@ -38,12 +42,12 @@ def caption_photos(
         instead_of: captioners whose captions are written anew, too.
 
     Raises:
-        PhotosRefused: the project has no photos.
+        NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
     """
     with project.held():
         shown = require_photos(project)
-        wanted = [photo for photo in shown if _is_wanted(photo, redo, instead_of)]
+        wanted = [photo for photo in shown if _is_wanted(photo, overwrite_generated, instead_of)]
         chosen = captioner or (captioner_for(base) if wanted else Plain())
         for start in range(0, len(wanted), chosen.batch):
             batch = wanted[start : start + chosen.batch]
@@ -51,7 +55,7 @@ def caption_photos(
             captions = chosen.caption(pictures, project.subject)
             write_captions(project, zip(batch, captions, strict=True), by=chosen.name)
             progress("captions", start + len(batch), len(wanted))
-        return photos(project)
+        return list_photos(project)
 
 
 def _is_wanted(photo: Photo, redo: bool, instead_of: Collection[str]) -> bool:

@@ -74,11 +74,11 @@ def load(folder: Path, device: torch.device) -> ClipInterrogator:
     """Any CLIP that transformers has saved, with its own `phrases.toml` or the general one.
 
     Raises:
-        CheckpointRefused: it is none, lacks something, or would have to be unpickled.
+        ModelLoadError: it is none, lacks something, or would have to be unpickled.
     """
-    from packshot.models.clip import ClipTowers
+    from packshot.models.clip import ClipEncoder
 
-    return ClipInterrogator(ClipTowers.load(folder, device), read_bank(folder))
+    return ClipInterrogator(ClipEncoder.load(folder, device), read_bank(folder))
 
 
 def _pixels(pictures: Iterable[Image.Image]) -> Tensor:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packshot.captions.edit import Edited, named, write_edited
-from packshot.errors import CaptionsRefused
+from packshot.captions.edit import EditedCaptions, named, write_edited
+from packshot.errors import CaptionError
 from packshot.images import sidecars
-from packshot.photos.photo_set import Photo, photos, set_caption_locks
+from packshot.photos.photo_set import Photo, list_photos, set_caption_locks
 from packshot.project import Project
 from packshot.utils import files
 
@@ -44,7 +44,7 @@ def write_caption_table(project: Project) -> Path:
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\r\n")
     rows.writerow(COLUMNS)
-    for photo in photos(project):
+    for photo in list_photos(project):
         cells = (photo.file.name, photo.caption or "", "yes" if photo.caption_locked else "no",
                  (photo.caption and photo.caption_by) or "")  # fmt: skip
         rows.writerow([_harmless(cell) for cell in cells])
@@ -52,29 +52,29 @@ def write_caption_table(project: Project) -> Path:
     return project.captions_table
 
 
-def apply_caption_table(project: Project, table: Path) -> Edited:
+def apply_caption_table(project: Project, table: Path) -> EditedCaptions:
     """Take captions and locks back from a table; photos that it does not list stay as they are.
 
     A caption that differs from the one that stands is a person's from then on. One whose row
     leaves it locked cannot be changed; "no" in its row unlocks it.
 
     Raises:
-        CaptionsRefused: it is no such table, names a photo that is not there, or a caption cannot
+        CaptionError: it is no such table, names a photo that is not there, or a caption cannot
             be taken; nothing was written.
         ProjectError: another process works on the project.
     """
     rows = read_table(table)
     with project.held():
-        shown = photos(project)
+        shown = list_photos(project)
         by_name = {photo.file.name: photo for photo in shown}
         lost = [f"  line {row.line}: {row.file!r}" for row in rows if row.file not in by_name]
         if lost:
-            raise CaptionsRefused(
+            raise CaptionError(
                 "\n".join([f"{table} names photos that the project does not have:", *lost])
             )
         _refuse_twice(table, rows)
         if bare := [row.file for row in rows if row.locked and not row.caption]:
-            raise CaptionsRefused(f"{table}: there is no caption to lock: {', '.join(bare)}.")
+            raise CaptionError(f"{table}: there is no caption to lock: {', '.join(bare)}.")
         told = {row.file: row.locked for row in rows if row.locked is not None}
         after = [_with_lock(photo, told) for photo in shown]
         edited = write_edited(project, after, {row.file: row.caption for row in rows})
@@ -95,7 +95,7 @@ def _refuse_twice(table: Path, rows: Sequence[Row]) -> None:
     seen: set[str] = set()
     for row in rows:
         if row.file in seen:
-            raise CaptionsRefused(f"{table}, line {row.line}: {row.file} is there twice.")
+            raise CaptionError(f"{table}, line {row.line}: {row.file} is there twice.")
         seen.add(row.file)
 
 
@@ -103,31 +103,31 @@ def read_table(table: Path) -> list[Row]:
     """The rows of a table, as Packshot or a spreadsheet wrote it: comma, semicolon or tab between.
 
     Raises:
-        CaptionsRefused: it is no such table.
+        CaptionError: it is no such table.
     """
     if not files.is_file(table):
-        raise CaptionsRefused(f"There is no table {table}. Make one: packshot caption --review")
+        raise CaptionError(f"There is no table {table}. Make one: packshot caption --review")
     if table.stat().st_size > _MOST_BYTES:
-        raise CaptionsRefused(f"{table} is far too large for a table of captions.")
+        raise CaptionError(f"{table} is far too large for a table of captions.")
     text = sidecars.decode(table.read_bytes())
     header = text.partition("\n")[0]
     between = max(",;\t", key=header.count)
     try:
         lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=between, strict=True)
         if missing := {"file", "caption"} - set(lines.fieldnames or ()):
-            raise CaptionsRefused(
+            raise CaptionError(
                 f"{table} has no column {min(missing)!r}; its first line must say "
                 f"{','.join(COLUMNS)}."
             )
         return [_row(table, lines.line_num, cells) for cells in lines if any(cells.values())]
     except csv.Error as error:
-        raise CaptionsRefused(f"{table} is no table that can be read: {error}.") from error
+        raise CaptionError(f"{table} is no table that can be read: {error}.") from error
 
 
 def _row(table: Path, line: int, cells: Mapping[str, str | None]) -> Row:
     locked = (cells.get("locked") or "").strip().lower()
     if locked not in _YES + _NO:
-        raise CaptionsRefused(f"{table}, line {line}: locked is {locked!r}; write yes or no.")
+        raise CaptionError(f"{table}, line {line}: locked is {locked!r}; write yes or no.")
     caption = _as_meant(cells["caption"] or "")
     return Row(
         line=line,

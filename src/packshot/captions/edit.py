@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packshot.errors import CaptionsRefused
+from packshot.errors import CaptionError
 from packshot.images.sidecars import MAX_CAPTION
 from packshot.photos.manifest import PERSON
-from packshot.photos.photo_set import Photo, photos, set_caption_locks, write_captions
+from packshot.photos.photo_set import Photo, list_photos, set_caption_locks, write_captions
 from packshot.project import Project, Subject
 
 
 @dataclass(frozen=True)
-class Edited:
+class EditedCaptions:
     """What came of it: the photos whose captions have changed, and what is worth a look."""
 
     changed: list[Photo]
@@ -24,7 +24,7 @@ class Edited:
 
 def replace_in_captions(
     project: Project, rules: Sequence[tuple[str, str]], *, regex: bool = False
-) -> Edited:
+) -> EditedCaptions:
     """Replace words in all captions that are not locked, one rule after the other.
 
     A caption that this changes is a person's from then on: it is not written anew.
@@ -34,13 +34,13 @@ def replace_in_captions(
         regex: what is looked for are regular expressions, and `\\\\1` is their first group.
 
     Raises:
-        CaptionsRefused: a rule makes no sense, or leaves nothing or too much; nothing was written.
+        CaptionError: a rule makes no sense, or leaves nothing or too much; nothing was written.
         ProjectError: another process works on the project.
     """
     compiled = [_compiled(old, new, regex) for old, new in rules]
     with project.held():
         captions: dict[str, str] = {}
-        shown = photos(project)
+        shown = list_photos(project)
         for photo in shown:
             if photo.caption is None or photo.caption_locked:
                 continue
@@ -55,45 +55,47 @@ def rule_of(text: str) -> tuple[str, str]:
     """OLD=>NEW as what is looked for and what is put for it.
 
     Raises:
-        CaptionsRefused: it is no such thing.
+        CaptionError: it is no such thing.
     """
     old, arrow, new = text.partition("=>")
     if not (old and arrow):
-        raise CaptionsRefused(f'--replace {text!r}: write "OLD=>NEW", such as "dusk=>sunset".')
+        raise CaptionError(f'--replace {text!r}: write "OLD=>NEW", such as "dusk=>sunset".')
     return old, new
 
 
 def _compiled(old: str, new: str, regex: bool) -> tuple[re.Pattern[str], str]:
     if not old:
-        raise CaptionsRefused("What is to be replaced is empty.")
+        raise CaptionError("What is to be replaced is empty.")
     if not regex:
         return re.compile(re.escape(old)), new.replace("\\", r"\\")
     try:
         return re.compile(old), new
     except (re.error, RecursionError, OverflowError) as error:
-        raise CaptionsRefused(f"{old!r} is no regular expression: {error}.") from error
+        raise CaptionError(f"{old!r} is no regular expression: {error}.") from error
 
 
 def _substituted(pattern: re.Pattern[str], new: str, text: str) -> str:
     try:
         return pattern.sub(new, text)
     except (re.error, IndexError) as error:
-        raise CaptionsRefused(f"{new!r} cannot be put for {pattern.pattern!r}: {error}.") from error
+        raise CaptionError(f"{new!r} cannot be put for {pattern.pattern!r}: {error}.") from error
 
 
-def write_edited(project: Project, shown: Sequence[Photo], captions: Mapping[str, str]) -> Edited:
+def write_edited(
+    project: Project, shown: Sequence[Photo], captions: Mapping[str, str]
+) -> EditedCaptions:
     """Write a person's captions, by the photos' names, where they differ; the project must be held.
 
     Raises:
-        CaptionsRefused: one is empty, too long, or of a locked photo; nothing was written.
+        CaptionError: one is empty, too long, or of a locked photo; nothing was written.
     """
     changed = [(p, captions[p.file.name]) for p in shown if _differs(p, captions)]
     if faults := [fault for photo, text in changed if (fault := _fault(photo, text))]:
-        raise CaptionsRefused("\n".join(["No caption was changed:", *faults]))
+        raise CaptionError("\n".join(["No caption was changed:", *faults]))
     write_captions(project, changed, by=PERSON)
     names = {photo.file.name for photo, _ in changed}
-    stand = [photo for photo in photos(project) if photo.file.name in names]
-    return Edited(stand, notes_on(stand, project.subject))
+    stand = [photo for photo in list_photos(project) if photo.file.name in names]
+    return EditedCaptions(stand, notes_on(stand, project.subject))
 
 
 def _differs(photo: Photo, captions: Mapping[str, str]) -> bool:
@@ -128,7 +130,7 @@ def lock_captions(project: Project, names: Sequence[str]) -> list[Photo]:
         names: of photos, with or without their endings.
 
     Raises:
-        CaptionsRefused: no photo has such a name, or it has no caption yet; nothing was locked.
+        CaptionError: no photo has such a name, or it has no caption yet; nothing was locked.
         ProjectError: another process works on the project.
     """
     return _set_locked(project, names, True)
@@ -141,26 +143,26 @@ def unlock_captions(project: Project, names: Sequence[str]) -> list[Photo]:
 
 def _set_locked(project: Project, names: Sequence[str], locked: bool) -> list[Photo]:
     with project.held():
-        chosen = named(photos(project), names)
+        chosen = named(list_photos(project), names)
         bare = [photo.file.name for photo in chosen if photo.caption is None]
         if locked and bare:
-            raise CaptionsRefused(f"There is no caption to lock yet: {', '.join(bare)}.")
+            raise CaptionError(f"There is no caption to lock yet: {', '.join(bare)}.")
         set_caption_locks(project, chosen, locked)
         wanted = {photo.file.name for photo in chosen}
-        return [photo for photo in photos(project) if photo.file.name in wanted]
+        return [photo for photo in list_photos(project) if photo.file.name in wanted]
 
 
 def named(shown: Sequence[Photo], names: Sequence[str]) -> list[Photo]:
     """The photos of these names, with or without their endings or folders.
 
     Raises:
-        CaptionsRefused: there is none of some name.
+        CaptionError: there is none of some name.
     """
     by_name = {photo.file.stem: photo for photo in shown}
     by_name |= {photo.file.name: photo for photo in shown}
     last = {name: Path(name).name for name in names}
     if unknown := [name for name, plain in last.items() if plain not in by_name]:
-        raise CaptionsRefused(
+        raise CaptionError(
             f"The project has no photo {', '.join(map(repr, unknown))}. It has: "
             f"{', '.join(photo.file.name for photo in shown[:20])}{' …' if len(shown) > 20 else ''}"
         )

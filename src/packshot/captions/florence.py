@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from packshot.captions.transformers_model import MAX_TOKENS, Describing, Pretrained, load_pretrained
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.project import Subject
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Florence(Describing):
         super().__init__(pretrained)
         places = getattr(pretrained.image_processor, "image_seq_length", None)
         if not isinstance(places, int):
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"{pretrained.folder} does not say how many tokens a picture takes (image_seq_length "
                 "in preprocessor_config.json). Copy it again, whole."
             )
@@ -62,6 +62,6 @@ def load(folder: Path, device: torch.device) -> Florence:
     """Florence-2 of a folder.
 
     Raises:
-        CheckpointRefused: it is none, lacks something, or would have to be unpickled.
+        ModelLoadError: it is none, lacks something, or would have to be unpickled.
     """
     return Florence(load_pretrained(folder, NETWORKS, device))

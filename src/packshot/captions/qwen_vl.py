@@ -10,7 +10,7 @@ from torch import Tensor
 
 from packshot.captions.phrases import with_article
 from packshot.captions.transformers_model import MAX_TOKENS, Describing, Pretrained, load_pretrained
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.project import Subject
 from packshot.weights.loading import refusing
 from packshot.weights.safetensors_file import read_config
@@ -63,7 +63,7 @@ class QwenVl(Describing):
         tokens = tokenizer(text, return_tensors="pt", return_token_type_ids=False)
         is_picture = tokens.input_ids == self.pretrained.config.image_token_id
         if int(is_picture.sum()) != places:
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"{self.pretrained.folder}: its chat template or tokenizer has no place for a picture "
                 f"({IMAGE}). Copy it again, whole."
             )
@@ -92,7 +92,7 @@ def _template(pretrained: Pretrained) -> str:
     found = read_config(json).get("chat_template") if json.is_file() else None
     template = found or pretrained.tokenizer.chat_template
     if not isinstance(template, str):
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{pretrained.folder} has no chat template. Copy it again, whole: chat_template.json too."
         )
     return template
@@ -102,6 +102,6 @@ def load(folder: Path, device: torch.device) -> QwenVl:
     """A Qwen-VL of a folder.
 
     Raises:
-        CheckpointRefused: it is none, lacks something, or would have to be unpickled.
+        ModelLoadError: it is none, lacks something, or would have to be unpickled.
     """
     return QwenVl(load_pretrained(folder, NETWORKS, device))

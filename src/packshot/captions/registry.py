@@ -19,8 +19,8 @@ from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.phrases import read_bank
 from packshot.captions.plain import Plain
 from packshot.decisions import Decisions, Value
-from packshot.errors import CaptionsRefused, CheckpointRefused
-from packshot.models.diffusion_model import Base
+from packshot.errors import CaptionError, ModelLoadError
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.utils.progress import Observer, Progress, silent
 from packshot.weights.helper_models import (
     WD_FILES,
@@ -101,7 +101,7 @@ def settle_captioner(
 
 
 def captioner_of(
-    spec: str, *, base: Callable[[], Base] | None = None, progress: Progress = silent
+    spec: str, *, base: Callable[[], DiffusionModel] | None = None, progress: Progress = silent
 ) -> Captioner:
     """A captioner as an option names it: by its name, its model, or NAME:MODEL.
 
@@ -110,7 +110,7 @@ def captioner_of(
         base: loads the base, if its own CLIP is to be used.
 
     Raises:
-        CaptionsRefused, CheckpointRefused: as `load_captioner`.
+        CaptionError, ModelLoadError: as `load_captioner`.
     """
     if spec == BUNDLED:
         return _bundled()
@@ -128,13 +128,13 @@ def _bundled() -> Captioner:
 
     try:
         captioner = captioner_for(load_base("pocket", device="cpu", dtype=torch.float32))
-    except CheckpointRefused:
+    except ModelLoadError:
         return Plain()
     captioner.name = BUNDLED
     return captioner
 
 
-def captioner_for(base: Base | None) -> Captioner:
+def captioner_for(base: DiffusionModel | None) -> Captioner:
     """The best captioner that works with what the base carries."""
     similarity = base.clip_similarity() if base else None
     return ClipInterrogator(similarity, read_bank(base.path)) if base and similarity else Plain()
@@ -144,7 +144,7 @@ def load_captioner(
     kind: str = AUTO,
     model: str | None = None,
     *,
-    base: Callable[[], Base] | None = None,
+    base: Callable[[], DiffusionModel] | None = None,
     device: str | None = None,
     progress: Progress = silent,
 ) -> Captioner:
@@ -158,13 +158,13 @@ def load_captioner(
         device: where it computes; by default the best that is there.
 
     Raises:
-        CaptionsRefused: there is no such captioner, or it lacks a model.
-        CheckpointRefused: the model is of another kind, damaged, or would have to be unpickled.
+        CaptionError: there is no such captioner, or it lacks a model.
+        ModelLoadError: the model is of another kind, damaged, or would have to be unpickled.
     """
     added = {point.name: point for point in entry_points(group=GROUP)}
     known = [AUTO, PLAIN, *MODULES, *sorted(added.keys() - {AUTO, PLAIN, *MODULES})]
     if kind not in known:
-        raise CaptionsRefused(f"There is no captioner {kind!r}; choose one of {', '.join(known)}.")
+        raise CaptionError(f"There is no captioner {kind!r}; choose one of {', '.join(known)}.")
     if kind == PLAIN:
         return Plain()
     if model is None and kind in (AUTO, CLIP):
@@ -175,7 +175,7 @@ def load_captioner(
     if kind not in MODULES:
         return _added(added[kind], folder)
     if folder is None:
-        raise CaptionsRefused(
+        raise CaptionError(
             f"The captioner {kind} needs a model: --captioner FOLDER, or OWNER/NAME of the hub."
         )
     from packshot.models import best_device
@@ -186,10 +186,10 @@ def load_captioner(
     return loaded
 
 
-def _of_base(kind: str, base: Callable[[], Base] | None) -> Captioner:
+def _of_base(kind: str, base: Callable[[], DiffusionModel] | None) -> Captioner:
     captioner = captioner_for(base() if base else None)
     if kind == CLIP and isinstance(captioner, Plain):
-        raise CaptionsRefused(
+        raise CaptionError(
             "The base carries no CLIP with an image tower; name one: --captioner FOLDER, or "
             "OWNER/NAME of the hub."
         )
@@ -201,7 +201,7 @@ def _added(point: EntryPoint, folder: Path | None) -> Captioner:
     try:
         load = point.load()
     except Exception as error:
-        raise CaptionsRefused(
+        raise CaptionError(
             f"The captioner {point.name} ({point.value}) cannot be imported: {error}"
         ) from error
     loaded: Captioner = load(folder)
@@ -212,13 +212,13 @@ def kind_of(folder: Path) -> str:
     """Which captioner a folder's files are for.
 
     Raises:
-        CheckpointRefused: none that is known.
+        ModelLoadError: none that is known.
     """
     if (folder / "selected_tags.csv").is_file():
         return "wd"
     found = read_config(folder / "config.json").get("model_type")
     if found not in MODEL_TYPES:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{folder} is of the kind {found!r}; captioners are made of "
             f"{', '.join(MODEL_TYPES)}, and WD taggers ({' and '.join(WD_FILES)})."
         )

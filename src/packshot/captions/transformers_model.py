@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from packshot.captions.trigger import tied
-from packshot.errors import CheckpointRefused
+from packshot.captions.trigger import with_trigger
+from packshot.errors import ModelLoadError
 from packshot.models.checkpoint import weight_names
 from packshot.project import Subject
 from packshot.weights.loading import refusing
@@ -68,14 +68,14 @@ def load_pretrained(folder: Path, networks: Mapping[str, str], device: torch.dev
         networks: the class for each `model_type` of config.json.
 
     Raises:
-        CheckpointRefused: it is of another kind, lacks something, or would have to be unpickled.
+        ModelLoadError: it is of another kind, lacks something, or would have to be unpickled.
     """
     import transformers
 
     settings = read_config(folder / "config.json")
     kind = str(settings.get("model_type"))
     if kind not in networks:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{folder} is of the kind {kind!r}, not {' or '.join(map(repr, networks))}."
         )
     tensors = _weights(folder)
@@ -131,7 +131,7 @@ def _refuse_random(folder: Path, settings: Mapping[str, Any], loaded: Mapping[st
         if "auto_map" in settings
         else " Copy it again, whole."
     )
-    raise CheckpointRefused(f"{folder} lacks {len(lost)} weights, such as {lost[0]}.{own_code}")
+    raise ModelLoadError(f"{folder} lacks {len(lost)} weights, such as {lost[0]}.{own_code}")
 
 
 @contextmanager
@@ -161,7 +161,9 @@ class Describing:
 
     def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
         """One line for each picture; see `packshot.captions.trigger`."""
-        return [tied(self.describe(shrunk(picture), subject), subject) for picture in pictures]
+        return [
+            with_trigger(self.describe(shrunk(picture), subject), subject) for picture in pictures
+        ]
 
     @torch.no_grad()
     def describe(self, picture: Image.Image, subject: Subject) -> str:

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from packshot.captions.vocabulary import Words, consistent, plural, words
+from packshot.captions.vocabulary import Words, normalize_wording, plural, words
 from packshot.images.sidecars import MAX_CAPTION
 from packshot.project import Subject
 
@@ -57,14 +57,14 @@ class _Mention:
     """Whether it must be something else than the product."""
 
 
-def tied(text: str, subject: Subject) -> str:
+def with_trigger(text: str, subject: Subject) -> str:
     """A free caption as a training caption: one line that names the product by trigger and class.
 
     One that is tied already stays as it is, but for consistent words.
     """
     text = " ".join(text.split()).strip(" \"'“”`*")
     if text.startswith("a photo of ") and subject.phrase in text:
-        return _fitted(consistent(_tidy(text)), subject)
+        return _fitted(normalize_wording(_tidy(text)), subject)
     said, remark = _opened(text)
     said = _sentences_joined(said)
     found = [one for one in _Mentions(subject).of(said) if not one.other]
@@ -72,10 +72,10 @@ def tied(text: str, subject: Subject) -> str:
         caption = ", ".join(part for part in (f"a photo of {subject.phrase}", said) if part)
     else:
         caption = "a photo of " + _replaced(said, found, subject)
-    return _fitted(consistent(_tidy(caption + remark)), subject)
+    return _fitted(normalize_wording(_tidy(caption + remark)), subject)
 
 
-def tied_tags(tags: Sequence[str], subject: Subject) -> str:
+def tags_with_trigger(tags: Sequence[str], subject: Subject) -> str:
     """Tags as a training caption: trigger and class noun, then those that say something else.
 
     Dropped are the product's own (its noun, also with adjectives or counted: "red car", "1car") and
@@ -93,7 +93,7 @@ def tied_tags(tags: Sequence[str], subject: Subject) -> str:
             and plain not in kept
         ):
             kept.append(plain)
-    return _fitted(consistent(", ".join([subject.phrase, *kept])), subject)
+    return _fitted(normalize_wording(", ".join([subject.phrase, *kept])), subject)
 
 
 def _opened(text: str) -> tuple[str, str]:

@@ -59,7 +59,7 @@ def plural(noun: str) -> str:
     return noun + "s"
 
 
-def consistent(caption: str) -> str:
+def normalize_wording(caption: str) -> str:
     """A caption with each remark of `vocabulary.toml` in its one wording; whole phrases only.
 
     What was put may complete another phrase ("close-up view view"), so it is looked through again

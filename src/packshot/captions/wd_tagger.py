@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot.captions.trigger import tied_tags
-from packshot.errors import CheckpointRefused, PackshotError
+from packshot.captions.trigger import tags_with_trigger
+from packshot.errors import ModelLoadError, PackshotError
 from packshot.project import Subject
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class WdTagger:
 
     def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
         """One line for each picture, such as "ohwx car, outdoors, snow, tree"."""
-        return [tied_tags(self.tags(picture), subject) for picture in pictures]
+        return [tags_with_trigger(self.tags(picture), subject) for picture in pictures]
 
     def tags(self, picture: Image.Image) -> list[str]:
         """What is to be seen in a picture, as general tags, the likeliest first."""
@@ -91,7 +91,7 @@ def read_tags(path: Path) -> list[Tag]:
     """The network's outputs in their order, as selected_tags.csv lists them.
 
     Raises:
-        CheckpointRefused: it is missing, or not such a table.
+        ModelLoadError: it is missing, or not such a table.
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -100,16 +100,16 @@ def read_tags(path: Path) -> list[Tag]:
         rows = list(csv.DictReader(io.StringIO(text), strict=True))
         tags = [Tag(row["name"].strip(), row["category"].strip()) for row in rows]
     except KeyError as error:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} has no column {error}; a WD tagger's has tag_id,name,category,count."
         ) from error
     except (OSError, ValueError, csv.Error, AttributeError) as error:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} is no table of a WD tagger's tags ({error}). Copy it again, from where "
             f"{MODEL} is from."
         ) from error
     if not tags or not all(tag.name for tag in tags):
-        raise CheckpointRefused(f"{path} lists tags without a name, or none. Copy it again.")
+        raise ModelLoadError(f"{path} lists tags without a name, or none. Copy it again.")
     return tags
 
 
@@ -117,18 +117,18 @@ def _side(session: Any, count: int, folder: Path) -> int:
     """The side of the pictures that the network takes, in pixels.
 
     Raises:
-        CheckpointRefused: it takes or gives something else than a WD tagger.
+        ModelLoadError: it takes or gives something else than a WD tagger.
     """
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = inputs[0].shape if len(inputs) == 1 else None
     if shape is None or len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{folder / MODEL} takes {[one.shape for one in inputs]}, a WD tagger one picture of "
             "[batch, side, side, 3]. Name the folder of a WD tagger."
         )
     said = outputs[0].shape[-1] if outputs and outputs[0].shape else None
     if said != count or not isinstance(shape[1], int):
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{folder / MODEL} gives {said} numbers for a picture of {shape[1]} pixels, {TAGS} lists "
             f"{count} tags: they are not of the same tagger. Copy both again."
         )
@@ -139,7 +139,7 @@ def load(folder: Path, device: torch.device) -> WdTagger:
     """A WD tagger of a folder: model.onnx and selected_tags.csv.
 
     Raises:
-        CheckpointRefused: it is none, or damaged.
+        ModelLoadError: it is none, or damaged.
         PackshotError: ONNX Runtime is not installed.
     """
     tags = read_tags(folder / TAGS)
@@ -148,7 +148,7 @@ def load(folder: Path, device: torch.device) -> WdTagger:
     except ImportError as error:
         raise PackshotError(f"WD taggers need ONNX Runtime: {INSTALL}") from error
     if not (folder / MODEL).is_file():
-        raise CheckpointRefused(f"There is no {folder / MODEL}. Copy the tagger again, whole.")
+        raise ModelLoadError(f"There is no {folder / MODEL}. Copy the tagger again, whole.")
     providers = ["CPUExecutionProvider"]
     if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         providers.insert(0, "CUDAExecutionProvider")
@@ -158,7 +158,7 @@ def load(folder: Path, device: torch.device) -> WdTagger:
         session = onnxruntime.InferenceSession(folder / MODEL, options, providers=providers)
     except Exception as error:  # its own kinds, one a fault
         reason = " ".join(str(error).split())[:300]
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{folder / MODEL} is no ONNX network that can be run ({reason}). Copy it again."
         ) from error
     return WdTagger(session, tags, folder)

@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from packshot.class_images.class_image import ClassImage
-from packshot.class_images.from_base import generated
+from packshot.class_images.from_base import generate_class_images
 from packshot.class_images.from_folder import class_image, from_folder
-from packshot.class_images.manifest import class_images, write_manifest
-from packshot.errors import ClassImagesError, PictureRefused
-from packshot.models.diffusion_model import Base
+from packshot.class_images.manifest import list_class_images, write_manifest
+from packshot.errors import ClassImagesError, ImageRejectedError
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
 
-def gather_class_images(
+def collect_class_images(
     project: Project,
-    base: Base,
+    base: DiffusionModel,
     *,
     count: int,
     folder: Path | None = None,
@@ -34,20 +34,20 @@ def gather_class_images(
     Raises:
         ClassImagesError: the folder is missing, or holds nothing usable.
         ProjectError: another process works on the project.
-        DiskFull: no room; the list of before stands.
+        DiskFullError: no room; the list of before stands.
     """
     subject = project.subject
     with project.held():
         refused: dict[str, str] = {}
         if folder is None:
-            found = generated(base, subject.class_noun, count, progress)
+            found = generate_class_images(base, subject.class_noun, count, progress)
         else:
             known = _known(project)
             found = from_folder(folder, subject.class_noun, count, known, refused, progress)
-        return keep(project, found, refused)
+        return store_class_images(project, found, refused)
 
 
-def keep(
+def store_class_images(
     project: Project, images: Iterable[ClassImage], refused: Mapping[str, str]
 ) -> list[ClassImage]:
     """Replace the project's list, each picture linked into the project; tell what was refused.
@@ -56,7 +56,7 @@ def keep(
     """
     write_manifest(project, _linked(project, images))
     files.write_json(project.class_images_refused_file, refused)
-    return class_images(project)
+    return list_class_images(project)
 
 
 def add_class_images(
@@ -75,7 +75,7 @@ def add_class_images(
         ProjectError: another process works on the project.
     """
     with project.held():
-        standing = {image.sha256: image for image in class_images(project)}
+        standing = {image.sha256: image for image in list_class_images(project)}
         added: dict[str, ClassImage] = {}
         refused: dict[str, str] = {}
         for done, (path, told) in enumerate(given.items(), start=1):
@@ -83,26 +83,26 @@ def add_class_images(
                 image = class_image(path, project.subject.class_noun, standing, told)
                 if image.sha256 in added:
                     same = added[image.sha256].file.name
-                    raise PictureRefused(path.name, f"is the same file as {same}")
+                    raise ImageRejectedError(path.name, f"is the same file as {same}")
                 added[image.sha256] = image
-            except PictureRefused as error:
+            except ImageRejectedError as error:
                 refused[str(path) if path.name in refused else path.name] = error.reason
             progress("class images", done, len(given))
-        keep(project, (standing | added | standing).values(), refused)
+        store_class_images(project, (standing | added | standing).values(), refused)
         return refused
 
 
 def _linked(project: Project, images: Iterable[ClassImage]) -> Iterator[ClassImage]:
     for image in images:
         name = f"{image.sha256[:16]}{image.file.suffix.lower()}"
-        path = files.contained(project.class_images_folder, name)
-        files.link(image.file, path)
+        path = files.safe_join(project.class_images_folder, name)
+        files.hard_link_or_copy(image.file, path)
         yield image.model_copy(update={"file": path})
 
 
 def _known(project: Project) -> dict[str, ClassImage]:
     """The pictures of before, which need not be decoded again, by their hashes."""
     try:
-        return {image.sha256: image for image in class_images(project)}
+        return {image.sha256: image for image in list_class_images(project)}
     except ClassImagesError:
         return {}

@@ -13,9 +13,9 @@ import torch
 
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
-from packshot.errors import PictureRefused
+from packshot.errors import ImageRejectedError
 from packshot.images.loading import open_image
-from packshot.models.diffusion_model import Base
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.utils import files
 from packshot.utils.progress import Progress
 
@@ -43,7 +43,7 @@ def class_prompt(noun: str, index: int) -> str:
     return f"{words}, {view}" if view else words
 
 
-def shared_folder(base: Base, noun: str) -> Path:
+def shared_folder(base: DiffusionModel, noun: str) -> Path:
     """Where the class images of a base, its sampler and a class lie, for all projects of this user."""
     plain = re.sub(r"[^a-z0-9]+", "-", noun.lower()).strip("-")
     slug = plain or files.sha256_of(noun.encode())[:12]
@@ -51,8 +51,8 @@ def shared_folder(base: Base, noun: str) -> Path:
     return files.cache_folder() / "class_images" / made / slug
 
 
-def generated(
-    base: Base, noun: str, count: int, progress: Progress, *, batch: int = BATCH
+def generate_class_images(
+    base: DiffusionModel, noun: str, count: int, progress: Progress, *, batch: int = BATCH
 ) -> Iterator[ClassImage]:
     """The first `count` class images of a class, made now if they are not there yet.
 
@@ -77,12 +77,12 @@ def _is_there(folder: Path, noun: str, index: int) -> bool:
         return False
     try:
         open_image(path)
-    except PictureRefused:
+    except ImageRejectedError:
         return False
     return prompt.read_text(encoding="utf-8") == class_prompt(noun, index) + "\n"
 
 
-def _make(base: Base, noun: str, indices: Sequence[int], folder: Path) -> None:
+def _make(base: DiffusionModel, noun: str, indices: Sequence[int], folder: Path) -> None:
     """Make some pictures, each from its own noise, and keep each with its prompt beside it."""
     prompts = [class_prompt(noun, index) for index in indices]
     pictures = base.pipeline()(
@@ -106,7 +106,7 @@ def _seed(noun: str, index: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def _listed(base: Base, noun: str, index: int, folder: Path) -> ClassImage:
+def _listed(base: DiffusionModel, noun: str, index: int, folder: Path) -> ClassImage:
     path = folder / f"{index:05d}.png"
     return ClassImage(
         file=path,

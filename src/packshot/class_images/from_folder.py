@@ -10,7 +10,7 @@ from typing import Any
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.manifest import told_in
-from packshot.errors import ClassImagesError, PictureRefused
+from packshot.errors import ClassImagesError, ImageRejectedError
 from packshot.images import sidecars
 from packshot.images.loading import open_image
 from packshot.photos.photo_set import picture_files
@@ -53,8 +53,8 @@ def from_folder(
         try:
             image = class_image(path, noun, known, _with_caption(path, told.get(path.name, {})))
             if image.sha256 in seen:
-                raise PictureRefused(path.name, f"is the same file as {seen[image.sha256]}")
-        except PictureRefused as error:
+                raise ImageRejectedError(path.name, f"is the same file as {seen[image.sha256]}")
+        except ImageRejectedError as error:
             refused[path.name] = error.reason
             continue
         seen[image.sha256] = path.name
@@ -78,7 +78,7 @@ def _with_caption(path: Path, told: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         return {**told, "prompt": sidecars.read_caption(caption)} if caption else told
     except OSError as error:
-        raise PictureRefused(path.name, f"cannot be read ({error.strerror})") from error
+        raise ImageRejectedError(path.name, f"cannot be read ({error.strerror})") from error
 
 
 def class_image(
@@ -91,16 +91,16 @@ def class_image(
         told: `prompt`, `source`, `author`, `licence`, `title`, `licence_url`, as far as they are known.
 
     Raises:
-        PictureRefused: it cannot be used.
+        ImageRejectedError: it cannot be used.
     """
     try:
         sha256 = files.sha256(path)
     except OSError as error:
-        raise PictureRefused(path.name, f"cannot be read ({error.strerror})") from error
+        raise ImageRejectedError(path.name, f"cannot be read ({error.strerror})") from error
     before = known.get(sha256)
     width, height = (before.width, before.height) if before else open_image(path).size
     if min(width, height) < MIN_SIDE:
-        raise PictureRefused(
+        raise ImageRejectedError(
             path.name, f"is only {width} x {height} px; its shorter side must have {MIN_SIDE}"
         )
     return ClassImage(

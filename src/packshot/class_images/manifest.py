@@ -27,12 +27,12 @@ def write_manifest(project: Project, images: Iterable[ClassImage]) -> None:
     files.write_text(project.class_images_attribution, attribution(listed))
 
 
-def class_images(project: Project) -> list[ClassImage]:
+def list_class_images(project: Project) -> list[ClassImage]:
     """The project's class images; none, if none were gathered.
 
     Raises:
         ClassImagesError: the list is damaged, or a picture that it names is not there.
-        PathEscapes: the list names a file outside the project's class_images folder.
+        UnsafePathError: the list names a file outside the project's class_images folder.
     """
     return [_image(project, row) for row in files.read_json_lines(project.class_images_manifest)]
 
@@ -45,7 +45,7 @@ def _image(project: Project, row: object) -> ClassImage:
         raise ClassImagesError(
             f"{project.class_images_manifest} is damaged ({describe(error)[:300]}). {again}"
         ) from error
-    path = files.contained(project.class_images_folder, str(listed.file))
+    path = files.safe_join(project.class_images_folder, str(listed.file))
     if not path.is_file():
         raise ClassImagesError(f"The class image {path} is missing. {again}")
     return listed.model_copy(update={"file": path})

@@ -5,17 +5,30 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
-from packshot.cli import captions, generate, lora, photos, run, train
+from packshot.cli import (
+    captions,
+    class_images,
+    datasets,
+    generate,
+    insert,
+    lora,
+    masks,
+    photos,
+    report,
+    run,
+    train,
+)
 
 # Their advice is for programmers; a user can do nothing with it.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 
-def _tell_version(is_asked: bool) -> None:
+def _print_version(is_asked: bool) -> None:
     if is_asked:
         from importlib.metadata import version
 
@@ -27,28 +40,27 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Learn one product from its photos, and picture it anywhere.",
+    help="Train a LoRA of one product from its photos, and generate images of it anywhere.",
 )
 
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(
-        False,
-        "--version",
-        callback=_tell_version,
-        is_eager=True,
-        help="Print the version and exit.",
-    ),
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
 ) -> None:
     pass
 
 
 # In the order in which they are wanted, and listed.
 for command in (
-    run.run, run.new, photos.photos, photos.blur, photos.guide, captions.caption, photos.masks,
-    photos.class_images, photos.import_dataset, photos.export_dataset, train.plan, train.fits,
-    train.train, generate.shoot, generate.insert, generate.report,
+    run.run, run.new, photos.photos, photos.blur, photos.photo_guide, captions.caption, masks.masks,
+    class_images.class_images, datasets.import_dataset, datasets.export_dataset, train.plan,
+    train.memory, train.train, generate.shoot, insert.insert, report.report,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_dataset").replace("_", "-"))(command)
 app.add_typer(lora.app, name="lora")
@@ -62,12 +74,16 @@ def main() -> None:
         app()
     except SystemExit as ended:
         if ended.code == 130:
-            typer.echo("packshot: stopped; the same command goes on from here.", err=True)
+            typer.echo("packshot: stopped; the same command resumes from here.", err=True)
         raise
     except PackshotError as error:
         typer.echo(f"packshot: {error}", err=True)
         sys.exit(2)
     except Exception:
         traceback.print_exc()
-        typer.echo("packshot: this is a bug; nothing of yours was changed.", err=True)
+        typer.echo(
+            "packshot: this is a bug of Packshot's, please report it with the lines above. Files are "
+            "written whole or not at all: running the same command again is safe.",
+            err=True,
+        )
         sys.exit(1)

@@ -10,7 +10,7 @@ import typer
 from packshot.cli.options import CaptionerName, Yes
 
 if TYPE_CHECKING:
-    from packshot.captions import Edited
+    from packshot.captions import EditedCaptions
     from packshot.project import Project
 
 Names = Annotated[list[str] | None, typer.Option(metavar="PHOTO", help="Several if you like.")]
@@ -19,8 +19,9 @@ Names = Annotated[list[str] | None, typer.Option(metavar="PHOTO", help="Several 
 def caption(
     project: Annotated[Path, typer.Option("--project", "-p", help="The project folder.")] = Path(),
     captioner: CaptionerName = None,
-    redo: Annotated[
-        bool, typer.Option("--redo", help="Write anew what Packshot wrote; yours stay.")
+    overwrite_generated: Annotated[
+        bool,
+        typer.Option("--overwrite-generated", help="Also redo what Packshot wrote; never yours."),
     ] = False,
     apply: Annotated[
         Path | None, typer.Option(help="Take captions and locks back from this table.")
@@ -37,7 +38,7 @@ def caption(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Tie a prompt to each photo; captions that stand are kept.
+    """Caption each photo; existing captions are kept.
 
     With --apply, --replace, --lock, --unlock or --review alone nothing is captioned. Together they
     are done in this order: unlock, caption, apply, replace, lock, review. A locked caption is never
@@ -45,7 +46,7 @@ def caption(
     """
     from packshot import captions
     from packshot.captions.edit import rule_of
-    from packshot.photos.photo_set import photos
+    from packshot.photos.photo_set import list_photos
     from packshot.project import open_project
 
     opened = open_project(project)
@@ -53,8 +54,8 @@ def caption(
     edits = bool(apply or rules or lock or unlock)
     if unlock:
         captions.unlock_captions(opened, unlock)
-    if redo or captioner or not (edits or review):
-        _caption(opened, captioner, redo, yes)
+    if overwrite_generated or captioner or not (edits or review):
+        _caption(opened, captioner, overwrite_generated, yes)
     if apply:
         _say(captions.apply_caption_table(opened, apply))
     if rules:
@@ -64,36 +65,41 @@ def caption(
     if review:
         _review(opened)
         return
-    for photo in photos(opened):
+    for photo in list_photos(opened):
         mark = " (locked)" if photo.caption_locked else ""
         typer.echo(f"{photo.file.name}: {photo.caption or ''}{mark}")
 
 
-def _caption(project: Project, chosen: str | None, redo: bool, yes: bool) -> None:
+def _caption(project: Project, chosen: str | None, overwrite_generated: bool, yes: bool) -> None:
     from packshot.captions import caption_photos
     from packshot.captions.registry import AUTO, captioner_of, settle_captioner
     from packshot.cli.console import Console
     from packshot.decisions import Decisions
-    from packshot.models import carries_clip
-    from packshot.plan.load_base import load_for
-    from packshot.project import choices_of, choose
+    from packshot.models import has_clip
+    from packshot.plan.load_base import load_project_base
+    from packshot.project import choices_of, save_choices
 
     with Console(yes=yes) as console:
         settings = project.settings
         spec = chosen or settings.captioner
         if spec == AUTO:
-            own_clip, decisions = carries_clip(settings.base), Decisions(project, console.say)
+            own_clip, decisions = has_clip(settings.base), Decisions(project, console.say)
             spec = settle_captioner(spec, settings.base, own_clip, decisions, console)
         captioner = captioner_of(
             spec,
-            base=lambda: load_for(project, progress=console.progress),
+            base=lambda: load_project_base(project, progress=console.progress),
             progress=console.progress,
         )
-        choose(project, choices_of(captioner=chosen))  # now that it is one
-        caption_photos(project, progress=console.progress, captioner=captioner, redo=redo)
+        save_choices(project, choices_of(captioner=chosen))  # now that it is one
+        caption_photos(
+            project,
+            progress=console.progress,
+            captioner=captioner,
+            overwrite_generated=overwrite_generated,
+        )
 
 
-def _say(edited: Edited) -> None:
+def _say(edited: EditedCaptions) -> None:
     for note in edited.notes:
         typer.echo(f"note: {note}", err=True)
     typer.echo(f"{len(edited.changed)} captions changed.")
@@ -105,12 +111,12 @@ def _review(project: Project) -> None:
     from rich.table import Table
 
     from packshot.captions import write_caption_table
-    from packshot.photos.photo_set import photos
+    from packshot.photos.photo_set import list_photos
     from packshot.report import write_caption_page
 
     file, page = write_caption_table(project), write_caption_page(project)
     table = Table("file", "caption", "locked", "source")
-    for photo in photos(project):
+    for photo in list_photos(project):
         cells = (photo.file.name, photo.caption or "", "yes" if photo.caption_locked else "no")
         table.add_row(*map(escape, cells), escape(photo.caption_by or ""))
     Console().print(table)

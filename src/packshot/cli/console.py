@@ -27,7 +27,7 @@ from packshot.utils.durations import in_words
 from packshot.utils.progress import Observer
 
 if TYPE_CHECKING:
-    from packshot.masks import Masked
+    from packshot.masks import MaskResult
     from packshot.photos.photo_set import Photo
     from packshot.plan import Plan
     from packshot.training import Event
@@ -109,10 +109,10 @@ class Console(Observer):
 
     def plan(self, plan: Plan) -> None:
         """What the run will be and cost, before it starts."""
-        predicted = plan.predicted
+        predicted = plan.estimate
         self.say(
-            f"plan: {plan.steps} steps of {plan.batch} at {plan.pixels} px, rank {plan.rank} on "
-            f"{plan.targets}, {plan.precision}; {predicted.class_images_seen} class images seen; "
+            f"plan: {plan.steps} steps of {plan.effective_batch_size} at {plan.resolution} px, rank {plan.rank} on "
+            f"{plan.target_modules}, {plan.precision}; {predicted.class_images_seen} class images seen; "
             f"about {in_words(predicted.seconds)} and {predicted.bytes / 2**30:.1f} GiB"
         )
 
@@ -128,12 +128,12 @@ class Console(Observer):
             for kind, count in (+counts).items():
                 self.say(f"{photo.file.name}: {kind} blurred: {count}")
 
-    def masked(self, masked: Masked) -> None:
+    def masked(self, masked: MaskResult) -> None:
         """Whose masks stand now, and in which photos no product was found."""
         standing = [photo for photo in masked.photos if photo.mask]
         for by, count in Counter(photo.masked_by or "you" for photo in standing).items():
             self.say(f"masks by {by}: {count}")
-        for photo in masked.without:
+        for photo in masked.without_mask:
             kept = "; the mask that stood there is kept" if photo.mask else ""
             file = photo.file.parent / "masks" / f"{photo.file.stem}.png"
             self.say(
@@ -143,10 +143,10 @@ class Console(Observer):
 
     def event(self, event: Event) -> None:
         """What training tells."""
-        from packshot.training import Caching, Resumed, Step, Stopped
+        from packshot.training import CachingLatents, Resumed, Step, Stopped
 
         match event:
-            case Caching():
+            case CachingLatents():
                 self.progress("encoding", event.done, event.total)
             case Resumed():
                 self.say(f"going on after step {event.step} {event.note}".rstrip())

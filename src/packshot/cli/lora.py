@@ -1,35 +1,38 @@
-"""`packshot lora …`: looking at LoRA files, and making others of them."""
+"""`packshot lora …`: LoRA files shown, converted, merged, resized, extracted."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from packshot.cli.options import TARGETS
+from packshot.types import TargetModules
+
 if TYPE_CHECKING:
-    from packshot.lora.edit import Edited
+    from packshot.lora.edit import EditedLora
 
 app = typer.Typer(no_args_is_help=True, help="Look at LoRA files; convert, merge, resize, extract.")
 
 Out = Annotated[Path, typer.Argument(help="The file to write.")]
 For = Annotated[str, typer.Option("--base", help='The checkpoint that it is for, or "pocket".')]
-As = Annotated[str, typer.Option(help="kohya or diffusers.")]
-Rank = Annotated[int | None, typer.Option(min=1, max=4096)]
+As = Annotated[Literal["kohya", "diffusers"], typer.Option(help="Which tools' key names.")]
+Rank = Annotated[int | None, typer.Option(min=1, max=4096, help="Rank of the new file.")]
 
 
 @app.command()
-def info(file: Annotated[Path, typer.Argument()]) -> None:
+def info(file: Annotated[Path, typer.Argument(help="A LoRA file.")]) -> None:
     """Say what a LoRA file is; nothing but its header is read."""
-    from packshot.lora.info import info as look
+    from packshot.lora.info import read_info
 
-    found = look(file)
+    found = read_info(file)
     ranks = ", ".join(f"{rank} ({count} modules)" for rank, count in found.ranks.items())
     parts = ", ".join(f"{name} {count}" for name, count in sorted(found.parts.items()))
     rows = {
         "kind": found.kind, "format": found.format, "family": found.family,
         "modules": f"{found.modules} ({parts})", "rank": ranks or "-", "values": f"{found.values:,}",
-        **found.told,
+        **found.metadata,
     }  # fmt: skip
     for name, value in rows.items():
         typer.echo(f"{name:<24} {value}")
@@ -37,18 +40,20 @@ def info(file: Annotated[Path, typer.Argument()]) -> None:
 
 @app.command()
 def convert(
-    file: Annotated[Path, typer.Argument()], out: Out, base: For, format: As = "diffusers"
+    file: Annotated[Path, typer.Argument(help="A LoRA file.")],
+    out: Out,
+    base: For,
+    format: As = "diffusers",
 ) -> None:
     """Write a LoRA in the other format."""
     from packshot.lora import load_lora, write_lora
-    from packshot.lora.edit import Edited
+    from packshot.lora.edit import EditedLora
     from packshot.models import load_base
 
-    written = _format(format)
     model = load_base(base)
     lora = load_lora(file, model)
-    write_lora(lora, out, model, written)
-    _say(out, Edited(lora, 1.0))
+    write_lora(lora, out, model, format)
+    _say(out, EditedLora(lora, 1.0))
 
 
 @app.command()
@@ -64,16 +69,15 @@ def merge(
     from packshot.lora import write_lora
     from packshot.models import load_base
 
-    written = _format(format)
     model = load_base(base)
     made = merged(loras_of(files[:-1], model), model, rank)
-    write_lora(made.lora, Path(files[-1]), model, written)
+    write_lora(made.lora, Path(files[-1]), model, format)
     _say(Path(files[-1]), made)
 
 
 @app.command()
 def resize(
-    file: Annotated[Path, typer.Argument()],
+    file: Annotated[Path, typer.Argument(help="A LoRA file.")],
     out: Out,
     base: For,
     rank: Rank = None,
@@ -82,15 +86,14 @@ def resize(
     ] = None,
     format: As = "kohya",
 ) -> None:
-    """Make a LoRA smaller (or plain, if it is a LoHa, LoKr or DoRA)."""
+    """Make a LoRA smaller (or a standard LoRA of a LoHa, LoKr or DoRA)."""
     from packshot.lora import load_lora, write_lora
     from packshot.lora import resize as resized
     from packshot.models import load_base
 
-    written = _format(format)
     model = load_base(base)
     made = resized(load_lora(file, model), model, rank, energy)
-    write_lora(made.lora, out, model, written)
+    write_lora(made.lora, out, model, format)
     _say(out, made)
 
 
@@ -99,35 +102,24 @@ def extract(
     tuned: Annotated[str, typer.Argument(help="The fine-tuned checkpoint.")],
     out: Out,
     base: For,
-    rank: Annotated[int, typer.Option(min=1, max=4096)] = 32,
-    targets: Annotated[str, typer.Option(help="As of packshot plan.")] = "attention+mlp",
+    rank: Annotated[int, typer.Option(min=1, max=4096, help="Rank of the new file.")] = 32,
+    target_modules: Annotated[TargetModules, typer.Option(help=TARGETS)] = "attention+mlp",
     format: As = "kohya",
 ) -> None:
     """Write what fine-tuning did to a checkpoint as a LoRA."""
-    from packshot.cli.options import scope_of
     from packshot.lora import extract as extracted
     from packshot.lora import write_lora
     from packshot.models import load_base
 
-    written, scope = _format(format), scope_of(targets)
     model = load_base(base)
-    made = extracted(load_base(tuned), model, rank, scope or "attention+mlp")
-    write_lora(made.lora, out, model, written)
+    made = extracted(load_base(tuned), model, rank, target_modules)
+    write_lora(made.lora, out, model, format)
     _say(out, made)
 
 
-def _format(text: str):  # type: ignore[no-untyped-def]
-    """What --format names; asked before anything is loaded."""
-    from packshot.errors import LoraRefused
-
-    if text not in ("kohya", "diffusers"):
-        raise LoraRefused(f"--format {text}: choose kohya or diffusers.")
-    return text
-
-
-def _say(out: Path, made: Edited) -> None:
+def _say(out: Path, made: EditedLora) -> None:
     ranks = {one.rank for one in made.lora.weights.values()}
     shown = f"{min(ranks)} to {max(ranks)}" if len(ranks) > 1 else str(*ranks)
     typer.echo(
-        f"LoRA: {out}\n  {len(made.lora.weights)} modules, rank {shown}, {made.kept:.2%} kept"
+        f"LoRA: {out}\n  {len(made.lora.weights)} modules, rank {shown}, {made.energy_kept:.2%} kept"
     )

@@ -1,4 +1,4 @@
-"""What the commands' options mean: projects, bases, LoRAs, layers."""
+"""Options that several commands share, and what their values mean: projects, bases, LoRAs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,27 @@ import typer
 if TYPE_CHECKING:
     from packshot.cli.console import Console
     from packshot.project import Project
-    from packshot.types import Scope
+
+BASE = 'A checkpoint: a path, OWNER/NAME on the Hugging Face hub, or "pocket".'
+TARGETS = "Layers that the LoRA adapts."
+WEIGHT_STORAGE = (
+    "Precision of the frozen base's weights, or offload to main memory; auto: the first of them that "
+    "fits the GPU."
+)
+RANK = "The LoRA's rank."
+TRAIN_TEXT_ENCODER = "Train the text encoders too (CLIP's)."
+LIGHT = " Default: estimated from the background."
 
 ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="The project folder.")]
-Kinds = Annotated[str | None, typer.Option(help="What to blur in them: faces, plates or both.")]
+Here = Path()
+Blur = Annotated[
+    str | None, typer.Option(help="What to blur in them: faces, license-plates, or both.")
+]
 FaceModel = Annotated[
     Path | None, typer.Option(help="A YuNet model (ONNX), to find more faces than what is bundled.")
 ]
-Language = Annotated[str, typer.Option(help="The shoot guide's: en or it.")]
-Here = Path()
-Budget = Annotated[str | None, typer.Option(help="Time for everything: 10m, 1h30m.")]
+Language = Annotated[str, typer.Option(help="The photo guide's: en or it.")]
+TimeBudget = Annotated[str | None, typer.Option(help="Time for everything: 10m, 1h30m.")]
 CaptionerName = Annotated[
     str | None,
     typer.Option(
@@ -31,7 +42,7 @@ CaptionerName = Annotated[
 SegmenterName = Annotated[
     str | None,
     typer.Option(
-        help="auto, none, embedded, onnx (birefnet, isnet, u2net), sam2, or its model: an .onnx file, a "
+        help="auto, none, bundled, onnx (birefnet, isnet, u2net), sam2, or its model: an .onnx file, a "
         "folder, OWNER/NAME of the hub; also NAME:MODEL."
     ),
 ]
@@ -45,12 +56,12 @@ ClassSources = Annotated[
     list[str] | None,
     typer.Option(
         "--class-images",
-        help="base (it makes them), a folder, or, several if you like: openverse, commons, a file of "
-        "URLs, img2dataset's folder.",
+        help="base (it generates them), a folder, or, several if you like: openverse, commons, a file "
+        "of URLs, img2dataset's folder.",
     ),
 ]
 ClassCount = Annotated[int | None, typer.Option(min=1, help="How many class images.")]
-ClassWords = Annotated[
+ClassQuery = Annotated[
     str | None, typer.Option(help="Class images online: what to search for; default: the class.")
 ]
 ClassLicences = Annotated[
@@ -74,9 +85,10 @@ OpenverseToken = Annotated[
         envvar="PACKSHOT_OPENVERSE_TOKEN", help="Class images online: for more requests a day."
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Fetch the models that are offered, unasked.")]
-STORAGE = "How the frozen base lies in memory; auto: as it is, or else as it fits the GPU."
-BASE = 'A checkpoint: a path, OWNER/NAME on the Hugging Face hub, or "pocket".'
+Yes = Annotated[bool, typer.Option("--yes", help="Download the models that are offered, unasked.")]
+Finish = Annotated[
+    bool, typer.Option("--finish", help="End with what an interrupted training has learnt.")
+]
 
 
 def project_at(folder: Path) -> Project:
@@ -86,9 +98,9 @@ def project_at(folder: Path) -> Project:
 
 
 def base_of(project: Project, console: Console, other: str | None = None):  # type: ignore[no-untyped-def]
-    from packshot.plan.load_base import load_for
+    from packshot.plan.load_base import load_project_base
 
-    return load_for(project, other, console.progress)
+    return load_project_base(project, other, console.progress)
 
 
 def comma_separated(text: str | None) -> tuple[str, ...] | None:
@@ -106,25 +118,13 @@ def sources_of(given: list[str] | None) -> tuple[str, ...] | None:
     return tuple(word.strip() for part in parts for word in part if word.strip())
 
 
-def scope_of(text: str | None) -> Scope | None:
-    """The layers that --targets names."""
-    from typing import get_args
-
-    from packshot.errors import PlanInvalid
-    from packshot.types import Scope
-
-    if text is not None and text not in get_args(Scope):
-        raise PlanInvalid(f"--targets {text}: choose one of {', '.join(get_args(Scope))}.")
-    return text  # type: ignore[return-value]
-
-
 def loras_of(given: list[str], base):  # type: ignore[no-untyped-def]
     """LoRAs with their weights, of FILE or FILE:WEIGHT.
 
     Raises:
-        LoraRefused: a weight that is not finite, or as `load_lora`.
+        LoraError: a weight that is not finite, or as `load_lora`.
     """
-    from packshot.errors import LoraRefused
+    from packshot.errors import LoraError
     from packshot.lora import load_lora
 
     loras = []
@@ -135,6 +135,6 @@ def loras_of(given: list[str], base):  # type: ignore[no-untyped-def]
         except ValueError:
             file, strength = Path(text), 1.0
         if not math.isfinite(strength):
-            raise LoraRefused(f"{text}: {weight} is not a weight; write a number such as 0.8.")
+            raise LoraError(f"{text}: {weight} is not a weight; write a number such as 0.8.")
         loras.append((load_lora(file, base), strength))
     return loras

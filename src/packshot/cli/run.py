@@ -1,4 +1,4 @@
-"""`packshot run`, the whole path, and `packshot new`, its start."""
+"""`packshot run`, all steps in order, and `packshot new`, their start."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import typer
 
 from packshot.cli.options import (
     BASE,
-    STORAGE,
-    Budget,
+    WEIGHT_STORAGE,
+    Blur,
     CaptionerName,
     ClassCount,
     ClassLicences,
     ClassMinSide,
+    ClassQuery,
     ClassSources,
-    ClassWords,
     Contact,
     EmbedderName,
-    Kinds,
+    Finish,
     OpenverseToken,
     SegmenterName,
+    TimeBudget,
     Yes,
     comma_separated,
     sources_of,
 )
-from packshot.types import StorageWanted
+from packshot.types import WeightStorageChoice
 
 _NEW = " (of a new project)"
 
@@ -38,9 +39,9 @@ def run(
     ] = None,
     name: Annotated[str | None, typer.Option(help=f"The product's name{_NEW}.")] = None,
     base: Annotated[str | None, typer.Option(help=BASE)] = None,
-    storage: Annotated[StorageWanted | None, typer.Option(help=STORAGE)] = None,
-    budget: Budget = None,
-    prompts: Annotated[
+    weight_storage: Annotated[WeightStorageChoice | None, typer.Option(help=WEIGHT_STORAGE)] = None,
+    time_budget: TimeBudget = None,
+    prompts_file: Annotated[
         Path | None, typer.Option(help="One prompt a line; {subject} is the product.")
     ] = None,
     project: Annotated[
@@ -52,27 +53,25 @@ def run(
     captioner: CaptionerName = None,
     segmenter: SegmenterName = None,
     embedder: EmbedderName = None,
-    blur: Kinds = None,
+    blur: Blur = None,
     class_images: ClassSources = None,
     class_count: ClassCount = None,
-    class_words: ClassWords = None,
+    class_query: ClassQuery = None,
     class_licences: ClassLicences = None,
     class_min_side: ClassMinSide = None,
     contact: Contact = None,
     openverse_token: OpenverseToken = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Pictures of each prompt; default 2.")
+    images_per_prompt: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Images of each prompt; default 2.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the whole project.")] = None,
     yes: Yes = False,
-    finish: Annotated[
-        bool, typer.Option("--finish", help="End with what a training cut short has learnt.")
-    ] = False,
+    finish: Finish = False,
 ) -> None:
-    """Walk the whole path: photos, captions, masks, class images, plan, training, shots, report.
+    """Run all steps: photos, captions, masks, class images, plan, training, images, report.
 
     What is chosen here is kept in packshot.toml and holds until it is chosen otherwise. The same
-    command goes on where it was stopped, and has nothing to do when all is done.
+    command resumes where it was stopped, and has nothing to do when all is done.
     """
     from packshot.cli.console import Console
     from packshot.generation.prompts import read_prompts
@@ -80,15 +79,15 @@ def run(
     from packshot.workflow import end_to_end
 
     choices = choices_of(
-        base=base, storage=storage, budget=budget, captioner=captioner, segmenter=segmenter,
-        embedder=embedder, blur=comma_separated(blur), class_images=sources_of(class_images),
-        class_count=class_count, class_words=class_words,
+        base=base, weight_storage=weight_storage, time_budget=time_budget, captioner=captioner,
+        segmenter=segmenter, embedder=embedder, blur=comma_separated(blur),
+        class_images=sources_of(class_images), class_count=class_count, class_query=class_query,
         class_licences=comma_separated(class_licences), class_min_side=class_min_side,
-        prompts=tuple(read_prompts(prompts)) if prompts else None, seeds=seeds,
-        seed=seed,
+        prompts=tuple(read_prompts(prompts_file)) if prompts_file else None,
+        images_per_prompt=images_per_prompt, seed=seed,
     )  # fmt: skip
     with Console(yes=yes) as console, console.stoppable():
-        outcome = end_to_end.run(
+        result = end_to_end.run(
             photos,
             root=project,
             name=name,
@@ -100,11 +99,11 @@ def run(
             finish=finish,
             observer=console,
         )
-    if outcome.stopped:
+    if result.stopped:
         raise typer.Exit(130)
-    if outcome.stood:
+    if result.was_complete:
         typer.echo("Nothing to do: all of it stands, and nothing that it depends on has changed.")
-    typer.echo(f"LoRA:    {outcome.project.lora_file}\nReport:  {outcome.report_file}")
+    typer.echo(f"LoRA:    {result.project.lora_file}\nReport:  {result.report_file}")
 
 
 def new(
@@ -113,19 +112,19 @@ def new(
     name: Annotated[str | None, typer.Option(help="The product's name.")] = None,
     trigger: Annotated[str, typer.Option(help="The token that will mean the product.")] = "ohwx",
     base: Annotated[str, typer.Option(help=BASE)] = "pocket",
-    storage: Annotated[StorageWanted, typer.Option(help=STORAGE)] = "auto",
+    weight_storage: Annotated[WeightStorageChoice, typer.Option(help=WEIGHT_STORAGE)] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
 ) -> None:
     """Make a project folder for one product."""
-    from packshot import project
+    from packshot.project import create_project
 
-    made = project.new(
+    made = create_project(
         folder,
         name=name or folder.resolve().name,
         class_noun=class_noun,
         trigger=trigger,
         base=base,
-        storage=storage,
+        weight_storage=weight_storage,
         seed=seed,
     )
     typer.echo(f"Project: {made.root}\nNext:    packshot photos FOLDER --project {made.root}")

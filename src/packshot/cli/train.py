@@ -1,4 +1,4 @@
-"""Planning and training."""
+"""`packshot plan`, `memory` and `train`."""
 
 from __future__ import annotations
 
@@ -6,88 +6,93 @@ from typing import Annotated
 
 import typer
 
-from packshot.cli.options import BASE, Here, ProjectFolder, base_of, project_at, scope_of
+from packshot.cli.options import (
+    BASE,
+    RANK,
+    TARGETS,
+    TRAIN_TEXT_ENCODER,
+    Finish,
+    Here,
+    ProjectFolder,
+    base_of,
+    project_at,
+)
+from packshot.types import TargetModules
+
+Targets = Annotated[TargetModules | None, typer.Option(help=TARGETS)]
+Rank = Annotated[int | None, typer.Option(min=1, help=RANK)]
+TrainTextEncoder = Annotated[bool, typer.Option("--train-text-encoder", help=TRAIN_TEXT_ENCODER)]
 
 
 def plan(
     project: ProjectFolder = Here,
-    budget: Annotated[str | None, typer.Option(help="Time for the training: 10m.")] = None,
-    targets: Annotated[
-        str | None, typer.Option(help="cross-attention, attention, attention+mlp or all.")
-    ] = None,
-    rank: Annotated[int | None, typer.Option(min=1, help="The LoRA's rank.")] = None,
-    class_share: Annotated[
+    time_budget: Annotated[str | None, typer.Option(help="Time for the training: 10m.")] = None,
+    target_modules: Targets = None,
+    rank: Rank = None,
+    class_image_ratio: Annotated[
         float | None, typer.Option(min=0, max=0.9, help="Class images' share of each batch.")
     ] = None,
-    text_encoder: Annotated[
-        bool, typer.Option("--text-encoder", help="Have the text encoders learn, too (CLIP's).")
-    ] = False,
+    train_text_encoder: TrainTextEncoder = False,
 ) -> None:
-    """Calibrate on this machine and write plan.toml, to read and to edit."""
+    """Time a few training steps on this machine and write plan.toml, to read and to edit."""
     from packshot.cli.console import Console
     from packshot.plan import Budget, make_plan
     from packshot.utils.durations import to_seconds
 
     opened = project_at(project)
     # What cannot be meant is told before the base is loaded.
-    time = Budget.of_training(to_seconds(budget)) if budget else None
-    scope = scope_of(targets)
+    budget = Budget.of_training(to_seconds(time_budget)) if time_budget else None
     with Console() as console:
         made = make_plan(
             opened,
             base_of(opened, console),
-            budget=time,
-            targets=scope,
+            budget=budget,
+            target_modules=target_modules,
             rank=rank,
-            class_image_share=class_share,
-            text_encoder=text_encoder,
+            class_image_ratio=class_image_ratio,
+            train_text_encoder=train_text_encoder,
             measure_anew=True,
         )
         console.plan(made)
     typer.echo(f"Plan: {opened.plan_file}")
 
 
-def fits(
+def memory(
     base: Annotated[str, typer.Argument(help=BASE + " Also a family's name: sdxl, flux1.")],
     gpu: Annotated[
         str | None, typer.Option(help="RTX 4090, L4, … By default what is here.")
     ] = None,
-    memory: Annotated[
+    vram: Annotated[
         str | None,
-        typer.Option(help="Of the GPU: 16GB. By default all of it, or what is free here."),
+        typer.Option(help="The GPU's memory: 16GB. By default all of it, or what is free here."),
     ] = None,
-    pixels: Annotated[int | None, typer.Option(min=64, help="Side of the pictures.")] = None,
-    targets: Annotated[str | None, typer.Option(help="Layers to adapt.")] = None,
-    rank: Annotated[int | None, typer.Option(min=1, help="The LoRA's rank.")] = None,
-    text_encoder: Annotated[
-        bool, typer.Option("--text-encoder", help="The text encoders learn, too.")
-    ] = False,
+    resolution: Annotated[
+        int | None, typer.Option(min=64, help="Side of the training images in pixels.")
+    ] = None,
+    target_modules: Targets = None,
+    rank: Rank = None,
+    train_text_encoder: TrainTextEncoder = False,
 ) -> None:
-    """Say how training on a checkpoint fits a GPU; nothing of it is loaded."""
+    """Estimate the GPU memory that training on a base needs, without loading it."""
     from packshot.cli.console import Console
-    from packshot.plan.gpu_fit import outlook
+    from packshot.plan.gpu_fit import gpu_fit_text
 
     with Console() as console:
-        told = outlook(
+        text = gpu_fit_text(
             base,
             gpu=gpu,
-            memory=memory,
-            pixels=pixels,
-            targets=scope_of(targets),
+            vram=vram,
+            resolution=resolution,
+            target_modules=target_modules,
             rank=rank,
-            text_encoder=text_encoder,
+            train_text_encoder=train_text_encoder,
             progress=console.progress,
         )
-    typer.echo(told)
+    typer.echo(text)
 
 
-def train(
-    project: ProjectFolder = Here,
-    finish: Annotated[
-        bool, typer.Option("--finish", help="End with what a training cut short has learnt.")
-    ] = False,
-) -> None:
-    """Carry out plan.toml (made first if there is none); a run cut short goes on where it was."""
+def train(project: ProjectFolder = Here, finish: Finish = False) -> None:
+    """Train as plan.toml says (made if missing). Resumes an interrupted run."""
     from packshot.cli.console import Console
     from packshot.plan import make_plan, read_plan
     from packshot.training import Done, Stopped

@@ -1,7 +1,7 @@
 """Datasets of other trainers: kohya's sd-scripts, Hugging Face's imagefolder; read and written."""
 
 from packshot.datasets.exporter import export_dataset
-from packshot.datasets.importer import Imported, import_dataset, read_dataset
+from packshot.datasets.importer import ImportResult, import_dataset, read_dataset
 from packshot.datasets.model import Dataset, Entry
 
 __all__ = ["Dataset", "Entry", "Imported", "export_dataset", "import_dataset", "read_dataset"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from packshot.class_images import class_images
+from packshot.class_images import list_class_images
 from packshot.datasets.imagefolder import write_imagefolder
 from packshot.datasets.kohya import write_kohya
-from packshot.errors import DatasetRefused
+from packshot.errors import DatasetError
 from packshot.photos.photo_set import require_photos
 from packshot.project import Project
 from packshot.utils.progress import Progress, silent
@@ -25,16 +25,16 @@ def export_dataset(
         format: "kohya" for sd-scripts, "imagefolder" for Hugging Face's `load_dataset`.
 
     Raises:
-        DatasetRefused: there is no such format, or the folder is not empty.
-        PhotosRefused: the project has no photos.
+        DatasetError: there is no such format, or the folder is not empty.
+        NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
     """
     if format not in WRITERS:
-        raise DatasetRefused(f"--format {format}: choose one of {', '.join(WRITERS)}.")
+        raise DatasetError(f"--format {format}: choose one of {', '.join(WRITERS)}.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetRefused(f"{folder} is not an empty folder. Name another, or empty it first.")
+        raise DatasetError(f"{folder} is not an empty folder. Name another, or empty it first.")
     with project.held():
         shown = require_photos(project)
-        others = sorted(class_images(project), key=lambda image: image.file.name)
+        others = sorted(list_class_images(project), key=lambda image: image.file.name)
         WRITERS[format](folder, project.subject, shown, others, progress)
     return folder

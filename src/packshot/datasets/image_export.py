@@ -18,7 +18,7 @@ def write_upright(picture: Path, target: Path, mask: Path | None = None) -> Path
     One that all see so already is copied byte by byte. A mask becomes its transparency.
 
     Raises:
-        PictureRefused: it is no picture, or the mask does not fit it.
+        ImageRejectedError: it is no picture, or the mask does not fit it.
     """
     if mask is None and (ending := _plain_ending(picture)):
         written = target.with_name(target.name + ending)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from packshot.datasets.image_export import write_upright
 from packshot.datasets.metadata import MASK_COLUMN, read_metadata
 from packshot.datasets.model import Dataset, origin_of
-from packshot.errors import DatasetRefused
+from packshot.errors import DatasetError
 from packshot.images import sidecars
 from packshot.photos.photo_set import Photo
 from packshot.project import Subject
@@ -27,16 +27,14 @@ def find_table(root: Path) -> Path | None:
     """The table of a folder, or of its train/, if it has one.
 
     Raises:
-        DatasetRefused: it has only one that cannot be read.
+        DatasetError: it has only one that cannot be read.
     """
     folders = (root, root / TRAIN)
     found = (folder / name for folder in folders for name in TABLES)
     table = next((path for path in found if path.is_file()), None)
     parquet = [folder / "metadata.parquet" for folder in folders]
     if not table and any(path.is_file() for path in parquet):
-        raise DatasetRefused(
-            f"{root}: Packshot reads no metadata.parquet; save it as metadata.csv."
-        )
+        raise DatasetError(f"{root}: Packshot reads no metadata.parquet; save it as metadata.csv.")
     return table
 
 
@@ -44,7 +42,7 @@ def read_imagefolder(root: Path, table: Path) -> Dataset:
     """The pictures of a folder's table; those of class_images/ as class images, if it has them.
 
     Raises:
-        DatasetRefused: a table is damaged.
+        DatasetError: a table is damaged.
     """
     dataset = read_metadata(table)
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):

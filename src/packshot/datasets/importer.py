@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packshot.class_images import ClassImage, add_class_images, class_images
+from packshot.class_images import ClassImage, add_class_images, list_class_images
 from packshot.datasets.imagefolder import TABLES, find_table, read_imagefolder
 from packshot.datasets.kohya import CONFIG_FILE, read_config, read_folders
 from packshot.datasets.metadata import read_json, read_metadata
 from packshot.datasets.model import Dataset, Entry
-from packshot.errors import DatasetRefused, PictureRefused, ProjectError
+from packshot.errors import DatasetError, ImageRejectedError, ProjectError
 from packshot.images import sidecars
 from packshot.images.loading import encoded, read_picture
 from packshot.photos import photo_set as photos
-from packshot.project import Project, Subject, new, open_project
+from packshot.project import Project, Subject, create_project, open_project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportResult:
     """What an import leaves: the project, what of it came from the dataset, what was refused and why."""
 
     project: Project
@@ -44,7 +44,7 @@ def import_dataset(
     base: str | None = None,
     images: Path | None = None,
     progress: Progress = silent,
-) -> Imported:
+) -> ImportResult:
     """Make or fill a project with a dataset of kohya's sd-scripts, or a Hugging Face imagefolder.
 
     Photos go the way of `add_photos`, with captions and masks; those that stand in the project
@@ -59,13 +59,13 @@ def import_dataset(
         images: the folder that the names in a table of captions start from; its own, if not given.
 
     Raises:
-        DatasetRefused: it is no dataset, is damaged, or does not say what it shows.
+        DatasetError: it is no dataset, is damaged, or does not say what it shows.
         ProjectError: the project has other settings, or is in use.
-        PhotosRefused: no photo in it can be used.
+        NoUsablePhotosError: no photo in it can be used.
     """
     dataset = read_dataset(source, images)
     if not (dataset.entries or dataset.class_entries or dataset.refused):
-        raise DatasetRefused(_nothing_in(source))
+        raise DatasetError(_nothing_in(source))
     wanted = {"class_noun": class_noun, "name": name, "trigger": trigger, "base": base}
     project = _project(root, dataset, {key: value for key, value in wanted.items() if value})
     taken, refused = _take_photos(project, dataset, source, progress)
@@ -73,19 +73,19 @@ def import_dataset(
     if given:
         refused = refused | add_class_images(project, given, progress)
     notes = [*dataset.notes, *_notes(project.subject, dataset)]
-    return Imported(project, taken, class_images(project) if given else [], refused, notes)
+    return ImportResult(project, taken, list_class_images(project) if given else [], refused, notes)
 
 
 def read_dataset(source: Path, images: Path | None = None) -> Dataset:
     """What a dataset lists, in whichever format; no picture is opened.
 
     Raises:
-        DatasetRefused: it is none, or is damaged.
+        DatasetError: it is none, or is damaged.
     """
     if not files.exists(source):
-        raise DatasetRefused(f"There is no {source}. Name a dataset: a folder, or its .toml.")
+        raise DatasetError(f"There is no {source}. Name a dataset: a folder, or its .toml.")
     if images and source.suffix.lower() not in (".json", ".jsonl", ".csv"):
-        raise DatasetRefused(f"--images goes with a table of captions; {source} is none.")
+        raise DatasetError(f"--images goes with a table of captions; {source} is none.")
     if source.is_dir():
         if (source / CONFIG_FILE).is_file():
             return read_config(source / CONFIG_FILE)
@@ -100,7 +100,7 @@ def read_dataset(source: Path, images: Path | None = None) -> Dataset:
             return read_config(source) if is_config else read_metadata(source, images)
         case ".jsonl" | ".csv":
             return read_metadata(source, images)
-    raise DatasetRefused(_nothing_in(source))
+    raise DatasetError(_nothing_in(source))
 
 
 def _nothing_in(source: Path) -> str:
@@ -127,10 +127,10 @@ def _project(root: Path, dataset: Dataset, wanted: dict[str, str]) -> Project:
     told = {"trigger": trigger, "class_noun": class_noun}
     values = {key: value for key, value in told.items() if value} | wanted
     if "class_noun" not in values:
-        raise DatasetRefused(
+        raise DatasetError(
             "This dataset does not say what kind of thing it shows; say it: --class car."
         )
-    return new(root, **{"name": root.resolve().name, **values})
+    return create_project(root, **{"name": root.resolve().name, **values})
 
 
 def _take_photos(
@@ -141,7 +141,7 @@ def _take_photos(
     with tempfile.TemporaryDirectory(prefix="packshot-") as folder:
         staged, refused = _stage(dataset.entries, Path(folder))
         refused = dataset.refused | refused
-        accepted = photos.take_in(project, staged, str(source), progress, refused=refused)
+        accepted = photos.ingest(project, staged, str(source), progress, refused=refused)
     return accepted.photos, accepted.refused
 
 
@@ -153,7 +153,7 @@ def _stage(entries: Sequence[Entry], folder: Path) -> tuple[list[Path], dict[str
         path = folder / _free_name(entry.picture, staged)
         try:
             staged[path.stem.lower()] = _laid(entry, path)
-        except PictureRefused as error:
+        except ImageRejectedError as error:
             refused[str(entry.picture) if path.name in refused else path.name] = error.reason
             continue
         if entry.caption:

@@ -18,7 +18,7 @@ from packshot.class_images.manifest import ORIGINS_FILE, told_in
 from packshot.datasets.image_export import write_upright
 from packshot.datasets.metadata import read_json, read_metadata
 from packshot.datasets.model import Dataset, Entry, origin_of
-from packshot.errors import DatasetRefused
+from packshot.errors import DatasetError
 from packshot.images import sidecars
 from packshot.photos.photo_set import Photo, picture_files
 from packshot.project import Subject
@@ -119,7 +119,7 @@ def read_config(file: Path) -> Dataset:
     """What a `--dataset_config`, TOML or JSON, names; relative paths start from its folder.
 
     Raises:
-        DatasetRefused: it is no such file, or names a folder that is not there.
+        DatasetError: it is no such file, or names a folder that is not there.
         PackshotError: it is not TOML.
     """
     values = read_json(file) if file.suffix.lower() == ".json" else files.read_toml(file)
@@ -131,7 +131,7 @@ def read_config(file: Path) -> Dataset:
             for subset in table.subsets
         ]
     except ValidationError as error:
-        raise DatasetRefused(
+        raise DatasetError(
             f"{file} is no dataset configuration: {describe(error)[:300]}"
         ) from error
     dataset = Dataset(notes=_left_out(file, config, subsets))
@@ -164,7 +164,7 @@ def _read_named(file: Path, subset: Subset) -> Dataset:
     elif folder:
         read = _read_subset(subset, folder, masks)
     else:
-        raise DatasetRefused(f"{file}: a subset names no image_dir and no metadata_file.")
+        raise DatasetError(f"{file}: a subset names no image_dir and no metadata_file.")
     read.notes += notes
     return read
 
@@ -177,7 +177,7 @@ def _named(file: Path, name: str, notes: list[str]) -> Path:
         return named
     moved = next(filter(files.exists, tails), None)
     if moved is None:
-        raise DatasetRefused(f"{file} names {name}, which is not there; mend the path in it.")
+        raise DatasetError(f"{file} names {name}, which is not there; mend the path in it.")
     notes.append(f"{name} is not there: {moved} was read instead")
     return moved
 
@@ -186,7 +186,7 @@ def _read_subset(subset: Subset, folder: Path, masks: Path | None = None) -> Dat
     """The pictures of one folder with their side-cars; folders in it are not looked into."""
     for one in (folder, masks or folder):
         if not one.is_dir():
-            raise DatasetRefused(f"{one} is no folder; name one with pictures.")
+            raise DatasetError(f"{one} is no folder; name one with pictures.")
     if subset.num_repeats < 1:
         return Dataset(notes=[_OFF.format(folder)])
     by_stem = {path.stem: path for path in picture_files(masks)} if masks else {}
@@ -227,7 +227,7 @@ def _caption(picture: Path, extension: str | None) -> str | None:
     try:
         return sidecars.read_caption(path) or None
     except OSError as error:
-        raise DatasetRefused(
+        raise DatasetError(
             f"{path} cannot be read ({error.strerror}); check that you may read it."
         ) from error
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from packshot.datasets.model import ORIGIN, Dataset, Entry, origin_of
-from packshot.errors import DatasetRefused, PathEscapes
+from packshot.errors import DatasetError, UnsafePathError
 from packshot.images import sidecars
 from packshot.photos.photo_set import PICTURE_ENDINGS, picture_files
 from packshot.utils import files
@@ -33,14 +33,14 @@ def read_metadata(file: Path, folder: Path | None = None, separator: str = ", ")
         separator: what stands between a caption and its tags.
 
     Raises:
-        DatasetRefused: the table is damaged, or lists no pictures.
+        DatasetError: the table is damaged, or lists no pictures.
     """
     folder = folder or file.parent
     dataset, columns = Dataset(), set[str]()
     for number, row in enumerate(_rows(file), start=1):
         name = next((row[key] for key in NAME_COLUMNS if row.get(key)), None)
         if not isinstance(name, str):
-            raise DatasetRefused(
+            raise DatasetError(
                 f"{file}, entry {number}: it names no picture; give each a file_name."
             )
         try:
@@ -49,7 +49,7 @@ def read_metadata(file: Path, folder: Path | None = None, separator: str = ", ")
             dataset.refused[name] = str(error)
         columns |= row.keys()
     if not dataset.entries and not dataset.refused:
-        raise DatasetRefused(f"{file} lists no pictures.")
+        raise DatasetError(f"{file} lists no pictures.")
     if unused := sorted(columns - _READ):
         dataset.notes.append(f"{file.name}: not used: {', '.join(unused)}")
     return dataset
@@ -59,7 +59,7 @@ def read_json(file: Path) -> Any:
     """Parse a JSON file.
 
     Raises:
-        DatasetRefused: it is not JSON.
+        DatasetError: it is not JSON.
     """
     return _parsed(_text(file), file, "")
 
@@ -69,7 +69,7 @@ def _entry(
 ) -> Entry:
     for key in (*CAPTION_COLUMNS, TAGS_COLUMN, MASK_COLUMN):
         if not isinstance(row.get(key) or "", str):
-            raise DatasetRefused(f"{file}, entry {number}: its {key} is no text; mend it.")
+            raise DatasetError(f"{file}, entry {number}: its {key} is no text; mend it.")
     picture, mask = _picture(folder, name), row.get(MASK_COLUMN)
     caption = next((row[key] for key in CAPTION_COLUMNS if row.get(key)), "")
     parts = [part for part in (caption, row.get(TAGS_COLUMN)) if part]
@@ -88,12 +88,12 @@ def _picture(folder: Path, name: str) -> Path:
         ValueError: it leads out of the folder, or there is none; with the reason.
     """
     try:
-        path = files.contained(folder, name)
+        path = files.safe_join(folder, name)
         if path.is_file() and path.suffix.lower() in PICTURE_ENDINGS:
             return path
         beside = picture_files(path.parent) if path.parent.is_dir() else iter(())
         found = next((one for one in beside if one.stem == path.name), None)
-    except PathEscapes:
+    except UnsafePathError:
         raise ValueError(f"leads outside {folder}; move it there, or name its folder") from None
     except (OSError, ValueError):  # too long a name, or one with a null in it
         raise ValueError("is no file name") from None
@@ -124,12 +124,12 @@ def _csv_rows(text: str, file: Path) -> Iterator[dict[str, Any]]:
         for row in csv.DictReader(io.StringIO(text, newline="")):
             yield {key: value for key, value in row.items() if isinstance(key, str)}
     except csv.Error as error:
-        raise DatasetRefused(f"{file} is not valid CSV: {error}. Mend it.") from error
+        raise DatasetError(f"{file} is not valid CSV: {error}. Mend it.") from error
 
 
 def _object(value: Any, file: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise DatasetRefused(
+        raise DatasetError(
             f'{file} is no table of captions: {{"a.jpg": {{"caption": "…"}}}} is one in JSON, '
             'lines of {"file_name": "a.jpg", "text": "…"} are one in JSONL.'
         )
@@ -140,11 +140,11 @@ def _parsed(text: str, file: Path, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DatasetRefused(f"{file}{where} is not valid JSON: {error}. Mend it.") from error
+        raise DatasetError(f"{file}{where} is not valid JSON: {error}. Mend it.") from error
 
 
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetRefused(f"{file} cannot be read as UTF-8 text: {error}.") from error
+        raise DatasetError(f"{file} cannot be read as UTF-8 text: {error}.") from error

@@ -14,7 +14,7 @@ from packshot.utils.progress import Observer, Progress, silent
 from packshot.weights.helper_models import Helper, best_helper, model_folder
 
 if TYPE_CHECKING:
-    from packshot.models.diffusion_model import Base, ClipSimilarity
+    from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel
 
 AUTO, BASE, NONE = "auto", "base", "none"
 KNOWN = (
@@ -59,12 +59,12 @@ def settle_embedder(
 
 
 def embedder_of(
-    spec: str, base: Callable[[], Base], progress: Progress = silent
+    spec: str, base: Callable[[], DiffusionModel], progress: Progress = silent
 ) -> ClipSimilarity | None:
     """An embedder by what `settle_embedder` says: the base's own, a model; None for "none".
 
     Raises:
-        CheckpointRefused: the model is no CLIP, is damaged, or cannot be fetched.
+        ModelLoadError: the model is no CLIP, is damaged, or cannot be fetched.
     """
     if spec == NONE:
         return None
@@ -72,22 +72,22 @@ def embedder_of(
         return base().clip_similarity()
     import torch
 
-    from packshot.models.clip import ClipTowers
+    from packshot.models.clip import ClipEncoder
 
-    return ClipTowers.load(model_folder(spec, progress), torch.device("cpu"))
+    return ClipEncoder.load(model_folder(spec, progress), torch.device("cpu"))
 
 
 def embedder_for(
-    project: Project, base: Callable[[], Base], observer: Observer
+    project: Project, base: Callable[[], DiffusionModel], observer: Observer
 ) -> ClipSimilarity | None:
     """What measures a project's pictures; `base` loads its base, if that is it.
 
     Raises:
-        CheckpointRefused: as `embedder_of`.
+        ModelLoadError: as `embedder_of`.
     """
-    from packshot.models import carries_clip
+    from packshot.models import has_clip
 
     settings, decisions = project.settings, Decisions(project, observer.say)
-    own_clip = carries_clip(settings.base)
+    own_clip = has_clip(settings.base)
     spec = settle_embedder(settings.embedder, settings.base, own_clip, decisions, observer)
     return embedder_of(spec, base, observer.progress)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from packshot.lora import Lora
-    from packshot.models.diffusion_model import Base
+    from packshot.models.diffusion_model import DiffusionModel
 
 
-class ShotSettings(BaseModel):
+class GenerationSettings(BaseModel):
     """How pictures are made. None means as the base does it; width and height 0 its own size."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -40,7 +40,7 @@ class ShotSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Shot:
+class GeneratedImage:
     """A picture and all that made it. `loras` are (name, weight, SHA-256)."""
 
     file: Path
@@ -57,16 +57,16 @@ class Shot:
     base_hash: str
 
 
-def shoot(
-    base: Base,
+def generate_images(
+    base: DiffusionModel,
     prompts: Sequence[str],
     *,
     loras: Sequence[tuple[Lora, float]] = (),
-    settings: ShotSettings | None = None,
+    settings: GenerationSettings | None = None,
     folder: Path,
     subject: Subject | None = None,
     progress: Progress = silent,
-) -> Iterator[Shot]:
+) -> Iterator[GeneratedImage]:
     """Make a picture of each prompt with each seed; those that stand in `folder` are not written again.
 
     A picture depends on its prompt, seed and settings, not on which others are made with it; but for
@@ -79,17 +79,17 @@ def shoot(
     Raises:
         PackshotError: no prompts, or a size that the base cannot make.
     """
-    from packshot.lora import folded
+    from packshot.lora import fused
 
-    wanted = _wanted(base, prompts, loras, settings or ShotSettings(), folder, subject)
-    size = (settings or ShotSettings()).batch
+    wanted = _wanted(base, prompts, loras, settings or GenerationSettings(), folder, subject)
+    size = (settings or GenerationSettings()).batch
     # By seeds first: with more of them what stands is in the batches that it was made in.
     ordered = sorted(wanted, key=lambda shot: shot.seed)
     batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
     missing = [batch for batch in batches if not all(map(_stands, batch))]
     if missing:
         done = len(wanted) - sum(map(len, missing))
-        with folded(base, loras):
+        with fused(base, loras):
             pipeline = base.pipeline()
             for batch in missing:
                 progress("shots", done, len(wanted))
@@ -102,13 +102,13 @@ def shoot(
 
 
 def _wanted(
-    base: Base,
+    base: DiffusionModel,
     prompts: Sequence[str],
     loras: Sequence[tuple[Lora, float]],
-    settings: ShotSettings,
+    settings: GenerationSettings,
     folder: Path,
     subject: Subject | None,
-) -> list[Shot]:
+) -> list[GeneratedImage]:
     if not prompts:
         raise PackshotError("There is nothing to shoot: give a prompt, or a file with some.")
     width, height = (side or base.native_pixels for side in (settings.width, settings.height))
@@ -126,7 +126,7 @@ def _wanted(
     shots = []
     for prompt, seed in product(prompts, settings.seeds):
         text = subject.fill(prompt) if subject else prompt
-        shot = Shot(
+        shot = GeneratedImage(
             Path(), text, settings.negative_prompt, seed, steps, guidance,
             base.sampler.name, width, height, used, base.name, base.content_hash,
         )  # fmt: skip
@@ -136,11 +136,13 @@ def _wanted(
     return shots
 
 
-def _stands(shot: Shot) -> bool:
+def _stands(shot: GeneratedImage) -> bool:
     return shot.file.is_file() and shot.file.with_suffix(".json").is_file()
 
 
-def _pictures(base: Base, pipeline: Any, shots: Sequence[Shot]) -> list[Image.Image]:
+def _pictures(
+    base: DiffusionModel, pipeline: Any, shots: Sequence[GeneratedImage]
+) -> list[Image.Image]:
     """One batch. Each picture's noise comes from its own generator, on the CPU."""
     import torch
 
@@ -156,7 +158,7 @@ def _pictures(base: Base, pipeline: Any, shots: Sequence[Shot]) -> list[Image.Im
     )  # fmt: skip
 
 
-def _write(shot: Shot, picture: Image.Image) -> None:
+def _write(shot: GeneratedImage, picture: Image.Image) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     chunks = PngInfo()
@@ -165,13 +167,13 @@ def _write(shot: Shot, picture: Image.Image) -> None:
     write_record(shot)
 
 
-def write_record(shot: Shot) -> None:
-    """Write what made a shot beside it, for `read_shots`."""
+def write_record(shot: GeneratedImage) -> None:
+    """Write what made a shot beside it, for `read_generated_images`."""
     record = asdict(shot) | {"file": shot.file.name}
     files.write_json(shot.file.with_suffix(".json"), record)
 
 
-def parameters(shot: Shot) -> str:
+def parameters(shot: GeneratedImage) -> str:
     """The settings as AUTOMATIC1111 writes and reads them (also read by ComfyUI's and other tools)."""
     tags = "".join(f" <lora:{name}:{weight:g}>" for name, weight, _ in shot.loras)
     lines = [shot.prompt + tags]
@@ -193,18 +195,18 @@ def parameters(shot: Shot) -> str:
     return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in values.items())])
 
 
-def read_shots(folder: Path) -> list[Shot]:
+def read_generated_images(folder: Path) -> list[GeneratedImage]:
     """The shots whose records stand in a folder, by file name."""
     shots = []
     for record in sorted(folder.glob("*.json")):
         values = json.loads(record.read_text(encoding="utf-8"))
         if isinstance(values, dict) and "prompt" in values:
             values["loras"] = tuple(tuple(item) for item in values["loras"])
-            shots.append(Shot(**values | {"file": folder / values["file"]}))
+            shots.append(GeneratedImage(**values | {"file": folder / values["file"]}))
     return [shot for shot in shots if shot.file.is_file()]
 
 
-def write_sheet(shots: Sequence[Shot], file: Path, columns: int = 4) -> Path:
+def write_sheet(shots: Sequence[GeneratedImage], file: Path, columns: int = 4) -> Path:
     """A contact sheet of shots, each with its prompt under it."""
     from PIL import Image
 

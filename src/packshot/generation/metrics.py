@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from packshot.generation.generate import Shot, read_shots
-from packshot.models.clip import embed_picture_files
+from packshot.generation.generate import GeneratedImage, read_generated_images
+from packshot.models.clip import embed_image_files
 from packshot.models.diffusion_model import ClipSimilarity
-from packshot.photos.photo_set import photos
+from packshot.photos.photo_set import list_photos
 from packshot.project import Project
 from packshot.utils import files
 
@@ -25,38 +25,38 @@ class Score:
     meaning: str
 
 
-def likeness(
-    similarity: ClipSimilarity, shots: Sequence[Path], references: Sequence[Path]
-) -> float:
+def clip_i(similarity: ClipSimilarity, shots: Sequence[Path], references: Sequence[Path]) -> float:
     """CLIP-I (arXiv 2208.12242, section 4.1): mean cosine of every shot with every photo."""
     return float(
-        (
-            embed_picture_files(similarity, shots) @ embed_picture_files(similarity, references).T
-        ).mean()
+        (embed_image_files(similarity, shots) @ embed_image_files(similarity, references).T).mean()
     )
 
 
-def prompt_fidelity(
-    similarity: ClipSimilarity, shots: Sequence[Shot], subject: str, noun: str
+def clip_t(
+    similarity: ClipSimilarity, shots: Sequence[GeneratedImage], subject: str, noun: str
 ) -> float:
     """CLIP-T: mean cosine of each shot with its prompt, the product called by its class."""
     texts = similarity.embed_texts([shot.prompt.replace(subject, noun) for shot in shots])
     return float(
-        (embed_picture_files(similarity, [shot.file for shot in shots]) * texts).sum(dim=1).mean()
+        (embed_image_files(similarity, [shot.file for shot in shots]) * texts).sum(dim=1).mean()
     )
 
 
-def drift(similarity: ClipSimilarity, pairs: Sequence[tuple[Shot, Shot]]) -> float:
+def class_drift(
+    similarity: ClipSimilarity, pairs: Sequence[tuple[GeneratedImage, GeneratedImage]]
+) -> float:
     """How far class pictures moved: 1 - mean cosine of the same prompt and seed, LoRA on and off."""
-    ours = embed_picture_files(similarity, [learnt.file for learnt, _ in pairs])
-    theirs = embed_picture_files(similarity, [plain.file for _, plain in pairs])
+    ours = embed_image_files(similarity, [learnt.file for learnt, _ in pairs])
+    theirs = embed_image_files(similarity, [plain.file for _, plain in pairs])
     return float(1 - (ours * theirs).sum(dim=1).mean())
 
 
-def paired(learnt: Sequence[Shot], plain: Sequence[Shot]) -> list[tuple[Shot, Shot]]:
+def pair_images(
+    learnt: Sequence[GeneratedImage], plain: Sequence[GeneratedImage]
+) -> list[tuple[GeneratedImage, GeneratedImage]]:
     """Shots with the LoRA beside those without it, alike in all else."""
 
-    def alike(shot: Shot) -> tuple[object, ...]:
+    def alike(shot: GeneratedImage) -> tuple[object, ...]:
         kept = {name: value for name, value in vars(shot).items() if name not in ("file", "loras")}
         return tuple(kept.values())
 
@@ -64,41 +64,43 @@ def paired(learnt: Sequence[Shot], plain: Sequence[Shot]) -> list[tuple[Shot, Sh
     return [(shot, others[alike(shot)]) for shot in learnt if alike(shot) in others]
 
 
-def compared(project: Project, folder: Path) -> list[tuple[Shot, Shot]]:
+def images_with_and_without(
+    project: Project, folder: Path
+) -> list[tuple[GeneratedImage, GeneratedImage]]:
     """The pairs that stand in `folder`/with and `folder`/without, of the LoRA as it is now."""
-    learnt, plain = (read_shots(folder / kind) for kind in ("with", "without"))
+    learnt, plain = (read_generated_images(folder / kind) for kind in ("with", "without"))
     if project.lora_file.is_file():
         now = files.sha256(project.lora_file)
         learnt = [shot for shot in learnt if now in (digest for _, _, digest in shot.loras)]
-    return paired(learnt, plain)
+    return pair_images(learnt, plain)
 
 
-def judge_project(project: Project, similarity: ClipSimilarity | None) -> list[Score]:
+def score_project(project: Project, similarity: ClipSimilarity | None) -> list[Score]:
     """Score the project's shots and write `shots/scores.json`; empty where nothing measures them."""
-    pairs = compared(project, project.shots_folder)
-    class_pairs = compared(project, project.shots_folder / "drift")
+    pairs = images_with_and_without(project, project.shots_folder)
+    class_pairs = images_with_and_without(project, project.shots_folder / "drift")
     scores = []
     if similarity and pairs:
         learnt, plain = zip(*pairs, strict=True)
-        references = [photo.file for photo in photos(project)]
+        references = [photo.file for photo in list_photos(project)]
         subject = project.subject
         for kind, shots in (("with the LoRA", learnt), ("without it", plain)):
             paths = [shot.file for shot in shots]
             scores += [
                 Score(
-                    f"likeness {kind}", likeness(similarity, paths, references), similarity.name,
+                    f"likeness {kind}", clip_i(similarity, paths, references), similarity.name,
                     True, "mean cosine of the shots with the photos (CLIP-I)",
                 ),
                 Score(
                     f"prompt fidelity {kind}",
-                    prompt_fidelity(similarity, shots, subject.phrase, f"a {subject.class_noun}"),
+                    clip_t(similarity, shots, subject.phrase, f"a {subject.class_noun}"),
                     similarity.name, True, "mean cosine of the shots with their prompts (CLIP-T)",
                 ),
             ]  # fmt: skip
         if class_pairs:
             scores.append(
                 Score(
-                    "class drift", drift(similarity, class_pairs), similarity.name,
+                    "class drift", class_drift(similarity, class_pairs), similarity.name,
                     False, "how far pictures of other members of the class moved (0: not at all)",
                 )
             )  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
-from packshot.errors import PictureRefused
+from packshot.errors import ImageRejectedError
 from packshot.images.loading import refuse_unfit
 from packshot.utils import files
 
@@ -40,8 +40,8 @@ def unpack(path: Path, into: Path, endings: frozenset[str]) -> tuple[list[Path],
         The files, and the members that were refused, with the reason.
 
     Raises:
-        PictureRefused: the archive is damaged, or too much is in it.
-        DiskFull: there is no room to unpack it.
+        ImageRejectedError: the archive is damaged, or too much is in it.
+        DiskFullError: there is no room to unpack it.
     """
     refuse_unfit(path, MAX_TOTAL_BYTES)
     taken: list[Path] = []
@@ -51,10 +51,10 @@ def unpack(path: Path, into: Path, endings: frozenset[str]) -> tuple[list[Path],
             for member in _members(path.name, archive, endings):
                 try:
                     taken.append(_unpacked(archive, member, into))
-                except PictureRefused as error:
+                except ImageRejectedError as error:
                     refused[f"{path.name}/{member.filename}"] = error.reason
     except _DAMAGE as error:
-        raise PictureRefused(path.name, f"is a damaged ZIP archive ({error})") from error
+        raise ImageRejectedError(path.name, f"is a damaged ZIP archive ({error})") from error
     return taken, refused
 
 
@@ -65,11 +65,11 @@ def _members(
     members = [member for member in archive.infolist() if _is_meant(member, endings)]
     total = sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS:
-        raise PictureRefused(
+        raise ImageRejectedError(
             archive_name, f"holds {len(members):,} files, more than {MAX_MEMBERS:,}; split it"
         )
     if total > MAX_TOTAL_BYTES:
-        raise PictureRefused(
+        raise ImageRejectedError(
             archive_name,
             f"would unpack to {total / 1e9:,.0f} GB, more than {MAX_TOTAL_BYTES / 1e9:.0f}; split it",
         )
@@ -92,13 +92,15 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path) -> 
     _refuse_trick(member)
     name = member.filename
     try:
-        target = files.contained(into, _name(member).as_posix())
-        files.unpack(_chunks(archive, member), target)
+        target = files.safe_join(into, _name(member).as_posix())
+        files.write_stream(_chunks(archive, member), target)
     except FileExistsError as error:
-        raise PictureRefused(name, "is in the archive twice; only the first was taken") from error
+        raise ImageRejectedError(
+            name, "is in the archive twice; only the first was taken"
+        ) from error
     except _DAMAGE as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise PictureRefused(name, f"cannot be unpacked ({why})") from error
+        raise ImageRejectedError(name, f"cannot be unpacked ({why})") from error
     return target
 
 
@@ -117,7 +119,7 @@ def _refuse_trick(member: zipfile.ZipInfo) -> None:
     elif member.file_size > max(2**20, MAX_RATIO * member.compress_size):
         reason = f"unpacks to more than {MAX_RATIO} times its size, as no photo does"
     if reason:
-        raise PictureRefused(member.filename, reason)
+        raise ImageRejectedError(member.filename, reason)
 
 
 def _chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:

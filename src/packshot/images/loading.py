@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot.errors import PictureRefused
+from packshot.errors import ImageRejectedError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,7 +68,7 @@ def open_image(path: Path, max_pixels: float = MAX_PIXELS) -> Image.Image:
     Only JPEG, PNG, WebP and HEIC are tried, and the header is judged before anything is decoded.
 
     Raises:
-        PictureRefused: not such a picture, damaged, cut short, or of more than `max_pixels`.
+        ImageRejectedError: not such a picture, damaged, cut short, or of more than `max_pixels`.
     """
     return read_picture(path, max_pixels).image
 
@@ -102,7 +102,7 @@ def opened_picture(
         data: as in `read_picture`.
 
     Raises:
-        PictureRefused: as `open_image`, also for what the block raises while it decodes.
+        ImageRejectedError: as `open_image`, also for what the block raises while it decodes.
     """
     from PIL import Image
 
@@ -116,12 +116,14 @@ def opened_picture(
             with Image.open(path if data is None else io.BytesIO(data), formats=FORMATS) as opened:
                 _refuse_bomb(path, opened.size, max_pixels)
                 yield opened
-    except PictureRefused:
+    except ImageRejectedError:
         raise
     except Image.DecompressionBombError:
-        raise PictureRefused(path.name, "has far too many pixels; make it smaller first") from None
+        raise ImageRejectedError(
+            path.name, "has far too many pixels; make it smaller first"
+        ) from None
     except Exception as error:  # Pillow's decoders raise nearly anything on malformed files
-        raise PictureRefused(path.name, _why_not(path, data, error)) from error
+        raise ImageRejectedError(path.name, _why_not(path, data, error)) from error
 
 
 def encoded(picture: Picture, suffix: str) -> bytes:
@@ -154,18 +156,18 @@ def refuse_unfit(path: Path, max_bytes: float = MAX_BYTES) -> None:
     """Refuse what must not even be opened: a pipe would never end, a huge file fill the memory.
 
     Raises:
-        PictureRefused: not a file, one that cannot be reached, or of more than `max_bytes`.
+        ImageRejectedError: not a file, one that cannot be reached, or of more than `max_bytes`.
     """
     try:
         facts = path.stat()
     except OSError as error:
-        raise PictureRefused(path.name, unreadable(error)) from error
+        raise ImageRejectedError(path.name, unreadable(error)) from error
     if stat.S_ISDIR(facts.st_mode):
-        raise PictureRefused(path.name, "is a folder; name it by itself to add what is in it")
+        raise ImageRejectedError(path.name, "is a folder; name it by itself to add what is in it")
     if not stat.S_ISREG(facts.st_mode):
-        raise PictureRefused(path.name, "is a pipe, socket or device, not a file")
+        raise ImageRejectedError(path.name, "is a pipe, socket or device, not a file")
     if facts.st_size > max_bytes:
-        raise PictureRefused(
+        raise ImageRejectedError(
             path.name,
             f"has {facts.st_size / 1e6:.0f} MB, more than {max_bytes / 1e6:.0f}; make it smaller first",
         )
@@ -180,7 +182,7 @@ def _know_heic() -> None:
 
 def _refuse_bomb(path: Path, size: tuple[int, int], max_pixels: float) -> None:
     if size[0] * size[1] > max_pixels:
-        raise PictureRefused(
+        raise ImageRejectedError(
             path.name,
             f"is {size[0]} x {size[1]} px ({size[0] * size[1] / 1e6:.0f} megapixels), more than "
             f"{max_pixels / 1e6:.0f}; make it smaller first",

@@ -6,7 +6,7 @@ import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packshot.errors import PictureRefused
+from packshot.errors import ImageRejectedError
 from packshot.images.loading import read_picture
 from packshot.utils import files
 
@@ -72,7 +72,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Image.Image:
     A cut-out, transparent around the product, will do too.
 
     Raises:
-        PictureRefused: no picture, or not of the photo's shape.
+        ImageRejectedError: no picture, or not of the photo's shape.
     """
     from PIL import Image
 
@@ -80,7 +80,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> Image.Image:
     cut_out = drawn.alpha is not None and drawn.alpha.getextrema() != (255, 255)
     mask = drawn.alpha if drawn.alpha and cut_out else drawn.image.convert("L")
     if abs(mask.width * size[1] - mask.height * size[0]) > 0.02 * mask.width * size[1]:
-        raise PictureRefused(
+        raise ImageRejectedError(
             path.name,
             f"is {mask.width} x {mask.height} px, its upright photo {size[0]} x {size[1]}; "
             "draw it at the photo's size",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from packshot.errors import PhotosRefused, PictureRefused
+from packshot.errors import ImageRejectedError, NoUsablePhotosError
 from packshot.images import archives, sidecars
 from packshot.images import video as videos
 from packshot.images.loading import unreadable
@@ -37,7 +37,7 @@ def _meant(folder: Path, endings: frozenset[str]) -> Iterator[Path]:
     try:
         inside = sorted(folder.iterdir())
     except OSError as error:
-        raise PhotosRefused(f"{folder} {unreadable(error)}.") from error
+        raise NoUsablePhotosError(f"{folder} {unreadable(error)}.") from error
     for path in inside:
         if path.suffix.lower() in endings and path.name[0] != ".":
             yield path
@@ -47,17 +47,17 @@ def find(sources: Sequence[Path]) -> list[Path]:
     """What to look at: what was named, and what in named folders is a picture, video or ZIP by name.
 
     Raises:
-        PhotosRefused: a source is not there, or there is nothing of the kind.
+        NoUsablePhotosError: a source is not there, or there is nothing of the kind.
     """
     found: dict[Path, None] = {}
     for source in sources:
         if not files.exists(source):
-            raise PhotosRefused(
+            raise NoUsablePhotosError(
                 f"There is no {source}. Name a folder with photos of your product, or one photo."
             )
         found |= dict.fromkeys(_meant(source, _IN_FOLDERS) if source.is_dir() else [source])
     if not found:
-        raise PhotosRefused(_no_photos(sources))
+        raise NoUsablePhotosError(_no_photos(sources))
     return list(found)
 
 
@@ -71,9 +71,9 @@ def _no_photos(sources: Sequence[Path]) -> str:
 
 def refuse(refused: dict[str, str], path: Path, reason: str) -> None:
     """Note why a file is refused, under a name that no other has."""
-    name = files.shown(path.name)
+    name = files.printable_name(path.name)
     longer = (f"{name} ({number})" for number in itertools.count(2))
-    names = itertools.chain((name, f"{files.shown(path.parent.name)}/{name}"), longer)
+    names = itertools.chain((name, f"{files.printable_name(path.parent.name)}/{name}"), longer)
     refused[next(one for one in names if one not in refused)] = reason
 
 
@@ -118,7 +118,7 @@ class _Opener:
                 self.pictures += videos.pick_frames(path, self._place(path), self.frames)
             else:
                 self.pictures.append(path)
-        except PictureRefused as error:
+        except ImageRejectedError as error:
             refuse(self.refused, path, error.reason)
 
     def _place(self, path: Path) -> Path:
@@ -128,14 +128,14 @@ class _Opener:
     def _open_archive(self, path: Path) -> None:
         wanted = _IN_ARCHIVES | frozenset(sidecars.CAPTION_ENDINGS)
         members, refused = archives.unpack(path, self._place(path), wanted)
-        self.refused |= {files.shown(name): reason for name, reason in refused.items()}
+        self.refused |= {files.printable_name(name): reason for name, reason in refused.items()}
         meant = [
             member
             for member in members
             if member.suffix.lower() in _IN_ARCHIVES and member.parent.name != "masks"
         ]
         if not (meant or refused):
-            raise PictureRefused(path.name, "is a ZIP archive without photos or videos in it")
+            raise ImageRejectedError(path.name, "is a ZIP archive without photos or videos in it")
         for member in meant:
             self.open(member, beside=meant)
 
@@ -144,6 +144,7 @@ def _refuse_live(video: Path, beside: Sequence[Path]) -> None:
     """An iPhone's Live Photo is a photo, and a video of the same name that shows the same."""
     for path in beside:
         if path.with_suffix("") == video.with_suffix("") and path.suffix.lower() in _LIVE:
-            raise PictureRefused(
-                video.name, f"is the moving part of {files.shown(path.name)}, which is enough"
+            raise ImageRejectedError(
+                video.name,
+                f"is the moving part of {files.printable_name(path.name)}, which is enough",
             )

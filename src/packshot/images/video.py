@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot.errors import PictureRefused
+from packshot.errors import ImageRejectedError
 from packshot.images import quality
 from packshot.images.loading import MAX_PIXELS, Picture, encoded, refuse_unfit
 from packshot.utils import files
@@ -52,12 +52,12 @@ def pick_frames(video: Path, into: Path, count: int = FRAMES) -> list[Path]:
     Upright, as the video's rotation says, and named after the video and the time in it.
 
     Raises:
-        PictureRefused: it is none, is damaged or too large, is HDR, or has no sharp frame.
+        ImageRejectedError: it is none, is damaged or too large, is HDR, or has no sharp frame.
     """
     refuse_unfit(video, MAX_BYTES)
     said = _of_own_process(video, into, count)
     if "refused" in said:
-        raise PictureRefused(video.name, said["refused"])
+        raise ImageRejectedError(video.name, said["refused"])
     return [into / name for name in said["frames"]]
 
 
@@ -77,17 +77,17 @@ def _of_own_process(video: Path, into: Path, count: int) -> dict[str, Any]:
         return said
     except subprocess.TimeoutExpired:
         minutes = TIMEOUT_SECONDS / 60
-        raise PictureRefused(
+        raise ImageRejectedError(
             video.name, f"took longer than {minutes:.0f} minutes to look through; cut it"
         ) from None
     except ValueError:  # it said nothing: a codec crashed, or the memory was not enough
-        raise PictureRefused(
+        raise ImageRejectedError(
             video.name, "cannot be decoded; it is damaged, or needs too much memory"
         ) from None
 
 
 @dataclass(frozen=True)
-class Look:
+class FrameCandidate:
     """What one frame is worth."""
 
     frame: int
@@ -96,7 +96,7 @@ class Look:
     hash: str
 
 
-def choose(looks: Sequence[Look], count: int) -> list[Look]:
+def choose(looks: Sequence[FrameCandidate], count: int) -> list[FrameCandidate]:
     """Up to `count` frames that are sharp for their place in the video and unlike each other.
 
     The sharpest of each half second, unless it has less than half the sharpness of those around
@@ -106,7 +106,7 @@ def choose(looks: Sequence[Look], count: int) -> list[Look]:
     windows = [looks[start : start + _WINDOW] for start in range(0, len(looks), _WINDOW)]
     best = [max(window, key=lambda look: look.sharpness) for window in windows]
     left = [look for index, look in enumerate(best) if _is_sharp(best, index)]
-    chosen: list[Look] = []
+    chosen: list[FrameCandidate] = []
     nearest = dict.fromkeys(left, 256)
     while left and len(chosen) < count:
         look = max(left, key=lambda look: (nearest[look], look.sharpness))
@@ -120,7 +120,7 @@ def choose(looks: Sequence[Look], count: int) -> list[Look]:
     return sorted(chosen, key=lambda look: look.frame)
 
 
-def _is_sharp(best: Sequence[Look], index: int) -> bool:
+def _is_sharp(best: Sequence[FrameCandidate], index: int) -> bool:
     around = best[max(0, index - _NEIGHBOURS) : index + _NEIGHBOURS + 1]
     usual = statistics.median(look.sharpness for look in around)
     return best[index].sharpness >= max(quality.MIN_SHARPNESS, usual / 2)
@@ -130,13 +130,13 @@ def _frames(video: Path) -> Iterator[tuple[int, float, Any]]:
     """Each frame that is looked at: number, seconds, and a function that gives the picture.
 
     Raises:
-        PictureRefused: it cannot be opened, or its pictures would come out wrong.
+        ImageRejectedError: it cannot be opened, or its pictures would come out wrong.
     """
     import cv2
 
     capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise PictureRefused(video.name, "is not a video that Packshot reads, or is damaged")
+        raise ImageRejectedError(video.name, "is not a video that Packshot reads, or is damaged")
     _refuse_unsuited(video.name, capture)
     per_second = capture.get(cv2.CAP_PROP_FPS)
     per_second = min(max(per_second, 1.0), 240.0) if math.isfinite(per_second) else 30.0
@@ -155,10 +155,12 @@ def _refuse_unsuited(name: str, capture: Any) -> None:
         int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
     )
     if not 0 < width * height <= MAX_PIXELS:
-        raise PictureRefused(name, f"has frames of {width} x {height} px; make it smaller first")
+        raise ImageRejectedError(
+            name, f"has frames of {width} x {height} px; make it smaller first"
+        )
     layout = (int(capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) & 0xFFFFFFFF).to_bytes(4, "little")
     if layout[:1] == b"Y" and layout[3] in (9, 10, 12, 14, 16):  # FFmpeg's tags: Y 3 11 10
-        raise PictureRefused(
+        raise ImageRejectedError(
             name,
             f"is HDR ({layout[3]} bits), whose colours would come out wrong; export it as SDR, or "
             "turn HDR off in the camera's settings",
@@ -172,18 +174,20 @@ def _picture(retrieve: Any) -> Image.Image | None:
     return Image.fromarray(pixels[..., ::-1]) if whole else None
 
 
-def _looks(video: Path) -> Iterator[Look]:
+def _looks(video: Path) -> Iterator[FrameCandidate]:
     for number, _, retrieve in _frames(video):
         if picture := _picture(retrieve):
-            yield Look(number, quality.sharpness(picture), quality.perceptual_hash(picture))
+            yield FrameCandidate(
+                number, quality.sharpness(picture), quality.perceptual_hash(picture)
+            )
 
 
-def _write(video: Path, into: Path, chosen: Sequence[Look]) -> list[str]:
+def _write(video: Path, into: Path, chosen: Sequence[FrameCandidate]) -> list[str]:
     """Write the chosen frames; decoding once more takes less memory than keeping them all."""
     wanted, names = {look.frame for look in chosen}, []
     for number, seconds, retrieve in _frames(video):
         if number in wanted and (picture := _picture(retrieve)):
-            names.append(f"{files.shown(video.stem)[:80]} at {seconds:06.2f} s.jpg")
+            names.append(f"{files.printable_name(video.stem)[:80]} at {seconds:06.2f} s.jpg")
             data = encoded(Picture(picture, None, b"", "JPEG"), ".jpg")
             files.write_bytes(into / names[-1], data)
         if len(names) == len(wanted):
@@ -220,6 +224,6 @@ if __name__ == "__main__":
     _limit_memory()
     try:
         result = _main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
-    except PictureRefused as error:
+    except ImageRejectedError as error:
         result = {"refused": error.reason}
     print(json.dumps(result))

@@ -3,11 +3,11 @@
 background -> placement -> cut-out or painting -> shadow -> harmony -> stitch -> checks -> sheet
 """
 
-from packshot.insertion.background import Plate, read_plate
+from packshot.insertion.background import Background, load_background
 from packshot.insertion.insert import Insertion, insert
 from packshot.insertion.placement import Box, Placement, suggest
 from packshot.insertion.settings import InsertionSettings
 
 __all__ = [
-    "Box", "Insertion", "InsertionSettings", "Placement", "Plate", "insert", "read_plate", "suggest",
+    "Box", "Insertion", "InsertionSettings", "Placement", "Background", "insert", "read_background", "suggest",
 ]  # fmt: skip

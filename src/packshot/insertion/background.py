@@ -1,4 +1,4 @@
-"""The plate: a photo that keeps its values, size, depth and profile, but where something is put."""
+"""The background: a photo that keeps its values, size, depth and profile, but where something is put."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from packshot.errors import PictureRefused
+from packshot.errors import ImageRejectedError
 from packshot.images.loading import opened_picture
 from packshot.utils import files
 
@@ -30,7 +30,7 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of a plate, in pixels."""
+    """A rectangle of a background, in pixels."""
 
     left: int
     top: int
@@ -52,7 +52,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Plate:
+class Background:
     """A photo, upright, its values as they are in its file: grey, RGB or RGBA, 8 or 16 bits."""
 
     name: str
@@ -89,8 +89,8 @@ class Plate:
         thumb = replace(self, pixels=small.reshape(size[1], size[0], -1))
         return thumb.colours(Box(0, 0, *size)), scale
 
-    def with_colours(self, box: Box, colours: Colours, weights: Colours) -> Plate:
-        """This plate with `colours` laid over `box` as far as `weights` say.
+    def with_colours(self, box: Box, colours: Colours, weights: Colours) -> Background:
+        """This background with `colours` laid over `box` as far as `weights` say.
 
         Where a weight is 0 every value stays what it is, to the bit; transparency always does.
         """
@@ -125,15 +125,15 @@ class Plate:
         return np.repeat(values[..., :1], 3, axis=2) if values.shape[2] < 3 else values[..., :3]
 
 
-def read_plate(path: Path) -> Plate:
-    """A photo as a plate: turned upright; CMYK becomes sRGB, palettes become RGB.
+def load_background(path: Path) -> Background:
+    """A photo as a background: turned upright; CMYK becomes sRGB, palettes become RGB.
 
     Raises:
-        PictureRefused: not a picture, damaged, too large, or moving.
+        ImageRejectedError: not a picture, damaged, too large, or moving.
     """
     with opened_picture(path) as image:
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-            raise PictureRefused(path.name, "moves; save one frame of it as a PNG")
+            raise ImageRejectedError(path.name, "moves; save one frame of it as a PNG")
         profile = image.info.get("icc_profile") or None
         if image.format == "PNG" and _is_deep(path):
             pixels = _deep_pixels(path)
@@ -142,7 +142,7 @@ def read_plate(path: Path) -> Plate:
             pixels, profile = _plain_pixels(image, profile)
     if pixels.shape[2] == 2:
         pixels = np.ascontiguousarray(pixels[..., [0, 0, 0, 1]])
-    return Plate(path.name, pixels, profile, path)
+    return Background(path.name, pixels, profile, path)
 
 
 def _plain_pixels(image: Image.Image, profile: bytes | None) -> tuple[Pixels, bytes | None]:
@@ -171,7 +171,7 @@ def _deep_pixels(path: Path) -> Pixels:
     data = np.frombuffer(path.read_bytes(), np.uint8)
     values: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
-        raise PictureRefused(path.name, "is damaged or cut short; copy it again")
+        raise ImageRejectedError(path.name, "is damaged or cut short; copy it again")
     return _reordered(values.reshape(*values.shape[:2], -1))
 
 

@@ -1,4 +1,4 @@
-"""Many plates: a table of them with their places; what stands is not made again."""
+"""Many backgrounds: a table of them with their places; what stands is not made again."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from packshot.errors import InsertionRefused
+from packshot.errors import InsertionError
 from packshot.photos.photo_set import picture_files
 from packshot.utils import files
 
-_COLUMNS = ("plate", "box", "quad", "mask", "at", "view", "name")
+_COLUMNS = ("background", "box", "quad", "mask", "at", "view", "name")
 
 
 @dataclass(frozen=True)
-class Job:
+class InsertionJob:
     """One insertion of a batch; what is empty is left to the command line."""
 
-    plate: Path
+    background: Path
     box: str
     quad: str
     mask: Path | None
@@ -28,60 +28,71 @@ class Job:
     name: str
 
 
-def read_jobs(table: Path) -> list[Job]:
-    """The jobs of a folder of plates, or of a CSV with a column `plate` and any of box, quad, mask,
+def read_jobs(table: Path) -> list[InsertionJob]:
+    """The jobs of a folder of backgrounds, or of a CSV with a column `background` and any of box, quad, mask,
     at, view, name. Paths are relative to the table.
 
     Raises:
-        InsertionRefused: no table, no such columns, or a plate that is not there.
+        InsertionError: no table, no such columns, or a background that is not there.
     """
     if table.is_dir():
-        return [Job(plate, "", "", None, "", "", plate.stem) for plate in picture_files(table)]
+        return [
+            InsertionJob(background, "", "", None, "", "", background.stem)
+            for background in picture_files(table)
+        ]
     try:
         reader = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8-sig"), newline=""))
         columns, rows = reader.fieldnames or (), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InsertionRefused(f"{table} cannot be read as CSV: {error}.") from error
-    if "plate" not in columns or (unknown := set(columns) - set(_COLUMNS)):
-        what = f"has a column {sorted(unknown)[0]}" if "plate" in columns else "has no column plate"
-        raise InsertionRefused(f"{table} {what}; its columns may be {', '.join(_COLUMNS)}.")
-    jobs: list[Job] = []
+        raise InsertionError(f"{table} cannot be read as CSV: {error}.") from error
+    if "background" not in columns or (unknown := set(columns) - set(_COLUMNS)):
+        what = (
+            f"has a column {sorted(unknown)[0]}"
+            if "background" in columns
+            else "has no column background"
+        )
+        raise InsertionError(f"{table} {what}; its columns may be {', '.join(_COLUMNS)}.")
+    jobs: list[InsertionJob] = []
     for number, row in enumerate(rows, start=2):
         given = {key: (row.get(key) or "").strip() for key in _COLUMNS}
-        plate = table.parent / given["plate"]
-        if not given["plate"] or not files.is_file(plate):
-            raise InsertionRefused(f"{table}, line {number}: there is no plate {plate}.")
-        name = given["name"] or f"{plate.stem}-{number - 1}"
+        background = table.parent / given["background"]
+        if not given["background"] or not files.is_file(background):
+            raise InsertionError(f"{table}, line {number}: there is no background {background}.")
+        name = given["name"] or f"{background.stem}-{number - 1}"
         if name in {job.name for job in jobs} or Path(name).name != name:
-            raise InsertionRefused(f"{table}, line {number}: give it another name than {name}.")
+            raise InsertionError(f"{table}, line {number}: give it another name than {name}.")
         mask = table.parent / given["mask"] if given["mask"] else None
-        jobs.append(Job(plate, given["box"], given["quad"], mask, given["at"], given["view"], name))
+        jobs.append(
+            InsertionJob(
+                background, given["box"], given["quad"], mask, given["at"], given["view"], name
+            )
+        )
     return jobs
 
 
-def pending_jobs(jobs: Iterable[Job], folder: Path, settings: str) -> list[Job]:
+def pending_jobs(jobs: Iterable[InsertionJob], folder: Path, settings: str) -> list[InsertionJob]:
     """Those whose results do not stand in `folder`, or stand with other `settings`."""
     return [job for job in jobs if not _stands(job, folder, settings)]
 
 
-def mark_done(job: Job, folder: Path, settings: str) -> None:
+def mark_done(job: InsertionJob, folder: Path, settings: str) -> None:
     """Note that a job's result in `folder` was made with these `settings`."""
     files.write_text(_mark(job, folder), _key(job, settings))
 
 
-def _stands(job: Job, folder: Path, settings: str) -> bool:
+def _stands(job: InsertionJob, folder: Path, settings: str) -> bool:
     mark = _mark(job, folder)
     if not (mark.is_file() and (folder / f"{job.name}.png").is_file()):
         return False
     return mark.read_text() == _key(job, settings)
 
 
-def _mark(job: Job, folder: Path) -> Path:
+def _mark(job: InsertionJob, folder: Path) -> Path:
     return folder / f"{job.name}.done"
 
 
-def _key(job: Job, settings: str) -> str:
+def _key(job: InsertionJob, settings: str) -> str:
     """What the result depends on: the files by their content."""
-    given = [job.plate, job.mask] if job.mask else [job.plate]
+    given = [job.background, job.mask] if job.mask else [job.background]
     hashes = [files.sha256(file) for file in given]
     return files.fingerprint([settings, job.box, job.quad, job.at, job.view, hashes])

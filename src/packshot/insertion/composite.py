@@ -1,4 +1,4 @@
-"""A cut-out laid into the plate, with its shadow and its reflection."""
+"""A cut-out laid into the background, with its shadow and its reflection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from packshot.insertion import cutouts, harmonize, shadows
 from packshot.insertion.background import Box, Colours
 from packshot.insertion.cutouts import CutOut
-from packshot.insertion.scene import Made, Scene
+from packshot.insertion.scene import Composite, Scene
 
 if TYPE_CHECKING:
     from packshot.insertion.settings import InsertionSettings
@@ -18,45 +18,45 @@ _LEAST = 1.5 / 255
 """A change below what 8 bits show is none."""
 
 
-def composed(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int) -> Made:
+def composite(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int) -> Composite:
     """The crop with a cut-out, its shadow and its reflection."""
     colours, alpha, box = cutouts.fitted(cut, scene.placement.box)
-    seen = harmonize.harmonised(colours, alpha, _around(scene.colours, box), cut.beside, seed)
+    seen = harmonize.harmonize(colours, alpha, _around(scene.image, box), cut.beside, seed)
     size = scene.crop.width, scene.crop.height
-    cast = shadows.cast(alpha, box, size, scene.ground, scene.light)
+    cast = shadows.cast_shadow(alpha, box, size, scene.ground, scene.light)
     cast *= _fading(scene)
-    touch = shadows.contact(alpha, box, size, scene.ground)
-    under = shadows.beneath(alpha, box, size, scene.ground)
-    taken = (1 - (1 - cast) * (1 - touch) * (1 - under)) * settings.shadow
+    touch = shadows.contact_shadow(alpha, box, size, scene.ground)
+    under = shadows.underside_shadow(alpha, box, size, scene.ground)
+    taken = (1 - (1 - cast) * (1 - touch) * (1 - under)) * settings.shadow_strength
     taken[taken < _LEAST] = 0
-    ground = shadows.darkened(scene.colours, taken)
+    ground = shadows.darkened(scene.image, taken)
     ground, mirrored = shadows.reflected(ground, seen, alpha, box, settings.reflection)
     share = alpha[..., None]
     ground[box.region] = ground[box.region] * (1 - share) + seen * share
     zone = ((taken > 0) | (mirrored > 0)).astype(np.float32)
     zone[box.region] = np.maximum(zone[box.region], alpha > 0)
-    return Made(ground, zone, colours, alpha, box, taken, cut)
+    return Composite(ground, zone, colours, alpha, box, taken, cut)
 
 
 def _fading(scene: Scene) -> Colours:
-    """1 inside the crop, falling to 0 at those of its edges that are not the plate's own.
+    """1 inside the crop, falling to 0 at those of its edges that are not the background's own.
 
     A long shadow fades there instead of ending in a line.
     """
-    crop, plate = scene.crop, scene.plate
+    crop, background = scene.crop, scene.background
 
     def ramp(count: int, at_start: bool, at_end: bool) -> Colours:
         way = np.arange(count, dtype=np.float32) / max(1, 0.15 * count)
         start = np.ones_like(way) if at_start else way.clip(0, 1)
         return start * (np.ones_like(way) if at_end else way[::-1].clip(0, 1))
 
-    across = ramp(crop.width, crop.left == 0, crop.right == plate.width)
-    down = ramp(crop.height, crop.top == 0, crop.bottom == plate.height)
+    across = ramp(crop.width, crop.left == 0, crop.right == background.width)
+    down = ramp(crop.height, crop.top == 0, crop.bottom == background.height)
     return down[:, None] * across
 
 
 def _around(colours: Colours, box: Box) -> Colours:
-    """The plate near a box."""
+    """The background near a box."""
     reach = max(16, box.width // 2)
     rows = slice(max(0, box.top - reach // 2), box.bottom + reach)
     return colours[rows, max(0, box.left - reach) : box.right + reach]

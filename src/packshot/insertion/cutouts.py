@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from packshot.errors import InsertionRefused
+from packshot.errors import InsertionError
 from packshot.images import sidecars
 from packshot.images.loading import open_image
 from packshot.insertion.background import Box, Colours
@@ -51,8 +51,8 @@ def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
         segmenter: by default the best that is found; give one to many calls.
 
     Raises:
-        InsertionRefused: nothing is found.
-        PictureRefused: the photo or its mask cannot be read.
+        InsertionError: nothing is found.
+        ImageRejectedError: the photo or its mask cannot be read.
     """
     image = open_image(photo.file)
     if photo.mask:
@@ -62,7 +62,7 @@ def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
     alpha = np.asarray(mask, dtype=np.float32) / 255
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
-        raise InsertionRefused(
+        raise InsertionError(
             f"No product was found in {photo.file.name}; paint its mask: {sidecars.mask_place(photo.file)}"
         )
     part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
@@ -86,7 +86,7 @@ def best_photos(
     whose colours the others lack come later: their masks are likely to be wrong.
 
     Raises:
-        InsertionRefused: no photo shows the product whole, or none shows that view.
+        InsertionError: no photo shows the product whole, or none shows that view.
     """
     found = []
     if segmenter is None and any(photo.mask is None for photo in photos):
@@ -94,14 +94,14 @@ def best_photos(
     for photo in photos:
         try:
             found.append(cut_out(photo, segmenter))
-        except InsertionRefused:
+        except InsertionError:
             continue
     whole = [one for one in found if not _touches_edge(one)]
     if view:
         whole = [one for one in whole if _shows(one.photo, view)]
     if not whole:
         what = f"as seen from the {view}" if view else "whole"
-        raise InsertionRefused(
+        raise InsertionError(
             f"No photo shows the product {what}. Add one, or name another view with --view."
         )
     typical = _typical(whole)

@@ -1,4 +1,4 @@
-"""The product as the plate's camera would have seen it: exposure, cast, sharpness, grain."""
+"""The product as the background's camera would have seen it: exposure, cast, sharpness, grain."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _MOST_CAST = 0.03
 """How far a channel may move against the others: more would be another brand colour."""
 
 
-def harmonised(
+def harmonize(
     product: Colours, alpha: Colours, around: Colours, photo: Colours, seed: int
 ) -> Colours:
-    """The product's colours [h, w, 3] in the plate's light and through its lens.
+    """The product's colours [h, w, 3] in the background's light and through its lens.
 
     Args:
-        around: the plate near the product, [h', w', 3].
+        around: the background near the product, [h', w', 3].
         photo: what surrounds the product in its own photo [N, 3], which tells its light.
         seed: of the grain.
     """
@@ -27,7 +27,7 @@ def harmonised(
 
 
 def _exposed(product: Colours, alpha: Colours, around: Colours, photo: Colours) -> Colours:
-    """A quarter of the way (in stops) from its own photo's light to the plate's, within limits.
+    """A quarter of the way (in stops) from its own photo's light to the background's, within limits.
 
     Surroundings differ by what they are more than by their light: so a little, and not far.
     """
@@ -53,7 +53,7 @@ def sharpness(colours: Colours, inside: Colours | None = None) -> float:
 
 
 def _as_sharp(product: Colours, alpha: Colours, around: Colours) -> Colours:
-    """Blurred as little as makes it no sharper than four times the plate around it.
+    """Blurred as little as makes it no sharper than four times the background around it.
 
     Calm ground has no edges to tell a lens by, so never by much: print must stay legible.
     """
@@ -73,7 +73,7 @@ def grain(colours: Colours) -> float:
 
 
 def _grained(product: Colours, around: Colours, seed: int) -> Colours:
-    """With as much noise as the plate has more than it."""
+    """With as much noise as the background has more than it."""
     missing = grain(around) ** 2 - grain(product) ** 2
     if missing <= 1e-6:
         return product

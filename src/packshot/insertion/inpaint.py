@@ -14,11 +14,11 @@ from packshot.insertion.background import Colours
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from packshot.models.diffusion_model import Base, Conditioning
+    from packshot.models.diffusion_model import Conditioning, DiffusionModel
 
 
-def painted(
-    base: Base,
+def inpaint(
+    base: DiffusionModel,
     crop: Colours,
     strength: Colours,
     prompt: str,
@@ -52,13 +52,13 @@ def painted(
         conditioning = _conditioning(base, prompt, crop, allowed, guidance_scale)
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(known.shape, generator=generator).to(known)
-        times = base.schedule.sampling_times(steps, int(shape.numel())).to(base.device)
+        times = base.schedule.inference_timesteps(steps, int(shape.numel())).to(base.device)
         latents = _denoised(base, known, allowed, noise, times, conditioning, guidance_scale)
         return _colours(base.decode_latents(latents))
 
 
 def _denoised(
-    base: Base,
+    base: DiffusionModel,
     known: Tensor,
     allowed: Tensor,
     noise: Tensor,
@@ -80,7 +80,7 @@ def _denoised(
         predicted = said[0]
         if len(said) == 2:
             predicted = said[1] + guidance_scale * (said[0] - said[1])
-        picture, remaining = schedule.split(latents, predicted, now)
+        picture, remaining = schedule.predict_x0_and_noise(latents, predicted, now)
         if index + 1 == steps:
             return (allowed > 0).to(known) * (picture - known) + known
         latents = schedule.add_noise(picture, remaining, times[index + 1][None])
@@ -88,7 +88,7 @@ def _denoised(
 
 
 def _conditioning(
-    base: Base, prompt: str, crop: Colours, allowed: Tensor, guidance_scale: float
+    base: DiffusionModel, prompt: str, crop: Colours, allowed: Tensor, guidance_scale: float
 ) -> list[Conditioning]:
     """Of the prompt, and of none where guidance takes two passes.
 
@@ -96,15 +96,17 @@ def _conditioning(
     """
     import torch
 
-    from packshot.models.diffusion_model import Shown
+    from packshot.models.diffusion_model import SizeConditioning
 
     size = crop.shape[1], crop.shape[0]
     told = []
-    for text in (prompt,) if base.distilled or guidance_scale <= 1 else (prompt, ""):
-        one = base.with_sizes(base.encode_prompts([text]), [Shown(size, (0, 0), size)])
-        if base.distilled:
+    for text in (prompt,) if base.is_guidance_distilled or guidance_scale <= 1 else (prompt, ""):
+        one = base.add_size_conditioning(
+            base.encode_prompts([text]), [SizeConditioning(size, (0, 0), size)]
+        )
+        if base.is_guidance_distilled:
             one = one | {"guidance": torch.tensor([guidance_scale])}
-        if base.inpaints:
+        if base.is_inpainting:
             mask = (allowed > 0).float()
             wide = cv2.resize(mask[0, 0].cpu().numpy(), size, interpolation=cv2.INTER_NEAREST)
             grey = crop * (1 - wide[..., None]) + 0.5 * wide[..., None]

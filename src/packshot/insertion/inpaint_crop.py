@@ -9,26 +9,26 @@ import cv2
 import numpy as np
 
 from packshot.insertion.background import Box, Colours
-from packshot.insertion.inpaint import painted
+from packshot.insertion.inpaint import inpaint
 from packshot.project import Subject
 
 if TYPE_CHECKING:
     from packshot.insertion.settings import InsertionSettings
-    from packshot.models.diffusion_model import Base
+    from packshot.models.diffusion_model import DiffusionModel
 
 _CONTEXT = 0.45
-"""How much of the plate the base sees beside the region, as a share of its longer side."""
+"""How much of the background the base sees beside the region, as a share of its longer side."""
 
 
 @dataclass(frozen=True)
-class Canvas:
+class InpaintCrop:
     """A box of the crop, and the size (width, height) at which the base paints it."""
 
     box: Box
     size: tuple[int, int]
 
     @classmethod
-    def around(cls, box: Box, shape: tuple[int, ...], base: Base) -> Canvas:
+    def around(cls, box: Box, shape: tuple[int, ...], base: DiffusionModel) -> InpaintCrop:
         """The box and about as much again, no less than square, of a crop of `shape`."""
         height, width = shape[:2]
         side = round(max(box.width, box.height) * (1 + 2 * _CONTEXT))
@@ -39,7 +39,7 @@ class Canvas:
 
     def painted(
         self,
-        base: Base,
+        base: DiffusionModel,
         colours: Colours,
         strength: Colours,
         subject: Subject,
@@ -53,7 +53,7 @@ class Canvas:
         """
         view = f", seen from the {settings.view}" if settings.view else ""
         steps, guidance = settings.steps, settings.guidance_scale
-        made = painted(
+        made = inpaint(
             base,
             cv2.resize(colours[self.box.region], self.size, interpolation=cv2.INTER_AREA),
             cv2.resize(strength[self.box.region], self.size, interpolation=cv2.INTER_AREA),
@@ -66,7 +66,7 @@ class Canvas:
         return cv2.resize(made, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
 
 
-def _size(wide: int, tall: int, base: Base) -> tuple[int, int]:
+def _size(wide: int, tall: int, base: DiffusionModel) -> tuple[int, int]:
     """As many pixels as the base was trained on, in the canvas's shape."""
     scale = base.native_pixels / (wide * tall) ** 0.5
     step = base.pixel_multiple

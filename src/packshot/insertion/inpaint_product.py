@@ -1,4 +1,4 @@
-"""The product painted by the base and its LoRA in a region of the plate."""
+"""The product painted by the base and its LoRA in a region of the background."""
 
 from __future__ import annotations
 
@@ -8,63 +8,63 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from packshot.errors import InsertionRefused
+from packshot.errors import InsertionError
 from packshot.insertion.background import Box, Colours
-from packshot.insertion.inpaint_crop import Canvas
-from packshot.insertion.scene import Made, Scene
-from packshot.lora import folded
-from packshot.masks.bundled import EmbeddedSegmenter
+from packshot.insertion.inpaint_crop import InpaintCrop
+from packshot.insertion.scene import Composite, Scene
+from packshot.lora import fused
+from packshot.masks.bundled import BundledSegmenter
 from packshot.project import Subject
 
 if TYPE_CHECKING:
     from packshot.insertion.settings import InsertionSettings
     from packshot.lora import Lora
-    from packshot.models.diffusion_model import Base
+    from packshot.models.diffusion_model import DiffusionModel
 
 _RIM = 0.06
 _GROUND = 0.22
 
 
-class NothingPainted(InsertionRefused):
+class NothingPainted(InsertionError):
     """The base painted no product in the place."""
 
 
-def generated(
+def inpaint_product(
     subject: Subject,
     scene: Scene,
     settings: InsertionSettings,
     seed: int,
-    base: Base,
+    base: DiffusionModel,
     loras: Sequence[tuple[Lora, float]],
-) -> Made:
+) -> Composite:
     """The crop with the product as the base paints it, ground and shadow with it.
 
-    The base works at its own size on a canvas around the region; the LoRA never touches the plate
+    The base works at its own size on a canvas around the region; the LoRA never touches the background
     outside, for nothing that it paints there is kept.
 
     Raises:
         NothingPainted: no product is found in the region.
     """
     region = _region(scene)
-    canvas = Canvas.around(scene.placement.box, scene.colours.shape, base)
-    with folded(base, loras):
-        there = canvas.painted(base, scene.colours, region, subject, settings, seed)
+    canvas = InpaintCrop.around(scene.placement.box, scene.image.shape, base)
+    with fused(base, loras):
+        there = canvas.painted(base, scene.image, region, subject, settings, seed)
     weights = (region * 3).clip(0, 1)
     weights[weights < 0.02] = 0
-    laid = scene.colours.copy()
+    laid = scene.image.copy()
     part = canvas.box.region
     share = weights[part][..., None]
-    laid[part] = scene.colours[part] * (1 - share) + there * share
+    laid[part] = scene.image[part] * (1 - share) + there * share
     alpha, box = _found(laid, canvas.box, weights)
     zone = (weights > 0).astype(np.float32)
-    taken = _taken(scene.colours, laid, zone)
-    return Made(laid, zone, laid[box.region], alpha, box, taken, None)
+    taken = _taken(scene.image, laid, zone)
+    return Composite(laid, zone, laid[box.region], alpha, box, taken, None)
 
 
 def _region(scene: Scene) -> Colours:
     """How far each pixel of the crop may be repainted, 0 to 1: the place, and ground for a shadow."""
     box, mask = scene.placement.box, scene.placement.mask
-    full = np.zeros(scene.colours.shape[:2], np.float32)
+    full = np.zeros(scene.image.shape[:2], np.float32)
     full[box.region] = 1 if mask is None else mask
     ground = np.zeros_like(full)
     middle = box.left + box.width // 2, box.bottom - round(0.04 * box.height)
@@ -80,7 +80,7 @@ def _found(laid: Colours, canvas: Box, weights: Colours) -> tuple[Colours, Box]:
     from PIL import Image
 
     part = (laid[canvas.region] * 255).round().astype(np.uint8)
-    mask = np.asarray(EmbeddedSegmenter().mask(Image.fromarray(part)), dtype=np.float32) / 255
+    mask = np.asarray(BundledSegmenter().mask(Image.fromarray(part)), dtype=np.float32) / 255
     alpha = np.zeros(laid.shape[:2], np.float32)
     alpha[canvas.region] = mask
     alpha *= weights > 0

@@ -1,10 +1,9 @@
-"""The plate's light: where it comes from, how hard it is, what colour its shade has."""
+"""The background's light: where it comes from, how hard it is, what colour its shade has."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib.resources import files as resources
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,7 @@ import torch
 
 from packshot.insertion.background import Colours
 from packshot.insertion.lighting_network import PIXELS, LightNetwork
-from packshot.weights.loading import filled
+from packshot.weights.loading import load_weights_into
 from packshot.weights.safetensors_file import read_safetensors
 
 _SOFT = 0.35
@@ -56,15 +55,15 @@ class LightEstimator:
         """Load the weights: of `folder`/model.safetensors, or the bundled ones.
 
         Raises:
-            CheckpointRefused: the file is no such network's.
+            ModelLoadError: the file is no such network's.
         """
-        folder = folder or Path(str(resources("packshot.pocket") / "weights" / "light"))
+        folder = folder or Path(__file__).parent / "weights"
         tensors = read_safetensors(folder / "model.safetensors")[0]
-        self.network = filled(LightNetwork, tensors, folder, torch.float32)
+        self.network = load_weights_into(LightNetwork, tensors, folder, torch.float32)
 
     @torch.no_grad()
     def estimate(self, colours: Colours) -> Light:
-        """The light of a plate, sRGB [height, width, 3]; it is squeezed into a square.
+        """The light of a background, sRGB [height, width, 3]; it is squeezed into a square.
 
         Confidence is how decided the network is. It knows renderings: look, and correct it.
         """

@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from packshot.errors import InsertionRefused
+from packshot.errors import InsertionError
 from packshot.images.loading import opened_picture
-from packshot.insertion.background import Box, Colours, Plate
+from packshot.insertion.background import Background, Box, Colours
 
-EYE_METRES = 1.6
+CAMERA_HEIGHT_METRES = 1.6
 """How high a camera is held, if nothing else is known."""
 _ACROSS = {"left": 0.25, "centre": 0.5, "center": 0.5, "middle": 0.5, "right": 0.75}
 _AWAY = {
@@ -31,10 +31,10 @@ _PARALLEL = 0.04
 
 @dataclass(frozen=True)
 class Placement:
-    """The product's box in the plate: it fits inside and stands on the lower edge.
+    """The product's box in the background: it fits inside and stands on the lower edge.
 
     A mask [height of the box, width], where there is one, says exactly which pixels are its own; a
-    place that lies on the ground tells the horizon too, in pixels from the plate's top.
+    place that lies on the ground tells the horizon too, in pixels from the background's top.
     """
 
     box: Box
@@ -42,19 +42,19 @@ class Placement:
     horizon: float | None = None
 
 
-def in_box(plate: Plate, numbers: str) -> Placement:
-    """A placement from "x,y,w,h" in pixels of the upright plate.
+def in_box(background: Background, numbers: str) -> Placement:
+    """A placement from "x,y,w,h" in pixels of the upright background.
 
     Raises:
-        InsertionRefused: not four whole numbers, too small, or not inside the plate.
+        InsertionError: not four whole numbers, too small, or not inside the background.
     """
     found = _whole_numbers(numbers, 4)
     if not found:
-        raise InsertionRefused(
+        raise InsertionError(
             f'The box "{numbers}" is not four whole numbers: left, top, width, height in pixels, '
             'such as "120,300,400,260".'
         )
-    return Placement(checked(plate, Box(*found)))
+    return Placement(checked(background, Box(*found)))
 
 
 def _whole_numbers(text: str, count: int) -> list[int] | None:
@@ -64,40 +64,40 @@ def _whole_numbers(text: str, count: int) -> list[int] | None:
     return [int(part) for part in parts] if fits else None
 
 
-def on_quad(plate: Plate, numbers: str, aspect: float) -> Placement:
+def on_quad(background: Background, numbers: str, aspect: float) -> Placement:
     """A placement from the patch of ground that the product covers: its four corners in order.
 
     It stands on the patch's nearest corner and is as wide as the patch. Where the patch's opposite
     sides, parallel on the ground, meet is the horizon (Hartley and Zisserman 2003, section 8.6).
 
     Args:
-        numbers: "x1,y1,x2,y2,x3,y3,x4,y4" in pixels of the upright plate.
+        numbers: "x1,y1,x2,y2,x3,y3,x4,y4" in pixels of the upright background.
         aspect: the product's width over its height, as it will be seen.
 
     Raises:
-        InsertionRefused: not eight whole numbers, no convex patch seen from above, or no room for
+        InsertionError: not eight whole numbers, no convex patch seen from above, or no room for
             the product over it.
     """
     found = _whole_numbers(numbers, 8)
     if not found:
-        raise InsertionRefused(
+        raise InsertionError(
             f'The quad "{numbers}" is not eight whole numbers: x,y of four corners in order, such as '
             '"100,420,380,420,330,360,140,360".'
         )
     corners = np.array(found, np.float64).reshape(4, 2)
     if not _is_convex(corners):
-        raise InsertionRefused(
+        raise InsertionError(
             f'The quad "{numbers}" crosses or folds into itself: give its corners in order around it.'
         )
     horizon = _meeting_height(corners)
     if horizon is not None and horizon >= corners[:, 1].min():
-        raise InsertionRefused(
+        raise InsertionError(
             f'The quad "{numbers}" narrows towards the camera, so it does not lie on the ground.'
         )
     (left, _), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
     height = (right - left) / aspect
     box = Box(int(left), round(bottom - height), int(right - left), round(height))
-    return Placement(checked(plate, box), horizon=horizon)
+    return Placement(checked(background, box), horizon=horizon)
 
 
 def _is_convex(corners: np.ndarray) -> bool:
@@ -123,56 +123,59 @@ def _meeting_height(corners: np.ndarray) -> float | None:
     return float(np.average(heights, weights=weights)) if heights else None
 
 
-def checked(plate: Plate, box: Box) -> Box:
-    """The same box, if it lies in the plate.
+def checked(background: Background, box: Box) -> Box:
+    """The same box, if it lies in the background.
 
     Raises:
-        InsertionRefused: too small, or not inside the plate.
+        InsertionError: too small, or not inside the background.
     """
     if min(box.width, box.height) < _MIN_SIDE:
-        raise InsertionRefused(
+        raise InsertionError(
             f"The place for the product is {box.width} x {box.height} px; it needs at least "
             f"{_MIN_SIDE} px each way."
         )
-    if box.left < 0 or box.top < 0 or box.right > plate.width or box.bottom > plate.height:
-        raise InsertionRefused(
+    if (
+        box.left < 0
+        or box.top < 0
+        or box.right > background.width
+        or box.bottom > background.height
+    ):
+        raise InsertionError(
             f"The place for the product reaches from {box.left},{box.top} to {box.right},{box.bottom}, "
-            f"but {plate.name} is {plate.width} x {plate.height} px. Move it inside."
+            f"but {background.name} is {background.width} x {background.height} px. Move it inside."
         )
     return box
 
 
-def in_mask(plate: Plate, path: Path) -> Placement:
-    """A placement from a picture of the plate's size, white where the product shall be.
+def in_mask(background: Background, path: Path) -> Placement:
+    """A placement from a picture of the background's size, white where the product shall be.
 
     Raises:
-        InsertionRefused: of another size, or nothing in it is white.
-        PictureRefused: it is no picture.
+        InsertionError: of another size, or nothing in it is white.
+        ImageRejectedError: it is no picture.
     """
     with opened_picture(path) as image:
         grey = np.asarray(image.convert("L"), dtype=np.float32) / 255
-    if grey.shape != (plate.height, plate.width):
-        raise InsertionRefused(
-            f"The mask {path.name} is {grey.shape[1]} x {grey.shape[0]} px, the plate {plate.name} "
-            f"{plate.width} x {plate.height}. Paint it over the plate itself."
+    if grey.shape != (background.height, background.width):
+        raise InsertionError(
+            f"The mask {path.name} is {grey.shape[1]} x {grey.shape[0]} px, the background {background.name} "
+            f"{background.width} x {background.height}. Paint it over the background itself."
         )
     rows, columns = (np.flatnonzero((grey > 0.5).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
-        raise InsertionRefused(
-            f"The mask {path.name} is empty: paint white where the product goes."
-        )
+        raise InsertionError(f"The mask {path.name} is empty: paint white where the product goes.")
     top, left = int(rows[0]), int(columns[0])
-    box = checked(plate, Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top))
+    box = checked(background, Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top))
     return Placement(box, grey[box.region])
 
 
 def at_words(
-    plate: Plate,
+    background: Background,
     words: str,
     aspect: float,
     horizon: float,
-    tall_metres: float,
-    eye_metres: float = EYE_METRES,
+    product_height_metres: float,
+    camera_height_metres: float = CAMERA_HEIGHT_METRES,
 ) -> Placement:
     """A placement from words: left, centre, right; near, far.
 
@@ -181,46 +184,54 @@ def at_words(
 
     Args:
         aspect: the product's width over its height, as it will be seen.
-        horizon: pixels from the plate's top; the camera is level.
-        tall_metres: the product's height.
-        eye_metres: the camera's height over the ground that the product stands on.
+        horizon: pixels from the background's top; the camera is level.
+        product_height_metres: the product's height.
+        camera_height_metres: the camera's height over the ground that the product stands on.
 
     Raises:
-        InsertionRefused: no word is known, or the plate shows no ground there.
+        InsertionError: no word is known, or the background shows no ground there.
     """
     given = re.findall(r"[a-z]+", words.lower())
     across = [_ACROSS[word] for word in given if word in _ACROSS]
     away = [_AWAY[word] for word in given if word in _AWAY]
     if not across and not away:
-        raise InsertionRefused(
+        raise InsertionError(
             f'"{words}" says no place: use left, centre or right, and near or far; or give a box '
             "with --box x,y,w,h."
         )
     share = away[0] if away else 0.6
-    foot = horizon + (plate.height - horizon) * share
-    height = (foot - horizon) * tall_metres / eye_metres
+    foot = horizon + (background.height - horizon) * share
+    height = (foot - horizon) * product_height_metres / camera_height_metres
     width = height * aspect
     # As near as it can be and still fit.
-    fit = min(1.0, 0.9 * plate.width / width, 0.95 * foot / height)
+    fit = min(1.0, 0.9 * background.width / width, 0.95 * foot / height)
     height, width = height * fit, width * fit
-    left = np.clip(plate.width * (across[0] if across else 0.5) - width / 2, 0, plate.width - width)
+    left = np.clip(
+        background.width * (across[0] if across else 0.5) - width / 2, 0, background.width - width
+    )
     box = Box(int(left), int(foot - height), int(width), int(height))
-    return Placement(checked(plate, box))
+    return Placement(checked(background, box))
 
 
 def suggest(
-    plate: Plate, aspect: float, horizon: float, tall_metres: float, eye_metres: float = EYE_METRES
+    background: Background,
+    aspect: float,
+    horizon: float,
+    product_height_metres: float,
+    camera_height_metres: float = CAMERA_HEIGHT_METRES,
 ) -> list[tuple[str, Placement]]:
     """Placements by words, calmest ground first: a product stands best where little else is."""
-    small, scale = plate.whole(512)
+    small, scale = background.whole(512)
     edges = np.abs(cv2.Laplacian(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
     found: list[tuple[float, str, Placement]] = []
     for away in ("near", "far"):
         for across in ("left", "centre", "right"):
             words = f"{across}, {away}"
             try:
-                placement = at_words(plate, words, aspect, horizon, tall_metres, eye_metres)
-            except InsertionRefused:
+                placement = at_words(
+                    background, words, aspect, horizon, product_height_metres, camera_height_metres
+                )
+            except InsertionError:
                 continue
             box = placement.box
             rows = slice(
@@ -233,13 +244,13 @@ def suggest(
     return [(words, placement) for _, words, placement in sorted(found, key=lambda one: one[0])]
 
 
-def horizon_of(plate: Plate) -> float | None:
-    """The horizon in pixels from the top, where the plate's parallel lines meet; None if they don't.
+def horizon_of(background: Background) -> float | None:
+    """The horizon in pixels from the top, where the background's parallel lines meet; None if they don't.
 
     Lines along the ground (not upright ones) vote in pairs for where they meet (LSD: von Gioi et
     al. 2012); a level camera's horizon is the height that most of them agree on.
     """
-    small, scale = plate.whole(640)
+    small, scale = background.whole(640)
     grey = (cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8)
     lines = cv2.createLineSegmentDetector().detect(grey)[0]
     if lines is None:

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from packshot.insertion.background import Colours, Plate
+from packshot.insertion.background import Background, Colours
 from packshot.insertion.cutouts import CutOut, squared, thumbnail
 from packshot.insertion.lighting import Light
 from packshot.insertion.shadows import Ground
-from packshot.models.clip import embed_pictures
+from packshot.models.clip import embed_images
 from packshot.models.diffusion_model import ClipSimilarity
 
 _ISLAND = 0.2
@@ -56,7 +56,9 @@ class Check:
         return self.limits[0] <= self.value <= self.limits[1]
 
 
-def untouched(before: Plate, after: Plate, zone: Colours, top: int, left: int) -> Check:
+def background_unchanged(
+    before: Background, after: Background, zone: Colours, top: int, left: int
+) -> Check:
     """How many values outside the zone [h, w], which begins at `top` and `left`, have changed."""
     same = (
         before.pixels.shape == after.pixels.shape
@@ -69,11 +71,14 @@ def untouched(before: Plate, after: Plate, zone: Colours, top: int, left: int) -
         part = differs[top : top + zone.shape[0], left : left + zone.shape[1]]
         outside = int(differs.sum()) - int(part[zone > 0].sum())
     return Check(
-        "plate untouched", float(outside), (0, 0), "pixels changed outside the mask and its shadow"
+        "background untouched",
+        float(outside),
+        (0, 0),
+        "pixels changed outside the mask and its shadow",
     )
 
 
-def identity(
+def product_similarity(
     similarity: ClipSimilarity, inserted: Colours, alpha: Colours, photos: Sequence[CutOut]
 ) -> Check:
     """How like the photos' products it is, all over grey: mean cosine.
@@ -82,8 +87,8 @@ def identity(
     a twentieth.
     """
     shown = squared(inserted * alpha[..., None] + 0.5 * (1 - alpha[..., None]), 224)
-    references = embed_pictures(similarity, map(thumbnail, photos))
-    value = float((embed_pictures(similarity, [shown]) @ references.T).mean())
+    references = embed_images(similarity, map(thumbnail, photos))
+    value = float((embed_images(similarity, [shown]) @ references.T).mean())
     among = references @ references.T
     count = len(photos)
     least = float(((among.sum(dim=1) - 1) / max(count - 1, 1)).min()) if count > 1 else 0.0
@@ -92,7 +97,7 @@ def identity(
     )
 
 
-def seam(
+def seam_visibility(
     before: Colours, after: Colours, zone: Colours, product: Colours, hardness: float
 ) -> Check:
     """How far the ground's change ends in a step at the zone's rim, over what an eye overlooks there.
@@ -164,7 +169,7 @@ def shadow_direction(darkening: Colours, cast: Colours, foot: tuple[float, float
     Both [height, width] and only where they are seen: so a shadow that lies behind the product is
     not asked for. Within 25 degrees an eye takes one for the other.
     """
-    limits, meaning = (0.0, 25.0), "degrees from the plate's light, as the picture shows it"
+    limits, meaning = (0.0, 25.0), "degrees from the background's light, as the picture shows it"
     found, expected = (darkening_direction(one, foot) for one in (darkening, cast))
     if found is None and expected is None:
         return Check("shadow direction", 0.0, limits, "the light throws no shadow that is seen")
@@ -216,7 +221,7 @@ def contact(before: Colours, after: Colours, product: Colours) -> Check:
     stands = lowest > rows[-1] - reach
     down = np.arange(1, min(height // 2, len(inside) - 1 - int(rows[-1])) + 1)[:, None]
     if len(down) < reach:
-        return Check("contact", 1.0, limits, "it stands on the plate's lower edge")
+        return Check("contact", 1.0, limits, "it stands on the background's lower edge")
     old, new = (_grey(one) for one in (before, after))
     places = lowest[stands] + down, columns[stands]
     darker = (1 - new[places] / np.maximum(old[places], 0.02)).mean(axis=1)
@@ -226,19 +231,19 @@ def contact(before: Colours, after: Colours, product: Colours) -> Check:
     return Check("contact", value, limits, "how much darker it is where it touches")
 
 
-def sharp(inserted: Colours, alpha: Colours, plate: Colours) -> Check:
-    """How blurred its own edges are, over how blurred the plate's are.
+def sharpness_match(inserted: Colours, alpha: Colours, background: Colours) -> Check:
+    """How blurred its own edges are, over how blurred the background's are.
 
     Blur is a Gaussian's standard deviation in pixels, so neither print nor contrast has a say; no
-    lens and sensor together are sharper than `_SHARPEST`, and a plate without edges tells of none.
+    lens and sensor together are sharper than `_SHARPEST`, and a background without edges tells of none.
     """
     limits = (0.2, 2.0)
     inside = cv2.erode((alpha > 0.95).astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=0)
-    own, theirs = blur(inserted, inside > 0), blur(plate)
+    own, theirs = blur(inserted, inside > 0), blur(background)
     if own is None:
         return Check("sharpness", 1.0, limits, "it has no edges to tell by")
     ratio = max(own, _SHARPEST) / max(theirs or 0.0, _SHARPEST)
-    return Check("sharpness", ratio, limits, "how blurred it is over how blurred the plate is")
+    return Check("sharpness", ratio, limits, "how blurred it is over how blurred the background is")
 
 
 def blur(colours: Colours, inside: np.ndarray | None = None) -> float | None:

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 
 from packshot.insertion.background import Colours
-from packshot.insertion.inpaint_crop import Canvas
-from packshot.insertion.scene import Made, Scene
-from packshot.lora import folded
+from packshot.insertion.inpaint_crop import InpaintCrop
+from packshot.insertion.scene import Composite, Scene
+from packshot.lora import fused
 from packshot.project import Subject
 
 if TYPE_CHECKING:
     from packshot.insertion.settings import InsertionSettings
     from packshot.lora import Lora
-    from packshot.models.diffusion_model import Base
+    from packshot.models.diffusion_model import DiffusionModel
 
 _CORE = 0.5
 _SHADOW = 0.8
@@ -30,43 +30,43 @@ _MOST_LIGHT = 1.2
 _LEAST_WEIGHT = 0.02
 
 
-def refined(
+def refine(
     subject: Subject,
     scene: Scene,
-    made: Made,
+    made: Composite,
     settings: InsertionSettings,
     seed: int,
-    base: Base,
+    base: DiffusionModel,
     loras: Sequence[tuple[Lora, float]],
-) -> Made:
+) -> Composite:
     """What was composed, with the changes that the base makes to it.
 
     Only the base's changes are laid on, over what its autoencoder alone makes of the crop: so detail
     and grain stay what they are. On the rim and the shadow they are taken whole; inside the product
     only how light and dark slowly change, so that print, logo and hue stay those of the photo.
     """
-    canvas = Canvas.around(made.box, scene.colours.shape, base)
+    canvas = InpaintCrop.around(made.box, scene.image.shape, base)
     inside, rim = _regions(made)
-    shadow = _SHADOW * (made.taken > 0)
+    shadow = _SHADOW * (made.shadow > 0)
     strength = settings.refine * np.maximum(np.maximum(rim, shadow), _CORE * inside)
-    with folded(base, loras):
+    with fused(base, loras):
         seen, alone = (
-            canvas.painted(base, made.colours, how, subject, settings, seed)
+            canvas.painted(base, made.image, how, subject, settings, seed)
             for how in (strength.astype(np.float32), np.zeros_like(rim))
         )
-    weights = np.maximum(rim, (made.taken > 0) * (1 - inside))
+    weights = np.maximum(rim, (made.shadow > 0) * (1 - inside))
     weights = cv2.GaussianBlur(weights, (0, 0), max(0.6, _RIM * made.box.width / 4))
     weights[weights < _LEAST_WEIGHT] = 0
-    part, colours = canvas.box.region, made.colours.copy()
+    part, colours = canvas.box.region, made.image.copy()
     colours[part] *= 1 + (_light(seen, alone, made) - 1) * inside[part][..., None]
     colours[part] += (seen - alone) * weights[part][..., None]
-    zone = ((made.zone > 0) | (weights > 0) & _within(canvas, weights)).astype(np.float32)
-    return replace(made, colours=colours.clip(0, 1), zone=zone)
+    zone = ((made.changed_mask > 0) | (weights > 0) & _within(canvas, weights)).astype(np.float32)
+    return replace(made, image=colours.clip(0, 1), changed_mask=zone)
 
 
-def _regions(made: Made) -> tuple[Colours, Colours]:
+def _regions(made: Composite) -> tuple[Colours, Colours]:
     """The product's inside and its rim, each [height, width] in [0, 1]."""
-    alpha = np.zeros(made.zone.shape, np.float32)
+    alpha = np.zeros(made.changed_mask.shape, np.float32)
     alpha[made.box.region] = made.alpha
     reach = max(1, round(_RIM * max(made.box.width, made.box.height)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
@@ -77,7 +77,7 @@ def _regions(made: Made) -> tuple[Colours, Colours]:
     return inside, (around - inside).clip(0, 1)
 
 
-def _light(seen: Colours, alone: Colours, made: Made) -> Colours:
+def _light(seen: Colours, alone: Colours, made: Composite) -> Colours:
     """How much lighter the base made each part, slowly changing, [h, w, 1], within limits."""
     slow = _SLOW * max(made.box.width, made.box.height)
     after, before = (
@@ -88,7 +88,7 @@ def _light(seen: Colours, alone: Colours, made: Made) -> Colours:
     return ratio[..., None]
 
 
-def _within(canvas: Canvas, weights: Colours) -> np.ndarray:
+def _within(canvas: InpaintCrop, weights: Colours) -> np.ndarray:
     """Where the base's canvas lies in the crop."""
     inside = np.zeros(weights.shape, bool)
     inside[canvas.box.region] = True

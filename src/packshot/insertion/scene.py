@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from packshot.insertion.background import Box, Colours, Plate
+from packshot.insertion.background import Background, Box, Colours
 from packshot.insertion.cutouts import CutOut
 from packshot.insertion.lighting import Light
 from packshot.insertion.placement import Placement
@@ -13,19 +13,19 @@ from packshot.insertion.shadows import Ground
 
 @dataclass(frozen=True)
 class Scene:
-    """A crop of the plate around the place, its ground and light, all in the crop's pixels."""
+    """A crop of the background around the place, its ground and light, all in the crop's pixels."""
 
-    plate: Plate
+    background: Background
     crop: Box
-    """In the plate's pixels."""
-    colours: Colours
+    """In the background's pixels."""
+    image: Colours
     ground: Ground
     light: Light
     placement: Placement
 
 
 @dataclass(frozen=True)
-class Made:
+class Composite:
     """The crop with the product in it.
 
     Attributes:
@@ -38,10 +38,10 @@ class Made:
         cut: what it was made from; None if it was painted.
     """
 
-    colours: Colours
-    zone: Colours
+    image: Colours
+    changed_mask: Colours
     product: Colours
     alpha: Colours
     box: Box
-    taken: Colours
+    shadow: Colours
     cut: CutOut | None

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class InsertionSettings(BaseModel):
-    """How the product is put in. None leaves a value to what the plate tells.
+    """How the product is put in. None leaves a value to what the background tells.
 
     Attributes:
-        way: "cut-out" takes the best-matching real photo, so that print and logo stay real;
-            "generate" lets the LoRA paint the product in the region.
+        method: "composite" takes the best-matching real photo, so that print and logo stay real;
+            "inpaint" lets the LoRA paint the product in the region.
         view: what side of it is wanted, as captions call it; None: whichever fits.
         seed: of the painting and the grain; of cut-outs, which photo is tried first.
-        horizon: pixels from the plate's top.
+        horizon: pixels from the background's top.
         refine: how strongly the base goes over a cut-out's rim, shadow and light; 0 not at all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    way: Literal["cut-out", "generate"] = "cut-out"
+    method: InsertionMethod = "composite"
     prompt: str = "a photo of {subject}"
     view: str | None = None
     seed: int = 0
@@ -31,6 +29,6 @@ class InsertionSettings(BaseModel):
     light_azimuth_degrees: float | None = None
     light_elevation_degrees: float | None = Field(default=None, gt=0, le=90)
     light_hardness: float | None = Field(default=None, ge=0, le=1)
-    shadow: float = Field(default=1.0, ge=0, le=1)
+    shadow_strength: float = Field(default=1.0, ge=0, le=1)
     reflection: float = Field(default=0.0, ge=0, le=1)
     refine: float = Field(default=0.0, ge=0, le=0.8)

@@ -16,7 +16,7 @@ from packshot.insertion.background import Box, Colours
 from packshot.insertion.lighting import Light
 
 _FOCAL = 1.2
-"""Focal length in picture widths, where the plate does not say: 43 mm on film."""
+"""Focal length in picture widths, where the background does not say: 43 mm on film."""
 _CARDS = 12
 _LEAST_TURN = 0.08
 _THICKNESS = 0.7
@@ -60,7 +60,9 @@ class Ground:
         return np.stack([x, y], axis=-1).astype(np.float32)
 
 
-def cast(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground, light: Light) -> Colours:
+def cast_shadow(
+    alpha: Colours, box: Box, size: tuple[int, int], ground: Ground, light: Light
+) -> Colours:
     """The share of light that the product takes from each pixel of the ground, [height, width].
 
     Args:
@@ -106,7 +108,7 @@ def _shadow_of_card(
     return np.asarray(cv2.getPerspectiveTransform(own, thrown))
 
 
-def contact(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> Colours:
+def contact_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> Colours:
     """Where the product touches the ground little light comes in at all, [height, width]."""
     rows = max(1, round(_CONTACT_HEIGHT * box.height))
     foot = np.zeros_like(alpha)
@@ -127,7 +129,7 @@ def contact(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> 
     return (0.75 * tight + 0.6 * wide).clip(0, 1) * _CONTACT
 
 
-def beneath(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> Colours:
+def underside_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> Colours:
     """The share of light that is missing between the product's feet, as under a car, [height, width].
 
     There the ground is seen through the gap. It is dark as far as the product is deep and fades

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from packshot.images.contact_sheet import INK, PAPER, contact_sheet
-from packshot.insertion.background import Box, Colours, Plate
+from packshot.insertion.background import Background, Box, Colours
 from packshot.insertion.quality_checks import Check
 
 _CELL = 512
@@ -17,7 +17,12 @@ _GOOD, _BAD = "#1a7f37", "#b3261e"
 
 
 def sheet(
-    before: Plate, after: Plate, zone: Colours, crop: Box, product: Box, checks: Sequence[Check]
+    before: Background,
+    after: Background,
+    zone: Colours,
+    crop: Box,
+    product: Box,
+    checks: Sequence[Check],
 ) -> Image.Image:
     """Six panels; numbers that miss their limit are red."""
     small, scale = after.whole(_CELL)
@@ -37,10 +42,12 @@ def sheet(
     return contact_sheet(pictures, columns=3, labels=labels, cell_pixels=_CELL)
 
 
-def _around(plate: Plate, x: int, y: int, reach: int) -> Box:
+def _around(background: Background, x: int, y: int, reach: int) -> Box:
     reach = max(24, reach)
     left, top = max(0, x - reach), max(0, y - reach)
-    return Box(left, top, min(plate.width, x + reach) - left, min(plate.height, y + reach) - top)
+    return Box(
+        left, top, min(background.width, x + reach) - left, min(background.height, y + reach) - top
+    )
 
 
 def _image(colours: Colours) -> Image.Image:

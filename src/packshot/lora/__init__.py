@@ -1,10 +1,10 @@
 """The adapter: layers that learn, files that other tools load, folding into weights."""
 
-from packshot.lora.adapters import Adapters, adapted
+from packshot.lora.adapters import Adapters, add_adapters
 from packshot.lora.edit import extract, merge, resize
 from packshot.lora.files import load_lora, save, write_lora
-from packshot.lora.fuse import folded
-from packshot.lora.layers import Adapter, injected
+from packshot.lora.fuse import fused
+from packshot.lora.layers import Adapter, inject_lora
 from packshot.lora.weights import Lora, LoraWeights
 
 __all__ = [

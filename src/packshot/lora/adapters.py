@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
 
-from packshot.errors import PlanInvalid
-from packshot.lora.layers import Adapter, copied_state, injected, set_state
+from packshot.errors import InvalidPlanError
+from packshot.lora.layers import Adapter, copy_state, inject_lora, set_state
 from packshot.lora.weights import Lora
 from packshot.models import registry
-from packshot.models.diffusion_model import Base
-from packshot.types import Scope
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.types import TargetModules
 
 
 class Adapters:
@@ -21,24 +21,24 @@ class Adapters:
     Names are the denoiser's own, and those of a text encoder after its name ("text_encoder.…").
     """
 
-    def __init__(self, denoiser: Adapter, root: str, readers: Mapping[str, Adapter]) -> None:
-        self.denoiser, self.root, self.readers = denoiser, root, readers
+    def __init__(self, denoiser: Adapter, root: str, text_encoders: Mapping[str, Adapter]) -> None:
+        self.denoiser, self.root, self.text_encoders = denoiser, root, text_encoders
 
-    def reading_parameters(self) -> dict[str, nn.Parameter]:
+    def text_encoder_parameters(self) -> dict[str, nn.Parameter]:
         """The text encoders' masters."""
         return {
             f"{encoder}.{name}": parameter
-            for encoder, adapter in self.readers.items()
+            for encoder, adapter in self.text_encoders.items()
             for name, parameter in adapter.named_parameters().items()
         }
 
     def named_parameters(self) -> dict[str, nn.Parameter]:
         """All fp32 masters."""
-        return self.denoiser.named_parameters() | self.reading_parameters()
+        return self.denoiser.named_parameters() | self.text_encoder_parameters()
 
     def state(self) -> dict[str, Tensor]:
         """Copies of the masters on the CPU."""
-        return copied_state(self.named_parameters())
+        return copy_state(self.named_parameters())
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Set the masters from `state()` of adapters of the same shape."""
@@ -47,14 +47,20 @@ class Adapters:
     def to_lora(self, metadata: Mapping[str, str]) -> Lora:
         """The adapters as data, for files and folding."""
         whole = self.denoiser.to_lora(self.root, metadata)
-        for encoder, adapter in self.readers.items():
+        for encoder, adapter in self.text_encoders.items():
             whole.weights.update(adapter.to_lora(encoder, metadata).weights)
         return whole
 
 
 @contextmanager
-def adapted(
-    base: Base, targets: Scope, *, rank: int, alpha: float, seed: int, text_rank: int = 0
+def add_adapters(
+    base: DiffusionModel,
+    target_modules: TargetModules,
+    *,
+    rank: int,
+    alpha: float,
+    seed: int,
+    text_rank: int = 0,
 ) -> Iterator[Adapters]:
     """Put LoRA layers into a base while the block runs; see `injected`.
 
@@ -62,26 +68,26 @@ def adapted(
         text_rank: of those in the text encoders, whose scale is 1; 0 for none.
 
     Raises:
-        PlanInvalid: its text encoders are not trained here.
-        CheckpointRefused: they have no room beside the denoiser.
+        InvalidPlanError: its text encoders are not trained here.
+        ModelLoadError: they have no room beside the denoiser.
     """
     reading = base.text_targets() if text_rank else {}
     if text_rank and not reading:
         kinds = ", ".join(type(network).__name__ for network in base.text_encoders.values())
-        raise PlanInvalid(
+        raise InvalidPlanError(
             f"{base.name} ({base.family}) reads prompts with {kinds}, which Packshot does not train: "
-            f"only the text encoders of {registry.listed(learns_text=True)}. Set text_encoder_rank = 0 "
-            "in plan.toml, or leave out --text-encoder."
+            f"only the text encoders of {registry.titles(learns_text=True)}. Set text_encoder_rank = 0 "
+            "in plan.toml, or leave out --train-text-encoder."
         )
     with ExitStack() as stack:
-        names = base.lora_targets(targets)
+        names = base.lora_targets(target_modules)
         denoiser = stack.enter_context(
-            injected(base.denoiser, names, rank=rank, alpha=alpha, seed=seed)
+            inject_lora(base.denoiser, names, rank=rank, alpha=alpha, seed=seed)
         )
         readers = {}
         for encoder, inside in reading.items():
             network = base.text_encoders[encoder]
             readers[encoder] = stack.enter_context(
-                injected(network, inside, rank=text_rank, alpha=text_rank, seed=seed)
+                inject_lora(network, inside, rank=text_rank, alpha=text_rank, seed=seed)
             )
         yield Adapters(denoiser, base.denoiser_root, readers)

@@ -12,63 +12,67 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from packshot.errors import LoraRefused
+from packshot.errors import LoraError
 from packshot.lora.fuse import weight_of
 from packshot.lora.weights import Lora, LoraWeights
-from packshot.models.diffusion_model import Base
-from packshot.types import Scope
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.types import TargetModules
 
 
 @dataclass(frozen=True)
-class Edited:
+class EditedLora:
     """A new LoRA, and the share of the change's squared norm that it keeps, 0 to 1."""
 
     lora: Lora
-    kept: float
+    energy_kept: float
 
 
-def merge(loras: Sequence[tuple[Lora, float]], base: Base, rank: int | None = None) -> Edited:
+def merge(
+    loras: Sequence[tuple[Lora, float]], base: DiffusionModel, rank: int | None = None
+) -> EditedLora:
     """Several LoRAs, each times its weight, as one.
 
     Without a rank it is exact: their ranks add up, side by side.
 
     Raises:
-        LoraRefused: nothing to merge; or LoHa, LoKr or DoRA without a rank to come near to them with.
+        LoraError: nothing to merge; or LoHa, LoKr or DoRA without a rank to come near to them with.
     """
     if not loras:
-        raise LoraRefused("There is nothing to merge: name LoRA files.")
+        raise LoraError("There is nothing to merge: name LoRA files.")
     story = " + ".join(f"{weight:g} x {lora.name}" for lora, weight in loras)
     if rank is None:
-        if curious := [lora.name for lora, _ in loras if lora.others]:
-            raise LoraRefused(
-                f"{curious[0]} is no plain LoRA: give --rank to come near to it with."
-            )
+        if curious := [lora.name for lora, _ in loras if lora.variants]:
+            raise LoraError(f"{curious[0]} is no plain LoRA: give --rank to come near to it with.")
         weights = {name: _side_by_side(loras, name) for name in _modules(loras)}
-        return Edited(_told(weights, loras[0][0], f"merge: {story}"), 1.0)
+        return EditedLora(_with_metadata(weights, loras[0][0], f"merge: {story}"), 1.0)
     pairs = ((name, _change(loras, name, base)) for name in _modules(loras))
     return _nearest(pairs, rank, None, loras[0][0], f"merge: {story}")
 
 
-def resize(lora: Lora, base: Base, rank: int | None = None, energy: float | None = None) -> Edited:
+def resize(
+    lora: Lora, base: DiffusionModel, rank: int | None = None, energy: float | None = None
+) -> EditedLora:
     """The same LoRA of another rank: at most `rank`, or the least that keeps `energy` of each module.
 
     Raises:
-        LoraRefused: neither is given, or out of range.
+        LoraError: neither is given, or out of range.
     """
     if (rank is None) == (energy is None) or (energy is not None and not 0 < energy <= 1):
-        raise LoraRefused("Give either a rank or the energy to keep, over 0 and at most 1.")
+        raise LoraError("Give either a rank or the energy to keep, over 0 and at most 1.")
     pairs = ((name, _change([(lora, 1.0)], name, base)) for name in _modules([(lora, 1.0)]))
     return _nearest(pairs, rank, energy, lora, f"resize: {lora.name}")
 
 
-def extract(tuned: Base, base: Base, rank: int, scope: Scope = "attention+mlp") -> Edited:
+def extract(
+    tuned: DiffusionModel, base: DiffusionModel, rank: int, scope: TargetModules = "attention+mlp"
+) -> EditedLora:
     """What fine-tuning did to a checkpoint, as a LoRA for the one that it began with.
 
     Raises:
-        LoraRefused: they are of different families or shapes, or do not differ there.
+        LoraError: they are of different families or shapes, or do not differ there.
     """
     if tuned.family != base.family:
-        raise LoraRefused(f"{tuned.name} is {tuned.family}, {base.name} is {base.family}.")
+        raise LoraError(f"{tuned.name} is {tuned.family}, {base.name} is {base.family}.")
     pairs = []
     for target in base.lora_targets(scope):
         name = f"{base.denoiser_root}.{target}"
@@ -77,17 +81,17 @@ def extract(tuned: Base, base: Base, rank: int, scope: Scope = "attention+mlp") 
         except AttributeError:
             new, old = torch.zeros(0), weight_of(base, name).data
         if new.shape != old.shape:
-            raise LoraRefused(f"{tuned.name} and {base.name} differ in their layers at {name}.")
+            raise LoraError(f"{tuned.name} and {base.name} differ in their layers at {name}.")
         if bool((new != old).any()):
             pairs.append((name, new.float() - old.float()))
     if not pairs:
-        raise LoraRefused(f"{tuned.name} and {base.name} do not differ in {scope}.")
+        raise LoraError(f"{tuned.name} and {base.name} do not differ in {scope}.")
     nothing = Lora({}, {}, tuned.name)
     return _nearest(pairs, rank, None, nothing, f"extract: {tuned.name} - {base.name}")
 
 
 def _modules(loras: Sequence[tuple[Lora, float]]) -> list[str]:
-    return sorted({name for lora, _ in loras for name in (*lora.weights, *lora.others)})
+    return sorted({name for lora, _ in loras for name in (*lora.weights, *lora.variants)})
 
 
 def _side_by_side(loras: Sequence[tuple[Lora, float]], name: str) -> LoraWeights:
@@ -97,15 +101,15 @@ def _side_by_side(loras: Sequence[tuple[Lora, float]], name: str) -> LoraWeights
     return LoraWeights(down, up, float(len(down)))
 
 
-def _change(loras: Sequence[tuple[Lora, float]], name: str, base: Base) -> Tensor:
+def _change(loras: Sequence[tuple[Lora, float]], name: str, base: DiffusionModel) -> Tensor:
     """What several LoRAs add to a weight, in its shape."""
     frozen = weight_of(base, name).data
     total = torch.zeros(frozen.shape)
     for lora, weight in loras:
         if name in lora.weights:
             total += weight * lora.weights[name].delta().reshape(frozen.shape)
-        if name in lora.others:
-            total += weight * lora.others[name].delta(frozen).cpu()
+        if name in lora.variants:
+            total += weight * lora.variants[name].delta(frozen).cpu()
     return total
 
 
@@ -115,7 +119,7 @@ def _nearest(
     energy: float | None,
     like: Lora,
     story: str,
-) -> Edited:
+) -> EditedLora:
     weights: dict[str, LoraWeights] = {}
     all_of_it = kept = 0.0
     for name, change in pairs:
@@ -137,10 +141,10 @@ def _nearest(
         all_of_it += total
         kept += float(shares[:count].sum())
     share = kept / all_of_it if all_of_it else 1.0
-    return Edited(_told(weights, like, story), share)
+    return EditedLora(_with_metadata(weights, like, story), share)
 
 
-def _told(weights: dict[str, LoraWeights], like: Lora, story: str) -> Lora:
+def _with_metadata(weights: dict[str, LoraWeights], like: Lora, story: str) -> Lora:
     """The result with the metadata of what it came from, as far as it still holds."""
     rank = str(max((one.rank for one in weights.values()), default=0))
     own = {"ss_network_dim": rank, "ss_network_alpha": rank, "packshot.made_by": story}

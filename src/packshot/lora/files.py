@@ -14,12 +14,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from packshot.errors import LoraRefused
+from packshot.errors import LoraError
 from packshot.lora import variants
 from packshot.lora.fuse import shape_of
-from packshot.lora.keys import foreign_family, kohya_names, spellings
-from packshot.lora.weights import Detour, Lora, LoraWeights
-from packshot.models.diffusion_model import Base
+from packshot.lora.keys import key_aliases, kohya_names, other_family
+from packshot.lora.weights import Lora, LoraWeights, WeightDelta
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.utils import files
 from packshot.weights.safetensors_file import read_safetensors
 
@@ -37,30 +37,30 @@ _PARTS = {
 _PROCESSOR = re.compile(r"(.*)\.processor\.(to_[qkv]|to_out)_lora\.(down|up)\.weight")
 
 
-def save(lora: Lora, kohya_file: Path, diffusers_file: Path, base: Base) -> None:
+def save(lora: Lora, kohya_file: Path, diffusers_file: Path, base: DiffusionModel) -> None:
     """Write both files and prove them: each is read back and every module must match.
 
     The scale is folded into `up`, so that alpha = rank: tools disagree on what another alpha means.
     Weights are written in fp32 (a LoRA is small, and rounding would show on small bases).
 
     Raises:
-        LoraRefused: what was read back is not what was written.
-        DiskFull: no room.
+        LoraError: what was read back is not what was written.
+        DiskFullError: no room.
     """
     write_lora(lora, kohya_file, base, "kohya")
     write_lora(lora, diffusers_file, base, "diffusers")
 
 
-def write_lora(lora: Lora, file: Path, base: Base, format: Format = "kohya") -> None:
+def write_lora(lora: Lora, file: Path, base: DiffusionModel, format: Format = "kohya") -> None:
     """Write one file, and prove it.
 
     Raises:
-        LoraRefused: it has changes that are no plain LoRA, or does not read back as it was written.
-        DiskFull: no room.
+        LoraError: it has changes that are no plain LoRA, or does not read back as it was written.
+        DiskFullError: no room.
     """
-    if lora.others:
-        raise LoraRefused(
-            f"{lora.name} holds LoHa, LoKr or DoRA at {len(lora.others)} modules, which a plain LoRA "
+    if lora.variants:
+        raise LoraError(
+            f"{lora.name} holds LoHa, LoKr or DoRA at {len(lora.variants)} modules, which a plain LoRA "
             "only comes near to: give a rank to come near to it with."
         )
     if format == "kohya":
@@ -72,7 +72,7 @@ def write_lora(lora: Lora, file: Path, base: Base, format: Format = "kohya") -> 
     _prove(lora, load_lora(file, base), file)
 
 
-def _kohya_tensors(lora: Lora, base: Base) -> dict[str, Tensor]:
+def _kohya_tensors(lora: Lora, base: DiffusionModel) -> dict[str, Tensor]:
     tensors = {}
     for flat, names in kohya_names(base).items():
         present = [lora.weights[name] for name in names if name in lora.weights]
@@ -85,7 +85,7 @@ def _kohya_tensors(lora: Lora, base: Base) -> dict[str, Tensor]:
     return tensors
 
 
-def _stacked(lora: Lora, base: Base, names: list[str], rank: int) -> Tensor:
+def _stacked(lora: Lora, base: DiffusionModel, names: list[str], rank: int) -> Tensor:
     """The `up` of modules whose rows are stacked: each one's own in its rows and columns."""
     blocks, column = [], 0
     for name in names:
@@ -121,24 +121,24 @@ def _prove(written: Lora, read: Lora, file: Path) -> None:
     for name, weights in written.weights.items():
         back = read.weights.get(name)
         if back is None or not torch.allclose(back.delta(), weights.delta(), rtol=1e-4, atol=1e-6):
-            raise LoraRefused(
+            raise LoraError(
                 f"{file} does not read back as it was written ({name}); write it again."
             )
     if len(read.weights) != len(written.weights):
-        raise LoraRefused(f"{file} holds modules that were not written; write it again.")
+        raise LoraError(f"{file} holds modules that were not written; write it again.")
 
 
-def load_lora(file: Path, base: Base) -> Lora:
+def load_lora(file: Path, base: DiffusionModel) -> Lora:
     """Read a LoRA of either format, from any tool, for this base.
 
     LoCon, LoHa, LoKr and DoRA too: what is no plain LoRA becomes one of `others`.
 
     Raises:
-        LoraRefused: not there, not safetensors, damaged, for another family, or of other shapes.
+        LoraError: not there, not safetensors, damaged, for another family, or of other shapes.
     """
-    tensors, metadata = read_safetensors(file, LoraRefused)
+    tensors, metadata = read_safetensors(file, LoraError)
     _refuse_foreign(file, base, tensors, metadata)
-    known = spellings(base)
+    known = key_aliases(base)
     parts: dict[tuple[str, ...], dict[str, Tensor]] = {}
     unknown = []
     for key, tensor in tensors.items():
@@ -149,17 +149,17 @@ def load_lora(file: Path, base: Base) -> Lora:
         else:
             parts.setdefault(tuple(names), {})[part] = tensor
     if not parts:
-        raise LoraRefused(
+        raise LoraError(
             f"{file} is no LoRA for {base.name} ({base.family}): none of its {len(tensors)} keys "
             f"match, such as '{next(iter(tensors), '')}'."
         )
     if unknown:
-        raise LoraRefused(
+        raise LoraError(
             f"{file}: {len(unknown)} of {len(tensors)} keys mean nothing to {base.name}, such as "
             f"'{unknown[0]}'. It was made for another checkpoint, or in a format not known here."
         )
     weights: dict[str, LoraWeights] = {}
-    others: dict[str, Detour] = {}
+    others: dict[str, WeightDelta] = {}
     for stacked, found in parts.items():
         if other := _other(file, base, stacked, found):
             others |= other
@@ -169,18 +169,18 @@ def load_lora(file: Path, base: Base) -> Lora:
 
 
 def _refuse_foreign(
-    file: Path, base: Base, tensors: dict[str, Tensor], metadata: dict[str, str]
+    file: Path, base: DiffusionModel, tensors: dict[str, Tensor], metadata: dict[str, str]
 ) -> None:
     for kind, endings in variants.REFUSED.items():
         if any(key.endswith(endings) for key in tensors):
-            raise LoraRefused(
+            raise LoraError(
                 f"{file} is {kind}, which is not read here. LoRA, LoCon, LoHa, LoKr and DoRA are: "
                 "ask its author for one, or extract one from the checkpoint that it makes."
             )
-    if found := foreign_family(tensors, metadata, base.family):
+    if found := other_family(tensors, metadata, base.family):
         family, count = found
         says = f"{count} of its {len(tensors)} keys say so" if count else "its metadata says so"
-        raise LoraRefused(
+        raise LoraError(
             f"{file} is a LoRA for {family} ({says}); use it with a checkpoint of that family."
         )
 
@@ -197,44 +197,44 @@ def split_key(key: str) -> tuple[str, str]:
 
 
 def _other(
-    file: Path, base: Base, names: tuple[str, ...], found: dict[str, Tensor]
-) -> dict[str, Detour]:
+    file: Path, base: DiffusionModel, names: tuple[str, ...], found: dict[str, Tensor]
+) -> dict[str, WeightDelta]:
     """The change of a module (or of several stacked ones) that is no plain LoRA; none if it is."""
     called = " + ".join(names)
     shapes = [shape_of(base, name) for name in names]
     shape = (sum(one[0] for one in shapes), *shapes[0][1:])
     other = None
     try:
-        other = variants.assembled(found, _alpha(file, called, found))
+        other = variants.delta_from_tensors(found, _alpha(file, called, found))
         if other is None:
             return {}
         fits = other.fits(shape)
     except (RuntimeError, IndexError, ValueError):  # factors that cannot be multiplied
         fits = False
     if other is None or not fits:
-        raise LoraRefused(
+        raise LoraError(
             f"{file} does not fit {base.name}: its factors at {called} do not make the checkpoint's "
             f"weight of {shape}."
         )
     if len(names) == 1:
         return {names[0]: other}
-    if isinstance(other, variants.Decomposed) and other.by_input:
-        raise LoraRefused(
+    if isinstance(other, variants.DoRA) and other.by_input:
+        raise LoraError(
             f"{file} is a DoRA by inputs over {called}, which are one weight there and several here."
         )
     starts = [sum(one[0] for one in shapes[:n]) for n in range(len(names))]
-    return {n: variants.Rows(other, at, shape[0]) for n, at in zip(names, starts, strict=True)}
+    return {n: variants.RowSlice(other, at, shape[0]) for n, at in zip(names, starts, strict=True)}
 
 
 def _weights(
-    file: Path, base: Base, names: tuple[str, ...], found: dict[str, Tensor]
+    file: Path, base: DiffusionModel, names: tuple[str, ...], found: dict[str, Tensor]
 ) -> dict[str, LoraWeights]:
     """The weights of a module, or of several whose rows are stacked in one."""
     called = " + ".join(names)
     if "down" not in found or "up" not in found:
-        raise LoraRefused(f"{file} is incomplete: {called} has only {', '.join(sorted(found))}.")
+        raise LoraError(f"{file} is incomplete: {called} has only {', '.join(sorted(found))}.")
     try:
-        down, up = variants.with_core(found), found["up"]
+        down, up = variants.down_with_tucker_core(found), found["up"]
     except RuntimeError:
         down, up = found["down"], found["mid"]  # of no shape that fits
     shapes = [shape_of(base, name) for name in names]
@@ -247,7 +247,7 @@ def _weights(
         and (down.shape[1:] == shape[1:] or down[0].numel() == math.prod(shape[1:]) == shape[1])
     )
     if not fits:
-        raise LoraRefused(
+        raise LoraError(
             f"{file} does not fit {base.name}: at {called} it would make a weight of "
             f"{(*up.shape[:1], *down.shape[1:])}, the checkpoint's is {shape}."
         )
@@ -260,7 +260,7 @@ def _alpha(file: Path, name: str, found: dict[str, Tensor]) -> float:
     """0 where there is none, which means scale 1 (ComfyUI, AUTOMATIC1111, diffusers)."""
     alpha = found.get("alpha", torch.zeros(()))
     if alpha.numel() != 1 or not all(map(_finite, found.values())):
-        raise LoraRefused(f"{file} is damaged: at {name} it has values that are no finite numbers.")
+        raise LoraError(f"{file} is damaged: at {name} it has values that are no finite numbers.")
     return float(alpha)
 
 

@@ -8,33 +8,33 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from packshot.errors import LoraRefused
-from packshot.lora.layers import LoraLinear, replaced
+from packshot.errors import LoraError
+from packshot.lora.layers import LoraLinear, swap_modules
 from packshot.lora.weights import Lora
-from packshot.models.diffusion_model import Base
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.weight_storage import is_quantised
 
 
-def _place(base: Base, name: str) -> tuple[nn.Module, str]:
+def _place(base: DiffusionModel, name: str) -> tuple[nn.Module, str]:
     """The base's network that a LoRA's name means, and the module's name in it."""
     root, _, rest = name.partition(".")
     return (base.denoiser if root == base.denoiser_root else base.text_encoders[root]), rest
 
 
-def module_of(base: Base, name: str) -> nn.Module:
+def module_of(base: DiffusionModel, name: str) -> nn.Module:
     """The base's module that a LoRA's name means."""
     network, rest = _place(base, name)
     return network.get_submodule(rest)
 
 
-def weight_of(base: Base, name: str) -> nn.Parameter:
+def weight_of(base: DiffusionModel, name: str) -> nn.Parameter:
     """The weight of the base's module that a LoRA's name means."""
     weight = module_of(base, name).weight
     assert isinstance(weight, nn.Parameter), name
     return weight
 
 
-def shape_of(base: Base, name: str) -> tuple[int, ...]:
+def shape_of(base: DiffusionModel, name: str) -> tuple[int, ...]:
     """The shape of that weight, also where it is stored in fewer bits."""
     module = module_of(base, name)
     if isinstance(module, nn.Linear):
@@ -44,22 +44,22 @@ def shape_of(base: Base, name: str) -> tuple[int, ...]:
 
 @contextmanager
 @torch.no_grad()
-def folded(base: Base, loras: Sequence[tuple[Lora, float]]) -> Iterator[None]:
+def fused(base: DiffusionModel, loras: Sequence[tuple[Lora, float]]) -> Iterator[None]:
     """Add each LoRA times its weight to the base while the block runs; several add up.
 
     The original tensors themselves are put back, so the base is bit-identical afterwards; while they
     are away they lie in main memory. A quantised layer is not changed: it gets a detour.
 
     Raises:
-        LoraRefused: it is of a kind that cannot be a detour, and the base is quantised.
+        LoraError: it is of a kind that cannot be a detour, and the base is quantised.
     """
-    names = list(dict.fromkeys(n for lora, _ in loras for n in (*lora.weights, *lora.others)))
+    names = list(dict.fromkeys(n for lora, _ in loras for n in (*lora.weights, *lora.variants)))
     with ExitStack() as undone:
         for name in names:
             network, rest = _place(base, name)
             if is_quantised(module_of(base, name)):
-                detour = _detoured(module_of(base, name), name, loras)
-                undone.enter_context(replaced(network, {rest: detour}))
+                detour = _with_branches(module_of(base, name), name, loras)
+                undone.enter_context(swap_modules(network, {rest: detour}))
             else:
                 undone.enter_context(_changed(weight_of(base, name), name, loras))
         yield
@@ -87,18 +87,18 @@ def _changed(
 def _deltas(lora: Lora, name: str, frozen: Tensor) -> Iterator[Tensor]:
     if name in lora.weights:
         yield lora.weights[name].delta()
-    if name in lora.others:
-        yield lora.others[name].delta(frozen)
+    if name in lora.variants:
+        yield lora.variants[name].delta(frozen)
 
 
-def _detoured(frozen: nn.Module, name: str, loras: Sequence[tuple[Lora, float]]) -> nn.Module:
+def _with_branches(frozen: nn.Module, name: str, loras: Sequence[tuple[Lora, float]]) -> nn.Module:
     """The layer with a detour for each LoRA around it."""
     place = next(frozen.parameters()).device
     for lora, weight in loras:
-        if name in lora.others:
-            raise LoraRefused(
+        if name in lora.variants:
+            raise LoraError(
                 f"{lora.name} is a LoHa, LoKr or DoRA, which a quantised base cannot take. "
-                'Set storage = "plain" in packshot.toml.'
+                'Set weight_storage = "full" in packshot.toml.'
             )
         if own := lora.weights.get(name):
             scale = weight * own.alpha / own.rank

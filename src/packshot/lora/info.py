@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from packshot.errors import LoraRefused
+from packshot.errors import LoraError
 from packshot.lora import variants
 from packshot.lora.files import split_key
-from packshot.lora.keys import foreign_family, plain_title
+from packshot.lora.keys import other_family, plain_title
 from packshot.weights.safetensors_file import shapes
 
 _FORMATS = {
@@ -23,7 +23,7 @@ _TOLD = (
 
 
 @dataclass(frozen=True)
-class Info:
+class LoraInfo:
     """A LoRA file in brief."""
 
     kind: str
@@ -35,26 +35,26 @@ class Info:
     parts: dict[str, int]
     """How many modules each network has."""
     values: int
-    told: dict[str, str]
+    metadata: dict[str, str]
     """Of its metadata, what says what it is for."""
 
 
-def info(file: Path) -> Info:
+def read_info(file: Path) -> LoraInfo:
     """Look at a LoRA file.
 
     Raises:
-        LoraRefused: no safetensors file, or none of its keys are a LoRA's.
+        LoraError: no safetensors file, or none of its keys are a LoRA's.
     """
-    header = shapes(file, LoraRefused)
+    header = shapes(file, LoraError)
     keys = list(header.by_key)
     split = {key: split_key(key) for key in keys}
     modules = {module for module, part in split.values() if part}
     kind = _kind(keys, {part for _, part in split.values()})
     if not modules and not kind:
-        raise LoraRefused(f"{file} is no LoRA: it has keys such as '{next(iter(keys), '')}'.")
+        raise LoraError(f"{file} is no LoRA: it has keys such as '{next(iter(keys), '')}'.")
     ranks = Counter(header.by_key[k][0] for k, (_, part) in split.items() if part == "down")
-    family = foreign_family(keys, header.metadata, "") or (plain_title(), 0)
-    return Info(
+    family = other_family(keys, header.metadata, "") or (plain_title(), 0)
+    return LoraInfo(
         kind or "LoRA",
         next(
             (name for name, marks in _FORMATS.items() if any(m in k for k in keys for m in marks)),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from torch import nn
 
 from packshot.models import registry
-from packshot.models.diffusion_model import Base
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.family_spec import FamilySpec
 
 _ANY_TRANSFORMER = r"^(transformer|lora_transformer)[._]"
@@ -23,7 +23,7 @@ _ENCODER_STARTS = {
 }
 
 
-def foreign_family(
+def other_family(
     keys: Iterable[str], metadata: Mapping[str, str], own: str
 ) -> tuple[str, int] | None:
     """Which other family than `own` ("" is none) a file is for, and how many of its keys say so.
@@ -67,7 +67,7 @@ def _told_by_keys() -> list[tuple[str, str]]:
     return [*told["transformer"], generic, *told["unet"]]
 
 
-def kohya_names(base: Base) -> dict[str, list[str]]:
+def kohya_names(base: DiffusionModel) -> dict[str, list[str]]:
     """Every module as kohya's files call it, with our names of what is stacked in it, in order.
 
     "unet.mid.to_q" is "lora_unet_mid_to_q"; text encoders read "lora_te_text_model_…". Where kohya's
@@ -75,7 +75,7 @@ def kohya_names(base: Base) -> dict[str, list[str]]:
     text encoders are numbered.
     """
     root = base.denoiser_root
-    if base.kohya_original:
+    if base.kohya_uses_original_keys:
         modules = base.original_modules()
     else:
         modules = {name: [name] for name in _adaptable(base.denoiser)}
@@ -85,14 +85,14 @@ def kohya_names(base: Base) -> dict[str, list[str]]:
     }
     for encoder, network in base.text_encoders.items():
         number = encoder.removeprefix("text_encoder").removeprefix("_") or "1"
-        start = f"lora_te{number if base.kohya_original else ''}_text_model_"
+        start = f"lora_te{number if base.kohya_uses_original_keys else ''}_text_model_"
         for name in _adaptable(network):
             flat = name.removeprefix("text_model.").replace(".", "_")
             names[start + flat] = [f"{encoder}.{name}"]
     return names
 
 
-def spellings(base: Base) -> dict[str, list[str]]:
+def key_aliases(base: DiffusionModel) -> dict[str, list[str]]:
     """Every spelling of each adaptable module, its dots as underscores, to our names of it."""
     root, names = base.denoiser_root, {}
     for spelt, ours in base.original_modules().items():

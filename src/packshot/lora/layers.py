@@ -76,7 +76,7 @@ class Adapter:
 
     def state(self) -> dict[str, Tensor]:
         """Copies of the masters on the CPU."""
-        return copied_state(self.named_parameters())
+        return copy_state(self.named_parameters())
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Set the masters from `state()` of an adapter of the same shape."""
@@ -95,20 +95,20 @@ class Adapter:
         )
 
 
-def copied_state(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+def copy_state(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     """Copies of parameters on the CPU, by their names."""
     return {name: parameter.detach().cpu().clone() for name, parameter in parameters.items()}
 
 
 @torch.no_grad()
 def set_state(parameters: Mapping[str, nn.Parameter], state: Mapping[str, Tensor]) -> None:
-    """Set parameters from `copied_state` of others of the same names and shapes."""
+    """Set parameters from `copy_state` of others of the same names and shapes."""
     for name, parameter in parameters.items():
         parameter.copy_(state[name])
 
 
 @contextmanager
-def injected(
+def inject_lora(
     network: nn.Module, names: Sequence[str], *, rank: int, alpha: float, seed: int
 ) -> Iterator[Adapter]:
     """Put LoRA layers in place of the named Linear and Conv2d modules while the block runs.
@@ -117,12 +117,12 @@ def injected(
     zero, so the network's output is unchanged at first. The original modules come back at the end.
     """
     layers = {n: _layer(network.get_submodule(n), n, rank, alpha, seed) for n in names}
-    with replaced(network, layers):
+    with swap_modules(network, layers):
         yield Adapter(layers, rank, alpha)
 
 
 @contextmanager
-def replaced(network: nn.Module, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+def swap_modules(network: nn.Module, modules: Mapping[str, nn.Module]) -> Iterator[None]:
     """Put modules in place of those of their names while the block runs."""
     originals = {name: network.get_submodule(name) for name in modules}
     try:

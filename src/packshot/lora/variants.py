@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from packshot.lora.weights import Detour, LoraWeights
+from packshot.lora.weights import LoraWeights, WeightDelta
 
 
 @dataclass(frozen=True)
-class Plain:
+class StandardLora:
     """A plain LoRA as the inner change of a DoRA."""
 
     weights: LoraWeights
@@ -32,7 +32,7 @@ class Plain:
 
 
 @dataclass(frozen=True)
-class Hadamard:
+class LoHa:
     """LoHa: (w1a w1b) * (w2a w2b), element by element (FedPara, arXiv 2108.06098, eq. 3).
 
     Each factor's pair is [out, rank] and [rank, in]; with a core t [rank, rank, k, k] (Tucker, prop.
@@ -52,7 +52,7 @@ class Hadamard:
 
 
 @dataclass(frozen=True)
-class Kronecker:
+class LoKr:
     """LoKr: w1 (x) w2 (LyCORIS, arXiv 2309.14859, section 3.2), each whole or of low rank."""
 
     first: Tensor
@@ -72,14 +72,14 @@ class Kronecker:
 
 
 @dataclass(frozen=True)
-class Decomposed:
+class DoRA:
     """DoRA: m (W + D) / ||W + D|| (arXiv 2402.09353, eq. 5).
 
     The magnitude m belongs to outputs, [out] or [out, 1, …] (PEFT, sd-scripts), or to inputs,
     [1, in, …] (LyCORIS's default): the norm runs over all else.
     """
 
-    inner: Detour
+    inner: WeightDelta
     magnitude: Tensor
 
     @property
@@ -101,10 +101,10 @@ class Decomposed:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowSlice:
     """Some rows of a change of modules that are stacked: one module's."""
 
-    whole: Detour
+    whole: WeightDelta
     start: int
     total: int
 
@@ -133,27 +133,27 @@ REFUSED = {
 """Kinds that change weights in ways not known here, by how their keys end."""
 
 
-def assembled(parts: Mapping[str, Tensor], alpha: float) -> Detour | None:
+def delta_from_tensors(parts: Mapping[str, Tensor], alpha: float) -> WeightDelta | None:
     """The change that a module's parts make, if they are of one of these kinds and complete.
 
     alpha 0 means that the file has none: scale 1.
     """
     inner = _hadamard(parts, alpha) or _kronecker(parts, alpha) or _plain(parts, alpha)
     if inner and "magnitude" in parts:  # of outputs, though a convolution's is [1, out, 1, 1]
-        return Decomposed(inner, parts["magnitude"].flatten())
+        return DoRA(inner, parts["magnitude"].flatten())
     if inner and "dora" in parts:
-        return Decomposed(inner, parts["dora"])
-    return None if isinstance(inner, Plain) else inner
+        return DoRA(inner, parts["dora"])
+    return None if isinstance(inner, StandardLora) else inner
 
 
-def _plain(parts: Mapping[str, Tensor], alpha: float) -> Plain | None:
+def _plain(parts: Mapping[str, Tensor], alpha: float) -> StandardLora | None:
     if "down" not in parts or "up" not in parts:
         return None
-    down = with_core(parts)
-    return Plain(LoraWeights(down, parts["up"], alpha or float(len(down))))
+    down = down_with_tucker_core(parts)
+    return StandardLora(LoraWeights(down, parts["up"], alpha or float(len(down))))
 
 
-def with_core(parts: Mapping[str, Tensor]) -> Tensor:
+def down_with_tucker_core(parts: Mapping[str, Tensor]) -> Tensor:
     """`down` with LoCon's core `mid` [rank, rank, k, k] in it: a plain convolution's."""
     down, core = parts["down"], parts.get("mid")
     if core is None:
@@ -161,7 +161,7 @@ def with_core(parts: Mapping[str, Tensor]) -> Tensor:
     return torch.einsum("mnkl,ni->mikl", core.float(), down.float().flatten(1))
 
 
-def _hadamard(parts: Mapping[str, Tensor], alpha: float) -> Hadamard | None:
+def _hadamard(parts: Mapping[str, Tensor], alpha: float) -> LoHa | None:
     names = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
     if not all(name in parts for name in names):
         return None
@@ -169,17 +169,17 @@ def _hadamard(parts: Mapping[str, Tensor], alpha: float) -> Hadamard | None:
         (parts[f"hada_w{n}_a"], parts[f"hada_w{n}_b"], parts.get(f"hada_t{n}")) for n in (1, 2)
     )
     rank = len(parts["hada_w1_b"])
-    return Hadamard(first, second, alpha / rank if alpha else 1.0)
+    return LoHa(first, second, alpha / rank if alpha else 1.0)
 
 
-def _kronecker(parts: Mapping[str, Tensor], alpha: float) -> Kronecker | None:
+def _kronecker(parts: Mapping[str, Tensor], alpha: float) -> LoKr | None:
     first = _factor(parts, "lokr_w1", None)
     second = _factor(parts, "lokr_w2", parts.get("lokr_t2"))
     if first is None or second is None:
         return None
     low = next((len(parts[n]) for n in ("lokr_w1_b", "lokr_w2_b") if n in parts), 0)
     # Two whole factors have no rank: their trainer sets the scale to 1.
-    return Kronecker(first, second, alpha / low if alpha and low else 1.0)
+    return LoKr(first, second, alpha / low if alpha and low else 1.0)
 
 
 def _factor(parts: Mapping[str, Tensor], name: str, core: Tensor | None) -> Tensor | None:

@@ -29,7 +29,7 @@ class LoraWeights:
         return product.reshape(self.up.shape[0], *self.down.shape[1:]) * (self.alpha / self.rank)
 
 
-class Detour(Protocol):
+class WeightDelta(Protocol):
     """A change of one module's weight."""
 
     def fits(self, shape: tuple[int, ...]) -> bool:
@@ -49,5 +49,5 @@ class Lora:
     metadata: dict[str, str] = field(default_factory=dict)
     name: str = "lora"
     sha256: str = ""
-    others: dict[str, Detour] = field(default_factory=dict)
+    variants: dict[str, WeightDelta] = field(default_factory=dict)
     """Changes of other kinds (LoHa, LoKr, DoRA), which are folded but not written."""

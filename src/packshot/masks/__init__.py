@@ -1,6 +1,6 @@
 """Masks: which pixels of each photo are the product, found by a segmenter or drawn by a person."""
 
-from packshot.masks.mask_photos import Masked, mask_photos, shows_a_product
+from packshot.masks.mask_photos import MaskResult, mask_photos, shows_a_product
 from packshot.masks.segmenter import Segmenter
 
 __all__ = ["Masked", "Segmenter", "mask_photos", "shows_a_product"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files as resources
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,7 @@ import torch
 from PIL import Image
 
 from packshot.masks.bundled_network import PIXELS, SegmenterNetwork
-from packshot.weights.loading import filled
+from packshot.weights.loading import load_weights_into
 from packshot.weights.safetensors_file import read_safetensors
 
 _REFINED_PIXELS = 640
@@ -21,30 +20,30 @@ _POSSIBLE = 0.1
 _SPECK = 0.05
 
 
-class EmbeddedSegmenter:
+class BundledSegmenter:
     """Follows `packshot.masks.Segmenter`. The network sees 128 px; colours place the edge."""
 
-    name = "embedded"
+    name = "bundled"
 
     def __init__(self, folder: Path | None = None) -> None:
         """Load the weights: of `folder`/model.safetensors, or the bundled ones.
 
         Raises:
-            BaseRefused: the file is no such network's.
+            ModelLoadError: the file is no such network's.
         """
-        folder = folder or Path(str(resources("packshot.pocket") / "weights" / "segmenter"))
+        folder = folder or Path(__file__).parent / "weights"
         tensors = read_safetensors(folder / "model.safetensors")[0]
-        self.network = filled(SegmenterNetwork, tensors, folder, torch.float32)
+        self.network = load_weights_into(SegmenterNetwork, tensors, folder, torch.float32)
 
     def mask(self, picture: Image.Image) -> Image.Image:
         """See `Segmenter.mask`."""
         small = picture.convert("RGB")
         small.thumbnail((_REFINED_PIXELS, _REFINED_PIXELS), Image.Resampling.LANCZOS)
-        shares = refined(np.asarray(small), self.shares(small))
+        shares = refine_edges(np.asarray(small), self.probabilities(small))
         return as_mask(shares, picture.size)
 
     @torch.no_grad()
-    def shares(self, picture: Image.Image) -> np.ndarray:
+    def probabilities(self, picture: Image.Image) -> np.ndarray:
         """What the network alone says: fp32 [height, width] in [0, 1]. Pictures are squeezed."""
         square = picture.convert("RGB").resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
         array = np.asarray(square, dtype=np.float32) / 127.5 - 1
@@ -53,30 +52,30 @@ class EmbeddedSegmenter:
         return cv2.resize(shares, picture.size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
 
 
-def as_mask(shares: np.ndarray, size: tuple[int, int]) -> Image.Image:
+def as_mask(probabilities: np.ndarray, size: tuple[int, int]) -> Image.Image:
     """Shares [h, w] in [0, 1] as a mask, mode L, of another size (width, height)."""
     # In 8 bits before it is made larger: one of 64 megapixels would take 256 MB in floats.
-    mask = Image.fromarray((shares * 255).round().astype(np.uint8))
+    mask = Image.fromarray((probabilities * 255).round().astype(np.uint8))
     return mask.resize(size, Image.Resampling.BICUBIC)
 
 
-def without_islands(shares: np.ndarray) -> np.ndarray:
+def without_islands(probabilities: np.ndarray) -> np.ndarray:
     """Shares [h, w] without what lies apart and is small; edges and what is half seen through stay."""
-    return np.where(without_specks(shares > _POSSIBLE / 2), shares, 0)
+    return np.where(without_specks(probabilities > _POSSIBLE / 2), probabilities, 0)
 
 
-def refined(pixels: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def refine_edges(pixels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Move the edge of `shares` [h, w] to where the colours of `pixels` uint8 [h, w, 3] change.
 
     GrabCut (Rother et al. 2004, https://doi.org/10.1145/1015706.1015720), which may only change
     what the network was unsure of.
     """
-    labels = np.where(shares > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[shares > _SURE] = cv2.GC_FGD
-    labels[shares < _POSSIBLE] = cv2.GC_BGD
+    labels = np.where(probabilities > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[probabilities > _SURE] = cv2.GC_FGD
+    labels[probabilities < _POSSIBLE] = cv2.GC_BGD
     sure, unsure = (labels == cv2.GC_FGD).any(), np.isin(labels, (cv2.GC_PR_FGD, cv2.GC_PR_BGD))
     if not (sure and unsure.any() and (labels == cv2.GC_BGD).any()):
-        return shares
+        return probabilities
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(

@@ -14,9 +14,9 @@ from PIL import Image
 
 from packshot.photos.photo_set import (
     Photo,
+    list_photos,
     note_missed,
     open_image,
-    photos,
     require_photos,
     write_mask,
 )
@@ -40,11 +40,11 @@ class Segmenter(Protocol):
 
 
 @dataclass(frozen=True)
-class Masked:
+class MaskResult:
     """A project's photos with the masks that stand now, and those in which nothing was found."""
 
     photos: list[Photo]
-    without: list[Photo]
+    without_mask: list[Photo]
     """What a mask was looked for in, in vain; a mask that stood there still does."""
 
 
@@ -53,9 +53,9 @@ def mask_photos(
     segmenter: Segmenter | None = None,
     progress: Progress = silent,
     *,
-    redo: bool = False,
+    overwrite_generated: bool = False,
     instead_of: Collection[str] = (),
-) -> Masked:
+) -> MaskResult:
     """Write `photos/masks/<stem>.png` for each photo that has no mask.
 
     Training then learns the product rather than its places: look at the masks before you do, and
@@ -68,7 +68,7 @@ def mask_photos(
         instead_of: segmenters whose masks are made anew, too.
 
     Raises:
-        PhotosRefused: the project has no photos.
+        NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
         PackshotError: the segmenter cannot be used.
     """
@@ -80,8 +80,10 @@ def mask_photos(
 
         def is_wanted(photo: Photo) -> bool:
             if photo.mask is None:
-                return redo or photo.missed_by != finder.name
-            return photo.masked_by is not None and (redo or photo.masked_by in instead_of)
+                return overwrite_generated or photo.missed_by != finder.name
+            return photo.masked_by is not None and (
+                overwrite_generated or photo.masked_by in instead_of
+            )
 
         wanted = [photo for photo in shown if is_wanted(photo)]
         missed = set()
@@ -93,9 +95,9 @@ def mask_photos(
                 note_missed(project, photo, finder.name)
                 missed.add(photo.file)
             progress("masks", done, len(wanted))
-        now = photos(project)
+        now = list_photos(project)
         missed |= {photo.file for photo in now if photo.mask is None}
-        return Masked(now, [photo for photo in now if photo.file in missed])
+        return MaskResult(now, [photo for photo in now if photo.file in missed])
 
 
 def shows_a_product(mask: Image.Image) -> bool:

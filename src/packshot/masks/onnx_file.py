@@ -11,7 +11,7 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.utils import files
 from packshot.weights.safetensors_file import PICKLES
 
@@ -39,28 +39,26 @@ def check_onnx(path: Path) -> None:
     """Refuse what is no whole ONNX model, or names weights outside its folder; nothing is run.
 
     Raises:
-        CheckpointRefused: one of these, a pickle, or a file that is too large.
+        ModelLoadError: one of these, a pickle, or a file that is too large.
     """
     if not files.is_file(path):
-        raise CheckpointRefused(
-            f"There is no file {path}. Name a model with --segmenter FILE.onnx."
-        )
+        raise ModelLoadError(f"There is no file {path}. Name a model with --segmenter FILE.onnx.")
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} has {size / 1e9:.1f} GB; an ONNX file cannot have more than 2.1."
         )
     if size == 0:
-        raise CheckpointRefused(f"{path} is empty. Download it again.")
+        raise ModelLoadError(f"{path} is empty. Download it again.")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[:2] in PICKLES:
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"{path} is a pickle, which can run code when it is opened; refused. Use an .onnx."
             )
         try:
             locations = _locations(data)
         except (ValueError, IndexError) as error:
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"{path} is not an ONNX model, or it is cut short or damaged ({error}). "
                 "Download it again."
             ) from error
@@ -76,11 +74,11 @@ def _check_location(path: Path, location: str) -> None:
         for folder in (path.parent.resolve(), path.resolve().parent)
     )
     if not location or Path(location).is_absolute() or ".." in Path(location).parts or not within:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} wants weights from {location!r}, which lies outside its folder; refused."
         )
     if not files.is_file(beside):
-        raise CheckpointRefused(f"{path} has its weights in {beside}, which is not there.")
+        raise ModelLoadError(f"{path} has its weights in {beside}, which is not there.")
 
 
 def _locations(data: mmap.mmap) -> set[str]:

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
-from packshot.errors import CheckpointRefused, PackshotError, refusing_checkpoint
+from packshot.errors import ModelLoadError, PackshotError, as_model_load_error
 from packshot.masks.bundled import as_mask, without_islands
 from packshot.masks.onnx_file import check_onnx
 from packshot.utils import files
@@ -32,23 +32,25 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 @dataclass(frozen=True)
-class Kind:
+class Preprocessing:
     """What a kind of network expects, and how it answers."""
 
     side: int
     """Pixels of its square pictures, where the file leaves that open."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    by_maximum: bool
+    divide_by_max: bool
     """Whether pictures are divided by their brightest value, rather than by 255."""
-    stretched: bool
+    min_max_normalised: bool
     """Whether its answer is stretched to [0, 1]: it knows more and less, but no half."""
 
 
-KINDS = {
-    "birefnet": Kind(1024, *_IMAGENET, by_maximum=False, stretched=False),
-    "isnet": Kind(1024, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), by_maximum=False, stretched=True),
-    "u2net": Kind(320, *_IMAGENET, by_maximum=True, stretched=True),
+ARCHITECTURES = {
+    "birefnet": Preprocessing(1024, *_IMAGENET, divide_by_max=False, min_max_normalised=False),
+    "isnet": Preprocessing(
+        1024, (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), divide_by_max=False, min_max_normalised=True
+    ),
+    "u2net": Preprocessing(320, *_IMAGENET, divide_by_max=True, min_max_normalised=True),
 }
 # What files are called, by kind. BRIA's RMBG 1.4 is an IS-Net, 2.0 a BiRefNet.
 _NAMES = {
@@ -75,11 +77,11 @@ def installed(kind: str | None = None) -> list[Path]:
     return [p for p in paths if files.is_file(p) and kind in (None, _kind_by_name(p.name))]
 
 
-class SalientSegmenter:
+class OnnxSegmenter:
     """Follows `packshot.masks.Segmenter`.
 
     Attributes:
-        kind: a name of `KINDS`.
+        kind: a name of `ARCHITECTURES`.
         size: (width, height) of the pictures that the network takes.
     """
 
@@ -87,11 +89,11 @@ class SalientSegmenter:
         """Load a file.
 
         Args:
-            kind: a name of `KINDS`; by default the file's name tells, or else its size.
+            kind: a name of `ARCHITECTURES`; by default the file's name tells, or else its size.
             name: what to call it, if not as the file.
 
         Raises:
-            CheckpointRefused: it is no ONNX model from one picture to one map, or of no known kind.
+            ModelLoadError: it is no ONNX model from one picture to one map, or of no known kind.
             PackshotError: onnxruntime is not installed.
         """
         runtime = _onnxruntime()
@@ -101,18 +103,18 @@ class SalientSegmenter:
         options.log_severity_level = 4  # its warnings are for programmers
         available = runtime.get_available_providers()
         wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
-        with _refusing(path):
+        with _as_model_load_error(path):
             self._session = runtime.InferenceSession(str(path), options, providers=wanted)
         self._input, size = _picture_input(path, self._session)
         self.kind = kind or _kind_by_name(self.name) or _kind_by_size(path, size)
-        self.size = size or (KINDS[self.kind].side, KINDS[self.kind].side)
+        self.size = size or (ARCHITECTURES[self.kind].side, ARCHITECTURES[self.kind].side)
 
     @classmethod
     def load(cls, model: str | None, kind: str | None = None, progress: Progress = silent) -> Self:
         """A file, the ONNX file of a repository of the hub, or what rembg's folder holds.
 
         Raises:
-            CheckpointRefused: there is none, or as the class.
+            ModelLoadError: there is none, or as the class.
             PackshotError: as the class.
         """
         _onnxruntime()  # told before anything is fetched
@@ -121,37 +123,43 @@ class SalientSegmenter:
         if model is None:
             found = installed(kind)
             if not found:
-                raise CheckpointRefused(
+                raise ModelLoadError(
                     f"No {kind or 'ONNX'} model is in {rembg_folder()}, where rembg keeps them. "
                     "Name one: --segmenter FILE.onnx."
                 )
             return cls(found[0], kind)
-        repo = None if files.exists(Path(model)) else hub.repository(model)
+        repo = None if files.exists(Path(model)) else hub.parse_repo(model)
         if repo is None or model.lower().endswith(".onnx"):
             return cls(Path(model), kind)
-        folder = hub.fetched_files(repo, [_HUB_FILE], also=[f"{_HUB_FILE}_data"], progress=progress)
+        folder = hub.download_files(
+            repo, [_HUB_FILE], also=[f"{_HUB_FILE}_data"], progress=progress
+        )
         return cls(folder / _HUB_FILE, kind, name=repo.id.rpartition("/")[2])
 
     def mask(self, picture: Image.Image) -> Image.Image:
         """See `Segmenter.mask`."""
-        pixels = prepared(picture, self.size, KINDS[self.kind]).astype(_DTYPES[self._input.type])
-        with _refusing(self.path):
+        pixels = preprocess(picture, self.size, ARCHITECTURES[self.kind]).astype(
+            _DTYPES[self._input.type]
+        )
+        with _as_model_load_error(self.path):
             answer = self._session.run(None, {self._input.name: pixels})[0]
-        shares = to_shares(_one_map(self.path, answer), KINDS[self.kind].stretched)
+        shares = to_probabilities(
+            _one_map(self.path, answer), ARCHITECTURES[self.kind].min_max_normalised
+        )
         return as_mask(without_islands(shares), picture.size)
 
 
-def prepared(picture: Image.Image, size: tuple[int, int], kind: Kind) -> np.ndarray:
+def preprocess(picture: Image.Image, size: tuple[int, int], kind: Preprocessing) -> np.ndarray:
     """A picture as a network takes it: fp32 [1, 3, height, width], squeezed and normalised."""
     small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     values = np.asarray(small, dtype=np.float32)
-    values = values / (max(float(values.max()), 1e-6) if kind.by_maximum else 255)
+    values = values / (max(float(values.max()), 1e-6) if kind.divide_by_max else 255)
     mean, std = (np.array(triple, dtype=np.float32) for triple in (kind.mean, kind.std))
     normal: np.ndarray = (values - mean) / std
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
 
 
-def to_shares(answer: np.ndarray, stretched: bool) -> np.ndarray:
+def to_probabilities(answer: np.ndarray, stretched: bool) -> np.ndarray:
     """A network's map [h, w] as shares in [0, 1]. Values beyond are logits: some files end before."""
     if answer.min() < -1e-3 or answer.max() > 1 + 1e-3:
         answer = 1 / (1 + np.exp(-answer.clip(-60, 60)))
@@ -166,13 +174,13 @@ def _one_map(path: Path, answer: Any) -> np.ndarray:
     """The fp32 map [h, w] of [1, 1, h, w], [1, h, w] or [h, w]."""
     array = np.asarray(answer)
     if array.ndim < 2 or array.size == 0 or array.size != array.shape[-2] * array.shape[-1]:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} answers with {list(array.shape)}, not with one map of the product; "
             "it is a model for something else."
         )
     found = array.reshape(array.shape[-2:]).astype(np.float32)
     if not np.isfinite(found).all():
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} answers with values that are not finite; use it in full precision (fp32)."
         )
     return found
@@ -184,17 +192,17 @@ def _picture_input(path: Path, session: Any) -> tuple[Any, tuple[int, int] | Non
     told = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
     shape = inputs[0].shape if len(inputs) == 1 else []
     if len(shape) != 4 or (shape[1] not in (3, None) and not isinstance(shape[1], str)):
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} takes {told or 'nothing'}, not one picture [1, 3, height, width]; "
             "it is a model for something else."
         )
     if inputs[0].type not in _DTYPES or not session.get_outputs():
-        raise CheckpointRefused(f"{path} takes {told}; pictures in fp32 or fp16 are offered.")
+        raise ModelLoadError(f"{path} takes {told}; pictures in fp32 or fp16 are offered.")
     height, width = shape[2:]
     if not (isinstance(height, int) and isinstance(width, int)):
         return inputs[0], None
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} takes pictures of {width} x {height} px; more than {MAX_SIDE} are not offered."
         )
     return inputs[0], (width, height)
@@ -206,11 +214,11 @@ def _kind_by_name(name: str) -> str | None:
 
 
 def _kind_by_size(path: Path, size: tuple[int, int] | None) -> str:
-    if size and max(size) <= KINDS["u2net"].side:
+    if size and max(size) <= ARCHITECTURES["u2net"].side:
         return "u2net"
-    raise CheckpointRefused(
+    raise ModelLoadError(
         f"{path}: neither name nor size tell how it wants its pictures. Name its kind: "
-        f"--segmenter KIND:{path.name}, of the kinds {', '.join(KINDS)}."
+        f"--segmenter KIND:{path.name}, of the kinds {', '.join(ARCHITECTURES)}."
     )
 
 
@@ -225,7 +233,7 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
-def _refusing(path: Path) -> AbstractContextManager[None]:
+def _as_model_load_error(path: Path) -> AbstractContextManager[None]:
     """Whatever onnxruntime raises, as one kind of error."""
     fault = "cannot be run by onnxruntime"
-    return refusing_checkpoint(path, fault, "Download it again, or use another.")
+    return as_model_load_error(path, fault, "Download it again, or use another.")

@@ -26,21 +26,23 @@ class Prompt:
     box: np.ndarray
 
 
-def prompt_of(shares: np.ndarray) -> Prompt | None:
+def prompt_of(probabilities: np.ndarray) -> Prompt | None:
     """What a first guess [h, w] in [0, 1] shows; None if it shows nothing.
 
     The box is around the largest part, the points lie where it is widest and surest, and apart.
     """
-    count, parts, stats, _ = cv2.connectedComponentsWithStats((shares > _SURE).astype(np.uint8))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(
+        (probabilities > _SURE).astype(np.uint8)
+    )
     if count < 2:
         return None
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    inside = np.where(parts == largest, shares, 0).astype(np.float32)
+    inside = np.where(parts == largest, probabilities, 0).astype(np.float32)
     left, upper, width, height = (int(value) for value in stats[largest, :4])
     margin = np.array([width, height]) * _MARGIN
     corners = np.array([[left, upper], [left + width, upper + height]], np.float32)
     corners += np.array([-margin, margin])
-    full = np.array([shares.shape[1], shares.shape[0]], np.float32)
+    full = np.array([probabilities.shape[1], probabilities.shape[0]], np.float32)
     return Prompt(_surest(inside) / full, (corners / full).clip(0, 1).reshape(4))
 
 

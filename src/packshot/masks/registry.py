@@ -24,17 +24,17 @@ Loader = Callable[[str | None, Progress], Segmenter]
 """From --model (a file, a folder, a repository of the hub; or none) to a segmenter."""
 
 
-def _embedded(model: str | None, progress: Progress) -> Segmenter:
-    from packshot.masks.bundled import EmbeddedSegmenter
+def _bundled(model: str | None, progress: Progress) -> Segmenter:
+    from packshot.masks.bundled import BundledSegmenter
 
-    return EmbeddedSegmenter(Path(model) if model else None)
+    return BundledSegmenter(Path(model) if model else None)
 
 
 def _salient(kind: str | None) -> Loader:
     def load(model: str | None, progress: Progress) -> Segmenter:
-        from packshot.masks.onnx_segmenter import SalientSegmenter
+        from packshot.masks.onnx_segmenter import OnnxSegmenter
 
-        return SalientSegmenter.load(model, kind, progress)
+        return OnnxSegmenter.load(model, kind, progress)
 
     return load
 
@@ -46,7 +46,7 @@ def _sam(model: str | None, progress: Progress) -> Segmenter:
 
 
 LOADERS: dict[str, Loader] = {
-    "embedded": _embedded,
+    "bundled": _bundled,
     "onnx": _salient(None),
     "birefnet": _salient("birefnet"),
     "isnet": _salient("isnet"),
@@ -70,7 +70,7 @@ def load_segmenter(
 
     Raises:
         PackshotError: there is no such segmenter, or a package that it needs is not installed.
-        CheckpointRefused: `model` is none of its kind, or would have to be unpickled.
+        ModelLoadError: `model` is none of its kind, or would have to be unpickled.
     """
     if name == AUTO:
         return (
@@ -103,14 +103,14 @@ def best_found() -> str:
     if find_spec("onnxruntime") and (found := onnx_segmenter.installed()):
         return f"onnx:{found[0]}"
     cached = sam.cached()
-    return f"sam2:{cached}" if cached else "embedded"
+    return f"sam2:{cached}" if cached else "bundled"
 
 
 def segmenter_of(spec: str, progress: Progress = silent) -> Segmenter:
     """A segmenter as an option names it: by its name, its model, or NAME:MODEL.
 
     Raises:
-        PackshotError, CheckpointRefused: as `load_segmenter`.
+        PackshotError, ModelLoadError: as `load_segmenter`.
     """
     added = [point.name for point in entry_points(group=GROUP)]
     name, model = parted(spec, [AUTO, *LOADERS, *added])

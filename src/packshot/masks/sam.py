@@ -19,13 +19,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from packshot.errors import CheckpointRefused
-from packshot.masks.bundled import EmbeddedSegmenter, as_mask, without_islands
+from packshot.errors import ModelLoadError
+from packshot.masks.bundled import BundledSegmenter, as_mask, without_islands
 from packshot.masks.point_prompt import Prompt, prompt_of
 from packshot.models import best_device, hub
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
-from packshot.weights.loading import filled, refusing
+from packshot.weights.loading import load_weights_into, refusing
 from packshot.weights.safetensors_file import read_config, read_safetensors
 
 _CONFIG, _WEIGHTS, _PREPROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
@@ -67,10 +67,10 @@ class SamSegmenter:
             device: by default the GPU, if there is one.
 
         Raises:
-            CheckpointRefused: it is none, lacks something, or would have to be unpickled.
+            ModelLoadError: it is none, lacks something, or would have to be unpickled.
         """
         if not files.is_file(folder / _CONFIG):
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"{folder} is no SAM 2: name a folder with {_CONFIG} and {_WEIGHTS}, or OWNER/NAME "
                 f"on the Hugging Face hub, such as {_KNOWN[-2]}."
             )
@@ -90,25 +90,25 @@ class SamSegmenter:
             self._mean, self._std = (
                 torch.tensor([float(v) for v in normalised[key]]).view(3, 1, 1) for key in _IMAGENET
             )
-        self._guess = EmbeddedSegmenter()
+        self._guess = BundledSegmenter()
 
     @classmethod
     def load(cls, model: str | None, progress: Progress = silent) -> Self:
         """A folder, or a repository of the hub; by default a SAM 2 that is in the hub's cache.
 
         Raises:
-            CheckpointRefused: there is none, or as the class.
+            ModelLoadError: there is none, or as the class.
         """
         model = model or cached()
         if model is None:
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"No SAM 2 is in the hub's cache. Name one to fetch: --segmenter {_KNOWN[-2]}; "
                 "or a folder of one."
             )
-        repo = None if files.exists(Path(model)) else hub.repository(model)
+        repo = None if files.exists(Path(model)) else hub.parse_repo(model)
         if repo is None:
             return cls(Path(model))
-        folder = hub.fetched_files(
+        folder = hub.download_files(
             repo, [_CONFIG, _WEIGHTS], also=[_PREPROCESSOR], progress=progress
         )
         return cls(folder, name=repo.id.rpartition("/")[2])
@@ -117,19 +117,19 @@ class SamSegmenter:
         """See `Segmenter.mask`."""
         small = picture.convert("RGB")
         small.thumbnail((_GUESS_PIXELS, _GUESS_PIXELS), Image.Resampling.LANCZOS)
-        prompt = prompt_of(self._guess.shares(small))
+        prompt = prompt_of(self._guess.probabilities(small))
         if prompt is None:
             return Image.new("L", picture.size)
-        return as_mask(without_islands(self.shares(picture, prompt)), picture.size)
+        return as_mask(without_islands(self.probabilities(picture, prompt)), picture.size)
 
     @torch.no_grad()
-    def shares(self, picture: Image.Image, prompt: Prompt) -> np.ndarray:
+    def probabilities(self, picture: Image.Image, prompt: Prompt) -> np.ndarray:
         """What the network says to a prompt: fp32 [h, w] in [0, 1], of the size that it saw."""
         fit = fit_of(picture.size, self._side, squeezed=not self._first)
-        pixels = prepared(picture, fit, self._mean, self._std)
+        pixels = preprocess(picture, fit, self._mean, self._std)
         with refusing(self.folder):
             said = self._network(
-                pixel_values=pixels.to(self.device), **prompted(prompt, fit, self.device)
+                pixel_values=pixels.to(self.device), **encode_prompt(prompt, fit, self.device)
             )
             best = int(said.iou_scores[0, 0].argmax())
             logits = said.pred_masks[:, :, best].float()
@@ -137,7 +137,7 @@ class SamSegmenter:
         width, height = fit.inner
         shares: np.ndarray = full[0, 0, :height, :width].sigmoid().cpu().numpy()
         if not np.isfinite(shares).all():
-            raise CheckpointRefused(f"{self.folder} answers with values that are not finite.")
+            raise ModelLoadError(f"{self.folder} answers with values that are not finite.")
         return shares
 
 
@@ -155,7 +155,7 @@ def fit_of(size: tuple[int, int], side: int, *, squeezed: bool) -> Fit:
     return Fit(side, (width, height))
 
 
-def prepared(picture: Image.Image, fit: Fit, mean: Tensor, std: Tensor) -> Tensor:
+def preprocess(picture: Image.Image, fit: Fit, mean: Tensor, std: Tensor) -> Tensor:
     """A picture as the network takes it: fp32 [1, 3, side, side]; `mean` and `std` [3, 1, 1]."""
     small = picture.convert("RGB").resize(fit.inner, Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.asarray(small, dtype=np.float32) / 255).permute(2, 0, 1)
@@ -163,7 +163,7 @@ def prepared(picture: Image.Image, fit: Fit, mean: Tensor, std: Tensor) -> Tenso
     return F.pad((pixels - mean) / std, (0, fit.side - width, 0, fit.side - height))[None]
 
 
-def prompted(prompt: Prompt, fit: Fit, device: torch.device) -> dict[str, Tensor]:
+def encode_prompt(prompt: Prompt, fit: Fit, device: torch.device) -> dict[str, Tensor]:
     """A prompt in the square's pixels: points [1, 1, N, 2], all on the product, and a box [1, 1, 4]."""
     inner = torch.tensor(fit.inner, dtype=torch.float32)
     points = torch.from_numpy(prompt.points) * inner
@@ -183,7 +183,7 @@ def _network(folder: Path, config: Mapping[str, Any]) -> nn.Module:
     kinds["sam2_video"] = kinds["sam2"]
     kind = config.get("model_type")
     if kind not in kinds:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{folder} is of the kind {kind!r}; Packshot runs SAM 2 and SAM as transformers saves them "
             f"({', '.join(kinds)}). Of BiRefNet name an ONNX file."
         )
@@ -194,4 +194,6 @@ def _network(folder: Path, config: Mapping[str, Any]) -> nn.Module:
     make_config, make = kinds[kind]
     wanted = {"vision_config", "prompt_encoder_config", "mask_decoder_config"}
     given = {key: value for key, value in config.items() if key in wanted}
-    return filled(lambda: make(make_config.from_dict(given)), tensors, folder, torch.float32)
+    return load_weights_into(
+        lambda: make(make_config.from_dict(given)), tensors, folder, torch.float32
+    )

@@ -1,13 +1,13 @@
 """Base models: what a family must do, which families there are, and loading one safely."""
 
-from packshot.models.diffusion_model import Base, ClipSimilarity, Conditioning
+from packshot.models.diffusion_model import ClipSimilarity, Conditioning, DiffusionModel
 from packshot.models.load import (
     best_device,
     best_dtype,
-    carries_clip,
+    checkpoint_path,
     find_checkpoint,
+    has_clip,
     load_base,
-    located,
 )
 
 __all__ = [

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.models import registry, single_file
-from packshot.types import BUNDLED_BASE
 from packshot.utils import files
+from packshot.weights.installed_bases import BUNDLED, installed_base
 from packshot.weights.safetensors_file import CONVERT, check_safetensors, read_config
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -43,7 +43,7 @@ class Checkpoint:
     content_hash: str
     schedule_hints: dict[str, Any] = field(default_factory=dict)
     """What a single file says of its target and betas, over its family's configuration."""
-    sketched: bool = False
+    shapes_only: bool = False
     """Whether only its shapes are to be loaded: see `packshot.models.fake`."""
 
     @property
@@ -59,21 +59,21 @@ class Checkpoint:
     @property
     def name(self) -> str:
         """What to call it: the file's or folder's name; in the hub's cache the repository's."""
-        if self.path == BUNDLED_BASE:
-            return "pocket"
+        if self.path == installed_base(BUNDLED):
+            return BUNDLED
         if cached := re.search(r"models--.+--(.+)/snapshots/\w+$", self.path.as_posix()):
             return cached[1]
         return self.path.stem if self.layout == "single file" else self.path.name
 
 
-def judge(path: Path) -> Checkpoint:
+def detect_checkpoint(path: Path) -> Checkpoint:
     """Decide what `path` is; nothing is loaded.
 
     Raises:
-        CheckpointRefused: not there, a pickle, damaged, or of a family that is not known.
+        ModelLoadError: not there, a pickle, damaged, or of a family that is not known.
     """
     if not files.exists(path):
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"There is no checkpoint at {path}. Name a diffusers folder, a .safetensors file, a "
             'repository of the Hugging Face hub (OWNER/NAME or OWNER/NAME@REVISION), or "pocket".'
         )
@@ -99,7 +99,7 @@ def folder_family(path: Path) -> str:
     """The family of a diffusers folder, by its index and its networks' configurations.
 
     Raises:
-        CheckpointRefused: it is none, or of a family that is not known.
+        ModelLoadError: it is none, or of a family that is not known.
     """
     family = pipeline_family(path)
     spec = registry.families()[family]
@@ -121,10 +121,10 @@ def pipeline_family(path: Path) -> str:
     """What the index of a diffusers folder alone tells: 2.x of Stable Diffusion is still "sd1".
 
     Raises:
-        CheckpointRefused: there is none, or it names a family that is not known.
+        ModelLoadError: there is none, or it names a family that is not known.
     """
     if not (path / "model_index.json").is_file():
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} is no checkpoint: it has no model_index.json. Name the folder that a diffusers "
             "pipeline was saved to, or a single .safetensors file."
         )
@@ -155,7 +155,7 @@ def chosen_weights(where: str, names: Sequence[str], *, half: bool = False) -> l
     Full precision before half, or the other way round if `half`.
 
     Raises:
-        CheckpointRefused: there are none, or not all; the message names `where`.
+        ModelLoadError: there are none, or not all; the message names `where`.
     """
     some = ""
     for pattern in _WEIGHTS[2:] + _WEIGHTS[:2] if half else _WEIGHTS:
@@ -167,18 +167,18 @@ def chosen_weights(where: str, names: Sequence[str], *, half: bool = False) -> l
     pickles = sorted(name for name in names if name.endswith((".bin", ".ckpt", ".pt", ".pth")))
     pickled = f"only {pickles[0]}, a pickle. {CONVERT}" if pickles else ""
     why = some or pickled or "nothing. Copy it again, whole."
-    raise CheckpointRefused(f"{where} has no .safetensors weights but {why}")
+    raise ModelLoadError(f"{where} has no .safetensors weights but {why}")
 
 
 def weight_names(where: str, names: Sequence[str]) -> list[str]:
     """Of a model's files its weights, whole or in shards.
 
     Raises:
-        CheckpointRefused: there are none, not all, or only pickles; the message names `where`.
+        ModelLoadError: there are none, not all, or only pickles; the message names `where`.
     """
     pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
     if pickles and not any(name.endswith(".safetensors") for name in names):
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{where} has its weights only as {pickles[0]}, a pickle, which can run code when it is "
             "opened; never opened. Many models have been converted since: look for .safetensors in "
             "its newest version, or among its pull requests (OWNER/NAME@refs/pr/NUMBER)."
@@ -186,9 +186,9 @@ def weight_names(where: str, names: Sequence[str]) -> list[str]:
     return chosen_weights(where, names)
 
 
-def _unknown(path: Path, found: str) -> CheckpointRefused:
-    return CheckpointRefused(
-        f"{path} is {found or 'of an unknown kind'}; Packshot knows {registry.listed()}."
+def _unknown(path: Path, found: str) -> ModelLoadError:
+    return ModelLoadError(
+        f"{path} is {found or 'of an unknown kind'}; Packshot knows {registry.titles()}."
     )
 
 

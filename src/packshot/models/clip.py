@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.images.loading import open_image
 from packshot.models.diffusion_model import ClipSimilarity
 from packshot.utils import files
-from packshot.weights.loading import filled, refusing
+from packshot.weights.loading import load_weights_into, refusing
 from packshot.weights.safetensors_file import read_config, read_safetensors
 from packshot.weights.tokenizers import clip_tokenizer
 
@@ -30,7 +30,7 @@ _SQUARE = 256
 """Pixels of a side: a little more than most CLIPs look at."""
 
 
-class ClipTowers:
+class ClipEncoder:
     """A CLIP model; follows `packshot.models.diffusion_model.ClipSimilarity`. Computes in fp32.
 
     Args:
@@ -74,14 +74,14 @@ class ClipTowers:
         """A whole CLIP, as transformers saves it: config.json, model.safetensors.
 
         Raises:
-            CheckpointRefused: it is none, lacks something, or would have to be unpickled.
+            ModelLoadError: it is none, lacks something, or would have to be unpickled.
         """
         normalised = {"image_mean": OPENAI_CLIP_MEAN, "image_std": OPENAI_CLIP_STD}
         if (folder / _PREPROCESSOR).is_file():
             normalised |= read_config(folder / _PREPROCESSOR)
         clip, tokenizer = _network(folder, {}), clip_tokenizer()
         if clip.config.text_config.vocab_size != len(tokenizer):
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"{folder} is a CLIP that reads other words than OpenAI's (its vocabulary has "
                 f"{clip.config.text_config.vocab_size:,} tokens, not {len(tokenizer):,}); name another."
             )
@@ -121,7 +121,7 @@ class ClipTowers:
         return F.normalize(self._clip.text_projection(hidden), dim=-1)
 
 
-def embed_pictures(similarity: ClipSimilarity, pictures: Iterable[Image.Image]) -> Tensor:
+def embed_images(similarity: ClipSimilarity, pictures: Iterable[Image.Image]) -> Tensor:
     """Unit vectors [N, D] of RGB pictures; one is held at a time, and all of each is looked at."""
     vectors = []
     for picture in pictures:
@@ -130,13 +130,13 @@ def embed_pictures(similarity: ClipSimilarity, pictures: Iterable[Image.Image]) 
     return torch.cat(vectors)
 
 
-def embed_picture_files(similarity: ClipSimilarity, files: Iterable[Path]) -> Tensor:
+def embed_image_files(similarity: ClipSimilarity, files: Iterable[Path]) -> Tensor:
     """Unit vectors [N, D] of the middle squares of picture files.
 
     Raises:
-        PictureRefused: one cannot be opened.
+        ImageRejectedError: one cannot be opened.
     """
-    return embed_pictures(similarity, map(_middle_square, files))
+    return embed_images(similarity, map(_middle_square, files))
 
 
 def _middle_square(file: Path) -> Image.Image:
@@ -152,7 +152,7 @@ def _network(folder: Path, others: Mapping[str, Tensor]) -> Any:
 
     config = read_config(folder / "config.json")
     tensors = read_safetensors(folder / _WEIGHTS)[0]
-    return filled(
+    return load_weights_into(
         lambda: CLIPModel(CLIPConfig.from_dict(config)),
         tensors | dict(others),
         folder,

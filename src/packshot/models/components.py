@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.models import registry
 from packshot.models.checkpoint import Checkpoint
-from packshot.weights.loading import blank, filled, read_all, read_shapes, refusing
+from packshot.weights.loading import (
+    empty_network,
+    load_weights_into,
+    read_shapes,
+    read_tensors,
+    refusing,
+)
 from packshot.weights.safetensors_file import read_config
 
 if TYPE_CHECKING:
-    from packshot.models.diffusion_model import Base
+    from packshot.models.diffusion_model import DiffusionModel
 
 Tensors = Mapping[str, Tensor]
 Configs = dict[str, dict[str, Any]]
@@ -27,7 +33,7 @@ Configs = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """What a pipeline is made of, by the components' names."""
 
     networks: dict[str, Any]
@@ -35,11 +41,13 @@ class Parts:
     schedule: dict[str, Any]
 
 
-def load_parts(checkpoint: Checkpoint, family: Base, dtype: torch.dtype) -> Parts:
+def load_components(
+    checkpoint: Checkpoint, family: DiffusionModel, dtype: torch.dtype
+) -> Components:
     """Every component of a checkpoint, frozen, in `dtype`, on the CPU; of a sketch no tokenizers.
 
     Raises:
-        CheckpointRefused: weights are missing or do not fit, or a configuration cannot be read.
+        ModelLoadError: weights are missing or do not fit, or a configuration cannot be read.
     """
     path, whole = checkpoint.path, checkpoint.layout == "single file"
     folder = checkpoint.configs
@@ -47,28 +55,28 @@ def load_parts(checkpoint: Checkpoint, family: Base, dtype: torch.dtype) -> Part
     with refusing(path):
         tensors: Mapping[str, Tensors] = {}
         if whole:
-            read = read_shapes if checkpoint.sketched else read_all
+            read = read_shapes if checkpoint.shapes_only else read_tensors
             given = {
                 start + key: value
                 for start, weights in checkpoint.weights.items()
                 for key, value in read(weights).items()
             }
-            configs = family.fitted(given, configs) if given else configs
-            if not checkpoint.sketched:
-                tensors = family.split(given, configs)
-        elif not checkpoint.sketched:
-            tensors = {n: read_all(checkpoint.weights[n]) for n in checkpoint.components}
+            configs = family.infer_configs(given, configs) if given else configs
+            if not checkpoint.shapes_only:
+                tensors = family.convert_state_dict(given, configs)
+        elif not checkpoint.shapes_only:
+            tensors = {n: read_tensors(checkpoint.weights[n]) for n in checkpoint.components}
     from diffusers import AutoencoderKL, AutoencoderKLFlux2, UNet2DConditionModel
 
     networks: dict[str, Any] = {}
     for name in checkpoint.components:
         where = path if whole else path / name
         make, renamed = _architecture(configs[name], where)
-        if checkpoint.sketched:
-            networks[name] = blank(make, where)
+        if checkpoint.shapes_only:
+            networks[name] = empty_network(make, where)
             continue
-        beside = family.beside.get(name) if whole else None
-        networks[name] = filled(make, renamed(tensors[name]), where, dtype, beside)
+        beside = family.extra_keys.get(name) if whole else None
+        networks[name] = load_weights_into(make, renamed(tensors[name]), where, dtype, beside)
         if isinstance(networks[name], AutoencoderKL | AutoencoderKLFlux2 | UNet2DConditionModel):
             networks[name].to(
                 memory_format=torch.channels_last
@@ -77,10 +85,10 @@ def load_parts(checkpoint: Checkpoint, family: Base, dtype: torch.dtype) -> Part
     tokenizers = {
         name.replace("text_encoder", "tokenizer"): _tokenizer(checkpoint, name, configs[name])
         for name in encoders
-        if not checkpoint.sketched
+        if not checkpoint.shapes_only
     }
     schedule = read_config(folder / "scheduler" / "scheduler_config.json")
-    return Parts(networks, tokenizers, schedule)
+    return Components(networks, tokenizers, schedule)
 
 
 def _architecture(
@@ -98,7 +106,7 @@ def _architecture(
         made = partial(getattr(diffusers, kind).from_config, config)
         return made, lambda found: {_VAE_ATTENTION.sub(_new_name, k): v for k, v in found.items()}
     if kind not in _TRANSFORMERS:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{where}: its configuration names a '{kind}', which is not known here."
         )
     model, configuration, prefix = _TRANSFORMERS[kind]
@@ -144,7 +152,7 @@ def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> 
         return clip_tokenizer(pad="!" if openclip else None)
     folder = checkpoint.path / encoder.replace("text_encoder", "tokenizer")
     if not folder.is_dir():
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{checkpoint.path} has no folder '{folder.name}'. Copy it again, whole."
         )
     with refusing(folder):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from packshot.models.diffusion_model import Base
+    from packshot.models.diffusion_model import DiffusionModel
 
 
-def peak_bytes(base: Base) -> int:
+def peak_bytes(base: DiffusionModel) -> int:
     """The most memory used so far: of the GPU where the base is on one, else of this process."""
     if base.device.type == "cuda":
         import torch

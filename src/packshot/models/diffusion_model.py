@@ -1,7 +1,7 @@
 """What a family of checkpoints must be able to do, and what all families do alike.
 
 A family is one file in this folder, with its `FamilySpec`, plus one line in `registry.py`. The
-training loop, the planner and the shots know only the class `Base`.
+training loop, the planner and the shots know only the class `DiffusionModel`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from packshot.models import registry
 from packshot.models.checkpoint import Checkpoint
-from packshot.models.components import Configs, Tensors, load_parts
-from packshot.models.model_offload import room_for_weights, take_turns
-from packshot.models.noise_schedules import Schedule
-from packshot.models.weight_storage import store, weight_bytes
-from packshot.types import Scope, Storage
+from packshot.models.components import Configs, Tensors, load_components
+from packshot.models.model_offload import offload_models, weight_memory_budget
+from packshot.models.noise_schedules import NoiseSchedule
+from packshot.models.weight_storage import apply_weight_storage, weight_bytes
+from packshot.types import TargetModules, WeightStorage
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline, ModelMixin
@@ -35,19 +35,19 @@ Conditioning = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Shown:
+class SizeConditioning:
     """What part of a picture is trained on, (width, height) or (left, upper) in pixels."""
 
-    original: tuple[int, int]
+    original_size: tuple[int, int]
     """The picture's own size."""
-    crop: tuple[int, int]
+    crop_top_left: tuple[int, int]
     """The upper left corner of what is kept, after the picture was made smaller."""
-    size: tuple[int, int]
+    target_size: tuple[int, int]
     """What is kept."""
 
 
 @dataclass(frozen=True)
-class Sampler:
+class SamplingDefaults:
     """How a checkpoint makes pictures when nothing else is asked for."""
 
     name: str
@@ -56,7 +56,7 @@ class Sampler:
     guidance_scale: float
 
 
-class Base(ABC):
+class DiffusionModel(ABC):
     """A loaded checkpoint of one family, frozen, on one device and in one dtype.
 
     Latents are those that the denoiser sees: encoded, shifted and scaled.
@@ -66,7 +66,7 @@ class Base(ABC):
         storage: how the denoiser's weights shall lie in memory.
 
     Raises:
-        CheckpointRefused: weights are missing or do not fit, or a configuration cannot be read.
+        ModelLoadError: weights are missing or do not fit, or a configuration cannot be read.
     """
 
     family: str
@@ -78,7 +78,7 @@ class Base(ABC):
     """SHA-256 over the weights: the key of caches, and what a plan depends on."""
     device: torch.device
     dtype: torch.dtype
-    storage: Storage
+    weight_storage: WeightStorage
     """How the denoiser's weights lie in memory."""
     vae: ModelMixin
     """The autoencoder, of diffusers."""
@@ -88,7 +88,7 @@ class Base(ABC):
     """By their kohya prefix's noun ("text_encoder")."""
     tokenizers: dict[str, PreTrainedTokenizerBase]
     """By the noun "tokenizer" and their encoder's number; a sketch has none."""
-    schedule: Schedule
+    schedule: NoiseSchedule
     """How latents are noised, and what the denoiser should say of them."""
     native_pixels: int
     """The side of the square pictures that it was trained on."""
@@ -96,15 +96,15 @@ class Base(ABC):
     """Sides of pictures must be multiples of this (VAE factor x the denoiser's down-sampling)."""
     denoiser_root: str
     """What its LoRAs call the denoiser: "unet" or "transformer"."""
-    sampler: Sampler
-    distilled: bool = False
+    sampler: SamplingDefaults
+    is_guidance_distilled: bool = False
     """Whether it needs no second pass for guidance: it is told it ("guidance" [B] in the
     conditioning), or does without."""
-    inpaints: bool = False
+    is_inpainting: bool = False
     """Whether it is told the region to paint ("region" in the conditioning)."""
-    kohya_original: bool
+    kohya_uses_original_keys: bool
     """Whether kohya's LoRA files have the original names of the denoiser's modules."""
-    beside: Mapping[str, str] = {}
+    extra_keys: Mapping[str, str] = {}
     """By component, a pattern of how names begin that single files hold beside it; of a component
     that is not in it, all are passed over."""
     _takes_turns = False
@@ -114,36 +114,39 @@ class Base(ABC):
         checkpoint: Checkpoint,
         device: torch.device,
         dtype: torch.dtype,
-        storage: Storage = "plain",
+        storage: WeightStorage = "full",
     ) -> None:
         self.family, self.name = checkpoint.family, checkpoint.name
         spec = registry.families()[self.family]
-        self.denoiser_root, self.kohya_original = spec.denoiser_root, spec.kohya_original
+        self.denoiser_root, self.kohya_uses_original_keys = (
+            spec.denoiser_root,
+            spec.kohya_uses_original_keys,
+        )
         self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
-        self.device, self.dtype, self.storage = device, dtype, storage
-        parts = load_parts(checkpoint, self, dtype)
+        self.device, self.dtype, self.weight_storage = device, dtype, storage
+        parts = load_components(checkpoint, self, dtype)
         self._denoiser, self.vae = parts.networks.pop(self.denoiser_root), parts.networks.pop("vae")
         self.vae_factor = _vae_factor(self.vae)
         self.text_encoders = parts.networks
-        if not checkpoint.sketched:
-            self._settle()
+        if not checkpoint.shapes_only:
+            self._place_on_device()
         self.tokenizers = parts.tokenizers
         self.schedule = self.make_schedule(parts.schedule, checkpoint)
         self._grey: dict[tuple[int, int], Tensor] = {}
 
-    def _settle(self) -> None:
+    def _place_on_device(self) -> None:
         """Networks to the device; those that do not fit it together take turns on it."""
         sizes = {encoder: weight_bytes(encoder) for encoder in self._encoders}
-        denoiser = weight_bytes(self._denoiser, self.storage)
-        store(self._denoiser, self.storage, self.device)
-        room = room_for_weights(self.device)
-        if self.storage == "offload":
+        denoiser = weight_bytes(self._denoiser, self.weight_storage)
+        apply_weight_storage(self._denoiser, self.weight_storage, self.device)
+        room = weight_memory_budget(self.device)
+        if self.weight_storage == "offload":
             room -= denoiser
         else:
             sizes[self._denoiser] = denoiser
         self._takes_turns = sum(sizes.values()) > room
         if self._takes_turns:
-            take_turns(sizes, self.device, room)
+            offload_models(sizes, self.device, room)
             return
         for network in sizes:
             network.to(self.device)
@@ -154,11 +157,11 @@ class Base(ABC):
 
     @staticmethod
     @abstractmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+    def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """Each component's tensors by diffusers' names, from a single file's by their original ones."""
 
     @staticmethod
-    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+    def infer_configs(tensors: Tensors, configs: Configs) -> Configs:
         """The family's configurations as a single file wants them: its layers, its width.
 
         Most files are as their family is.
@@ -166,7 +169,7 @@ class Base(ABC):
         return configs
 
     @abstractmethod
-    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Schedule:
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> NoiseSchedule:
         """The family's schedule from the checkpoint's configuration of it."""
 
     @property
@@ -183,7 +186,7 @@ class Base(ABC):
         """
 
     @abstractmethod
-    def lora_targets(self, scope: Scope) -> list[str]:
+    def lora_targets(self, scope: TargetModules) -> list[str]:
         """Dotted names of the denoiser's Linear and Conv2d modules that `scope` covers, sorted."""
 
     def text_targets(self) -> dict[str, list[str]]:
@@ -192,7 +195,7 @@ class Base(ABC):
         Where there are any, `encode_prompts` is differentiable.
 
         Raises:
-            CheckpointRefused: they have no room on the device beside the denoiser.
+            ModelLoadError: they have no room on the device beside the denoiser.
         """
         return {}
 
@@ -221,7 +224,9 @@ class Base(ABC):
     def empty_conditioning(self, count: int) -> Conditioning:
         """What `count` of the longest prompts would be encoded to, but zero: for its shape."""
 
-    def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
+    def add_size_conditioning(
+        self, conditioning: Conditioning, sizes: Sequence[SizeConditioning]
+    ) -> Conditioning:
         """The conditioning [B] of pictures with what the family is told of their sizes, if it is."""
         return conditioning
 
@@ -242,7 +247,7 @@ class Base(ABC):
         return None
 
     @contextmanager
-    def encoders_on(self, device: torch.device, *, text: bool = True) -> Iterator[None]:
+    def encoders_moved_to(self, device: torch.device, *, text: bool = True) -> Iterator[None]:
         """Keep the autoencoder and, unless not, text encoders on a device while the block runs."""
         if self._takes_turns:  # they leave by themselves
             yield
@@ -258,7 +263,7 @@ class Base(ABC):
                 encoder.to(there)
 
     @contextmanager
-    def checkpointed(self, on: bool = True) -> Iterator[None]:
+    def gradient_checkpointing(self, on: bool = True) -> Iterator[None]:
         """Let the denoiser forget what its blocks computed, and compute it again for gradients.
 
         (Chen et al. 2016, arXiv 1604.06174.) Memory of activations for about a third more time.
@@ -272,7 +277,7 @@ class Base(ABC):
         finally:
             self._denoiser.disable_gradient_checkpointing()
 
-    def region(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
+    def inpaint_channels(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
         """What an inpainting base takes beside its noisy latents [B, C, h, w]: [B, 1 + C, h, w].
 
         1 where to paint, then the latents of the picture grey there, as the conditioning's "region"

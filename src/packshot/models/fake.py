@@ -10,27 +10,27 @@ import torch
 
 from packshot.models import registry
 from packshot.models.checkpoint import CONFIGS, Checkpoint
-from packshot.models.diffusion_model import Base
+from packshot.models.diffusion_model import DiffusionModel
 
 
-def shipped(family: str) -> Checkpoint:
+def default_checkpoint(family: str) -> Checkpoint:
     """A family's checkpoint as its configurations in this package have it: for sketches only."""
     return Checkpoint(CONFIGS / family, family, "single file", {}, "")
 
 
 @contextmanager
-def sketched(checkpoint: Checkpoint, dtype: torch.dtype) -> Iterator[Base]:
+def fake_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Iterator[DiffusionModel]:
     """The base while the block runs, every tensor in it fake: shapes are computed, values are not.
 
-    All that is made in the block is fake too. It has no tokenizers: see `Base.empty_conditioning`.
+    All that is made in the block is fake too. It has no tokenizers: see `DiffusionModel.empty_conditioning`.
 
     Raises:
-        CheckpointRefused: a configuration cannot be read.
+        ModelLoadError: a configuration cannot be read.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    base = registry.families()[checkpoint.family].base(
-        replace(checkpoint, sketched=True), torch.device("cpu"), dtype, "plain"
+    base = registry.families()[checkpoint.family].model(
+        replace(checkpoint, shapes_only=True), torch.device("cpu"), dtype, "full"
     )
     with FakeTensorMode(allow_non_fake_inputs=True):
         for network in (base.denoiser, base.vae, *base.text_encoders.values()):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from packshot.models.companions import Companion
 
 if TYPE_CHECKING:
-    from packshot.models.diffusion_model import Base
+    from packshot.models.diffusion_model import DiffusionModel
 
 Hints = Callable[[Path, Sequence[str]], dict[str, Any]]
 """From a single file and its keys what they tell of its schedule, over the configuration."""
@@ -44,7 +44,7 @@ class FamilySpec:
     """What it is called in code, plans and commands, such as "sd1"."""
     title: str
     """What it is called in sentences."""
-    base: type[Base]
+    model: type[DiffusionModel]
     """What loads and runs a checkpoint of it."""
 
     # How a checkpoint of it is told and taken apart.
@@ -71,7 +71,7 @@ class FamilySpec:
 
     # What learns, and how.
     learns_text: bool = False
-    """Whether its text encoders may learn, too: see `Base.text_targets`."""
+    """Whether its text encoders may learn, too: see `DiffusionModel.text_targets`."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Where its recipe is another than the usual: see `packshot.plan.recipes.Recipe`."""
 
@@ -80,7 +80,7 @@ class FamilySpec:
     """kohya's `ss_base_model_version`."""
     architecture: str = ""
     """The model specification's `modelspec.architecture`."""
-    kohya_original: bool = False
+    kohya_uses_original_keys: bool = False
     """Whether kohya's LoRA files have the original names of the denoiser's modules."""
     lora_title: str = ""
     """What its LoRAs are called where another family's is wanted; one title, and no distinction."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packshot.errors import CheckpointRefused, DiskFull, refusing_checkpoint
+from packshot.errors import DiskFullError, ModelLoadError, as_model_load_error
 from packshot.models import registry
 from packshot.models.checkpoint import chosen_weights, folder_family, pipeline_family
 from packshot.utils.progress import Progress, silent
@@ -35,7 +35,7 @@ class Repository:
         return self.id if self.revision == "main" else f"{self.id}@{self.revision}"
 
 
-def repository(name: str) -> Repository | None:
+def parse_repo(name: str) -> Repository | None:
     """OWNER/NAME or OWNER/NAME@REVISION as a repository; None if `name` is no such thing."""
     found = _NAME.fullmatch(name)
     if not found or name.lower().endswith(_FILES):
@@ -43,7 +43,7 @@ def repository(name: str) -> Repository | None:
     return Repository(found[1], found[2] or "main")
 
 
-def fetched(repo: Repository, *, half: bool = False, progress: Progress = silent) -> Path:
+def download_pipeline(repo: Repository, *, half: bool = False, progress: Progress = silent) -> Path:
     """The folder of a diffusers pipeline in the hub's cache, with all that is loaded of it.
 
     Never asked for: pickles, code, networks that the family does not use, a second precision.
@@ -53,8 +53,8 @@ def fetched(repo: Repository, *, half: bool = False, progress: Progress = silent
         half: rather fetch fp16 weights where there are any; enough where bf16 is computed in.
 
     Raises:
-        CheckpointRefused: no such repository, gated, no network, or nothing that can be loaded.
-        DiskFull: the cache has no room.
+        ModelLoadError: no such repository, gated, no network, or nothing that can be loaded.
+        DiskFullError: the cache has no room.
     """
     with _refusing(repo):
         if folder := _cached(repo):
@@ -62,7 +62,7 @@ def fetched(repo: Repository, *, half: bool = False, progress: Progress = silent
         return _fetch(repo, half, progress)
 
 
-def fetched_files(
+def download_files(
     repo: Repository,
     needed: Sequence[str],
     *,
@@ -75,23 +75,23 @@ def fetched_files(
         also: fetched where there are such.
 
     Raises:
-        CheckpointRefused, DiskFull: as of `fetched_folder`.
+        ModelLoadError, DiskFullError: as of `download_matching`.
     """
 
     def choose(names: Sequence[str]) -> list[str]:
         if lost := [name for name in needed if name not in names]:
-            raise CheckpointRefused(f"{repo} on the hub has no {lost[0]}, which is needed here.")
+            raise ModelLoadError(f"{repo} on the hub has no {lost[0]}, which is needed here.")
         # The needed ones last: where they are, all is.
         return [*(name for name in also if name in names), *needed]
 
-    return fetched_folder(repo, needed, choose, progress)
+    return download_matching(repo, needed, choose, progress)
 
 
 def is_cached(name: str, needed: Sequence[str]) -> bool:
     """Whether these files of OWNER/NAME are in the hub's cache; the network is not asked."""
     from huggingface_hub import try_to_load_from_cache
 
-    repo = repository(name)
+    repo = parse_repo(name)
     return repo is not None and all(
         isinstance(try_to_load_from_cache(repo.id, file, revision=repo.revision), str)
         for file in needed
@@ -109,7 +109,7 @@ def _cached(repo: Repository) -> Path | None:
     try:
         family = folder_family(folder)
         _weights(repo, family, files, half=False)
-    except CheckpointRefused:
+    except ModelLoadError:
         return None
     return folder if _needed(family) <= set(files) else None
 
@@ -119,7 +119,7 @@ def _fetch(repo: Repository, half: bool, progress: Progress) -> Path:
 
     sizes = _sizes(repo)  # asked first, for it fails at once where there is no network
     if "model_index.json" not in sizes:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{repo} on the hub is no diffusers pipeline: it has no model_index.json. If it holds a "
             "single .safetensors or .gguf file, download that and name it."
         )
@@ -129,7 +129,7 @@ def _fetch(repo: Repository, half: bool, progress: Progress) -> Path:
     weights = _weights(repo, family, list(sizes), half)
     small = [name for name in sizes if _is_small(name, family)]
     if lost := sorted(_needed(family) - set(sizes)):
-        raise CheckpointRefused(f"{repo} on the hub is not whole: it has no {lost[0]}.")
+        raise ModelLoadError(f"{repo} on the hub is not whole: it has no {lost[0]}.")
 
     def judge(name: str) -> None:
         if name == weights[0]:
@@ -164,7 +164,7 @@ def _download(
         report(before + sizes[name] - got)  # what was there already
 
 
-def fetched_folder(
+def download_matching(
     repo: Repository,
     mark: Sequence[str],
     choose: Callable[[Sequence[str]], list[str]],
@@ -179,8 +179,8 @@ def fetched_folder(
         choose: of the repository's names those wanted, weights last; refuses what is not whole.
 
     Raises:
-        CheckpointRefused: no such repository, gated, or no network; or as of `choose`.
-        DiskFull: the cache has no room.
+        ModelLoadError: no such repository, gated, or no network; or as of `choose`.
+        DiskFullError: the cache has no room.
     """
     from huggingface_hub import hf_hub_download
 
@@ -198,7 +198,7 @@ def fetched_folder(
 def cached_folder(
     repo: Repository, mark: Sequence[str], choose: Callable[[Sequence[str]], list[str]]
 ) -> Path | None:
-    """The folder of a network that is whole in the hub's cache, as of `fetched_folder`."""
+    """The folder of a network that is whole in the hub's cache, as of `download_matching`."""
     from huggingface_hub import try_to_load_from_cache
 
     for name in mark:
@@ -206,7 +206,7 @@ def cached_folder(
         if isinstance(found, str):
             folder = _root(found, name)
             present = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
-            with suppress(CheckpointRefused):
+            with suppress(ModelLoadError):
                 choose(present)
                 return folder
     return None
@@ -216,11 +216,11 @@ def bytes_to_fetch(name: str, choose: Callable[[Sequence[str]], list[str]]) -> i
     """How much would be fetched of OWNER/NAME; only its list of files is asked for.
 
     Raises:
-        CheckpointRefused: as of `fetched_folder`.
+        ModelLoadError: as of `download_matching`.
     """
-    repo = repository(name)
+    repo = parse_repo(name)
     if repo is None:
-        raise CheckpointRefused(f"{name!r} is no OWNER/NAME of the hub.")
+        raise ModelLoadError(f"{name!r} is no OWNER/NAME of the hub.")
     with _refusing(repo):
         sizes = _sizes(repo)
         return sum(sizes[file] for file in choose(list(sizes)))
@@ -295,20 +295,18 @@ def _refusing(repo: Repository) -> Iterator[None]:
     hub, cache = constants.ENDPOINT, constants.HF_HUB_CACHE
     fault = f"is no path here, is not whole in the cache {cache}, and cannot be fetched from {hub}"
     remedy = "Run the same command again with a network; files that are whole are kept."
-    with refusing_checkpoint(repo, fault, remedy):
+    with as_model_load_error(repo, fault, remedy):
         try:
             yield
         except errors.GatedRepoError as error:
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"{repo} is gated: agree to its terms at {hub}/{repo.id}, then log in with a token "
                 "of your account: hf auth login."
             ) from error
         except errors.RevisionNotFoundError as error:
-            raise CheckpointRefused(
-                f"{repo.id} on {hub} has no revision {repo.revision}."
-            ) from error
+            raise ModelLoadError(f"{repo.id} on {hub} has no revision {repo.revision}.") from error
         except errors.RepositoryNotFoundError as error:
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"There is no checkpoint at {repo}: no file or folder of that name here, and no "
                 f"such repository on {hub}. If it is a private one, log in: hf auth login."
             ) from error
@@ -318,7 +316,7 @@ def _refusing(repo: Repository) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise DiskFull(
+            raise DiskFullError(
                 f"No room for {repo} in {cache}. Free some space and run the same command again, or "
                 "set HF_HUB_CACHE to a folder on another disk."
             ) from error

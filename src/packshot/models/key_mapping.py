@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.models.components import Configs, Tensors
 
 ORIGINAL = ("model.diffusion_model.", "diffusion_model.")
@@ -22,7 +22,7 @@ Names = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Layout:
+class KeyMapping:
     """How a transformer's original names become diffusers'.
 
     Attributes:
@@ -33,9 +33,9 @@ class Layout:
 
     blocks: Mapping[str, tuple[str, Names]]
     others: Mapping[str, str]
-    swapped: Sequence[str] = ()
+    scale_shift_swapped: Sequence[str] = ()
 
-    def renamed(self, tensors: Tensors) -> dict[str, Tensor]:
+    def convert(self, tensors: Tensors) -> dict[str, Tensor]:
         """A transformer's tensors by diffusers' names; keys that are not known stay what they are."""
         found: dict[str, Tensor] = {}
         for key, value in tensors.items():
@@ -62,7 +62,7 @@ class Layout:
         return [f"{ours}.{block[2]}.{name}" for name in names.get(block[3], ())]
 
     def _ordered(self, key: str, value: Tensor) -> Tensor:
-        if key.rpartition(".")[0] not in self.swapped:
+        if key.rpartition(".")[0] not in self.scale_shift_swapped:
             return value
         shift, scale = value.chunk(2)
         return torch.cat([scale, shift])
@@ -73,12 +73,12 @@ def _rows(value: Tensor, count: int, weight: Tensor | None) -> Sequence[Tensor]:
     if count < 2:
         return [value] * count
     if weight is None:
-        raise CheckpointRefused("A bias in it has no weight. Copy it again, whole.")
+        raise ModelLoadError("A bias in it has no weight. Copy it again, whole.")
     width = weight.shape[1]
     return value.split([width] * (count - 1) + [len(value) - width * (count - 1)])
 
 
-def under(tensors: Tensors, *prefixes: str) -> dict[str, Tensor]:
+def strip_prefix(tensors: Tensors, *prefixes: str) -> dict[str, Tensor]:
     """The tensors whose keys begin with the first of `prefixes` that any begins with, without it."""
     for prefix in prefixes:
         found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -87,9 +87,9 @@ def under(tensors: Tensors, *prefixes: str) -> dict[str, Tensor]:
     return {}
 
 
-def transformer_of(tensors: Tensors) -> dict[str, Tensor]:
+def transformer_tensors(tensors: Tensors) -> dict[str, Tensor]:
     """The transformer's tensors by their original names, whatever stands before them."""
-    return under(tensors, *ORIGINAL) or {
+    return strip_prefix(tensors, *ORIGINAL) or {
         key: value for key, value in tensors.items() if not key.startswith(_COMPANIONS)
     }
 
@@ -101,7 +101,7 @@ def latent_parts(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tens
     """
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
-    own = under(tensors, *_COMPANIONS[:2])
+    own = strip_prefix(tensors, *_COMPANIONS[:2])
     if any(".down_blocks." in key for key in own):
         return {"vae": own}
     # FLUX.2's has these inside encoder and decoder.
@@ -123,7 +123,7 @@ def fitted_qwen3(own: Tensors, config: dict[str, Any]) -> dict[str, Any]:
         "vocab_size": rows,
         "hidden_size": width,
         "intermediate_size": own[f"{first}.mlp.gate_proj.weight"].shape[0],
-        "num_hidden_layers": layers(own, r"model\.layers"),
+        "num_hidden_layers": count_blocks(own, r"model\.layers"),
         "num_attention_heads": heads["q_proj"] // heads["q_norm"],
         "num_key_value_heads": heads["k_proj"] // heads["q_norm"],
         "head_dim": heads["q_norm"],
@@ -132,7 +132,7 @@ def fitted_qwen3(own: Tensors, config: dict[str, Any]) -> dict[str, Any]:
     return config | found
 
 
-def layers(tensors: Tensors, blocks: str) -> int:
+def count_blocks(tensors: Tensors, blocks: str) -> int:
     """How many blocks of a name there are."""
     numbers = (re.match(rf"{blocks}\.(\d+)\.", key) for key in tensors)
     return 1 + max((int(number[1]) for number in numbers if number), default=-1)

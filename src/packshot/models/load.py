@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.models import hub, registry
-from packshot.models.checkpoint import Checkpoint, judge
-from packshot.models.diffusion_model import Base, ClipSimilarity, Conditioning
-from packshot.types import BUNDLED_BASE, Storage
+from packshot.models.checkpoint import Checkpoint, detect_checkpoint
+from packshot.models.diffusion_model import ClipSimilarity, Conditioning, DiffusionModel
+from packshot.types import WeightStorage
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
+from packshot.weights.installed_bases import BUNDLED, installed_base
 
 
 def load_base(
@@ -20,26 +21,27 @@ def load_base(
     *,
     device: str | None = None,
     dtype: torch.dtype | None = None,
-    storage: Storage = "plain",
+    storage: WeightStorage = "full",
     progress: Progress = silent,
-) -> Base:
+) -> DiffusionModel:
     """Load a checkpoint, frozen.
 
     By default it goes where this machine computes fastest, in bf16 if that is fast there.
 
     Args:
-        name: a diffusers folder, a single .safetensors or .gguf file, "pocket", or a repository of
-            the Hugging Face hub, OWNER/NAME or OWNER/NAME@REVISION; what is there wins over those.
+        name: a base that a package brings ("pocket"), a diffusers folder, a single .safetensors or
+            .gguf file, or a repository of the Hugging Face hub, OWNER/NAME or OWNER/NAME@REVISION;
+            a folder or file that is there wins over the hub.
         storage: how the denoiser's weights lie in memory.
 
     Raises:
-        CheckpointRefused: not there, a pickle, damaged, or of a family that is not known.
-        DiskFull: no room for what the hub sends.
+        ModelLoadError: not there, a pickle, damaged, or of a family that is not known.
+        DiskFullError: no room for what the hub sends.
     """
     place = torch.device(device or best_device())
     dtype = dtype or best_dtype(place)
     checkpoint = find_checkpoint(name, half=dtype != torch.float32, progress=progress)
-    return registry.families()[checkpoint.family].base(checkpoint, place, dtype, storage)
+    return registry.families()[checkpoint.family].model(checkpoint, place, dtype, storage)
 
 
 def find_checkpoint(
@@ -48,34 +50,36 @@ def find_checkpoint(
     """Judge a checkpoint by any of the names that `load_base` takes; the hub's is fetched.
 
     Raises:
-        CheckpointRefused, DiskFull: as `load_base`.
+        ModelLoadError, DiskFullError: as `load_base`.
     """
-    return judge(located(name, half=half, progress=progress))
+    return detect_checkpoint(checkpoint_path(name, half=half, progress=progress))
 
 
-def located(name: str | Path, *, half: bool = False, progress: Progress = silent) -> Path:
+def checkpoint_path(name: str | Path, *, half: bool = False, progress: Progress = silent) -> Path:
     """Where a checkpoint lies, by any of the names that `load_base` takes; the hub's is fetched.
 
     Raises:
-        CheckpointRefused, DiskFull: as `load_base`.
+        ModelLoadError, DiskFullError: as `load_base`.
     """
-    if str(name) != "pocket":
-        repository = None if files.exists(Path(name)) else hub.repository(str(name))
-        return hub.fetched(repository, half=half, progress=progress) if repository else Path(name)
-    if not (BUNDLED_BASE / "model_index.json").is_file():
-        raise CheckpointRefused(
-            f"The bundled base is not in {BUNDLED_BASE}. Install a released Packshot, or make it: "
-            "packshot-render render, then packshot-pretrain all (see CONTRIBUTING.md)."
+    if installed := installed_base(str(name)):
+        return installed
+    if str(name) == BUNDLED:
+        raise ModelLoadError(
+            "The bundled base is a package of its own and is not installed: pip install "
+            'packshot-pocket, or, in a clone of the project, pip install ./pocket/model "."'
         )
-    return BUNDLED_BASE
+    repository = None if files.exists(Path(name)) else hub.parse_repo(str(name))
+    if repository:
+        return hub.download_pipeline(repository, half=half, progress=progress)
+    return Path(name)
 
 
-def carries_clip(name: str | Path) -> bool:
+def has_clip(name: str | Path) -> bool:
     """Whether a checkpoint brings the towers of a CLIP, which see its own pictures.
 
     Nothing is fetched for it: of the hub's repositories no such towers are taken.
     """
-    folder = BUNDLED_BASE if str(name) == "pocket" else Path(name)
+    folder = installed_base(str(name)) or Path(name)
     return files.is_file(folder / "clip" / "config.json")
 
 

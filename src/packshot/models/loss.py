@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from packshot.models.diffusion_model import Base, Conditioning
+from packshot.models.diffusion_model import Conditioning, DiffusionModel
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,19 @@ class Batch:
     timesteps: Tensor
     conditioning: Conditioning
     masks: Tensor
-    weights: Tensor
+    loss_weights: Tensor
 
 
-def losses(base: Base, batch: Batch, gamma: float) -> Tensor:
+def per_image_loss(base: DiffusionModel, batch: Batch, gamma: float) -> Tensor:
     """The loss of each picture, [B] in fp32: masked mean squared error x min-SNR weight.
 
     The prior's weight (`batch.weights`) is not yet in it.
     """
     schedule = base.schedule
     noisy = schedule.add_noise(batch.latents, batch.noise, batch.timesteps)
-    target = schedule.target(batch.latents, batch.noise, batch.timesteps).float()
+    target = schedule.training_target(batch.latents, batch.noise, batch.timesteps).float()
     prediction = base.predict(noisy.to(base.dtype), batch.timesteps, batch.conditioning).float()
     error = (prediction - target).square().mean(dim=1, keepdim=True) * batch.masks
     weighed = batch.masks.sum(dim=(1, 2, 3)).clamp(min=1e-6)  # where nothing counts: no loss
     per_picture = error.sum(dim=(1, 2, 3)) / weighed
-    return per_picture * schedule.weight(batch.timesteps, gamma)
+    return per_picture * schedule.loss_weight(batch.timesteps, gamma)

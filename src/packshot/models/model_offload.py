@@ -15,24 +15,24 @@ ROOM_TO_COMPUTE = 0.25
 _MAIN_MEMORY = torch.device("cpu")
 
 
-def room_for_weights(device: torch.device) -> float:
+def weight_memory_budget(device: torch.device) -> float:
     """Bytes for weights on a device: without bounds in main memory, where they lie anyway."""
     if device.type != "cuda":
         return float("inf")
     return (1 - ROOM_TO_COMPUTE) * torch.cuda.mem_get_info(device)[0]
 
 
-def take_turns(sizes: Mapping[nn.Module, int], device: torch.device, room: float) -> None:
+def offload_models(sizes: Mapping[nn.Module, int], device: torch.device, room: float) -> None:
     """Have networks stay in main memory, and only the one that computes come to the device.
 
     One that is larger than the room, both in bytes, computes in main memory.
     """
     for network, size in sizes.items():
         place = device if size <= room else _MAIN_MEMORY
-        add_hook_to_module(network, _Turn(sizes, place, device))
+        add_hook_to_module(network, _OffloadHook(sizes, place, device))
 
 
-class _Turn(ModelHook):
+class _OffloadHook(ModelHook):
     """Diffusers' pipelines ask a hook where they shall make their tensors: `execution_device`."""
 
     def __init__(

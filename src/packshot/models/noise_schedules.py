@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.weights.loading import refusing
 
 
-class Schedule(Protocol):
+class NoiseSchedule(Protocol):
     """The noising process. Timesteps are those that the denoiser is given, [B]."""
 
     config: Any
@@ -24,7 +24,7 @@ class Schedule(Protocol):
     prediction_type: str
     """"epsilon", "v_prediction" or "flow"."""
 
-    def timesteps(self, shares: Tensor, positions: int) -> Tensor:
+    def timesteps_at(self, quantiles: Tensor, num_latent_pixels: int) -> Tensor:
         """Timesteps for even shares [B] in [0, 1), distributed as this family is trained.
 
         `positions` is a latent's height times its width: some families noise large pictures more.
@@ -35,31 +35,33 @@ class Schedule(Protocol):
         """The noised latents [B, ...] at each timestep."""
         ...
 
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """What the denoiser should say of them."""
         ...
 
-    def weight(self, timesteps: Tensor, gamma: float) -> Tensor:
+    def loss_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """How much each timestep's loss counts, [B] in fp32; gamma is min-SNR's, 0 turns it off."""
         ...
 
-    def sampling_times(self, steps: int, positions: int) -> Tensor:
+    def inference_timesteps(self, steps: int, num_latent_pixels: int) -> Tensor:
         """The timesteps [steps] at which a picture is made, the noisiest first."""
         ...
 
-    def split(self, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    def predict_x0_and_noise(
+        self, noisy: Tensor, predicted: Tensor, timesteps: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The picture and the noise that the denoiser sees in noisy latents: `add_noise`'s inverse."""
         ...
 
 
-class Diffusion:
-    """DDPM's schedule (arXiv 2006.11239) from a scheduler's configuration; follows `Schedule`."""
+class DDPMSchedule:
+    """DDPM's schedule (arXiv 2006.11239) from a scheduler's configuration; follows `NoiseSchedule`."""
 
     def __init__(self, config: dict[str, Any], where: Path, device: torch.device) -> None:
         """Read betas and target.
 
         Raises:
-            CheckpointRefused: the configuration cannot be read, or its target is another.
+            ModelLoadError: the configuration cannot be read, or its target is another.
         """
         from diffusers import DDPMScheduler
 
@@ -70,18 +72,18 @@ class Diffusion:
         self._count = int(scheduler.config.num_train_timesteps)
         self.prediction_type = str(scheduler.config.prediction_type)
         if self.prediction_type not in ("epsilon", "v_prediction"):
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"{where} predicts '{self.prediction_type}'; known are epsilon and v_prediction."
             )
 
     @property
-    def ends_in_noise(self) -> bool:
+    def zero_terminal_snr(self) -> bool:
         """Whether nothing of the picture is left at the last timestep (arXiv 2305.08891)."""
         return float(self._alphas[-1]) == 0
 
-    def timesteps(self, shares: Tensor, positions: int) -> Tensor:
+    def timesteps_at(self, quantiles: Tensor, num_latent_pixels: int) -> Tensor:
         """Uniform integers, as DDPM's algorithm 1 asks."""
-        return (shares * self._count).long()
+        return (quantiles * self._count).long()
 
     def _signal_and_noise(self, like: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         alphas = self._alphas[timesteps].view(-1, *(1,) * (like.ndim - 1))
@@ -92,7 +94,7 @@ class Diffusion:
         signal, sigma = self._signal_and_noise(latents, timesteps)
         return signal * latents + sigma * noise
 
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """The noise, or the velocity alpha noise - sigma x_0 (arXiv 2202.00512, app. D)."""
         if self.prediction_type == "epsilon":
             return noise
@@ -104,28 +106,30 @@ class Diffusion:
         alphas = self._alphas[timesteps]
         return alphas / (1 - alphas)
 
-    def sampling_times(self, steps: int, positions: int) -> Tensor:
+    def inference_timesteps(self, steps: int, num_latent_pixels: int) -> Tensor:
         """Evenly spaced, from the last on ("trailing", arXiv 2305.08891)."""
         return (torch.linspace(self._count, 0, steps + 1)[:-1].round() - 1).long()
 
-    def split(self, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    def predict_x0_and_noise(
+        self, noisy: Tensor, predicted: Tensor, timesteps: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """DDIM, eq. 12 (arXiv 2010.02502); velocities by arXiv 2202.00512, app. D."""
         signal, sigma = self._signal_and_noise(noisy, timesteps)
         if self.prediction_type == "epsilon":
             return (noisy - sigma * predicted) / signal, predicted
         return signal * noisy - sigma * predicted, sigma * noisy + signal * predicted
 
-    def weight(self, timesteps: Tensor, gamma: float) -> Tensor:
+    def loss_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """See `min_snr_weight`."""
         return min_snr_weight(self.snr(timesteps), gamma, self.prediction_type)
 
 
-class Flow:
+class FlowMatchSchedule:
     """Rectified flow with logit-normal timesteps (Esser et al. 2024, arXiv 2403.03206).
 
     x = (1 - s) x_0 + s noise, the target is noise - x_0, and s is the timestep over `scale`. Even
     shares u become s = sigmoid(normal quantile of u), shifted to s' = k s / (1 + (k - 1) s) (their
-    eq. 23), with k fixed, or growing with the picture as FLUX has it. Follows `Schedule`.
+    eq. 23), with k fixed, or growing with the picture as FLUX has it. Follows `NoiseSchedule`.
     """
 
     prediction_type = "flow"
@@ -137,20 +141,20 @@ class Flow:
         """
         self.config, self.scale, self.patch = config, scale, patch
 
-    def shift(self, positions: int) -> float:
+    def shift(self, num_latent_pixels: int) -> float:
         """k for latents with so many positions."""
-        config, tokens = self.config, positions / self.patch**2
+        config, tokens = self.config, num_latent_pixels / self.patch**2
         if not config.get("use_dynamic_shifting"):
             return float(config.get("shift", 1.0))
         low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
         least, most = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
         return math.exp(least + (most - least) * (tokens - low) / (high - low))
 
-    def timesteps(self, shares: Tensor, positions: int) -> Tensor:
+    def timesteps_at(self, quantiles: Tensor, num_latent_pixels: int) -> Tensor:
         """Logit-normal, then shifted; fp32."""
-        inside = shares.float().clamp(1e-4, 1 - 1e-4)
+        inside = quantiles.float().clamp(1e-4, 1 - 1e-4)
         even = torch.special.ndtri(inside).sigmoid()
-        k = self.shift(positions)
+        k = self.shift(num_latent_pixels)
         return self.scale * k * even / (1 + (k - 1) * even)
 
     def _sigma(self, like: Tensor, timesteps: Tensor) -> Tensor:
@@ -161,21 +165,23 @@ class Flow:
         sigma = self._sigma(latents, timesteps)
         return (1 - sigma) * latents + sigma * noise
 
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Its direction."""
         return noise - latents
 
-    def sampling_times(self, steps: int, positions: int) -> Tensor:
+    def inference_timesteps(self, steps: int, num_latent_pixels: int) -> Tensor:
         """Evenly spaced noise, shifted."""
-        even, k = torch.linspace(1, 0, steps + 1)[:-1], self.shift(positions)
+        even, k = torch.linspace(1, 0, steps + 1)[:-1], self.shift(num_latent_pixels)
         return self.scale * k * even / (1 + (k - 1) * even)
 
-    def split(self, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    def predict_x0_and_noise(
+        self, noisy: Tensor, predicted: Tensor, timesteps: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Along the line to both of its ends."""
         sigma = self._sigma(noisy, timesteps)
         return noisy - sigma * predicted, noisy + (1 - sigma) * predicted
 
-    def weight(self, timesteps: Tensor, gamma: float) -> Tensor:
+    def loss_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """All alike: the density of timesteps is the weight."""
         return torch.ones_like(timesteps, dtype=torch.float32)
 

@@ -44,7 +44,7 @@ def candidates() -> Iterator[tuple[str, FamilySpec | Relative]]:
             yield relative.title, relative
 
 
-def listed(root: str | None = None, *, learns_text: bool = False) -> str:
+def titles(root: str | None = None, *, learns_text: bool = False) -> str:
     """The families' titles as a sentence has them: "A, B and C".
 
     Args:

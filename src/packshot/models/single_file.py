@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.models import registry
 from packshot.models.companions import VAE, Companion
 from packshot.models.family_spec import FamilySpec
@@ -26,7 +26,7 @@ def shapes_of(path: Path) -> Mapping[str, Sequence[int]]:
     """The shapes of a file's tensors by their keys; none is read.
 
     Raises:
-        CheckpointRefused: a pickle, another kind of file, or damaged.
+        ModelLoadError: a pickle, another kind of file, or damaged.
     """
     if is_gguf(path):
         return {name: stored.shape for name, stored in gguf_file.read_header(path).items()}
@@ -59,7 +59,7 @@ def with_companions(
     `NAME.vae.safetensors` beside a file wins over the autoencoder in it, as in web UIs.
 
     Raises:
-        CheckpointRefused: a part is neither in it nor beside it.
+        ModelLoadError: a part is neither in it nor beside it.
     """
     weights, keys = {"": [path]}, list(sizes)
     own_vae = path.with_name(f"{path.stem}.vae.safetensors")
@@ -95,7 +95,7 @@ def _beside(path: Path, part: Companion, told: tuple[int, ...]) -> Path:
     if found:
         return max(found, key=lambda file: file.stat().st_size)
     folders = ", ".join(str((path.parent / name).resolve()) for name in _SIBLINGS[1:])
-    raise CheckpointRefused(
+    raise ModelLoadError(
         f"{path} lacks {part.what}, and none was found beside it or in {folders}. Put it there"
         + (f", named {path.stem}.vae.safetensors." if part.component == "vae" else ".")
     )
@@ -112,7 +112,7 @@ def _holds(file: Path, part: Companion, told: tuple[int, ...]) -> bool:
         return False
     try:
         sizes = shapes(file).by_key
-    except CheckpointRefused:
+    except ModelLoadError:
         return False  # somebody else's trouble
     shape = sizes.get(part.key, [])
     own = shape[:2] if part.component == "vae" else shape[-1:]

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from packshot.models.checkpoint import Checkpoint
-from packshot.models.diffusion_model import Base, linear_names
-from packshot.models.noise_schedules import Flow
-from packshot.types import Scope
+from packshot.models.diffusion_model import DiffusionModel, linear_names
+from packshot.models.noise_schedules import FlowMatchSchedule
+from packshot.types import TargetModules
 
 LARGE_RECIPE: Mapping[str, Any] = {"batch": 1, "exposures": {"5": 500, "15": 1000, "40": 2000}}
 """Where the usual recipe is another for transformers of billions of parameters."""
-Scopes = Mapping[Scope, tuple[tuple[str, ...], tuple[str, ...]]]
+Scopes = Mapping[TargetModules, tuple[tuple[str, ...], tuple[str, ...]]]
 """By scope how names of Linear modules end, and how they begin."""
 ATTENTION = (
     "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
@@ -24,10 +24,10 @@ ATTENTION = (
 """Of a block of diffusers' that picture and text go through side by side."""
 
 
-class TransformerBase(Base):
-    """What the families with a transformer share; see `packshot.models.diffusion_model.Base` for each member."""
+class TransformerModel(DiffusionModel):
+    """What the families with a transformer share; see `packshot.models.diffusion_model.DiffusionModel` for each member."""
 
-    schedule: Flow
+    schedule: FlowMatchSchedule
     scopes: Scopes
     """The modules of each scope of LoRAs."""
     token_side = 2
@@ -43,16 +43,16 @@ class TransformerBase(Base):
         """The side of the square pictures that it was trained on, as its autoencoder says."""
         return int(self.vae.config.sample_size)
 
-    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Flow:
-        return Flow(config | checkpoint.schedule_hints, patch=self.token_side)
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> FlowMatchSchedule:
+        return FlowMatchSchedule(config | checkpoint.schedule_hints, patch=self.token_side)
 
-    def lora_targets(self, scope: Scope) -> list[str]:
+    def lora_targets(self, scope: TargetModules) -> list[str]:
         return linear_names(self.transformer, *self.scopes[scope])
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         return {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
 
-    def assembled(self, pipeline: Any, **settings: Any) -> Any:
+    def build_pipeline(self, pipeline: Any, **settings: Any) -> Any:
         """A diffusers pipeline of a class that takes the usual parts, with Euler steps of a flow."""
         from diffusers import FlowMatchEulerDiscreteScheduler
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-from packshot.errors import CheckpointRefused
-from packshot.types import Storage
+from packshot.errors import ModelLoadError
+from packshot.types import WeightStorage
 
 _BLOCK = 64
 """Weights with a scale of their own in nf4; rows are whole numbers of them."""
@@ -19,21 +19,21 @@ BYTES = {"int8": 1.0, "nf4": 0.516}
 """Of a weight: with nf4's scales, 8 bits for each 64 weights and 32 for each 256 of those."""
 
 
-def blocks(denoiser: nn.Module) -> list[nn.Module]:
+def denoiser_blocks(denoiser: nn.Module) -> list[nn.Module]:
     """What a denoiser mostly consists of: its transformer's blocks, a UNet's levels."""
     rows = [child for child in denoiser.children() if isinstance(child, nn.ModuleList)]
     middle = getattr(denoiser, "mid_block", None)
     return [block for row in rows for block in row] + ([middle] if middle is not None else [])
 
 
-def weight_bytes(network: nn.Module, storage: Storage = "plain") -> int:
+def weight_bytes(network: nn.Module, storage: WeightStorage = "full") -> int:
     """What a network's weights take on the device when they are stored so."""
     plain = sum(map(_bytes, network.parameters()))
-    if storage == "plain":
+    if storage == "full":
         return plain
-    inside = [weight for block in blocks(network) for weight in block.parameters()]
+    inside = [weight for block in denoiser_blocks(network) for weight in block.parameters()]
     if storage == "offload":
-        largest = max(sum(map(_bytes, block.parameters())) for block in blocks(network))
+        largest = max(sum(map(_bytes, block.parameters())) for block in denoiser_blocks(network))
         return plain - sum(map(_bytes, inside)) + largest
     width = BYTES[storage]
     return plain - int(sum(_bytes(w) - width * w.numel() for w in inside if w.ndim == 2))
@@ -43,17 +43,17 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def store(denoiser: nn.Module, storage: Storage, device: torch.device) -> None:
+def apply_weight_storage(denoiser: nn.Module, storage: WeightStorage, device: torch.device) -> None:
     """Lay a frozen denoiser in main memory out as `storage` says.
 
     It is quantised when it is moved to the device; of an offloaded one, all but the blocks goes there.
 
     Raises:
-        CheckpointRefused: the package that quantises is not installed.
+        ModelLoadError: the package that quantises is not installed.
     """
     if storage == "offload":
-        _stream(denoiser, device)
-    elif storage != "plain":
+        offload_blocks(denoiser, device)
+    elif storage != "full":
         _quantise(denoiser, storage)
 
 
@@ -62,20 +62,20 @@ def is_quantised(module: nn.Module) -> bool:
     return type(module).__module__.startswith("bitsandbytes.")
 
 
-def _quantise(denoiser: nn.Module, storage: Storage) -> None:
+def _quantise(denoiser: nn.Module, storage: WeightStorage) -> None:
     """Put layers in place of the blocks' that quantise their weights when they are moved."""
-    inside = {id(module) for block in blocks(denoiser) for module in block.modules()}
+    inside = {id(module) for block in denoiser_blocks(denoiser) for module in block.modules()}
     for name, layer in [*denoiser.named_modules()]:
         if id(layer) in inside and type(layer) is nn.Linear and layer.in_features % _BLOCK == 0:
             parent, _, child = name.rpartition(".")
             setattr(denoiser.get_submodule(parent), child, _quantising(layer, storage))
 
 
-def _quantising(layer: nn.Linear, storage: Storage) -> nn.Module:
+def _quantising(layer: nn.Linear, storage: WeightStorage) -> nn.Module:
     try:
         from bitsandbytes import nn as bits
     except ImportError as error:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"A base in {storage} needs one more package: pip install 'packshot[quantised]'."
         ) from error
     size, weight = (layer.in_features, layer.out_features), layer.weight.data
@@ -91,19 +91,21 @@ def _quantising(layer: nn.Linear, storage: Storage) -> nn.Module:
     return made
 
 
-def _stream(denoiser: nn.Module, device: torch.device) -> None:
+def offload_blocks(denoiser: nn.Module, device: torch.device) -> None:
     """Move all but the blocks to the device; these copy theirs to it whenever they compute."""
-    kept = {id(tensor) for block in blocks(denoiser) for tensor in _tensors(block).values()}
+    kept = {
+        id(tensor) for block in denoiser_blocks(denoiser) for tensor in _tensors(block).values()
+    }
     for module in denoiser.modules():
         own = [*module._parameters.values(), *module._buffers.values()]
         for tensor in own:
             if tensor is not None and id(tensor) not in kept:
                 tensor.data = tensor.data.to(device)
-    for block in blocks(denoiser):
-        block.forward = _streamed(block, device)
+    for block in denoiser_blocks(denoiser):
+        block.forward = _offloaded_forward(block, device)
 
 
-def _streamed(block: nn.Module, device: torch.device) -> Callable[..., Any]:
+def _offloaded_forward(block: nn.Module, device: torch.device) -> Callable[..., Any]:
     """The block's forward, with copies of its tensors on the device.
 
     Where gradients are wanted it is computed again for them (arXiv 1604.06174), from new copies:

@@ -16,7 +16,7 @@ from packshot.errors import PackshotError
 from packshot.images.loading import encoded, read_picture
 from packshot.photos import manifest as photo_manifest
 from packshot.photos.manifest import Blurred, Box, Entry
-from packshot.photos.photo_set import Photo, photos, require_photos
+from packshot.photos.photo_set import Photo, list_photos, require_photos
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-KINDS = ("faces", "plates")
+KINDS = ("faces", "license-plates")
 _CASCADES = {
     "faces": ("haarcascade_frontalface_alt2.xml", "haarcascade_profileface.xml"),
-    "plates": ("haarcascade_russian_plate_number.xml",),
+    "license-plates": ("haarcascade_russian_plate_number.xml",),
 }
 _PIXELS = 1024
 """Longer side at which is looked; a face or plate has a fortieth of it at least."""
@@ -140,7 +140,7 @@ def blur_photos(
 
     Raises:
         PackshotError: a kind that is not known, or nothing that finds it.
-        PhotosRefused: the project has no photos.
+        NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
     """
     finding = detectors(kinds, face_model)
@@ -152,7 +152,7 @@ def blur_photos(
             _blur(photo, entries[photo.file.name], finding)
             photo_manifest.write(project, manifest)
             progress("blurring", done, len(present))
-        return photos(project)
+        return list_photos(project)
 
 
 def _blur(photo: Photo, entry: Entry, finding: Sequence[Detector]) -> None:

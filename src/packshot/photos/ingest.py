@@ -6,7 +6,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from packshot.errors import PictureRefused
+from packshot.errors import ImageRejectedError
 from packshot.images import quality, sidecars, sources
 from packshot.images.loading import Picture, encoded, read_picture, refuse_unfit, unreadable
 from packshot.photos import manifest
@@ -15,22 +15,22 @@ from packshot.project import Project
 from packshot.utils import files
 
 
-class Intake:
+class Ingest:
     """What one call takes in. The manifest on the disk is whole after each file."""
 
     def __init__(self, project: Project, min_side: int, min_sharpness: float) -> None:
         self.project, self.min_side, self.min_sharpness = project, min_side, min_sharpness
         self.manifest = manifest.read(project)
-        self.taken: set[str] = set()
+        self.accepted: set[str] = set()
         """Names that this call's files have in the project."""
         self.refused: dict[str, str] = {}
 
-    def take(self, path: Path) -> None:
+    def add(self, path: Path) -> None:
         """Take in one file, or note why not."""
         try:
             sha256 = _sha256(path)
             entry = self._known(sha256) or self._new(path, sha256)
-        except PictureRefused as error:
+        except ImageRejectedError as error:
             sources.refuse(self.refused, path, error.reason)
             return
         except MemoryError:
@@ -38,20 +38,20 @@ class Intake:
                 self.refused, path, "needs more memory than there is; make it smaller first"
             )
             return
-        self.taken.add(entry.file)
+        self.accepted.add(entry.file)
         self._carry_caption(path, entry)
         self._carry_mask(path, entry)
         manifest.write(self.project, self.manifest)
 
     def _file(self, entry: Entry) -> Path:
-        return files.contained(self.project.photos_folder, entry.file)
+        return files.safe_join(self.project.photos_folder, entry.file)
 
     def _known(self, sha256: str) -> Entry | None:
         """The photo that these bytes are already."""
         for entry in self.manifest.photos:
             if sha256 in (entry.source_sha256, entry.sha256) and self._file(entry).is_file():
-                if entry.file in self.taken:
-                    raise PictureRefused(entry.file, f"is the same file as {entry.source}")
+                if entry.file in self.accepted:
+                    raise ImageRejectedError(entry.file, f"is the same file as {entry.source}")
                 return entry
         return None
 
@@ -63,10 +63,10 @@ class Intake:
         older = self._older_version(path, picture, pixels, look)
         data = encoded(picture, picture.suffix)
         name = older.file if older else self._free_name(path.stem, picture.suffix, data)
-        target = files.contained(self.project.photos_folder, name)
+        target = files.safe_join(self.project.photos_folder, name)
         files.write_bytes(target, data)
         entry = Entry(
-            source=files.shown(path.name), source_sha256=source_sha256,
+            source=files.printable_name(path.name), source_sha256=source_sha256,
             file=name, sha256=files.sha256(target), pixels_sha256=pixels, perceptual_hash=look,
             width=image.width, height=image.height,
             why=f"{image.width} x {image.height} px, sharp ({sharpness:.0f}), unlike the others",
@@ -86,14 +86,14 @@ class Intake:
         """The picture's sharpness; refused if it is too small or too blurred."""
         width, height = picture.image.size
         if min(width, height) < self.min_side:
-            raise PictureRefused(
+            raise ImageRejectedError(
                 path.name,
                 f"is only {width} x {height} px; its shorter side must have {self.min_side}: "
                 "use the original, not a thumbnail",
             )
         sharpness = quality.sharpness(picture.image)
         if sharpness < self.min_sharpness:
-            raise PictureRefused(
+            raise ImageRejectedError(
                 path.name,
                 f"{quality.BLURRED}, or shows nothing (sharpness {sharpness:.0f}, at least "
                 f"{self.min_sharpness:.0f} is needed); hold still and focus on the product",
@@ -104,20 +104,25 @@ class Intake:
         """The photo whose new version this is: of the same name, alike, and no larger than this.
 
         Raises:
-            PictureRefused: it is like another photo, or like one that was retouched in the project.
+            ImageRejectedError: it is like another photo, or like one that was retouched in the project.
         """
         area = picture.image.width * picture.image.height
         for entry in self.manifest.photos:
             same = pixels == entry.pixels_sha256
             if not (same or quality.nearly_the_same(look, entry.perceptual_hash)):
                 continue
-            newer = entry.source == files.shown(path.name) and area >= entry.width * entry.height
+            newer = (
+                entry.source == files.printable_name(path.name)
+                and area >= entry.width * entry.height
+            )
             untouched = is_ours(self._file(entry), entry.sha256)
             gone = not self._file(entry).is_file()
-            if entry.file not in self.taken and untouched and (newer or gone):
+            if entry.file not in self.accepted and untouched and (newer or gone):
                 return entry
             word = "the same picture" if same else "nearly the same picture"
-            raise PictureRefused(path.name, f"is {word} as {entry.source}; one of them is enough")
+            raise ImageRejectedError(
+                path.name, f"is {word} as {entry.source}; one of them is enough"
+            )
         return None
 
     def _free_name(self, stem: str, suffix: str, data: bytes) -> str:
@@ -145,8 +150,8 @@ class Intake:
             return
         try:
             sha256, text = _sha256(caption), sidecars.read_caption(caption)
-        except PictureRefused as error:
-            self.refused[files.shown(caption.name)] = error.reason
+        except ImageRejectedError as error:
+            self.refused[files.printable_name(caption.name)] = error.reason
             return
         if text and sha256 != entry.carried_caption:
             files.write_text(target, text + "\n")
@@ -166,8 +171,8 @@ class Intake:
                 files.write_image(target, drawn)
                 entry.carried_mask, entry.written_mask = sha256, files.sha256(target)
                 entry.masked_by = entry.former_mask = None
-        except PictureRefused as error:
-            self.refused[f"masks/{files.shown(mask.name)}"] = error.reason
+        except ImageRejectedError as error:
+            self.refused[f"masks/{files.printable_name(mask.name)}"] = error.reason
 
 
 def _sha256(path: Path) -> str:
@@ -175,4 +180,4 @@ def _sha256(path: Path) -> str:
     try:
         return files.sha256(path)
     except OSError as error:
-        raise PictureRefused(path.name, unreadable(error)) from error
+        raise ImageRejectedError(path.name, unreadable(error)) from error

@@ -130,14 +130,14 @@ def caption_author(path: Path, entry: Entry) -> str | None:
     return entry.caption_by or (PERSON if entry.carried_caption else PACKSHOT)
 
 
-def promise_caption(path: Path, entry: Entry, sha256: str | None, by: str | None) -> None:
+def begin_caption_write(path: Path, entry: Entry, sha256: str | None, by: str | None) -> None:
     """Note what is about to be written to `path`, by whom; None if it is a person's."""
     if path.is_file() and files.sha256(path) == entry.promised_caption:
-        keep_promise(entry)  # of a command that was killed before it could note that
+        commit_caption_write(entry)  # of a command that was killed before it could note that
     entry.promised_caption, entry.promised_by = sha256, by
 
 
-def keep_promise(entry: Entry) -> None:
+def commit_caption_write(entry: Entry) -> None:
     """Note that what was promised is written."""
     entry.written_caption, entry.caption_by = entry.promised_caption, entry.promised_by
     entry.promised_caption = entry.promised_by = None

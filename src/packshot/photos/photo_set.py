@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packshot.errors import PhotosRefused
+from packshot.errors import NoUsablePhotosError
 from packshot.images import quality, sidecars, sources, video
 from packshot.images.loading import header_size, open_image
 from packshot.images.sources import PICTURE_ENDINGS, picture_files
 from packshot.photos import manifest as photo_manifest
-from packshot.photos.ingest import Intake
+from packshot.photos.ingest import Ingest
 from packshot.photos.manifest import Blurred, Entry
 from packshot.project import Project
 from packshot.utils import files
@@ -56,7 +56,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Accepted:
+class IngestResult:
     """What became of some files: the photos they are in the project; which were refused, and why."""
 
     photos: list[Photo]
@@ -71,7 +71,7 @@ def add_photos(
     min_side: int = MIN_SIDE,
     min_sharpness: float = quality.MIN_SHARPNESS,
     frames: int = video.FRAMES,
-) -> Accepted:
+) -> IngestResult:
     """Take photos into the project: a folder of them, one file, or several of either.
 
     Of videos sharp, distinct frames are taken, of ZIPs what they hold.
@@ -87,19 +87,19 @@ def add_photos(
         frames: how many are taken of a video at most.
 
     Raises:
-        PhotosRefused: there is no such source, no photo in it, or none that can be used.
+        NoUsablePhotosError: there is no such source, no photo in it, or none that can be used.
         ProjectError: the project is in use, or its manifest is damaged.
     """
     named = [source] if isinstance(source, Path) else list(source)
     where = ", ".join(map(str, named))
     with sources.unpacked(sources.find(named), frames, progress) as (found, refused):
-        return take_in(
+        return ingest(
             project, found, where, progress,
             refused=refused, min_side=min_side, min_sharpness=min_sharpness,
         )  # fmt: skip
 
 
-def take_in(
+def ingest(
     project: Project,
     found: Sequence[Path],
     where: str,
@@ -108,7 +108,7 @@ def take_in(
     refused: Mapping[str, str] | None = None,
     min_side: int = MIN_SIDE,
     min_sharpness: float = quality.MIN_SHARPNESS,
-) -> Accepted:
+) -> IngestResult:
     """As `add_photos`, of these very files.
 
     Args:
@@ -116,19 +116,21 @@ def take_in(
         refused: what was refused before, to be told with the others.
     """
     with project.held():
-        intake = Intake(project, min_side, min_sharpness)
+        intake = Ingest(project, min_side, min_sharpness)
         intake.refused |= refused or {}
         for done, path in enumerate(sorted(found, key=_larger_first), start=1):
-            intake.take(path)
+            intake.add(path)
             progress("photos", done, len(found))
         told = dict(sorted(intake.refused.items()))
         files.write_json(project.refused_file, told)
-        if not intake.taken:
-            raise PhotosRefused(_none_left(where, told))
-        return Accepted([p for p in photos(project) if p.file.name in intake.taken], told)
+        if not intake.accepted:
+            raise NoUsablePhotosError(_none_left(where, told))
+        return IngestResult(
+            [p for p in list_photos(project) if p.file.name in intake.accepted], told
+        )
 
 
-def photos(project: Project) -> list[Photo]:
+def list_photos(project: Project) -> list[Photo]:
     """The project's photos as they stand, in the order of their names.
 
     One that a person has taken out of the folder is no longer among them; of one that a person
@@ -136,10 +138,10 @@ def photos(project: Project) -> list[Photo]:
 
     Raises:
         ProjectError: the manifest is damaged.
-        PictureRefused: a photo that was changed in the project is none any more.
+        ImageRejectedError: a photo that was changed in the project is none any more.
     """
     entries = photo_manifest.read(project).photos
-    listed = ((files.contained(project.photos_folder, entry.file), entry) for entry in entries)
+    listed = ((files.safe_join(project.photos_folder, entry.file), entry) for entry in entries)
     return [_photo(project, path, entry) for path, entry in listed if path.is_file()]
 
 
@@ -147,12 +149,12 @@ def require_photos(project: Project) -> list[Photo]:
     """As `photos`, of a project that has some.
 
     Raises:
-        PhotosRefused: it has none.
-        ProjectError, PictureRefused: as `photos`.
+        NoUsablePhotosError: it has none.
+        ProjectError, ImageRejectedError: as `photos`.
     """
-    if found := photos(project):
+    if found := list_photos(project):
         return found
-    raise PhotosRefused(f"{project.root} has no photos yet. Add some: packshot photos FOLDER")
+    raise NoUsablePhotosError(f"{project.root} has no photos yet. Add some: packshot photos FOLDER")
 
 
 def _photo(project: Project, path: Path, entry: Entry) -> Photo:
@@ -191,11 +193,11 @@ def write_captions(
     person = by == photo_manifest.PERSON
     for path, entry in entries.items():
         promised = (None, None) if person else (files.sha256_of(written[path]), by)
-        photo_manifest.promise_caption(path, entry, *promised)
+        photo_manifest.begin_caption_write(path, entry, *promised)
     photo_manifest.write(project, manifest)
     for path, entry in entries.items():
         files.write_bytes(path, written[path])
-        photo_manifest.keep_promise(entry)
+        photo_manifest.commit_caption_write(entry)
     photo_manifest.write(project, manifest)
 
 

@@ -20,14 +20,14 @@ from torch import Tensor
 from packshot import lora
 from packshot.decisions import Decisions, Scalar, Value
 from packshot.models.device_memory import device_name, free_on, peak_bytes
-from packshot.models.diffusion_model import Base
-from packshot.models.loss import Batch, losses
-from packshot.plan.cpu_threads import AVAILABLE, settle_threads
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.models.loss import Batch, per_image_loss
+from packshot.plan.cpu_threads import AVAILABLE, choose_cpu_threads
 from packshot.plan.step_memory import OVERHEAD, most_pictures, step_bytes, trace_step
-from packshot.types import Scope
+from packshot.types import TargetModules
 
 SHOTS_AT_ONCE = 4
-"""Pictures that are made together; see `packshot.generation.generate.ShotSettings.batch`."""
+"""Pictures that are made together; see `packshot.generation.generate.GenerationSettings.batch`."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class StepCost:
         return step_bytes(self.resident_bytes, self.adapter_parameters, working)
 
 
-def threads_for(base: Base, decisions: Decisions) -> int:
+def threads_for(base: DiffusionModel, decisions: Decisions) -> int:
     """Have PyTorch use the CPU threads with which this base computes fastest; how many, 0 on a GPU."""
     if base.device.type != "cpu":
         return 0
@@ -64,7 +64,7 @@ def threads_for(base: Base, decisions: Decisions) -> int:
     def measure() -> tuple[Value, str]:
         with torch.no_grad():
             batch = _random_batch(base, _latents(base, base.native_pixels), 1)
-            return settle_threads(lambda: losses(base, batch, 0.0))
+            return choose_cpu_threads(lambda: per_image_loss(base, batch, 0.0))
 
     because = _machine(base) | {"cores": AVAILABLE}
     threads = int(decisions.settle("threads", because, measure).value)
@@ -72,17 +72,17 @@ def threads_for(base: Base, decisions: Decisions) -> int:
     return threads
 
 
-def shot_seconds(base: Base, decisions: Decisions) -> float:
+def shot_seconds(base: DiffusionModel, decisions: Decisions) -> float:
     """Time to make one picture of the base's own size with its own sampler."""
     sampler = base.sampler
-    passes = 1 if base.distilled or sampler.guidance_scale <= 1 else 2
+    passes = 1 if base.is_guidance_distilled or sampler.guidance_scale <= 1 else 2
 
     @torch.no_grad()
     def measure() -> tuple[Value, str]:
         base.pipeline()  # imports what is needed for the first picture
         latents = _latents(base, base.native_pixels)
         batch = _random_batch(base, latents, SHOTS_AT_ONCE * passes)
-        one_pass = _median_seconds(base, lambda: losses(base, batch, 0.0))
+        one_pass = _median_seconds(base, lambda: per_image_loss(base, batch, 0.0))
         decoding = _median_seconds(base, lambda: base.decode_latents(latents))
         seconds = sampler.steps * one_pass / SHOTS_AT_ONCE + decoding
         return round(seconds, 4), f"{sampler.steps} steps of {sampler.name}, and decoding"
@@ -92,11 +92,11 @@ def shot_seconds(base: Base, decisions: Decisions) -> float:
 
 
 def step_cost(
-    base: Base,
+    base: DiffusionModel,
     decisions: Decisions,
     *,
     pixels: int,
-    targets: Scope,
+    targets: TargetModules,
     rank: int,
     batch: int,
     checkpointing: bool = False,
@@ -125,10 +125,10 @@ def step_cost(
 
 
 def calibrate(
-    base: Base,
+    base: DiffusionModel,
     *,
     pixels: int,
-    targets: Scope,
+    targets: TargetModules,
     rank: int,
     batch: int,
     checkpointing: bool = False,
@@ -137,17 +137,17 @@ def calibrate(
     """Run a few real training steps on random latents of a square picture with `pixels` a side.
 
     Raises:
-        PlanInvalid, CheckpointRefused: as `packshot.lora.adapters`.
+        InvalidPlanError, ModelLoadError: as `packshot.lora.adapters`.
     """
     with torch.no_grad():
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
         latents = _latents(base, pixels)
         encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
     free = free_on(base.device)
-    adapted = lora.adapted(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
+    adapted = lora.add_adapters(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
     with (
         adapted as adapter,
-        base.checkpointed(checkpointing),
+        base.gradient_checkpointing(checkpointing),
     ):
         parameters = list(adapter.named_parameters().values())
         count = sum(parameter.numel() for parameter in parameters)
@@ -175,29 +175,29 @@ def calibrate(
     )
 
 
-def _machine(base: Base) -> dict[str, Scalar]:
+def _machine(base: DiffusionModel) -> dict[str, Scalar]:
     """What measured times hold for."""
     precision = str(base.dtype).removeprefix("torch.")
     return {
         "base": base.content_hash[:12],
-        "storage": base.storage,
+        "storage": base.weight_storage,
         "precision": precision,
         "device": device_name(base.device),
     }
 
 
 @torch.no_grad()
-def _latents(base: Base, pixels: int) -> Tensor:
+def _latents(base: DiffusionModel, pixels: int) -> Tensor:
     """Latents [1, C, h, w] of a square picture, fp32."""
     picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
     return base.encode_images(picture).float()
 
 
-def _random_batch(base: Base, latents: Tensor, size: int) -> Batch:
+def _random_batch(base: DiffusionModel, latents: Tensor, size: int) -> Batch:
     conditioning = base.empty_conditioning(size)
     several = latents.expand(size, -1, -1, -1).contiguous()
     shares = (torch.arange(size, device=base.device) + 0.5) / size
-    times = base.schedule.timesteps(shares, latents[0, 0].numel())
+    times = base.schedule.timesteps_at(shares, latents[0, 0].numel())
     ones = torch.ones(size, 1, *latents.shape[-2:], device=base.device)
     return Batch(
         several, torch.randn_like(several), times, conditioning, ones, ones[:, 0, 0, 0].clone()
@@ -208,21 +208,24 @@ def _as_it_is(batch: Batch) -> Batch:
     return batch
 
 
-def _read(base: Base, batch: Batch) -> Batch:
+def _read(base: DiffusionModel, batch: Batch) -> Batch:
     """The batch with prompts that the text encoders have just read, for their gradients."""
     return replace(batch, conditioning=base.encode_prompts([""] * len(batch.latents)))
 
 
 def _train_step(
-    base: Base, batch: Batch, optimizer: torch.optim.Optimizer, read: Callable[[Batch], Batch]
+    base: DiffusionModel,
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    read: Callable[[Batch], Batch],
 ) -> None:
-    losses(base, read(batch), 0.0).mean().backward()
+    per_image_loss(base, read(batch), 0.0).mean().backward()
     torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
 
-def _median_seconds(base: Base, work: Callable[[], object], repeats: int = 3) -> float:
+def _median_seconds(base: DiffusionModel, work: Callable[[], object], repeats: int = 3) -> float:
     """Median time of `work` after one warm-up; slow work (over 2 s) is timed once."""
     times = []
     for index in range(repeats + 1):

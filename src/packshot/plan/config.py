@@ -8,13 +8,13 @@ from typing import Any, Literal, Self
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from packshot.errors import PlanInvalid
-from packshot.types import Scope, Storage
+from packshot.errors import InvalidPlanError
+from packshot.types import TargetModules, WeightStorage
 from packshot.utils import files
 from packshot.utils.validation import describe
 
 
-class Predicted(BaseModel):
+class Estimate(BaseModel):
     """What the run will cost on the machine that planned it; it changes nothing in the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -24,7 +24,7 @@ class Predicted(BaseModel):
     seconds_per_step: float = Field(ge=0)
 
 
-class Depends(BaseModel):
+class PlanInputs(BaseModel):
     """What the plan was made for: content hashes and versions. A run refuses to go on with others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,7 +35,7 @@ class Depends(BaseModel):
     subject: str
     versions: dict[str, str]
 
-    def differences(self, other: Depends) -> list[str]:
+    def differences(self, other: PlanInputs) -> list[str]:
         """Names of what differs, versions with both values."""
         names = [
             name.replace("_", " ")
@@ -60,56 +60,57 @@ class Asked(BaseModel):
 
 
 class Plan(BaseModel):
-    """Every number of a run. `batch` counts pictures of one optimizer step, class images included."""
+    """Every number of a run. `effective_batch_size` counts images of one optimizer step, class images included."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     steps: int = Field(ge=1, le=1_000_000)
-    batch: int = Field(ge=1, le=1024)
-    accumulation: int = Field(default=1, ge=1, le=1024)
-    pixels: int = Field(ge=32, le=4096)
-    targets: Scope
+    effective_batch_size: int = Field(ge=1, le=1024)
+    gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024)
+    resolution: int = Field(ge=32, le=4096)
+    target_modules: TargetModules
     rank: int = Field(ge=1, le=1024)
     alpha: float = Field(gt=0, le=4096)
     learning_rate: float = Field(gt=0, le=1)
     text_encoder_rank: int = Field(default=0, ge=0, le=1024)
     text_encoder_learning_rate: float = Field(default=5e-5, gt=0, le=1)
-    schedule: Literal["constant", "cosine"] = "cosine"
-    warmup_steps: int = Field(default=0, ge=0)
+    lr_scheduler: Literal["constant", "cosine"] = "cosine"
+    lr_warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.01, ge=0, le=1)
-    max_gradient_norm: float = Field(default=1.0, gt=0)
-    class_image_share: float = Field(ge=0, le=0.9)
-    class_loss_weight: float = Field(default=1.0, ge=0, le=10)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    class_image_ratio: float = Field(ge=0, le=0.9)
+    prior_loss_weight: float = Field(default=1.0, ge=0, le=10)
     min_snr_gamma: float = Field(default=5.0, ge=0)
-    caption_dropout: float = Field(default=0.05, ge=0, le=0.5)
+    caption_dropout_rate: float = Field(default=0.05, ge=0, le=0.5)
     crops_per_photo: int = Field(default=1, ge=1, le=16)
-    mask_background_weight: float = Field(default=0.2, ge=0, le=1)
+    unmasked_weight: float = Field(default=0.2, ge=0, le=1)
     gradient_checkpointing: bool = False
-    storage: Storage = "plain"
+    weight_storage: WeightStorage = "full"
     precision: Literal["bf16", "fp32"]
-    threads: int = Field(default=0, ge=0, le=1024)
-    sample_every: int = Field(ge=0)
-    checkpoint_every: int = Field(ge=1)
+    cpu_threads: int = Field(default=0, ge=0, le=1024)
+    sample_every_n_steps: int = Field(ge=0)
+    save_every_n_steps: int = Field(ge=1)
     seed: int = Field(ge=0, lt=2**31)
-    predicted: Predicted
-    depends: Depends
+    estimate: Estimate
+    inputs: PlanInputs
     asked: Asked | None = None
     """None where a person asked for this very plan: it holds whatever the budget."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.batch % self.accumulation:
+        if self.effective_batch_size % self.gradient_accumulation_steps:
             raise ValueError(
-                f"batch {self.batch} is not a multiple of accumulation {self.accumulation}"
+                f"effective_batch_size {self.effective_batch_size} is not a multiple of "
+                f"gradient_accumulation_steps {self.gradient_accumulation_steps}"
             )
-        if self.warmup_steps >= self.steps:
+        if self.lr_warmup_steps >= self.steps:
             raise ValueError(
-                f"warmup_steps {self.warmup_steps} must be fewer than steps {self.steps}"
+                f"lr_warmup_steps {self.lr_warmup_steps} must be fewer than steps {self.steps}"
             )
         return self
 
     def fingerprint(self) -> str:
         """Hash of all that changes the result (not of what was merely predicted)."""
-        return files.fingerprint(self.model_dump(exclude={"predicted", "asked"}))
+        return files.fingerprint(self.model_dump(exclude={"estimate", "asked"}))
 
 
 def write_plan(plan: Plan, path: Path, reasons: dict[str, str] | None = None) -> None:
@@ -126,7 +127,7 @@ def write_plan(plan: Plan, path: Path, reasons: dict[str, str] | None = None) ->
         if reasons and name in reasons:
             item.comment(reasons[name])
         document.add(name, item)
-    for name in ("predicted", "depends", "asked"):
+    for name in ("estimate", "inputs", "asked"):
         if values[name] is not None:
             table: Any = tomlkit.item(values[name])
             document.add(name, table)
@@ -137,15 +138,15 @@ def read_plan(path: Path) -> Plan:
     """Read and check a plan.
 
     Raises:
-        PlanInvalid: there is none, or a number is out of range; the message names it.
+        InvalidPlanError: there is none, or a number is out of range; the message names it.
     """
     if not path.is_file():
-        raise PlanInvalid(f"There is no plan at {path}. Make one: packshot plan")
+        raise InvalidPlanError(f"There is no plan at {path}. Make one: packshot plan")
     values = files.read_toml(path)
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
-        raise PlanInvalid(f"{path}: {describe(error)}") from error
+        raise InvalidPlanError(f"{path}: {describe(error)}") from error
 
 
 def read_reasons(path: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ GAIN = 1.25
 """Fewer threads must be faster by this factor: measurements vary, and the machine may get idle."""
 
 
-def settle_threads(work: Callable[[], object]) -> tuple[Value, str]:
+def choose_cpu_threads(work: Callable[[], object]) -> tuple[Value, str]:
     """With how many threads `work` is fastest, and that in words."""
 
     def seconds_with(threads: int) -> float:
@@ -32,14 +32,14 @@ def settle_threads(work: Callable[[], object]) -> tuple[Value, str]:
             times.append(time.perf_counter() - started)
         return min(times)
 
-    threads = fastest(seconds_with, AVAILABLE)
+    threads = fastest_thread_count(seconds_with, AVAILABLE)
     why = "all: fewer are not clearly faster"
     if threads < AVAILABLE:
         why = f"faster than all {AVAILABLE}: other programs compute, too"
     return threads, why
 
 
-def fastest(seconds_with: Callable[[int], float], most: int) -> int:
+def fastest_thread_count(seconds_with: Callable[[int], float], most: int) -> int:
     """`most`, or its half or one, if that is clearly faster."""
     if most == 1:
         return 1

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from packshot.errors import PlanInvalid
+from packshot.errors import InvalidPlanError
 from packshot.models import best_device, best_dtype, find_checkpoint, registry
 from packshot.models.device_memory import free_on
-from packshot.models.fake import shipped
-from packshot.plan.memory_estimate import Demand, Way, demand_of
+from packshot.models.fake import default_checkpoint
+from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate_memory
 from packshot.plan.recipes import recipe_for
-from packshot.types import Scope
+from packshot.types import TargetModules
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
@@ -38,7 +38,7 @@ class Place:
         """A GPU by its name, one with so much memory, or else this machine.
 
         Raises:
-            PlanInvalid: it is not known, or `memory` is no size.
+            InvalidPlanError: it is not known, or `memory` is no size.
         """
         if gpu:
             size, speed = _data_sheet(gpu)
@@ -50,15 +50,15 @@ class Place:
         return cls(free_on(device), best_dtype(device), _measured_speed(device))
 
 
-def outlook(
+def gpu_fit_text(
     name: str,
     *,
     gpu: str | None = None,
-    memory: str | None = None,
-    pixels: int | None = None,
-    targets: Scope | None = None,
+    vram: str | None = None,
+    resolution: int | None = None,
+    target_modules: TargetModules | None = None,
     rank: int | None = None,
-    text_encoder: bool = False,
+    train_text_encoder: bool = False,
     progress: Progress = silent,
 ) -> str:
     """What each way of training on a checkpoint takes, and which is the first that fits, in words.
@@ -71,43 +71,45 @@ def outlook(
         text_encoder: whether the text encoders learn too.
 
     Raises:
-        PlanInvalid: the GPU is not known, `memory` is no size, or the text encoders do not learn here.
-        CheckpointRefused, DiskFull: as `load_base`.
+        InvalidPlanError: the GPU is not known, `memory` is no size, or the text encoders do not learn here.
+        ModelLoadError, DiskFullError: as `load_base`.
     """
-    place = Place.of(gpu, memory)
+    place = Place.of(gpu, vram)
     known = name in registry.families()
-    checkpoint = shipped(name) if known else find_checkpoint(name, half=True, progress=progress)
-    recipe = recipe_for(checkpoint.family, checkpoint.path)
-    targets, rank = targets or recipe.targets, rank or recipe.rank
-    demand = demand_of(
-        checkpoint,
-        targets=targets,
-        rank=rank,
-        pixels=pixels,
-        dtype=place.dtype,
-        text_encoder=text_encoder,
+    checkpoint = (
+        default_checkpoint(name) if known else find_checkpoint(name, half=True, progress=progress)
     )
-    away = "The autoencoder leaves" if text_encoder else "Autoencoder and text encoders leave"
+    recipe = recipe_for(checkpoint.family, checkpoint.path)
+    target_modules, rank = target_modules or recipe.target_modules, rank or recipe.rank
+    demand = estimate_memory(
+        checkpoint,
+        targets=target_modules,
+        rank=rank,
+        pixels=resolution,
+        dtype=place.dtype,
+        text_encoder=train_text_encoder,
+    )
+    away = "The VAE" if train_text_encoder else "VAE and text encoders"
     lines = [
         f"{checkpoint.name}, {demand.parameters / 1e9:.1f} billion parameters: a LoRA of rank {rank} on "
-        f"{targets}, from pictures of {demand.pixels} px, one at a time",
+        f"{target_modules}, from pictures of {demand.pixels} px, one at a time",
         *_ways(demand, place),
-        f"{away} before it learns, {demand.encoder_bytes / 1e9:.1f} GB.",
+        f"{away} ({demand.encoder_bytes / 1e9:.1f} GB) are moved off the GPU before training.",
     ]
     if place.speed:
         lines.append("Seconds are the least that arithmetic takes; packshot plan measures them.")
     return "\n".join(lines)
 
 
-def _ways(demand: Demand, place: Place) -> list[str]:
-    first = demand.first_within(place.free)
+def _ways(demand: MemoryEstimate, place: Place) -> list[str]:
+    first = demand.first_that_fits(place.free)
     lines = [_line(way, place, way is first) for way in demand.ways]
     if first is None:
-        lines.append(f"None fits {_gigabytes(place.free)}: choose smaller pictures (--pixels).")
+        lines.append(f"None fits {_gigabytes(place.free)}: choose smaller pictures (--resolution).")
     return lines
 
 
-def _line(way: Way, place: Place, first: bool) -> str:
+def _line(way: MemoryOption, place: Place, first: bool) -> str:
     seconds = ""
     if place.speed:
         seconds = f" {way.flops / (EFFICIENCY * place.speed):8.2f} s a picture"
@@ -123,15 +125,15 @@ def _data_sheet(gpu: str) -> tuple[float, float]:
     """A GPU's bytes and operations a second.
 
     Raises:
-        PlanInvalid: no name, or more than one, is like that.
+        InvalidPlanError: no name, or more than one, is like that.
     """
     sheets = files.read_toml(Path(__file__).with_name("gpus.toml"))
     wanted = _plain(gpu)
     like = [name for name in sheets if _plain(name) == wanted]
     like = like or [name for name in sheets if wanted and wanted in _plain(name)]
     if len(like) != 1:
-        raise PlanInvalid(
-            f"--gpu {gpu}: name one of {', '.join(like or sheets)}; of another one, give its --memory."
+        raise InvalidPlanError(
+            f"--gpu {gpu}: name one of {', '.join(like or sheets)}; of another one, give its --vram."
         )
     gigabytes, teraflops = sheets[like[0]]
     return gigabytes * 2.0**30, teraflops * 1e12
@@ -145,11 +147,11 @@ def to_bytes(text: str) -> int:
     """Bytes of "16GB", "16 GiB" or "800MB".
 
     Raises:
-        PlanInvalid: it is no size.
+        InvalidPlanError: it is no size.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MG])(i?)B?", text.strip(), re.IGNORECASE)
     if not found:
-        raise PlanInvalid(f"'{text}' is no size of memory; write it as 16GB.")
+        raise InvalidPlanError(f"'{text}' is no size of memory; write it as 16GB.")
     unit = {"m": 2, "g": 3}[found[2].lower()]
     return int(float(found[1]) * (1024 if found[3] else 1000) ** unit)
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from packshot.class_images import class_images
-from packshot.models.diffusion_model import Base
-from packshot.photos.photo_set import photos
-from packshot.plan.config import Depends
+from packshot.class_images import list_class_images
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.photos.photo_set import list_photos
+from packshot.plan.config import PlanInputs
 from packshot.project import Project
 from packshot.utils import files
 
 
-def depends_now(project: Project, base: Base) -> Depends:
+def current_inputs(project: Project, base: DiffusionModel) -> PlanInputs:
     """Hashes of the photos (with masks), captions, class images, base and subject; versions."""
-    shown = photos(project)
+    shown = list_photos(project)
     masks = [files.sha256(photo.mask) if photo.mask else None for photo in shown]
-    return Depends(
-        base=f"{base.family}/{base.content_hash}" + f"/{base.storage}" * (base.storage != "plain"),
+    return PlanInputs(
+        base=f"{base.family}/{base.content_hash}"
+        + f"/{base.weight_storage}" * (base.weight_storage != "full"),
         photos=files.fingerprint([[photo.sha256 for photo in shown], masks]),
         captions=files.fingerprint([photo.caption for photo in shown]),
         class_images=files.fingerprint(
-            [[image.sha256, image.prompt] for image in class_images(project)]
+            [[image.sha256, image.prompt] for image in list_class_images(project)]
         ),
         subject=files.fingerprint(project.subject.model_dump()),
         versions={name: version(name) for name in ("packshot", "torch", "diffusers")},

@@ -6,35 +6,35 @@ import torch
 
 from packshot.decisions import Decisions, Value
 from packshot.errors import PackshotError
-from packshot.models import Base, best_device, best_dtype, find_checkpoint, load_base
+from packshot.models import DiffusionModel, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.device_memory import device_name, free_on
 from packshot.plan.config import Plan, read_plan
-from packshot.plan.memory_estimate import demand_of
+from packshot.plan.memory_estimate import estimate_memory
 from packshot.plan.recipes import recipe_for
 from packshot.project import Project
-from packshot.types import Storage
+from packshot.types import WeightStorage
 from packshot.utils.progress import Progress, silent
 
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
-SURELY = 0.25
+SURELY_FITS = 0.25
 """Weights of less than this share of the GPU's memory fit whatever is done with them."""
 
 
-def load_for(
+def load_project_base(
     project: Project,
     other: str | None = None,
     progress: Progress = silent,
     decisions: Decisions | None = None,
-) -> Base:
+) -> DiffusionModel:
     """Load the project's base, or another in its place, stored as its settings say.
 
     "auto" is the least harmful way of which a training step fits, as it was settled first.
 
     Raises:
-        CheckpointRefused, DiskFull: as `load_base`.
+        ModelLoadError, DiskFullError: as `load_base`.
     """
-    name, wanted = other or project.settings.base, project.settings.storage
+    name, wanted = other or project.settings.base, project.settings.weight_storage
     decisions = decisions or Decisions(project)
     device = torch.device(best_device())
     because = {"base": name, "device": device_name(device)}
@@ -49,10 +49,12 @@ def load_for(
 
         def choose() -> tuple[Value, str]:
             if planned:
-                return planned.storage, "as in plan.toml"
+                return planned.weight_storage, "as in plan.toml"
             half = precision == "bf16"
             checkpoint = find_checkpoint(name, half=half, progress=progress)
-            return fitting(checkpoint, device), "the first way of which a training step fits"
+            return choose_weight_storage(
+                checkpoint, device
+            ), "the first way of which a training step fits"
 
         storage = decisions.settle("storage", because, choose).value
     dtype = next(dtype for dtype, called in _PRECISIONS.items() if called == precision)
@@ -67,17 +69,19 @@ def _planned(project: Project) -> Plan | None:
         return None
 
 
-def fitting(checkpoint: Checkpoint, device: torch.device) -> Storage:
+def choose_weight_storage(checkpoint: Checkpoint, device: torch.device) -> WeightStorage:
     """How to store a base so that a step at its own size fits the free memory of a GPU.
 
     Plain in main memory: fewer bits only make a CPU slower.
     """
     if device.type != "cuda":
-        return "plain"
+        return "full"
     free = free_on(device)
     files = {file for files in checkpoint.weights.values() for file in files}
-    if sum(file.stat().st_size for file in files) < SURELY * free:
-        return "plain"
+    if sum(file.stat().st_size for file in files) < SURELY_FITS * free:
+        return "full"
     recipe = recipe_for(checkpoint.family, checkpoint.path)
-    way = demand_of(checkpoint, targets=recipe.targets, rank=recipe.rank).first_within(free)
+    way = estimate_memory(
+        checkpoint, targets=recipe.target_modules, rank=recipe.rank
+    ).first_that_fits(free)
     return way.storage if way else "offload"

@@ -12,16 +12,16 @@ import torch
 from packshot import lora
 from packshot.models import best_device, best_dtype
 from packshot.models.checkpoint import Checkpoint
-from packshot.models.diffusion_model import Base
-from packshot.models.fake import sketched
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.models.fake import fake_model
 from packshot.models.loss import Batch
 from packshot.models.weight_storage import weight_bytes
 from packshot.plan.step_memory import OVERHEAD, step_bytes, trace_step
-from packshot.types import Scope, Storage
+from packshot.types import TargetModules, WeightStorage
 
-WAYS: tuple[tuple[Storage, bool], ...] = (
-    ("plain", False),
-    ("plain", True),
+MEMORY_OPTIONS: tuple[tuple[WeightStorage, bool], ...] = (
+    ("full", False),
+    ("full", True),
     ("int8", True),
     ("nf4", True),
     ("offload", True),
@@ -30,10 +30,10 @@ WAYS: tuple[tuple[Storage, bool], ...] = (
 
 
 @dataclass(frozen=True)
-class Way:
+class MemoryOption:
     """One way of training, a picture at a time."""
 
-    storage: Storage
+    storage: WeightStorage
     checkpointing: bool
     bytes: int
     """At the peak of a step, with everything but the encoders."""
@@ -45,10 +45,10 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Demand:
+class MemoryEstimate:
     """What a checkpoint asks of memory for a LoRA on it, at one size of pictures."""
 
-    ways: tuple[Way, ...]
+    ways: tuple[MemoryOption, ...]
     encoder_bytes: int
     """Of autoencoder and text encoders, as far as they leave while it learns."""
     parameters: int
@@ -56,43 +56,45 @@ class Demand:
     pixels: int
     """The side of the pictures."""
 
-    def first_within(self, free: float) -> Way | None:
+    def first_that_fits(self, free: float) -> MemoryOption | None:
         """The least harmful way that fits so many bytes."""
         return next((way for way in self.ways if way.bytes <= free), None)
 
 
-def demand_of(
+def estimate_memory(
     checkpoint: Checkpoint,
     *,
-    targets: Scope,
+    targets: TargetModules,
     rank: int,
     pixels: int | None = None,
     dtype: torch.dtype | None = None,
     text_encoder: bool = False,
-) -> Demand:
+) -> MemoryEstimate:
     """Go through a step of training on one square picture of `pixels` a side, on fake tensors.
 
     With `text_encoder` the text encoders stay on the device, and learn.
 
     Raises:
-        PlanInvalid: they are not trained here.
-        CheckpointRefused: a configuration cannot be read.
+        InvalidPlanError: they are not trained here.
+        ModelLoadError: a configuration cannot be read.
     """
-    with sketched(checkpoint, dtype or best_dtype(torch.device(best_device()))) as base:
+    with fake_model(checkpoint, dtype or best_dtype(torch.device(best_device()))) as base:
         side = pixels or base.native_pixels
         text_rank, encoders = rank if text_encoder else 0, _weights(base)
-        adapted = lora.adapted(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
+        adapted = lora.add_adapters(
+            base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank
+        )
         with adapted as adapter:
             count = sum(p.numel() for p in adapter.named_parameters().values())
             steps = {twice: _step(base, side, twice, text_encoder) for twice in (False, True)}
         leave = encoders["vae"] if text_encoder else sum(encoders.values())
         stay, ways = sum(encoders.values()) - leave, []
-        for storage, twice in WAYS:
+        for storage, twice in MEMORY_OPTIONS:
             weights = weight_bytes(base.denoiser, storage)
             peak, flops = steps[twice]
             present = int(OVERHEAD * (weights + stay))
-            ways.append(Way(storage, twice, step_bytes(present, count, peak), flops))
-        return Demand(
+            ways.append(MemoryOption(storage, twice, step_bytes(present, count, peak), flops))
+        return MemoryEstimate(
             tuple(ways),
             leave,
             sum(weight.numel() for weight in base.denoiser.parameters()),
@@ -100,15 +102,15 @@ def demand_of(
         )
 
 
-def _weights(base: Base) -> dict[str, int]:
+def _weights(base: DiffusionModel) -> dict[str, int]:
     """Bytes of the autoencoder's and each text encoder's weights."""
     return {n: weight_bytes(net) for n, net in {"vae": base.vae, **base.text_encoders}.items()}
 
 
-def _step(base: Base, pixels: int, checkpointing: bool, reads: bool) -> tuple[int, int]:
+def _step(base: DiffusionModel, pixels: int, checkpointing: bool, reads: bool) -> tuple[int, int]:
     """The most bytes that a step's own tensors take together, and its operations."""
     latents = base.encode_images(torch.zeros(1, 3, pixels, pixels, dtype=base.dtype)).float()
-    times = base.schedule.timesteps(torch.full((1,), 0.5), latents[0, 0].numel())
+    times = base.schedule.timesteps_at(torch.full((1,), 0.5), latents[0, 0].numel())
     ones = torch.ones(1, 1, *latents.shape[-2:])
     given = (latents, torch.randn_like(latents), times)
     empty = base.empty_conditioning(1)
@@ -117,5 +119,5 @@ def _step(base: Base, pixels: int, checkpointing: bool, reads: bool) -> tuple[in
         conditioning = base.encode_prompts([""]) if reads else empty
         return Batch(*given, conditioning, ones, torch.ones(1))
 
-    with base.checkpointed(checkpointing):
+    with base.gradient_checkpointing(checkpointing):
         return trace_step(base, batch)

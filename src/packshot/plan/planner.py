@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from packshot.class_images import ClassImage, class_images
+from packshot.class_images import ClassImage, list_class_images
 from packshot.decisions import Decisions
-from packshot.errors import BudgetTooSmall, MemoryTooSmall, PlanInvalid
+from packshot.errors import InsufficientMemoryError, InvalidPlanError, TimeBudgetError
 from packshot.images.buckets import bucket
-from packshot.models.diffusion_model import Base
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.photo_set import require_photos
 from packshot.plan.calibration import SHOTS_AT_ONCE, StepCost, shot_seconds, step_cost, threads_for
-from packshot.plan.config import Asked, Plan, Predicted, read_plan, write_plan
-from packshot.plan.inputs import depends_now
+from packshot.plan.config import Asked, Estimate, Plan, read_plan, write_plan
+from packshot.plan.inputs import current_inputs
 from packshot.plan.recipes import Recipe, recipe_for
 from packshot.project import Project
-from packshot.types import Scope
+from packshot.types import TargetModules
 from packshot.utils import files
 from packshot.utils.durations import in_words
 
@@ -70,7 +70,7 @@ class _Work:
     @property
     def full_steps(self) -> int:
         exposures = self.recipe.exposures_for(self.photos)
-        return math.ceil(exposures / (self.recipe.batch * (1 - self.share)))
+        return math.ceil(exposures / (self.recipe.effective_batch_size * (1 - self.share)))
 
     @property
     def least_steps(self) -> int:
@@ -84,7 +84,7 @@ class _Shapes:
     photos: Sequence[tuple[int, int]]
     class_images: Sequence[tuple[int, int]]
 
-    def launches(self, base: Base, pixels: int, part: int, share: float) -> float:
+    def launches(self, base: DiffusionModel, pixels: int, part: int, share: float) -> float:
         """How many buckets the pictures of one part of a batch fall into, on average."""
         in_class = round(part * share)
         left_out: dict[tuple[int, int], float] = {}
@@ -110,13 +110,13 @@ class _Sized:
 
     @property
     def step_seconds(self) -> float:
-        return self.cost.seconds(self.work.recipe.batch, self.launches)
+        return self.cost.seconds(self.work.recipe.effective_batch_size, self.launches)
 
     def seconds(self, steps: int, class_images: int | None = None) -> float:
         """A run of so many steps: encoding, steps, samples, writing."""
         work = self.work
         known = work.class_images if class_images is None else class_images
-        seen = min(known, math.floor(steps * work.recipe.batch * work.share))
+        seen = min(known, math.floor(steps * work.recipe.effective_batch_size * work.share))
         caching = (work.photos * work.recipe.crops_per_photo + seen) * self.cost.encode_seconds
         samples = SAMPLE_ROUNDS * SAMPLES * work.shot_seconds
         return CLOSING_SECONDS + caching + samples + steps * self.step_seconds
@@ -124,13 +124,13 @@ class _Sized:
 
 def make_plan(
     project: Project,
-    base: Base,
+    base: DiffusionModel,
     *,
     budget: Budget | None = None,
-    targets: Scope | None = None,
+    target_modules: TargetModules | None = None,
     rank: int | None = None,
-    class_image_share: float | None = None,
-    text_encoder: bool = False,
+    class_image_ratio: float | None = None,
+    train_text_encoder: bool = False,
     asked: Asked | None = None,
     measure_anew: bool = False,
     least_at_least: bool = False,
@@ -152,51 +152,57 @@ def make_plan(
         least_at_least: plan the recipe's least where not even that fits the time.
 
     Raises:
-        PhotosRefused: the project has no photos.
-        BudgetTooSmall: the message names the least budget that makes sense.
-        MemoryTooSmall: not even one picture at a time fits, at any size of the recipe.
-        PlanInvalid: the recipe or an override is out of range, or the text encoders cannot be trained.
+        NoUsablePhotosError: the project has no photos.
+        TimeBudgetError: the message names the least budget that makes sense.
+        InsufficientMemoryError: not even one picture at a time fits, at any size of the recipe.
+        InvalidPlanError: the recipe or an override is out of range, or the text encoders cannot be trained.
     """
     if budget is not None and budget.whole <= 0:
-        raise PlanInvalid("The budget must be more than nothing; write it as 90s, 10m or 1h30m.")
+        raise InvalidPlanError(
+            "The budget must be more than nothing; write it as 90s, 10m or 1h30m."
+        )
     decisions = Decisions(project)
-    recipe = _with_overrides(recipe_for(base.family, base.path), targets, rank, class_image_share)
-    prior = class_images(project)
+    recipe = _with_overrides(
+        recipe_for(base.family, base.path), target_modules, rank, class_image_ratio
+    )
+    prior = list_class_images(project)
     work = _work(project, base, decisions, recipe, prior)
-    text_rank = recipe.rank if text_encoder else 0
+    text_rank = recipe.rank if train_text_encoder else 0
     sizes = _sizes(base, decisions, work, text_rank, measure_anew)
     chosen, steps = _chosen(sizes, budget, least_at_least)
     plan = Plan(
         steps=steps,
-        batch=recipe.batch,
-        accumulation=chosen.accumulation,
-        pixels=chosen.pixels,
-        targets=recipe.targets,
+        effective_batch_size=recipe.effective_batch_size,
+        gradient_accumulation_steps=chosen.accumulation,
+        resolution=chosen.pixels,
+        target_modules=recipe.target_modules,
         rank=recipe.rank,
         alpha=recipe.rank,
         learning_rate=recipe.learning_rate,
         text_encoder_rank=text_rank,
         text_encoder_learning_rate=recipe.text_encoder_learning_rate,
-        warmup_steps=min(20, steps // 10),
-        class_image_share=work.share,
-        class_loss_weight=recipe.class_loss_weight,
+        lr_warmup_steps=min(20, steps // 10),
+        class_image_ratio=work.share,
+        prior_loss_weight=recipe.prior_loss_weight,
         min_snr_gamma=recipe.min_snr_gamma,
-        caption_dropout=recipe.caption_dropout,
+        caption_dropout_rate=recipe.caption_dropout_rate,
         crops_per_photo=recipe.crops_per_photo,
         gradient_checkpointing=chosen.cost.checkpointing,
-        storage=base.storage,
+        weight_storage=base.weight_storage,
         precision="bf16" if base.dtype.itemsize == 2 else "fp32",
-        threads=threads_for(base, decisions),
-        sample_every=max(1, math.ceil(steps / SAMPLE_ROUNDS)),
-        checkpoint_every=max(1, min(steps, round(30 / chosen.step_seconds))),
+        cpu_threads=threads_for(base, decisions),
+        sample_every_n_steps=max(1, math.ceil(steps / SAMPLE_ROUNDS)),
+        save_every_n_steps=max(1, min(steps, round(30 / chosen.step_seconds))),
         seed=project.settings.seed,
-        predicted=Predicted(
+        estimate=Estimate(
             seconds=round(chosen.seconds(steps), 1),
-            bytes=chosen.cost.bytes(recipe.batch // chosen.accumulation),
-            class_images_seen=min(len(prior), math.floor(steps * recipe.batch * work.share)),
+            bytes=chosen.cost.bytes(recipe.effective_batch_size // chosen.accumulation),
+            class_images_seen=min(
+                len(prior), math.floor(steps * recipe.effective_batch_size * work.share)
+            ),
             seconds_per_step=round(chosen.step_seconds, 4),
         ),
-        depends=depends_now(project, base),
+        inputs=current_inputs(project, base),
         asked=asked,
     )
     reasons = _reasons(plan, recipe, work.photos, len(prior), chosen.why)
@@ -206,7 +212,7 @@ def make_plan(
 
 
 def class_images_within(
-    project: Project, base: Base, budget: Budget, wanted: int | None = None
+    project: Project, base: DiffusionModel, budget: Budget, wanted: int | None = None
 ) -> int:
     """How many class images the base has time to make, a tenth of it, before any is made.
 
@@ -214,9 +220,9 @@ def class_images_within(
         wanted: so many are to be made, however long it takes.
 
     Raises:
-        BudgetTooSmall: nothing can be learnt in what is left then; the message names the least
+        TimeBudgetError: nothing can be learnt in what is left then; the message names the least
             budget that is enough for everything.
-        PhotosRefused, MemoryTooSmall: as `make_plan`.
+        NoUsablePhotosError, InsufficientMemoryError: as `make_plan`.
     """
     decisions = Decisions(project)
     work = _work(project, base, decisions, recipe_for(base.family, base.path), None)
@@ -240,16 +246,16 @@ def class_images_within(
     raise _too_small(budget.whole, least, tried)
 
 
-def plan_that_holds(project: Project, base: Base, asked: Asked) -> Plan | None:
+def plan_that_holds(project: Project, base: DiffusionModel, asked: Asked) -> Plan | None:
     """The plan that was made for just this: plan.toml, edited or not, or that of a run, taken back.
 
     Raises:
-        PlanInvalid: plan.toml makes no sense.
+        InvalidPlanError: plan.toml makes no sense.
     """
-    now = depends_now(project, base)
+    now = current_inputs(project, base)
 
     def holds(plan: Plan) -> bool:
-        return plan.asked in (None, asked) and not plan.depends.differences(now)
+        return plan.asked in (None, asked) and not plan.inputs.differences(now)
 
     if project.plan_file.exists() and holds(plan := read_plan(project.plan_file)):
         return plan
@@ -272,7 +278,7 @@ def _keep_aside(project: Project, plan: Plan) -> None:
         known = [read_plan(run / "plan.toml").fingerprint() for run in project.runs()]
         if read_plan(stands).fingerprint() in [*known, plan.fingerprint()]:
             return
-    except PlanInvalid:
+    except InvalidPlanError:
         pass
     files.write_bytes(stands.with_name("plan.before.toml"), data)
 
@@ -285,7 +291,7 @@ def _affordable(whole: float, shot_seconds: float) -> int:
 
 def _work(
     project: Project,
-    base: Base,
+    base: DiffusionModel,
     decisions: Decisions,
     recipe: Recipe,
     prior: Sequence[ClassImage] | None,
@@ -295,18 +301,18 @@ def _work(
     threads_for(base, decisions)
     square = [(base.native_pixels, base.native_pixels)]
     others = square if prior is None else [(one.width, one.height) for one in prior]
-    share = recipe.class_image_share if others else 0.0
+    share = recipe.class_image_ratio if others else 0.0
     shapes = _Shapes([(photo.width, photo.height) for photo in shown], others)
     return _Work(recipe, len(shown), len(prior or []), share, shapes, shot_seconds(base, decisions))
 
 
 def _sizes(
-    base: Base, decisions: Decisions, work: _Work, text_rank: int, anew: bool
+    base: DiffusionModel, decisions: Decisions, work: _Work, text_rank: int, anew: bool
 ) -> Iterator[_Sized]:
     """The recipe's picture sizes that fit the memory, the largest first.
 
     Raises:
-        MemoryTooSmall: none does.
+        InsufficientMemoryError: none does.
     """
     recipe, why, found = work.recipe, "the base's own size", False
     for part in recipe.sizes:
@@ -314,8 +320,8 @@ def _sizes(
         pixels = max(1, round(base.native_pixels * part / multiple)) * multiple
         for checkpointing in (False, True):
             cost = step_cost(
-                base, decisions, pixels=pixels, targets=recipe.targets, rank=recipe.rank,
-                batch=recipe.batch, text_rank=text_rank, checkpointing=checkpointing, anew=anew,
+                base, decisions, pixels=pixels, targets=recipe.target_modules, rank=recipe.rank,
+                batch=recipe.effective_batch_size, text_rank=text_rank, checkpointing=checkpointing, anew=anew,
             )  # fmt: skip
             if cost.most_at_once:
                 break
@@ -323,14 +329,14 @@ def _sizes(
             why = "smaller than the base's own, to fit the memory"
             continue
         found = True
-        parts = _parts(recipe.batch, cost.most_at_once)
-        each = work.shapes.launches(base, pixels, recipe.batch // parts, work.share)
+        parts = _parts(recipe.effective_batch_size, cost.most_at_once)
+        each = work.shapes.launches(base, pixels, recipe.effective_batch_size // parts, work.share)
         yield _Sized(work, pixels, cost, parts, parts * each, why)
         why = "smaller than the base's own, to fit the time"
     if not found:
-        raise MemoryTooSmall(
+        raise InsufficientMemoryError(
             f"One picture of {pixels} px takes {cost.bytes(1) / 2**30:.1f} GiB at its peak, more than "
-            "is free. Close other programs, or choose fewer layers: packshot plan --targets "
+            "is free. Close other programs, or choose fewer layers: packshot plan --target-modules "
             "cross-attention"
         )
 
@@ -341,7 +347,7 @@ def _chosen(
     """The largest size of which enough steps fit the time, and how many.
 
     Raises:
-        BudgetTooSmall: none, unless the least is to be planned then.
+        TimeBudgetError: none, unless the least is to be planned then.
     """
     tried: list[_Sized] = []
     for one in sizes:
@@ -362,11 +368,11 @@ def _chosen(
     raise _too_small(budget.whole, more, tried)
 
 
-def _too_small(whole: float, least: float, tried: Sequence[_Sized]) -> BudgetTooSmall:
+def _too_small(whole: float, least: float, tried: Sequence[_Sized]) -> TimeBudgetError:
     work = tried[0].work
     quickest = min(one.seconds(work.least_steps) for one in tried)
     full = least - quickest + tried[0].seconds(work.full_steps)
-    return BudgetTooSmall(
+    return TimeBudgetError(
         f"{in_words(whole)} are too few on this machine: the least that teaches anything is "
         f"{work.least_steps} steps. Give {least:.0f}s or more (the whole recipe takes about "
         f"{in_words(full)}), or use a GPU. Was the machine busy just now? Delete decisions.toml, and it "
@@ -375,9 +381,9 @@ def _too_small(whole: float, least: float, tried: Sequence[_Sized]) -> BudgetToo
 
 
 def _with_overrides(
-    recipe: Recipe, targets: Scope | None, rank: int | None, share: float | None
+    recipe: Recipe, targets: TargetModules | None, rank: int | None, share: float | None
 ) -> Recipe:
-    given = {"targets": targets, "rank": rank, "class_image_share": share}
+    given = {"target_modules": targets, "rank": rank, "class_image_ratio": share}
     return Recipe.model_validate(
         recipe.model_dump() | {name: value for name, value in given.items() if value is not None}
     )
@@ -393,39 +399,39 @@ def _parts(batch: int, at_once: int) -> int:
 def _reasons(
     plan: Plan, recipe: Recipe, photos: int, class_images: int, size_reason: str
 ) -> dict[str, str]:
-    exposures = round(plan.steps * plan.batch * (1 - plan.class_image_share))
+    exposures = round(plan.steps * plan.effective_batch_size * (1 - plan.class_image_ratio))
     wanted = recipe.exposures_for(photos)
     extent = (
         "the whole recipe" if exposures >= wanted else f"the recipe's {wanted} do not fit the time"
     )
     prior = (
-        f"{plan.predicted.class_images_seen} of {class_images} class images will be seen"
-        if plan.class_image_share
+        f"{plan.estimate.class_images_seen} of {class_images} class images will be seen"
+        if plan.class_image_ratio
         else "no class images: the class may drift towards the product"
     )
     return {
         "steps": f"{exposures} exposures of {photos} photos: {extent}",
-        "batch": "pictures of one step, class images among them",
-        "accumulation": "parts of a batch, one after the other, so that each fits the memory",
-        "pixels": size_reason,
-        "targets": "which layers learn: cross-attention, attention, attention+mlp, all",
+        "effective_batch_size": "pictures of one step, class images among them",
+        "gradient_accumulation_steps": "parts of a batch, one after the other, so that each fits the memory",
+        "resolution": size_reason,
+        "target_modules": "which layers learn: cross-attention, attention, attention+mlp, all",
         "rank": "room for detail; costs little time",
         "alpha": "equal to the rank: the LoRA's scale is 1",
         "learning_rate": "the recipe's",
         "text_encoder_rank": "of the LoRA on the text encoders (0: they stay as they are)",
         "text_encoder_learning_rate": "theirs, where they learn",
-        "schedule": "cosine down to a tenth, or constant",
-        "class_image_share": prior,
-        "class_loss_weight": "how much the class counts against the product",
+        "lr_scheduler": "cosine down to a tenth, or constant",
+        "class_image_ratio": prior,
+        "prior_loss_weight": "how much the class counts against the product",
         "min_snr_gamma": "evens out the noise levels (0: off)",
-        "caption_dropout": "share of photos seen without their caption",
+        "caption_dropout_rate": "share of photos seen without their caption",
         "crops_per_photo": "the whole picture and closer ones; never flipped: badges, dials",
-        "mask_background_weight": "weight outside the product where a photo has a mask",
+        "unmasked_weight": "weight outside the product where a photo has a mask",
         "gradient_checkpointing": "compute blocks twice to save memory, where one picture would not fit",
-        "storage": "how the frozen base lies in memory: plain, int8, nf4, offload",
+        "weight_storage": "how the frozen base lies in memory: full, int8, nf4, offload",
         "precision": "what this machine computes fastest in",
-        "threads": "CPU threads, the fastest when this was planned (0: as many as there are)",
-        "sample_every": "steps between sample pictures (0: none)",
-        "checkpoint_every": "steps between checkpoints: about half a minute",
+        "cpu_threads": "CPU threads, the fastest when this was planned (0: as many as there are)",
+        "sample_every_n_steps": "steps between sample pictures (0: none)",
+        "save_every_n_steps": "steps between checkpoints: about half a minute",
         "seed": "same seed, same machine: same LoRA",
     }

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packshot.errors import PlanInvalid
+from packshot.errors import InvalidPlanError
 from packshot.models import registry
-from packshot.types import Scope
+from packshot.types import TargetModules
 from packshot.utils import files
 from packshot.utils.validation import describe
 
@@ -28,12 +28,12 @@ class Recipe(BaseModel):
     text_encoder_learning_rate: float = Field(default=5e-5, gt=0, le=1)
     """Where the text encoders learn too; half of the UNet's, as kohya's users have it."""
     rank: int = Field(ge=1)
-    targets: Scope
-    batch: int = Field(ge=1)
-    class_image_share: float = Field(ge=0, le=0.9)
-    class_loss_weight: float = Field(ge=0)
+    target_modules: TargetModules
+    effective_batch_size: int = Field(ge=1)
+    class_image_ratio: float = Field(ge=0, le=0.9)
+    prior_loss_weight: float = Field(ge=0)
     crops_per_photo: int = Field(ge=1)
-    caption_dropout: float = Field(ge=0, le=0.5)
+    caption_dropout_rate: float = Field(ge=0, le=0.5)
     min_snr_gamma: float = Field(ge=0)
     exposures: dict[str, int]
     """How often photos are seen in all, by how many photos there are; between them, in line."""
@@ -53,12 +53,12 @@ class Recipe(BaseModel):
 _USUAL = Recipe(
     learning_rate=1e-4,
     rank=16,
-    targets="attention+mlp",
-    batch=2,
-    class_image_share=0.5,
-    class_loss_weight=1.0,
+    target_modules="attention+mlp",
+    effective_batch_size=2,
+    class_image_ratio=0.5,
+    prior_loss_weight=1.0,
     crops_per_photo=2,
-    caption_dropout=0.05,
+    caption_dropout_rate=0.05,
     min_snr_gamma=5.0,
     exposures={"5": 600, "15": 1200, "40": 2400},
     least_exposures_share=0.25,
@@ -74,7 +74,7 @@ def recipe_for(family: str, checkpoint: Path) -> Recipe:
     """The checkpoint's own recipe where it has one, else its family's.
 
     Raises:
-        PlanInvalid: the checkpoint's recipe.toml does not parse.
+        InvalidPlanError: the checkpoint's recipe.toml does not parse.
     """
     own = checkpoint / RECIPE_FILE
     if not own.is_file():
@@ -82,4 +82,4 @@ def recipe_for(family: str, checkpoint: Path) -> Recipe:
     try:
         return Recipe.model_validate(family_recipe(family).model_dump() | files.read_toml(own))
     except ValidationError as error:
-        raise PlanInvalid(f"{own}: {describe(error)}") from error
+        raise InvalidPlanError(f"{own}: {describe(error)}") from error

@@ -1,4 +1,4 @@
-"""The memory of a training step: one model, for `packshot fits` and `packshot plan`.
+"""The memory of a training step: one model, for `packshot memory` and `packshot plan`.
 
     what lies there + OVERHEAD x (OPTIMIZER_BYTES x the LoRA's parameters + pictures x working bytes)
 
@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from packshot.models.diffusion_model import Base
-from packshot.models.loss import Batch, losses
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.models.loss import Batch, per_image_loss
 
 OVERHEAD = 1.08
 """Workspaces and fragments beside the tensors; measured by benchmarks/memory.py."""
@@ -54,7 +54,7 @@ def most_pictures(free: float, parameters: int, working: int) -> int:
     return max(0, int(left / working))
 
 
-def trace_step(base: Base, make_batch: Callable[[], Batch]) -> tuple[int, int]:
+def trace_step(base: DiffusionModel, make_batch: Callable[[], Batch]) -> tuple[int, int]:
     """The most bytes that a step's own tensors take together, and its operations.
 
     Of forwards and backwards, from the moment when `make_batch` is called.
@@ -62,7 +62,7 @@ def trace_step(base: Base, make_batch: Callable[[], Batch]) -> tuple[int, int]:
     networks = (base.denoiser, *base.text_encoders.values())
     known = (parameter for network in networks for parameter in network.parameters())
     with Tally(known) as tally:
-        losses(base, make_batch(), 0.0).mean().backward()
+        per_image_loss(base, make_batch(), 0.0).mean().backward()
     return tally.peak, tally.flops
 
 

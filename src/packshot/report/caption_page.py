@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from packshot.photos.photo_set import photos
+from packshot.photos.photo_set import list_photos
 from packshot.project import Project
 from packshot.report.page import rendered, thumbnail
 from packshot.utils import files
@@ -25,7 +25,7 @@ def write_caption_page(project: Project) -> Path:
             "source": photo.caption_by or "",
             "locked": photo.caption_locked,
         }
-        for photo in photos(project)
+        for photo in list_photos(project)
     ]
     facts = {"subject": project.subject, "photos": shown, "table": project.captions_table.name}
     files.write_text(project.captions_page, rendered("caption_page.html.jinja", facts))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from packshot.class_images import class_images
+from packshot.class_images import list_class_images
 from packshot.decisions import Decisions
-from packshot.photos.photo_set import Photo, photos, too_small
+from packshot.photos.photo_set import Photo, list_photos, too_small
 from packshot.plan.config import read_plan
 from packshot.project import Project
 from packshot.training.runs import current_run
@@ -15,7 +15,7 @@ from packshot.weights.helper_models import label
 
 def notes_on(project: Project) -> dict[str, str]:
     """A sentence or two for each part of the report that needs them, by the part's name."""
-    shown = photos(project)
+    shown = list_photos(project)
     notes = {
         "captions": _captions(project, shown),
         "masks": _masks(project, shown),
@@ -68,7 +68,7 @@ def _small(project: Project, shown: list[Photo]) -> str:
     run = current_run(project)
     if run is None:
         return ""
-    pixels = read_plan(run / "plan.toml").pixels
+    pixels = read_plan(run / "plan.toml").resolution
     small = [f"{one.file.name} ({one.width} x {one.height})" for one in too_small(shown, pixels)]
     if not small:
         return ""
@@ -79,7 +79,7 @@ def _small(project: Project, shown: list[Photo]) -> str:
 
 
 def _class_images(project: Project) -> str:
-    found = class_images(project)
+    found = list_class_images(project)
     if not found:
         return (
             "No class images: the model may come to take every member of the class for the product."

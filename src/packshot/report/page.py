@@ -13,12 +13,12 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from packshot.generation.generate import Shot, read_shots
-from packshot.generation.metrics import compared
+from packshot.generation.generate import GeneratedImage, read_generated_images
+from packshot.generation.metrics import images_with_and_without
 from packshot.images.contact_sheet import overview
 from packshot.images.loading import open_image
-from packshot.photos.guide import shoot_guide
-from packshot.photos.photo_set import Photo, photos
+from packshot.photos.guide import photo_guide
+from packshot.photos.photo_set import Photo, list_photos
 from packshot.plan.config import read_plan, read_reasons
 from packshot.project import Project
 from packshot.report import loss_curve as curves
@@ -55,8 +55,8 @@ def rendered(name: str, facts: Mapping[str, Any]) -> str:
 
 def _facts(project: Project, language: str) -> dict[str, Any]:
     root = project.root
-    pairs = compared(project, project.shots_folder)
-    drift = compared(project, project.shots_folder / "drift")
+    pairs = images_with_and_without(project, project.shots_folder)
+    drift = images_with_and_without(project, project.shots_folder / "drift")
     return {
         "subject": project.subject,
         "base": project.settings.base,
@@ -66,14 +66,15 @@ def _facts(project: Project, language: str) -> dict[str, Any]:
         if project.overview_file.is_file()
         else None,
         "more": [
-            thumbnail(root, shot.file, shot.prompt) for shot in read_shots(project.shots_folder)
+            thumbnail(root, shot.file, shot.prompt)
+            for shot in read_generated_images(project.shots_folder)
         ],
         "pairs": [_pair(root, *pair) for pair in pairs],
         "drift": [_pair(root, *pair) for pair in drift],
         "scores": _json(project.shots_folder / "scores.json", []),
         "notes": notes_on(project),
-        "photos": [_photo(root, photo) for photo in photos(project)],
-        "guide": shoot_guide(project, language),
+        "photos": [_photo(root, photo) for photo in list_photos(project)],
+        "guide": photo_guide(project, language),
         "refused": _json(project.refused_file, {}),
         "run": _run(project),
         "files": _files(project),
@@ -88,10 +89,10 @@ def _json(path: Path, otherwise: Any) -> Any:
 
 
 def _write_overview(project: Project) -> None:
-    shots: dict[str, Shot] = {}
-    for shot, _ in compared(project, project.shots_folder):
+    shots: dict[str, GeneratedImage] = {}
+    for shot, _ in images_with_and_without(project, project.shots_folder):
         shots.setdefault(shot.prompt, shot)
-    references = [open_image(photo.file) for photo in photos(project)]
+    references = [open_image(photo.file) for photo in list_photos(project)]
     if shots and references:
         pictures = [open_image(shot.file) for shot in shots.values()]
         files.write_image(project.overview_file, overview(references, pictures, list(shots)))
@@ -121,7 +122,7 @@ def _link(root: Path, file: Path) -> str:
     return quote(file.relative_to(root).as_posix())
 
 
-def _pair(root: Path, learnt: Shot, plain: Shot) -> dict[str, Any]:
+def _pair(root: Path, learnt: GeneratedImage, plain: GeneratedImage) -> dict[str, Any]:
     return {
         "prompt": learnt.prompt,
         "seed": learnt.seed,
@@ -138,11 +139,11 @@ def _run(project: Project) -> dict[str, Any] | None:
     plan, events = read_plan(folder / "plan.toml"), files.read_json_lines(folder / "events.jsonl")
     reasons = read_reasons(folder / "plan.toml")
     done = next((event for event in reversed(events) if event["kind"] == "done"), None)
-    predicted = plan.predicted
+    predicted = plan.estimate
     return {
         "numbers": [
             (name, value, reasons.get(name, ""))
-            for name, value in plan.model_dump(exclude={"predicted", "depends"}).items()
+            for name, value in plan.model_dump(exclude={"estimate", "inputs"}).items()
         ],
         "predicted_time": in_words(predicted.seconds),
         "predicted_memory": f"{predicted.bytes / 2**30:.2f} GiB",

@@ -1,12 +1,12 @@
 """Training: from a plan to a LoRA, as a generator of events."""
 
 from packshot.training.events import (
-    Caching,
-    Checkpoint,
+    CachingLatents,
     Done,
     Event,
     Resumed,
     Sample,
+    StateSaved,
     Step,
     Stopped,
 )

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from packshot.class_images import ClassImage
-from packshot.models.diffusion_model import Base, Conditioning
+from packshot.models.diffusion_model import Conditioning, DiffusionModel
 from packshot.models.loss import Batch
 from packshot.photos.photo_set import Photo
 from packshot.plan.config import Plan
 from packshot.project import Subject
 from packshot.training.latent_cache import LatentCache, Picture, PromptCache, picture
-from packshot.training.sampler import Slot, noise, slot, timestep_share
+from packshot.training.sampler import Slot, noise, slot, timestep_quantile
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TrainingSet:
 
     def __init__(
         self,
-        base: Base,
+        base: DiffusionModel,
         plan: Plan,
         subject: Subject,
         photos: Sequence[Photo],
@@ -41,7 +41,7 @@ class TrainingSet:
             [self._photo(photo, subject, crop) for crop in range(plan.crops_per_photo)]
             for photo in photos
         ]
-        used = class_images if plan.class_image_share else []
+        used = class_images if plan.class_image_ratio else []
         self.class_images = [self._class_image(image) for image in used]
         self.latents, self.prompts = LatentCache(base), PromptCache(base)
 
@@ -52,7 +52,7 @@ class TrainingSet:
             photo.caption or f"a photo of {subject.phrase}",
             photo.width,
             photo.height,
-            pixels=self.plan.pixels,
+            pixels=self.plan.resolution,
             multiple=self.base.pixel_multiple,
             crop=crop,
             seed=self.plan.seed,
@@ -66,14 +66,16 @@ class TrainingSet:
             image.prompt,
             image.width,
             image.height,
-            pixels=self.plan.pixels,
+            pixels=self.plan.resolution,
             multiple=self.base.pixel_multiple,
         )
 
     def seen(self) -> list[Picture]:
         """The pictures that this run will see: every photo crop, and the class images it reaches."""
         reached: dict[int, None] = {}
-        for number in range(self.plan.steps * self.plan.batch if self.class_images else 0):
+        for number in range(
+            self.plan.steps * self.plan.effective_batch_size if self.class_images else 0
+        ):
             item = self._slot(number)
             if item.is_class:
                 reached[item.index] = None
@@ -97,9 +99,9 @@ class TrainingSet:
             seed=self.plan.seed,
             photos=len(self.photos),
             class_images=len(self.class_images),
-            class_image_share=self.plan.class_image_share,
+            class_image_share=self.plan.class_image_ratio,
             crops_per_photo=self.plan.crops_per_photo,
-            caption_dropout=self.plan.caption_dropout,
+            caption_dropout=self.plan.caption_dropout_rate,
         )
 
     def picture(self, slot: Slot) -> Picture:
@@ -130,10 +132,10 @@ class TrainingSet:
             for item, picture in zip(slots, pictures, strict=True)
         ]
         latents = torch.stack([pair[0] for pair in pairs])
-        background = plan.mask_background_weight
+        background = plan.unmasked_weight
         masks = torch.stack([pair[1] for pair in pairs]) * (1 - background) + background
-        shares = [timestep_share(item, plan.seed) for item in slots]
-        times = base.schedule.timesteps(
+        shares = [timestep_quantile(item, plan.seed) for item in slots]
+        times = base.schedule.timesteps_at(
             torch.tensor(shares, dtype=torch.float64), latents[0, 0].numel()
         )
         prompts = [
@@ -146,12 +148,12 @@ class TrainingSet:
                 base.device
             ),
             timesteps=times.to(base.device),
-            conditioning=base.with_sizes(
+            conditioning=base.add_size_conditioning(
                 self._said(prompts), [picture.shown() for picture in pictures]
             ),
             masks=masks.to(base.device),
-            weights=torch.tensor(
-                [plan.class_loss_weight if item.is_class else 1.0 for item in slots],
+            loss_weights=torch.tensor(
+                [plan.prior_loss_weight if item.is_class else 1.0 for item in slots],
                 device=base.device,
             ),
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Caching:
+class CachingLatents:
     """Pictures and prompts are being encoded, `done` of `total`."""
 
     done: int
@@ -46,7 +46,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class StateSaved:
     """A checkpoint stands on disk, verified."""
 
     step: int
@@ -72,7 +72,7 @@ class Done:
     lora_sha256: tuple[str, str] = ("", "")
 
 
-Event = Caching | Resumed | Step | Sample | Checkpoint | Stopped | Done
+Event = CachingLatents | Resumed | Step | Sample | StateSaved | Stopped | Done
 
 
 def as_record(event: Event, run_folder: Path) -> dict[str, Any]:

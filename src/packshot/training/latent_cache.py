@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from packshot.images.buckets import bucket, cover_box
 from packshot.images.loading import open_image
-from packshot.models.diffusion_model import Base, Conditioning, Shown
+from packshot.models.diffusion_model import Conditioning, DiffusionModel, SizeConditioning
 from packshot.training.sampler import seed_of
 from packshot.utils import files
 
@@ -41,11 +41,11 @@ class Picture:
     mask: Path | None = None
     mask_sha256: str = ""
 
-    def shown(self) -> Shown:
+    def shown(self) -> SizeConditioning:
         """Its sizes, as the denoiser may be told them."""
         scale = self.size[0] / (self.box[2] - self.box[0])
         crop = (round(self.box[0] * scale), round(self.box[1] * scale))
-        return Shown(self.original, crop, self.size)
+        return SizeConditioning(self.original, crop, self.size)
 
     def key(self) -> str:
         mask = f"-{self.mask_sha256[:12]}" if self.mask else ""
@@ -103,7 +103,7 @@ def to_mask(picture: Picture, latent_size: tuple[int, int]) -> Tensor:
     return torch.nn.functional.max_pool2d(mask, 3, stride=1, padding=1)
 
 
-def _entry(base: Base, kind: str, key: str) -> Path:
+def _entry(base: DiffusionModel, kind: str, key: str) -> Path:
     """The file of a cache entry: bases, and the precisions that they compute in, share none."""
     folder = f"{base.content_hash[:16]}-{str(base.dtype).removeprefix('torch.')}"
     return files.cache_folder() / kind / folder / f"{key}.safetensors"
@@ -113,7 +113,7 @@ def _entry(base: Base, kind: str, key: str) -> Path:
 class LatentCache:
     """Latents (and masks) of pictures for one base."""
 
-    base: Base
+    base: DiffusionModel
     kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def file(self, picture: Picture) -> Path:
@@ -147,7 +147,7 @@ class LatentCache:
 class PromptCache:
     """Embeddings of prompts for one base, on disk and, being few, in memory."""
 
-    base: Base
+    base: DiffusionModel
     kept: dict[str, Conditioning] = field(default_factory=dict)
 
     def file(self, prompt: str) -> Path:

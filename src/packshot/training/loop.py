@@ -15,23 +15,23 @@ import torch
 from torch import Tensor
 
 from packshot import class_images, lora
-from packshot.errors import RunChanged, TrainingDiverged
+from packshot.errors import StaleRunError, TrainingDivergedError
 from packshot.models.device_memory import peak_bytes
-from packshot.models.diffusion_model import Base
-from packshot.models.loss import losses
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.models.loss import per_image_loss
 from packshot.photos import photo_set
 from packshot.plan.config import Plan, read_plan
-from packshot.plan.inputs import depends_now
+from packshot.plan.inputs import current_inputs
 from packshot.project import Project
 from packshot.training import run_state
 from packshot.training.dataset import TrainingSet
 from packshot.training.events import (
-    Caching,
-    Checkpoint,
+    CachingLatents,
     Done,
     Event,
     Resumed,
     Sample,
+    StateSaved,
     Step,
     Stopped,
     as_record,
@@ -47,7 +47,7 @@ from packshot.utils import files
 
 def train(
     project: Project,
-    base: Base,
+    base: DiffusionModel,
     *,
     should_stop: Callable[[], bool] = lambda: False,
     finish: bool = False,
@@ -61,18 +61,18 @@ def train(
         finish: end with what a run that was cut short has learnt; its LoRA is its last checkpoint's.
 
     Raises:
-        PlanInvalid: there is no plan, it is out of range, or trains text encoders that cannot be.
-        RunChanged: photos, captions, class images, base, its precision or versions are not those of
+        InvalidPlanError: there is no plan, it is out of range, or trains text encoders that cannot be.
+        StaleRunError: photos, captions, class images, base, its precision or versions are not those of
             the plan; or there is nothing to finish.
-        TrainingDiverged: a loss or gradient is not finite.
+        TrainingDivergedError: a loss or gradient is not finite.
         ProjectError: another process works on the project.
-        DiskFull: no room; the last checkpoint is intact.
+        DiskFullError: no room; the last checkpoint is intact.
     """
     with project.held():
         plan = read_plan(project.plan_file)
-        changed = plan.depends.differences(depends_now(project, base))
+        changed = plan.inputs.differences(current_inputs(project, base))
         if changed:
-            raise RunChanged(
+            raise StaleRunError(
                 f"Changed since the plan was made: {', '.join(changed)}. "
                 "Make a new plan (packshot plan), then train; finished runs stay as they are."
             )
@@ -87,10 +87,10 @@ def train(
             yield from events if ended else _recorded(events, run)
 
 
-def _check_precision(plan: Plan, base: Base, project: Project) -> None:
+def _check_precision(plan: Plan, base: DiffusionModel, project: Project) -> None:
     loaded = "bf16" if base.dtype.itemsize == 2 else "fp32"
     if plan.precision != loaded:
-        raise RunChanged(
+        raise StaleRunError(
             f"The plan is for {plan.precision}, and the base was loaded in {loaded}. Set precision "
             f'to "{loaded}" in {project.plan_file}, or to "{plan.precision}" in '
             f"{project.decisions_file}."
@@ -106,21 +106,21 @@ def _given_back(project: Project, run: Path, ended: Mapping[str, Any]) -> Done |
         return None
     for file, place in zip(kept, places, strict=True):
         if not (place.is_file() and place.samefile(file)):
-            files.link(file, place)
+            files.hard_link_or_copy(file, place)
     return Done(int(ended["step"]), ended["seconds"], ended["peak_bytes"], *places, hashes)
 
 
 def _recorded(events: Iterable[Event], run: Path) -> Iterator[Event]:
     """Pass events through, writing them to events.jsonl and for TensorBoard."""
     for event in logged(events, run / "tensorboard"):
-        if not isinstance(event, Caching):
+        if not isinstance(event, CachingLatents):
             files.append_line(run / "events.jsonl", json.dumps(as_record(event, run)))
         yield event
 
 
 def _run(
     project: Project,
-    base: Base,
+    base: DiffusionModel,
     plan: Plan,
     run: Path,
     should_stop: Callable[[], bool],
@@ -129,16 +129,22 @@ def _run(
 ) -> Generator[Event, None, None]:
     """The events of a run, up to step `until`, or to the plan's last."""
     started = time.monotonic()
-    if plan.threads and base.device.type == "cpu":
-        torch.set_num_threads(plan.threads)  # sums of other threads' parts differ in the last bit
+    if plan.cpu_threads and base.device.type == "cpu":
+        torch.set_num_threads(
+            plan.cpu_threads
+        )  # sums of other threads' parts differ in the last bit
     data = TrainingSet(
-        base, plan, project.subject, photo_set.photos(project), class_images.class_images(project)
+        base,
+        plan,
+        project.subject,
+        photo_set.list_photos(project),
+        class_images.list_class_images(project),
     )
     for done, total in data.fill_caches():
-        yield Caching(done, total)
-    adapted = lora.adapted(
+        yield CachingLatents(done, total)
+    adapted = lora.add_adapters(
         base,
-        plan.targets,
+        plan.target_modules,
         rank=plan.rank,
         alpha=plan.alpha,
         seed=plan.seed,
@@ -146,9 +152,9 @@ def _run(
     )
     with (
         adapted as adapter,
-        base.checkpointed(plan.gradient_checkpointing),
+        base.gradient_checkpointing(plan.gradient_checkpointing),
         # What those say that do not learn is cached.
-        base.encoders_on(torch.device("cpu"), text=not plan.text_encoder_rank),
+        base.encoders_moved_to(torch.device("cpu"), text=not plan.text_encoder_rank),
     ):
         optimizer = Optimizer(adapter, plan)
         state, note = run_state.latest(run / "checkpoints")
@@ -159,7 +165,9 @@ def _run(
             yield Resumed(state.step, note)
         if finish:
             if not state:
-                raise RunChanged("There is nothing to finish: no step of this plan is on the disk.")
+                raise StaleRunError(
+                    "There is nothing to finish: no step of this plan is on the disk."
+                )
             until = state.step
         if not state and until is None and (run / "events.jsonl").exists():
             _rewind_log(run / "events.jsonl", 0)  # killed before its first checkpoint
@@ -169,10 +177,10 @@ def _run(
             last = step == plan.steps
             stop = should_stop() and not last
             # Pictures first: once a checkpoint stands, what came before it is not done again.
-            if plan.sample_every and (last or step % plan.sample_every == 0):
+            if plan.sample_every_n_steps and (last or step % plan.sample_every_n_steps == 0):
                 yield _sample(project, base, run, step)
-            if last or stop or step % plan.checkpoint_every == 0:
-                yield Checkpoint(step, run_state.save(run / "checkpoints", optimizer.state()))
+            if last or stop or step % plan.save_every_n_steps == 0:
+                yield StateSaved(step, run_state.save(run / "checkpoints", optimizer.state()))
             if stop:
                 yield Stopped(step)
                 return
@@ -181,7 +189,7 @@ def _run(
     places = project.lora_file, project.diffusers_lora_file
     lora.save(result, *places, base)
     for place in places:  # the run's own, for when another becomes the project's
-        files.link(place, run / place.name)
+        files.hard_link_or_copy(place, run / place.name)
     hashes = files.sha256(places[0]), files.sha256(places[1])
     yield Done(until, time.monotonic() - started, peak_bytes(base), *places, hashes)
 
@@ -193,8 +201,8 @@ class Optimizer:
         self.adapter, self.plan, self.step = adapter, plan, 0
         self.named = adapter.named_parameters()
         groups = [list(adapter.denoiser.named_parameters().values())]
-        if adapter.readers:
-            groups.append(list(adapter.reading_parameters().values()))
+        if adapter.text_encoders:
+            groups.append(list(adapter.text_encoder_parameters().values()))
         self.adamw = torch.optim.AdamW(
             [{"params": group} for group in groups],
             lr=plan.learning_rate,
@@ -205,11 +213,11 @@ class Optimizer:
     def learning_rate(self, step: int) -> float:
         """The rate of step 1, 2, …: linear warm-up, then constant or half a cosine down to a tenth."""
         plan = self.plan
-        if step <= plan.warmup_steps:
-            return plan.learning_rate * step / plan.warmup_steps
-        if plan.schedule == "constant":
+        if step <= plan.lr_warmup_steps:
+            return plan.learning_rate * step / plan.lr_warmup_steps
+        if plan.lr_scheduler == "constant":
             return plan.learning_rate
-        done = (step - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
+        done = (step - plan.lr_warmup_steps) / max(1, plan.steps - plan.lr_warmup_steps)
         return plan.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
 
     def apply(self, step: int) -> None:
@@ -224,7 +232,7 @@ class Optimizer:
 
     def clip(self) -> Tensor:
         """Clip the gradients' common norm to the plan's; returns the norm before."""
-        return torch.nn.utils.clip_grad_norm_(self.named.values(), self.plan.max_gradient_norm)
+        return torch.nn.utils.clip_grad_norm_(self.named.values(), self.plan.max_grad_norm)
 
     def state(self) -> State:
         """Everything that the next step depends on."""
@@ -261,17 +269,19 @@ class _Mean:
         return self.total / self.count if self.count else None
 
 
-def _step(base: Base, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int) -> Step:
+def _step(
+    base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int
+) -> Step:
     started = time.monotonic()
-    micro = plan.batch // plan.accumulation
+    micro = plan.effective_batch_size // plan.gradient_accumulation_steps
     instance, prior, total = _Mean(), _Mean(), 0.0
     slots: list[Slot] = []
-    for part in range(plan.accumulation):
-        first = (step - 1) * plan.batch + part * micro
+    for part in range(plan.gradient_accumulation_steps):
+        first = (step - 1) * plan.effective_batch_size + part * micro
         reseed(plan.seed, first)
         for group in data.groups(first, micro):
-            each = losses(base, group.batch, plan.min_snr_gamma)
-            loss = (each * group.batch.weights).sum() / plan.batch
+            each = per_image_loss(base, group.batch, plan.min_snr_gamma)
+            loss = (each * group.batch.loss_weights).sum() / plan.effective_batch_size
             slots += group.slots
             _check_finite(loss, step, data, slots)
             loss.backward()
@@ -294,22 +304,22 @@ def _step(base: Base, plan: Plan, data: TrainingSet, optimizer: Optimizer, step:
 def _check_finite(value: Tensor, step: int, data: TrainingSet, slots: list[Slot]) -> None:
     if not torch.isfinite(value):
         names = ", ".join(sorted({data.picture(item).file.name for item in slots}))
-        raise TrainingDiverged(
+        raise TrainingDivergedError(
             f"The loss or its gradient is not finite at step {step} (pictures: {names}). The weights "
             "before this step are safe. Lower learning_rate in plan.toml, or remove that picture."
         )
 
 
-def _sample(project: Project, base: Base, run: Path, step: int) -> Sample:
-    from packshot.generation.generate import ShotSettings, shoot
+def _sample(project: Project, base: DiffusionModel, run: Path, step: int) -> Sample:
+    from packshot.generation.generate import GenerationSettings, generate_images
     from packshot.generation.prompts import default_prompts
 
     prompts = default_prompts(project.subject)[:4]
-    with base.encoders_on(base.device):
-        shots = shoot(
+    with base.encoders_moved_to(base.device):
+        shots = generate_images(
             base,
             prompts,
-            settings=ShotSettings(seeds=(0,)),
+            settings=GenerationSettings(seeds=(0,)),
             folder=run / "samples" / f"{step:07d}",
             subject=project.subject,
         )

@@ -10,7 +10,7 @@ from collections import Counter
 from importlib.metadata import version
 
 from packshot.models import registry
-from packshot.models.diffusion_model import Base
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.plan.config import Plan
 from packshot.project import Subject
 from packshot.training.dataset import TrainingSet
@@ -18,7 +18,9 @@ from packshot.training.dataset import TrainingSet
 _TARGETS = {"epsilon": "epsilon", "v_prediction": "v", "flow": "flow"}
 
 
-def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> dict[str, str]:
+def metadata_of(
+    subject: Subject, base: DiffusionModel, plan: Plan, data: TrainingSet
+) -> dict[str, str]:
     """Metadata of a LoRA about to be written; every value is a string, as safetensors asks.
 
     It holds nothing of the moment, so that the same run gives the same file.
@@ -32,7 +34,7 @@ def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> 
         "ss_network_dim": str(plan.rank),
         "ss_network_alpha": str(float(plan.rank)),
         "ss_network_args": json.dumps(
-            {"conv_dim": plan.rank, "conv_alpha": plan.rank} if plan.targets == "all" else {}
+            {"conv_dim": plan.rank, "conv_alpha": plan.rank} if plan.target_modules == "all" else {}
         ),
         "ss_output_name": subject.name,
         "ss_sd_model_name": base.name,
@@ -43,7 +45,7 @@ def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> 
             else {}
         ),
         "ss_steps": str(plan.steps),
-        "ss_total_batch_size": str(plan.batch),
+        "ss_total_batch_size": str(plan.effective_batch_size),
         "ss_num_train_images": str(len(data.photos)),
         "ss_num_reg_images": str(len(data.class_images)),
         "ss_seed": str(plan.seed),
@@ -54,7 +56,7 @@ def metadata_of(subject: Subject, base: Base, plan: Plan, data: TrainingSet) -> 
         "modelspec.architecture": family.architecture,
         "modelspec.implementation": "diffusers",
         "modelspec.title": subject.name,
-        "modelspec.resolution": f"{plan.pixels}x{plan.pixels}",
+        "modelspec.resolution": f"{plan.resolution}x{plan.resolution}",
         "modelspec.prediction_type": _TARGETS[base.schedule.prediction_type],
         "modelspec.trigger_phrase": subject.phrase,
         "modelspec.description": f"{subject.name}: made with Packshot {version('packshot')}",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from packshot.errors import RunChanged
+from packshot.errors import StaleRunError
 from packshot.utils import files
 
 KEPT = 2
@@ -32,7 +32,7 @@ def save(folder: Path, state: State) -> Path:
     """Write a checkpoint, prove it, then prune the older ones (the newest `KEPT` stay).
 
     Raises:
-        DiskFull: no room; the checkpoints before it are intact.
+        DiskFullError: no room; the checkpoints before it are intact.
     """
     place = folder / f"{state.step:07d}"
     for name, tensors in zip(_PARTS, (state.adapter, state.optimizer), strict=True):
@@ -84,9 +84,9 @@ def check_names(state: State, expected: set[str]) -> None:
     """Refuse a checkpoint of other layers than the plan's.
 
     Raises:
-        RunChanged: names differ.
+        StaleRunError: names differ.
     """
     if set(state.adapter) != expected:
-        raise RunChanged(
+        raise StaleRunError(
             "The checkpoint adapts other layers than the plan says; plan again to start a new run."
         )

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from packshot.errors import PlanInvalid
+from packshot.errors import InvalidPlanError
 from packshot.plan.config import Plan, read_plan
 from packshot.project import Project
 from packshot.utils import files
@@ -42,7 +42,7 @@ def current_run(project: Project) -> Path | None:
     """The run of the plan that stands, else the newest; None if nothing was trained yet."""
     try:
         found = run_of(project, read_plan(project.plan_file))
-    except PlanInvalid:
+    except InvalidPlanError:
         found = None
     return found or next(reversed(project.runs()), None)
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-STRATA = 8
+TIMESTEP_STRATA = 8
 """Parts of the timesteps' range that are dealt like the pictures."""
 
 
@@ -47,7 +47,7 @@ def _order(seed: int, stream: str, epoch: int, count: int) -> list[int]:
     return order
 
 
-def _dealt(seed: int, stream: str, position: int, count: int) -> tuple[int, int]:
+def _shuffled_epoch(seed: int, stream: str, position: int, count: int) -> tuple[int, int]:
     """The picture at `position` of an endless shuffled deal, and how often all were dealt before."""
     epoch, place = divmod(position, count)
     return _order(seed, stream, epoch, count)[place], epoch
@@ -68,25 +68,25 @@ def slot(
     class_before = math.floor(number * share)
     is_class = math.floor((number + 1) * share) > class_before
     if is_class:
-        index, _ = _dealt(seed, "class images", class_before, class_images)
+        index, _ = _shuffled_epoch(seed, "class images", class_before, class_images)
         return Slot(number, class_before, True, index, 0, False)
     position = number - class_before
-    index, epoch = _dealt(seed, "photos", position, photos)
+    index, epoch = _shuffled_epoch(seed, "photos", position, photos)
     crop = (epoch + index) % crops_per_photo
     dropped = random.Random(seed_of(seed, "caption", number)).random() < caption_dropout
     return Slot(number, position, False, index, crop, dropped)
 
 
-def timestep_share(slot: Slot, seed: int) -> float:
+def timestep_quantile(slot: Slot, seed: int) -> float:
     """Where in the range of timesteps the slot is, in [0, 1): uniform, but stratified.
 
     Any 8 slots of one kind that are dealt together have one in each eighth of the range: the
     gradient varies less from step to step.
     """
     kind = "class images" if slot.is_class else "photos"
-    stratum, _ = _dealt(seed, f"timesteps of {kind}", slot.position, STRATA)
+    stratum, _ = _shuffled_epoch(seed, f"timesteps of {kind}", slot.position, TIMESTEP_STRATA)
     within = random.Random(seed_of(seed, "timestep", slot.number)).random()
-    return (stratum + within) / STRATA
+    return (stratum + within) / TIMESTEP_STRATA
 
 
 def noise(number: int, seed: int, shape: torch.Size) -> Tensor:

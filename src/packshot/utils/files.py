@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from packshot.errors import DiskFull, PackshotError, PathEscapes, ProjectError
+from packshot.errors import DiskFullError, PackshotError, ProjectError, UnsafePathError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,15 +38,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("PACKSHOT_CACHE") or platformdirs.user_cache_dir("packshot"))
 
 
-def contained(folder: Path, name: str) -> Path:
+def safe_join(folder: Path, name: str) -> Path:
     """`folder / name`, refused when it leads out of `folder` (`..`, absolute names, links).
 
     Raises:
-        PathEscapes: the result would lie outside `folder`.
+        UnsafePathError: the result would lie outside `folder`.
     """
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise PathEscapes(f"'{name}' leads outside {folder}; use a plain file name.")
+        raise UnsafePathError(f"'{name}' leads outside {folder}; use a plain file name.")
     return path
 
 
@@ -60,7 +60,7 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)
 
 
-def shown(name: str) -> str:
+def printable_name(name: str) -> str:
     """A file's name as it can be printed and written: a line break, escape or stray byte is "?"."""
     return "".join(c if c.isprintable() else "?" for c in name)
 
@@ -69,7 +69,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically and durably, creating the folder.
 
     Raises:
-        DiskFull: there is no room; whatever stood at `path` is intact.
+        DiskFullError: there is no room; whatever stood at `path` is intact.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,17 +81,17 @@ def write_bytes(path: Path, data: bytes) -> None:
 def _explained(error: OSError, path: Path, size: int) -> Exception:
     if error.errno not in _NO_ROOM:
         return error
-    return DiskFull(
+    return DiskFullError(
         f"No room on the disk for {path} ({size:,} bytes needed). "
         "What stood there is intact; free some space and run the same command again."
     )
 
 
-def unpack(chunks: Iterable[bytes], path: Path) -> None:
+def write_stream(chunks: Iterable[bytes], path: Path) -> None:
     """Write a temporary file as its bytes come, creating the folder; neither atomic nor durable.
 
     Raises:
-        DiskFull: there is no room.
+        DiskFullError: there is no room.
         OSError: anything else, such as a name that is too long, or is there already.
     """
     try:
@@ -101,7 +101,7 @@ def unpack(chunks: Iterable[bytes], path: Path) -> None:
                 file.write(chunk)
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise DiskFull(
+            raise DiskFullError(
                 f"No room on the disk to unpack {path.name} in {path.parent}; "
                 "free some space and run the same command again."
             ) from error
@@ -188,7 +188,7 @@ def image_bytes(suffix: str, image: Image.Image, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def link(source: Path, path: Path) -> None:
+def hard_link_or_copy(source: Path, path: Path) -> None:
     """Give the file `source` a second name `path`: a hard link, or a copy where there can be none.
 
     A link takes no room, and unlike a path it holds when `source` is moved or deleted.
@@ -216,7 +216,7 @@ def point(path: Path, source: Path) -> None:
     try:
         path.symlink_to(source.resolve())
     except (NotImplementedError, OSError):  # Windows asks for a right that few have
-        link(source, path)
+        hard_link_or_copy(source, path)
 
 
 def append_line(path: Path, line: str, *, durable: bool = False) -> None:
@@ -226,7 +226,7 @@ def append_line(path: Path, line: str, *, durable: bool = False) -> None:
         durable: return only when it is on the disk.
 
     Raises:
-        DiskFull: there is no room; the line may be torn.
+        DiskFullError: there is no room; the line may be torn.
     """
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -286,7 +286,7 @@ def fingerprint(value: Any) -> str:
 
 
 @contextlib.contextmanager
-def hold(path: Path) -> Iterator[None]:
+def lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on `path` while the block runs; freed by the system if we are killed.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from packshot.masks import Masked
+    from packshot.masks import MaskResult
     from packshot.plan import Plan
     from packshot.training import Event
 
@@ -33,7 +33,7 @@ class Observer:
     def refused(self, refused: dict[str, str]) -> None:
         """Which photos were refused, and why."""
 
-    def masked(self, masked: Masked) -> None:
+    def masked(self, masked: MaskResult) -> None:
         """Whose masks stand now, and in which photos no product was found."""
 
     def plan(self, plan: Plan) -> None:

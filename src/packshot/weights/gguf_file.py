@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from packshot.errors import CheckpointRefused, refusing_checkpoint
+from packshot.errors import ModelLoadError, as_model_load_error
 from packshot.weights.safetensors_file import GGUF
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def read_header(path: Path) -> dict[str, Stored]:
     """The tensors of a GGUF file by name; none of them is read.
 
     Raises:
-        CheckpointRefused: damaged, or the package `gguf` is not installed.
+        ModelLoadError: damaged, or the package `gguf` is not installed.
     """
     with _refusing(path), path.open("rb") as file:
         header = _Header(file)
@@ -78,7 +78,7 @@ def _placed(
     try:
         from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
     except ModuleNotFoundError as error:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} is a GGUF file, and the package that knows its types is not installed: "
             'pip install "packshot[gguf]".'
         ) from error
@@ -104,7 +104,7 @@ def read(path: Path) -> dict[str, Tensor]:
     One at a time: beside the result, there is one tensor in fp32.
 
     Raises:
-        CheckpointRefused: as `read_header`, or of a type that cannot be unpacked.
+        ModelLoadError: as `read_header`, or of a type that cannot be unpacked.
     """
     import numpy as np
     import torch
@@ -160,4 +160,4 @@ class _Header:
 
 def _refusing(path: Path) -> AbstractContextManager[None]:
     """Whatever a broken or hostile file leads to, as one kind of error."""
-    return refusing_checkpoint(path, "is a GGUF file that cannot be read", "Copy it again.")
+    return as_model_load_error(path, "is a GGUF file that cannot be read", "Copy it again.")

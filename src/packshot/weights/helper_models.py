@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from packshot.errors import CheckpointRefused, DiskFull
+from packshot.errors import DiskFullError, ModelLoadError
 from packshot.models import hub
 from packshot.models.checkpoint import weight_names
 from packshot.utils import files
@@ -54,24 +54,24 @@ def model_folder(model: str, progress: Progress = silent) -> Path:
     """The folder of a model that a person names: a path, else a repository of the hub.
 
     Raises:
-        CheckpointRefused: it is neither, or the repository has nothing of use or cannot be reached.
+        ModelLoadError: it is neither, or the repository has nothing of use or cannot be reached.
     """
     path = Path(model).expanduser()
     if files.exists(path):
         if not path.is_dir():
-            raise CheckpointRefused(f"{path} is a file; name the folder that it lies in.")
+            raise ModelLoadError(f"{path} is a file; name the folder that it lies in.")
         return path
-    repo = hub.repository(model)
+    repo = hub.parse_repo(model)
     if repo is None:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"There is no folder {path}, and {model!r} is no OWNER/NAME of the hub."
         )
-    return hub.fetched_folder(repo, _MARK, partial(_wanted, model), progress)
+    return hub.download_matching(repo, _MARK, partial(_wanted, model), progress)
 
 
 def is_cached(name: str) -> bool:
     """Whether a model of the hub is whole in its cache; the network is not asked."""
-    repo = hub.repository(name)
+    repo = hub.parse_repo(name)
     return repo is not None and bool(hub.cached_folder(repo, _MARK, partial(_wanted, name)))
 
 
@@ -87,7 +87,7 @@ def best_helper(
         Its OWNER/NAME, None if there is none; and why.
 
     Raises:
-        DiskFull: the user wants it, and the cache has no room.
+        DiskFullError: the user wants it, and the cache has no room.
     """
     for one in known:
         if is_cached(one.name):
@@ -101,9 +101,9 @@ def best_helper(
                 return None, f"{asked} was not to be fetched"
             model_folder(one.name, observer.progress)
             return one.name, "fetched from the hub, as was agreed to"
-        except DiskFull:
+        except DiskFullError:
             raise
-        except CheckpointRefused as error:
+        except ModelLoadError as error:
             reason = type(error.__cause__).__name__ if error.__cause__ else str(error).rstrip(".")
             why = why or f"{one.name} is not in the hub's cache and cannot be fetched ({reason})"
     return None, why
@@ -113,10 +113,10 @@ def _wanted(model: str, names: Sequence[str]) -> list[str]:
     """Of a repository's files those that are loaded, weights last: no pickles, no code."""
     if "selected_tags.csv" in names:
         if WD_FILES[0] not in names:
-            raise CheckpointRefused(f"{model} is not whole: it has no {WD_FILES[0]}.")
+            raise ModelLoadError(f"{model} is not whole: it has no {WD_FILES[0]}.")
         return list(reversed(WD_FILES))
     for either in _NEEDED:
         if not either & set(names):
-            raise CheckpointRefused(f"{model} is no such model: it has no {min(either)}.")
+            raise ModelLoadError(f"{model} is no such model: it has no {min(either)}.")
     small = sorted(name for name in names if _SMALL.fullmatch(name))
     return [*small, *weight_names(model, names)]

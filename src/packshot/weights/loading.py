@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from packshot.errors import CheckpointRefused, refusing_checkpoint
+from packshot.errors import ModelLoadError, as_model_load_error
 from packshot.weights import gguf_file
 from packshot.weights.safetensors_file import is_gguf, read_safetensors, shapes
 
 
 def read_shapes(weights: Sequence[Path]) -> dict[str, Tensor]:
-    """As `read_all`, but without values or memory: the headers are read."""
+    """As `read_tensors`, but without values or memory: the headers are read."""
     sizes: dict[str, Sequence[int]] = {}
     for file in weights:
         if is_gguf(file):
@@ -30,7 +30,7 @@ def read_shapes(weights: Sequence[Path]) -> dict[str, Tensor]:
     return {name: torch.empty(tuple(size), device="meta") for name, size in sizes.items()}
 
 
-def read_all(weights: Sequence[Path]) -> dict[str, Tensor]:
+def read_tensors(weights: Sequence[Path]) -> dict[str, Tensor]:
     """The tensors of one file, or of all shards."""
     tensors: dict[str, Tensor] = {}
     for file in weights:
@@ -47,7 +47,7 @@ def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights in 8 bits times their scales, in bf16; other tensors as they are.
 
     Raises:
-        CheckpointRefused: a weight is not scaled as a whole or by rows.
+        ModelLoadError: a weight is not scaled as a whole or by rows.
     """
     plain = {key: t for key, t in tensors.items() if not key.endswith(_BESIDE)}
     for key, value in plain.items():
@@ -56,7 +56,7 @@ def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         if scale is not None and key.endswith(".weight"):
             by_rows = scale.shape == (len(value), *[1] * (value.ndim - 1))
             if not value.is_floating_point() or not (by_rows or scale.numel() == 1):
-                raise CheckpointRefused(
+                raise ModelLoadError(
                     f"{key} is packed in fewer than 8 bits, or scaled in parts, which is not read "
                     "here. Use the same file in bf16 or fp8, or a GGUF."
                 )
@@ -64,12 +64,12 @@ def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return plain
 
 
-def filled(
+def load_weights_into(
     make: Callable[[], nn.Module],
     tensors: Mapping[str, Tensor],
     where: Path,
     dtype: torch.dtype,
-    beside: str | None = None,
+    extra_keys: str | None = None,
 ) -> nn.Module:
     """The network that `make` builds, frozen, every weight of it from `tensors`, in `dtype`.
 
@@ -77,32 +77,34 @@ def filled(
         beside: a pattern of how names begin that may be there too; None for all.
 
     Raises:
-        CheckpointRefused: weights are missing, have other shapes or no place, or nothing can be built.
+        ModelLoadError: weights are missing, have other shapes or no place, or nothing can be built.
     """
     with refusing(where):
-        network = blank(make, where)  # so that no weight is initialised in vain
+        network = empty_network(make, where)  # so that no weight is initialised in vain
         given = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
         odd = network.load_state_dict(given, strict=False, assign=True)
     lost = sorted(name for name in odd.missing_keys if not name.endswith("position_ids"))
     if lost:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{where} lacks {len(lost)} weights, such as {lost[0]}; they would be random. "
             "Copy it again, whole."
         )
-    stray = sorted(n for n in odd.unexpected_keys if beside is not None and not re.match(beside, n))
+    stray = sorted(
+        n for n in odd.unexpected_keys if extra_keys is not None and not re.match(extra_keys, n)
+    )
     if stray:
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{where} holds {len(stray)} weights that have no place in a {type(network).__name__} as "
             f"it is known here, such as {stray[0]}. It is of a variant that is not supported."
         )
     return network.requires_grad_(False)
 
 
-def blank(make: Callable[[], nn.Module], where: Path) -> nn.Module:
+def empty_network(make: Callable[[], nn.Module], where: Path) -> nn.Module:
     """The network that `make` builds, frozen, its weights on the meta device.
 
     Raises:
-        CheckpointRefused: nothing can be built.
+        ModelLoadError: nothing can be built.
     """
     from accelerate import init_empty_weights
 
@@ -115,4 +117,4 @@ def blank(make: Callable[[], nn.Module], where: Path) -> nn.Module:
 def refusing(where: Path) -> AbstractContextManager[None]:
     """Whatever the libraries raise over a broken file or configuration, as one kind of error."""
     fault = "cannot be loaded: its configuration and weights do not fit"
-    return refusing_checkpoint(where, fault, "Copy it again, whole.")
+    return as_model_load_error(where, fault, "Copy it again, whole.")

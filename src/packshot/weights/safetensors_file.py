@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot.errors import CheckpointRefused, PackshotError
+from packshot.errors import ModelLoadError, PackshotError
 from packshot.models import registry
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ def read_config(path: Path) -> dict[str, Any]:
     """A JSON object of a checkpoint's folder.
 
     Raises:
-        CheckpointRefused: it is missing or not a JSON object.
+        ModelLoadError: it is missing or not a JSON object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # lists too deep, too
-        raise CheckpointRefused(
+        raise ModelLoadError(
             f"{path} cannot be read ({error}); copy the checkpoint again."
         ) from error
     if not isinstance(value, dict):
-        raise CheckpointRefused(f"{path} is not a JSON object; copy the checkpoint again.")
+        raise ModelLoadError(f"{path} is not a JSON object; copy the checkpoint again.")
     return value
 
 
@@ -48,7 +48,7 @@ def is_gguf(path: Path) -> bool:
         return file.read(len(GGUF)) == GGUF
 
 
-def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefused) -> list[str]:
+def check_safetensors(path: Path, refusal: type[PackshotError] = ModelLoadError) -> list[str]:
     """The keys of a file that really is safetensors, whatever its name; only its header is read.
 
     Raises:
@@ -72,7 +72,7 @@ def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefus
         if start[:4] == GGUF:
             raise refusal(
                 f"{path} is a GGUF file; of those, only transformers "
-                f"({registry.listed('transformer')}) are read, as a checkpoint. Use a .safetensors."
+                f"({registry.titles('transformer')}) are read, as a checkpoint. Use a .safetensors."
             )
         if start[8:9] != b"{":
             raise refusal(f"{path} is not a .safetensors file, whatever its name.")
@@ -88,7 +88,7 @@ def check_safetensors(path: Path, refusal: type[PackshotError] = CheckpointRefus
 
 
 def read_safetensors(
-    path: Path, refusal: type[PackshotError] = CheckpointRefused
+    path: Path, refusal: type[PackshotError] = ModelLoadError
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors of a safetensors file, and its metadata.
 
@@ -110,7 +110,7 @@ class Header:
     metadata: dict[str, str]
 
 
-def shapes(path: Path, refusal: type[PackshotError] = CheckpointRefused) -> Header:
+def shapes(path: Path, refusal: type[PackshotError] = ModelLoadError) -> Header:
     """A safetensors file's header.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packshot.errors import PackshotError
-from packshot.project import Choices, Project, adopt
+from packshot.project import Choices, Project, open_or_create_project
 from packshot.utils import files
 from packshot.utils.progress import Observer
 from packshot.workflow.receipt import all_stands, write_receipt
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What the whole path leaves."""
 
     project: Project
@@ -28,7 +28,7 @@ class Outcome:
     report_file: Path | None
     stopped: bool = False
     """Training was asked to stop on the way."""
-    stood: bool = False
+    was_complete: bool = False
     """There was nothing to do: all of it stands."""
 
 
@@ -44,7 +44,7 @@ def run(
     openverse_token: str | None = None,
     finish: bool = False,
     observer: Observer | None = None,
-) -> Outcome:
+) -> RunResult:
     """Photos in, LoRA, shots and report out.
 
     Whatever it decides or makes is kept: killed at any moment and called again in the same words, it
@@ -78,11 +78,13 @@ def run(
     root = root or Path(re.sub(r"[^a-z0-9]+", "-", called.lower()).strip("-") or "product")
     if not Project(root).settings_file.exists():
         name = called
-    project, changed = adopt(root, choices, name=name, class_noun=class_noun, trigger=trigger)
+    project, changed = open_or_create_project(
+        root, choices, name=name, class_noun=class_noun, trigger=trigger
+    )
     for words in changed:
         observer.say(f"changed: {words}")
     if all_stands(project, source):
-        return Outcome(project, {}, None, project.report_file, stood=True)
+        return RunResult(project, {}, None, project.report_file, was_complete=True)
     from packshot.workflow.steps import Walk  # loads PyTorch
 
     outcome = Walk(project, observer, contact, openverse_token).to_the_end(source, finish)

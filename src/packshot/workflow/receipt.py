@@ -1,4 +1,4 @@
-"""receipt.json: what the whole path was asked for when it came to its end, and what it left.
+"""receipt.json: what all steps were asked for when they were done, and what they left.
 
 As long as nothing of both has changed, the same command has nothing to do; that is seen by names,
 sizes and times alone, and no model is loaded for it.
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from packshot.project import Project
-from packshot.types import BUNDLED_BASE
 from packshot.utils import files
+from packshot.weights.installed_bases import installed_base
 
 _VERSIONS = ("packshot", "torch", "diffusers", "transformers")
 
@@ -30,7 +30,7 @@ def all_stands(project: Project, source: Path) -> bool:
 
 def _facts(project: Project, source: Path) -> dict[str, Any]:
     settings = project.settings
-    base = BUNDLED_BASE if settings.base == "pocket" else Path(settings.base)
+    base = installed_base(settings.base) or Path(settings.base)
     shots = project.shots_folder
     left = [
         project.photos_folder, project.class_images_manifest, project.class_images_folder,

@@ -15,21 +15,28 @@ import torch
 from packshot.captions import caption_photos
 from packshot.captions.registry import captioner_of, settle_captioner
 from packshot.captions.views import with_views
-from packshot.class_images import class_images, gather_class_images
-from packshot.class_images.online import gather_online, plain_folder
+from packshot.class_images import collect_class_images, list_class_images
+from packshot.class_images.online import download_class_images, plain_folder
 from packshot.decisions import Decisions, Scalar, Value
 from packshot.generation.embedders import BASE, NONE, embedder_of, settle_embedder
-from packshot.generation.generate import ShotSettings, shoot, write_sheet
-from packshot.generation.metrics import judge_project
+from packshot.generation.generate import GenerationSettings, generate_images, write_sheet
+from packshot.generation.metrics import score_project
 from packshot.generation.prompts import class_prompts, default_prompts
 from packshot.images.loading import open_image
 from packshot.lora import load_lora
 from packshot.masks import mask_photos
 from packshot.masks.registry import segmenter_of, settle_segmenter
-from packshot.models import Base, ClipSimilarity, best_device, best_dtype, carries_clip, located
-from packshot.models.clip import embed_picture_files
+from packshot.models import (
+    ClipSimilarity,
+    DiffusionModel,
+    best_device,
+    best_dtype,
+    checkpoint_path,
+    has_clip,
+)
+from packshot.models.clip import embed_image_files
 from packshot.photos.anonymize import blur_photos
-from packshot.photos.photo_set import Photo, add_photos, photos, too_small
+from packshot.photos.photo_set import Photo, add_photos, list_photos, too_small
 from packshot.plan import (
     Asked,
     Budget,
@@ -40,8 +47,8 @@ from packshot.plan import (
     read_plan,
 )
 from packshot.plan.calibration import threads_for
-from packshot.plan.inputs import depends_now
-from packshot.plan.load_base import load_for
+from packshot.plan.inputs import current_inputs
+from packshot.plan.load_base import load_project_base
 from packshot.plan.planner import CLASS_IMAGES
 from packshot.plan.recipes import recipe_for
 from packshot.project import Project
@@ -51,7 +58,7 @@ from packshot.utils import files
 from packshot.utils.durations import in_words
 from packshot.utils.progress import Observer, Progress, silent
 from packshot.weights.helper_models import label
-from packshot.workflow.end_to_end import Outcome
+from packshot.workflow.end_to_end import RunResult
 
 
 class Clock:
@@ -89,12 +96,12 @@ class Walk:
         self.settings, self.subject = project.settings, project.subject
         self.decisions = Decisions(project, observer.say)
         self.clock = Clock()
-        self._base: Base | None = None
+        self._base: DiffusionModel | None = None
         if threads := self.decisions.latest("threads"):
             # As it was when this was cut short: sums of other threads' parts differ in the last bit.
             torch.set_num_threads(int(str(threads.value)))
 
-    def to_the_end(self, source: Path, finish: bool) -> Outcome:
+    def to_the_end(self, source: Path, finish: bool) -> RunResult:
         """Every step, once; `finish` ends a training that was cut short."""
         if self.project.plan_file.exists():
             read_plan(self.project.plan_file)  # one that makes no sense is told before all else
@@ -106,8 +113,8 @@ class Walk:
             half = best_dtype(torch.device(best_device())).itemsize == 2
             name = self.settings.base
             # That there is none is told before anything else is done.
-            located(name, half=half, progress=self.observer.progress)
-            own_clip = carries_clip(name)
+            checkpoint_path(name, half=half, progress=self.observer.progress)
+            own_clip = has_clip(name)
             embedder = settle_embedder(
                 self.settings.embedder, name, own_clip, self.decisions, self.observer
             )
@@ -130,20 +137,20 @@ class Walk:
             if isinstance(event, Step):
                 pace.step(event)
             if isinstance(event, Stopped):
-                return Outcome(self.project, refused, plan, None, stopped=True)
+                return RunResult(self.project, refused, plan, None, stopped=True)
         shoot_all(self.project, base, self._prompts, self._shots, judge, self.observer.progress)
         report = write_report(self.project)
-        if self.settings.budget:
+        if self.settings.time_budget:
             took = in_words(self.clock.seconds)
-            self.observer.say(f"took {took} of {self.settings.budget}, without loading models")
-        return Outcome(self.project, refused, plan, report)
+            self.observer.say(f"took {took} of {self.settings.time_budget}, without loading models")
+        return RunResult(self.project, refused, plan, report)
 
     @property
-    def base(self) -> Base:
+    def base(self) -> DiffusionModel:
         """The project's base, loaded when it is first asked for."""
         if self._base is None:
             with self.clock.paused():
-                self._base = load_for(
+                self._base = load_project_base(
                     self.project, progress=self.observer.progress, decisions=self.decisions
                 )
                 threads_for(self._base, self.decisions)
@@ -154,12 +161,12 @@ class Walk:
         return list(self.settings.prompts or default_prompts(self.subject))
 
     @property
-    def _shots(self) -> ShotSettings:
-        return ShotSettings(seeds=tuple(range(self.settings.seeds)))
+    def _shots(self) -> GenerationSettings:
+        return GenerationSettings(seeds=tuple(range(self.settings.images_per_prompt)))
 
     def _caption(self, own_clip: bool, embedder: str) -> None:
         """Caption what has no caption, or that of a captioner that is no longer wanted."""
-        shown = photos(self.project)
+        shown = list_photos(self.project)
         missing = [one for one in shown if one.caption is None and not one.caption_locked]
         if not missing and self.decisions.latest("captioner") is None:
             return
@@ -187,7 +194,7 @@ class Walk:
             return
         spec = settle_segmenter(self.settings.segmenter, self.decisions)
         former = {label(str(one)) for one in self.decisions.others("segmenter", spec)}
-        shown = photos(self.project)
+        shown = list_photos(self.project)
         if not any(
             one.masked_by in former or (one.mask is None and one.missed_by != label(spec))
             for one in shown
@@ -198,8 +205,8 @@ class Walk:
         masked = mask_photos(self.project, segmenter, self.observer.progress, instead_of=former)
         self.observer.masked(masked)
 
-    def _tell_small_photos(self, base: Base) -> None:
-        if small := too_small(photos(self.project), base.native_pixels):
+    def _tell_small_photos(self, base: DiffusionModel) -> None:
+        if small := too_small(list_photos(self.project), base.native_pixels):
             told = ", ".join(f"{one.file.name} {one.width} x {one.height}" for one in small[:5])
             more = f" and {len(small) - 5} more" if len(small) > 5 else ""
             self.observer.say(
@@ -209,27 +216,29 @@ class Walk:
 
     def _budget(self, judge: ClipSimilarity | None) -> Budget | None:
         """The time for everything, of which the walk so far has taken some."""
-        whole = self.settings.budget_seconds
+        whole = self.settings.time_budget_seconds
         if whole is None:
             return None
         prompts = len(self._prompts) + len(class_prompts(self.subject.class_noun))
-        shots = 2 * self.settings.seeds * prompts
-        closing = closing_seconds(photos(self.project), shots, judge, self.decisions)
+        shots = 2 * self.settings.images_per_prompt * prompts
+        closing = closing_seconds(list_photos(self.project), shots, judge, self.decisions)
         return Budget(whole, lambda: whole - self.clock.seconds, shots, closing)
 
-    def _gather(self, base: Base, budget: Budget | None, clip: ClipSimilarity | None) -> None:
+    def _gather(
+        self, base: DiffusionModel, budget: Budget | None, clip: ClipSimilarity | None
+    ) -> None:
         """List the class images that were chosen, as many as were chosen or there is time for."""
         sources, count = self.settings.class_images, self.settings.class_count
         if sources == ("base",):
             count = self._class_count(base, budget)
-            gather_class_images(self.project, base, count=count, progress=self.observer.progress)
+            collect_class_images(self.project, base, count=count, progress=self.observer.progress)
             return
         if count is None:
             recipe = recipe_for(base.family, base.path)
-            exposures = recipe.exposures_for(len(photos(self.project)))
-            count = math.ceil(exposures * recipe.class_image_share / (1 - recipe.class_image_share))
+            exposures = recipe.exposures_for(len(list_photos(self.project)))
+            count = math.ceil(exposures * recipe.class_image_ratio / (1 - recipe.class_image_ratio))
         if folder := plain_folder(sources):
-            gather_class_images(
+            collect_class_images(
                 self.project, base, count=count, folder=folder, progress=self.observer.progress
             )
             return
@@ -240,7 +249,7 @@ class Walk:
         settings = self.settings
         because: dict[str, Scalar] = {
             "sources": ", ".join(settings.class_images), "count": count,
-            "words": settings.class_words or self.subject.class_noun,
+            "words": settings.class_query or self.subject.class_noun,
             "licences": ", ".join(settings.class_licences), "min_side": settings.class_min_side,
         }  # fmt: skip
         before = self.decisions.latest("class_images")
@@ -248,8 +257,8 @@ class Walk:
             return  # nobody need be asked again
 
         def gather() -> tuple[Value, str]:
-            gathered = gather_online(
-                self.project, settings.class_images, count=count, words=settings.class_words,
+            gathered = download_class_images(
+                self.project, settings.class_images, count=count, words=settings.class_query,
                 licences=settings.class_licences, min_side=settings.class_min_side,
                 contact=self.contact, openverse_token=self.token, clip=clip,
                 progress=self.observer.progress,
@@ -260,7 +269,7 @@ class Walk:
 
         self.decisions.settle("class_images", because, gather, anew=True)
 
-    def _class_count(self, base: Base, budget: Budget | None) -> int:
+    def _class_count(self, base: DiffusionModel, budget: Budget | None) -> int:
         wanted = self.settings.class_count
 
         def choose() -> tuple[Value, str]:
@@ -270,18 +279,18 @@ class Walk:
             return count, "as it was chosen" if wanted else "a tenth of the time makes so many"
 
         because = {
-            "base": base.content_hash[:12], "budget": self.settings.budget, "chosen": wanted
+            "base": base.content_hash[:12], "budget": self.settings.time_budget, "chosen": wanted
         }  # fmt: skip
         return int(str(self.decisions.settle("class_count", because, choose).value))
 
-    def _plan(self, base: Base, budget: Budget | None) -> Plan:
+    def _plan(self, base: DiffusionModel, budget: Budget | None) -> Plan:
         """The plan that holds, or a new one; a person is told what made the old one void."""
-        asked = Asked(budget=self.settings.budget or "none", seed=self.settings.seed)
+        asked = Asked(budget=self.settings.time_budget or "none", seed=self.settings.seed)
         if plan := plan_that_holds(self.project, base, asked):
             return plan
         if self.project.plan_file.exists():
             before = read_plan(self.project.plan_file)
-            changed = before.depends.differences(depends_now(self.project, base))
+            changed = before.inputs.differences(current_inputs(self.project, base))
             for name, now in asked.model_dump().items():
                 if before.asked and (then := getattr(before.asked, name)) != now:
                     changed.append(f"{name} ({then} then, {now} now)")
@@ -301,7 +310,7 @@ class Pace:
     """Steps whose median counts: one long one says nothing."""
 
     def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
-        self._planned, self._say = plan.predicted.seconds_per_step, say
+        self._planned, self._say = plan.estimate.seconds_per_step, say
         self._last: deque[float] = deque(maxlen=self.WINDOW)
         self._told = self.SLOW
 
@@ -330,7 +339,7 @@ def closing_seconds(
 
     def measure() -> tuple[Value, str]:
         opening = _seconds(lambda: open_image(largest.file))
-        embedding = _seconds(lambda: embed_picture_files(judge, [largest.file])) if judge else 0.0
+        embedding = _seconds(lambda: embed_image_files(judge, [largest.file])) if judge else 0.0
         return {"opening": opening, "embedding": embedding}, f"of {largest.file.name}, the largest"
 
     because = {"photo": largest.sha256[:12], "embedder": judge.name if judge else "none"}
@@ -349,14 +358,14 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def list_of(project: Project) -> str:
     """The project's class images, in one hash."""
-    return files.fingerprint([[one.sha256, one.prompt] for one in class_images(project)])
+    return files.fingerprint([[one.sha256, one.prompt] for one in list_class_images(project)])
 
 
 def shoot_all(
     project: Project,
-    base: Base,
+    base: DiffusionModel,
     prompts: Sequence[str],
-    settings: ShotSettings,
+    settings: GenerationSettings,
     judge: ClipSimilarity | None,
     progress: Progress = silent,
 ) -> Path:
@@ -373,10 +382,10 @@ def shoot_all(
             (project.shots_folder / kind, prompts),
             (project.shots_folder / "drift" / kind, drift_prompts),
         ):
-            shots = shoot(
+            shots = generate_images(
                 base, asked, loras=loras, settings=settings, folder=folder, subject=subject,
                 progress=progress,
             )  # fmt: skip
             made[folder] = list(shots)
-    judge_project(project, judge)
+    score_project(project, judge)
     return write_sheet(made[project.shots_folder / "with"], project.shots_folder / "sheet.png")

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from packshot.class_images.online import download
-from packshot.class_images.online.collect import gather_from
+from packshot.class_images.online.collect import download_from
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
@@ -66,6 +66,6 @@ def gathered(project, web, clock):
         fetcher = Fetcher("ada@example.org", clock, web.allow)
         sources = sources or (Openverse("car", FREE, api=web.openverse),)
         licences = settings.pop("licences", FREE)
-        return gather_from(project, sources, fetcher, count, licences, min_side=64, **settings)
+        return download_from(project, sources, fetcher, count, licences, min_side=64, **settings)
 
     return run

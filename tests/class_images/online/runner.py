@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from urllib.request import urlopen
 
-from packshot.class_images.online.collect import gather_from
+from packshot.class_images.online.collect import download_from
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
@@ -20,7 +20,7 @@ def gather(root, port, count, times):
     allow = frozenset({("127.0.0.1", port), ("localhost", port)})
     fetcher = Fetcher("ada@example.org", FastClock(times), allow)
     source = Openverse("car", FREE, TOKEN, api=f"http://127.0.0.1:{port}/v1/images/")
-    gather_from(open_project(Path(root)), [source], fetcher, count, FREE, min_side=64)
+    download_from(open_project(Path(root)), [source], fetcher, count, FREE, min_side=64)
 
 
 if __name__ == "__main__":

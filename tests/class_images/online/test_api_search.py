@@ -7,9 +7,9 @@ import types
 import pytest
 
 from packshot.class_images.online.api_search import Limit, asking, queries
-from packshot.class_images.online.http_responses import Unanswered
-from packshot.class_images.online.rate_limit import Hosts
-from packshot.class_images.online.request_log import Ledger
+from packshot.class_images.online.http_responses import RetryLaterError
+from packshot.class_images.online.rate_limit import HostRateLimiter
+from packshot.class_images.online.request_log import RequestLog
 
 
 class SlowApi:
@@ -17,7 +17,7 @@ class SlowApi:
 
     def __init__(self, clock):
         self.clock, self.arrived, self.draw = clock, [], random.Random(0)
-        self.hosts = Hosts(clock)
+        self.hosts = HostRateLimiter(clock)
 
     def json(self, url, read, headers, pace):
         with pace():
@@ -35,7 +35,7 @@ def test_limits_hold_however_long_the_way_and_across_runs(clock, tmp_path):
     api, limits = SlowApi(clock), (Limit(20, 60), Limit(50, 300))
     for number in range(300):
         if number % 30 == 0:  # killed and started again
-            ask = asking(source(*limits), api, Ledger(tmp_path, clock.now()))
+            ask = asking(source(*limits), api, RequestLog(tmp_path, clock.now()))
         ask(str(number), lambda answer: ([], False), {})
     for limit in limits:
         for place, at in enumerate(api.arrived):
@@ -47,11 +47,12 @@ def test_limits_hold_however_long_the_way_and_across_runs(clock, tmp_path):
 
 def test_a_wait_of_hours_is_left_to_another_run(clock, tmp_path):
     api = SlowApi(clock)
-    ask = asking(source(Limit(2, 86_400)), api, Ledger(tmp_path, clock.now()))
+    ask = asking(source(Limit(2, 86_400)), api, RequestLog(tmp_path, clock.now()))
     for number in range(2):
         ask(str(number), lambda answer: ([], False), {})
     with pytest.raises(
-        Unanswered, match=r"^api allows 2 requests in 24 hours, and they are used up until \w+day"
+        RetryLaterError,
+        match=r"^api allows 2 requests in 24 hours, and they are used up until \w+day",
     ):
         ask("2", lambda answer: ([], False), {})
     assert ask("1", lambda answer: ([], False), {}).url == "1"  # this one is known

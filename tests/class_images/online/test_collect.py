@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from packshot.class_images import class_images
-from packshot.class_images.online import collect, gather_online
+from packshot.class_images import list_class_images
+from packshot.class_images.online import collect, download_class_images
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.openverse import Openverse
 from packshot.class_images.online.url_list import UrlList
@@ -20,7 +20,7 @@ def test_where_a_picture_comes_from_is_told(project, gathered):
     said = []
     found = gathered(6, progress=lambda *args: said.append(args))
     assert said == [("class images", done, 6) for done in range(7)]
-    assert found.images == class_images(project) and found.refused == {} == json.loads(
+    assert found.images == list_class_images(project) and found.refused == {} == json.loads(
         project.class_images_refused_file.read_text()
     )
     image = found.images[0]
@@ -41,7 +41,7 @@ def test_fewer_than_asked_for_is_told(web, gathered, tmp_path):
     (tmp_path / "urls.txt").write_text(web.picture(0))
     found = gathered(4, UrlList(tmp_path / "urls.txt"))
     assert len(found.images) == 1 and found.notes == [
-        "there are no more than 1; search for something else besides (--class-words), or name another source",
+        "there are no more than 1; search for something else besides (--class-query), or name another source",
         "the licence of 1 is not told; find it out before you train",
     ]
 
@@ -54,12 +54,12 @@ def test_the_words_when_nothing_can_be_used(project, web, gathered, tmp_path):
         match=r"^Nothing that can be used was found\.\n  http://.*/0\.jpg: is not to be had \(status 404\)$",
     ):
         gathered(4, UrlList(tmp_path / "urls.txt"))
-    assert class_images(project) == []
+    assert list_class_images(project) == []
 
 
 def test_the_words_of_mistakes(project, tmp_path):
     def online(*sources, **settings):
-        return gather_online(project, sources, count=1, **settings)
+        return download_class_images(project, sources, count=1, **settings)
 
     with pytest.raises(ClassImagesError, match=r"want an e-mail address or URL .* none is given"):
         online("commons")
@@ -79,7 +79,7 @@ def test_the_words_of_mistakes(project, tmp_path):
 def test_the_user_is_told_that_nothing_judged_the_class(project, web, clock, monkeypatch):
     monkeypatch.setattr(collect, "Fetcher", lambda contact: Fetcher(contact, clock, web.allow))
     monkeypatch.setattr(collect, "Openverse", functools.partial(Openverse, api=web.openverse))
-    found = gather_online(
+    found = download_class_images(
         project, ["openverse"], count=2, words="red car", min_side=64, contact="ada@example.org"
     )
     assert len(found.images) == 2 and list(web.queries) == ["red car"]

@@ -5,12 +5,12 @@ import urllib.parse
 
 from packshot.class_images.online.api_search import asking
 from packshot.class_images.online.commons import Commons
-from packshot.class_images.online.request_log import Ledger
+from packshot.class_images.online.request_log import RequestLog
 
 
 def listed(web, fetcher, clock, folder, count):
     source = Commons("car", api=web.commons)
-    ledger = Ledger(folder, clock.now())
+    ledger = RequestLog(folder, clock.now())
     return list(itertools.islice(source.candidates(asking(source, fetcher, ledger)), count))
 
 

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from packshot.class_images.online.download import check_contact
-from packshot.class_images.online.http_responses import Refused, Unanswered
-from packshot.errors import ClassImagesError, PictureRefused
+from packshot.class_images.online.http_responses import PermanentHttpError, RetryLaterError
+from packshot.errors import ClassImagesError, ImageRejectedError
 from packshot.images.loading import DAMAGED
 from tests.class_images.online.answering import URL, fail, picture, replies
 from tests.class_images.online.server import jpeg
@@ -28,7 +28,7 @@ def test_passing_faults_are_tried_again(answering, clock, fault):
 def test_after_some_tries_it_is_left_for_another_run(answering, clock):
     handler = replies(fail(503))
     with pytest.raises(
-        Unanswered, match=r"^pictures\.example did not answer, asked 5 times: status 503$"
+        RetryLaterError, match=r"^pictures\.example did not answer, asked 5 times: status 503$"
     ):
         answering(handler).picture(URL, bytes)
     assert len(handler.asked) == 5 and clock.waited == [1.0, 2.0, 4.0, 8.0]
@@ -38,17 +38,17 @@ def test_a_host_that_answers_nothing_is_given_up(answering):
     handler = replies(httpx.ConnectError("refused"))
     fetcher = answering(handler)
     for _ in range(4):
-        with pytest.raises(Unanswered):
+        with pytest.raises(RetryLaterError):
             fetcher.picture(URL, bytes)
     assert len(handler.asked) == 15
-    with pytest.raises(Unanswered, match=r"pictures\.example has left 3 in a row unanswered"):
+    with pytest.raises(RetryLaterError, match=r"pictures\.example has left 3 in a row unanswered"):
         fetcher.picture(URL, bytes)
 
 
 @pytest.mark.parametrize("status", (401, 403, 404, 410, 451))
 def test_what_will_not_come_is_asked_for_once(answering, status):
     handler = replies(fail(status))
-    with pytest.raises(Refused, match=rf"^is not to be had \(status {status}\)$"):
+    with pytest.raises(PermanentHttpError, match=rf"^is not to be had \(status {status}\)$"):
         answering(handler).picture(URL, bytes)
     assert len(handler.asked) == 1
 
@@ -56,17 +56,17 @@ def test_what_will_not_come_is_asked_for_once(answering, status):
 def test_a_picture_cut_short_is_asked_for_again_what_is_none_is_not(answering):
     def opened(data):
         if data != b"whole":
-            raise PictureRefused("1.jpg", DAMAGED if data == b"wh" else "is not a picture")
+            raise ImageRejectedError("1.jpg", DAMAGED if data == b"wh" else "is not a picture")
         return data
 
     handler = replies(picture(data=b"wh"), picture(data=b"whole"))
     assert answering(handler).picture(URL, opened) == b"whole"
     handler = replies(picture(data=b"wh"))
-    with pytest.raises(PictureRefused, match=DAMAGED):
+    with pytest.raises(ImageRejectedError, match=DAMAGED):
         answering(handler).picture(URL, opened)
     assert len(handler.asked) == 5
     handler = replies(picture(data=b"<html>"))
-    with pytest.raises(PictureRefused, match="is not a picture"):
+    with pytest.raises(ImageRejectedError, match="is not a picture"):
         answering(handler).picture(URL, opened)
     assert len(handler.asked) == 1
 
@@ -76,7 +76,7 @@ def test_redirects_are_followed_a_few_times(answering):
     handler = replies(moved, moved, picture())
     assert answering(handler).picture(URL, bytes) == b"data"
     assert [request.url.path for request in handler.asked] == ["/1.jpg", "/2.jpg", "/2.jpg"]
-    with pytest.raises(Refused, match="redirects more than 5 times"):
+    with pytest.raises(PermanentHttpError, match="redirects more than 5 times"):
         answering(replies(moved)).picture(URL, bytes)
 
 
@@ -88,7 +88,7 @@ def test_redirects_out_of_the_web_are_refused(fetcher, web):
         "http://xn--a/",
     ):
         web.bad = {1: f"to {target}"}
-        with pytest.raises(Refused, match=r"^may not be asked for: "):
+        with pytest.raises(PermanentHttpError, match=r"^may not be asked for: "):
             fetcher.picture(web.picture(1), bytes)
 
 
@@ -105,7 +105,7 @@ def test_redirects_out_of_the_web_are_refused(fetcher, web):
     ),
 )
 def test_what_is_no_address_of_the_web(fetcher, url):
-    with pytest.raises((Refused, Unanswered)):
+    with pytest.raises((PermanentHttpError, RetryLaterError)):
         fetcher.picture(url, bytes)
 
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 from PIL import Image
 
-from packshot.class_images import class_images
+from packshot.class_images import list_class_images
 from packshot.class_images.online.commons import Commons
 from packshot.class_images.online.download import WORKERS
 from packshot.class_images.online.licences import FREE
@@ -47,7 +47,7 @@ def test_3500_pictures_with_faults_and_kills_none_lost_none_asked_for_twice(proj
     assert done.returncode == 0 and json.loads(done.stdout) == [9] * 5 + [0], done.stderr
     # The very pictures, in the very order, of a run that nothing had gone wrong in.
     expected = [number for number in range(4600) if number not in lasting][:3500]
-    images = class_images(project)
+    images = list_class_images(project)
     assert [image.source for image in images] == [
         f"https://example.org/photos/{number}" for number in expected
     ]
@@ -165,7 +165,7 @@ def test_the_days_limit_ends_it_and_the_next_day_it_goes_on(project, web, gather
         r"are used up until \w+day \d\d:\d\d\. Run the same command later and it goes on",
     ):
         gathered(1000, Endless("car", FREE, api=web.openverse))
-    listed = class_images(project)
+    listed = list_class_images(project)
     assert len(web.requests["anon"]) == 200 and web.exceeded == 0
     assert 9 * 60 <= clock.time - began < 86_400  # twenty a minute
     clock.time = began + 86_400 + 700

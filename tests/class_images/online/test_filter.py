@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from packshot.captions.phrases import with_article
 from packshot.class_images.online.filter import OTHERS, ClipCheck
-from packshot.errors import CheckpointRefused
-from packshot.models.clip import ClipTowers
+from packshot.errors import ModelLoadError
+from packshot.models.clip import ClipEncoder
 from packshot.weights.tokenizers import clip_tokenizer
 
 
@@ -37,7 +37,7 @@ def clip(tmp_path_factory):
 
 def test_the_score_is_the_class_less_the_best_of_the_others(clip, tmp_path):
     folder, model = clip
-    check = ClipCheck(ClipTowers.load(folder, torch.device("cpu")), "Auto")
+    check = ClipCheck(ClipEncoder.load(folder, torch.device("cpu")), "Auto")
     assert check.name.startswith(f"{folder.name}/") and check.name.endswith(": Auto")
     texts = [f"a photo of {with_article('Auto')}", *OTHERS]
     tokens = clip_tokenizer()(texts, padding=True, return_tensors="pt")
@@ -56,5 +56,5 @@ def test_the_score_is_the_class_less_the_best_of_the_others(clip, tmp_path):
 
 
 def test_what_is_no_clip_is_refused(clip, tmp_path):
-    with pytest.raises(CheckpointRefused, match=r"config\.json cannot be read"):
-        ClipTowers.load(tmp_path, torch.device("cpu"))
+    with pytest.raises(ModelLoadError, match=r"config\.json cannot be read"):
+        ClipEncoder.load(tmp_path, torch.device("cpu"))

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from packshot.class_images.online import http_responses
-from packshot.class_images.online.http_responses import Refused
+from packshot.class_images.online.http_responses import PermanentHttpError
 from tests.class_images.online.answering import JPEG, URL, picture, replies
 
 
@@ -19,7 +19,9 @@ from tests.class_images.online.answering import JPEG, URL, picture, replies
     ),
 )  # fmt: skip
 def test_what_is_not_to_be_used_is_left_alone(answering, headers):
-    with pytest.raises(Refused, match="is not to be used for training: its site says so"):
+    with pytest.raises(
+        PermanentHttpError, match="is not to be used for training: its site says so"
+    ):
         answering(replies(picture(headers))).picture(URL, bytes)
 
 
@@ -37,7 +39,7 @@ def test_each_line_of_rules_counts(answering):
         ("x-robots-tag", "otherbot: all"),
         ("x-robots-tag", "noai"),
     ]
-    with pytest.raises(Refused, match="noai"):
+    with pytest.raises(PermanentHttpError, match="noai"):
         answering(replies(httpx.Response(200, headers=headers))).picture(URL, bytes)
 
 
@@ -50,7 +52,9 @@ def test_what_says_that_it_is_no_picture_is_not_read(answering, kind):
             raise AssertionError("was read")
 
     answer = httpx.Response(200, headers={"content-type": kind}, stream=Unread())
-    with pytest.raises(Refused, match=r"^is no picture that Packshot reads \(\w+/[\w+]+\)$"):
+    with pytest.raises(
+        PermanentHttpError, match=r"^is no picture that Packshot reads \(\w+/[\w+]+\)$"
+    ):
         answering(replies(answer)).picture(URL, bytes)
 
 
@@ -66,7 +70,7 @@ def test_bytes_are_capped_whatever_is_said(answering, monkeypatch):
 
     for said in ({}, {"content-length": "10"}, {"content-length": "10000000000"}):
         answer = httpx.Response(200, headers=JPEG | said, stream=Endless())
-        with pytest.raises(Refused, match=r"^has more than 1 MB$"):
+        with pytest.raises(PermanentHttpError, match=r"^has more than 1 MB$"):
             answering(replies(answer)).picture(URL, bytes)
     assert len(read) <= 2 * 18
 
@@ -74,14 +78,14 @@ def test_bytes_are_capped_whatever_is_said(answering, monkeypatch):
 @pytest.mark.parametrize("coding", ("gzip", "br", "gzip, gzip"))
 def test_what_is_compressed_though_it_was_not_asked_for_is_not_read(answering, coding):
     bomb = picture({"content-encoding": coding}, b"")
-    with pytest.raises(Refused, match=r"^is compressed as it was not asked for$"):
+    with pytest.raises(PermanentHttpError, match=r"^is compressed as it was not asked for$"):
         answering(replies(bomb)).picture(URL, bytes)
     if coding != "gzip":
-        with pytest.raises(Refused, match="is compressed as it was not asked for"):
+        with pytest.raises(PermanentHttpError, match="is compressed as it was not asked for"):
             answering(replies(bomb)).json(URL, dict)
 
 
 def test_json_is_capped_as_it_is_decompressed(answering):
     bomb = picture({"content-encoding": "gzip"}, gzip.compress(bytes(2**26)))
-    with pytest.raises(Refused, match=r"^has more than 8 MB$"):
+    with pytest.raises(PermanentHttpError, match=r"^has more than 8 MB$"):
         answering(replies(bomb)).json(URL, dict)

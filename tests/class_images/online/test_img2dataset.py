@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from packshot.class_images.online.collect import gather_from
+from packshot.class_images.online.collect import download_from
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.img2dataset import Img2Dataset, is_output
 from packshot.class_images.online.licences import FREE
@@ -59,7 +59,9 @@ def test_pictures_of_all_shards(output, tmp_path):
 
 
 def test_they_are_gathered_without_a_network(output, project, clock):
-    gathered = gather_from(project, [Img2Dataset(output)], Fetcher("", clock), 4, FREE, min_side=64)
+    gathered = download_from(
+        project, [Img2Dataset(output)], Fetcher("", clock), 4, FREE, min_side=64
+    )
     assert [image.file.read_bytes() for image in gathered.images] == [jpeg(n) for n in range(4)]
 
 

@@ -7,7 +7,7 @@ import pytest
 from packshot.class_images.online.api_search import asking
 from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
-from packshot.class_images.online.request_log import Ledger
+from packshot.class_images.online.request_log import RequestLog
 from packshot.errors import ClassImagesError
 from tests.class_images.online.server import TOKEN
 
@@ -18,7 +18,7 @@ def listed(web, fetcher, clock, tmp_path):
 
     def walk(count, token=None, words="car"):
         source = Openverse(words, FREE, token, api=web.openverse)
-        ledger = Ledger(tmp_path / "ledger", clock.now())
+        ledger = RequestLog(tmp_path / "ledger", clock.now())
         return list(itertools.islice(source.candidates(asking(source, fetcher, ledger)), count))
 
     return walk

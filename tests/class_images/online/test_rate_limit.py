@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from packshot.class_images.online.http_responses import Unanswered
+from packshot.class_images.online.http_responses import RetryLaterError
 from tests.class_images.online.answering import URL, fail, picture, replies
 
 
@@ -26,12 +26,12 @@ def test_a_host_that_wants_hours_is_left_alone(answering, clock):
     fetcher = answering(handler)
     for _ in range(3):
         with pytest.raises(
-            Unanswered, match=r"^pictures\.example asks to be left alone for [12] h \d\d min$"
+            RetryLaterError, match=r"^pictures\.example asks to be left alone for [12] h \d\d min$"
         ):
             fetcher.picture(URL, bytes)
     assert len(handler.asked) == 1 and clock.waited == [1.0]
     clock.time += 7200
-    with pytest.raises(Unanswered):
+    with pytest.raises(RetryLaterError):
         fetcher.picture(URL, bytes)
     assert len(handler.asked) == 2
 
@@ -88,5 +88,5 @@ def test_a_redirects_host_is_asked_in_its_own_turn(answering, clock):
 def test_who_is_stopped_does_not_wait(answering):
     fetcher = answering(replies(fail(503)))
     fetcher.close()
-    with pytest.raises(Unanswered, match=r"^stopped before it was asked for$"):
+    with pytest.raises(RetryLaterError, match=r"^stopped before it was asked for$"):
         fetcher.picture(URL, bytes)

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from packshot.class_images import class_images
+from packshot.class_images import list_class_images
 from packshot.class_images.online import collect
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.openverse import Openverse
@@ -32,12 +32,12 @@ def test_pictures_of_the_network_are_a_choice_of_the_path_and_asked_for_once(
     }  # fmt: skip
     heard = Listener(stop_after=1)
     project = walk(case, heard, **words).project
-    images = class_images(project)
+    images = list_class_images(project)
     assert len(images) == 4 and images[0].author == "Ada 0" and list(web.queries) == ["red car"]
     assert any("no CLIP is at hand (--embedder)" in text for text in heard.said)
     monkeypatch.setattr(collect, "Fetcher", lambda contact: pytest.fail("asked again"))
     walk(case, Listener(stop_after=1), **words)
-    assert class_images(project) == images
+    assert list_class_images(project) == images
 
 
 def test_a_site_is_not_asked_without_a_contact(case):

@@ -14,11 +14,11 @@ from PIL import Image, ImageFilter
 import packshot.photos.guide
 from packshot.errors import PackshotError
 from packshot.photos import manifest as photo_manifest
-from packshot.photos.guide import LANGUAGES, judge, shoot_guide
-from packshot.photos.guide.photo_features import Look, look_at
+from packshot.photos.guide import LANGUAGES, find_gaps, photo_guide
+from packshot.photos.guide.photo_features import PhotoFeatures, extract_features
 from packshot.photos.manifest import Blurred
-from packshot.photos.photo_set import add_photos, photos, write_captions, write_mask
-from packshot.project import new
+from packshot.photos.photo_set import add_photos, list_photos, write_captions, write_mask
+from packshot.project import create_project
 from tests.projects import painted
 
 WORDS = {
@@ -34,7 +34,7 @@ def look(number=0, **given):
     """A look of which nothing is to be said."""
     background = np.zeros((6, 8, 8))
     background[number % 6, number % 8, 0] = 1
-    return Look(**{
+    return PhotoFeatures(**{
         "captioned": True, "views": frozenset([VIEWS[number % 4]]),
         "light": ["day", "dusk"][number % 2], "taken": None, "dark": False, "bright": False,
         "background": background, "share": 0.3, "cut_off": False, **given,
@@ -42,7 +42,7 @@ def look(number=0, **given):
 
 
 def found(looks, blurred=0):
-    return {finding.kind: finding.numbers for finding in judge(looks, blurred)}
+    return {finding.kind: finding.numbers for finding in find_gaps(looks, blurred)}
 
 
 def looks(**given):
@@ -115,7 +115,7 @@ def test_what_captions_say(project, tmp_path, caption, views, light):
     painted(2, (256, 256)).save(tmp_path / "IMG_1.png")
     photo = add_photos(project, tmp_path / "IMG_1.png").photos[0]
     write_captions(project, [(photo, caption)])
-    seen = look_at(next(one for one in photos(project) if one.source == photo.source))
+    seen = extract_features(next(one for one in list_photos(project) if one.source == photo.source))
     assert (seen.views, seen.light) == (frozenset(views), light)
 
 
@@ -126,13 +126,13 @@ def project(tmp_path):
         exif = Image.Exif()
         exif.get_ifd(0x8769)[0x9003] = f"2026:05:01 18:{number:02}:00"
         painted(number, (256, 256)).save(tmp_path / "source" / f"{name}.jpg", exif=exif)
-    made = new(tmp_path / "project", name="Duster", class_noun="car")
+    made = create_project(tmp_path / "project", name="Duster", class_noun="car")
     add_photos(made, tmp_path / "source")
     return made
 
 
 def test_without_a_caption_the_photos_own_name_says_it(project):
-    rear, front = (look_at(photo) for photo in photos(project))
+    rear, front = (extract_features(photo) for photo in list_photos(project))
     assert (rear.views, rear.light, front.views) == ({"rear"}, "day", {"front"})
     assert front.taken - rear.taken == timedelta(minutes=1)
 
@@ -148,9 +148,9 @@ def test_exposure_and_background(tmp_path):
     }.items():
         image.paste(painted(5, (64, 64)), (96, 96))
         image.save(tmp_path / f"{name}.png")
-        made = new(tmp_path / name, name="x", class_noun="car")
+        made = create_project(tmp_path / name, name="x", class_noun="car")
         add_photos(made, tmp_path / f"{name}.png", min_sharpness=0)
-        shown[name] = look_at(photos(made)[0])
+        shown[name] = extract_features(list_photos(made)[0])
     assert {name: (one.dark, one.bright) for name, one in shown.items()} == {
         "dark": (True, False), "bright": (False, True), "plain": (False, False),
         "plain again": (False, False), "other": (False, False),
@@ -161,12 +161,12 @@ def test_exposure_and_background(tmp_path):
 
 
 def test_masks_tell_the_products_place(project):
-    middle, edge = photos(project)
+    middle, edge = list_photos(project)
     for photo, box in ((middle, (110, 110, 150, 150)), (edge, (60, 100, 200, 256))):
         mask = Image.new("L", (256, 256))
         mask.paste(255, box)
-        write_mask(project, photo, mask, "embedded")
-    middle, edge = (look_at(photo) for photo in photos(project))
+        write_mask(project, photo, mask, "bundled")
+    middle, edge = (extract_features(photo) for photo in list_photos(project))
     assert middle.share == pytest.approx(1600 / 65536, rel=0.1) and middle.small
     assert not middle.cut_off and edge.cut_off and not edge.small
 
@@ -176,7 +176,7 @@ def test_of_a_project_in_both_languages(project, tmp_path):
     soft.save(tmp_path / "source" / "soft.jpg")
     add_photos(project, tmp_path / "source")
     said = {
-        language: [item.missing for item in shoot_guide(project, language)]
+        language: [item.missing for item in photo_guide(project, language)]
         for language in LANGUAGES
     }
     assert said["en"] == [
@@ -186,18 +186,18 @@ def test_of_a_project_in_both_languages(project, tmp_path):
         "foto: 2; ne servono almeno 8", "mosse o sfocate: 1 su 3", "nessuna vista laterale",
         "nessuna vista di tre quarti",
     ]  # fmt: skip
-    assert "from behind" not in str(shoot_guide(project))
+    assert "from behind" not in str(photo_guide(project))
     with pytest.raises(
         PackshotError, match=r"^The guide has no words in 'fr'; choose of en, it\.$"
     ):
-        shoot_guide(project, "fr")
+        photo_guide(project, "fr")
 
 
 def test_photos_that_were_not_looked_through_as_the_others_were(project):
     manifest = photo_manifest.read(project)
     manifest.photos[0].blurred = [Blurred(kind="faces", by="haar", boxes=[])]
     photo_manifest.write(project, manifest)
-    assert shoot_guide(project)[-1].missing == (
+    assert photo_guide(project)[-1].missing == (
         "faces and plates were not looked for in 1, as they were in the others"
     )
 

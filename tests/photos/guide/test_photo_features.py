@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.photos.guide.photo_features import look_at
+from packshot.photos.guide.photo_features import extract_features
 from packshot.photos.photo_set import Photo
 
 
@@ -21,7 +21,9 @@ def look(tmp_path):
         if mask is not None:
             place = tmp_path / "mask.png"
             Image.fromarray(mask).save(place)
-        return look_at(Photo(tmp_path / "a.png", "", *image.size, caption, place, source, ""))
+        return extract_features(
+            Photo(tmp_path / "a.png", "", *image.size, caption, place, source, "")
+        )
 
     return call
 

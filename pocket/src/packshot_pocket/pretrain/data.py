@@ -69,7 +69,7 @@ def pack(worlds: list[Path], state: Path, held_out_fraction: float = 0.03) -> Pi
         first_held_out = len(scenes) - max(1, round(len(scenes) * held_out_fraction))
         for position, pictures in enumerate(scenes):
             for entry in pictures:
-                file = files.contained(world, entry["file"])
+                file = files.safe_join(world, entry["file"])
                 pixels.append(_pixels(file))
                 masks.append(_pixels(file.with_name(f"{file.stem}-mask.png"), "L"))
                 facts = {name: entry[name] for name in ATTRIBUTES}

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from packshot.errors import TrainingDiverged
+from packshot.errors import TrainingDivergedError
 from packshot_pocket.pretrain import state
 from packshot_pocket.pretrain.optim import Stepper
 
@@ -158,7 +158,7 @@ class Loop:
             loss.backward()
             norm = self.stepper.step(self.at.step, self.at.rate(self.config.warmup_steps))
         if not (np.isfinite(value) and np.isfinite(norm)):
-            raise TrainingDiverged(
+            raise TrainingDivergedError(
                 f"Stage '{self.stage}', step {self.at.step}: loss {value}, gradient {norm}. The "
                 "last checkpoint is intact; lower the learning rate and run the stage again."
             )

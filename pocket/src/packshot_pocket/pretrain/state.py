@@ -35,7 +35,7 @@ def load(folder: Path, stage: str) -> tuple[dict[str, Tensor], Counters] | None:
         return None
     with safe_open(path, "pt") as file:
         counters = json.loads(file.metadata()["counters"])
-        return {name: file.get_tensor(name) for name in file.keys()}, counters  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in file.keys()}, counters
 
 
 def step(folder: Path, stage: str) -> int:

@@ -81,7 +81,7 @@ def render_batch(batch: Batch, processes: int) -> int:
     Raises:
         ProjectError: another process renders to the same folder.
     """
-    with files.hold(batch.out / ".lock"):
+    with files.lock(batch.out / ".lock"):
         return _render(batch, processes)
 
 

@@ -4,6 +4,10 @@ Openverse and Wikimedia Commons say of each picture who made it and under which 
 and Pexels are not here: their terms bar training.
 """
 
-from packshot.class_images.online.collect import Gathered, gather_online, plain_folder
+from packshot.class_images.online.collect import (
+    ClassImageResult,
+    download_class_images,
+    plain_folder,
+)
 
 __all__ = ["Gathered", "gather_online", "plain_folder"]

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.download import Fetcher
-from packshot.class_images.online.http_responses import Unanswered
+from packshot.class_images.online.http_responses import RetryLaterError
 from packshot.class_images.online.rate_limit import PATIENCE
-from packshot.class_images.online.request_log import Answered, Asked, Ledger, Page
+from packshot.class_images.online.request_log import Answered, Asked, Page, RequestLog
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,17 @@ def walk(words: str, page: Callable[[str, int], Page]) -> Iterator[Candidate]:
                 break
 
 
-def asking(source: Source, fetcher: Fetcher, ledger: Ledger) -> Ask:
+def asking(source: Source, fetcher: Fetcher, ledger: RequestLog) -> Ask:
     """Asks the API of a source for each page once, ever, and no faster than its limits."""
 
     @contextmanager
     def pace() -> Iterator[None]:
         _wait(source, fetcher, ledger)
-        ledger.note(Asked(api=source.name, at=fetcher.clock.now()))
+        ledger.append(Asked(api=source.name, at=fetcher.clock.now()))
         try:
             yield
         finally:
-            ledger.note(Answered(api=source.name, at=fetcher.clock.now()))
+            ledger.append(Answered(api=source.name, at=fetcher.clock.now()))
 
     def ask(url: str, read: Read, headers: Mapping[str, str]) -> Page:
         def page(answer: Any) -> Page:
@@ -94,13 +94,13 @@ def asking(source: Source, fetcher: Fetcher, ledger: Ledger) -> Ask:
             return Page(url=url, candidates=tuple(candidates), more=more)
 
         if url not in ledger.pages:
-            ledger.note(fetcher.json(url, page, headers, pace))
+            ledger.append(fetcher.json(url, page, headers, pace))
         return ledger.pages[url]
 
     return ask
 
 
-def _wait(source: Source, fetcher: Fetcher, ledger: Ledger) -> None:
+def _wait(source: Source, fetcher: Fetcher, ledger: RequestLog) -> None:
     """Wait until each limit has room.
 
     A request counts from when it was answered: it arrived before that, so no `limit.seconds` of
@@ -113,7 +113,7 @@ def _wait(source: Source, fetcher: Fetcher, ledger: Ledger) -> None:
         seconds = times[-limit.requests] + limit.seconds - now
         if seconds > PATIENCE:
             free = time.strftime("%A %H:%M", time.localtime(now + seconds))
-            raise Unanswered(
+            raise RetryLaterError(
                 f"{source.name} allows {limit.requests} requests in {limit.seconds / 3600:.0f} "
                 f"hours, and they are used up until {free}"
             )

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
-from packshot.class_images.collect import keep
+from packshot.class_images.collect import store_class_images
 from packshot.class_images.online.api_search import Source
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.commons import Commons
 from packshot.class_images.online.download import Fetcher, check_contact
-from packshot.class_images.online.download_queue import Collector
-from packshot.class_images.online.filter import ClassCheck, ClipCheck, Sieve
+from packshot.class_images.online.download_queue import DownloadQueue
+from packshot.class_images.online.filter import ClassCheck, ClipCheck, ImageFilter
 from packshot.class_images.online.img2dataset import Img2Dataset, is_output
 from packshot.class_images.online.licences import FREE, UNTOLD, check_licences
 from packshot.class_images.online.openverse import Openverse
-from packshot.class_images.online.request_log import Fetched, Ledger
+from packshot.class_images.online.request_log import Fetched, RequestLog
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
 from packshot.models.diffusion_model import ClipSimilarity
@@ -32,7 +32,7 @@ REPOSITORIES = ("openverse", "commons")
 
 
 @dataclass(frozen=True)
-class Gathered:
+class ClassImageResult:
     """What a gathering leaves: the class images, what was left out and why, what to know."""
 
     images: list[ClassImage]
@@ -40,7 +40,7 @@ class Gathered:
     notes: list[str]
 
 
-def gather_online(
+def download_class_images(
     project: Project,
     sources: Sequence[str],
     *,
@@ -52,7 +52,7 @@ def gather_online(
     openverse_token: str | None = None,
     clip: ClipSimilarity | None = None,
     progress: Progress = silent,
-) -> Gathered:
+) -> ClassImageResult:
     """List `count` pictures of the class from the network, one source after the other.
 
     Killed or stopped, the same call goes on where it was, and asks for nothing again that it has.
@@ -72,7 +72,7 @@ def gather_online(
         ClassImagesError: a source is none, nothing usable was found, or an API has to be left
             alone for a while; what has been found until then is listed.
         ProjectError: another process works on the project.
-        DiskFull: no room; the list of before stands.
+        DiskFullError: no room; the list of before stands.
     """
     codes, noun = check_licences(licences), project.subject.class_noun
     named = [_source(name, words or noun, codes, openverse_token) for name in sources]
@@ -80,7 +80,7 @@ def gather_online(
         contact = check_contact(contact)
     fetcher = Fetcher(contact or "")
     check = ClipCheck(clip, noun) if clip else None
-    gathered = gather_from(
+    gathered = download_from(
         project, named, fetcher, count, codes, min_side=min_side, check=check, progress=progress
     )
     if not check:
@@ -90,7 +90,7 @@ def gather_online(
     return gathered
 
 
-def gather_from(
+def download_from(
     project: Project,
     sources: Sequence[Source],
     fetcher: Fetcher,
@@ -100,20 +100,20 @@ def gather_from(
     min_side: int = MIN_SIDE,
     check: ClassCheck | None = None,
     progress: Progress = silent,
-) -> Gathered:
-    """As `gather_online`, of these very sources through this fetcher."""
+) -> ClassImageResult:
+    """As `download_class_images`, of these very sources through this fetcher."""
     with project.held():
-        ledger = Ledger(project.class_images_downloads_folder, fetcher.clock.now())
-        sieve = Sieve(manifest.read(project).photos, min_side, check, ledger)
-        collector = Collector(fetcher, ledger, sieve, licences, min_side)
+        ledger = RequestLog(project.class_images_downloads_folder, fetcher.clock.now())
+        sieve = ImageFilter(manifest.read(project).photos, min_side, check, ledger)
+        collector = DownloadQueue(fetcher, ledger, sieve, licences, min_side)
         collector.run(sources, count, progress)
         noun = project.subject.class_noun
         found = (_class_image(noun, ledger.folder, *kept) for kept in collector.kept)
-        images = keep(project, found, collector.refused) if collector.kept else []
+        images = store_class_images(project, found, collector.refused) if collector.kept else []
     return _outcome(collector, images, count)
 
 
-def _outcome(collector: Collector, images: list[ClassImage], count: int) -> Gathered:
+def _outcome(collector: DownloadQueue, images: list[ClassImage], count: int) -> ClassImageResult:
     if collector.stopped and len(images) < count:
         raise ClassImagesError(
             f"{len(images)} of {count} class images so far: {collector.stopped}. "
@@ -127,16 +127,16 @@ def _outcome(collector: Collector, images: list[ClassImage], count: int) -> Gath
     if len(images) < count:
         notes.append(
             f"there are no more than {len(images)}; search for something else besides "
-            "(--class-words), or name another source"
+            "(--class-query), or name another source"
         )
     if untold := sum(image.licence == UNTOLD for image in images):
         notes.append(f"the licence of {untold} is not told; find it out before you train")
-    return Gathered(images, collector.refused, notes)
+    return ClassImageResult(images, collector.refused, notes)
 
 
 def _class_image(noun: str, folder: Path, candidate: Candidate, fetched: Fetched) -> ClassImage:
     return ClassImage(
-        file=files.contained(folder, fetched.file),
+        file=files.safe_join(folder, fetched.file),
         sha256=fetched.sha256,
         width=fetched.width,
         height=fetched.height,

@@ -19,10 +19,14 @@ from typing import Any, TypeVar
 import httpx
 
 from packshot.class_images.online import http_responses
-from packshot.class_images.online.http_responses import Refused, Transient, Unanswered
+from packshot.class_images.online.http_responses import (
+    PermanentHttpError,
+    RetryLaterError,
+    TransientHttpError,
+)
 from packshot.class_images.online.public_http import AddressRefused, PublicTransport
-from packshot.class_images.online.rate_limit import Clock, Hosts
-from packshot.errors import ClassImagesError, PictureRefused
+from packshot.class_images.online.rate_limit import Clock, HostRateLimiter
+from packshot.errors import ClassImagesError, ImageRejectedError
 from packshot.images.loading import DAMAGED
 
 T = TypeVar("T")
@@ -62,7 +66,7 @@ class Fetcher:
     ) -> None:
         name = f"Packshot/{version('packshot')} ({contact}) python-httpx/{httpx.__version__}"
         self.clock = clock or Clock()
-        self.hosts = Hosts(self.clock)
+        self.hosts = HostRateLimiter(self.clock)
         self._client = httpx.Client(
             transport=PublicTransport(WORKERS + 1, allow),
             headers={"User-Agent": name, "Accept-Encoding": "identity"},
@@ -97,12 +101,14 @@ class Fetcher:
 
         def attempt() -> T:
             with pace():
-                data = self._body(url, headers, http_responses.judge, http_responses.MOST_JSON)
+                data = self._body(
+                    url, headers, http_responses.check_response, http_responses.MOST_JSON
+                )
             try:
                 return read(json.loads(data))
             except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 reason = f"it answered something else than was asked for ({error})"
-                raise Transient(reason[:300]) from error
+                raise TransientHttpError(reason[:300]) from error
 
         return self._patiently(url, attempt)
 
@@ -110,25 +116,27 @@ class Fetcher:
         """What `opened` makes of a picture's bytes.
 
         Raises:
-            PictureRefused: (of `opened`) they are no picture; one cut short is asked for again first.
+            ImageRejectedError: (of `opened`) they are no picture; one cut short is asked for again first.
             Refused: it is not to be had, or not to be used.
             Unanswered: it does not come now.
         """
-        damaged: list[PictureRefused] = []
+        damaged: list[ImageRejectedError] = []
 
         def attempt() -> T:
-            data = self._body(url, {}, http_responses.judge_picture, http_responses.MOST_BYTES)
+            data = self._body(
+                url, {}, http_responses.check_image_response, http_responses.MOST_BYTES
+            )
             try:
                 return opened(data)
-            except PictureRefused as error:
+            except ImageRejectedError as error:
                 if error.reason != DAMAGED:
                     raise
                 damaged.append(error)
-                raise Transient(error.reason) from error
+                raise TransientHttpError(error.reason) from error
 
         try:
             return self._patiently(url, attempt)
-        except Unanswered:
+        except RetryLaterError:
             if len(damaged) == _TRIES:
                 raise damaged[0] from None
             raise
@@ -138,21 +146,21 @@ class Fetcher:
         try:
             host = httpx.URL(url).host
         except (httpx.InvalidURL, ValueError) as error:
-            raise Refused(f"is no URL ({error})") from error
+            raise PermanentHttpError(f"is no URL ({error})") from error
         if self._failures[host] >= _GIVE_UP:
-            raise Unanswered(f"{host} has left {_GIVE_UP} in a row unanswered")
+            raise RetryLaterError(f"{host} has left {_GIVE_UP} in a row unanswered")
         for number in range(_TRIES):
             if number:
                 self.hosts.sleep(2.0 ** (number - 1))
             try:
                 got = attempt()
-            except Transient as error:
+            except TransientHttpError as error:
                 fault = error
             else:
                 self._failures[host] = 0
                 return got
         self._failures[host] += 1
-        raise Unanswered(f"{host} did not answer, asked {_TRIES} times: {fault}")
+        raise RetryLaterError(f"{host} did not answer, asked {_TRIES} times: {fault}")
 
     def _body(
         self,
@@ -170,20 +178,20 @@ class Fetcher:
             request = self._client.build_request("GET", url, headers=headers)
             for _ in range(_MOST_REDIRECTS + 1):
                 host = request.url.host
-                with self.hosts.turn(host):
+                with self.hosts.slot(host):
                     response = self._client.send(request, stream=True)
                     try:
-                        self.hosts.rest(
+                        self.hosts.back_off(
                             host, http_responses.retry_after(response, self.clock.now())
                         )
                         if response.next_request is None:
                             judge(response)
-                            return http_responses.body(response, most)
+                            return http_responses.read_body(response, most)
                         request = response.next_request
                     finally:
                         response.close()
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError, AddressRefused) as error:
-            raise Refused(f"may not be asked for: {error}") from error
+            raise PermanentHttpError(f"may not be asked for: {error}") from error
         except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: closed meanwhile
-            raise Transient(str(error) or type(error).__name__) from error
-        raise Refused(f"redirects more than {_MOST_REDIRECTS} times")
+            raise TransientHttpError(str(error) or type(error).__name__) from error
+        raise PermanentHttpError(f"redirects more than {_MOST_REDIRECTS} times")

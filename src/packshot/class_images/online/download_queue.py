@@ -13,11 +13,11 @@ from threading import Lock
 from packshot.class_images.online.api_search import Source, asking
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.download import WORKERS, Fetcher
-from packshot.class_images.online.filter import Sieve
-from packshot.class_images.online.http_responses import Refused, Unanswered
+from packshot.class_images.online.filter import ImageFilter
+from packshot.class_images.online.http_responses import PermanentHttpError, RetryLaterError
 from packshot.class_images.online.licences import UNTOLD, licence_code
-from packshot.class_images.online.request_log import Barred, Fetched, Ledger
-from packshot.errors import PictureRefused
+from packshot.class_images.online.request_log import Fetched, RejectedUrl, RequestLog
+from packshot.errors import ImageRejectedError
 from packshot.images import quality
 from packshot.images.loading import read_picture
 from packshot.utils import files
@@ -28,7 +28,7 @@ _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "HEI
 
 
 @dataclass
-class Collector:
+class DownloadQueue:
     """Takes the candidates of some sources, until enough are kept.
 
     Pictures are fetched some at a time, but judged in the order of their candidates: what is kept
@@ -36,13 +36,13 @@ class Collector:
     """
 
     fetcher: Fetcher
-    ledger: Ledger
-    sieve: Sieve
+    ledger: RequestLog
+    sieve: ImageFilter
     licences: Collection[str]
     min_side: int
     kept: list[tuple[Candidate, Fetched]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
-    stopped: Unanswered | None = None
+    stopped: RetryLaterError | None = None
     """Why there were no more candidates, if an API has to be left alone."""
     _decoding: Lock = field(default_factory=Lock)
 
@@ -80,7 +80,7 @@ class Collector:
                         self.refused[candidate.url] = reason
                     else:
                         yield candidate
-            except Unanswered as error:
+            except RetryLaterError as error:
                 self.stopped = error
 
     def _unfit(self, candidate: Candidate) -> str | None:
@@ -95,11 +95,11 @@ class Collector:
     def _settle(self, candidate: Candidate, coming: Future[Fetched]) -> None:
         try:
             fetched = coming.result()
-            self.sieve.take(fetched)
+            self.sieve.check(fetched)
             self.kept.append((candidate, fetched))
-        except PictureRefused as error:
+        except ImageRejectedError as error:
             self.refused[candidate.url] = error.reason
-        except Unanswered as error:
+        except RetryLaterError as error:
             self.refused[candidate.url] = f"did not come; run this again to ask again ({error})"
 
     def _fetched(self, candidate: Candidate) -> Fetched:
@@ -107,20 +107,20 @@ class Collector:
         line = self.ledger.picture(candidate.url)
         if line is None:
             line = self._asked_for(candidate)
-            self.ledger.note(line)
-        if isinstance(line, Barred):
-            raise PictureRefused(candidate.url, line.reason)
+            self.ledger.append(line)
+        if isinstance(line, RejectedUrl):
+            raise ImageRejectedError(candidate.url, line.reason)
         return line
 
-    def _asked_for(self, candidate: Candidate) -> Fetched | Barred:
+    def _asked_for(self, candidate: Candidate) -> Fetched | RejectedUrl:
         try:
             if candidate.stored:
                 return self._saved(candidate.url, candidate.stored.read())
             return self.fetcher.picture(candidate.url, partial(self._saved, candidate.url))
-        except PictureRefused as error:
-            return Barred(url=candidate.url, reason=error.reason)
-        except Refused as error:
-            return Barred(url=candidate.url, reason=str(error))
+        except ImageRejectedError as error:
+            return RejectedUrl(url=candidate.url, reason=error.reason)
+        except PermanentHttpError as error:
+            return RejectedUrl(url=candidate.url, reason=str(error))
 
     def _saved(self, url: str, data: bytes) -> Fetched:
         with self._decoding:  # eight of 64 megapixels at a time would take gigabytes

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from packshot.captions.phrases import with_article
-from packshot.class_images.online.request_log import Fetched, Ledger, Scored
-from packshot.errors import PictureRefused
+from packshot.class_images.online.request_log import Fetched, RequestLog, Scored
+from packshot.errors import ImageRejectedError
 from packshot.images.quality import nearly_the_same
 from packshot.models.diffusion_model import ClipSimilarity
 from packshot.photos.manifest import Entry
@@ -45,13 +45,13 @@ class ClipCheck:
         self._texts = clip.embed_texts([f"a photo of {with_article(noun)}", *OTHERS])
 
     def score(self, picture: Path) -> float:
-        from packshot.models.clip import embed_picture_files
+        from packshot.models.clip import embed_image_files
 
-        cosines = (embed_picture_files(self._clip, [picture]) @ self._texts.T)[0]
+        cosines = (embed_image_files(self._clip, [picture]) @ self._texts.T)[0]
         return float(cosines[0] - cosines[1:].max())
 
 
-class Sieve:
+class ImageFilter:
     """Takes pictures one after the other; what it says of one depends on those before it.
 
     Args:
@@ -60,7 +60,7 @@ class Sieve:
     """
 
     def __init__(
-        self, photos: Iterable[Entry], min_side: int, check: ClassCheck | None, ledger: Ledger
+        self, photos: Iterable[Entry], min_side: int, check: ClassCheck | None, ledger: RequestLog
     ) -> None:
         self._min_side, self._check, self._ledger = min_side, check, ledger
         self._files: dict[str, str] = {}
@@ -68,25 +68,27 @@ class Sieve:
             (photo.perceptual_hash, f"the product's photo {photo.file}") for photo in photos
         ]
 
-    def take(self, picture: Fetched) -> None:
+    def check(self, picture: Fetched) -> None:
         """Take a picture.
 
         Raises:
-            PictureRefused: it is not kept, and why.
+            ImageRejectedError: it is not kept, and why.
         """
         if min(picture.width, picture.height) < self._min_side:
-            raise PictureRefused(
+            raise ImageRejectedError(
                 picture.url,
                 f"is only {picture.width} x {picture.height} px; its shorter side must have "
                 f"{self._min_side}",
             )
         if picture.sha256 in self._files:
-            raise PictureRefused(picture.url, f"is the same file as {self._files[picture.sha256]}")
+            raise ImageRejectedError(
+                picture.url, f"is the same file as {self._files[picture.sha256]}"
+            )
         for other, name in self._looks:
             if nearly_the_same(picture.look, other):
-                raise PictureRefused(picture.url, f"is nearly the same picture as {name}")
+                raise ImageRejectedError(picture.url, f"is nearly the same picture as {name}")
         if self._check and (score := self._score(self._check, picture)) <= 0:
-            raise PictureRefused(
+            raise ImageRejectedError(
                 picture.url,
                 f"shows something else than the class ({self._check.name}: {score:.3f})",
             )
@@ -97,5 +99,5 @@ class Sieve:
         key = picture.sha256, check.name
         if key not in self._ledger.scores:
             score = check.score(self._ledger.folder / picture.file)
-            self._ledger.note(Scored(sha256=picture.sha256, judge=check.name, score=score))
+            self._ledger.append(Scored(sha256=picture.sha256, judge=check.name, score=score))
         return self._ledger.scores[key]

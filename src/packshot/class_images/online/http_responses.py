@@ -17,7 +17,7 @@ _BARRING = {"noai", "noimageai", "noindex", "noimageindex", "none"}
 _WITH_VALUES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
 
 
-class Refused(ClassImagesError):
+class PermanentHttpError(ClassImagesError):
     """What will not come, however often it is asked for; `status` is the server's, or 0."""
 
     def __init__(self, reason: str, status: int = 0) -> None:
@@ -25,15 +25,15 @@ class Refused(ClassImagesError):
         self.status = status
 
 
-class Unanswered(ClassImagesError):
+class RetryLaterError(ClassImagesError):
     """What did not come now; asked for another day it may."""
 
 
-class Transient(Exception):
+class TransientHttpError(Exception):
     """A fault that may pass."""
 
 
-def judge(response: httpx.Response) -> None:
+def check_response(response: httpx.Response) -> None:
     """Refuse what is no answer.
 
     Raises:
@@ -41,32 +41,32 @@ def judge(response: httpx.Response) -> None:
     """
     status = response.status_code
     if status in _RETRIED:
-        raise Transient(f"status {status}")
+        raise TransientHttpError(f"status {status}")
     if status != 200:
-        raise Refused(f"is not to be had (status {status})", status)
+        raise PermanentHttpError(f"is not to be had (status {status})", status)
     # A few bytes of another coding, or of one within one, may become gigabytes.
     coding = response.headers.get("content-encoding", "identity").lower()
     if coding not in ("identity", response.request.headers["accept-encoding"]):
-        raise Refused("is compressed as it was not asked for")
+        raise PermanentHttpError("is compressed as it was not asked for")
 
 
-def judge_picture(response: httpx.Response) -> None:
+def check_image_response(response: httpx.Response) -> None:
     """As `judge`, and refuse what says that it is no picture, or that it is not to be used."""
-    judge(response)
+    check_response(response)
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _PICTURES + _UNTOLD:
-        raise Refused(f"is no picture that Packshot reads ({kind[:60]})")
+        raise PermanentHttpError(f"is no picture that Packshot reads ({kind[:60]})")
     if response.headers.get("tdm-reservation", "").strip() == "1" or _barred(response):
-        raise Refused("is not to be used for training: its site says so (noai)")
+        raise PermanentHttpError("is not to be used for training: its site says so (noai)")
 
 
-def body(response: httpx.Response, most: int) -> bytes:
+def read_body(response: httpx.Response, most: int) -> bytes:
     """The bytes, decompressed.
 
     Raises:
         Refused: there are more than `most`.
     """
-    too_large = Refused(f"has more than {most // 2**20} MB")
+    too_large = PermanentHttpError(f"has more than {most // 2**20} MB")
     if int(response.headers.get("content-length", 0)) > most:
         raise too_large
     data = bytearray()

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from packshot.class_images.online.api_search import Ask, Limit, Read, walk
 from packshot.class_images.online.candidate import Candidate, plain
-from packshot.class_images.online.http_responses import Refused
+from packshot.class_images.online.http_responses import PermanentHttpError
 from packshot.class_images.online.licences import licence_code, licence_name
 from packshot.class_images.online.request_log import Page
 
@@ -47,14 +47,16 @@ class Openverse:
         url = self._url(query, number)
         try:
             return ask(url, self._reader(number), self._headers)
-        except Refused as error:
+        except PermanentHttpError as error:
             if error.status == 401 and self._token:
                 # The same number of a smaller page lies before: nothing is missed.
                 self._token = None
                 return self._page(ask, query, number)
             if error.status in (400, 401, 404) and number > 1:
                 return Page(url=url, candidates=(), more=False)  # deeper than it shows
-            raise Refused(f"Openverse refused {url}: it {error}", error.status) from error
+            raise PermanentHttpError(
+                f"Openverse refused {url}: it {error}", error.status
+            ) from error
 
     @property
     def _page_size(self) -> int:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from packshot.class_images.online.http_responses import Unanswered
+from packshot.class_images.online.http_responses import RetryLaterError
 from packshot.utils.durations import in_words
 
 PER_HOST = 2
@@ -29,7 +29,7 @@ class Clock:
         cancelled.wait(seconds)
 
 
-class Hosts:
+class HostRateLimiter:
     """Whose turn it is to ask which host; threads share it."""
 
     def __init__(self, clock: Clock) -> None:
@@ -38,7 +38,7 @@ class Hosts:
         self._free_at: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
-    def turn(self, host: str) -> Iterator[None]:
+    def slot(self, host: str) -> Iterator[None]:
         """Wait until a host may be asked; others wait until this is done.
 
         Raises:
@@ -47,11 +47,11 @@ class Hosts:
         with self._slots.setdefault(host, threading.Semaphore(PER_HOST)):
             seconds = self._free_at[host] - self._clock.now()
             if seconds > PATIENCE:
-                raise Unanswered(f"{host} asks to be left alone for {in_words(seconds)}")
+                raise RetryLaterError(f"{host} asks to be left alone for {in_words(seconds)}")
             self.sleep(seconds)
             yield
 
-    def rest(self, host: str, seconds: float) -> None:
+    def back_off(self, host: str, seconds: float) -> None:
         """Ask a host nothing for some time."""
         self._free_at[host] = max(self._free_at[host], self._clock.now() + seconds)
 
@@ -64,7 +64,7 @@ class Hosts:
         if seconds > 0:
             self._clock.wait(seconds, self._cancelled)
         if self._cancelled.is_set():
-            raise Unanswered("stopped before it was asked for")
+            raise RetryLaterError("stopped before it was asked for")
 
     def cancel(self) -> None:
         """Who waits, and who comes later, gives up."""

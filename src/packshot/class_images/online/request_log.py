@@ -61,7 +61,7 @@ class Fetched(_Line):
     height: int
 
 
-class Barred(_Line):
+class RejectedUrl(_Line):
     """A picture that will not come, however often it is asked for."""
 
     kind: Literal["barred"] = "barred"
@@ -78,17 +78,17 @@ class Scored(_Line):
     score: float
 
 
-Line = Asked | Answered | Page | Fetched | Barred | Scored
+Line = Asked | Answered | Page | Fetched | RejectedUrl | Scored
 _LINES: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 
 
-class Ledger:
+class RequestLog:
     """The lines of `folder`/ledger.jsonl. Threads may write; one process at a time."""
 
     def __init__(self, folder: Path, now: float) -> None:
         self.folder = folder
         self.pages: dict[str, Page] = {}
-        self.pictures: dict[str, Fetched | Barred] = {}
+        self.pictures: dict[str, Fetched | RejectedUrl] = {}
         self.scores: dict[tuple[str, str], float] = {}
         self.requests: defaultdict[str, list[float]] = defaultdict(list)
         """When each API answered, and for what it has not answered yet, when that was asked."""
@@ -108,7 +108,7 @@ class Ledger:
         # Ends a line that a kill has torn, so that the next is not lost with it.
         files.append_line(self._path, "")
 
-    def note(self, line: Line) -> None:
+    def append(self, line: Line) -> None:
         """Remember something, here and on the disk."""
         with self._writing:
             files.append_line(self._path, line.model_dump_json(), durable=True)
@@ -124,12 +124,12 @@ class Ledger:
                 self._unanswered.discard(line.api)
             case Page():
                 self.pages[line.url] = line
-            case Fetched() | Barred():
+            case Fetched() | RejectedUrl():
                 self.pictures[line.url] = line
             case Scored():
                 self.scores[line.sha256, line.judge] = line.score
 
-    def picture(self, url: str) -> Fetched | Barred | None:
+    def picture(self, url: str) -> Fetched | RejectedUrl | None:
         """What came of a picture; None if it is to be asked for (or its file has been deleted)."""
         line = self.pictures.get(url)
         gone = isinstance(line, Fetched) and not (self.folder / line.file).is_file()

@@ -9,15 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import autoencoder, clip, t5
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import Conditioning, Sampler
+from packshot.models.diffusion_model import Conditioning, SamplingDefaults
 from packshot.models.families.flux_streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
 from packshot.models.family_spec import FamilySpec, Relative
-from packshot.models.key_mapping import latent_parts, layers, transformer_of, under
-from packshot.models.transformer_model import ATTENTION, LARGE_RECIPE, Scopes, TransformerBase
+from packshot.models.key_mapping import (
+    count_blocks,
+    latent_parts,
+    strip_prefix,
+    transformer_tensors,
+)
+from packshot.models.transformer_model import ATTENTION, LARGE_RECIPE, Scopes, TransformerModel
 
 TRAINING_GUIDANCE = 1.0
 """What a guidance-distilled checkpoint is told while it learns: with 1 it learns pictures as they
@@ -63,48 +68,52 @@ _STREAMS = Streams(
 )
 
 
-class Flux1(TransformerBase):
+class Flux1(TransformerModel):
     """A FLUX.1 checkpoint (dev, schnell, Fill and what is made from them)."""
 
     scopes = _SCOPES
-    distilled = True
+    is_guidance_distilled = True
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
         dev = self.transformer.config.guidance_embeds
-        self.sampler = Sampler("Euler", 28, 3.5) if dev else Sampler("Euler", 4, 0.0)
+        self.sampler = (
+            SamplingDefaults("Euler", 28, 3.5) if dev else SamplingDefaults("Euler", 4, 0.0)
+        )
         channels = self.transformer.config.in_channels
-        self.inpaints = channels == _fill_channels(self.vae.config.latent_channels, self.vae_factor)
-        if self.inpaints:
-            self.sampler = Sampler("Euler", 28, 30.0)
+        self.is_inpainting = channels == _fill_channels(
+            self.vae.config.latent_channels, self.vae_factor
+        )
+        if self.is_inpainting:
+            self.sampler = SamplingDefaults("Euler", 28, 30.0)
         self.tokens_of_t5 = 512 if dev else 256
 
     @staticmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+    def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         return {
-            "transformer": _STREAMS.layout().renamed(transformer_of(tensors)),
+            "transformer": _STREAMS.layout().convert(transformer_tensors(tensors)),
             **latent_parts(tensors, configs),
-            "text_encoder": under(tensors, "text_encoders.clip_l.transformer."),
-            "text_encoder_2": under(tensors, "text_encoders.t5xxl.transformer."),
+            "text_encoder": strip_prefix(tensors, "text_encoders.clip_l.transformer."),
+            "text_encoder_2": strip_prefix(tensors, "text_encoders.t5xxl.transformer."),
         }
 
     @staticmethod
-    def fitted(tensors: Tensors, configs: Configs) -> Configs:
-        own = transformer_of(tensors)
+    def infer_configs(tensors: Tensors, configs: Configs) -> Configs:
+        own = transformer_tensors(tensors)
         width, channels = own["img_in.weight"].shape
         config = configs["transformer"]
         vae = configs["vae"]
         fill = _fill_channels(vae["latent_channels"], 2 ** (len(vae["block_out_channels"]) - 1))
         if channels not in (config["in_channels"], fill):
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"This FLUX.1 takes {channels} channels, not {config['in_channels']} or Fill's {fill}: "
                 "one of the tools (Depth, Canny), which do not learn products. Use dev or schnell."
             )
         fits_fill = {"in_channels": fill, "out_channels": config["in_channels"]}
         found: dict[str, Any] = fits_fill if channels == fill else {}
         found |= {
-            "num_layers": layers(own, "double_blocks"),
-            "num_single_layers": layers(own, "single_blocks"),
+            "num_layers": count_blocks(own, "double_blocks"),
+            "num_single_layers": count_blocks(own, "single_blocks"),
             "num_attention_heads": width // config["attention_head_dim"],
             "guidance_embeds": "guidance_in.in_layer.weight" in own,
         }
@@ -146,9 +155,9 @@ class Flux1(TransformerBase):
     def _seen(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
         """The transformer's tokens: Fill sees the picture without the region, and its mask's pixels."""
         tokens = packed(noisy)
-        if not self.inpaints:
+        if not self.is_inpainting:
             return tokens
-        region = self.region(noisy, conditioning)
+        region = self.inpaint_channels(noisy, conditioning)
         # A latent's mask is that of all the pixels that it stands for.
         mask = region[:, :1].expand(-1, self.vae_factor**2, -1, -1)
         return torch.cat([tokens, packed(region[:, 1:]), packed(mask)], dim=-1)
@@ -159,13 +168,13 @@ class Flux1(TransformerBase):
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """Distilled guidance: one pass a step, no negative prompt."""
         told = {"guidance_scale": guidance_scale}
-        return told | self.nothing_to_keep(len(negative_prompts)) if self.inpaints else told
+        return told | self.nothing_to_keep(len(negative_prompts)) if self.is_inpainting else told
 
     def pipeline(self) -> Any:
         """`FluxPipeline`, or that of Fill, with Euler steps."""
         from diffusers import FluxFillPipeline, FluxPipeline
 
-        return self.assembled(FluxFillPipeline if self.inpaints else FluxPipeline)
+        return self.build_pipeline(FluxFillPipeline if self.is_inpainting else FluxPipeline)
 
 
 def _fill_channels(latents: int, factor: int) -> int:
@@ -202,7 +211,7 @@ def _schedule_hints(path: Path, keys: Sequence[str]) -> dict[str, Any]:
 SPEC = FamilySpec(
     name="flux1",
     title="FLUX.1",
-    base=Flux1,
+    model=Flux1,
     components=("transformer", "vae", "text_encoder", "text_encoder_2"),
     denoiser_class="FluxTransformer2DModel",
     pipelines=("FluxPipeline", "FluxFillPipeline"),

@@ -10,15 +10,21 @@ from torch import Tensor
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import QWEN3, autoencoder, qwen3
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import Conditioning, Sampler
+from packshot.models.diffusion_model import Conditioning, SamplingDefaults
 from packshot.models.families.flux_streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
 from packshot.models.family_spec import FamilySpec, Relative
-from packshot.models.key_mapping import fitted_qwen3, latent_parts, layers, transformer_of, under
+from packshot.models.key_mapping import (
+    count_blocks,
+    fitted_qwen3,
+    latent_parts,
+    strip_prefix,
+    transformer_tensors,
+)
 from packshot.models.transformer_model import (
     ATTENTION,
     LARGE_RECIPE,
     Scopes,
-    TransformerBase,
+    TransformerModel,
     chat_tokens,
 )
 from packshot.weights.safetensors_file import read_config
@@ -54,7 +60,7 @@ _STREAMS = Streams(
 _BESIDE = {"transformer": "(?!)", "vae": "(?!)", "text_encoder": r"lm_head\."}
 
 
-class Flux2Klein(TransformerBase):
+class Flux2Klein(TransformerModel):
     """A FLUX.2 klein checkpoint (base or distilled).
 
     Latents are the autoencoder's in squares of 2 x 2, [B, 128, H/16, W/16], each channel with the
@@ -63,36 +69,42 @@ class Flux2Klein(TransformerBase):
 
     scopes = _SCOPES
     token_side = 1
-    beside = _BESIDE
+    extra_keys = _BESIDE
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
         if checkpoint.layout == "folder":
             index = read_config(checkpoint.path / "model_index.json")
-            self.distilled = bool(index.get("is_distilled"))
+            self.is_guidance_distilled = bool(index.get("is_distilled"))
         else:
-            self.distilled = "base" not in self.name.lower()  # nothing in the file tells
-        self.sampler = Sampler("Euler", 4, 1.0) if self.distilled else Sampler("Euler", 28, 4.0)
+            self.is_guidance_distilled = (
+                "base" not in self.name.lower()
+            )  # nothing in the file tells
+        self.sampler = (
+            SamplingDefaults("Euler", 4, 1.0)
+            if self.is_guidance_distilled
+            else SamplingDefaults("Euler", 28, 4.0)
+        )
 
     @staticmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+    def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         return {
-            "transformer": _STREAMS.layout().renamed(transformer_of(tensors)),
+            "transformer": _STREAMS.layout().convert(transformer_tensors(tensors)),
             **latent_parts(tensors, configs),
-            "text_encoder": under(tensors, *QWEN3),
+            "text_encoder": strip_prefix(tensors, *QWEN3),
         }
 
     @staticmethod
-    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+    def infer_configs(tensors: Tensors, configs: Configs) -> Configs:
         """Of 4B or 9B, and the text encoder of that."""
-        own, config = transformer_of(tensors), configs["transformer"]
+        own, config = transformer_tensors(tensors), configs["transformer"]
         found = {
-            "num_layers": layers(own, "double_blocks"),
-            "num_single_layers": layers(own, "single_blocks"),
+            "num_layers": count_blocks(own, "double_blocks"),
+            "num_single_layers": count_blocks(own, "single_blocks"),
             "num_attention_heads": own["img_in.weight"].shape[0] // config["attention_head_dim"],
             "joint_attention_dim": own["txt_in.weight"].shape[1],
         }
-        reader = fitted_qwen3(under(tensors, *QWEN3), configs["text_encoder"])
+        reader = fitted_qwen3(strip_prefix(tensors, *QWEN3), configs["text_encoder"])
         return configs | {"transformer": config | found, "text_encoder": reader}
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
@@ -147,13 +159,13 @@ class Flux2Klein(TransformerBase):
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """No negative prompt; a distilled checkpoint is not guided at all."""
-        return {"guidance_scale": 1.0 if self.distilled else guidance_scale}
+        return {"guidance_scale": 1.0 if self.is_guidance_distilled else guidance_scale}
 
     def pipeline(self) -> Any:
         """`Flux2KleinPipeline` with Euler steps."""
         from diffusers import Flux2KleinPipeline
 
-        return self.assembled(Flux2KleinPipeline, is_distilled=self.distilled)
+        return self.build_pipeline(Flux2KleinPipeline, is_distilled=self.is_guidance_distilled)
 
 
 def _positions(rows: int, columns: int, tokens: int) -> Tensor:
@@ -165,7 +177,7 @@ def _positions(rows: int, columns: int, tokens: int) -> Tensor:
 SPEC = FamilySpec(
     name="flux2",
     title="FLUX.2 klein",
-    base=Flux2Klein,
+    model=Flux2Klein,
     components=("transformer", "vae", "text_encoder"),
     denoiser_class="Flux2Transformer2DModel",
     vae_class="AutoencoderKLFlux2",

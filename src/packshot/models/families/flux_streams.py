@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from packshot.models.key_mapping import Layout, Names
+from packshot.models.key_mapping import KeyMapping, Names
 
 DOUBLE, SINGLE = "transformer_blocks.", "single_transformer_blocks."
 """How diffusers' names begin."""
@@ -44,19 +44,19 @@ class Streams:
     single: Names
     others: Mapping[str, str]
 
-    def layout(self) -> Layout:
+    def layout(self) -> KeyMapping:
         """How original files' names become diffusers'."""
-        return Layout(
+        return KeyMapping(
             blocks={
                 "double_blocks": ("transformer_blocks", {**self.double, **_DOUBLE_NORMS}),
                 "single_blocks": ("single_transformer_blocks", {**self.single, **_SINGLE_NORMS}),
             },
             others={**_OTHERS, **self.others},
-            swapped=("norm_out.linear",),
+            scale_shift_swapped=("norm_out.linear",),
         )
 
     def original_modules(self, config: Any) -> dict[str, list[str]]:
-        """The blocks' modules by their original names, with ours: see `Base.original_modules`.
+        """The blocks' modules by their original names, with ours: see `DiffusionModel.original_modules`.
 
         `config` is the transformer's, of diffusers.
         """

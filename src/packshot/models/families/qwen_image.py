@@ -12,11 +12,11 @@ from torch.nn.utils.rnn import pad_sequence
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import EMBEDDING, VAE, Companion
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import Conditioning, Sampler, linear_names
+from packshot.models.diffusion_model import Conditioning, SamplingDefaults, linear_names
 from packshot.models.families.flux import packed, unpacked
 from packshot.models.family_spec import FamilySpec
-from packshot.models.key_mapping import layers, transformer_of, under
-from packshot.models.transformer_model import ATTENTION, LARGE_RECIPE, Scopes, TransformerBase
+from packshot.models.key_mapping import count_blocks, strip_prefix, transformer_tensors
+from packshot.models.transformer_model import ATTENTION, LARGE_RECIPE, Scopes, TransformerModel
 
 TOKENS = 512
 # What the text encoder was asked when the model was trained; its own states are dropped.
@@ -56,12 +56,12 @@ _QWEN25 = ("text_encoders.qwen25_7b.transformer.",)
 _BESIDE = {"transformer": "(?!)", "vae": "(?!)", "text_encoder": r"visual\.|lm_head\."}
 
 
-class QwenImage(TransformerBase):
+class QwenImage(TransformerModel):
     """A Qwen-Image checkpoint."""
 
     scopes = _SCOPES
-    sampler = Sampler("Euler", 30, 4.0)
-    beside = _BESIDE
+    sampler = SamplingDefaults("Euler", 30, 4.0)
+    extra_keys = _BESIDE
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
@@ -74,21 +74,21 @@ class QwenImage(TransformerBase):
         return 1328
 
     @staticmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+    def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """The transformer's original names are diffusers'."""
         each = configs["vae"]["num_res_blocks"] + 1
-        latents = under(tensors, *VAE)
+        latents = strip_prefix(tensors, *VAE)
         return {
-            "transformer": transformer_of(tensors),
+            "transformer": transformer_tensors(tensors),
             "vae": {_wan_name(key, each): value for key, value in latents.items()},
-            "text_encoder": under(tensors, *_QWEN25),
+            "text_encoder": strip_prefix(tensors, *_QWEN25),
         }
 
     @staticmethod
-    def fitted(tensors: Tensors, configs: Configs) -> Configs:
-        own, config = transformer_of(tensors), configs["transformer"]
+    def infer_configs(tensors: Tensors, configs: Configs) -> Configs:
+        own, config = transformer_tensors(tensors), configs["transformer"]
         found = {
-            "num_layers": layers(own, "transformer_blocks"),
+            "num_layers": count_blocks(own, "transformer_blocks"),
             "num_attention_heads": own["img_in.weight"].shape[0] // config["attention_head_dim"],
         }
         return configs | {"transformer": config | found}
@@ -151,7 +151,7 @@ class QwenImage(TransformerBase):
         """`QwenImagePipeline` with Euler steps."""
         from diffusers import QwenImagePipeline
 
-        return self.assembled(QwenImagePipeline)
+        return self.build_pipeline(QwenImagePipeline)
 
 
 def _wan_name(key: str, each: int) -> str:
@@ -181,7 +181,7 @@ _COMPANIONS = (
 SPEC = FamilySpec(
     name="qwen_image",
     title="Qwen-Image",
-    base=QwenImage,
+    model=QwenImage,
     components=("transformer", "vae", "text_encoder"),
     denoiser_class="QwenImageTransformer2DModel",
     vae_class="AutoencoderKLQwenImage",

@@ -12,10 +12,21 @@ from torch import Tensor
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import autoencoder, clip, t5
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import CLIP_TOKENS, Conditioning, Sampler, linear_names
+from packshot.models.diffusion_model import (
+    CLIP_TOKENS,
+    Conditioning,
+    SamplingDefaults,
+    linear_names,
+)
 from packshot.models.family_spec import FamilySpec
-from packshot.models.key_mapping import Layout, latent_parts, layers, transformer_of, under
-from packshot.models.transformer_model import ATTENTION, Scopes, TransformerBase
+from packshot.models.key_mapping import (
+    KeyMapping,
+    count_blocks,
+    latent_parts,
+    strip_prefix,
+    transformer_tensors,
+)
+from packshot.models.transformer_model import ATTENTION, Scopes, TransformerModel
 
 T5_TOKENS = 256
 _BLOCKS = ("transformer_blocks.",)
@@ -65,11 +76,11 @@ _OTHERS = {
 }
 
 
-class StableDiffusion3(TransformerBase):
+class StableDiffusion3(TransformerModel):
     """A Stable Diffusion 3 or 3.5 checkpoint."""
 
     scopes = _SCOPES
-    sampler = Sampler("Euler", 28, 4.5)
+    sampler = SamplingDefaults("Euler", 28, 4.5)
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
@@ -80,29 +91,29 @@ class StableDiffusion3(TransformerBase):
         return int(self.transformer.config.sample_size) * self.vae_factor
 
     @staticmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
-        own = transformer_of(tensors)
-        last = f"transformer_blocks.{layers(own, 'joint_blocks') - 1}.norm1_context.linear"
-        layout = Layout(
+    def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+        own = transformer_tensors(tensors)
+        last = f"transformer_blocks.{count_blocks(own, 'joint_blocks') - 1}.norm1_context.linear"
+        layout = KeyMapping(
             blocks={"joint_blocks": ("transformer_blocks", _NAMES | _NORMS)},
             others=_OTHERS,
-            swapped=("norm_out.linear", last),
+            scale_shift_swapped=("norm_out.linear", last),
         )
-        clip_l = under(tensors, "text_encoders.clip_l.transformer.")
+        clip_l = strip_prefix(tensors, "text_encoders.clip_l.transformer.")
         # Its makers take CLIP-L's text as it is; many files hold no projection of it.
         width = clip_l["text_model.final_layer_norm.weight"].shape[0]
         return {
-            "transformer": layout.renamed(own),
+            "transformer": layout.convert(own),
             **latent_parts(tensors, configs),
             "text_encoder": {"text_projection.weight": torch.eye(width), **clip_l},
-            "text_encoder_2": under(tensors, "text_encoders.clip_g.transformer."),
-            "text_encoder_3": under(tensors, "text_encoders.t5xxl.transformer."),
+            "text_encoder_2": strip_prefix(tensors, "text_encoders.clip_g.transformer."),
+            "text_encoder_3": strip_prefix(tensors, "text_encoders.t5xxl.transformer."),
         }
 
     @staticmethod
-    def fitted(tensors: Tensors, configs: Configs) -> Configs:
-        own, config = transformer_of(tensors), configs["transformer"]
-        count, width = layers(own, "joint_blocks"), own["context_embedder.weight"].shape[0]
+    def infer_configs(tensors: Tensors, configs: Configs) -> Configs:
+        own, config = transformer_tensors(tensors), configs["transformer"]
+        count, width = count_blocks(own, "joint_blocks"), own["context_embedder.weight"].shape[0]
         norms = "joint_blocks.0.x_block.attn.ln_q.weight" in own
         found = {
             "num_layers": count,
@@ -166,13 +177,13 @@ class StableDiffusion3(TransformerBase):
         """`StableDiffusion3Pipeline` with Euler steps."""
         from diffusers import StableDiffusion3Pipeline
 
-        return self.assembled(StableDiffusion3Pipeline)
+        return self.build_pipeline(StableDiffusion3Pipeline)
 
 
 SPEC = FamilySpec(
     name="sd3",
     title="Stable Diffusion 3.x",
-    base=StableDiffusion3,
+    model=StableDiffusion3,
     components=("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3"),
     denoiser_class="SD3Transformer2DModel",
     pipelines=("StableDiffusion3",),

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import CLIP_TOKENS, Conditioning, Shown
-from packshot.models.families.stable_diffusion import UNET_VAE, UnetBase, schedule_hints
+from packshot.models.diffusion_model import CLIP_TOKENS, Conditioning, SizeConditioning
+from packshot.models.families.stable_diffusion import UNET_VAE, UNetModel, schedule_hints
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import latent_parts
 
 
-class StableDiffusionXL(UnetBase):
-    """An SDXL checkpoint; see `packshot.models.diffusion_model.Base` for each member."""
+class StableDiffusionXL(UNetModel):
+    """An SDXL checkpoint; see `packshot.models.diffusion_model.DiffusionModel` for each member."""
 
     @staticmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+    def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """A single file's tensors, renamed from the original (LDM) layout."""
         from diffusers.loaders import single_file_utils as names
 
@@ -47,11 +47,20 @@ class StableDiffusionXL(UnetBase):
         assert pooled is not None
         return {"context": torch.cat(hidden, dim=-1), "pooled": pooled}
 
-    def with_sizes(self, conditioning: Conditioning, shown: Sequence[Shown]) -> Conditioning:
+    def add_size_conditioning(
+        self, conditioning: Conditioning, sizes: Sequence[SizeConditioning]
+    ) -> Conditioning:
         """With "time_ids" [B, 6]: original height and width, crop's top and left, target's."""
         ids = [
-            (one.original[1], one.original[0], one.crop[1], one.crop[0], one.size[1], one.size[0])
-            for one in shown
+            (
+                one.original_size[1],
+                one.original_size[0],
+                one.crop_top_left[1],
+                one.crop_top_left[0],
+                one.target_size[1],
+                one.target_size[0],
+            )
+            for one in sizes
         ]
         return conditioning | {"time_ids": torch.tensor(ids, device=self.device)}
 
@@ -64,7 +73,9 @@ class StableDiffusionXL(UnetBase):
         if "time_ids" not in conditioning:
             factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
             size = (noisy.shape[-1] * factor, noisy.shape[-2] * factor)
-            conditioning = self.with_sizes(conditioning, [Shown(size, (0, 0), size)] * len(noisy))
+            conditioning = self.add_size_conditioning(
+                conditioning, [SizeConditioning(size, (0, 0), size)] * len(noisy)
+            )
         told = {
             "text_embeds": conditioning["pooled"].to(self.dtype),
             "time_ids": conditioning["time_ids"].to(self.dtype),
@@ -81,7 +92,7 @@ class StableDiffusionXL(UnetBase):
         """`StableDiffusionXLPipeline`, or that for inpainting, with DPM-Solver++."""
         from diffusers import StableDiffusionXLInpaintPipeline, StableDiffusionXLPipeline
 
-        kind = StableDiffusionXLInpaintPipeline if self.inpaints else StableDiffusionXLPipeline
+        kind = StableDiffusionXLInpaintPipeline if self.is_inpainting else StableDiffusionXLPipeline
         pipeline = kind(
             vae=self.vae,
             unet=self.unet,
@@ -97,7 +108,7 @@ class StableDiffusionXL(UnetBase):
 SPEC = FamilySpec(
     name="sdxl",
     title="SDXL",
-    base=StableDiffusionXL,
+    model=StableDiffusionXL,
     components=("unet", "vae", "text_encoder", "text_encoder_2"),
     denoiser_class="UNet2DConditionModel",
     pipelines=("StableDiffusionXL",),

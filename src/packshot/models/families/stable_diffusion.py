@@ -14,24 +14,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from packshot.errors import CheckpointRefused
+from packshot.errors import ModelLoadError
 from packshot.models.checkpoint import Checkpoint
-from packshot.models.clip import ClipTowers
+from packshot.models.clip import ClipEncoder
 from packshot.models.companions import autoencoder
 from packshot.models.components import Configs, Tensors
 from packshot.models.diffusion_model import (
     CLIP_TOKENS,
-    Base,
     ClipSimilarity,
     Conditioning,
-    Sampler,
+    DiffusionModel,
+    SamplingDefaults,
     linear_names,
 )
 from packshot.models.families.unet_keys import ldm_modules
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import latent_parts
-from packshot.models.noise_schedules import Diffusion
-from packshot.types import Scope
+from packshot.models.noise_schedules import DDPMSchedule
+from packshot.types import TargetModules
 from packshot.weights.safetensors_file import shapes
 
 _INPAINTING = 9
@@ -53,7 +53,7 @@ _SCOPES: dict[str, tuple[str, ...]] = {
 }
 
 
-def lora_target_names(unet: nn.Module, scope: Scope) -> list[str]:
+def lora_target_names(unet: nn.Module, scope: TargetModules) -> list[str]:
     """Names of the UNet's modules in a scope; "attention+mlp" is sd-scripts' default 192 on SD 1.5."""
     return sorted(
         name
@@ -62,42 +62,42 @@ def lora_target_names(unet: nn.Module, scope: Scope) -> list[str]:
     )
 
 
-class UnetBase(Base):
-    """What the families with a UNet share; see `packshot.models.diffusion_model.Base` for each member."""
+class UNetModel(DiffusionModel):
+    """What the families with a UNet share; see `packshot.models.diffusion_model.DiffusionModel` for each member."""
 
-    sampler = Sampler("DPM++ 2M", 20, 4.0)
-    schedule: Diffusion
+    sampler = SamplingDefaults("DPM++ 2M", 20, 4.0)
+    schedule: DDPMSchedule
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
         self.unet = self._denoiser
         # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
-        self.guidance_rescale = 0.7 if self.schedule.ends_in_noise else 0.0
+        self.guidance_rescale = 0.7 if self.schedule.zero_terminal_snr else 0.0
         self.native_pixels = int(self.unet.config.sample_size) * self.vae_factor
-        self.inpaints = self.unet.config.in_channels == 2 * self.vae.config.latent_channels + 1
+        self.is_inpainting = self.unet.config.in_channels == 2 * self.vae.config.latent_channels + 1
         levels = len(self.unet.config.block_out_channels)
         self.pixel_multiple = self.vae_factor * 2 ** (levels - 1)
 
     @staticmethod
-    def fitted(tensors: Tensors, configs: Configs) -> Configs:
+    def infer_configs(tensors: Tensors, configs: Configs) -> Configs:
         first = tensors.get("model.diffusion_model.input_blocks.0.0.weight")
         if first is None or first.shape[1] != _INPAINTING:
             return configs
         return configs | {"unet": configs["unet"] | {"in_channels": _INPAINTING}}
 
-    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> Diffusion:
-        return Diffusion(config | checkpoint.schedule_hints, checkpoint.path, self.device)
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> DDPMSchedule:
+        return DDPMSchedule(config | checkpoint.schedule_hints, checkpoint.path, self.device)
 
     def denoiser_input(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
         """What the UNet takes: an inpainting one also the region and the picture without it."""
-        if self.inpaints:
-            noisy = torch.cat([noisy, self.region(noisy, conditioning)], dim=1)
+        if self.is_inpainting:
+            noisy = torch.cat([noisy, self.inpaint_channels(noisy, conditioning)], dim=1)
         # channels_last is what its weights are laid out in; mixed layouts cost copies in each layer.
         return noisy.contiguous(memory_format=torch.channels_last)
 
     def attention(self, latents: Tensor) -> AbstractContextManager[None]:
         """See `attention_for`; what is computed again for gradients would be so without it."""
-        twice = self.unet.is_gradient_checkpointing or self.storage == "offload"
+        twice = self.unet.is_gradient_checkpointing or self.weight_storage == "offload"
         again = torch.is_grad_enabled() and twice
         return nullcontext() if again else attention_for(latents)
 
@@ -106,19 +106,19 @@ class UnetBase(Base):
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         told = {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
-        if not self.inpaints:
+        if not self.is_inpainting:
             return told | {"guidance_rescale": self.guidance_rescale}
         return told | self.nothing_to_keep(len(negative_prompts))
 
-    def lora_targets(self, scope: Scope) -> list[str]:
+    def lora_targets(self, scope: TargetModules) -> list[str]:
         return lora_target_names(self.unet, scope)
 
     def text_targets(self) -> dict[str, list[str]]:
         """All matrices of CLIP's blocks, as kohya's trainer has it."""
         if self._takes_turns:
-            raise CheckpointRefused(
+            raise ModelLoadError(
                 f"The text encoders of {self.name} do not fit the GPU beside its UNet, so they cannot "
-                "learn with it. Set text_encoder_rank = 0 in plan.toml, or leave out --text-encoder."
+                "learn with it. Set text_encoder_rank = 0 in plan.toml, or leave out --train-text-encoder."
             )
         return {
             name: linear_names(encoder, _CLIP_MATRICES, ("",))
@@ -134,11 +134,11 @@ class UnetBase(Base):
         )
 
 
-class StableDiffusion1(UnetBase):
+class StableDiffusion1(UNetModel):
     """A Stable Diffusion 1.x checkpoint."""
 
     @staticmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+    def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """A single file's tensors, renamed from the original (LDM) layout."""
         from diffusers.loaders import single_file_utils as names
 
@@ -176,7 +176,7 @@ class StableDiffusion1(UnetBase):
         """`StableDiffusionPipeline`, or that for inpainting, with DPM-Solver++."""
         from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
 
-        kind = StableDiffusionInpaintPipeline if self.inpaints else StableDiffusionPipeline
+        kind = StableDiffusionInpaintPipeline if self.is_inpainting else StableDiffusionPipeline
         pipeline = kind(
             vae=self.vae,
             text_encoder=self.text_encoder,
@@ -194,7 +194,7 @@ class StableDiffusion1(UnetBase):
         folder = self.path / "clip"
         if not (folder / "config.json").is_file():
             return None
-        return ClipTowers.of_checkpoint(
+        return ClipEncoder.of_checkpoint(
             self.name, folder, self.text_encoder, self.tokenizer, self.device
         )
 
@@ -203,7 +203,7 @@ class StableDiffusion2(StableDiffusion1):
     """A Stable Diffusion 2.x checkpoint: OpenCLIP's text tower, but for its last layer."""
 
     @staticmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+    def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         """A single file's tensors, renamed from the original (LDM) layout."""
         from diffusers.loaders import single_file_utils as names
 
@@ -261,7 +261,7 @@ def schedule_hints(
 SD1 = FamilySpec(
     name="sd1",
     title="Stable Diffusion 1.x",
-    base=StableDiffusion1,
+    model=StableDiffusion1,
     components=("unet", "vae", "text_encoder"),
     denoiser_class="UNet2DConditionModel",
     pipelines=("StableDiffusion",),
@@ -277,7 +277,7 @@ SD2 = replace(
     SD1,
     name="sd2",
     title="Stable Diffusion 2.x",
-    base=StableDiffusion2,
+    model=StableDiffusion2,
     cross_attention_dim=1024,
     signature=("cond_stage_model.model.transformer.",),
     # 2.1 at 768 px, what most are made from, predicts velocity.

@@ -13,17 +13,17 @@ from torch.nn.utils.rnn import pad_sequence
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import QWEN3, autoencoder, qwen3
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import Conditioning, Sampler, linear_names
+from packshot.models.diffusion_model import Conditioning, SamplingDefaults, linear_names
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import (
-    Layout,
+    KeyMapping,
+    count_blocks,
     fitted_qwen3,
     latent_parts,
-    layers,
-    transformer_of,
-    under,
+    strip_prefix,
+    transformer_tensors,
 )
-from packshot.models.transformer_model import LARGE_RECIPE, Scopes, TransformerBase, chat_tokens
+from packshot.models.transformer_model import LARGE_RECIPE, Scopes, TransformerModel, chat_tokens
 
 TOKENS = 512
 _LAYERS = ("layers.",)
@@ -44,7 +44,7 @@ _NAMES = {
     "attention.q_norm": ["attention.norm_q"],
     "attention.k_norm": ["attention.norm_k"],
 }
-_LAYOUT = Layout(
+_LAYOUT = KeyMapping(
     blocks={block.removesuffix("."): (block.removesuffix("."), _NAMES) for block in _BLOCKS},
     others={
         "x_embedder": "all_x_embedder.2-1",
@@ -56,39 +56,41 @@ _LAYOUT = Layout(
 _BESIDE = {"transformer": r"norm_final\.", "vae": "(?!)", "text_encoder": r"lm_head\."}
 
 
-class ZImage(TransformerBase):
+class ZImage(TransformerModel):
     """A Z-Image checkpoint (Turbo or undistilled)."""
 
     scopes = _SCOPES
-    beside = _BESIDE
+    extra_keys = _BESIDE
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
         turbo = "turbo" in self.name.lower()  # nothing in the folder tells
-        self.sampler = Sampler("Euler", 9, 0.0) if turbo else Sampler("Euler", 28, 4.0)
+        self.sampler = (
+            SamplingDefaults("Euler", 9, 0.0) if turbo else SamplingDefaults("Euler", 28, 4.0)
+        )
 
     @staticmethod
-    def split(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
+    def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         return {
-            "transformer": _LAYOUT.renamed(transformer_of(tensors)),
+            "transformer": _LAYOUT.convert(transformer_tensors(tensors)),
             **latent_parts(tensors, configs),
-            "text_encoder": under(tensors, *QWEN3),
+            "text_encoder": strip_prefix(tensors, *QWEN3),
         }
 
     @staticmethod
-    def fitted(tensors: Tensors, configs: Configs) -> Configs:
-        own, config = transformer_of(tensors), configs["transformer"]
+    def infer_configs(tensors: Tensors, configs: Configs) -> Configs:
+        own, config = transformer_tensors(tensors), configs["transformer"]
         width, read = own["cap_embedder.1.weight"].shape
         heads = width // sum(config["axes_dims"])
         found = {
             "dim": width,
             "n_heads": heads,
             "n_kv_heads": heads,
-            "n_layers": layers(own, "layers"),
-            "n_refiner_layers": layers(own, "noise_refiner"),
+            "n_layers": count_blocks(own, "layers"),
+            "n_refiner_layers": count_blocks(own, "noise_refiner"),
             "cap_feat_dim": read,
         }
-        reader = fitted_qwen3(under(tensors, *QWEN3), configs["text_encoder"])
+        reader = fitted_qwen3(strip_prefix(tensors, *QWEN3), configs["text_encoder"])
         return configs | {"transformer": config | found, "text_encoder": reader}
 
     @torch.no_grad()
@@ -143,7 +145,7 @@ class ZImage(TransformerBase):
         """`ZImagePipeline` with Euler steps."""
         from diffusers import ZImagePipeline
 
-        return self.assembled(ZImagePipeline)
+        return self.build_pipeline(ZImagePipeline)
 
 
 def _schedule_hints(path: Path, keys: Sequence[str]) -> dict[str, Any]:
@@ -154,7 +156,7 @@ def _schedule_hints(path: Path, keys: Sequence[str]) -> dict[str, Any]:
 SPEC = FamilySpec(
     name="z_image",
     title="Z-Image",
-    base=ZImage,
+    model=ZImage,
     components=("transformer", "vae", "text_encoder"),
     denoiser_class="ZImageTransformer2DModel",
     pipelines=("ZImagePipeline",),

@@ -1,6 +1,6 @@
 """The photo guide: what the photos lack for learning the product, and how to take it."""
 
-from packshot.photos.guide.guide import judge, shoot_guide
-from packshot.photos.guide.messages import LANGUAGES, Advice, words_of
+from packshot.photos.guide.guide import find_gaps, photo_guide
+from packshot.photos.guide.messages import LANGUAGES, PhotoAdvice, words_of
 
 __all__ = ["LANGUAGES", "Advice", "judge", "shoot_guide", "words_of"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from packshot.images.quality import BLURRED
-from packshot.photos.guide.messages import LANGUAGES, Advice, in_words, words_of
-from packshot.photos.guide.photo_features import LIGHTS, VIEWS, Look, look_at
-from packshot.photos.photo_set import photos
+from packshot.photos.guide.messages import LANGUAGES, PhotoAdvice, in_words, words_of
+from packshot.photos.guide.photo_features import LIGHTS, VIEWS, PhotoFeatures, extract_features
+from packshot.photos.photo_set import list_photos
 from packshot.project import Project
 
 ENOUGH = 8
@@ -32,7 +32,7 @@ class Finding:
     numbers: dict[str, int] = field(default_factory=dict)
 
 
-def shoot_guide(project: Project, language: str = "en") -> list[Advice]:
+def photo_guide(project: Project, language: str = "en") -> list[PhotoAdvice]:
     """What is missing in a project's photos, and what to do; nothing if nothing is.
 
     Views and light are judged by the captions' words (a photo's own name, where its caption says
@@ -41,18 +41,18 @@ def shoot_guide(project: Project, language: str = "en") -> list[Advice]:
     Raises:
         PackshotError: there are no words in that language.
     """
-    words, present = words_of(language), photos(project)
+    words, present = words_of(language), list_photos(project)
     told = project.refused_file
     refused = json.loads(told.read_text("utf-8")) if told.is_file() else {}
     blurred = sum(reason.startswith(BLURRED) for reason in refused.values())
-    findings = [*judge([look_at(photo) for photo in present], blurred)]
+    findings = [*find_gaps([extract_features(photo) for photo in present], blurred)]
     sought = [{one.kind for one in photo.blurred} for photo in present]
     if missed := sum(kinds < set().union(*sought) for kinds in sought):
         findings.append(Finding("unblurred", {"n": missed}))
     return [in_words(finding.kind, finding.numbers, words) for finding in findings]
 
 
-def judge(looks: Sequence[Look], blurred: int = 0) -> Iterator[Finding]:
+def find_gaps(looks: Sequence[PhotoFeatures], blurred: int = 0) -> Iterator[Finding]:
     """What photos with such looks lack, the most important first.
 
     Args:
@@ -76,7 +76,7 @@ def judge(looks: Sequence[Look], blurred: int = 0) -> Iterator[Finding]:
             yield Finding(kind, {"n": count, "of": of})
 
 
-def _views(looks: Sequence[Look]) -> Iterator[Finding]:
+def _views(looks: Sequence[PhotoFeatures]) -> Iterator[Finding]:
     known = [look.views for look in looks if look.views]
     if not any(look.captioned for look in looks) and not known:
         yield Finding("not_captioned")
@@ -89,7 +89,7 @@ def _views(looks: Sequence[Look]) -> Iterator[Finding]:
                 yield Finding(f"no_{view}")
 
 
-def _light(looks: Sequence[Look]) -> Iterator[Finding]:
+def _light(looks: Sequence[PhotoFeatures]) -> Iterator[Finding]:
     known = [look.light for look in looks if look.light]
     times = sorted(look.taken for look in looks if look.taken)
     for light in LIGHTS:
@@ -103,7 +103,7 @@ def _light(looks: Sequence[Look]) -> Iterator[Finding]:
             yield Finding(kind, {"n": count, "of": len(looks)})
 
 
-def _most_alike(looks: Sequence[Look]) -> int:
+def _most_alike(looks: Sequence[PhotoFeatures]) -> int:
     """Of how many photos at most the background is that of one of them."""
     return max(sum(one.overlap(other) >= _SAME_BACKGROUND for other in looks) for one in looks)
 

@@ -13,7 +13,7 @@ LANGUAGES = ("en", "it")
 
 
 @dataclass(frozen=True)
-class Advice:
+class PhotoAdvice:
     """What is missing, and what to do about it."""
 
     missing: str
@@ -37,6 +37,6 @@ def words_of(language: str) -> Words:
     return files.read_toml(Path(__file__).with_name(f"{language}.toml"))
 
 
-def in_words(kind: str, numbers: Mapping[str, int], words: Words) -> Advice:
+def in_words(kind: str, numbers: Mapping[str, int], words: Words) -> PhotoAdvice:
     """One finding in words."""
-    return Advice(**{part: text.format(**numbers) for part, text in words[kind].items()})
+    return PhotoAdvice(**{part: text.format(**numbers) for part, text in words[kind].items()})

@@ -32,7 +32,7 @@ _TAKEN, _EXIF_FOLDER = 0x9003, 0x8769
 
 
 @dataclass(frozen=True)
-class Look:
+class PhotoFeatures:
     """One photo's look; `share` and `cut_off` are None where there is no mask."""
 
     captioned: bool
@@ -53,12 +53,12 @@ class Look:
         """Whether the product takes less than a fifteenth of the picture."""
         return self.share is not None and self.share < 1 / 15
 
-    def overlap(self, other: Look) -> float:
+    def overlap(self, other: PhotoFeatures) -> float:
         """Of two backgrounds' colours: 1 if they are the same (histogram intersection)."""
         return float(np.minimum(self.background, other.background).sum())
 
 
-def look_at(photo: Photo) -> Look:
+def extract_features(photo: Photo) -> PhotoFeatures:
     """A photo's look, by its caption, EXIF, mask and pixels."""
     picture = read_picture(photo.file)
     pixels = np.asarray(picture.image.resize((_SIDE, _SIDE), Image.Resampling.BOX))
@@ -69,7 +69,7 @@ def look_at(photo: Photo) -> Look:
     inside = inner if mask is None else mask
     said = _said(photo.caption or "", VIEWS) or _said(_plain(photo.source), VIEWS)
     light = _said(photo.caption or "", LIGHTS) or _said(_plain(photo.source), LIGHTS)
-    return Look(
+    return PhotoFeatures(
         captioned=photo.caption is not None,
         views=said,
         light=min(light, default=None),

@@ -1,4 +1,4 @@
-"""Insertions beside what one would do instead, on plates whose truth is known.
+"""Insertions beside what one would do instead, on backgrounds whose truth is known.
 
     python -m packshot_pocket.benchmarks.insertion [--plates N] [--paint N] [--sheet FILE]
 
@@ -43,7 +43,9 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=180, help="for each LoRA")
     parser.add_argument(
-        "--sheet", type=Path, help="a picture: truth, then each way, for a plate of each product"
+        "--sheet",
+        type=Path,
+        help="a picture: truth, then each way, for a background of each product",
     )
     options = parser.parse_args()
     folders = sorted(path for path in (options.world / "insertion").iterdir() if path.is_dir())
@@ -57,14 +59,14 @@ def main() -> None:
     for folder in folders:
         project = project_of(folder, options.work)
         ways = ways_of(project, options.work, base, options.seconds)
-        for number, case in enumerate(islice(cases(folder), options.plates)):
+        for number, case in enumerate(islice(cases(folder), options.backgrounds)):
             if number == options.paint:
                 ways = ways_of(project, options.work, None, 0)
             made = {name: way(case) for name, way in ways.items()}
-            for way, plate in made.items():
-                rows.setdefault(way, []).append(measured(case, plate, judge))
+            for way, background in made.items():
+                rows.setdefault(way, []).append(measured(case, background, judge))
             if number == 0:
-                shown.append(np.hstack([plate.pixels for plate in made.values()]))
+                shown.append(np.hstack([background.pixels for background in made.values()]))
     if options.sheet:
         files.write_image(options.sheet, Image.fromarray(np.vstack(shown)).reduce(2))
     _show(rows)
@@ -73,7 +75,7 @@ def main() -> None:
 
 def _show(rows: dict[str, list[dict[str, float]]]) -> None:
     names = list(dict.fromkeys(name for each in rows.values() for row in each for name in row))
-    table = Table("way", "plates", *names)
+    table = Table("way", "backgrounds", *names)
     for way, each in rows.items():
         values = [[row[name] for row in each if name in row] for name in names]
         middle = [

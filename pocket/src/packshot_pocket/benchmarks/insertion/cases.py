@@ -1,4 +1,4 @@
-"""Plates whose truth is known, and the products that go into them."""
+"""Backgrounds whose truth is known, and the products that go into them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from packshot.insertion import Box, read_plate
-from packshot.insertion.background import Colours, Plate
+from packshot.insertion import Box, load_background
+from packshot.insertion.background import Background, Colours
 from packshot.insertion.lighting import Light
 from packshot.photos.photo_set import add_photos
-from packshot.project import Project, new
+from packshot.project import Project, create_project
 
 
 @dataclass(frozen=True)
 class Case:
-    """A plate, where the product goes, and the truth: the picture with it, its mask, the light."""
+    """A background, where the product goes, and the truth: the picture with it, its mask, the light."""
 
     product: str
-    plate: Plate
+    background: Background
     truth: Colours
     mask: Colours
     box: Box
@@ -32,13 +32,13 @@ class Case:
 
 
 def cases(folder: Path) -> Iterator[Case]:
-    """All plates of a product, camera by camera, so that the first few are of all scenes."""
-    records = sorted((folder / "plates").glob("*.json"))
+    """All backgrounds of a product, camera by camera, so that the first few are of all scenes."""
+    records = sorted((folder / "backgrounds").glob("*.json"))
     for camera in range(4):
         for record in records:
             entry = json.loads(record.read_text())[camera]
             path = record.with_name(entry["file"])
-            plate = read_plate(path.with_name(f"{path.stem}-plate.png"))
+            background = load_background(path.with_name(f"{path.stem}-plate.png"))
             mask = _grey(path.with_name(f"{path.stem}-mask.png"))
             rows, columns = (np.flatnonzero((mask > 0.5).any(axis=axis)) for axis in (1, 0))
             box = Box(
@@ -51,7 +51,15 @@ def cases(folder: Path) -> Iterator[Case]:
                 1,
             )
             truth = np.asarray(Image.open(path).convert("RGB"), dtype=np.float32) / 255
-            yield Case(folder.name, plate, truth, mask, box, light, entry["horizon"] * plate.height)
+            yield Case(
+                folder.name,
+                background,
+                truth,
+                mask,
+                box,
+                light,
+                entry["horizon"] * background.height,
+            )
 
 
 def _grey(path: Path) -> Colours:
@@ -66,6 +74,6 @@ def project_of(folder: Path, work: Path) -> Project:
         shutil.copy(photo, source / photo.name)
         shutil.copy(photo.with_name(f"{photo.stem}-mask.png"), source / "masks" / photo.name)
     noun = json.loads((folder / "product.json").read_text())["noun"]
-    project = new(work / folder.name, name=folder.name, class_noun=noun)
+    project = create_project(work / folder.name, name=folder.name, class_noun=noun)
     add_photos(project, source)
     return project

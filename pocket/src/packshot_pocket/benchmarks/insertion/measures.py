@@ -8,20 +8,20 @@ import cv2
 import numpy as np
 
 from packshot.insertion import Box, quality_checks
-from packshot.insertion.background import Colours, Plate
+from packshot.insertion.background import Background, Colours
 from packshot.insertion.shadows import Ground
 from packshot_pocket.benchmarks.insertion.cases import Case
 from packshot_pocket.benchmarks.quality.identifier import Identifier, alone, number_of
 
 
-def measured(case: Case, made: Plate, judge: Identifier) -> dict[str, float]:
+def measured(case: Case, made: Background, judge: Identifier) -> dict[str, float]:
     """An insertion's figures."""
     seen = made.pixels.astype(np.float32) / 255
-    plate = case.plate.pixels.astype(np.float32) / 255
+    background = case.background.pixels.astype(np.float32) / 255
     near = _near(case)
     silhouette = cv2.dilate((case.mask > 0.02).astype(np.uint8), np.ones((3, 3))) > 0
-    shadow = near & ~silhouette & (np.abs(case.truth - plate).max(axis=2) > 4 / 255)
-    changed = (made.pixels != case.plate.pixels).any(axis=2)
+    shadow = near & ~silhouette & (np.abs(case.truth - background).max(axis=2) > 4 / 255)
+    changed = (made.pixels != case.background.pixels).any(axis=2)
     number = number_of(Path(case.product))
     crop, wanted = (crop_of(each, case.box) for each in (seen, case.truth))
     figures = {
@@ -35,7 +35,7 @@ def measured(case: Case, made: Plate, judge: Identifier) -> dict[str, float]:
     if shadow.sum() > 20:
         figures["shadow PSNR"] = _psnr(seen, case.truth, shadow)
     if case.light.elevation_degrees > 5:
-        figures["shadow degrees"] = _shadow_error(case, plate, seen, silhouette)
+        figures["shadow degrees"] = _shadow_error(case, background, seen, silhouette)
     return figures
 
 
@@ -77,13 +77,13 @@ def _near(case: Case) -> np.ndarray:
     return near
 
 
-def _shadow_error(case: Case, plate: Colours, seen: Colours, silhouette: np.ndarray) -> float:
+def _shadow_error(case: Case, background: Colours, seen: Colours, silhouette: np.ndarray) -> float:
     """Degrees from the true shadow's direction in the picture; 90, a guess's mean, without a shadow."""
     foot = (case.box.left + case.box.width / 2, float(case.box.bottom))
-    before, after = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (plate, seen))
+    before, after = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (background, seen))
     darkening = ((before - after) / np.maximum(before, 0.05)).clip(0, 1) * ~silhouette
     found = quality_checks.darkening_direction(darkening, foot)
-    ground = Ground.of(case.plate.width, case.horizon, case.box)
+    ground = Ground.of(case.background.width, case.horizon, case.box)
     wanted = quality_checks.seen_direction(case.light, ground, foot)
     return 90.0 if found is None else abs((found - wanted + 180) % 360 - 180)
 

@@ -12,21 +12,21 @@ import torch
 from PIL import Image
 
 from packshot.captions import caption_photos
-from packshot.class_images import gather_class_images
-from packshot.insertion import Box, InsertionSettings, Placement, cutouts, insert, read_plate
-from packshot.insertion.background import Colours, Plate
+from packshot.class_images import collect_class_images
+from packshot.insertion import Box, InsertionSettings, Placement, cutouts, insert, load_background
+from packshot.insertion.background import Background, Colours
 from packshot.insertion.inpaint_product import NothingPainted
 from packshot.insertion.lighting import Light
 from packshot.lora import Lora, load_lora
-from packshot.models import Base
-from packshot.photos.photo_set import photos
+from packshot.models import DiffusionModel
+from packshot.photos.photo_set import list_photos
 from packshot.plan import Budget, make_plan
 from packshot.project import Project
 from packshot.training import train
 from packshot_pocket.benchmarks.insertion.cases import Case
 
 
-def ours(project: Project, case: Case, work: Path, light: Light | None = None) -> Plate:
+def ours(project: Project, case: Case, work: Path, light: Light | None = None) -> Background:
     """Packshot's cut-out way, the light estimated or given."""
     settings = InsertionSettings(
         horizon=case.horizon,
@@ -34,54 +34,58 @@ def ours(project: Project, case: Case, work: Path, light: Light | None = None) -
         light_elevation_degrees=light.elevation_degrees if light else None,
     )
     placement = Placement(case.box, case.mask[case.box.region])
-    made = insert(project, case.plate, placement, work / "made", settings=settings)
-    return read_plate(made.file)
+    made = insert(project, case.background, placement, work / "made", settings=settings)
+    return load_background(made.file)
 
 
-def painted(project: Project, case: Case, work: Path, base: Base, lora: Lora) -> Plate:
+def painted(
+    project: Project, case: Case, work: Path, base: DiffusionModel, lora: Lora
+) -> Background:
     """Packshot's other way: the LoRA paints the product in the silhouette."""
-    settings = InsertionSettings(horizon=case.horizon, way="generate")
+    settings = InsertionSettings(horizon=case.horizon, method="inpaint")
     placement = Placement(case.box, case.mask[case.box.region])
     try:
         made = insert(
-            project, case.plate, placement, work / "painted", base=base, loras=[(lora, 1.0)],
+            project, case.background, placement, work / "painted", base=base, loras=[(lora, 1.0)],
             settings=settings,
         )  # fmt: skip
     except NothingPainted:
-        return case.plate
-    return read_plate(made.file)
+        return case.background
+    return load_background(made.file)
 
 
-def inpainted(project: Project, case: Case, pipeline: Any) -> Plate:
+def inpainted(project: Project, case: Case, pipeline: Any) -> Background:
     """Diffusers' inpainting of the silhouette with the same LoRA, cropped to it and overlaid."""
     base_pixels = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
     made = pipeline(
         project.subject.fill("a photo of {subject}"),
-        image=Image.fromarray(case.plate.pixels),
+        image=Image.fromarray(case.background.pixels),
         mask_image=Image.fromarray(((case.mask > 0.5) * 255).astype(np.uint8)),
         height=base_pixels, width=base_pixels, padding_mask_crop=32, strength=1.0,
         num_inference_steps=20, guidance_scale=4.0,
         generator=torch.Generator().manual_seed(0),
     ).images[0]  # fmt: skip
-    return Plate(case.plate.name, np.asarray(made.resize(case.plate.pixels.shape[1::-1])), None)
+    return Background(
+        case.background.name, np.asarray(made.resize(case.background.pixels.shape[1::-1])), None
+    )
 
 
 def pasted(project: Project, case: Case) -> tuple[Colours, Colours, Box]:
     """The same photo's cut-out as it is: colours, alpha and its box."""
     placement = Placement(case.box, case.mask[case.box.region])
-    return cutouts.fitted(cutouts.best_photos(photos(project), placement, None)[0], case.box)
+    return cutouts.fitted(cutouts.best_photos(list_photos(project), placement, None)[0], case.box)
 
 
-def plain_paste(project: Project, case: Case) -> Plate:
-    """The cut-out laid on the plate."""
+def plain_paste(project: Project, case: Case) -> Background:
+    """The cut-out laid on the background."""
     colours, alpha, box = pasted(project, case)
-    return case.plate.with_colours(box, colours, alpha)
+    return case.background.with_colours(box, colours, alpha)
 
 
-def seamless_clone(project: Project, case: Case) -> Plate:
+def seamless_clone(project: Project, case: Case) -> Background:
     """OpenCV's Poisson blending of the cut-out (Perez et al. 2003)."""
     colours, alpha, box = pasted(project, case)
-    ground = case.plate.pixels.copy()
+    ground = case.background.pixels.copy()
     layer = np.zeros_like(ground)
     layer[box.region] = (colours * 255).round().astype(np.uint8)
     mask = np.zeros(ground.shape[:2], np.uint8)
@@ -90,21 +94,21 @@ def seamless_clone(project: Project, case: Case) -> Plate:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     middle = int(columns[0] + columns[-1] + 1) // 2, int(rows[0] + rows[-1] + 1) // 2
     made = cv2.seamlessClone(layer, ground, mask, middle, cv2.NORMAL_CLONE)
-    return Plate(case.plate.name, made, None)
+    return Background(case.background.name, made, None)
 
 
-def learnt(project: Project, base: Base, seconds: float) -> None:
+def learnt(project: Project, base: DiffusionModel, seconds: float) -> None:
     """Train the project's LoRA, unless it stands."""
     if not project.lora_file.is_file():
         caption_photos(project, base)
-        gather_class_images(project, base, count=24)
+        collect_class_images(project, base, count=24)
         make_plan(project, base, budget=Budget.of_training(seconds))
         for event in train(project, base):
             if getattr(event, "step", 0) % 50 == 0:
                 print(project.subject.name, event)
 
 
-def inpainting_pipeline(project: Project, base: Base) -> Any:
+def inpainting_pipeline(project: Project, base: DiffusionModel) -> Any:
     """Diffusers' pipeline of the base with the project's LoRA."""
     from diffusers import StableDiffusionInpaintPipeline
 
@@ -117,11 +121,11 @@ def inpainting_pipeline(project: Project, base: Base) -> Any:
 
 
 def ways_of(
-    project: Project, work: Path, base: Base | None, seconds: float
-) -> dict[str, Callable[[Case], Plate]]:
+    project: Project, work: Path, base: DiffusionModel | None, seconds: float
+) -> dict[str, Callable[[Case], Background]]:
     """The truth, ours, and what one would do instead; with a base also those that paint."""
-    ways: dict[str, Callable[[Case], Plate]] = {
-        "truth": lambda case: Plate("", (case.truth * 255).round().astype(np.uint8), None),
+    ways: dict[str, Callable[[Case], Background]] = {
+        "truth": lambda case: Background("", (case.truth * 255).round().astype(np.uint8), None),
         "Packshot": lambda case: ours(project, case, work),
         "Packshot, light given": lambda case: ours(project, case, work, case.light),
         "plain paste": lambda case: plain_paste(project, case),

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from packshot.generation.generate import Shot, ShotSettings, shoot
-from packshot.models import Base
+from packshot.generation.generate import GeneratedImage, GenerationSettings, generate_images
+from packshot.models import DiffusionModel
 from packshot.utils.progress import Progress
 from packshot_pocket.benchmarks.quality.classifier import Classifier, accuracy
 from packshot_pocket.pretrain.data import Pictures, Pixels
@@ -39,9 +39,9 @@ def asked(count: int, seed: int = 1) -> list[tuple[str, Facts]]:
     return drawn
 
 
-def pixels_of(shots: Sequence[Shot] | Sequence[Path]) -> Pixels:
+def pixels_of(shots: Sequence[GeneratedImage] | Sequence[Path]) -> Pixels:
     """Pictures as uint8 [N, 128, 128, 3]."""
-    files = [shot.file if isinstance(shot, Shot) else shot for shot in shots]
+    files = [shot.file if isinstance(shot, GeneratedImage) else shot for shot in shots]
     size = (PIXELS, PIXELS)
     return np.stack([np.asarray(Image.open(f).convert("RGB").resize(size)) for f in files])
 
@@ -61,15 +61,20 @@ def kernel_distance(ours: Tensor, theirs: Tensor) -> float:
 
 
 def faithfulness(
-    base: Base, judge: Classifier, renders: Pictures, folder: Path, count: int, progress: Progress
+    base: DiffusionModel,
+    judge: Classifier,
+    renders: Pictures,
+    folder: Path,
+    count: int,
+    progress: Progress,
 ) -> dict[str, float]:
     """Accuracies over `count` prompts, of which attribute is shown as asked, and KID."""
     wanted = asked(count)
-    shots: list[Shot] = []
+    shots: list[GeneratedImage] = []
     for start in range(0, count, _SAME_SEED):  # other prompts, other noise
         prompts = [prompt for prompt, _ in wanted[start : start + _SAME_SEED]]
-        settings = ShotSettings(seeds=(start,), batch=8)
-        shots += shoot(base, prompts, settings=settings, folder=folder, progress=progress)
+        settings = GenerationSettings(seeds=(start,), batch=8)
+        shots += generate_images(base, prompts, settings=settings, folder=folder, progress=progress)
     pictures = pixels_of(shots)
     figures = accuracy(judge.tell(pictures), [facts for _, facts in wanted])
     with torch.no_grad():

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from packshot.masks.bundled import EmbeddedSegmenter
+from packshot.masks.bundled import BundledSegmenter
 from packshot_pocket.benchmarks.quality.network import residual_blocks
 from packshot_pocket.pretrain import state
 from packshot_pocket.pretrain.data import Pixels
@@ -166,8 +166,8 @@ def alone(picture: Pixels, shares: Shares) -> Pixels:
 
 def found_alone(pictures: Pixels) -> Pixels:
     """The products of pictures uint8 [N, H, W, 3], where the bundled segmenter finds them."""
-    segmenter = EmbeddedSegmenter()
-    return np.stack([alone(one, segmenter.shares(Image.fromarray(one))) for one in pictures])
+    segmenter = BundledSegmenter()
+    return np.stack([alone(one, segmenter.probabilities(Image.fromarray(one))) for one in pictures])
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from packshot.captions import caption_photos
-from packshot.class_images import gather_class_images
-from packshot.generation.generate import ShotSettings, shoot
+from packshot.class_images import collect_class_images
+from packshot.generation.generate import GenerationSettings, generate_images
 from packshot.lora import load_lora
-from packshot.models import Base
+from packshot.models import DiffusionModel
 from packshot.photos.photo_set import add_photos
 from packshot.plan import Budget, make_plan, read_plan, write_plan
-from packshot.project import new
+from packshot.project import create_project
 from packshot.training import train
 from packshot.utils.progress import Progress
 from packshot_pocket.benchmarks.quality.base import pixels_of
@@ -73,7 +73,7 @@ def prompts_for(noun: str) -> list[tuple[str, str]]:
 
 
 def likeness(
-    base: Base,
+    base: DiffusionModel,
     judges: tuple[Classifier, Identifier],
     product: Path,
     noun: str,
@@ -82,7 +82,7 @@ def likeness(
     progress: Progress,
 ) -> Likeness:
     """Learn one product from its photos and judge pictures of it."""
-    project = new(work, name="product", class_noun=noun, base=str(base.path))
+    project = create_project(work, name="product", class_noun=noun, base=str(base.path))
     source = work / "given"
     source.mkdir(exist_ok=True)
     chosen = sorted((product / "photos").glob("*-[0-9].png"))
@@ -91,10 +91,10 @@ def likeness(
     started = time.monotonic()
     add_photos(project, source)
     caption_photos(project, base, progress)
-    gather_class_images(project, base, count=CLASS_IMAGES, progress=progress)
+    collect_class_images(project, base, count=CLASS_IMAGES, progress=progress)
     make_plan(
         project, base, budget=Budget.of_training(recipe.budget_seconds) if recipe.budget_seconds else None,
-        targets=recipe.targets, rank=recipe.rank, class_image_share=recipe.class_share,
+        target_modules=recipe.targets, rank=recipe.rank, class_image_ratio=recipe.class_share,
     )  # fmt: skip
     if recipe.steps:
         plan = read_plan(project.plan_file)
@@ -104,10 +104,10 @@ def likeness(
     seconds = time.monotonic() - started
     lora = load_lora(project.lora_file, base)
     asked = prompts_for(noun)
-    settings = ShotSettings(seeds=(0, 1))
+    settings = GenerationSettings(seeds=(0, 1))
 
     def made(kind: str, prompts: list[str], on: bool) -> list[Path]:
-        shots = shoot(
+        shots = generate_images(
             base, prompts, loras=[(lora, 1.0)] if on else [], settings=settings,
             folder=work / kind, subject=project.subject, progress=progress,
         )  # fmt: skip

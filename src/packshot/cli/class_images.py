@@ -1,0 +1,85 @@
+"""`packshot class-images`."""
+
+from __future__ import annotations
+
+import typer
+
+from packshot.cli.options import (
+    ClassCount,
+    ClassLicences,
+    ClassMinSide,
+    ClassQuery,
+    ClassSources,
+    Contact,
+    EmbedderName,
+    Here,
+    OpenverseToken,
+    ProjectFolder,
+    base_of,
+    comma_separated,
+    project_at,
+    sources_of,
+)
+
+
+def class_images(
+    project: ProjectFolder = Here,
+    class_images: ClassSources = None,
+    class_count: ClassCount = None,
+    class_query: ClassQuery = None,
+    class_licences: ClassLicences = None,
+    class_min_side: ClassMinSide = None,
+    contact: Contact = None,
+    openverse_token: OpenverseToken = None,
+    embedder: EmbedderName = None,
+) -> None:
+    """Collect images of the class (prior preservation), so that the base keeps knowing it.
+
+    A CLIP that has seen photographs (--embedder) leaves out what is not of the class.
+    """
+    from packshot.class_images import collect_class_images
+    from packshot.class_images.online import download_class_images, plain_folder
+    from packshot.cli.console import Console
+    from packshot.generation.embedders import BASE, NONE, embedder_of
+    from packshot.plan.planner import CLASS_IMAGES
+    from packshot.project import choices_of, save_choices
+
+    opened = project_at(project)
+    save_choices(
+        opened,
+        choices_of(
+            class_images=sources_of(class_images), class_count=class_count,
+            class_query=class_query, class_licences=comma_separated(class_licences),
+            class_min_side=class_min_side, embedder=embedder,
+        ),
+    )  # fmt: skip
+    chosen = opened.settings
+    count = chosen.class_count or CLASS_IMAGES
+    folder = plain_folder(chosen.class_images)
+    with Console() as console:
+        if folder or chosen.class_images == ("base",):
+            base = base_of(opened, console)
+            images = collect_class_images(
+                opened, base, count=count, folder=folder, progress=console.progress
+            )
+        else:
+            spec = NONE if chosen.embedder in ("auto", BASE) else chosen.embedder
+            result = download_class_images(
+                opened,
+                chosen.class_images,
+                count=count,
+                words=chosen.class_query,
+                licences=chosen.class_licences,
+                min_side=chosen.class_min_side,
+                contact=contact or chosen.contact,
+                openverse_token=openverse_token,
+                clip=embedder_of(spec, lambda: base_of(opened, console), console.progress),
+                progress=console.progress,
+            )
+            images = result.images
+            if result.refused:
+                reasons = opened.class_images_refused_file
+                console.say(f"{len(result.refused)} left out; {reasons} says why")
+            for note in result.notes:
+                console.say(f"note: {note}")
+    typer.echo(f"{len(images)} class images in {opened.class_images_folder}")

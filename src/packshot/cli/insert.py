@@ -1,0 +1,107 @@
+"""`packshot insert`: the product into a photo that is there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from packshot.cli.options import LIGHT, Here, ProjectFolder, base_of, loras_of, project_at
+from packshot.types import InsertionMethod
+
+
+def insert(
+    background: Annotated[
+        Path,
+        typer.Argument(help="The photo; or a folder or a CSV of many (background, box, at, …)."),
+    ],
+    project: ProjectFolder = Here,
+    box: Annotated[str | None, typer.Option(help="Where it goes, in pixels: x,y,w,h.")] = None,
+    quad: Annotated[
+        str | None, typer.Option(help="Corners of the ground that it covers: x1,y1,…,x4,y4.")
+    ] = None,
+    mask: Annotated[Path | None, typer.Option(help="White where it goes.")] = None,
+    at: Annotated[str | None, typer.Option(help='In words: "left, near".')] = None,
+    view: Annotated[str | None, typer.Option(help="front, side, rear, …")] = None,
+    method: Annotated[
+        InsertionMethod,
+        typer.Option(help="composite: cut out of a real photo; inpaint: painted by the LoRA."),
+    ] = "composite",
+    count: Annotated[int, typer.Option(min=1, max=64, help="Versions of each.")] = 1,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Only show where it could go.")
+    ] = False,
+    horizon: Annotated[
+        float | None, typer.Option(help="Pixels from the top. Default: estimated.")
+    ] = None,
+    product_height: Annotated[
+        float, typer.Option(help="The product's height in metres, for --at.")
+    ] = 1.5,
+    camera_height: Annotated[
+        float, typer.Option(help="The camera's height in metres, for --at.")
+    ] = 1.6,
+    light_azimuth: Annotated[
+        float | None,
+        typer.Option(
+            help="Direction the light comes from, seen from above, in degrees: 0 right, 90 behind the "
+            "product, 180 left, 270 the camera." + LIGHT
+        ),
+    ] = None,
+    light_elevation: Annotated[
+        float | None, typer.Option(help="Degrees over the horizon." + LIGHT)
+    ] = None,
+    light_hardness: Annotated[
+        float | None, typer.Option(help="0 overcast to 1 clear sun." + LIGHT)
+    ] = None,
+    reflection: Annotated[float, typer.Option(min=0, max=1, help="Of wet or glossy ground.")] = 0.0,
+    refine: Annotated[
+        float,
+        typer.Option(
+            min=0, max=0.8, help="Denoising strength with which the base goes over a cut-out's rim."
+        ),
+    ] = 0.0,
+    prompt: Annotated[str, typer.Option(help="To inpaint with.")] = "a photo of {subject}",
+    lora: Annotated[list[str] | None, typer.Option(help="FILE:WEIGHT; default: its own.")] = None,
+    base: Annotated[str | None, typer.Option(help="Another checkpoint than the project's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The first version's seed.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+) -> None:
+    """Put the product into a photo that is there already; all else in it stays as it is."""
+    from packshot.errors import InsertionError
+    from packshot.insertion import request
+    from packshot.insertion.settings import InsertionSettings
+    from packshot.utils.validation import validated
+
+    opened = project_at(project)
+    settings = validated(
+        InsertionSettings, InsertionError,
+        method=method, view=view, seed=seed, prompt=prompt, horizon=horizon,
+        light_azimuth_degrees=light_azimuth, light_elevation_degrees=light_elevation,
+        light_hardness=light_hardness, reflection=reflection, refine=refine,
+    )  # fmt: skip
+    place = request.PlacementRequest(
+        box=box, quad=quad, mask=mask, at=at,
+        product_height_metres=product_height, camera_height_metres=camera_height,
+    )  # fmt: skip
+    if suggest:
+        typer.echo(f"Places: {request.show_places(opened, background, place, settings, out)}")
+        return
+    from packshot.cli.console import Console
+    from packshot.generation.embedders import embedder_for
+
+    with Console() as console:
+        model, loras = None, []
+        if method == "inpaint" or refine > 0:
+            model = base_of(opened, console, base)
+            given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
+            loras = loras_of(given, model)
+        embedder = embedder_for(opened, lambda: model or base_of(opened, console), console)
+        for made in request.insert_all(
+            opened, background, place, settings, count, out, model, loras, embedder,
+            console.progress,
+        ):  # fmt: skip
+            missed = [check.name for check in made.checks if not check.passed]
+            verdict = f"fails: {', '.join(missed)}" if missed else "all checks hold"
+            console.say(f"{made.file}  ({verdict})")
+            console.say(f"  sheet: {made.sheet}")

@@ -1,0 +1,39 @@
+"""`packshot masks`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from packshot.cli.options import Here, ProjectFolder, SegmenterName, project_at
+
+
+def masks(
+    project: ProjectFolder = Here,
+    segmenter: SegmenterName = None,
+    overwrite_generated: Annotated[
+        bool,
+        typer.Option("--overwrite-generated", help="Also redo what a segmenter made; never yours."),
+    ] = False,
+) -> None:
+    """Mask the product in each photo, so that training weighs the background less.
+
+    Existing masks are kept.
+    """
+    from packshot.cli.console import Console
+    from packshot.masks import mask_photos
+    from packshot.masks.registry import segmenter_of
+    from packshot.project import choices_of, save_choices
+
+    opened = project_at(project)
+    with Console() as console:
+        chosen = segmenter or opened.settings.segmenter
+        finder = segmenter_of("auto" if chosen == "none" else chosen, console.progress)
+        save_choices(opened, choices_of(segmenter=segmenter))  # now that it is one
+        result = mask_photos(
+            opened, finder, console.progress, overwrite_generated=overwrite_generated
+        )
+        console.masked(result)
+    count = sum(photo.mask is not None for photo in result.photos)
+    typer.echo(f"{count} masks in {opened.masks_folder}: look at them before you train.")

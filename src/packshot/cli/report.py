@@ -1,0 +1,14 @@
+"""`packshot report`."""
+
+from __future__ import annotations
+
+import typer
+
+from packshot.cli.options import Here, Language, ProjectFolder, project_at
+
+
+def report(project: ProjectFolder = Here, language: Language = "en") -> None:
+    """Write report.html: everything of this project on one page."""
+    from packshot.report import write_report
+
+    typer.echo(f"Report: {write_report(project_at(project), language)}")
