@@ -19,8 +19,8 @@ from pathlib import Path
 import tomlkit
 
 from packshot.errors import TimeBudgetError
+from packshot.models import checkpoint_path
 from packshot.project import choices_of
-from packshot.types import BUNDLED_BASE
 from packshot.utils import files
 from packshot.utils.progress import Observer
 from packshot.workflow import end_to_end
@@ -43,7 +43,7 @@ class _Hearing(Observer):
 def shortened(folder: Path, exposures: int) -> Path:
     """A copy of the bundled base whose recipe shows each photo so many times."""
     base = folder / "base"
-    shutil.copytree(BUNDLED_BASE, base)
+    shutil.copytree(checkpoint_path("pocket"), base)
     recipe = files.read_toml(base / "recipe.toml")
     recipe["exposures"] = {"1": exposures, "100": 100 * exposures}
     files.write_text(base / "recipe.toml", tomlkit.dumps(recipe))

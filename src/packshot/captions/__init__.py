@@ -13,7 +13,7 @@ from packshot.captions.registry import captioner_for, load_captioner
 
 __all__ = [
     "Captioner",
-    "Edited",
+    "EditedCaptions",
     "apply_caption_table",
     "caption_photos",
     "captioner_for",

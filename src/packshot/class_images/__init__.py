@@ -7,4 +7,9 @@ from packshot.class_images.class_image import ClassImage
 from packshot.class_images.collect import add_class_images, collect_class_images
 from packshot.class_images.manifest import list_class_images
 
-__all__ = ["ClassImage", "add_class_images", "class_images", "gather_class_images"]
+__all__ = [
+    "ClassImage",
+    "add_class_images",
+    "collect_class_images",
+    "list_class_images",
+]

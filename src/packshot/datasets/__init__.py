@@ -4,4 +4,11 @@ from packshot.datasets.exporter import export_dataset
 from packshot.datasets.importer import ImportResult, import_dataset, read_dataset
 from packshot.datasets.model import Dataset, Entry
 
-__all__ = ["Dataset", "Entry", "Imported", "export_dataset", "import_dataset", "read_dataset"]
+__all__ = [
+    "Dataset",
+    "Entry",
+    "ImportResult",
+    "export_dataset",
+    "import_dataset",
+    "read_dataset",
+]

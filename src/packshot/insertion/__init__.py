@@ -9,5 +9,12 @@ from packshot.insertion.placement import Box, Placement, suggest
 from packshot.insertion.settings import InsertionSettings
 
 __all__ = [
-    "Box", "Insertion", "InsertionSettings", "Placement", "Background", "insert", "read_background", "suggest",
-]  # fmt: skip
+    "Background",
+    "Box",
+    "Insertion",
+    "InsertionSettings",
+    "Placement",
+    "insert",
+    "load_background",
+    "suggest",
+]

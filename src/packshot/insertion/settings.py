@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from packshot.types import InsertionMethod
+
 
 class InsertionSettings(BaseModel):
     """How the product is put in. None leaves a value to what the background tells.

@@ -3,4 +3,9 @@
 from packshot.masks.mask_photos import MaskResult, mask_photos, shows_a_product
 from packshot.masks.segmenter import Segmenter
 
-__all__ = ["Masked", "Segmenter", "mask_photos", "shows_a_product"]
+__all__ = [
+    "MaskResult",
+    "Segmenter",
+    "mask_photos",
+    "shows_a_product",
+]

@@ -11,13 +11,13 @@ from packshot.models.load import (
 )
 
 __all__ = [
-    "Base",
     "ClipSimilarity",
     "Conditioning",
+    "DiffusionModel",
     "best_device",
     "best_dtype",
-    "carries_clip",
+    "checkpoint_path",
     "find_checkpoint",
+    "has_clip",
     "load_base",
-    "located",
 ]

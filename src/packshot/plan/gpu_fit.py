@@ -92,7 +92,7 @@ def gpu_fit_text(
     away = "The VAE" if train_text_encoder else "VAE and text encoders"
     lines = [
         f"{checkpoint.name}, {demand.parameters / 1e9:.1f} billion parameters: a LoRA of rank {rank} on "
-        f"{target_modules}, from pictures of {demand.pixels} px, one at a time",
+        f"{target_modules}, at {demand.pixels} x {demand.pixels}, one image at a time",
         *_ways(demand, place),
         f"{away} ({demand.encoder_bytes / 1e9:.1f} GB) are moved off the GPU before training.",
     ]

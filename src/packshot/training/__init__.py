@@ -13,12 +13,12 @@ from packshot.training.events import (
 from packshot.training.loop import train
 
 __all__ = [
-    "Caching",
-    "Checkpoint",
+    "CachingLatents",
     "Done",
     "Event",
     "Resumed",
     "Sample",
+    "StateSaved",
     "Step",
     "Stopped",
     "train",

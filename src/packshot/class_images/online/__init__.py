@@ -10,4 +10,8 @@ from packshot.class_images.online.collect import (
     plain_folder,
 )
 
-__all__ = ["Gathered", "gather_online", "plain_folder"]
+__all__ = [
+    "ClassImageResult",
+    "download_class_images",
+    "plain_folder",
+]

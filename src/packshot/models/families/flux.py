@@ -229,7 +229,7 @@ SPEC = FamilySpec(
     recipe=LARGE_RECIPE,
     kohya_base="flux1",
     architecture="flux-1-dev/lora",
-    kohya_original=True,
+    kohya_uses_original_keys=True,
     lora_title="FLUX",
     lora_keys=r"(^|[._])(double|single)_(transformer_)?blocks[._]",
 )

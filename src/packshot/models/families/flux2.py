@@ -189,6 +189,6 @@ SPEC = FamilySpec(
     recipe=LARGE_RECIPE,
     kohya_base="flux2",
     architecture="Flux.2-klein/lora",
-    kohya_original=True,
+    kohya_uses_original_keys=True,
     lora_title="FLUX",
 )

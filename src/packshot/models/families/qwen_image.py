@@ -191,5 +191,5 @@ SPEC = FamilySpec(
     recipe=LARGE_RECIPE,
     kohya_base="qwen_image",
     architecture="Qwen-Image/lora",
-    kohya_original=False,  # diffusers' names are the original ones
+    kohya_uses_original_keys=False,  # diffusers' names are the original ones
 )

@@ -198,7 +198,7 @@ SPEC = FamilySpec(
     recipe={"exposures": {"5": 600, "15": 1200, "40": 2000}},
     kohya_base="sd3.5",
     architecture="stable-diffusion-3/lora",
-    kohya_original=True,
+    kohya_uses_original_keys=True,
     lora_title="Stable Diffusion 3",
     lora_keys=r"joint_blocks|lora_te3_|text_encoder_3\.",
 )

@@ -120,7 +120,7 @@ SPEC = FamilySpec(
     recipe={"exposures": {"5": 600, "15": 1200, "40": 2000}},
     kohya_base="sdxl_base_v1-0",
     architecture="stable-diffusion-xl-v1-base/lora",
-    kohya_original=True,
+    kohya_uses_original_keys=True,
     lora_title="SDXL",
     # Stable Diffusion 1.x has one transformer block wherever this has two or ten.
     lora_keys=r"lora_te2_|text_encoder_2\.|attentions?[._].*transformer_blocks[._][1-9]"

@@ -169,5 +169,5 @@ SPEC = FamilySpec(
     recipe=LARGE_RECIPE,
     kohya_base="z_image",
     architecture="Z-Image/lora",
-    kohya_original=False,  # diffusers' names are the original ones
+    kohya_uses_original_keys=False,  # diffusers' names are the original ones
 )

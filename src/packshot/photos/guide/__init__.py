@@ -3,4 +3,10 @@
 from packshot.photos.guide.guide import find_gaps, photo_guide
 from packshot.photos.guide.messages import LANGUAGES, PhotoAdvice, words_of
 
-__all__ = ["LANGUAGES", "Advice", "judge", "shoot_guide", "words_of"]
+__all__ = [
+    "LANGUAGES",
+    "PhotoAdvice",
+    "find_gaps",
+    "photo_guide",
+    "words_of",
+]
