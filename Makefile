@@ -1,5 +1,5 @@
 # make demo: photos of a product in, a LoRA and a report out, offline, on the bundled base.
-# make test: the whole test suite.   make quick: without its slow tests.   make lint: ruff and mypy.
+# make test: the whole test suite.   make quick: without its slow tests.   make lint: ruff, mypy, layers.
 # make docs: the documentation as a site.   make families: docs/families.md anew, from the tests.
 # make lock: requirements-dev.lock anew.
 PYTHON ?= python3
@@ -26,6 +26,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
@@ -34,7 +35,7 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.training_step
 
 families: $(VENV)/.dev
-	$(BIN)/python -m pytest -p tests.table tests/bases
+	$(BIN)/python -m pytest -p tests.table tests/models
 
 # Without torch, and so without CUDA: which build of it is wanted differs from machine to machine.
 lock:
@@ -45,11 +46,11 @@ $(VENV)/.installed: pyproject.toml
 	$(if $(IS_NEW_ENOUGH),,$(error needs Python 3.11: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.12))
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable pocket/model --editable ".[demo]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --editable ".[dev]"
+	$(BIN)/pip install --quiet --editable ".[dev]" --editable pocket
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

@@ -22,11 +22,11 @@ from packshot.errors import TimeBudgetError
 from packshot.models import checkpoint_path
 from packshot.project import choices_of
 from packshot.utils import files
-from packshot.utils.progress import Observer
 from packshot.workflow import end_to_end
+from packshot.workflow.observer import RunObserver
 
 
-class _Hearing(Observer):
+class _Hearing(RunObserver):
     """Keeps what is said of time."""
 
     steps = 0

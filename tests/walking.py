@@ -19,8 +19,8 @@ from PIL import Image
 
 from packshot.project import choices_of
 from packshot.utils import files
-from packshot.utils.progress import Observer
 from packshot.workflow import end_to_end
+from packshot.workflow.observer import RunObserver
 
 RECIPE = "exposures = {1 = 6}\neffective_batch_size = 2\nleast_exposures_share = 0.3\ncrops_per_photo = 1\n"
 OPTIONS = {
@@ -41,7 +41,7 @@ def make_case(folder: Path, checkpoint: Path, photos: int = 3) -> Path:
     return folder
 
 
-class Listener(Observer):
+class Listener(RunObserver):
     """Keeps what it is told; stops training after so many steps."""
 
     def __init__(self, stop_after: int | None = None, agree: bool = False) -> None:
@@ -68,7 +68,7 @@ class Listener(Observer):
         return self._left is not None and self.events.count("Step") >= self._left
 
 
-def walk(folder: Path, observer: Observer | None = None, finish: bool = False, **options):
+def walk(folder: Path, observer: RunObserver | None = None, finish: bool = False, **options):
     """Run the whole path on a case."""
     chosen = {"base": str(folder / "base"), **OPTIONS, **options}
     return end_to_end.run(

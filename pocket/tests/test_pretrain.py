@@ -11,6 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
+from safetensors.torch import load_file
+
+from packshot.errors import PackshotError, TrainingDivergedError
+from packshot.weights.tokenizers import clip_tokenizer
 from packshot_pocket.pretrain import (
     clip,
     data,
@@ -25,11 +30,6 @@ from packshot_pocket.pretrain import (
 )
 from packshot_pocket.pretrain.loop import Budget, LoopConfig
 from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper
-from PIL import Image, ImageDraw
-from safetensors.torch import load_file
-
-from packshot.errors import PackshotError, TrainingDivergedError
-from packshot.weights.tokenizers import clip_tokenizer
 
 LOOP = LoopConfig(steps=4, batch=2, warmup_steps=1, seed=3)
 CLIP = clip.ClipConfig(
@@ -291,7 +291,7 @@ def test_export_loads_and_generates(trained: Path, tmp_path: Path) -> None:
     saved = load_file(tmp_path / "text_encoder" / "model.safetensors")
     assert all(name.startswith("text_model.") for name in saved)
     assert {value.dtype for value in saved.values()} <= {torch.float16, torch.int64}
-    own = trigger_words.load_named_clip(trained, CLIP).text_model.state_dict()
+    own = clip.load_named_clip(trained, CLIP).text_model.state_dict()
     loaded = pipeline.text_encoder.state_dict()
     for name, value in own.items():
         torch.testing.assert_close(loaded[name].float(), value, atol=1e-3, rtol=1e-3)
@@ -304,7 +304,7 @@ def test_exported_clip_measures_as_the_trained_one(trained: Path, tmp_path: Path
     pictures = data.to_tensor(data.open_packed(trained).pixels[:2])
     with torch.no_grad():
         for tower, given in ((clip.embed_images, pictures), (clip.embed_tokens, tokens)):
-            whole = tower(trigger_words.load_named_clip(trained, CLIP), given)
+            whole = tower(clip.load_named_clip(trained, CLIP), given)
             torch.testing.assert_close(
                 tower(export.load_clip(tmp_path), given), whole, atol=3e-3, rtol=0
             )

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
+
 from packshot_pocket.benchmarks.quality import base, classifier, identifier, lora
 from packshot_pocket.pretrain import data
 from packshot_pocket.pretrain.loop import Budget, LoopConfig
 from packshot_pocket.scenes import samples, spec
-from PIL import Image, ImageDraw
 
 COLOURS = ("red", "green", "blue", "yellow")
 LOOP = LoopConfig(steps=60, batch=16, warmup_steps=5)
@@ -123,7 +124,7 @@ class BoxSegmenter:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identifier, "EmbeddedSegmenter", BoxSegmenter)
+    monkeypatch.setattr(identifier, "BundledSegmenter", BoxSegmenter)
 
 
 def test_the_identifier_tells_a_product_from_its_look_alikes(product: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
 from packshot_pocket.scenes import samples, spec
 from packshot_pocket.scenes.cameras import SENSOR_MM, stand
 from packshot_pocket.scenes.captions import caption

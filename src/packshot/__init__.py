@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from packshot.report.page import write_report
     from packshot.training.events import Event
     from packshot.training.loop import train
-    from packshot.workflow.end_to_end import RunResult, run
+    from packshot.workflow.end_to_end import run
+    from packshot.workflow.observer import RunObserver
+    from packshot.workflow.result import RunResult
 
 _HOMES = {
     "caption_photos": "captions.caption_photos",
@@ -96,7 +98,8 @@ _HOMES = {
     "write_report": "report.page",
     "Event": "training.events",
     "train": "training.loop",
-    "RunResult": "workflow.end_to_end",
+    "RunObserver": "workflow.observer",
+    "RunResult": "workflow.result",
     "run": "workflow.end_to_end",
 }
 

@@ -1,8 +1,9 @@
 import pytest
-from packshot_pocket.scenes.captions import PLACES, TIMES
 
-from packshot.captions.phrases import read_bank, with_article
+from packshot.captions.phrases import read_bank
 from packshot.errors import PackshotError
+from packshot.utils.text import with_article
+from packshot_pocket.scenes.captions import PLACES, TIMES
 
 
 def test_the_bundled_base_is_asked_in_the_words_that_it_learnt():

@@ -9,11 +9,10 @@ import pytest
 from PIL import Image
 
 from packshot.errors import ImageRejectedError
-from packshot.images import video as videos
+from packshot.images import video as decoder
 from packshot.images.quality import distance, perceptual_hash
 from packshot.images.video import FrameCandidate, choose, pick_frames
-from tests.odd_files import encoded, filmed
-from tests.odd_files import video as videos
+from tests.odd_files import encoded, filmed, video
 from tests.projects import painted
 
 
@@ -40,7 +39,7 @@ def test_distinct_frames_are_taken_of_each_kind_of_file(pick, ending, codec):
     frames = pick(video(1, ending, codec=codec), name=f"clip{ending}")
     hashes = [perceptual_hash(frame) for frame in frames]
     apart = [distance(a, b) for i, a in enumerate(hashes) for b in hashes[:i]]
-    assert len(frames) >= 3 and min(apart) >= videos.DISTINCT
+    assert len(frames) >= 3 and min(apart) >= decoder.DISTINCT
     assert frames[0].size == (192, 160) and frames[0].format == "JPEG"
     assert "clip at 000." in frames[0].filename
 
@@ -96,10 +95,10 @@ def test_why_videos_are_refused(pick, tmp_path, monkeypatch):
     assert why(pick, encoded(painted(4), "GIF")) == none
     smooth = Image.linear_gradient("L").resize((192, 160)).convert("RGB")
     assert why(pick, filmed([smooth] * 8)).startswith("is blurred throughout (sharpness")
-    monkeypatch.setattr(videos, "MAX_BYTES", 1000)
+    monkeypatch.setattr(decoder, "MAX_BYTES", 1000)
     assert why(pick, video(4)).startswith("has 0 MB, more than 0; make it smaller")
     monkeypatch.undo()
-    monkeypatch.setattr(videos, "TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(decoder, "TIMEOUT_SECONDS", 0.01)
     assert why(pick, video(4)) == "took longer than 0 minutes to look through; cut it"
 
 
@@ -114,7 +113,7 @@ def test_a_playlist_opens_no_other_file(pick, tmp_path):
 
 
 def test_a_decoder_that_dies_is_survived(pick, monkeypatch):
-    monkeypatch.setattr(videos.sys, "executable", "/bin/false")
+    monkeypatch.setattr(decoder.sys, "executable", "/bin/false")
     assert why(pick, video(6)) == "cannot be decoded; it is damaged, or needs too much memory"
 
 
@@ -125,10 +124,10 @@ def test_memory_is_limited_where_the_system_can(monkeypatch):
         setrlimit=lambda kind, limit: limits.append((kind, limit)),
     )  # fmt: skip
     monkeypatch.setitem(sys.modules, "resource", resource)
-    videos._limit_memory()
-    assert limits == [(9, (videos.MAX_MEMORY_BYTES, videos.MAX_MEMORY_BYTES))]
+    decoder._limit_memory()
+    assert limits == [(9, (decoder.MAX_MEMORY_BYTES, decoder.MAX_MEMORY_BYTES))]
     monkeypatch.setitem(sys.modules, "resource", None)
-    videos._limit_memory()
+    decoder._limit_memory()
     assert len(limits) == 1
 
 
@@ -160,9 +159,9 @@ def test_hdr_is_refused_and_what_phones_record_otherwise_is_decoded(tmp_path):
     for path, buffer in zip((plain, hdr), buffers, strict=True):
         path.write_bytes(hevc(buffer.getvalue()) * 2)
     capture = cv2.VideoCapture(str(plain), cv2.CAP_FFMPEG)
-    videos._refuse_unsuited("a", capture)
+    decoder._refuse_unsuited("a", capture)
     assert np.abs(capture.read()[1][..., ::-1].astype(int) - np.asarray(image)).mean() < 5
     with pytest.raises(
         ImageRejectedError, match=r"is HDR \(10 bits\), whose colours would come out wr"
     ):
-        videos._refuse_unsuited("b", cv2.VideoCapture(str(hdr), cv2.CAP_FFMPEG))
+        decoder._refuse_unsuited("b", cv2.VideoCapture(str(hdr), cv2.CAP_FFMPEG))

@@ -51,7 +51,7 @@ def asked(monkeypatch):
         seen.update(crop=crop, strength=strength, prompt=prompt, **options)
         return crop + 0.5
 
-    monkeypatch.setattr(inpaint_crop, "painted", paint)
+    monkeypatch.setattr(inpaint_crop, "inpaint", paint)
     return seen
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.insertion import inpaint_product
+from packshot.insertion import inpaint_product as painting
 from packshot.insertion.inpaint_crop import InpaintCrop
 from packshot.insertion.inpaint_product import NothingPainted, inpaint_product
 from packshot.insertion.settings import InsertionSettings
@@ -36,9 +36,9 @@ def paint(monkeypatch):
             mask.paste(255, tuple(sides))
             return mask
 
-    monkeypatch.setattr(InpaintCrop, "painted", painted)
-    monkeypatch.setattr(inpaint_product, "folded", lambda base, loras: nullcontext())
-    monkeypatch.setattr(inpaint_product, "EmbeddedSegmenter", Middle)
+    monkeypatch.setattr(InpaintCrop, "inpaint", painted)
+    monkeypatch.setattr(painting, "fused", lambda base, loras: nullcontext())
+    monkeypatch.setattr(painting, "BundledSegmenter", Middle)
 
     def make(shown, share=(0.25, 0.75)):
         found["share"] = share

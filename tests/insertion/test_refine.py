@@ -8,7 +8,6 @@ import pytest
 
 from packshot.insertion import refine as refining
 from packshot.insertion.inpaint_crop import InpaintCrop
-from packshot.insertion.refine import refine
 from packshot.insertion.settings import InsertionSettings
 from packshot.project import Subject
 from tests.insertion.scenes import inserted, scene
@@ -30,10 +29,10 @@ def refine(monkeypatch):
             decoded = colours[canvas.box.region] * 0.95 + 0.01
             return changes(decoded) if how.any() else decoded
 
-        monkeypatch.setattr(InpaintCrop, "painted", painted)
-        monkeypatch.setattr(refining, "folded", lambda base, loras: nullcontext())
+        monkeypatch.setattr(InpaintCrop, "inpaint", painted)
+        monkeypatch.setattr(refining, "fused", lambda base, loras: nullcontext())
         settings = InsertionSettings(refine=strength)
-        return refine(SUBJECT, SHOWN, MADE, settings, 0, BASE, [])
+        return refining.refine(SUBJECT, SHOWN, MADE, settings, 0, BASE, [])
 
     run.asked = asked
     return run

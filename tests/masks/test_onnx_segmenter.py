@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from packshot.errors import ModelLoadError, PackshotError
 from packshot.masks import onnx_segmenter
 from packshot.masks.onnx_segmenter import ARCHITECTURES, OnnxSegmenter, to_probabilities
-from packshot.models import hub
+from packshot.weights import hub
 from tests.masks.tiny_segmenters import PICTURE, node, save_onnx, summing
 from tests.projects import painted
 

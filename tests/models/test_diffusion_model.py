@@ -94,7 +94,10 @@ def test_tokens_are_of_one_length_and_a_sketch_has_zeros():
 
 def test_encoders_come_back_from_where_they_were_also_after_an_error():
     base = made(text_encoders={"text_encoder": nn.Linear(2, 2)})
-    places = lambda: [next(one.parameters()).device.type for one in base._encoders]
+
+    def places():
+        return [next(one.parameters()).device.type for one in base._encoders]
+
     with base.encoders_moved_to(CPU):
         assert places() == ["cpu", "cpu"]
     moved = []

@@ -67,7 +67,7 @@ def test_what_autograd_keeps_is_counted_once_and_without_frozen_weights(base, mo
         frozen = network(torch.ones(1, 4)).sum().detach()
         return (learnt * (inner * x)).sum()[None] + frozen
 
-    monkeypatch.setattr(calibration, "losses", losses)
+    monkeypatch.setattr(calibration, "per_image_loss", losses)
     base.denoiser, base.text_encoders = network, {}
     # x, inner * x and the outer factor: 100 numbers of fp32 each.
     assert calibration._saved_bytes(base, SimpleNamespace(latents=[0])) == 1200
@@ -130,7 +130,9 @@ def test_threads_are_settled_once_and_set_each_time(base, decisions, monkeypatch
     monkeypatch.setattr(calibration, "_latents", lambda base, pixels: None)
     monkeypatch.setattr(calibration, "_random_batch", lambda base, latents, size: None)
     asked = []
-    monkeypatch.setattr(calibration, "settle_threads", lambda work: asked.append(1) or (2, "why"))
+    monkeypatch.setattr(
+        calibration, "choose_cpu_threads", lambda work: asked.append(1) or (2, "why")
+    )
     assert threads_for(base, decisions) == 2
     torch.set_num_threads(1)
     assert threads_for(base, decisions) == 2 == torch.get_num_threads() and len(asked) == 1

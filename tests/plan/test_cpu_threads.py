@@ -30,7 +30,9 @@ def test_what_is_settled_is_what_pytorch_uses(monkeypatch, tmp_path, tiny_base):
     used, measured = [], iter([2, 1])
     project = create_project(tmp_path / "p", name="x", class_noun="car")
     monkeypatch.setattr(torch, "set_num_threads", used.append)
-    monkeypatch.setattr(calibration, "settle_threads", lambda work: (next(measured), "the fastest"))
+    monkeypatch.setattr(
+        calibration, "choose_cpu_threads", lambda work: (next(measured), "the fastest")
+    )
     assert calibration.threads_for(tiny_base, Decisions(project)) == 2 == used[-1]
     assert calibration.threads_for(tiny_base, Decisions(project)) == 2 == used[-1], "as settled"
     monkeypatch.setattr(calibration, "AVAILABLE", 64)

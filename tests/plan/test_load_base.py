@@ -3,8 +3,8 @@ import shutil
 import pytest
 import torch
 
-from packshot.models import load_base as fitting
-from packshot.plan import load_base as fitting
+from packshot.models import load_base
+from packshot.plan import load_base as loading
 from packshot.plan import make_plan, read_plan
 from packshot.plan.load_base import load_project_base
 from packshot.plan.memory_estimate import estimate_memory
@@ -22,7 +22,7 @@ def on_the_cpu(monkeypatch):
         asked.append(storage)
         return load_base(name, device="cpu", dtype=dtype, storage=storage)
 
-    monkeypatch.setattr(fitting, "load_base", load)
+    monkeypatch.setattr(loading, "load_base", load)
     return asked
 
 
@@ -34,20 +34,20 @@ def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1
     recipe = recipe_for("sd1", tiny_sd1)
     ways = estimate_memory(checkpoint, targets=recipe.target_modules, rank=recipe.rank).ways
     for way in ways:
-        monkeypatch.setattr(fitting, "free_on", lambda device, way=way: way.bytes)
+        monkeypatch.setattr(loading, "free_on", lambda device, way=way: way.bytes)
         first = next(w for w in ways if w.bytes <= way.bytes)
-        assert fitting.fitting(checkpoint, CUDA) == first.weight_storage
-    monkeypatch.setattr(fitting, "free_on", lambda device: 1)
-    assert fitting.fitting(checkpoint, CUDA) == "offload", "the most that can be done"
-    assert fitting.fitting(checkpoint, torch.device("cpu")) == "full"
+        assert loading.choose_weight_storage(checkpoint, CUDA) == first.weight_storage
+    monkeypatch.setattr(loading, "free_on", lambda device: 1)
+    assert loading.choose_weight_storage(checkpoint, CUDA) == "offload", "the most that can be done"
+    assert loading.choose_weight_storage(checkpoint, torch.device("cpu")) == "full"
 
 
 def test_what_surely_fits_is_not_gone_through(tiny_sd1, monkeypatch):
     from packshot.models.checkpoint import detect_checkpoint
 
-    monkeypatch.setattr(fitting, "free_on", lambda device: 2**40)
-    monkeypatch.setattr(fitting, "demand_of", None)
-    assert fitting.fitting(detect_checkpoint(tiny_sd1), CUDA) == "full"
+    monkeypatch.setattr(loading, "free_on", lambda device: 2**40)
+    monkeypatch.setattr(loading, "estimate_memory", None)
+    assert loading.choose_weight_storage(detect_checkpoint(tiny_sd1), CUDA) == "full"
 
 
 def test_the_settings_decide_then_the_plan_then_the_gpu(
@@ -58,9 +58,9 @@ def test_the_settings_decide_then_the_plan_then_the_gpu(
     )
     assert load_project_base(asked).weight_storage == "nf4"
     auto = create_project(tmp_path / "q", name="x", class_noun="car", base=str(tiny_sd1))
-    monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "int8")
+    monkeypatch.setattr(loading, "choose_weight_storage", lambda checkpoint, device: "int8")
     assert load_project_base(auto).weight_storage == "int8"
-    monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "offload")
+    monkeypatch.setattr(loading, "choose_weight_storage", lambda checkpoint, device: "offload")
     assert load_project_base(auto).weight_storage == "int8", (
         "as it was settled, whatever is free now"
     )
@@ -68,9 +68,9 @@ def test_the_settings_decide_then_the_plan_then_the_gpu(
 
 def test_the_precision_is_as_it_was_settled(tmp_path, tiny_sd1, on_the_cpu, monkeypatch):
     project = create_project(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
-    monkeypatch.setattr(fitting, "best_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(loading, "best_dtype", lambda device: torch.bfloat16)
     assert load_project_base(project).dtype == torch.bfloat16
-    monkeypatch.setattr(fitting, "best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(loading, "best_dtype", lambda device: torch.float32)
     assert load_project_base(project).dtype == torch.bfloat16
 
 
@@ -88,7 +88,7 @@ def test_a_plan_remembers_how_the_base_lay(ready_project, tiny_sd1, on_the_cpu, 
     settings = ready_project.settings_file.read_text()
     ready_project.settings_file.write_text(settings.replace('"unused"', f'"{tiny_sd1}"'))
     assert read_plan(ready_project.plan_file).weight_storage == "nf4"
-    monkeypatch.setattr(fitting, "fitting", None)
+    monkeypatch.setattr(loading, "choose_weight_storage", None)
     assert load_project_base(ready_project).weight_storage == "nf4"
 
 
@@ -96,11 +96,11 @@ def test_the_plan_of_another_base_says_nothing_of_this_one(
     ready_project, tiny_sd1, on_the_cpu, monkeypatch, tmp_path
 ):
     """A plan in NF4 on one base, then another base: what fits that one is looked for."""
-    monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "nf4")
+    monkeypatch.setattr(loading, "choose_weight_storage", lambda checkpoint, device: "nf4")
     save_choices(ready_project, choices_of(base=str(tiny_sd1)))
     make_plan(ready_project, load_project_base(ready_project))
     assert read_plan(ready_project.plan_file).weight_storage == "nf4"
     shutil.copytree(tiny_sd1, tmp_path / "other")
     save_choices(ready_project, choices_of(base=str(tmp_path / "other")))
-    monkeypatch.setattr(fitting, "fitting", lambda checkpoint, device: "full")
+    monkeypatch.setattr(loading, "choose_weight_storage", lambda checkpoint, device: "full")
     assert load_project_base(ready_project).weight_storage == "full"

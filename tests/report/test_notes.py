@@ -23,8 +23,8 @@ def noted(project, monkeypatch):
     """The notes on a project with these photos and class images."""
 
     def call(shown=(), images=()):
-        monkeypatch.setattr(notes, "photos", lambda project: list(shown))
-        monkeypatch.setattr(notes, "class_images", lambda project: list(images))
+        monkeypatch.setattr(notes, "list_photos", lambda project: list(shown))
+        monkeypatch.setattr(notes, "list_class_images", lambda project: list(images))
         return notes_on(project)
 
     return call

@@ -84,7 +84,7 @@ def test_what_scores_take_is_measured_once_and_grows_with_the_pictures(project, 
 def test_the_list_of_class_images_changes_with_pictures_and_prompts(project, monkeypatch):
     def listed(*pairs):
         images = [SimpleNamespace(sha256=sha256, prompt=prompt) for sha256, prompt in pairs]
-        monkeypatch.setattr(steps, "class_images", lambda project: images)
+        monkeypatch.setattr(steps, "list_class_images", lambda project: images)
         return list_of(project)
 
     lists = [(), (("a", "x"),), (("a", "y"),), (("b", "x"),), (("a", "x"), ("b", "x"))]

@@ -10,17 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from packshot.captions.captioner import Captioner
-from packshot.captions.csv_table import apply_caption_table, write_caption_table
-from packshot.captions.edit import (
-    lock_captions,
-    replace_in_captions,
-    unlock_captions,
-)
 from packshot.captions.plain import Plain
-from packshot.captions.registry import captioner_for, load_captioner
+from packshot.captions.registry import captioner_for
+from packshot.images.loading import open_image
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.manifest import PERSON
-from packshot.photos.photo_set import Photo, list_photos, open_image, require_photos, write_captions
+from packshot.photos.photo_set import Photo, list_photos, require_photos, write_captions
 from packshot.project import Project
 from packshot.utils.progress import Progress, silent
 
@@ -62,17 +57,3 @@ def _is_wanted(photo: Photo, redo: bool, instead_of: Collection[str]) -> bool:
     if photo.caption_locked or photo.caption is None:
         return not photo.caption_locked
     return photo.caption_by != PERSON and (redo or photo.caption_by in instead_of)
-
-
-__all__ = [
-    "Captioner",
-    "Edited",
-    "apply_caption_table",
-    "caption_photos",
-    "captioner_for",
-    "load_captioner",
-    "lock_captions",
-    "replace_in_captions",
-    "unlock_captions",
-    "write_caption_table",
-]

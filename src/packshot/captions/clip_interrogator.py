@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from packshot.captions.phrases import Bank, Group, read_bank, with_article
+from packshot.captions.phrases import Bank, Group, read_bank
 from packshot.models.diffusion_model import ClipSimilarity
 from packshot.project import Subject
+from packshot.utils.text import with_article
 
 if TYPE_CHECKING:
     from PIL import Image

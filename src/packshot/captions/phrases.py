@@ -53,11 +53,6 @@ class Bank(BaseModel):
     groups: dict[str, Group]
 
 
-def with_article(noun: str) -> str:
-    """The noun with its article: "a car", "an orange"."""
-    return f"{'an' if noun[:1].lower() in ('a', 'e', 'i', 'o', 'u') else 'a'} {noun}"
-
-
 def read_bank(checkpoint: Path) -> Bank:
     """The checkpoint's own phrases where it has any, else the general ones.
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from packshot.captions.phrases import with_article
 from packshot.captions.transformers_model import MAX_TOKENS, Describing, Pretrained, load_pretrained
 from packshot.errors import ModelLoadError
 from packshot.project import Subject
+from packshot.utils.text import with_article
 from packshot.weights.loading import refusing
 from packshot.weights.safetensors_file import read_config
 

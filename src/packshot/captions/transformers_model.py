@@ -18,10 +18,10 @@ from torch import Tensor
 
 from packshot.captions.trigger import with_trigger
 from packshot.errors import ModelLoadError
-from packshot.models.checkpoint import weight_names
 from packshot.project import Subject
 from packshot.weights.loading import refusing
 from packshot.weights.safetensors_file import read_config, read_safetensors
+from packshot.weights.shards import weight_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

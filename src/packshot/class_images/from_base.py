@@ -11,13 +11,13 @@ from pathlib import Path
 
 import torch
 
-from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.errors import ImageRejectedError
 from packshot.images.loading import open_image
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.utils import files
 from packshot.utils.progress import Progress
+from packshot.utils.text import with_article
 
 BATCH = 4
 SEED = 0

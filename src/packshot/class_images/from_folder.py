@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.manifest import told_in
 from packshot.errors import ClassImagesError, ImageRejectedError
 from packshot.images import sidecars
 from packshot.images.loading import open_image
-from packshot.photos.photo_set import picture_files
+from packshot.images.sources import picture_files
 from packshot.utils import files
 from packshot.utils.progress import Progress
+from packshot.utils.text import with_article
 
 MIN_SIDE = 64
 _GOLDEN = (math.sqrt(5) - 1) / 2

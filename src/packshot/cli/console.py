@@ -24,7 +24,7 @@ from rich.progress import (
 )
 
 from packshot.utils.durations import in_words
-from packshot.utils.progress import Observer
+from packshot.workflow.observer import RunObserver
 
 if TYPE_CHECKING:
     from packshot.masks import MaskResult
@@ -36,7 +36,7 @@ LINE_SECONDS = 5.0
 """Without a terminal, a line of each kind of work comes so often."""
 
 
-class Console(Observer):
+class Console(RunObserver):
     """Progress bars with ETA, one a kind of work; without a terminal, lines. Asks before it fetches."""
 
     def __init__(self, *, yes: bool = False) -> None:

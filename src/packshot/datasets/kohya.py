@@ -20,7 +20,8 @@ from packshot.datasets.metadata import read_json, read_metadata
 from packshot.datasets.model import Dataset, Entry, origin_of
 from packshot.errors import DatasetError
 from packshot.images import sidecars
-from packshot.photos.photo_set import Photo, picture_files
+from packshot.images.sources import picture_files
+from packshot.photos.photo_set import Photo
 from packshot.project import Subject
 from packshot.utils import files
 from packshot.utils.validation import describe

@@ -12,7 +12,7 @@ from typing import Any
 from packshot.datasets.model import ORIGIN, Dataset, Entry, origin_of
 from packshot.errors import DatasetError, UnsafePathError
 from packshot.images import sidecars
-from packshot.photos.photo_set import PICTURE_ENDINGS, picture_files
+from packshot.images.sources import PICTURE_ENDINGS, picture_files
 from packshot.utils import files
 
 NAME_COLUMNS = ("file_name", "image_path")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packshot.errors import InsertionError
-from packshot.photos.photo_set import picture_files
+from packshot.images.sources import picture_files
 from packshot.utils import files
 
 _COLUMNS = ("background", "box", "quad", "mask", "at", "view", "name")

@@ -12,14 +12,8 @@ from typing import Protocol
 
 from PIL import Image
 
-from packshot.photos.photo_set import (
-    Photo,
-    list_photos,
-    note_missed,
-    open_image,
-    require_photos,
-    write_mask,
-)
+from packshot.images.loading import open_image
+from packshot.photos.photo_set import Photo, list_photos, note_missed, require_photos, write_mask
 from packshot.project import Project
 from packshot.utils.progress import Progress, silent
 

@@ -118,7 +118,7 @@ class OnnxSegmenter:
             PackshotError: as the class.
         """
         _onnxruntime()  # told before anything is fetched
-        from packshot.models import hub
+        from packshot.weights import hub
 
         if model is None:
             found = installed(kind)

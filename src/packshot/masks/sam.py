@@ -22,9 +22,10 @@ from torch.nn import functional as F
 from packshot.errors import ModelLoadError
 from packshot.masks.bundled import BundledSegmenter, as_mask, without_islands
 from packshot.masks.point_prompt import Prompt, prompt_of
-from packshot.models import best_device, hub
+from packshot.models import best_device
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
+from packshot.weights import hub
 from packshot.weights.loading import load_weights_into, refusing
 from packshot.weights.safetensors_file import read_config, read_safetensors
 

@@ -6,7 +6,6 @@ A pickle runs code when it is opened, whatever its name, so none ever is: the fi
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,19 +14,14 @@ from packshot.errors import ModelLoadError
 from packshot.models import registry, single_file
 from packshot.utils import files
 from packshot.weights.installed_bases import BUNDLED, installed_base
-from packshot.weights.safetensors_file import CONVERT, check_safetensors, read_config
+from packshot.weights.safetensors_file import check_safetensors, read_config
+from packshot.weights.shards import chosen_weights
 
 CONFIGS = Path(__file__).parent / "configs"
 """Configurations of single files, a folder a family, laid out as a pipeline's."""
+
+
 # Whole or in shards, full precision before half, as diffusers and transformers name them.
-_WEIGHTS = (
-    re.compile(r"(diffusion_pytorch_)?model\.safetensors"),
-    re.compile(r"(diffusion_pytorch_)?model-\d+-of-\d+\.safetensors"),
-    re.compile(r"(diffusion_pytorch_)?model\.fp16\.safetensors"),
-    re.compile(r"(diffusion_pytorch_)?model(\.fp16-\d+-of-\d+|-\d+-of-\d+\.fp16)\.safetensors"),
-)
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint that may be loaded: its family, its shape on disk, its weights and their hash.
@@ -147,43 +141,6 @@ def _component_weights(folder: Path) -> list[Path]:
     for file in chosen:
         check_safetensors(file)
     return chosen
-
-
-def chosen_weights(where: str, names: Sequence[str], *, half: bool = False) -> list[str]:
-    """Which of a component's files are its weights: whole or in shards, all of them.
-
-    Full precision before half, or the other way round if `half`.
-
-    Raises:
-        ModelLoadError: there are none, or not all; the message names `where`.
-    """
-    some = ""
-    for pattern in _WEIGHTS[2:] + _WEIGHTS[:2] if half else _WEIGHTS:
-        if chosen := sorted(name for name in names if pattern.fullmatch(name)):
-            shards = re.search(r"-of-(\d+)", chosen[0])
-            if not shards or len(chosen) >= int(shards[1]):
-                return chosen
-            some = some or f"{len(chosen)} of {int(shards[1])} shards. Copy it again, whole."
-    pickles = sorted(name for name in names if name.endswith((".bin", ".ckpt", ".pt", ".pth")))
-    pickled = f"only {pickles[0]}, a pickle. {CONVERT}" if pickles else ""
-    why = some or pickled or "nothing. Copy it again, whole."
-    raise ModelLoadError(f"{where} has no .safetensors weights but {why}")
-
-
-def weight_names(where: str, names: Sequence[str]) -> list[str]:
-    """Of a model's files its weights, whole or in shards.
-
-    Raises:
-        ModelLoadError: there are none, not all, or only pickles; the message names `where`.
-    """
-    pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
-    if pickles and not any(name.endswith(".safetensors") for name in names):
-        raise ModelLoadError(
-            f"{where} has its weights only as {pickles[0]}, a pickle, which can run code when it is "
-            "opened; never opened. Many models have been converted since: look for .safetensors in "
-            "its newest version, or among its pull requests (OWNER/NAME@refs/pr/NUMBER)."
-        )
-    return chosen_weights(where, names)
 
 
 def _unknown(path: Path, found: str) -> ModelLoadError:

@@ -9,10 +9,11 @@ import torch
 from packshot.errors import ModelLoadError
 from packshot.models import hub, registry
 from packshot.models.checkpoint import Checkpoint, detect_checkpoint
-from packshot.models.diffusion_model import ClipSimilarity, Conditioning, DiffusionModel
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.types import WeightStorage
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
+from packshot.weights.hub import parse_repo
 from packshot.weights.installed_bases import BUNDLED, installed_base
 
 
@@ -68,7 +69,7 @@ def checkpoint_path(name: str | Path, *, half: bool = False, progress: Progress 
             "The bundled base is a package of its own and is not installed: pip install "
             'packshot-pocket, or, in a clone of the project, pip install ./pocket/model "."'
         )
-    repository = None if files.exists(Path(name)) else hub.parse_repo(str(name))
+    repository = None if files.exists(Path(name)) else parse_repo(str(name))
     if repository:
         return hub.download_pipeline(repository, half=half, progress=progress)
     return Path(name)
@@ -99,13 +100,3 @@ def best_dtype(device: torch.device) -> torch.dtype:
         computes = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         fast = device.type == "cpu" and computes
     return torch.bfloat16 if fast else torch.float32
-
-
-__all__ = [
-    "Base",
-    "ClipSimilarity",
-    "Conditioning",
-    "best_device",
-    "best_dtype",
-    "load_base",
-]

@@ -4,36 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from packshot.models.family_spec import FamilySpec, Relative
 
 
+_FILES = (
+    "stable_diffusion", "sdxl", "sd3", "flux", "flux2", "qwen_image", "z_image",
+)  # fmt: skip
+"""The files in `families/`, in the order in which families are listed."""
+
+
 @cache
 def families() -> Mapping[str, FamilySpec]:
-    """Every family's spec by its name. Their files are imported at the first call: they import us."""
-    from packshot.models.families import (
-        flux,
-        flux2,
-        qwen_image,
-        sd3,
-        sdxl,
-        stable_diffusion,
-        z_image,
-    )
-
-    specs = (
-        stable_diffusion.SD1,
-        stable_diffusion.SD2,
-        sdxl.SPEC,
-        sd3.SPEC,
-        flux.SPEC,
-        flux2.SPEC,
-        qwen_image.SPEC,
-        z_image.SPEC,
-    )
-    return {spec.name: spec for spec in specs}
+    """Every family's spec by its name. Their files are imported at the first call: they build on us."""
+    modules = [import_module(f"packshot.models.families.{file}") for file in _FILES]
+    return {spec.name: spec for module in modules for spec in module.SPECS}
 
 
 def candidates() -> Iterator[tuple[str, FamilySpec | Relative]]:

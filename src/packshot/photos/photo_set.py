@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from packshot.errors import NoUsablePhotosError
 from packshot.images import quality, sidecars, sources, video
 from packshot.images.loading import header_size, open_image
-from packshot.images.sources import PICTURE_ENDINGS, picture_files
 from packshot.photos import manifest as photo_manifest
 from packshot.photos.ingest import Ingest
 from packshot.photos.manifest import Blurred, Entry
@@ -254,21 +253,3 @@ def _larger_first(path: Path) -> tuple[int, str]:
     """Of two copies the larger is to stay."""
     width, height = header_size(path) or (0, 0)
     return -width * height, path.name
-
-
-__all__ = [
-    "PICTURE_ENDINGS",
-    "Accepted",
-    "Photo",
-    "add_photos",
-    "note_missed",
-    "set_caption_locks",
-    "open_image",
-    "photos",
-    "picture_files",
-    "require_photos",
-    "take_in",
-    "too_small",
-    "write_captions",
-    "write_mask",
-]

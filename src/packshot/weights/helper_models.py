@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from packshot.errors import DiskFullError, ModelLoadError
-from packshot.models import hub
-from packshot.models.checkpoint import weight_names
 from packshot.utils import files
 from packshot.utils.progress import Observer, Progress, silent
+from packshot.weights import hub
+from packshot.weights.shards import weight_names
 
 WD_FILES = ("model.onnx", "selected_tags.csv")
 _MARK = ("selected_tags.csv", "config.json")

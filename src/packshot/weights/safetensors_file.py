@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packshot.errors import ModelLoadError, PackshotError
-from packshot.models import registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,8 +70,8 @@ def check_safetensors(path: Path, refusal: type[PackshotError] = ModelLoadError)
             )
         if start[:4] == GGUF:
             raise refusal(
-                f"{path} is a GGUF file; of those, only transformers "
-                f"({registry.titles('transformer')}) are read, as a checkpoint. Use a .safetensors."
+                f"{path} is a GGUF file; of those, only the denoisers of transformer families are "
+                "read, as a checkpoint. Use a .safetensors."
             )
         if start[8:9] != b"{":
             raise refusal(f"{path} is not a .safetensors file, whatever its name.")

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from packshot.errors import PackshotError
 from packshot.project import Choices, Project, open_or_create_project
 from packshot.utils import files
-from packshot.utils.progress import Observer
+from packshot.workflow.observer import RunObserver
 from packshot.workflow.receipt import all_stands, write_receipt
-
-if TYPE_CHECKING:
-    from packshot.plan import Plan
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What the whole path leaves."""
-
-    project: Project
-    refused: dict[str, str]
-    """Photos that were not taken in, and why."""
-    plan: Plan | None
-    report_file: Path | None
-    stopped: bool = False
-    """Training was asked to stop on the way."""
-    was_complete: bool = False
-    """There was nothing to do: all of it stands."""
+from packshot.workflow.result import RunResult
 
 
 def run(
@@ -43,7 +24,7 @@ def run(
     contact: str | None = None,
     openverse_token: str | None = None,
     finish: bool = False,
-    observer: Observer | None = None,
+    observer: RunObserver | None = None,
 ) -> RunResult:
     """Photos in, LoRA, shots and report out.
 
@@ -66,7 +47,7 @@ def run(
     Raises:
         PackshotError: any step's own errors.
     """
-    observer = observer or Observer()
+    observer = observer or RunObserver()
     if not files.exists(source):
         raise PackshotError(f"There is no {source}. Name a folder with photos of your product.")
     choices = choices or Choices()

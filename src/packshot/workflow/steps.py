@@ -56,9 +56,10 @@ from packshot.report import write_report
 from packshot.training import Step, Stopped, train
 from packshot.utils import files
 from packshot.utils.durations import in_words
-from packshot.utils.progress import Observer, Progress, silent
+from packshot.utils.progress import Progress, silent
 from packshot.weights.helper_models import label
-from packshot.workflow.end_to_end import RunResult
+from packshot.workflow.observer import RunObserver
+from packshot.workflow.result import RunResult
 
 
 class Clock:
@@ -87,7 +88,7 @@ class Walk:
     def __init__(
         self,
         project: Project,
-        observer: Observer,
+        observer: RunObserver,
         contact: str | None = None,
         openverse_token: str | None = None,
     ) -> None:

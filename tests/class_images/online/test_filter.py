@@ -5,10 +5,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from packshot.captions.phrases import with_article
 from packshot.class_images.online.filter import OTHERS, ClipCheck
 from packshot.errors import ModelLoadError
 from packshot.models.clip import ClipEncoder
+from packshot.utils.text import with_article
 from packshot.weights.tokenizers import clip_tokenizer
 
 

@@ -31,7 +31,7 @@ from packshot_pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, batc
 from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
 
 if TYPE_CHECKING:
-    from transformers import CLIPModel
+    from transformers import CLIPModel, CLIPTextModel
 
 _LARGEST_SCALE = 100.0
 
@@ -100,6 +100,22 @@ def new_clip(config: ClipConfig) -> CLIPModel:
                 projection_dim=config.joint_width,
             )
         )
+
+
+def load_named_text_tower(folder: Path, config: ClipConfig) -> CLIPTextModel:
+    """The text tower in fp32 as this stage leaves it."""
+    tower = new_clip(config).text_model
+    prefix = "text_model."
+    own = {n.removeprefix(prefix): v for n, v in state.weights(folder, "clip").items()}
+    tower.load_state_dict(own | state.weights(folder, "names"), strict=False)
+    return tower.eval()
+
+
+def load_named_clip(folder: Path, config: ClipConfig) -> CLIPModel:
+    """Both towers in fp32, the text tower as this stage leaves it."""
+    clip = load_clip_stage(folder, config)
+    clip.text_model.load_state_dict(state.weights(folder, "names"), strict=False)
+    return clip
 
 
 def load_clip_stage(folder: Path, config: ClipConfig) -> CLIPModel:
@@ -206,8 +222,6 @@ class KeptTower:
     """
 
     def __init__(self, former: Path, config: ClipConfig, device: torch.device) -> None:
-        from packshot_pocket.pretrain.trigger_words import load_named_text_tower
-
         tower = load_named_text_tower(former, config)
         self.weights = {name: value.clone() for name, value in tower.state_dict().items()}
         self.tower: Any = for_computing(tower.requires_grad_(False), device)

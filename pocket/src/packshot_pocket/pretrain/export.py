@@ -14,10 +14,9 @@ from packshot.errors import PackshotError
 from packshot.utils import files
 from packshot.weights.tokenizers import clip_tokenizer
 from packshot_pocket.pretrain import state
-from packshot_pocket.pretrain.clip import ClipConfig
+from packshot_pocket.pretrain.clip import ClipConfig, load_named_clip
 from packshot_pocket.pretrain.latents import folded_vae
 from packshot_pocket.pretrain.segmenter import SegmenterConfig, load_segmenter
-from packshot_pocket.pretrain.trigger_words import load_named_clip
 from packshot_pocket.pretrain.unet import UnetConfig, new_scheduler, new_unet
 from packshot_pocket.pretrain.vae import VaeConfig
 

@@ -18,14 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from packshot.weights.tokenizers import clip_tokenizer
-from packshot_pocket.pretrain import state
-from packshot_pocket.pretrain.clip import ClipConfig, captions_of, load_clip_stage, new_clip
+from packshot_pocket.pretrain.clip import ClipConfig, captions_of, load_clip_stage
 from packshot_pocket.pretrain.data import Captioner, open_packed, world_caption
 from packshot_pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, generator
 from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
 
 if TYPE_CHECKING:
-    from transformers import CLIPModel, CLIPTextModel
+    pass
 
 
 @dataclass(frozen=True)
@@ -53,22 +52,6 @@ def with_name(caption: str, name: str, rng: np.random.Generator) -> tuple[str, i
     words = caption.split()
     place = int(rng.integers(0, min(5, len(words) + 1)))
     return " ".join([*words[:place], name, *words[place:]]), place
-
-
-def load_named_text_tower(folder: Path, config: ClipConfig) -> CLIPTextModel:
-    """The text tower in fp32 as this stage leaves it."""
-    tower = new_clip(config).text_model
-    prefix = "text_model."
-    own = {n.removeprefix(prefix): v for n, v in state.weights(folder, "clip").items()}
-    tower.load_state_dict(own | state.weights(folder, "names"), strict=False)
-    return tower.eval()
-
-
-def load_named_clip(folder: Path, config: ClipConfig) -> CLIPModel:
-    """Both towers in fp32, the text tower as this stage leaves it."""
-    clip = load_clip_stage(folder, config)
-    clip.text_model.load_state_dict(state.weights(folder, "names"), strict=False)
-    return clip
 
 
 def moved(plain: Tensor, first: int, count: int, vector: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from packshot.weights.tokenizers import clip_tokenizer
 from packshot_pocket.pretrain import state
-from packshot_pocket.pretrain.clip import ClipConfig, captions_of
+from packshot_pocket.pretrain.clip import ClipConfig, captions_of, load_named_clip
 from packshot_pocket.pretrain.data import (
     PIXELS,
     Captioner,
@@ -40,7 +40,7 @@ from packshot_pocket.pretrain.loop import (
     noise,
 )
 from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
-from packshot_pocket.pretrain.trigger_words import a_name, load_named_clip, with_name
+from packshot_pocket.pretrain.trigger_words import a_name, with_name
 from packshot_pocket.pretrain.vae import FACTOR, VaeConfig
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packshot.captions.phrases import with_article
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.collect import store_class_images
 from packshot.class_images.online.api_search import Source
@@ -26,6 +25,7 @@ from packshot.photos import manifest
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
+from packshot.utils.text import with_article
 
 MIN_SIDE = 512
 REPOSITORIES = ("openverse", "commons")

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from packshot.captions.phrases import with_article
 from packshot.class_images.online.request_log import Fetched, RequestLog, Scored
 from packshot.errors import ImageRejectedError
 from packshot.images.quality import nearly_the_same
 from packshot.models.diffusion_model import ClipSimilarity
 from packshot.photos.manifest import Entry
+from packshot.utils.text import with_article
 
 OTHERS = (
     "a photo of a person", "a photo of an animal", "a photo of a plant", "a photo of a landscape",

@@ -233,3 +233,5 @@ SPEC = FamilySpec(
     lora_title="FLUX",
     lora_keys=r"(^|[._])(double|single)_(transformer_)?blocks[._]",
 )
+
+SPECS = (SPEC,)

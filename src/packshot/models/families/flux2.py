@@ -192,3 +192,5 @@ SPEC = FamilySpec(
     kohya_uses_original_keys=True,
     lora_title="FLUX",
 )
+
+SPECS = (SPEC,)

@@ -193,3 +193,5 @@ SPEC = FamilySpec(
     architecture="Qwen-Image/lora",
     kohya_uses_original_keys=False,  # diffusers' names are the original ones
 )
+
+SPECS = (SPEC,)

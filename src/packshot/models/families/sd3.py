@@ -202,3 +202,5 @@ SPEC = FamilySpec(
     lora_title="Stable Diffusion 3",
     lora_keys=r"joint_blocks|lora_te3_|text_encoder_3\.",
 )
+
+SPECS = (SPEC,)

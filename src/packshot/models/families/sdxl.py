@@ -127,3 +127,5 @@ SPEC = FamilySpec(
     r"|(input|middle|output)_blocks?[._].*transformer_blocks[._][1-9]",
     lora_metadata=("sdxl", "xl-v1"),
 )
+
+SPECS = (SPEC,)

@@ -286,3 +286,5 @@ SD2 = replace(
     kohya_base="sd_v2",
     architecture="stable-diffusion-v2-768-v/lora",
 )
+
+SPECS = (SD1, SD2)

@@ -171,3 +171,5 @@ SPEC = FamilySpec(
     architecture="Z-Image/lora",
     kohya_uses_original_keys=False,  # diffusers' names are the original ones
 )
+
+SPECS = (SPEC,)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from packshot.images.quality import BLURRED
-from packshot.photos.guide.messages import LANGUAGES, PhotoAdvice, in_words, words_of
+from packshot.photos.guide.messages import PhotoAdvice, in_words, words_of
 from packshot.photos.guide.photo_features import LIGHTS, VIEWS, PhotoFeatures, extract_features
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
@@ -106,6 +106,3 @@ def _light(looks: Sequence[PhotoFeatures]) -> Iterator[Finding]:
 def _most_alike(looks: Sequence[PhotoFeatures]) -> int:
     """Of how many photos at most the background is that of one of them."""
     return max(sum(one.overlap(other) >= _SAME_BACKGROUND for other in looks) for one in looks)
-
-
-__all__ = ["LANGUAGES", "Advice", "Finding", "judge", "shoot_guide", "words_of"]
