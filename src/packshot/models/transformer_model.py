@@ -25,7 +25,7 @@ ATTENTION = (
 
 
 class TransformerModel(DiffusionModel):
-    """What the families with a transformer share; see `packshot.models.diffusion_model.DiffusionModel` for each member."""
+    """What the families with a transformer share; see `DiffusionModel` for each member."""
 
     schedule: FlowMatchSchedule
     scopes: Scopes

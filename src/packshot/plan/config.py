@@ -60,7 +60,10 @@ class Asked(BaseModel):
 
 
 class Plan(BaseModel):
-    """Every number of a run. `effective_batch_size` counts images of one optimizer step, class images included."""
+    """Every number of a run.
+
+    `effective_batch_size` counts the images of one optimizer step, class images included.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     steps: int = Field(ge=1, le=1_000_000)

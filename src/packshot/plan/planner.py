@@ -321,7 +321,8 @@ def _sizes(
         for checkpointing in (False, True):
             cost = step_cost(
                 base, decisions, pixels=pixels, targets=recipe.target_modules, rank=recipe.rank,
-                batch=recipe.effective_batch_size, text_rank=text_rank, checkpointing=checkpointing, anew=anew,
+                batch=recipe.effective_batch_size, text_rank=text_rank,
+                checkpointing=checkpointing, anew=anew,
             )  # fmt: skip
             if cost.most_at_once:
                 break

@@ -63,7 +63,7 @@ def lora_target_names(unet: nn.Module, scope: TargetModules) -> list[str]:
 
 
 class UNetModel(DiffusionModel):
-    """What the families with a UNet share; see `packshot.models.diffusion_model.DiffusionModel` for each member."""
+    """What the families with a UNet share; see `DiffusionModel` for each member."""
 
     sampler = SamplingDefaults("DPM++ 2M", 20, 4.0)
     schedule: DDPMSchedule
