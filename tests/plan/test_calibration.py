@@ -16,7 +16,7 @@ COST = StepCost(0.5, 0.25, 0.1, 2**30, 1000, 2**20, 8)
 @pytest.fixture
 def base():
     return SimpleNamespace(
-        content_hash="ab" * 32, storage="full", dtype=torch.float32, device=torch.device("cpu"),
+        content_hash="ab" * 32, weight_storage="full", dtype=torch.float32, device=torch.device("cpu"),
         native_pixels=64, is_guidance_distilled=False, pipeline=lambda: None,
         sampler=SimpleNamespace(name="Euler", steps=10, guidance_scale=5.0),
         decode_latents=lambda latents: latents,

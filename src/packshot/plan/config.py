@@ -53,7 +53,7 @@ class Asked(BaseModel):
     """What a plan was asked to fit; nothing of the run changes by it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    budget: str
+    time_budget: str
     """The time for everything, as it was given; "none" for the whole recipe."""
     seed: int = 0
     """The project's."""

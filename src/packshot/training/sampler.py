@@ -59,12 +59,12 @@ def slot(
     seed: int,
     photos: int,
     class_images: int,
-    class_image_share: float,
+    class_image_ratio: float,
     crops_per_photo: int = 1,
     caption_dropout: float = 0.0,
 ) -> Slot:
     """The slot with this number: pictures are dealt like cards, so all are seen equally often."""
-    share = class_image_share if class_images else 0.0
+    share = class_image_ratio if class_images else 0.0
     class_before = math.floor(number * share)
     is_class = math.floor((number + 1) * share) > class_before
     if is_class:

@@ -286,7 +286,7 @@ class Walk:
 
     def _plan(self, base: DiffusionModel, budget: Budget | None) -> Plan:
         """The plan that holds, or a new one; a person is told what made the old one void."""
-        asked = Asked(budget=self.settings.time_budget or "none", seed=self.settings.seed)
+        asked = Asked(time_budget=self.settings.time_budget or "none", seed=self.settings.seed)
         if plan := plan_that_holds(self.project, base, asked):
             return plan
         if self.project.plan_file.exists():
