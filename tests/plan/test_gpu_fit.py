@@ -35,7 +35,7 @@ def test_the_outlook_refuses_text_encoders_that_do_not_learn():
         target_modules="cross-attention",
         train_text_encoder=True,
     )
-    assert "The autoencoder leaves before it learns, 0." in said
+    assert "The VAE (0.2 GB) is moved off the GPU before training" in said
 
 
 def test_the_outlook_names_the_first_way_that_fits():

@@ -36,7 +36,7 @@ def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1
     for way in ways:
         monkeypatch.setattr(loading, "free_on", lambda device, way=way: way.bytes)
         first = next(w for w in ways if w.bytes <= way.bytes)
-        assert loading.choose_weight_storage(checkpoint, CUDA) == first.weight_storage
+        assert loading.choose_weight_storage(checkpoint, CUDA) == first.storage
     monkeypatch.setattr(loading, "free_on", lambda device: 1)
     assert loading.choose_weight_storage(checkpoint, CUDA) == "offload", "the most that can be done"
     assert loading.choose_weight_storage(checkpoint, torch.device("cpu")) == "full"
@@ -58,9 +58,9 @@ def test_the_settings_decide_then_the_plan_then_the_gpu(
     )
     assert load_project_base(asked).weight_storage == "nf4"
     auto = create_project(tmp_path / "q", name="x", class_noun="car", base=str(tiny_sd1))
-    monkeypatch.setattr(loading, "choose_weight_storage", lambda checkpoint, device: "int8")
+    monkeypatch.setattr(loading, "choose_weight_storage", lambda *given: "int8")
     assert load_project_base(auto).weight_storage == "int8"
-    monkeypatch.setattr(loading, "choose_weight_storage", lambda checkpoint, device: "offload")
+    monkeypatch.setattr(loading, "choose_weight_storage", lambda *given: "offload")
     assert load_project_base(auto).weight_storage == "int8", (
         "as it was settled, whatever is free now"
     )
@@ -96,11 +96,11 @@ def test_the_plan_of_another_base_says_nothing_of_this_one(
     ready_project, tiny_sd1, on_the_cpu, monkeypatch, tmp_path
 ):
     """A plan in NF4 on one base, then another base: what fits that one is looked for."""
-    monkeypatch.setattr(loading, "choose_weight_storage", lambda checkpoint, device: "nf4")
+    monkeypatch.setattr(loading, "choose_weight_storage", lambda *given: "nf4")
     save_choices(ready_project, choices_of(base=str(tiny_sd1)))
     make_plan(ready_project, load_project_base(ready_project))
     assert read_plan(ready_project.plan_file).weight_storage == "nf4"
     shutil.copytree(tiny_sd1, tmp_path / "other")
     save_choices(ready_project, choices_of(base=str(tmp_path / "other")))
-    monkeypatch.setattr(loading, "choose_weight_storage", lambda checkpoint, device: "full")
+    monkeypatch.setattr(loading, "choose_weight_storage", lambda *given: "full")
     assert load_project_base(ready_project).weight_storage == "full"

@@ -6,6 +6,7 @@ from packshot.lora import inject_lora
 from packshot.models.checkpoint import detect_checkpoint
 from packshot.models.fake import default_checkpoint
 from packshot.models.weight_storage import denoiser_blocks, weight_bytes
+from packshot.plan import memory_estimate
 from packshot.plan.calibration import calibrate
 from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate_memory
 from packshot.plan.step_memory import OVERHEAD
@@ -91,6 +92,30 @@ def test_the_first_way_that_fits_is_taken():
     demand = MemoryEstimate(ways, 0, 0, 64)
     assert demand.first_that_fits(30) is ways[0] and demand.first_that_fits(29) is ways[1]
     assert demand.first_that_fits(19) is None
+
+
+def test_an_estimate_is_made_once(tiny_base, monkeypatch, tmp_path):
+    """And anew for another question, or where what was kept is damaged."""
+    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path))
+    traced, heard, trace = [], [], memory_estimate.trace_step
+    monkeypatch.setattr(
+        memory_estimate, "trace_step", lambda *given: traced.append(1) or trace(*given)
+    )
+
+    def ask(**other):
+        return estimate_memory(
+            detect_checkpoint(tiny_base.path),
+            **{"targets": "attention", "rank": 2, "pixels": 64, "dtype": torch.float32} | other,
+            progress=lambda what, done, of: heard.append((done, of)),
+        )
+
+    first = ask()
+    assert len(traced) == 2 and heard == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert ask() == first and len(traced) == 2
+    assert ask(rank=4) != first and len(traced) == 4
+    for file in (tmp_path / "memory").iterdir():
+        file.write_text("{}")
+    assert ask() == first and len(traced) == 6
 
 
 def test_nothing_is_left_in_the_network(tiny_base):

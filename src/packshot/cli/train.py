@@ -75,9 +75,11 @@ def memory(
 ) -> None:
     """Estimate the GPU memory that training on a base needs, without loading it."""
     from packshot.cli.console import Console
-    from packshot.plan.gpu_fit import gpu_fit_text
 
     with Console() as console:
+        console.progress("memory options", 0, 3)  # importing the libraries alone takes seconds
+        from packshot.plan.gpu_fit import gpu_fit_text
+
         text = gpu_fit_text(
             base,
             gpu=gpu,

@@ -88,13 +88,15 @@ def gpu_fit_text(
         pixels=resolution,
         dtype=place.dtype,
         text_encoder=train_text_encoder,
+        progress=progress,
     )
-    away = "The VAE" if train_text_encoder else "VAE and text encoders"
+    size = f"({demand.encoder_bytes / 1e9:.1f} GB)"
+    away = f"The VAE {size} is" if train_text_encoder else f"VAE and text encoders {size} are"
     lines = [
         f"{checkpoint.name}, {demand.parameters / 1e9:.1f} billion parameters: a LoRA of rank {rank} on "
         f"{target_modules}, at {demand.pixels} x {demand.pixels}, one image at a time",
         *_ways(demand, place),
-        f"{away} ({demand.encoder_bytes / 1e9:.1f} GB) are moved off the GPU before training.",
+        f"{away} moved off the GPU before training.",
     ]
     if place.speed:
         lines.append("Seconds are the least that arithmetic takes; packshot plan measures them.")

@@ -52,9 +52,8 @@ def load_project_base(
                 return planned.weight_storage, "as in plan.toml"
             half = precision == "bf16"
             checkpoint = find_checkpoint(name, half=half, progress=progress)
-            return choose_weight_storage(
-                checkpoint, device
-            ), "the first way of which a training step fits"
+            chosen = choose_weight_storage(checkpoint, device, progress)
+            return chosen, "the first way of which a training step fits"
 
         storage = decisions.settle("storage", because, choose).value
     dtype = next(dtype for dtype, called in _PRECISIONS.items() if called == precision)
@@ -69,7 +68,9 @@ def _planned(project: Project) -> Plan | None:
         return None
 
 
-def choose_weight_storage(checkpoint: Checkpoint, device: torch.device) -> WeightStorage:
+def choose_weight_storage(
+    checkpoint: Checkpoint, device: torch.device, progress: Progress = silent
+) -> WeightStorage:
     """How to store a base so that a step at its own size fits the free memory of a GPU.
 
     Plain in main memory: fewer bits only make a CPU slower.
@@ -81,7 +82,8 @@ def choose_weight_storage(checkpoint: Checkpoint, device: torch.device) -> Weigh
     if sum(file.stat().st_size for file in files) < SURELY_FITS * free:
         return "full"
     recipe = recipe_for(checkpoint.family, checkpoint.path)
-    way = estimate_memory(
-        checkpoint, targets=recipe.target_modules, rank=recipe.rank
-    ).first_that_fits(free)
+    estimate = estimate_memory(
+        checkpoint, targets=recipe.target_modules, rank=recipe.rank, progress=progress
+    )
+    way = estimate.first_that_fits(free)
     return way.storage if way else "offload"

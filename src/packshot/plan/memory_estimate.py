@@ -1,13 +1,17 @@
 """What training takes of memory, told by a checkpoint's shapes before anything of it is loaded.
 
-A step's arithmetic is gone through with fake tensors; `step_memory.py` adds up their sizes.
+A step's arithmetic is gone through with fake tensors; `step_memory.py` adds up their sizes. That takes
+many seconds for a large network, so what was found is kept in the user's cache folder.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from packshot import lora
 from packshot.models import best_device, best_dtype
@@ -18,6 +22,8 @@ from packshot.models.loss import Batch
 from packshot.models.weight_storage import weight_bytes
 from packshot.plan.step_memory import OVERHEAD, step_bytes, trace_step
 from packshot.types import TargetModules, WeightStorage
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
 
 MEMORY_OPTIONS: tuple[tuple[WeightStorage, bool], ...] = (
     ("full", False),
@@ -69,24 +75,69 @@ def estimate_memory(
     pixels: int | None = None,
     dtype: torch.dtype | None = None,
     text_encoder: bool = False,
+    progress: Progress = silent,
 ) -> MemoryEstimate:
     """Go through a step of training on one square picture of `pixels` a side, on fake tensors.
 
-    With `text_encoder` the text encoders stay on the device, and learn.
+    With `text_encoder` the text encoders stay on the device, and learn. What was estimated before
+    is read from the cache.
 
     Raises:
         InvalidPlanError: they are not trained here.
         ModelLoadError: a configuration cannot be read.
     """
-    with fake_model(checkpoint, dtype or best_dtype(torch.device(best_device()))) as base:
+    dtype = dtype or best_dtype(torch.device(best_device()))
+    cached = _cache_file(checkpoint, targets, rank, pixels, str(dtype), text_encoder)
+    if (known := _read_estimate(cached)) is not None:
+        return known
+    estimate = _estimate(checkpoint, targets, rank, pixels, dtype, text_encoder, progress)
+    files.write_json(cached, asdict(estimate))
+    return estimate
+
+
+def _cache_file(checkpoint: Checkpoint, *asked: str | int | None) -> Path:
+    """Where the answer to a question lies: of the same networks, to the same versions of libraries."""
+    shapes = [
+        (name, files.sha256(checkpoint.configs / name / "config.json"))
+        for name in checkpoint.components
+    ]
+    versions = [version(name) for name in ("packshot", "torch", "diffusers", "transformers")]
+    question = [checkpoint.family, checkpoint.content_hash, shapes, asked, versions]
+    return files.cache_folder() / "memory" / f"{files.fingerprint(question)}.json"
+
+
+def _read_estimate(file: Path) -> MemoryEstimate | None:
+    """An estimate that was kept; None where there is none, or it is damaged."""
+    try:
+        return TypeAdapter(MemoryEstimate).validate_python(files.read_json(file))
+    except ValidationError:
+        return None
+
+
+def _estimate(
+    checkpoint: Checkpoint,
+    targets: TargetModules,
+    rank: int,
+    pixels: int | None,
+    dtype: torch.dtype,
+    text_encoder: bool,
+    progress: Progress,
+) -> MemoryEstimate:
+    """See `estimate_memory`; nothing is read from the cache."""
+    progress("memory options", 0, 3)
+    with fake_model(checkpoint, dtype) as base:
+        progress("memory options", 1, 3)
         side = pixels or base.native_pixels
         text_rank, encoders = rank if text_encoder else 0, _weights(base)
         adapted = lora.add_adapters(
             base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank
         )
+        steps = {}
         with adapted as adapter:
             count = sum(p.numel() for p in adapter.named_parameters().values())
-            steps = {twice: _step(base, side, twice, text_encoder) for twice in (False, True)}
+            for done, twice in enumerate((False, True), start=2):
+                steps[twice] = _step(base, side, twice, text_encoder)
+                progress("memory options", done, 3)
         leave = encoders["vae"] if text_encoder else sum(encoders.values())
         stay, ways = sum(encoders.values()) - leave, []
         for storage, twice in MEMORY_OPTIONS:
