@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 _TOLD = 300
 """Characters of another library's message: some hold whole tables."""
@@ -42,12 +43,36 @@ class NoUsablePhotosError(PackshotError):
     """No photo of the product could be accepted."""
 
 
-class ImageRejectedError(PackshotError):
-    """One file that is no picture, is damaged, or is not safe to open; `reason` is without its name."""
+class Refusal(str):
+    """Why a file is refused, in words; `code` says it in one, for programs.
 
-    def __init__(self, name: str, reason: str) -> None:
+    Codes: "blurred", "small", "large", "damaged", "duplicate"; "rejected" for all other reasons.
+    """
+
+    code: str
+
+    def __new__(cls, text: str, code: str = "rejected") -> Self:
+        refusal = super().__new__(cls, text)
+        refusal.code = code
+        return refusal
+
+
+class ImageRejectedError(PackshotError):
+    """One file that is no picture, is damaged, or is not safe to open.
+
+    Args:
+        reason: why, without the file's name; a `Refusal` keeps its code.
+        code: see `Refusal`.
+    """
+
+    def __init__(self, name: str, reason: str, code: str = "rejected") -> None:
         super().__init__(f"{name}: {reason}")
-        self.reason = reason
+        self.reason = reason if isinstance(reason, Refusal) else Refusal(reason, code)
+
+    @property
+    def code(self) -> str:
+        """The reason in one word; see `Refusal`."""
+        return self.reason.code
 
 
 class CaptionError(PackshotError):

@@ -1,9 +1,8 @@
-import json
-
 import pytest
 
 from packshot.class_images import add_class_images, list_class_images
 from packshot.errors import ClassImagesError
+from packshot.images.refusals import read_refusals
 from tests.projects import painted
 
 
@@ -38,7 +37,7 @@ def test_what_cannot_be_used_is_told(project, tmp_path):
         str(given[2]): "is not a picture that Packshot reads; save it as JPEG, PNG, WebP or HEIC",
         "gone.png": "cannot be read (No such file or directory)",
     }
-    assert json.loads(project.class_images_refused_file.read_text()) == refused
+    assert read_refusals(project.class_images_refused_file) == refused
     assert len(list_class_images(project)) == 1
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from packshot.class_images import collect_class_images, list_class_images
 from packshot.class_images.from_folder import from_folder
 from packshot.errors import ClassImagesError
+from packshot.images.refusals import read_refusals
 from packshot.utils import files
 from packshot.utils.progress import silent
 from tests.projects import painted
@@ -98,7 +99,7 @@ def test_bad_pictures_are_passed_over_with_a_reason(project, folder):
     (folder / "text.jpg").write_text("hello")
     painted(1, (96, 32)).save(folder / "flat.png")
     assert len(gather(project, folder, 2)) == 1
-    refused = json.loads(project.class_images_refused_file.read_text())
+    refused = read_refusals(project.class_images_refused_file)
     same = {"copy.png": "is the same file as fine.png", "fine.png": "is the same file as copy.png"}
     assert len(refused.items() & same.items()) == 1
     assert (

@@ -12,6 +12,7 @@ from PIL import Image
 from packshot.class_images import list_class_images
 from packshot.datasets import import_dataset, read_dataset
 from packshot.errors import DatasetError, NoUsablePhotosError, PackshotError, ProjectError
+from packshot.images.refusals import read_refusals
 from packshot.photos.photo_set import list_photos
 from packshot.project import create_project, open_project
 from packshot.utils import files
@@ -193,7 +194,7 @@ def test_what_is_no_picture_is_refused_and_the_rest_taken(root, tmp_path, kind, 
     assert len(imported.photos) == 3 and len(imported.class_images) == 2
     listed = imported.project.refused_file if "img" in kind else None
     listed = listed or imported.project.class_images_refused_file
-    assert json.loads(listed.read_text()) == imported.refused
+    assert read_refusals(listed) == imported.refused
 
 
 def test_when_nothing_can_be_used_each_reason_is_told(tmp_path):

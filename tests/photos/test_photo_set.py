@@ -15,6 +15,7 @@ from packshot.errors import (
     ProjectError,
     UnsafePathError,
 )
+from packshot.images.refusals import read_refusals
 from packshot.photos.photo_set import add_photos, list_photos, require_photos, write_captions
 from packshot.utils import files
 from tests.projects import painted
@@ -58,7 +59,7 @@ def test_a_folder_is_taken_in_and_left_as_it_was(project, source):
     assert (first.width, first.height, first.source) == (192, 160, "Photo 0.jpg")
     assert first.sha256 == files.sha256(first.file)
     assert re.fullmatch(r"192 x 160 px, sharp \(\d+\), unlike the others", first.why)
-    assert json.loads(project.refused_file.read_text()) == {}
+    assert read_refusals(project.refused_file) == {}
     listed = json.loads(project.photos_manifest.read_text())["photos"][0]
     assert listed["source_sha256"] == files.sha256(source / "Photo 0.jpg")
 
@@ -137,7 +138,7 @@ def test_exact_and_near_duplicates(project, source):
         "c.png": "is the same file as b.png",
         "d.webp": "is the same picture as b.png; one of them is enough",
     }
-    assert json.loads(project.refused_file.read_text()) == accepted.refused
+    assert read_refusals(project.refused_file) == accepted.refused
     assert add_photos(project, source) == accepted
 
 
@@ -148,11 +149,13 @@ def test_what_cannot_be_opened_is_refused_and_the_rest_taken(project, source):
     (source / "empty.heic").touch()
     painted(3).save(source / "a.gif")
     refusal(project, source, "cut.jpg")
-    assert json.loads(project.refused_file.read_text()) == {
+    assert read_refusals(project.refused_file) == {
         "a.gif": "is a GIF; save it as JPEG, PNG, WebP or HEIC",
         "cut.jpg": "is damaged or cut short; copy it again from the camera or the cloud",
         "empty.heic": "is empty (0 bytes); copy it again from the camera or the cloud",
     }
+    codes = [reason.code for reason in read_refusals(project.refused_file).values()]
+    assert codes == ["rejected", "damaged", "damaged"]
 
 
 def test_a_mask_of_another_shape_is_refused_and_its_photo_taken(project, source):
@@ -196,7 +199,7 @@ def test_when_all_are_refused_each_reason_is_told(project, source):
         "  a.png: is only 64 x 64 px; its shorter side must have 128: use the original, not a thumbnail",
         "  b.jpg: is not a picture that Packshot reads; save it as JPEG, PNG, WebP or HEIC",
     ]
-    assert set(json.loads(project.refused_file.read_text())) == {"a.png", "b.jpg"}
+    assert set(read_refusals(project.refused_file)) == {"a.png", "b.jpg"}
     for number in range(30):
         (source / f"{number}.jpg").write_text("hello")
     with pytest.raises(NoUsablePhotosError, match=r"\n  and 12 more, listed in refused\.json$"):

@@ -10,6 +10,7 @@ from packshot.class_images.from_base import generate_class_images
 from packshot.class_images.from_folder import class_image, from_folder
 from packshot.class_images.manifest import list_class_images, write_manifest
 from packshot.errors import ClassImagesError, ImageRejectedError
+from packshot.images.refusals import write_refusals
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.project import Project
 from packshot.utils import files
@@ -55,7 +56,7 @@ def store_class_images(
     The project is held by the caller. `refused` is read when the last of `images` is there.
     """
     write_manifest(project, _linked(project, images))
-    files.write_json(project.class_images_refused_file, refused)
+    write_refusals(project.class_images_refused_file, refused)
     return list_class_images(project)
 
 
@@ -83,7 +84,7 @@ def add_class_images(
                 image = class_image(path, project.subject.class_noun, standing, told)
                 if image.sha256 in added:
                     same = added[image.sha256].file.name
-                    raise ImageRejectedError(path.name, f"is the same file as {same}")
+                    raise ImageRejectedError(path.name, f"is the same file as {same}", "duplicate")
                 added[image.sha256] = image
             except ImageRejectedError as error:
                 refused[str(path) if path.name in refused else path.name] = error.reason

@@ -53,7 +53,9 @@ def from_folder(
         try:
             image = class_image(path, noun, known, _with_caption(path, told.get(path.name, {})))
             if image.sha256 in seen:
-                raise ImageRejectedError(path.name, f"is the same file as {seen[image.sha256]}")
+                raise ImageRejectedError(
+                    path.name, f"is the same file as {seen[image.sha256]}", "duplicate"
+                )
         except ImageRejectedError as error:
             refused[path.name] = error.reason
             continue
@@ -101,7 +103,9 @@ def class_image(
     width, height = (before.width, before.height) if before else open_image(path).size
     if min(width, height) < MIN_SIDE:
         raise ImageRejectedError(
-            path.name, f"is only {width} x {height} px; its shorter side must have {MIN_SIDE}"
+            path.name,
+            f"is only {width} x {height} px; its shorter side must have {MIN_SIDE}",
+            "small",
         )
     return ClassImage(
         file=path,

@@ -54,7 +54,9 @@ def unpack(path: Path, into: Path, endings: frozenset[str]) -> tuple[list[Path],
                 except ImageRejectedError as error:
                     refused[f"{path.name}/{member.filename}"] = error.reason
     except _DAMAGE as error:
-        raise ImageRejectedError(path.name, f"is a damaged ZIP archive ({error})") from error
+        raise ImageRejectedError(
+            path.name, f"is a damaged ZIP archive ({error})", "damaged"
+        ) from error
     return taken, refused
 
 
@@ -96,11 +98,11 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path) -> 
         files.write_stream(_chunks(archive, member), target)
     except FileExistsError as error:
         raise ImageRejectedError(
-            name, "is in the archive twice; only the first was taken"
+            name, "is in the archive twice; only the first was taken", "duplicate"
         ) from error
     except _DAMAGE as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise ImageRejectedError(name, f"cannot be unpacked ({why})") from error
+        raise ImageRejectedError(name, f"cannot be unpacked ({why})", "damaged") from error
     return target
 
 

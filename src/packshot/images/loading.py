@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot.errors import ImageRejectedError
+from packshot.errors import ImageRejectedError, Refusal
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -120,7 +120,7 @@ def opened_picture(
         raise
     except Image.DecompressionBombError:
         raise ImageRejectedError(
-            path.name, "has far too many pixels; make it smaller first"
+            path.name, "has far too many pixels; make it smaller first", "large"
         ) from None
     except Exception as error:  # Pillow's decoders raise nearly anything on malformed files
         raise ImageRejectedError(path.name, _why_not(path, data, error)) from error
@@ -170,6 +170,7 @@ def refuse_unfit(path: Path, max_bytes: float = MAX_BYTES) -> None:
         raise ImageRejectedError(
             path.name,
             f"has {facts.st_size / 1e6:.0f} MB, more than {max_bytes / 1e6:.0f}; make it smaller first",
+            "large",
         )
 
 
@@ -186,6 +187,7 @@ def _refuse_bomb(path: Path, size: tuple[int, int], max_pixels: float) -> None:
             path.name,
             f"is {size[0]} x {size[1]} px ({size[0] * size[1] / 1e6:.0f} megapixels), more than "
             f"{max_pixels / 1e6:.0f}; make it smaller first",
+            "large",
         )
 
 
@@ -254,18 +256,18 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
         return image  # a profile that does not fit the picture
 
 
-def _why_not(path: Path, data: bytes | None, error: Exception) -> str:
+def _why_not(path: Path, data: bytes | None, error: Exception) -> str | Refusal:
     """The reason a file could not be opened, from its first bytes."""
     try:
         head = _head(path) if data is None else data[:16]
     except OSError as cause:
         return unreadable(cause)
     if isinstance(error, MemoryError):
-        return "needs more memory than there is; make it smaller first"
+        return Refusal("needs more memory than there is; make it smaller first", "large")
     if not head:
-        return "is empty (0 bytes); copy it again from the camera or the cloud"
+        return Refusal("is empty (0 bytes); copy it again from the camera or the cloud", "damaged")
     if any(head.startswith(magic) for magic in _OURS) or _brand(head) in ("heic", "heix", "mif1"):
-        return DAMAGED
+        return Refusal(DAMAGED, "damaged")
     for magic, name in _OTHERS.items():
         if head.startswith(magic):
             return f"is {name}; save it as JPEG, PNG, WebP or HEIC"

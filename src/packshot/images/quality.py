@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MIN_SHARPNESS = 60.0
-BLURRED = "is blurred"
-"""How the reason begins for which a photo below that is refused."""
 NEARLY_THE_SAME = 20
 """Copies (re-encoded, resized, brighter) differ in 16 bits of the perceptual hash at most; two views
 of one small product on one plain backdrop in 42 at least. The usual 64-bit hash, and gradient

@@ -57,7 +57,7 @@ def pick_frames(video: Path, into: Path, count: int = FRAMES) -> list[Path]:
     refuse_unfit(video, MAX_BYTES)
     said = _of_own_process(video, into, count)
     if "refused" in said:
-        raise ImageRejectedError(video.name, said["refused"])
+        raise ImageRejectedError(video.name, said["refused"], said["code"])
     return [into / name for name in said["frames"]]
 
 
@@ -82,7 +82,7 @@ def _of_own_process(video: Path, into: Path, count: int) -> dict[str, Any]:
         ) from None
     except ValueError:  # it said nothing: a codec crashed, or the memory was not enough
         raise ImageRejectedError(
-            video.name, "cannot be decoded; it is damaged, or needs too much memory"
+            video.name, "cannot be decoded; it is damaged, or needs too much memory", "damaged"
         ) from None
 
 
@@ -136,7 +136,9 @@ def _frames(video: Path) -> Iterator[tuple[int, float, Any]]:
 
     capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise ImageRejectedError(video.name, "is not a video that Packshot reads, or is damaged")
+        raise ImageRejectedError(
+            video.name, "is not a video that Packshot reads, or is damaged", "damaged"
+        )
     _refuse_unsuited(video.name, capture)
     per_second = capture.get(cv2.CAP_PROP_FPS)
     per_second = min(max(per_second, 1.0), 240.0) if math.isfinite(per_second) else 30.0
@@ -199,13 +201,17 @@ def _main(video: Path, into: Path, count: int) -> dict[str, Any]:
     looks = list(_looks(video))
     chosen = choose(looks, count)
     if not looks:
-        return {"refused": "is damaged or cut short: not one frame of it can be decoded"}
+        raise ImageRejectedError(
+            video.name, "is damaged or cut short: not one frame of it can be decoded", "damaged"
+        )
     if not chosen:
         sharpest = max(look.sharpness for look in looks)
-        return {
-            "refused": f"{quality.BLURRED} throughout (sharpness {sharpest:.0f} at best, at least "
-            f"{quality.MIN_SHARPNESS:.0f} is needed); move more slowly, in more light"
-        }
+        raise ImageRejectedError(
+            video.name,
+            f"is blurred throughout (sharpness {sharpest:.0f} at best, at least "
+            f"{quality.MIN_SHARPNESS:.0f} is needed); move more slowly, in more light",
+            "blurred",
+        )
     return {"frames": _write(video, into, chosen)}
 
 
@@ -225,5 +231,5 @@ if __name__ == "__main__":
     try:
         result = _main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
     except ImageRejectedError as error:
-        result = {"refused": error.reason}
+        result = {"refused": error.reason, "code": error.code}
     print(json.dumps(result))

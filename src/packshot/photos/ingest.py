@@ -6,7 +6,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from packshot.errors import ImageRejectedError
+from packshot.errors import ImageRejectedError, Refusal
 from packshot.images import quality, sidecars, sources
 from packshot.images.loading import Picture, encoded, read_picture, refuse_unfit, unreadable
 from packshot.photos import manifest
@@ -34,9 +34,8 @@ class Ingest:
             sources.refuse(self.refused, path, error.reason)
             return
         except MemoryError:
-            sources.refuse(
-                self.refused, path, "needs more memory than there is; make it smaller first"
-            )
+            reason = Refusal("needs more memory than there is; make it smaller first", "large")
+            sources.refuse(self.refused, path, reason)
             return
         self.accepted.add(entry.file)
         self._carry_caption(path, entry)
@@ -51,7 +50,9 @@ class Ingest:
         for entry in self.manifest.photos:
             if sha256 in (entry.source_sha256, entry.sha256) and self._file(entry).is_file():
                 if entry.file in self.accepted:
-                    raise ImageRejectedError(entry.file, f"is the same file as {entry.source}")
+                    raise ImageRejectedError(
+                        entry.file, f"is the same file as {entry.source}", "duplicate"
+                    )
                 return entry
         return None
 
@@ -90,13 +91,15 @@ class Ingest:
                 path.name,
                 f"is only {width} x {height} px; its shorter side must have {self.min_side}: "
                 "use the original, not a thumbnail",
+                "small",
             )
         sharpness = quality.sharpness(picture.image)
         if sharpness < self.min_sharpness:
             raise ImageRejectedError(
                 path.name,
-                f"{quality.BLURRED}, or shows nothing (sharpness {sharpness:.0f}, at least "
+                f"is blurred, or shows nothing (sharpness {sharpness:.0f}, at least "
                 f"{self.min_sharpness:.0f} is needed); hold still and focus on the product",
+                "blurred",
             )
         return sharpness
 
@@ -121,7 +124,7 @@ class Ingest:
                 return entry
             word = "the same picture" if same else "nearly the same picture"
             raise ImageRejectedError(
-                path.name, f"is {word} as {entry.source}; one of them is enough"
+                path.name, f"is {word} as {entry.source}; one of them is enough", "duplicate"
             )
         return None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from packshot.errors import NoUsablePhotosError
 from packshot.images import quality, sidecars, sources, video
 from packshot.images.loading import header_size, open_image
+from packshot.images.refusals import write_refusals
 from packshot.photos import manifest as photo_manifest
 from packshot.photos.ingest import Ingest
 from packshot.photos.manifest import Blurred, Entry
@@ -121,7 +122,7 @@ def ingest(
             intake.add(path)
             progress("photos", done, len(found))
         told = dict(sorted(intake.refused.items()))
-        files.write_json(project.refused_file, told)
+        write_refusals(project.refused_file, told)
         if not intake.accepted:
             raise NoUsablePhotosError(_none_left(where, told))
         return IngestResult(

@@ -17,6 +17,7 @@ from packshot.generation.generate import GeneratedImage, read_generated_images
 from packshot.generation.metrics import images_with_and_without
 from packshot.images.contact_sheet import overview
 from packshot.images.loading import open_image
+from packshot.images.refusals import read_refusals
 from packshot.photos.guide import photo_guide
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.plan.config import read_plan, read_reasons
@@ -75,7 +76,7 @@ def _facts(project: Project, language: str) -> dict[str, Any]:
         "notes": notes_on(project),
         "photos": [_photo(root, photo) for photo in list_photos(project)],
         "guide": photo_guide(project, language),
-        "refused": _json(project.refused_file, {}),
+        "refused": read_refusals(project.refused_file),
         "run": _run(project),
         "files": _files(project),
         "lora_name": project.lora_file.name,

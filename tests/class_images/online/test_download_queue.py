@@ -17,6 +17,7 @@ from packshot.class_images.online.licences import FREE
 from packshot.class_images.online.openverse import Openverse
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
+from packshot.images.refusals import read_refusals
 from packshot.photos.photo_set import add_photos
 from tests.class_images.online.server import FastClock, Web, jpeg
 from tests.projects import painted
@@ -64,7 +65,7 @@ def test_3500_pictures_with_faults_and_kills_none_lost_none_asked_for_twice(proj
     assert sum(times - 1 for times in web.pages_given.values()) <= 5
     assert max(web.asked) <= expected[-1]  # nor more than is needed
     assert web.exceeded == 0 and len(web.requests["oauth2"]) > 100
-    refused = json.loads(project.class_images_refused_file.read_text())
+    refused = read_refusals(project.class_images_refused_file)
     assert refused.keys() == {web.picture(n) for n in lasting if n < expected[-1]}
     reasons = collections.Counter(lasting[int(url.split("/")[-1][:-4])] for url in refused)
     assert reasons.keys() == set(LASTING)

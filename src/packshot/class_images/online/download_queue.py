@@ -17,7 +17,7 @@ from packshot.class_images.online.filter import ImageFilter
 from packshot.class_images.online.http_responses import PermanentHttpError, RetryLaterError
 from packshot.class_images.online.licences import UNTOLD, licence_code
 from packshot.class_images.online.request_log import Fetched, RejectedUrl, RequestLog
-from packshot.errors import ImageRejectedError
+from packshot.errors import ImageRejectedError, Refusal
 from packshot.images import quality
 from packshot.images.loading import read_picture
 from packshot.utils import files
@@ -89,7 +89,8 @@ class DownloadQueue:
             return f"is under {candidate.licence}, which --class-licences does not name"
         width, height = candidate.width, candidate.height
         if width and height and min(width, height) < self.min_side:
-            return f"is only {width} x {height} px; its shorter side must have {self.min_side}"
+            said = f"is only {width} x {height} px; its shorter side must have {self.min_side}"
+            return Refusal(said, "small")
         return None
 
     def _settle(self, candidate: Candidate, coming: Future[Fetched]) -> None:

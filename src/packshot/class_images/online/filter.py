@@ -79,14 +79,17 @@ class ImageFilter:
                 picture.url,
                 f"is only {picture.width} x {picture.height} px; its shorter side must have "
                 f"{self._min_side}",
+                "small",
             )
         if picture.sha256 in self._files:
             raise ImageRejectedError(
-                picture.url, f"is the same file as {self._files[picture.sha256]}"
+                picture.url, f"is the same file as {self._files[picture.sha256]}", "duplicate"
             )
         for other, name in self._looks:
             if nearly_the_same(picture.look, other):
-                raise ImageRejectedError(picture.url, f"is nearly the same picture as {name}")
+                raise ImageRejectedError(
+                    picture.url, f"is nearly the same picture as {name}", "duplicate"
+                )
         if self._check and (score := self._score(self._check, picture)) <= 0:
             raise ImageRejectedError(
                 picture.url,

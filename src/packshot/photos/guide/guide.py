@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from packshot.images.quality import BLURRED
+from packshot.images.refusals import read_refusals
 from packshot.photos.guide.messages import PhotoAdvice, in_words, words_of
 from packshot.photos.guide.photo_features import LIGHTS, VIEWS, PhotoFeatures, extract_features
 from packshot.photos.photo_set import list_photos
@@ -42,9 +41,8 @@ def photo_guide(project: Project, language: str = "en") -> list[PhotoAdvice]:
         PackshotError: there are no words in that language.
     """
     words, present = words_of(language), list_photos(project)
-    told = project.refused_file
-    refused = json.loads(told.read_text("utf-8")) if told.is_file() else {}
-    blurred = sum(reason.startswith(BLURRED) for reason in refused.values())
+    refused = read_refusals(project.refused_file).values()
+    blurred = sum(reason.code == "blurred" for reason in refused)
     findings = [*find_gaps([extract_features(photo) for photo in present], blurred)]
     sought = [{one.kind for one in photo.blurred} for photo in present]
     if missed := sum(kinds < set().union(*sought) for kinds in sought):
