@@ -22,10 +22,11 @@ OTHER_PROGRAMS_MESSAGES = {
     "packshot: command not found",  # the shell's
     "No module named 'fcntl'",  # Python's
     "packshot.toml: …: there is no such setting",  # a file's name, then validation.describe
+    "plan.toml: … is missing; …: there is no such setting",
 }
 LEFT_OUT = {"MissingParameter", "BadOptionUsage", "NoArgsIsHelpError"}
 """What click says of arguments and values that prose leaves out, as in `packshot memory --gpu`."""
-each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 @each_document
@@ -147,8 +148,8 @@ def _table_rows(text):
 
 def _is_said(message):
     """Whether its parts between the "…" stand in this order in one of the program's texts."""
-    parts = [part.strip() for part in message.split("…")]
-    pattern = re.compile(".*?".join(map(re.escape, parts)))
+    parts = [re.escape(part) for part in map(str.strip, message.split("…")) if part]
+    pattern = re.compile(".*?".join(parts), re.DOTALL)
     return any(pattern.search(text) for text in _program_texts())
 
 
