@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import tomllib
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -13,10 +14,16 @@ import typer.main
 import packshot
 from packshot.cli import app
 from packshot.plan.config import Plan
+from packshot.project import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md")])
-DOCUMENTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "pocket/model/README.md"]
+DOCUMENTS = [
+    *PAGES,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    ROOT / "pocket/model/README.md",
+]
 OTHER_TOOLS_OPTIONS = {"--dataset_config", "--gpus"}
 OTHER_PROGRAMS_MESSAGES = {
     "packshot: command not found",  # the shell's
@@ -26,7 +33,9 @@ OTHER_PROGRAMS_MESSAGES = {
 }
 LEFT_OUT = {"MissingParameter", "BadOptionUsage", "NoArgsIsHelpError"}
 """What click says of arguments and values that prose leaves out, as in `packshot memory --gpu`."""
-each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+each_document = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
 
 
 @each_document
@@ -91,6 +100,20 @@ def test_the_plan_page_has_exactly_the_plans_keys():
             (keys if header == "key" else tables).append(cells[0].strip("`[]"))
     assert sorted(keys + tables) == sorted(Plan.model_fields)
     assert tables == [name for name in Plan.model_fields if name in tables]
+
+
+def test_the_settings_that_are_shown_are_a_projects():
+    blocks = re.findall(r"```\n(.*?)```", (ROOT / "docs/run.md").read_text("utf-8"), re.DOTALL)
+    shown = [tomllib.loads(block) for block in blocks if "[subject]" in block]
+    assert len(shown) == 1
+    Settings.model_validate(shown[0])
+
+
+def test_the_families_page_names_tests_that_are_there():
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs/families.md").read_text(encoding="utf-8"))
+    tests = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tests/**/test_*.py"))
+    assert named
+    assert [name for name in named if f"def {name}(" not in tests] == []
 
 
 @pytest.mark.parametrize("page", ["troubleshooting.md", "insertion.md"])
@@ -159,7 +182,9 @@ def _program_texts():
     for file in (ROOT / "src/packshot").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
-                parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
+                parts = [
+                    part.value if isinstance(part, ast.Constant) else "…" for part in node.values
+                ]
                 texts.append("".join(parts))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 texts.append(node.value)
