@@ -58,7 +58,7 @@ def mask_photos(
 
     Args:
         segmenter: by default what `load_segmenter("auto")` finds.
-        redo: make those anew that a segmenter found; never one that a person drew or changed.
+        overwrite_generated: make those anew that a segmenter found; never one that a person drew or changed.
         instead_of: segmenters whose masks are made anew, too.
 
     Raises:
