@@ -1,6 +1,6 @@
 """Segmenters: which pixels of a picture are the product.
 
-One is bundled (`embedded.py`), others are run from the user's files: one file a kind, all in
+One is bundled (`bundled.py`), others are run from the user's files: one file a kind, all in
 `registry.py`. What they find is a start: masks that a person drew always win.
 """
 
