@@ -1,22 +1,22 @@
 """Everything a user can get wrong, as one class tree.
 
     PackshotError
-    ├── ProjectError        no project here, a project in use, settings that do not parse
-    ├── NoUsablePhotosError       no photo of the product could be accepted
-    ├── ImageRejectedError      one file that is no picture, is damaged, or is not safe to open
-    ├── CaptionError     a captioner that is not there, or captions that cannot be taken
-    ├── ClassImagesError    class images are missing or unreadable
-    ├── DatasetError      a dataset of another tool's that cannot be read, or not be written there
-    ├── ModelLoadError   a base or another network that cannot or must not be loaded
-    ├── LoraError         a LoRA file that does not fit the base, or is not a LoRA
-    ├── InsertionError    a place in a plate that is none, or nothing to put there
-    ├── InvalidPlanError         a plan whose numbers make no sense
-    │   ├── TimeBudgetError  a time budget in which nothing can be learnt
-    │   └── InsufficientMemoryError  not even one picture at a time fits the memory
-    ├── StaleRunError          a run cannot go on: what it depends on is not what it was
-    ├── TrainingDivergedError    a loss or gradient that is not finite
-    ├── DiskFullError            no room for a file
-    └── UnsafePathError         a name that points outside the folder it belongs to
+    ├── ProjectError                  no project here, a project in use, settings that do not parse
+    ├── NoUsablePhotosError           no photo of the product could be accepted
+    ├── ImageRejectedError            one file that is no picture, is damaged, or is not safe to open
+    ├── CaptionError                  a captioner that is not there, or captions that cannot be taken
+    ├── ClassImagesError              class images are missing or unreadable
+    ├── DatasetError                  a dataset of another tool's that cannot be read, or not be written there
+    ├── ModelLoadError                a base or another network that cannot or must not be loaded
+    ├── LoraError                     a LoRA file that does not fit the base, or is not a LoRA
+    ├── InsertionError                a place in a background that is none, or nothing to put there
+    ├── InvalidPlanError              a plan whose numbers make no sense
+    │   ├── TimeBudgetError           a time budget in which nothing can be learnt
+    │   └── InsufficientMemoryError   not even one picture at a time fits the memory
+    ├── StaleRunError                 a run cannot go on: what it depends on is not what it was
+    ├── TrainingDivergedError         a loss or gradient that is not finite
+    ├── DiskFullError                 no room for a file
+    └── UnsafePathError               a name that points outside the folder it belongs to
 
 Each message says what is wrong, where, and what to do. The command line prints it and exits with 2.
 """
@@ -96,7 +96,7 @@ class LoraError(PackshotError):
 
 
 class InsertionError(PackshotError):
-    """The place for the product is outside the plate or empty, or there is nothing to put there."""
+    """The place for the product is outside the background or empty, or there is nothing to put there."""
 
 
 class InvalidPlanError(PackshotError):

@@ -33,7 +33,8 @@ def caption_photos(
 
     Args:
         base: whose own captioner is taken, if no other is given.
-        redo: also write anew what Packshot wrote; never what a person wrote, changed or locked.
+        overwrite_generated: also write anew what Packshot wrote; never what a person wrote,
+            changed or locked.
         instead_of: captioners whose captions are written anew, too.
 
     Raises:

@@ -54,8 +54,10 @@ def import_dataset(
     Args:
         source: a folder, or a .toml, .json, .jsonl or .csv file.
         root: the project folder.
-        class_noun, name, trigger, base: of the project, if it is made now; class noun and trigger
-            are the dataset's class tokens', if not given.
+        class_noun: of the project, if it is made now; by default the dataset's class tokens'.
+        name: the product's, if the project is made now.
+        trigger: as `class_noun`.
+        base: the project's, if it is made now.
         images: the folder that the names in a table of captions start from; its own, if not given.
 
     Raises:

@@ -1,6 +1,6 @@
 """Segmenters: which pixels of a picture are the product.
 
-One is bundled (`embedded.py`), others are run from the user's files: one file a kind, all in
+One is bundled (`bundled.py`), others are run from the user's files: one file a kind, all in
 `registry.py`. What they find is a start: masks that a person drew always win.
 """
 
@@ -58,7 +58,7 @@ def mask_photos(
 
     Args:
         segmenter: by default what `load_segmenter("auto")` finds.
-        redo: make those anew that a segmenter found; never one that a person drew or changed.
+        overwrite_generated: make those anew that a segmenter found; never one that a person drew or changed.
         instead_of: segmenters whose masks are made anew, too.
 
     Raises:

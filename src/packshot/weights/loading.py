@@ -74,7 +74,7 @@ def load_weights_into(
     """The network that `make` builds, frozen, every weight of it from `tensors`, in `dtype`.
 
     Args:
-        beside: a pattern of how names begin that may be there too; None for all.
+        extra_keys: a pattern of how names begin that may be there too; None for all.
 
     Raises:
         ModelLoadError: weights are missing, have other shapes or no place, or nothing can be built.

@@ -1,4 +1,4 @@
-"""What is known of a picture beside the picture: the empty plate, mask, depth, the light.
+"""What is known of a picture beside the picture: the empty background, mask, depth, the light.
 
 `show_mask` and `show_depth` change the scene for good: render with them after the picture itself.
 """
