@@ -46,6 +46,15 @@ def test_a_person_can_read_it_and_take_an_entry_out(project):
     assert Decisions(project).settle("threads", {"cores": 8}, lambda: (2, "x")).value == 2
 
 
+def test_what_packshot_0_1_settled_has_its_name_of_today(project):
+    for name, before, now in (
+        ("storage", "plain", "full"), ("segmenter", "embedded", "bundled"), ("captioner", "plain", "plain"),
+    ):  # fmt: skip
+        Decisions(project).settle(name, {}, lambda before=before: (before, "measured"))
+        assert Decisions(project).settle(name, {}, pytest.fail).value == now
+        assert Decisions(project).latest(name).value == now
+
+
 def test_deciding_may_settle_other_things_on_the_way(project):
     book = Decisions(project)
 

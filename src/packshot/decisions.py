@@ -23,6 +23,10 @@ Scalar = bool | int | float | str
 Value = Scalar | dict[str, Scalar]
 
 
+_RENAMED_VALUES = {("storage", "plain"): "full", ("segmenter", "embedded"): "bundled"}
+"""What Packshot 0.1 settled, by name and value, as it is called now."""
+
+
 class Decision(BaseModel):
     """One thing that was settled: the value, the reason in words, and what it was settled for."""
 
@@ -112,11 +116,14 @@ class Decisions:
     def _read(self) -> dict[str, list[Decision]]:
         values = files.read_toml(self.file) if self.file.is_file() else {}
         try:
-            return _Book.model_validate(values).root
+            book = _Book.model_validate(values).root
         except ValidationError as error:
             raise ProjectError(
                 f"{self.file}: {describe(error)}. Delete it, and all of it is settled anew."
             ) from error
+        return {
+            name: [_in_todays_words(name, one) for one in taken] for name, taken in book.items()
+        }
 
     def _write(self, book: Mapping[str, list[Decision]]) -> None:
         document = tomlkit.document()
@@ -132,6 +139,12 @@ class Decisions:
             if taken:
                 document.add(name, tables)
         files.write_text(self.file, tomlkit.dumps(document))
+
+
+def _in_todays_words(name: str, decision: Decision) -> Decision:
+    before = decision.value
+    now = _RENAMED_VALUES.get((name, before)) if isinstance(before, str) else None
+    return decision.model_copy(update={"value": now}) if now else decision
 
 
 def _inline(values: Mapping[str, Any]) -> Any:

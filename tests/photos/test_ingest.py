@@ -48,7 +48,7 @@ def test_names_are_plain(project, stem, name):
 def test_names_differ_by_more_than_case_and_ending(project, take, source):
     intake = take(a=painted(0), A=painted(1))
     painted(2).save(source / "a.webp")
-    intake.take(source / "a.webp")
+    intake.add(source / "a.webp")
     assert (
         names(intake) == ["A-2.png", "a-3.png", "a.png"]
         or len({n.lower() for n in names(intake)}) == 3
@@ -77,7 +77,7 @@ def test_the_manifest_is_whole_after_each_file(project, take, source, monkeypatc
 
     monkeypatch.setattr(Ingest, "_carry_mask", killed)
     with pytest.raises(KeyboardInterrupt):
-        intake.take(source / "b.png")
+        intake.add(source / "b.png")
     assert [entry.file for entry in manifest.read(project).photos] == ["a.png"]
     monkeypatch.undo()
     assert names(take(b=None)) == ["a.png", "b.png"]
@@ -89,7 +89,7 @@ def test_the_same_file_and_the_same_picture_are_taken_once(take, source):
         "is the same file as a.png"
     )
     painted(0).save(source / "c.webp", lossless=True)
-    intake.take(source / "c.webp")
+    intake.add(source / "c.webp")
     assert intake.refused["c.webp"] == "is the same picture as a.png; one of them is enough"
     near = painted(0).copy()
     near.putpixel((3, 3), (0, 0, 0))

@@ -6,7 +6,9 @@ from packshot.plan.config import (
     Estimate,
     Plan,
     PlanInputs,
+    read_current_plan,
     read_plan,
+    read_plan_if_valid,
     read_reasons,
     write_plan,
 )
@@ -77,6 +79,29 @@ def test_an_edit_that_makes_no_sense_is_named(tmp_path, edit, words):
     file.write_text(text.replace(*edit))
     with pytest.raises(InvalidPlanError, match=words):
         read_plan(file)
+
+
+def test_a_plan_of_an_earlier_packshot_is_told_in_one_sentence(tmp_path):
+    file = tmp_path / "plan.toml"
+    file.write_text(
+        "steps = 6\nbatch = 4\npixels = 128\ntargets = 'all'\n[predicted]\nseconds = 1\n"
+    )
+    with pytest.raises(InvalidPlanError) as refused:
+        read_plan(file)
+    assert str(refused.value) == (
+        f"{file}: written by an earlier Packshot (batch, pixels, … have other names now). "
+        "Write it anew: packshot plan"
+    )
+    assert read_current_plan(file) is None and read_plan_if_valid(file) is None
+
+
+def test_only_who_carries_a_plan_out_stops_at_one_that_makes_no_sense(tmp_path):
+    file = tmp_path / "plan.toml"
+    assert read_current_plan(file) is None and read_plan_if_valid(file) is None
+    file.write_text("steps = 0")
+    with pytest.raises(InvalidPlanError, match="steps = 0"):
+        read_current_plan(file)
+    assert read_plan_if_valid(file) is None
 
 
 def test_no_plan_says_how_to_make_one(tmp_path):

@@ -7,9 +7,12 @@ import sys
 import pytest
 
 from packshot.errors import PackshotError, ProjectError, StaleRunError
+from packshot.generation.generate import generate_images
+from packshot.lora import load_lora
 from packshot.models.checkpoint import detect_checkpoint
 from packshot.photos.photo_set import list_photos
 from packshot.plan import load_base, read_plan, write_plan
+from packshot.report import write_report
 from packshot.utils import files
 from packshot.weights.helper_models import label
 from packshot.workflow import end_to_end
@@ -41,6 +44,48 @@ def test_photos_in_lora_and_report_out(case):
         "captioner", "class_count", "embedder", "precision", "segmenter", "shot_seconds",
         "step_cost", "storage", "threads",
     }  # fmt: skip
+
+
+RENAMED = {
+    "effective_batch_size": "batch", "gradient_accumulation_steps": "accumulation",
+    "resolution": "pixels", "target_modules": "targets", "weight_storage": "storage",
+    "save_every_n_steps": "checkpoint_every", "[estimate]": "[predicted]", "[inputs]": "[depends]",
+    "time_budget": "budget", "images_per_prompt": "seeds",
+}  # fmt: skip
+
+
+def in_the_words_of_0_1(file):
+    text = file.read_text()
+    for now, before in RENAMED.items():
+        text = text.replace(now, before)
+    file.write_text(text.replace('storage = "full"', 'storage = "plain"'))
+
+
+def test_a_project_of_packshot_0_1_goes_on(case):
+    """Its settings are read, its plan and run stand aside, its LoRA makes pictures."""
+    project = walk(case, weight_storage="full").project
+    (run,) = project.runs()
+    for file in (project.settings_file, project.plan_file, run / "plan.toml"):
+        in_the_words_of_0_1(file)
+    assert 'storage = "plain"' in project.settings_file.read_text()
+    assert "budget = " in project.settings_file.read_text()
+    project.refused_file.write_text('{"a.jpg": "is blurred (sharpness 3)"}')
+    old_plan, settings = project.plan_file.read_bytes(), project.settings
+    assert settings.weight_storage == "full" and settings.time_budget == "10m"
+
+    report = write_report(project).read_text()
+    assert "is blurred (sharpness 3)" in report and "Samples by step" in report
+    base = load_base.load_project_base(project)
+    lora = load_lora(project.lora_file, base)
+    made = list(generate_images(base, ["a car"], folder=project.root / "old", loras=[(lora, 1.0)]))
+    assert made and all(one.file.is_file() for one in made)
+
+    heard = Listener()
+    again = walk(case, heard, weight_storage="full")
+    assert any("plan.toml is of an earlier Packshot" in said for said in heard.said)
+    assert heard.events[-1] == "Done" and len(project.runs()) == 2
+    assert project.plan_file.with_name("plan.before.toml").read_bytes() == old_plan
+    assert again.report_file.is_file() and read_plan(project.plan_file) == again.plan
 
 
 def test_started_once_more_it_does_nothing_and_loads_nothing(case):

@@ -8,10 +8,21 @@ from typing import Any, Literal, Self
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from packshot.errors import InvalidPlanError
+from packshot.errors import InvalidPlanError, PackshotError
 from packshot.types import TargetModules, WeightStorage
 from packshot.utils import files
 from packshot.utils.validation import describe
+
+_FORMER_NAMES = (
+    "batch", "accumulation", "pixels", "targets", "schedule", "warmup_steps", "max_gradient_norm",
+    "class_image_share", "class_loss_weight", "caption_dropout", "mask_background_weight", "storage",
+    "threads", "sample_every", "checkpoint_every", "predicted", "depends",
+)  # fmt: skip
+"""What Packshot 0.1 called numbers of a plan."""
+
+
+class OutdatedPlanError(InvalidPlanError):
+    """The plan is in the words of an earlier Packshot."""
 
 
 class Estimate(BaseModel):
@@ -142,14 +153,41 @@ def read_plan(path: Path) -> Plan:
 
     Raises:
         InvalidPlanError: there is none, or a number is out of range; the message names it.
+        OutdatedPlanError: an earlier Packshot wrote it.
     """
     if not path.is_file():
         raise InvalidPlanError(f"There is no plan at {path}. Make one: packshot plan")
     values = files.read_toml(path)
+    if former := [name for name in _FORMER_NAMES if name in values]:
+        some = ", ".join(former[:2]) + ", …" * (len(former) > 2)
+        raise OutdatedPlanError(
+            f"{path}: written by an earlier Packshot ({some} have other names now). "
+            "Write it anew: packshot plan"
+        )
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
         raise InvalidPlanError(f"{path}: {describe(error)}") from error
+
+
+def read_current_plan(path: Path) -> Plan | None:
+    """As `read_plan`; None where there is no plan, or one in an earlier Packshot's words.
+
+    Raises:
+        InvalidPlanError: a number is out of range.
+    """
+    try:
+        return read_plan(path) if path.is_file() else None
+    except OutdatedPlanError:
+        return None
+
+
+def read_plan_if_valid(path: Path) -> Plan | None:
+    """As `read_plan`; None where there is no plan, or one that makes no sense."""
+    try:
+        return read_plan(path)
+    except PackshotError:
+        return None
 
 
 def read_reasons(path: Path) -> dict[str, str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 
 from packshot.decisions import Decisions, Value
-from packshot.errors import PackshotError
 from packshot.models import DiffusionModel, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.device_memory import device_name, free_on
-from packshot.plan.config import Plan, read_plan
+from packshot.plan.config import read_plan_if_valid
 from packshot.plan.memory_estimate import estimate_memory
 from packshot.plan.recipes import recipe_for
 from packshot.project import Project
@@ -39,7 +38,9 @@ def load_project_base(
     device = torch.device(best_device())
     because = {"base": name, "device": device_name(device)}
     # In a project from before there were decisions; else the plan may be of another base.
-    planned = _planned(project) if decisions.latest("storage") is None and not other else None
+    # One that makes no sense is told where it is carried out, not here.
+    undecided = decisions.latest("storage") is None and not other
+    planned = read_plan_if_valid(project.plan_file) if undecided else None
     fastest = planned.precision if planned else _PRECISIONS[best_dtype(device)]
     told = "what this device computes fastest in"
     precision = decisions.settle("precision", because, lambda: (fastest, told)).value
@@ -58,14 +59,6 @@ def load_project_base(
         storage = decisions.settle("storage", because, choose).value
     dtype = next(dtype for dtype, called in _PRECISIONS.items() if called == precision)
     return load_base(name, dtype=dtype, storage=storage, progress=progress)
-
-
-def _planned(project: Project) -> Plan | None:
-    """The plan that stands; one that makes no sense is told where it is carried out, not here."""
-    try:
-        return read_plan(project.plan_file)
-    except PackshotError:
-        return None
 
 
 def choose_weight_storage(

@@ -14,7 +14,14 @@ from packshot.images.buckets import bucket
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.photo_set import require_photos
 from packshot.plan.calibration import SHOTS_AT_ONCE, StepCost, shot_seconds, step_cost, threads_for
-from packshot.plan.config import Asked, Estimate, Plan, read_plan, write_plan
+from packshot.plan.config import (
+    Asked,
+    Estimate,
+    Plan,
+    read_current_plan,
+    read_plan_if_valid,
+    write_plan,
+)
 from packshot.plan.inputs import current_inputs
 from packshot.plan.recipes import Recipe, recipe_for
 from packshot.project import Project
@@ -250,18 +257,18 @@ def plan_that_holds(project: Project, base: DiffusionModel, asked: Asked) -> Pla
     """The plan that was made for just this: plan.toml, edited or not, or that of a run, taken back.
 
     Raises:
-        InvalidPlanError: plan.toml makes no sense.
+        InvalidPlanError: plan.toml makes no sense; one of an earlier Packshot does not hold.
     """
     now = current_inputs(project, base)
 
     def holds(plan: Plan) -> bool:
         return plan.asked in (None, asked) and not plan.inputs.differences(now)
 
-    if project.plan_file.exists() and holds(plan := read_plan(project.plan_file)):
-        return plan
+    if (stands := read_current_plan(project.plan_file)) and holds(stands):
+        return stands
     for run in reversed(project.runs()):
-        plan = read_plan(run / "plan.toml")
-        if plan.asked == asked and holds(plan):
+        plan = read_plan_if_valid(run / "plan.toml")
+        if plan and plan.asked == asked and holds(plan):
             _keep_aside(project, plan)
             files.write_bytes(project.plan_file, (run / "plan.toml").read_bytes())
             return plan
@@ -274,12 +281,10 @@ def _keep_aside(project: Project, plan: Plan) -> None:
     if not stands.is_file():
         return
     data = stands.read_bytes()
-    try:
-        known = [read_plan(run / "plan.toml").fingerprint() for run in project.runs()]
-        if read_plan(stands).fingerprint() in [*known, plan.fingerprint()]:
+    if before := read_plan_if_valid(stands):
+        runs = [read_plan_if_valid(run / "plan.toml") for run in project.runs()]
+        if before.fingerprint() in [one.fingerprint() for one in (*runs, plan) if one]:
             return
-    except InvalidPlanError:
-        pass
     files.write_bytes(stands.with_name("plan.before.toml"), data)
 
 

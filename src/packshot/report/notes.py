@@ -7,7 +7,7 @@ from collections import Counter
 from packshot.class_images import list_class_images
 from packshot.decisions import Decisions
 from packshot.photos.photo_set import Photo, list_photos, too_small
-from packshot.plan.config import read_plan
+from packshot.plan.config import read_plan_if_valid
 from packshot.project import Project
 from packshot.training.runs import current_run
 from packshot.weights.helper_models import label
@@ -66,9 +66,10 @@ def _masks(project: Project, shown: list[Photo]) -> str:
 
 def _small(project: Project, shown: list[Photo]) -> str:
     run = current_run(project)
-    if run is None:
+    plan = read_plan_if_valid(run / "plan.toml") if run else None
+    if plan is None:
         return ""
-    pixels = read_plan(run / "plan.toml").resolution
+    pixels = plan.resolution
     small = [f"{one.file.name} ({one.width} x {one.height})" for one in too_small(shown, pixels)]
     if not small:
         return ""

@@ -20,7 +20,7 @@ from packshot.images.loading import open_image
 from packshot.images.refusals import read_refusals
 from packshot.photos.guide import photo_guide
 from packshot.photos.photo_set import Photo, list_photos
-from packshot.plan.config import read_plan, read_reasons
+from packshot.plan.config import read_plan_if_valid, read_reasons
 from packshot.project import Project
 from packshot.report import loss_curve as curves
 from packshot.report.notes import notes_on
@@ -137,20 +137,24 @@ def _run(project: Project) -> dict[str, Any] | None:
     folder = current_run(project)
     if folder is None:
         return None
-    plan, events = read_plan(folder / "plan.toml"), files.read_json_lines(folder / "events.jsonl")
-    reasons = read_reasons(folder / "plan.toml")
+    # None of a run of an earlier Packshot, whose numbers had other names.
+    plan = read_plan_if_valid(folder / "plan.toml")
+    events = files.read_json_lines(folder / "events.jsonl")
+    reasons = read_reasons(folder / "plan.toml") if plan else {}
     done = next((event for event in reversed(events) if event["kind"] == "done"), None)
-    predicted = plan.estimate
+    predicted = plan.estimate if plan else None
     return {
         "numbers": [
             (name, value, reasons.get(name, ""))
             for name, value in plan.model_dump(exclude={"estimate", "inputs"}).items()
-        ],
-        "predicted_time": in_words(predicted.seconds),
-        "predicted_memory": f"{predicted.bytes / 2**30:.2f} GiB",
+        ]
+        if plan
+        else [],
+        "predicted_time": in_words(predicted.seconds) if predicted else "",
+        "predicted_memory": f"{predicted.bytes / 2**30:.2f} GiB" if predicted else "",
         "time": in_words(done["seconds"]) if done else None,
         "memory": f"{done['peak_bytes'] / 2**30:.2f} GiB" if done else None,
-        "class_images_seen": predicted.class_images_seen,
+        "class_images_seen": predicted.class_images_seen if predicted else "",
         "curve": curves.loss_curve(events),
         "samples": [
             {

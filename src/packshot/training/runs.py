@@ -6,8 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from packshot.errors import InvalidPlanError
-from packshot.plan.config import Plan, read_plan
+from packshot.plan.config import Plan, read_plan_if_valid
 from packshot.project import Project
 from packshot.utils import files
 
@@ -15,7 +14,8 @@ from packshot.utils import files
 def run_of(project: Project, plan: Plan) -> Path | None:
     """The run folder of this plan, if it stands."""
     for run in reversed(project.runs()):
-        if read_plan(run / "plan.toml").fingerprint() == plan.fingerprint():
+        other = read_plan_if_valid(run / "plan.toml")
+        if other and other.fingerprint() == plan.fingerprint():
             return run
     return None
 
@@ -40,10 +40,8 @@ def open_run(project: Project, plan: Plan) -> Path:
 
 def current_run(project: Project) -> Path | None:
     """The run of the plan that stands, else the newest; None if nothing was trained yet."""
-    try:
-        found = run_of(project, read_plan(project.plan_file))
-    except InvalidPlanError:
-        found = None
+    plan = read_plan_if_valid(project.plan_file)
+    found = run_of(project, plan) if plan else None
     return found or next(reversed(project.runs()), None)
 
 

@@ -44,9 +44,9 @@ from packshot.plan import (
     class_images_within,
     make_plan,
     plan_that_holds,
-    read_plan,
 )
 from packshot.plan.calibration import threads_for
+from packshot.plan.config import read_current_plan
 from packshot.plan.inputs import current_inputs
 from packshot.plan.load_base import load_project_base
 from packshot.plan.planner import CLASS_IMAGES
@@ -104,8 +104,7 @@ class Walk:
 
     def to_the_end(self, source: Path, finish: bool) -> RunResult:
         """Every step, once; `finish` ends a training that was cut short."""
-        if self.project.plan_file.exists():
-            read_plan(self.project.plan_file)  # one that makes no sense is told before all else
+        read_current_plan(self.project.plan_file)  # one that makes no sense is told before all else
         refused = add_photos(self.project, source, self.observer.progress).refused
         self.observer.refused(refused)
         if self.settings.blur:
@@ -289,8 +288,7 @@ class Walk:
         asked = Asked(time_budget=self.settings.time_budget or "none", seed=self.settings.seed)
         if plan := plan_that_holds(self.project, base, asked):
             return plan
-        if self.project.plan_file.exists():
-            before = read_plan(self.project.plan_file)
+        if before := read_current_plan(self.project.plan_file):
             changed = before.inputs.differences(current_inputs(self.project, base))
             for name, now in asked.model_dump().items():
                 if before.asked and (then := getattr(before.asked, name)) != now:
@@ -298,6 +296,11 @@ class Walk:
             self.observer.say(
                 f"planned anew, for a new run; changed: {', '.join(changed)}. "
                 "The runs before stay as they are."
+            )
+        elif self.project.plan_file.exists():
+            self.observer.say(
+                "planned anew, for a new run: plan.toml is of an earlier Packshot, and kept as "
+                "plan.before.toml. The runs before stay as they are."
             )
         return make_plan(self.project, base, budget=budget, asked=asked, least_at_least=True)
 

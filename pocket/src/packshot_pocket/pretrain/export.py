@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from packshot.errors import PackshotError
 from packshot.utils import files
 from packshot.weights.tokenizers import clip_tokenizer
 from packshot_pocket.pretrain import state
@@ -100,23 +99,3 @@ def _write_clip(clip: CLIPModel, folder: Path) -> None:
     }
     files.write_safetensors(folder / "model.safetensors", tensors, {"format": "pt"})
     files.write_json(folder / "config.json", clip.config.to_dict())
-
-
-def load_clip(base: Path) -> CLIPModel:
-    """Both towers of an exported folder in fp32: `base`/clip joined with `base`/text_encoder.
-
-    The image tower takes pictures [B, 3, 128, 128] in [-1, 1].
-
-    Raises:
-        PackshotError: the folder carries no `clip`.
-    """
-    from safetensors.torch import load_file
-    from transformers import CLIPConfig, CLIPModel
-
-    if not (base / "clip" / "config.json").exists():
-        raise PackshotError(f"{base} carries no image tower: there is no folder 'clip' in it.")
-    clip = CLIPModel(CLIPConfig.from_dict(json.loads((base / "clip" / "config.json").read_text())))
-    tensors = load_file(base / "clip" / "model.safetensors")
-    tensors |= load_file(base / "text_encoder" / "model.safetensors")
-    clip.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
-    return clip.eval()
