@@ -73,7 +73,7 @@ def test_an_edit_counts(tmp_path):
 )
 def test_an_edit_that_makes_no_sense_is_named(tmp_path, edit, words):
     file = tmp_path / "plan.toml"
-    write_plan(a_plan(accumulation=2), file)
+    write_plan(a_plan(gradient_accumulation_steps=2), file)
     text = file.read_text()
     assert edit[0] in text
     file.write_text(text.replace(*edit))
@@ -128,7 +128,7 @@ def test_every_number_is_in_the_fingerprint(name):
 
 def test_predictions_are_not():
     other = Estimate(seconds=9, bytes=9, class_images_seen=9, seconds_per_step=9)
-    assert a_plan(predicted=other).fingerprint() == a_plan().fingerprint()
+    assert a_plan(estimate=other).fingerprint() == a_plan().fingerprint()
     assert a_plan(asked=Asked(time_budget="4m")).fingerprint() == a_plan().fingerprint()
 
 
