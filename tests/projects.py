@@ -78,6 +78,6 @@ def masked(tiny_base):
             mask.save(project.masks_folder / f"{photo.file.stem}.png")
         depends = current_inputs(project, tiny_base)
         plan = read_plan(project.plan_file)
-        write_plan(plan.model_copy(update={"depends": depends}), project.plan_file)
+        write_plan(plan.model_copy(update={"inputs": depends}), project.plan_file)
 
     return add

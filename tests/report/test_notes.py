@@ -65,7 +65,7 @@ def test_photos_smaller_than_what_was_learnt_at_are_named(noted, project):
     from packshot.plan import write_plan
     from packshot.training.runs import open_run
 
-    plan = planned(pixels=512)
+    plan = planned(resolution=512)
     write_plan(plan, project.plan_file)
     assert "small" not in noted([photo(side=100)]), "nothing was learnt yet"
     open_run(project, plan)

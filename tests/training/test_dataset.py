@@ -68,11 +68,12 @@ def _mask(folder: Path, number):
 
 def planned(**changes):
     told = {
-        "steps": 8, "batch": 4, "pixels": 64, "targets": "attention", "rank": 2, "alpha": 2,
+        "steps": 8, "effective_batch_size": 4, "resolution": 64, "target_modules": "attention",
+        "rank": 2, "alpha": 2,
         "learning_rate": 1e-3, "class_image_ratio": 0.5, "precision": "fp32", "sample_every_n_steps": 0,
-        "save_every_n_steps": 4, "seed": 0, "caption_dropout": 0.0, "prior_loss_weight": 0.25,
-        "predicted": Estimate(seconds=0, bytes=0, class_images_seen=0, seconds_per_step=0),
-        "depends": PlanInputs(base="", photos="", captions="", class_images="", subject="", versions={}),
+        "save_every_n_steps": 4, "seed": 0, "caption_dropout_rate": 0.0, "prior_loss_weight": 0.25,
+        "estimate": Estimate(seconds=0, bytes=0, class_images_seen=0, seconds_per_step=0),
+        "inputs": PlanInputs(base="", photos="", captions="", class_images="", subject="", versions={}),
     }  # fmt: skip
     return Plan.model_validate(told | changes)
 
@@ -122,7 +123,7 @@ def test_a_batch_is_its_slots_grouped_by_shape(base, pictures):
 
 
 def test_each_picture_stands_in_the_batch_with_what_belongs_to_it(base, pictures):
-    data = data_of(base, pictures, caption_dropout=0.5, unmasked_weight=0.2, seed=3)
+    data = data_of(base, pictures, caption_dropout_rate=0.5, unmasked_weight=0.2, seed=3)
     list(data.fill_caches())
     dropped = 0
     for group in (group for first in range(0, 32, 4) for group in data.groups(first, 4)):
