@@ -1,4 +1,4 @@
-"""What of a base fits the GPU while it learns, and loading it so."""
+"""Loading a base for training, with the weight storage that fits the GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from packshot.utils.progress import Progress, silent
 
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 SURELY_FITS = 0.25
-"""Weights of less than this share of the GPU's memory fit whatever is done with them."""
+"""Weights of less than this share of the GPU's memory always fit; no estimate is needed."""
 
 
 def load_project_base(
@@ -27,9 +27,9 @@ def load_project_base(
     progress: Progress = silent,
     decisions: Decisions | None = None,
 ) -> DiffusionModel:
-    """Load the project's base, or another in its place, stored as its settings say.
+    """Load the project's base, or another one, with the weight storage of the project's settings.
 
-    "auto" is the least harmful way of which a training step fits, as it was settled first.
+    "auto" is the least costly option with which a training step fits, as decisions.toml has it.
 
     Raises:
         ModelLoadError, DiskFullError: as `load_base`.
@@ -41,8 +41,8 @@ def load_project_base(
     # In a project from before there were decisions; else the plan may be of another base.
     planned = _planned(project) if decisions.latest("storage") is None and not other else None
     fastest = planned.precision if planned else _PRECISIONS[best_dtype(device)]
-    told = "what this device computes fastest in"
-    precision = decisions.settle("precision", because, lambda: (fastest, told)).value
+    why = "the precision in which this device computes fastest"
+    precision = decisions.settle("precision", because, lambda: (fastest, why)).value
     if wanted != "auto":
         storage = wanted
     else:
@@ -52,9 +52,8 @@ def load_project_base(
                 return planned.weight_storage, "as in plan.toml"
             half = precision == "bf16"
             checkpoint = find_checkpoint(name, half=half, progress=progress)
-            return choose_weight_storage(
-                checkpoint, device
-            ), "the first way of which a training step fits"
+            storage = choose_weight_storage(checkpoint, device)
+            return storage, "the first option with which a training step fits"
 
         storage = decisions.settle("storage", because, choose).value
     dtype = next(dtype for dtype, called in _PRECISIONS.items() if called == precision)
@@ -62,7 +61,7 @@ def load_project_base(
 
 
 def _planned(project: Project) -> Plan | None:
-    """The plan that stands; one that makes no sense is told where it is carried out, not here."""
+    """The current plan; None if there is none or it is invalid (training reports that, not this)."""
     try:
         return read_plan(project.plan_file)
     except PackshotError:
@@ -70,9 +69,9 @@ def _planned(project: Project) -> Plan | None:
 
 
 def choose_weight_storage(checkpoint: Checkpoint, device: torch.device) -> WeightStorage:
-    """How to store a base so that a step at its own size fits the free memory of a GPU.
+    """The weight storage with which a training step at the base's own size fits a GPU's free memory.
 
-    Plain in main memory: fewer bits only make a CPU slower.
+    "full" on a CPU: quantisation only makes it slower.
     """
     if device.type != "cuda":
         return "full"
@@ -81,7 +80,7 @@ def choose_weight_storage(checkpoint: Checkpoint, device: torch.device) -> Weigh
     if sum(file.stat().st_size for file in files) < SURELY_FITS * free:
         return "full"
     recipe = recipe_for(checkpoint.family, checkpoint.path)
-    way = estimate_memory(
+    option = estimate_memory(
         checkpoint, targets=recipe.target_modules, rank=recipe.rank
     ).first_that_fits(free)
-    return way.storage if way else "offload"
+    return option.storage if option else "offload"
