@@ -10,7 +10,8 @@ RUN useradd --create-home --uid "$UID" packshot \
 WORKDIR /usr/src/packshot
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN pip install --no-cache-dir ".[quantised,onnx,gguf]"
+COPY pocket/model pocket/model
+RUN pip install --no-cache-dir ./pocket/model ".[demo,quantised,onnx,gguf]"
 
 ENV HF_HOME=/cache/huggingface \
     PACKSHOT_CACHE=/cache/packshot \

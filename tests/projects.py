@@ -55,8 +55,8 @@ def ready_project(project_folder, tiny_base):
 @pytest.fixture
 def planned_project(ready_project, tiny_base):
     plan = Plan(
-        steps=6, effective_batch_size=4, resolution=tiny_base.native_pixels, target_modules="attention+mlp", rank=2, alpha=2,
-        learning_rate=1e-3, lr_warmup_steps=1, class_image_ratio=0.5, precision="fp32",
+        steps=6, effective_batch_size=4, resolution=tiny_base.native_pixels, target_modules="attention+mlp",
+        rank=2, alpha=2, learning_rate=1e-3, lr_warmup_steps=1, class_image_ratio=0.5, precision="fp32",
         sample_every_n_steps=3, save_every_n_steps=2, seed=0, inputs=current_inputs(ready_project, tiny_base),
         estimate=Estimate(seconds=0, bytes=0, class_images_seen=7, seconds_per_step=0),
     )  # fmt: skip

@@ -59,6 +59,9 @@ def test_ci_calls_nothing_but_targets_of_the_makefile():
     assert all(re.search(rf"^{target}:", MAKEFILE, re.M) for target in targets)
 
 
+PROGRAMS = ["ruff check", "ruff format", "mypy", "lint-imports"]
+
+
 def test_the_hooks_are_those_of_make_lint():
     hooks = [
         hook for repo in read_yaml(".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]
@@ -67,7 +70,7 @@ def test_the_hooks_are_those_of_make_lint():
         r"^\t\$\(BIN\)/(.*?)( \.|$)", MAKEFILE.split("\nlint:")[1].split("\n\n")[0], re.M
     )
     programs = [" ".join(w for w in words.split() if w[0] != "-") for words, _ in lint]
-    assert [hook["name"] for hook in hooks] == programs == ["ruff check", "ruff format", "mypy"]
+    assert [hook["name"] for hook in hooks] == programs == PROGRAMS
 
 
 @pytest.mark.parametrize("name", ["bug", "feature"])

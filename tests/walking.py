@@ -1,4 +1,4 @@
-"""The whole path on a tiny base: photos, a base with a short recipe, and `packshot.workflow.end_to_end.run` on them.
+"""A whole run on a tiny base: photos, a base with a short recipe, and `end_to_end.run` on them.
 
 Also run as a process of its own, to be killed: `python -m tests.walking FOLDER KILL OPTIONS`.
 """

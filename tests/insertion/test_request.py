@@ -64,9 +64,8 @@ def test_a_table_goes_on_where_it_was(product, background_file, tmp_path, monkey
         Image.fromarray(landscape()).save(tmp_path / f"p{number}.png")
     table = tmp_path / "backgrounds.csv"
     table.write_text(
-        'background,box,at,name\np0.png,"100,140,90,80",,one\np1.png,,"right, near",two\np2.png,,,three\n'.replace(
-            "\\\n", "\n"
-        )
+        "background,box,at,name\n"
+        'p0.png,"100,140,90,80",,one\np1.png,,"right, near",two\np2.png,,,three\n'
     )
     order = [table, "-p", product.root, "--at", "centre", "--product-height", 0.5]
     from packshot.insertion import request

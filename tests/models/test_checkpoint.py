@@ -71,11 +71,6 @@ def test_what_is_not_there_or_is_no_checkpoint_is_refused(tmp_path):
     assert_refused(tmp_path / "a.safetensors", "is not a .safetensors file, whatever its name")
 
 
-def test_the_bundled_base_says_how_it_is_made_when_absent(monkeypatch, tmp_path):
-    monkeypatch.setattr("packshot.models.BUNDLED_BASE", tmp_path)
-    assert_refused("pocket", "bundled base is not in .*packshot-pretrain all")
-
-
 def _with_header(tmp_path, length):
     header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     file = tmp_path / "a.safetensors"

@@ -18,8 +18,9 @@ DEPENDS = PlanInputs(
 
 def a_plan(**changes):
     values = {
-        "steps": 100, "effective_batch_size": 4, "resolution": 128, "target_modules": "all", "rank": 8, "alpha": 8,
-        "learning_rate": 1e-3, "class_image_ratio": 0.5, "precision": "fp32", "sample_every_n_steps": 0,
+        "steps": 100, "effective_batch_size": 4, "resolution": 128, "target_modules": "all",
+        "rank": 8, "alpha": 8, "learning_rate": 1e-3, "class_image_ratio": 0.5, "precision": "fp32",
+        "sample_every_n_steps": 0,
         "save_every_n_steps": 10, "seed": 0, "inputs": DEPENDS,
         "estimate": Estimate(seconds=1, bytes=2, class_images_seen=3, seconds_per_step=0.1),
     }  # fmt: skip
@@ -84,8 +85,9 @@ def test_no_plan_says_how_to_make_one(tmp_path):
 
 
 OTHERS = {
-    "steps": 7, "effective_batch_size": 8, "gradient_accumulation_steps": 2, "resolution": 64, "target_modules": "attention", "rank": 3,
-    "alpha": 1.0, "learning_rate": 0.5, "lr_scheduler": "constant", "lr_warmup_steps": 2,
+    "steps": 7, "effective_batch_size": 8, "gradient_accumulation_steps": 2, "resolution": 64,
+    "target_modules": "attention", "rank": 3, "alpha": 1.0, "learning_rate": 0.5, "lr_scheduler": "constant",
+    "lr_warmup_steps": 2,
     "weight_decay": 0.5, "max_grad_norm": 2.0, "class_image_ratio": 0.25,
     "prior_loss_weight": 0.5, "min_snr_gamma": 0.0, "caption_dropout_rate": 0.1, "crops_per_photo": 3,
     "unmasked_weight": 0.5, "precision": "bf16", "sample_every_n_steps": 5, "save_every_n_steps": 3,

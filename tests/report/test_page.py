@@ -106,7 +106,8 @@ def test_a_run_is_told(project, tmp_path):
 
     depends = PlanInputs(base="", photos="", captions="", class_images="", subject="", versions={})
     plan = Plan(
-        steps=9, effective_batch_size=1, resolution=64, target_modules="all", rank=1, alpha=1, learning_rate=1, seed=0,
+        steps=9, effective_batch_size=1, resolution=64, target_modules="all", rank=1, alpha=1,
+        learning_rate=1, seed=0,
         class_image_ratio=0, precision="fp32", sample_every_n_steps=0, save_every_n_steps=1, inputs=depends,
         estimate=Estimate(seconds=61, bytes=2**30, class_images_seen=7, seconds_per_step=1),
     )  # fmt: skip

@@ -111,7 +111,8 @@ class Console(RunObserver):
         """What the run will be and cost, before it starts."""
         predicted = plan.estimate
         self.say(
-            f"plan: {plan.steps} steps of {plan.effective_batch_size} at {plan.resolution} px, rank {plan.rank} on "
+            f"plan: {plan.steps} steps of {plan.effective_batch_size} at {plan.resolution} px, "
+            f"rank {plan.rank} on "
             f"{plan.target_modules}, {plan.precision}; {predicted.class_images_seen} class images seen; "
             f"about {in_words(predicted.seconds)} and {predicted.bytes / 2**30:.1f} GiB"
         )

@@ -38,6 +38,7 @@ def load(folder: Path, stage: str) -> tuple[dict[str, Tensor], Counters] | None:
         names = file.keys()  # it cannot be iterated over itself
         return {name: file.get_tensor(name) for name in names}, counters
 
+
 def step(folder: Path, stage: str) -> int:
     """How many optimizer steps the checkpoint of `stage` has taken; 0 where there is none."""
     found = load(folder, stage)
