@@ -92,7 +92,7 @@ def test_what_is_passed_over_is_told(root):
     assert read_folders(root).notes == [
         f"{root}/img/0_ohwx car was passed over: it is to be repeated 0 times",
         f"{root}/img/best was passed over: its name gives no repeats, as 10_ohwx car does",
-        f"pictures in {root}/img itself were passed over: they are in no folder with repeats",
+        f"images in {root}/img itself were skipped: they are in no folder with repeats",
         f"{root}/img/meta_cap.json was not read: if it holds captions, import it by its name",
     ]
 

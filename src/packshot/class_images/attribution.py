@@ -17,7 +17,7 @@ def attribution(images: Iterable[ClassImage]) -> str:
     largest_first = sorted(by_licence.items(), key=lambda item: (-len(item[1]), item[0]))
     summary = "".join(f"| {_text(name)} | {len(some):,} |\n" for name, some in largest_first)
     return (
-        "# Where the class images come from\n\n| licence | pictures |\n|---|---|\n"
+        "# Where the class images come from\n\n| licence | images |\n|---|---|\n"
         + summary
         + "".join(_section(name, some) for name, some in largest_first)
     )

@@ -43,7 +43,7 @@ def from_folder(
         ClassImagesError: there is no such folder, or nothing usable in it.
     """
     if not folder.is_dir():
-        raise ClassImagesError(f"There is no folder {folder}. Name one with pictures of the class.")
+        raise ClassImagesError(f"There is no folder {folder}. Name one with images of the class.")
     paths = _evenly(list(picture_files(folder)))
     told = told_in(folder)
     seen: dict[str, str] = {}
@@ -119,7 +119,7 @@ def class_image(
 
 def _nothing(folder: Path, refused: Mapping[str, str]) -> str:
     if not refused:
-        return f"{folder} holds no pictures (JPEG, PNG, WebP or HEIC)."
+        return f"{folder} holds no images (JPEG, PNG, WebP or HEIC)."
     lines = [f"  {name}: {reason}" for name, reason in list(refused.items())[:20]]
     more = [f"  and {len(refused) - 20} more"] if len(refused) > 20 else []
-    return "\n".join([f"No picture in {folder} can be used:", *lines, *more])
+    return "\n".join([f"No image in {folder} can be used:", *lines, *more])

@@ -100,7 +100,7 @@ def _passed_over(inside: Path, folders: Sequence[Path], numbered: Sequence[Path]
         if folder not in numbered and folder.name not in ("reg", "masks") and _shows(folder):
             yield f"{folder} was passed over: its name gives no repeats, as 10_ohwx car does"
     if numbered and _shows(inside):
-        yield f"pictures in {inside} itself were passed over: they are in no folder with repeats"
+        yield f"images in {inside} itself were skipped: they are in no folder with repeats"
     for table in sorted(inside.glob("*.json")):
         yield f"{table} was not read: if it holds captions, import it by its name"
 
@@ -187,7 +187,7 @@ def _read_subset(subset: Subset, folder: Path, masks: Path | None = None) -> Dat
     """The pictures of one folder with their side-cars; folders in it are not looked into."""
     for one in (folder, masks or folder):
         if not one.is_dir():
-            raise DatasetError(f"{one} is no folder; name one with pictures.")
+            raise DatasetError(f"{one} is no folder; name one with images.")
     if subset.num_repeats < 1:
         return Dataset(notes=[_OFF.format(folder)])
     by_stem = {path.stem: path for path in picture_files(masks)} if masks else {}

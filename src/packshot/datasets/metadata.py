@@ -33,23 +33,21 @@ def read_metadata(file: Path, folder: Path | None = None, separator: str = ", ")
         separator: what stands between a caption and its tags.
 
     Raises:
-        DatasetError: the table is damaged, or lists no pictures.
+        DatasetError: the table is damaged, or lists no images.
     """
     folder = folder or file.parent
     dataset, columns = Dataset(), set[str]()
     for number, row in enumerate(_rows(file), start=1):
         name = next((row[key] for key in NAME_COLUMNS if row.get(key)), None)
         if not isinstance(name, str):
-            raise DatasetError(
-                f"{file}, entry {number}: it names no picture; give each a file_name."
-            )
+            raise DatasetError(f"{file}, entry {number}: it names no image; give each a file_name.")
         try:
             dataset.entries.append(_entry(file, number, folder, name, row, separator))
         except ValueError as error:
             dataset.refused[name] = str(error)
         columns |= row.keys()
     if not dataset.entries and not dataset.refused:
-        raise DatasetError(f"{file} lists no pictures.")
+        raise DatasetError(f"{file} lists no images.")
     if unused := sorted(columns - _READ):
         dataset.notes.append(f"{file.name}: not used: {', '.join(unused)}")
     return dataset
@@ -98,7 +96,7 @@ def _picture(folder: Path, name: str) -> Path:
     except (OSError, ValueError):  # too long a name, or one with a null in it
         raise ValueError("is no file name") from None
     if found is None and path.is_file():
-        raise ValueError("is not named as a picture is; give it its ending (.jpg, .png)")
+        raise ValueError("has no image file ending; add one (.jpg, .png)")
     if found is None:
         raise ValueError(f"is not in {folder}; name the folder that it is in")
     return found

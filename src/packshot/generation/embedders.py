@@ -40,7 +40,7 @@ def settle_embedder(
 
     def choose() -> tuple[Value, str]:
         if choice != AUTO:
-            return choice, "as it was chosen"
+            return choice, "as chosen"
         if own_clip:
             return BASE, "the base's own CLIP"
         found, why = best_helper("measure likeness", KNOWN, OFFERED, observer)

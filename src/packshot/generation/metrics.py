@@ -101,7 +101,7 @@ def score_project(project: Project, similarity: ClipSimilarity | None) -> list[S
             scores.append(
                 Score(
                     "class drift", class_drift(similarity, class_pairs), similarity.name,
-                    False, "how far pictures of other members of the class moved (0: not at all)",
+                    False, "how far images of other members of the class moved (0: not at all)",
                 )
             )  # fmt: skip
     files.write_json(project.shots_folder / "scores.json", [asdict(score) for score in scores])

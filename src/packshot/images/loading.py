@@ -271,7 +271,7 @@ def _why_not(path: Path, data: bytes | None, error: Exception) -> str:
             return f"is {name}; save it as JPEG, PNG, WebP or HEIC"
     if _brand(head).startswith("avif"):
         return "is an AVIF; save it as JPEG, PNG, WebP or HEIC"
-    return "is not a picture that Packshot reads; save it as JPEG, PNG, WebP or HEIC"
+    return "is not an image that Packshot reads; save it as JPEG, PNG, WebP or HEIC"
 
 
 def unreadable(error: OSError) -> str:

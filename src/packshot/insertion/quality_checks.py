@@ -170,7 +170,7 @@ def shadow_direction(darkening: Colours, cast: Colours, foot: tuple[float, float
     Both [height, width] and only where they are visible, so a shadow behind the product is not
     required. Differences within 25 degrees are not noticed.
     """
-    limits, meaning = (0.0, 25.0), "degrees from the background's light, as the picture shows it"
+    limits, meaning = (0.0, 25.0), "degrees from the background's light, as the image shows it"
     actual, expected = (darkening_direction(darkness, foot) for darkness in (darkening, cast))
     if actual is None and expected is None:
         return Check("shadow direction", 0.0, limits, "the light throws no shadow that is seen")

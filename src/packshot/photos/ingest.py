@@ -119,7 +119,7 @@ class Ingest:
             gone = not self._file(entry).is_file()
             if entry.file not in self.accepted and untouched and (newer or gone):
                 return entry
-            word = "the same picture" if same else "nearly the same picture"
+            word = "the same image" if same else "nearly the same image"
             raise ImageRejectedError(
                 path.name, f"is {word} as {entry.source}; one of them is enough"
             )

@@ -80,7 +80,7 @@ def pack(worlds: list[Path], state: Path, held_out_fraction: float = 0.03) -> Pi
     files.write_text(state / "attributes.jsonl", "\n".join(lines) + "\n")
     packed = open_packed(state)
     print(
-        f"[pack] {len(packed.training)} pictures to train on, {len(packed.held_out)} held out",
+        f"[pack] {len(packed.training)} images to train on, {len(packed.held_out)} held out",
         file=sys.stderr,
     )
     return packed
@@ -101,7 +101,7 @@ def open_packed(state: Path) -> Pictures:
         PackshotError: `pack` has not run.
     """
     if not (state / "pictures.npy").exists():
-        raise PackshotError(f"No packed pictures in {state}; run the stage 'pack' first.")
+        raise PackshotError(f"No packed images in {state}; run the stage 'pack' first.")
     lines = files.read_json_lines(state / "attributes.jsonl")
     held_out = np.array([line["held_out"] for line in lines])
     return Pictures(

@@ -117,7 +117,7 @@ def _outcome(collector: DownloadQueue, images: list[ClassImage], count: int) -> 
     if collector.stopped and len(images) < count:
         raise ClassImagesError(
             f"{len(images)} of {count} class images so far: {collector.stopped}. "
-            "Run the same command later and it goes on, or name another source besides."
+            "Run the same command later to resume, or name another source besides."
         )
     if not images:
         reasons = list(collector.refused.items())[:20]
@@ -160,10 +160,10 @@ def _source(name: str, words: str, licences: Sequence[str], token: str | None) -
     if path.is_file():
         return UrlList(path)
     if path.is_dir():
-        raise ClassImagesError(f"{path} is a folder of pictures; name it without other sources.")
+        raise ClassImagesError(f"{path} is a folder of images; name it without other sources.")
     raise ClassImagesError(
         f"There is no {path}. Name {' or '.join(REPOSITORIES)}, a file of URLs, a folder of "
-        "pictures or one that img2dataset has written."
+        "images or one that img2dataset has written."
     )
 
 

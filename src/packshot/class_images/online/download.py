@@ -48,7 +48,7 @@ def check_contact(contact: str | None) -> str:
     if not re.fullmatch(r"[!-~]+@[!-~]+\.[!-~]+|https?://[!-~]+\.[!-~]+", contact):
         said = f"'{contact}' is not one" if contact else "none is given"
         raise ClassImagesError(
-            "The sites that pictures come from want an e-mail address or URL at which to reach "
+            "The sites that images come from want an e-mail address or URL at which to reach "
             f"whoever asks, and {said}. Name yours: --contact you@example.org, or PACKSHOT_CONTACT."
         )
     return contact

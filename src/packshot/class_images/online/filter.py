@@ -86,7 +86,7 @@ class ImageFilter:
             )
         for other, name in self._looks:
             if nearly_the_same(picture.look, other):
-                raise ImageRejectedError(picture.url, f"is nearly the same picture as {name}")
+                raise ImageRejectedError(picture.url, f"is nearly the same image as {name}")
         if self._check and (score := self._score(self._check, picture)) <= 0:
             raise ImageRejectedError(
                 picture.url,

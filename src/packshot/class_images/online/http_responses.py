@@ -55,7 +55,7 @@ def check_image_response(response: httpx.Response) -> None:
     check_response(response)
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _PICTURES + _UNTOLD:
-        raise PermanentHttpError(f"is no picture that Packshot reads ({kind[:60]})")
+        raise PermanentHttpError(f"is no image that Packshot reads ({kind[:60]})")
     if response.headers.get("tdm-reservation", "").strip() == "1" or _barred(response):
         raise PermanentHttpError("is not to be used for training: its site says so (noai)")
 
