@@ -54,7 +54,7 @@ def walk(photos: Path, noun: str, base: Path | str, folder: Path, budget: str) -
     """One run within a budget, in a project and with a cache of its own."""
     heard = _Hearing()
     os.environ["PACKSHOT_CACHE"] = str(folder / "cache")
-    choices = choices_of(base=str(base), budget=budget, seeds=1)
+    choices = choices_of(base=str(base), time_budget=budget, images_per_prompt=1)
     end_to_end.run(
         photos, root=folder / "project", class_noun=noun, choices=choices, observer=heard
     )

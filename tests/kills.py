@@ -66,13 +66,13 @@ def cases(folder: Path) -> list[Case]:
     options: dict[str, tuple[dict[str, Any], bool]] = {
         "class images by the base": ({}, False),
         "as many class images as there is time for, no masks": (
-            {"class_count": None, "segmenter": "none", "budget": "90s", "seeds": 1},
+            {"class_count": None, "segmenter": "none", "time_budget": "90s", "images_per_prompt": 1},
             True,
         ),
         "other captioner, embedder, class images of a folder": (
             {
                 "captioner": str(blip), "embedder": str(clip), "class_images": [str(folder / "cars")],
-                "budget": None, "blur": ["plates"],
+                "time_budget": None, "blur": ["license-plates"],
             },
             False,
         ),

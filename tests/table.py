@@ -59,7 +59,7 @@ MEANINGS = {
     "diffusers folder": "the picture that diffusers makes of the same folder",
     "single file": "the same weights as the folder's, from the original layout",
     "GGUF": "the folder's weights but for what each type rounds",
-    "inpainting": "the picture that diffusers' inpainting makes of an empty plate",
+    "inpainting": "the picture that diffusers' inpainting makes of an empty image",
     "from the hub": "the folder's content and prompts, from a server that acts as the hub",
     "prompts, loss, gradients": "as diffusers' training scripts and peft compute them, to 1e-4",
     "learns one picture": "thirty steps halve the loss",

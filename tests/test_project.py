@@ -72,16 +72,16 @@ def test_two_processes_cannot_hold_one_project(tmp_path):
 
 
 def test_what_is_chosen_is_written_down_and_what_a_person_wrote_there_stays(tmp_path):
-    made = create_project(tmp_path / "p", name="A", class_noun="car", budget="4m")
+    made = create_project(tmp_path / "p", name="A", class_noun="car", time_budget="4m")
     text = made.settings_file.read_text()
     made.settings_file.write_text(
         "# mine\n" + text.replace("seed = 0", "seed = 0  # of everything")
     )
     said = save_choices(
-        made, choices_of(budget="8m", seed=0, class_images=("a", "b"), prompts=("x",))
+        made, choices_of(time_budget="8m", seed=0, class_images=("a", "b"), prompts=("x",))
     )
     assert said == [
-        "budget: 8m (4m before)", "class images: a, b (base before)", "prompts: x (none before)",
+        "time budget: 8m (4m before)", "class images: a, b (base before)", "prompts: x (none before)",
     ]  # fmt: skip
     text = made.settings_file.read_text()
     assert "# mine" in text and "seed = 0  # of everything" in text
@@ -93,7 +93,7 @@ def test_what_is_chosen_is_written_down_and_what_a_person_wrote_there_stays(tmp_
     )
     assert settings.subject == made.subject and settings.time_budget_seconds == 480
     before = made.settings_file.read_bytes()
-    assert save_choices(made, choices_of(budget="8m")) == []
+    assert save_choices(made, choices_of(time_budget="8m")) == []
     assert made.settings_file.read_bytes() == before
 
 
@@ -113,9 +113,15 @@ def test_a_project_is_opened_with_the_words_of_before_or_fewer(tmp_path):
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ({"budget": "soon"}, "budget = 'soon': 'soon' is not a time; write 90s, 10m or 1h30m"),
-        ({"budget": "0m"}, "budget = '0m': it must be more than nothing"),
-        ({"seeds": 0}, "seeds = 0: input should be greater than or equal to 1"),
+        (
+            {"time_budget": "soon"},
+            "time_budget = 'soon': 'soon' is not a time; write 90s, 10m or 1h30m",
+        ),
+        ({"time_budget": "0m"}, "time_budget = '0m': it must be more than nothing"),
+        (
+            {"images_per_prompt": 0},
+            "images_per_prompt = 0: input should be greater than or equal to 1",
+        ),
         ({"class_min_side": 3}, "class_min_side = 3: input should be greater"),
     ],
 )
@@ -136,7 +142,7 @@ def test_every_choice_is_an_option_of_run_and_of_the_same_name_elsewhere():
         return {opt for one in commands[name].params for opt in one.opts}
 
     run = options("run")
-    for name in Choices.model_fields:
+    for name in {*Choices.model_fields} - {"prompts"} | {"prompts_file"}:
         assert f"--{name.replace('_', '-')}" in run, name
     own = {"--project", "-p", "--help", "--yes"}
     assert options("class-images") - own <= run

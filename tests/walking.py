@@ -24,7 +24,7 @@ from packshot.workflow.observer import RunObserver
 
 RECIPE = "exposures = {1 = 6}\neffective_batch_size = 2\nleast_exposures_share = 0.3\ncrops_per_photo = 1\n"
 OPTIONS = {
-    "budget": "10m", "class_count": 6, "prompts": ("a photo of {subject}",), "seeds": 2,
+    "time_budget": "10m", "class_count": 6, "prompts": ("a photo of {subject}",), "images_per_prompt": 2,
     "embedder": "none", "captioner": "plain",
 }  # fmt: skip
 

@@ -1,22 +1,22 @@
 """Everything a user can get wrong, as one class tree.
 
     PackshotError
-    ├── ProjectError        no project here, a project in use, settings that do not parse
-    ├── NoUsablePhotosError       no photo of the product could be accepted
-    ├── ImageRejectedError      one file that is not an image, is damaged, or is not safe to open
-    ├── CaptionError     an unknown captioner, or captions that cannot be used
-    ├── ClassImagesError    class images are missing or unreadable
-    ├── DatasetError      a dataset of another tool's that cannot be read, or not be written there
-    ├── ModelLoadError   a base or another network that cannot or must not be loaded
-    ├── LoraError         a LoRA file that does not fit the base, or is not a LoRA
-    ├── InsertionError    an invalid placement in a background, or no product to insert
-    ├── InvalidPlanError         a plan whose numbers make no sense
-    │   ├── TimeBudgetError  a time budget that is too short for training
-    │   └── InsufficientMemoryError  not even one image at a time fits the memory
-    ├── StaleRunError          a run cannot resume: its inputs have changed
-    ├── TrainingDivergedError    a loss or gradient that is not finite
-    ├── DiskFullError            no room for a file
-    └── UnsafePathError         a name that points outside the folder it belongs to
+    ├── ProjectError                  no project here, a project in use, settings that do not parse
+    ├── NoUsablePhotosError           no photo of the product could be accepted
+    ├── ImageRejectedError            one file that is not an image, is damaged, or is not safe to open
+    ├── CaptionError                  an unknown captioner, or captions that cannot be used
+    ├── ClassImagesError              class images are missing or unreadable
+    ├── DatasetError                  a dataset of another tool's that cannot be read, or not be written there
+    ├── ModelLoadError                a base or another network that cannot or must not be loaded
+    ├── LoraError                     a LoRA file that does not fit the base, or is not a LoRA
+    ├── InsertionError                an invalid placement in a background, or no product to insert
+    ├── InvalidPlanError              a plan whose numbers make no sense
+    │   ├── TimeBudgetError           a time budget that is too short for training
+    │   └── InsufficientMemoryError   not even one image at a time fits the memory
+    ├── StaleRunError                 a run cannot resume: its inputs have changed
+    ├── TrainingDivergedError         a loss or gradient that is not finite
+    ├── DiskFullError                 no room for a file
+    └── UnsafePathError               a name that points outside the folder it belongs to
 
 Each message says what is wrong, where, and what to do. The command line prints it and exits with 2.
 """

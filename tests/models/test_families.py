@@ -302,7 +302,9 @@ def test_stopping_and_going_on_is_bit_identical(planned_project, tiny_base):
         )
 
     plan = read_plan(planned_project.plan_file)
-    write_plan(plan.model_copy(update={"steps": 4, "sample_every": 0}), planned_project.plan_file)
+    write_plan(
+        plan.model_copy(update={"steps": 4, "sample_every_n_steps": 0}), planned_project.plan_file
+    )
     assert sum(isinstance(event, Step) for event in train(planned_project, tiny_base)) == 4
     whole = lora_bytes()
     shutil.rmtree(planned_project.runs_folder)

@@ -129,7 +129,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_text_encoders(planned_project
         for encoder, network in tiny_base.text_encoders.items()
     }
     plan = read_plan(planned_project.plan_file)
-    told = {"steps": 4, "sample_every": 2, "text_encoder_rank": 2, "accumulation": 2}
+    told = {"steps": 4, "sample_every_n_steps": 2, "text_encoder_rank": 2, "accumulation": 2}
     write_plan(plan.model_copy(update=told), planned_project.plan_file)
     assert sum(isinstance(event, Step) for event in train(planned_project, tiny_base)) == 4
     whole = lora_bytes()

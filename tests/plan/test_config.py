@@ -28,7 +28,7 @@ def a_plan(**changes):
 
 
 def test_a_plan_and_its_reasons_come_back(tmp_path):
-    plan = a_plan(asked=Asked(budget="4m"))
+    plan = a_plan(asked=Asked(time_budget="4m"))
     write_plan(plan, tmp_path / "plan.toml", {"rank": "room for detail"})
     assert read_plan(tmp_path / "plan.toml") == plan
     assert read_reasons(tmp_path / "plan.toml") == {"rank": "room for detail"}
@@ -104,7 +104,7 @@ def test_every_number_is_in_the_fingerprint(name):
 def test_predictions_are_not():
     other = Estimate(seconds=9, bytes=9, class_images_seen=9, seconds_per_step=9)
     assert a_plan(predicted=other).fingerprint() == a_plan().fingerprint()
-    assert a_plan(asked=Asked(budget="4m")).fingerprint() == a_plan().fingerprint()
+    assert a_plan(asked=Asked(time_budget="4m")).fingerprint() == a_plan().fingerprint()
 
 
 def test_differences_are_listed_with_versions():

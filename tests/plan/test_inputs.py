@@ -24,7 +24,7 @@ def filled(project, source, tmp_path):
 
 @pytest.fixture
 def base():
-    return SimpleNamespace(family="sd1", content_hash="ab" * 32, storage="full")
+    return SimpleNamespace(family="sd1", content_hash="ab" * 32, weight_storage="full")
 
 
 def caption(project, tmp_path, base):

@@ -54,7 +54,7 @@ def test_the_settings_decide_then_the_plan_then_the_gpu(
     tmp_path, tiny_sd1, ready_project, tiny_base, on_the_cpu, monkeypatch
 ):
     asked = create_project(
-        tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1), storage="nf4"
+        tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1), weight_storage="nf4"
     )
     assert load_project_base(asked).weight_storage == "nf4"
     auto = create_project(tmp_path / "q", name="x", class_noun="car", base=str(tiny_sd1))

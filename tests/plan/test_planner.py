@@ -214,7 +214,7 @@ def test_a_plan_holds_for_its_budget_and_comes_back_with_it(ready_project, tiny_
     """4 minutes, 8 minutes, 4 minutes again: the plan of the first run, not another like it."""
     from packshot.training.runs import open_run
 
-    four, eight = Asked(budget="4m"), Asked(budget="8m")
+    four, eight = Asked(time_budget="4m"), Asked(time_budget="8m")
     plan = make_plan(ready_project, tiny_base, budget=training(240), asked=four)
     assert plan_that_holds(ready_project, tiny_base, four) == plan
     assert plan_that_holds(ready_project, tiny_base, eight) is None
@@ -229,16 +229,16 @@ def test_a_plan_holds_for_its_budget_and_comes_back_with_it(ready_project, tiny_
 
 def test_a_plan_that_a_person_asked_for_holds_for_any_budget(ready_project, tiny_base, costs):
     plan = make_plan(ready_project, tiny_base, rank=3)
-    assert plan_that_holds(ready_project, tiny_base, Asked(budget="4m")) == plan
+    assert plan_that_holds(ready_project, tiny_base, Asked(time_budget="4m")) == plan
 
 
 def test_an_edited_plan_holds_and_is_never_lost(ready_project, tiny_base, costs):
-    four = Asked(budget="4m")
+    four = Asked(time_budget="4m")
     plan = make_plan(ready_project, tiny_base, budget=training(240), asked=four)
     edited = plan.model_copy(update={"steps": 7, "lr_warmup_steps": 0})
     write_plan(edited, ready_project.plan_file)
     assert plan_that_holds(ready_project, tiny_base, four) == edited
-    make_plan(ready_project, tiny_base, budget=training(480), asked=Asked(budget="8m"))
+    make_plan(ready_project, tiny_base, budget=training(480), asked=Asked(time_budget="8m"))
     assert read_plan(ready_project.plan_file.with_name("plan.before.toml")) == edited
 
 

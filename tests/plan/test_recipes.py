@@ -24,5 +24,5 @@ def test_a_checkpoints_own_recipe_overrides_its_familys(tmp_path):
 
 def test_a_recipe_that_makes_no_sense_is_named(tmp_path):
     (tmp_path / "recipe.toml").write_text("effective_batch_size = 0\n")
-    with pytest.raises(InvalidPlanError, match=r"recipe\.toml: batch"):
+    with pytest.raises(InvalidPlanError, match=r"recipe\.toml: effective_batch_size"):
         recipe_for("sd1", tmp_path)

@@ -39,7 +39,7 @@ def base(tmp_path, monkeypatch):
         content_hash="ab" * 32, dtype=torch.float32, device=torch.device("cpu"), pixel_multiple=8,
         encode_images=lambda pixels: F.avg_pool2d(pixels, 8), encode_prompts=encode_prompts,
         add_size_conditioning=add_size_conditioning, asked=asked,
-        schedule=SimpleNamespace(timesteps=lambda shares, tokens: shares * 1000),
+        schedule=SimpleNamespace(timesteps_at=lambda shares, tokens: shares * 1000),
     )  # fmt: skip
 
 
@@ -69,8 +69,8 @@ def _mask(folder: Path, number):
 def planned(**changes):
     told = {
         "steps": 8, "batch": 4, "pixels": 64, "targets": "attention", "rank": 2, "alpha": 2,
-        "learning_rate": 1e-3, "class_image_share": 0.5, "precision": "fp32", "sample_every": 0,
-        "checkpoint_every": 4, "seed": 0, "caption_dropout": 0.0, "class_loss_weight": 0.25,
+        "learning_rate": 1e-3, "class_image_ratio": 0.5, "precision": "fp32", "sample_every_n_steps": 0,
+        "save_every_n_steps": 4, "seed": 0, "caption_dropout": 0.0, "prior_loss_weight": 0.25,
         "predicted": Estimate(seconds=0, bytes=0, class_images_seen=0, seconds_per_step=0),
         "depends": PlanInputs(base="", photos="", captions="", class_images="", subject="", versions={}),
     }  # fmt: skip

@@ -224,17 +224,18 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
 
 
 CHANGES = {
-    "batch": 6, "accumulation": 2, "targets": "attention", "rank": 3, "alpha": 1.0,
-    "learning_rate": 5e-3, "schedule": "constant", "warmup_steps": 2, "weight_decay": 0.5,
-    "max_gradient_norm": 1e-4, "class_image_share": 0.25, "class_loss_weight": 0.5,
-    "min_snr_gamma": 0.0, "caption_dropout": 0.5, "crops_per_photo": 3, "seed": 9, "steps": 3,
+    "effective_batch_size": 6, "gradient_accumulation_steps": 2, "target_modules": "attention",
+    "rank": 3, "alpha": 1.0,
+    "learning_rate": 5e-3, "lr_scheduler": "constant", "lr_warmup_steps": 2, "weight_decay": 0.5,
+    "max_grad_norm": 1e-4, "class_image_ratio": 0.25, "prior_loss_weight": 0.5,
+    "min_snr_gamma": 0.0, "caption_dropout_rate": 0.5, "crops_per_photo": 3, "seed": 9, "steps": 3,
     "text_encoder_rank": 2,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(CHANGES))
 def test_every_setting_is_alive(planned_project, tiny_base, name):
-    """Turning it changes the LoRA (accumulation: only by rounding)."""
+    """Turning it changes the LoRA (gradient_accumulation_steps: only by rounding)."""
     edit(planned_project, sample_every_n_steps=0)
     events_of(planned_project, tiny_base)
     before = load_file(planned_project.diffusers_lora_file)
@@ -245,15 +246,15 @@ def test_every_setting_is_alive(planned_project, tiny_base, name):
     if same:
         moved = sum((after[key] - value).square().sum() for key, value in before.items())
         same = bool(moved < 1e-6 * sum(value.square().sum() for value in before.values()))
-    assert same == (name == "accumulation")
+    assert same == (name == "gradient_accumulation_steps")
 
 
 def test_text_encoders_learn_at_their_own_rate(planned_project, tiny_base):
     """The first step of Adam is as long as its rate, whatever the gradient."""
     for rate in (1e-3, 1e-4):
         edit(
-            planned_project, sample_every_n_steps=0, steps=1, warmup_steps=0, weight_decay=0.0,
-            learning_rate=1e-2, schedule="constant", text_encoder_rank=2,
+            planned_project, sample_every_n_steps=0, steps=1, lr_warmup_steps=0, weight_decay=0.0,
+            learning_rate=1e-2, lr_scheduler="constant", text_encoder_rank=2,
             text_encoder_learning_rate=rate,
         )  # fmt: skip
         events_of(planned_project, tiny_base)

@@ -36,7 +36,7 @@ def test_a_plan_has_one_run_whatever_was_predicted_or_asked(project, clock):
     plan, run = begun(project)
     assert run.name == "20260102-030405" and run_of(project, plan) == run
     cheaper = Estimate(seconds=9, bytes=9, class_images_seen=9, seconds_per_step=9)
-    same = plan.model_copy(update={"predicted": cheaper, "asked": Asked(budget="1h")})
+    same = plan.model_copy(update={"predicted": cheaper, "asked": Asked(time_budget="1h")})
     assert open_run(project, same) == run
     assert run_of(project, planned(seed=1)) is None
 

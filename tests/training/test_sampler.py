@@ -7,7 +7,7 @@ from packshot.training.sampler import noise, slot, timestep_quantile
 
 
 def deal(count, **changes):
-    settings = {"seed": 0, "photos": 12, "class_images": 100, "class_image_share": 0.5}
+    settings = {"seed": 0, "photos": 12, "class_images": 100, "class_image_ratio": 0.5}
     return [slot(number, **(settings | changes)) for number in range(count)]
 
 

@@ -77,9 +77,9 @@ def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(case):
     ("words", "steps", "made_anew"),
     [
         ({"prompts": ("a photo of {subject}", "{subject} in the rain")}, 0, {"shots"}),
-        ({"seeds": 3}, 0, {"shots"}),
+        ({"images_per_prompt": 3}, 0, {"shots"}),
         ({"class_count": 8}, 4, {"class_images", "lora", "shots"}),
-        ({"budget": "11m"}, 0, set()),  # the whole recipe fits both: the same plan
+        ({"time_budget": "11m"}, 0, set()),  # the whole recipe fits both: the same plan
         ({"seed": 3}, 4, {"lora", "shots"}),
         ({"segmenter": "none"}, 0, set()),
     ],
@@ -102,7 +102,7 @@ def test_other_words_redo_what_depends_on_them_and_are_kept(case, words, steps, 
 def test_a_budget_that_comes_again_has_its_run_and_its_lora_again(case):
     first = walk(case)
     lora = first.project.lora_file.read_bytes()
-    walk(case, budget="11m", seed=1)
+    walk(case, time_budget="11m", seed=1)
     assert first.project.lora_file.read_bytes() != lora
     heard = Listener()
     again = walk(case, heard, seed=0)
@@ -230,7 +230,9 @@ def _start(folder, write, options, told=None):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"segmenter": "none", "class_count": None, "seeds": 1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"segmenter": "none", "class_count": None, "images_per_prompt": 1}]
+)
 def test_killed_at_any_write_it_goes_on_and_ends_the_same(case, options):
     """SIGKILL at writes all over the path, one life each, and then to the end in the same words.
 

@@ -2,7 +2,7 @@
 
 What a caption describes is not trained into the trigger: so captions describe view, place and light,
 but not the product itself. Captions that a person wrote are never overwritten; generated ones only
-with `redo`.
+with `overwrite_generated`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def caption_photos(
 
     Args:
         base: its own captioner is the default.
-        redo: also overwrite generated captions; never what a person wrote, changed or locked.
+        overwrite_generated: also overwrite generated captions; never what a person wrote, changed or locked.
         instead_of: captioners whose captions are overwritten, too.
 
     Raises:

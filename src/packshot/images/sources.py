@@ -22,7 +22,7 @@ PICTURE_ENDINGS = frozenset(
         ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef",
     )
 )  # fmt: skip
-"""Files that are meant as pictures. Those that we cannot read are refused, not passed over."""
+"""Endings of image files. Files that cannot be read are refused, not skipped silently."""
 _LIVE = frozenset((".heic", ".heif", ".jpg", ".jpeg"))
 _IN_ARCHIVES = PICTURE_ENDINGS | videos.ENDINGS
 _IN_FOLDERS = _IN_ARCHIVES | {".zip"}

@@ -54,7 +54,7 @@ def mask_photos(
 
     Args:
         segmenter: by default that of `load_segmenter("auto")`.
-        redo: also redo generated masks; never those that a person drew or changed.
+        overwrite_generated: also redo generated masks; never those that a person drew or changed.
         instead_of: segmenters whose masks are redone, too.
 
     Raises:

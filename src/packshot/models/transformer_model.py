@@ -13,7 +13,10 @@ from packshot.models.diffusion_model import DiffusionModel, linear_names
 from packshot.models.noise_schedules import FlowMatchSchedule
 from packshot.types import TargetModules
 
-LARGE_RECIPE: Mapping[str, Any] = {"batch": 1, "exposures": {"5": 500, "15": 1000, "40": 2000}}
+LARGE_RECIPE: Mapping[str, Any] = {
+    "effective_batch_size": 1,
+    "exposures": {"5": 500, "15": 1000, "40": 2000},
+}
 """Overrides of the usual recipe for transformers of billions of parameters."""
 Scopes = Mapping[TargetModules, tuple[tuple[str, ...], tuple[str, ...]]]
 """For each scope the endings and the beginnings of the Linear modules' names."""

@@ -53,7 +53,7 @@ class Asked(BaseModel):
     """The request that the plan was made for; it changes nothing in the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    budget: str
+    time_budget: str
     """The time budget as the user wrote it; "none" for the whole recipe."""
     seed: int = 0
     """The project's."""

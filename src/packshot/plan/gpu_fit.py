@@ -66,12 +66,14 @@ def gpu_fit_text(
     Args:
         name: as `load_base` takes it, or a family's, such as "sdxl", whose usual size is then meant.
         gpu: one of `gpus.toml`, such as "RTX 4090" or "4090"; by default this machine.
-        memory: of the GPU, as "16GB"; by default all of it, or what is free here.
-        pixels, targets, rank: by default the base's own size and the recipe's.
-        text_encoder: whether the text encoders learn too.
+        vram: the GPU's memory, as "16GB"; by default all of it, or what is free here.
+        resolution: side of the training images; by default the base's own.
+        target_modules: by default the recipe's.
+        rank: by default the recipe's.
+        train_text_encoder: whether the text encoders learn too.
 
     Raises:
-        InvalidPlanError: the GPU is not known, `memory` is no size, or the text encoders do not learn here.
+        InvalidPlanError: the GPU is not known, `vram` is no size, or the text encoders do not learn here.
         ModelLoadError, DiskFullError: as `load_base`.
     """
     place = Place.of(gpu, vram)

@@ -99,7 +99,7 @@ class TrainingSet:
             seed=self.plan.seed,
             photos=len(self.photos),
             class_images=len(self.class_images),
-            class_image_share=self.plan.class_image_ratio,
+            class_image_ratio=self.plan.class_image_ratio,
             crops_per_photo=self.plan.crops_per_photo,
             caption_dropout=self.plan.caption_dropout_rate,
         )

@@ -59,7 +59,7 @@ def slot(
     seed: int,
     photos: int,
     class_images: int,
-    class_image_share: float,
+    class_image_ratio: float,
     crops_per_photo: int = 1,
     caption_dropout: float = 0.0,
 ) -> Slot:
@@ -67,7 +67,7 @@ def slot(
 
     Sampling without replacement, reshuffled each epoch: every image is seen equally often.
     """
-    share = class_image_share if class_images else 0.0
+    share = class_image_ratio if class_images else 0.0
     class_before = math.floor(number * share)
     is_class = math.floor((number + 1) * share) > class_before
     if is_class:

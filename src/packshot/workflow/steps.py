@@ -288,7 +288,7 @@ class Walk:
 
     def _plan(self, base: DiffusionModel, budget: Budget | None) -> Plan:
         """The valid plan, or a new one; then the user is told which inputs changed."""
-        asked = Asked(budget=self.settings.time_budget or "none", seed=self.settings.seed)
+        asked = Asked(time_budget=self.settings.time_budget or "none", seed=self.settings.seed)
         if plan := plan_that_holds(self.project, base, asked):
             return plan
         if self.project.plan_file.exists():
