@@ -1,4 +1,4 @@
-"""The rendered world as two files: all pictures in one array, and a line of attributes each."""
+"""The rendered scenes as two files: all images in one array, and a line of attributes each."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _pixels(path: Path, mode: str = "RGB") -> Pixels:
 
 
 def open_packed(state: Path) -> Pictures:
-    """The packed pictures.
+    """The packed images.
 
     Raises:
         PackshotError: `pack` has not run.
@@ -113,7 +113,7 @@ def open_packed(state: Path) -> Pictures:
 
 
 def open_masks(state: Path) -> Pixels:
-    """The products' share of each pixel, uint8 [N, 128, 128] (memory-mapped), as packed.
+    """The products' masks, uint8 [N, 128, 128] (memory-mapped), as packed.
 
     Raises:
         PackshotError: `pack` has not run.
@@ -128,6 +128,6 @@ def to_tensor(pixels: Pixels) -> Tensor:
 
 
 def to_pixels(pictures: Tensor) -> Pixels:
-    """Pictures [B, 3, H, W] in [-1, 1] (clipped) to uint8 [B, H, W, 3]."""
+    """Images [B, 3, H, W] in [-1, 1] (clipped) to uint8 [B, H, W, 3]."""
     scaled = pictures.float().clamp(-1, 1).add(1).mul(127.5).round().byte()
     return scaled.permute(0, 2, 3, 1).cpu().numpy()

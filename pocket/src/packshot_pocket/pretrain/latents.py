@@ -1,4 +1,4 @@
-"""All pictures and their mirror images as latents of zero mean and unit variance a channel."""
+"""Latents of all images and their mirror images, of zero mean and unit variance per channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Insertions beside what one would do instead, on backgrounds whose truth is known.
+"""Packshot's insertion compared with alternatives, on rendered backgrounds with ground truth.
 
     python -m packshot_pocket.benchmarks.insertion [--plates N] [--paint N] [--sheet FILE]
 
