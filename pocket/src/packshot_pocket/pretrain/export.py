@@ -1,4 +1,4 @@
-"""Exporting the trained parts as a `StableDiffusionPipeline` folder, fp16, plus `clip/`, `segmenter/`, `light/`."""
+"""Exporting the trained parts as a fp16 `StableDiffusionPipeline`, plus `clip/`, `segmenter/`, `light/`."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ INSERTED = (0, 2, 4, 6, 7)
 
 
 def insertion_scenes(number: int) -> dict[str, list[SceneSpec]]:
-    """A product to insert: its photos, and scenes with it smaller, whose empty backgrounds are rendered too."""
+    """A product to insert: its photos, and scenes with it smaller and their empty backgrounds."""
     noun = BENCHMARK[number]
     product = of_noun(noun, random.Random(f"benchmark/{number}"))
     places = [*spec.OUTDOORS]
