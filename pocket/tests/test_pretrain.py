@@ -70,7 +70,7 @@ def make_world(folder: Path, scenes: int = 5) -> None:
         (folder / f"{scene:06d}.json").write_text(json.dumps(entries))
 
 
-def make_plates(folder: Path, scenes: int = 4) -> Path:
+def make_backgrounds(folder: Path, scenes: int = 4) -> Path:
     """Grounds that are brighter on the side where the light is."""
     if not folder.exists():
         folder.mkdir(parents=True)
@@ -119,7 +119,7 @@ def run_segmenter(folder: Path, budget: Budget) -> None:
 
 
 def run_light(folder: Path, budget: Budget) -> None:
-    light.train_light(folder, make_plates(folder / "plates"), LIGHT, budget)
+    light.train_light(folder, make_backgrounds(folder / "backgrounds"), LIGHT, budget)
 
 
 RUNS: dict[str, Callable[[Path, Budget], None]] = {
@@ -212,10 +212,10 @@ def test_the_text_tower_learns_to_hear_names(tmp_path: Path, trained: Path) -> N
     assert after["error with one"] < 0.95 * before["error with one"]
 
 
-def test_the_light_is_learnt_and_a_mirrored_plate_has_it_mirrored(tmp_path: Path) -> None:
+def test_the_light_is_learnt_and_a_mirrored_background_has_it_mirrored(tmp_path: Path) -> None:
     config = light.LightConfig(loop=replace(LOOP, steps=40, batch=8))
-    plates = make_plates(tmp_path / "plates", scenes=12)
-    report = light.train_light(tmp_path, plates, config, Budget())
+    backgrounds = make_backgrounds(tmp_path / "backgrounds", scenes=12)
+    report = light.train_light(tmp_path, backgrounds, config, Budget())
     assert report["azimuth error"] < 20
     assert report["right side"] == 1
     network = light.LightNetwork().eval()

@@ -219,13 +219,17 @@ def test_a_benchmark_product_has_look_alikes_and_unseen_settings(number: int) ->
 
 
 @pytest.mark.parametrize("number", samples.INSERTED)
-def test_plates_show_the_benchmarks_product_smaller_where_its_photos_do_not(number: int) -> None:
+def test_backgrounds_show_the_benchmarks_product_smaller_where_its_photos_do_not(
+    number: int,
+) -> None:
     scenes = samples.insertion_scenes(number)
     product = samples.benchmark_scenes(number)["photos"][0].product
     assert all(scene.product == product for some in scenes.values() for scene in some)
-    shown, elsewhere = ({scene.setting for scene in scenes[kind]} for kind in ("photos", "plates"))
+    shown, elsewhere = (
+        {scene.setting for scene in scenes[kind]} for kind in ("photos", "backgrounds")
+    )
     assert not shown & elsewhere
-    fills = [camera.fill for scene in scenes["plates"] for camera in scene.cameras]
+    fills = [camera.fill for scene in scenes["backgrounds"] for camera in scene.cameras]
     assert len(fills) == 20
     assert max(fills) <= 0.5
     assert scenes == samples.insertion_scenes(number)

@@ -320,6 +320,7 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
     return [
         f"{key.replace('_', ' ')}: {_shown(value)} ({_shown(getattr(before, key))} before)"
         for key, value in changed.items()
+        if value != getattr(before, key)
     ]
 
 

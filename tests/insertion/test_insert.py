@@ -149,7 +149,7 @@ def painter(loaded, tiny_checkpoint, monkeypatch):
             found.paste(255, (width // 4, height // 4, width * 3 // 4, height * 3 // 4))
             return found
 
-    monkeypatch.setattr("packshot.insertion.inpaint_product.EmbeddedSegmenter", Middle)
+    monkeypatch.setattr("packshot.insertion.inpaint_product.BundledSegmenter", Middle)
     return loaded(tiny_checkpoint("sd1"))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from packshot.errors import InvalidPlanError
-from packshot.lora import adapters
+from packshot.lora import add_adapters
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def put(tiny_base):
 
     def call(**options):
         told = {"rank": 2, "alpha": 1.0, "seed": 0} | options
-        return adapters(tiny_base, "cross-attention", **told)
+        return add_adapters(tiny_base, "cross-attention", **told)
 
     return call
 

@@ -65,13 +65,13 @@ def test_latents_are_shifted_then_scaled_and_back(shift, scale):
 def test_a_region_is_what_is_told_or_else_all_of_the_picture():
     base = made()
     noisy = torch.randn(2, 3, 4, 6)
-    region = base.region(noisy, {})
+    region = base.inpaint_channels(noisy, {})
     assert region.shape == (2, 4, 4, 6) and region[:, 0].eq(1).all() and not region[:, 1:].any()
     told = torch.randn(2, 4, 4, 6)
-    assert base.region(noisy, {"region": told}) is told
+    assert base.inpaint_channels(noisy, {"region": told}) is told
     base.encode_images = lambda pixels: pytest.fail("grey was encoded again")
-    assert torch.equal(base.region(noisy[:1], {}), region[:1])
-    assert base.region(noisy.bfloat16(), {}).dtype == torch.bfloat16
+    assert torch.equal(base.inpaint_channels(noisy[:1], {}), region[:1])
+    assert base.inpaint_channels(noisy.bfloat16(), {}).dtype == torch.bfloat16
 
 
 def test_whole_pictures_are_painted_over_grey():

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from packshot.models import FAMILIES
-from packshot.models.checkpoint import COMPONENTS, detect_checkpoint
+from packshot.models import registry
+from packshot.models.checkpoint import detect_checkpoint
 from packshot.models.fake import default_checkpoint, fake_model
 from packshot.models.loss import Batch, per_image_loss
 from packshot.weights.safetensors_file import read_config
@@ -14,7 +14,7 @@ def batch_of(base, size=2):
     """Nothing of it is real inside a sketch; the same calls make it."""
     picture = torch.zeros(1, 3, 64, 64, dtype=base.dtype)
     latents = base.encode_images(picture).float().expand(size, -1, -1, -1)
-    times = base.schedule.timesteps((torch.arange(size) + 0.5) / size, latents[0, 0].numel())
+    times = base.schedule.timesteps_at((torch.arange(size) + 0.5) / size, latents[0, 0].numel())
     ones = torch.ones(size, 1, *latents.shape[-2:])
     return Batch(
         latents,
@@ -56,10 +56,10 @@ def test_afterwards_tensors_are_real_again(tiny_sd1):
     assert type(torch.ones(1)) is torch.Tensor
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", registry.families())
 def test_each_familys_configurations_are_shipped_whole(family):
     checkpoint = default_checkpoint(family)
     assert checkpoint.weights == {} and checkpoint.family == family
-    for component in COMPONENTS[family]:
+    for component in registry.families()[family].components:
         assert read_config(checkpoint.path / component / "config.json")
     assert read_config(checkpoint.path / "scheduler" / "scheduler_config.json")

@@ -43,7 +43,7 @@ def batch(base):
         SizeConditioning((80, 64), (16, 0), (64, 64)),
         SizeConditioning((64, 64), (0, 0), (64, 64)),
     ]
-    times = base.schedule.timesteps(torch.tensor([0.01, 0.4, 0.9]), shape[-2] * shape[-1])
+    times = base.schedule.timesteps_at(torch.tensor([0.01, 0.4, 0.9]), shape[-2] * shape[-1])
     return Batch(
         latents=torch.randn(shape, generator=generator),
         noise=torch.randn(shape, generator=generator),
@@ -171,7 +171,7 @@ def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base):
 
 
 def test_checkpointing_changes_no_gradient_and_keeps_less(tiny_base):
-    from packshot.plan.calibration import _saved_bytes
+    from packshot.plan.step_memory import trace_step
 
     def gradients(on):
         names = tiny_base.lora_targets("attention+mlp")
@@ -184,7 +184,7 @@ def test_checkpointing_changes_no_gradient_and_keeps_less(tiny_base):
                 for name, value in adapter.state().items()
             }
             adapter.load_state({name: value * 0.1 for name, value in state.items()})
-            kept = _saved_bytes(tiny_base, batch(tiny_base))
+            kept, _ = trace_step(tiny_base, lambda: batch(tiny_base))
             for parameter in adapter.named_parameters().values():
                 parameter.grad = None
             per_image_loss(tiny_base, batch(tiny_base), 0.0).mean().backward()
@@ -393,7 +393,7 @@ def test_empty_conditioning_has_the_shape_of_the_longest_prompts(tiny_base):
         name: tuple(given[name].shape) for name in empty
     }
     noisy = torch.randn(2, *tiny_base.encode_images(torch.zeros(1, 3, 64, 64)).shape[1:])
-    times = tiny_base.schedule.timesteps(torch.tensor([0.3, 0.6]), noisy[0, 0].numel())
+    times = tiny_base.schedule.timesteps_at(torch.tensor([0.3, 0.6]), noisy[0, 0].numel())
     with torch.no_grad():
         assert tiny_base.predict(noisy, times, empty).shape == noisy.shape
 

@@ -14,9 +14,10 @@ from huggingface_hub import constants, errors
 from safetensors.torch import load_file, save_file
 
 from packshot.errors import DiskFullError, ModelLoadError
-from packshot.models import hub, load_base
+from packshot.models import load_base
 from packshot.models.checkpoint import detect_checkpoint
 from packshot.project import create_project
+from packshot.weights import hub
 from tests.families import MAKERS
 
 ID = "somebody/tiny-model"

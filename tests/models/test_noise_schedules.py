@@ -32,7 +32,7 @@ def test_noise_and_targets_are_the_schedulers(prediction_type, tmp_path):
     assert torch.allclose(ours.add_noise(latents, noise, times), expected, atol=1e-6)
     velocity = theirs.get_velocity(latents, noise, times)
     expected = velocity if prediction_type == "v_prediction" else noise
-    assert torch.allclose(ours.target(latents, noise, times), expected, atol=1e-6)
+    assert torch.allclose(ours.training_target(latents, noise, times), expected, atol=1e-6)
     assert torch.isfinite(ours.snr(times)).all() and not ours.zero_terminal_snr
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from packshot.errors import InvalidPlanError, ModelLoadError
-from packshot.lora import adapters, fused, load_lora, save
+from packshot.lora import add_adapters, fused, load_lora, save
 from packshot.models.diffusion_model import SizeConditioning
 from packshot.models.loss import Batch, per_image_loss
 from packshot.plan import read_plan, write_plan
@@ -32,7 +32,7 @@ def batch(base):
     return Batch(
         latents=torch.randn(shape, generator=generator),
         noise=torch.randn(shape, generator=generator),
-        timesteps=base.schedule.timesteps(torch.tensor([0.01, 0.4, 0.9]), 256),
+        timesteps=base.schedule.timesteps_at(torch.tensor([0.01, 0.4, 0.9]), 256),
         conditioning=base.add_size_conditioning(base.encode_prompts(PROMPTS), shown),
         masks=torch.ones(3, 1, 16, 16),
         loss_weights=torch.ones(3),
@@ -52,7 +52,7 @@ def test_text_encoders_learn_as_peft_has_it(tiny_base):
     from peft import LoraConfig, inject_adapter_in_model
 
     asked = {"rank": 4, "alpha": 4, "seed": 0, "text_rank": 2}
-    with adapters(tiny_base, "attention", **asked) as adapter:
+    with add_adapters(tiny_base, "attention", **asked) as adapter:
         state = strengthen(adapter)
         ours = per_image_loss(tiny_base, batch(tiny_base), 0.0).mean()
         ours.backward()
@@ -94,7 +94,7 @@ def picture(pipeline):
 
 @pytest.mark.parametrize("kind", ["kohya", "diffusers"])
 def test_diffusers_makes_the_same_picture_from_a_file_with_text_encoders(tiny_base, tmp_path, kind):
-    with adapters(tiny_base, "attention+mlp", rank=2, alpha=2, seed=0, text_rank=2) as adapter:
+    with add_adapters(tiny_base, "attention+mlp", rank=2, alpha=2, seed=0, text_rank=2) as adapter:
         strengthen(adapter)
         live = picture(tiny_base.pipeline())
         lora = adapter.to_lora({})
@@ -162,7 +162,7 @@ def test_others_are_refused_by_name(loaded, tiny_checkpoint, family, kinds):
         pytest.raises(
             InvalidPlanError, match=rf"\({family}\) reads prompts with {kinds}, which .* not"
         ),
-        adapters(base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
+        add_adapters(base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
     ):
         pass
 
@@ -171,6 +171,6 @@ def test_encoders_that_leave_when_the_unet_computes_cannot_learn(tiny_base):
     tiny_base._has_model_offload = True
     with (
         pytest.raises(ModelLoadError, match="do not fit the GPU beside its UNet"),
-        adapters(tiny_base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
+        add_adapters(tiny_base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
     ):
         pass

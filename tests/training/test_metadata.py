@@ -5,9 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from packshot.models import FAMILIES
+from packshot.models import registry
 from packshot.project import Subject
-from packshot.training import metadata
 from packshot.training.metadata import metadata_of
 
 SUBJECT = Subject(name='D "ü"', trigger="ohwx", class_noun="car")
@@ -15,8 +14,9 @@ SUBJECT = Subject(name='D "ü"', trigger="ohwx", class_noun="car")
 
 def said(family="sd1", prediction="epsilon", captions=("a", "b", "a"), **changes):
     plan = {
-        "rank": 8, "targets": "attention", "learning_rate": 1e-4, "steps": 100, "batch": 4, "seed": 7,
-        "min_snr_gamma": 5.0, "pixels": 512, "text_encoder_rank": 0,
+        "rank": 8, "target_modules": "attention", "learning_rate": 1e-4, "steps": 100,
+        "effective_batch_size": 4, "seed": 7,
+        "min_snr_gamma": 5.0, "resolution": 512, "text_encoder_rank": 0,
         "text_encoder_learning_rate": 5e-5,
     }  # fmt: skip
     schedule = SimpleNamespace(prediction_type=prediction)
@@ -26,7 +26,7 @@ def said(family="sd1", prediction="epsilon", captions=("a", "b", "a"), **changes
     return metadata_of(SUBJECT, base, SimpleNamespace(**(plan | changes)), data)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", registry.families())
 def test_every_family_is_named_as_others_name_it(family):
     told = said(family)
     assert all(isinstance(value, str) for pair in told.items() for value in pair)
@@ -35,8 +35,9 @@ def test_every_family_is_named_as_others_name_it(family):
 
 
 def test_no_two_families_are_named_alike():
-    for names in (metadata._KOHYA_BASES, metadata._ARCHITECTURES):
-        assert names.keys() == FAMILIES.keys() and len(set(names.values())) == len(names)
+    specs = registry.families().values()
+    for names in ({spec.kohya_base for spec in specs}, {spec.architecture for spec in specs}):
+        assert all(names) and len(names) == len(specs)
 
 
 def test_captions_are_counted_by_photo_not_by_crop():
@@ -49,7 +50,7 @@ def test_what_a_run_did_is_told():
     told = said()
     assert (told["ss_network_dim"], told["ss_network_alpha"]) == ("8", "8.0")
     assert told["ss_network_args"] == "{}" and "ss_text_encoder_lr" not in told
-    told = said(targets="all", text_encoder_rank=4)
+    told = said(target_modules="all", text_encoder_rank=4)
     assert json.loads(told["ss_network_args"]) == {"conv_dim": 8, "conv_alpha": 8}
     assert told["ss_text_encoder_lr"] == "5e-05"
     assert told["modelspec.resolution"] == "512x512" and told["modelspec.title"] == 'D "ü"'

@@ -71,7 +71,7 @@ def background_unchanged(
         part = differs[top : top + zone.shape[0], left : left + zone.shape[1]]
         outside = int(differs.sum()) - int(part[zone > 0].sum())
     return Check(
-        "background untouched",
+        "background unchanged",
         float(outside),
         (0, 0),
         "pixels changed outside the mask and its shadow",

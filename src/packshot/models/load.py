@@ -67,7 +67,7 @@ def checkpoint_path(name: str | Path, *, half: bool = False, progress: Progress 
     if str(name) == BUNDLED:
         raise ModelLoadError(
             "The bundled base is a package of its own and is not installed: pip install "
-            'packshot-pocket, or, in a clone of the project, pip install ./pocket/model "."'
+            'packshot-pocket, or, in a clone of the project, pip install ./pocket/model ".[demo]"'
         )
     repository = None if files.exists(Path(name)) else parse_repo(str(name))
     if repository:

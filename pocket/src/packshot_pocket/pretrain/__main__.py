@@ -25,9 +25,9 @@ def _parser() -> argparse.ArgumentParser:
         help="folders of rendered scenes",
     )
     parser.add_argument(
-        "--plates",
+        "--backgrounds",
         type=Path,
-        default=cache / "world" / "plates",
+        default=cache / "world" / "backgrounds",
         help="folder of rendered scenes without products, for 'light'",
     )
     parser.add_argument(
@@ -110,7 +110,7 @@ def run_stage(stage: str, options: argparse.Namespace) -> None:
         segmenter.train_segmenter(folder, config, budget)
     elif stage == "light":
         config = _with_options(light.LightConfig(), options)
-        light.train_light(folder, options.plates, config, budget)
+        light.train_light(folder, options.backgrounds, config, budget)
     else:
         export.export(folder, options.out or folder / "pocket")
 

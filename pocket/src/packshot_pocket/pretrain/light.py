@@ -36,19 +36,19 @@ class LightConfig:
 
 
 @dataclass(frozen=True)
-class Plates:
+class Backgrounds:
     """Scenes: pixels uint8 [N, 96, 96, 3], direction to the light [N, 3], whether it is a sun [N]."""
 
     pixels: Pixels
     directions: np.ndarray[Any, np.dtype[np.float32]]
     suns: np.ndarray[Any, np.dtype[np.float32]]
 
-    def part(self, chosen: slice) -> Plates:
+    def part(self, chosen: slice) -> Backgrounds:
         """Some of them."""
-        return Plates(self.pixels[chosen], self.directions[chosen], self.suns[chosen])
+        return Backgrounds(self.pixels[chosen], self.directions[chosen], self.suns[chosen])
 
 
-def read_plates(folder: Path) -> Plates:
+def read_backgrounds(folder: Path) -> Backgrounds:
     """All complete scenes of a folder, in their order.
 
     Raises:
@@ -63,8 +63,12 @@ def read_plates(folder: Path) -> Plates:
             directions.append(entry["light"]["direction"])
             suns.append(entry["light"]["kind"] == "sun")
     if not pixels:
-        raise PackshotError(f"{folder} has no plates: render some with packshot-render plates.")
-    return Plates(np.stack(pixels), np.array(directions, np.float32), np.array(suns, np.float32))
+        raise PackshotError(
+            f"{folder} has no backgrounds: render some with packshot-render backgrounds."
+        )
+    return Backgrounds(
+        np.stack(pixels), np.array(directions, np.float32), np.array(suns, np.float32)
+    )
 
 
 def light_loss(said: Tensor, directions: Tensor, suns: Tensor) -> Tensor:
@@ -80,10 +84,10 @@ def azimuth_errors(said: Tensor, directions: Tensor) -> Tensor:
     return ((ours - theirs + 180) % 360 - 180).abs()
 
 
-def train_light(folder: Path, plates: Path, config: LightConfig, budget: Budget) -> Report:
-    """Train the estimator on the scenes in `plates`, from the checkpoint in `folder` if any."""
+def train_light(folder: Path, backgrounds: Path, config: LightConfig, budget: Budget) -> Report:
+    """Train the estimator on the scenes in `backgrounds`, from the checkpoint in `folder` if any."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    every = read_plates(plates)
+    every = read_backgrounds(backgrounds)
     count = min(4 * config.held_out_scenes, len(every.pixels) // 4)
     held_out, training = every.part(slice(None, count)), every.part(slice(count, None))
     with torch.random.fork_rng():

@@ -63,7 +63,7 @@ def _insertion(options: argparse.Namespace) -> int:
     from packshot_pocket.scenes import render
 
     def quality(kind: str) -> render.Quality:
-        return render.Quality(options.pixels, samples=24, truth=kind == "plates")
+        return render.Quality(options.pixels, samples=24, truth=kind == "backgrounds")
 
     return _products(options.out, samples.INSERTED, samples.insertion_scenes, quality)
 
@@ -91,7 +91,7 @@ def _products(
     return 0
 
 
-def _plates(options: argparse.Namespace) -> int:
+def _backgrounds(options: argparse.Namespace) -> int:
     from packshot_pocket.scenes import render
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def _plates(options: argparse.Namespace) -> int:
         if not (options.out / f"{index:06d}.json").exists():
             scene = draws[index % 2](index // 2, options.seed)
             quality = render.Quality(options.pixels, samples=8)
-            render.render_plates(index, scene, options.out, quality)
+            render.render_backgrounds(index, scene, options.out, quality)
     return 0
 
 
@@ -142,7 +142,9 @@ def main() -> int:
     many.add_argument("--pixels", type=int, default=128)
     many.add_argument("--samples", type=int, default=10)
     many.add_argument("--seed", type=int, default=0)
-    many.add_argument("--truth", action="store_true", help="with empty plates, depth and light")
+    many.add_argument(
+        "--truth", action="store_true", help="with empty backgrounds, depth and light"
+    )
     many.set_defaults(run=_render)
     hero = commands.add_parser("product", help="those photos of a sample product that are missing")
     hero.add_argument("name", choices=tuple(samples.SAMPLES))
@@ -158,19 +160,21 @@ def main() -> int:
     benchmark.add_argument("--only", type=int, nargs="+", help="numbers of products")
     benchmark.set_defaults(run=_benchmark)
     insertion = commands.add_parser(
-        "insertion", help="plates and products for packshot_pocket.benchmarks.insertion"
+        "insertion", help="backgrounds and products for packshot_pocket.benchmarks.insertion"
     )
     insertion.add_argument("--out", type=Path, default=WORLD / "insertion")
     insertion.add_argument("--pixels", type=int, default=256)
     insertion.set_defaults(run=_insertion)
-    plates = commands.add_parser(
-        "plates", help="scenes without products, for the estimator of light"
+    backgrounds = commands.add_parser(
+        "backgrounds", help="scenes without products, for the estimator of light"
     )
-    plates.add_argument("--out", type=Path, default=WORLD / "plates")
-    plates.add_argument("--count", type=int, default=1500, help="scenes, four plates each")
-    plates.add_argument("--pixels", type=int, default=128)
-    plates.add_argument("--seed", type=int, default=7)
-    plates.set_defaults(run=_plates)
+    backgrounds.add_argument("--out", type=Path, default=WORLD / "backgrounds")
+    backgrounds.add_argument(
+        "--count", type=int, default=1500, help="scenes, four backgrounds each"
+    )
+    backgrounds.add_argument("--pixels", type=int, default=128)
+    backgrounds.add_argument("--seed", type=int, default=7)
+    backgrounds.set_defaults(run=_backgrounds)
     sheet = commands.add_parser("sheet", help="a contact sheet of random scenes")
     sheet.add_argument("--noun", help="only of this product")
     sheet.add_argument("--setting", choices=spec.SETTINGS, help="only in this setting")

@@ -153,9 +153,9 @@ def render_scene(index: int, scene: SceneSpec, folder: Path, quality: Quality) -
             {**entry, "light": passes.light(), "horizon": round(at.horizon, 4)}
             for entry, at in zip(entries, stage.stands, strict=True)
         ]
-    if quality.truth and (plates := lacks("-plate")):
+    if quality.truth and (backgrounds := lacks("-background")):
         stage.product.hide_render = True
-        stage.shoot(plates)
+        stage.shoot(backgrounds)
         stage.product.hide_render = False
     if masks := lacks("-mask"):
         passes.show_mask(stage.product)
@@ -166,7 +166,7 @@ def render_scene(index: int, scene: SceneSpec, folder: Path, quality: Quality) -
     files.write_json(folder / f"{index:06d}.json", entries)
 
 
-def render_plates(index: int, scene: SceneSpec, folder: Path, quality: Quality) -> None:
+def render_backgrounds(index: int, scene: SceneSpec, folder: Path, quality: Quality) -> None:
     """Render a scene's images without the product, and the list of their lights and horizons."""
     stage = Stage.of(scene, quality)
     stage.product.hide_render = True

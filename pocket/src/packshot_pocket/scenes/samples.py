@@ -189,7 +189,7 @@ def _anywhere(
 
 
 INSERTED = (0, 2, 4, 6, 7)
-"""The benchmark's products that are also put into plates."""
+"""The benchmark's products that are also put into backgrounds."""
 
 
 def insertion_scenes(number: int) -> dict[str, list[SceneSpec]]:
@@ -204,8 +204,8 @@ def insertion_scenes(number: int) -> dict[str, list[SceneSpec]]:
         "photos": [
             _anywhere(f"insertion/{number}/photos/{k}", product, p) for k, p in enumerate(shown)
         ],
-        "plates": [
-            _anywhere(f"insertion/{number}/plates/{k}", product, place, time, (0.3, 0.5))
+        "backgrounds": [
+            _anywhere(f"insertion/{number}/backgrounds/{k}", product, place, time, (0.3, 0.5))
             for k, (place, time) in enumerate(zip(elsewhere, times, strict=True))
         ],
     }

@@ -1,6 +1,6 @@
 """Packshot's insertion compared with alternatives, on rendered backgrounds with ground truth.
 
-    python -m packshot_pocket.benchmarks.insertion [--plates N] [--paint N] [--sheet FILE]
+    python -m packshot_pocket.benchmarks.insertion [--backgrounds N] [--paint N] [--sheet FILE]
 
 Needs `packshot-render insertion` and `packshot-render benchmark`; the judge of identity, whose features
 also tell how near pictures are, is trained on the latter first, once. Each product is put where the
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m packshot_pocket.benchmarks.insertion", description=__doc__
     )
-    parser.add_argument("--plates", type=int, default=20, help="of each product")
+    parser.add_argument("--backgrounds", type=int, default=20, help="of each product")
     parser.add_argument("--world", type=Path, default=_CACHE / "world")
     parser.add_argument("--work", type=Path, default=_CACHE / "quality" / "insertion")
     parser.add_argument(

@@ -38,7 +38,7 @@ def cases(folder: Path) -> Iterator[Case]:
         for record in records:
             entry = json.loads(record.read_text())[camera]
             path = record.with_name(entry["file"])
-            background = load_background(path.with_name(f"{path.stem}-plate.png"))
+            background = load_background(path.with_name(f"{path.stem}-background.png"))
             mask = _grey(path.with_name(f"{path.stem}-mask.png"))
             rows, columns = (np.flatnonzero((mask > 0.5).any(axis=axis)) for axis in (1, 0))
             box = Box(
