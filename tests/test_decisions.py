@@ -64,5 +64,5 @@ def test_deciding_may_settle_other_things_on_the_way(project):
 )
 def test_a_damaged_book_says_what_to_do(project, text, words):
     project.decisions_file.write_text(text)
-    with pytest.raises(ProjectError, match=rf"decisions\.toml: .*{words}.*Delete it"):
+    with pytest.raises(ProjectError, match=rf"decisions\.toml: .*{words}.*Delete the file"):
         Decisions(project).latest("threads")
