@@ -24,7 +24,7 @@ def test_it_is_decided_once_for_the_same_and_anew_for_another(project):
     assert Decisions(project).settle("class_count", {"budget": "4m"}, pytest.fail).value == 12
     assert settle(budget="8m", base="b").value == 13
     assert said == [
-        "class count settled anew: 13; changed: base (none then, b now), budget (4m then, 8m now)"
+        "class count decided again: 13; changed: base (none then, b now), budget (4m then, 8m now)"
     ]
     assert book.others("class_count", 13) == [12] and book.latest("class_count").value == 13
     assert settle(budget="4m") == (12, "a tenth of the time", False), "as it was before"
@@ -73,5 +73,5 @@ def test_deciding_may_settle_other_things_on_the_way(project):
 )
 def test_a_damaged_book_says_what_to_do(project, text, words):
     project.decisions_file.write_text(text)
-    with pytest.raises(ProjectError, match=rf"decisions\.toml: .*{words}.*Delete it"):
+    with pytest.raises(ProjectError, match=rf"decisions\.toml: .*{words}.*Delete the file"):
         Decisions(project).latest("threads")

@@ -1,7 +1,7 @@
 """Packshot: photos of one product in, a LoRA and images of that product in any setting out.
 
-The public functions are the steps of the path, in order; the command line only calls them.
-Nothing heavy is imported until one of them is used.
+The public functions are the steps from photos to report, in order; the command line only calls them.
+PyTorch and the other large libraries are imported when a function first needs them.
 """
 
 from importlib import import_module

@@ -1,8 +1,8 @@
-"""decisions.toml: what Packshot settled for a project by measuring or by looking around, and why.
+"""decisions.toml: a project's automatic decisions (by measurements, installed models) and their reasons.
 
-A measurement differs from one start to the next. What it decided is therefore written down as soon
-as it is decided, and read back when the same is asked again, so that a command that was cut short
-goes on as it would have. An entry holds as long as what it was decided for (`because`) is the same.
+Measurements differ from one start to the next. Each decision is therefore recorded at once and reused
+later, so that an interrupted command resumes exactly. A decision is valid as long as its inputs
+(`because`) are the same.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RENAMED_VALUES = {("storage", "plain"): "full", ("segmenter", "embedded"): "bun
 
 
 class Decision(BaseModel):
-    """One thing that was settled: the value, the reason in words, and what it was settled for."""
+    """One decision: the value, the reason in words, and the inputs for which it is valid."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     value: Value
@@ -37,11 +37,11 @@ class Decision(BaseModel):
 
 
 class _Book(RootModel[dict[str, list[Decision]]]):
-    """All decisions of a project: by name, each in the order in which it was taken."""
+    """All decisions of a project by name, the current one last."""
 
 
 class Settled(NamedTuple):
-    """What holds now: its value and reason, and whether it was settled just now."""
+    """The valid decision: its value and reason, and whether it was made just now."""
 
     value: Any
     reason: str
@@ -54,7 +54,7 @@ class Decisions:
     def __init__(self, project: Project, say: Callable[[str], None] = lambda text: None) -> None:
         """
         Args:
-            say: is told what is settled anew, and why.
+            say: is called with a message if a decision changes.
         """
         self.file: Path = project.decisions_file
         self._say = say
@@ -67,41 +67,41 @@ class Decisions:
         *,
         anew: bool = False,
     ) -> Settled:
-        """What was decided for just this before, else what `decide` says now (value, reason).
+        """The recorded decision for these inputs, else the (value, reason) of `decide()`, recorded.
 
         Args:
-            because: what the decision rests on; what is None says nothing.
-            anew: decide again whatever was decided before.
+            because: the inputs of the decision; None values are left out.
+            anew: decide again even if there is a valid decision.
 
         Raises:
             ProjectError: decisions.toml is damaged.
         """
         known = {key: value for key, value in because.items() if value is not None}
         book = self._read()
-        taken = book.get(name, [])
-        held = next((one for one in taken if one.because == known), None)
+        entries = book.get(name, [])
+        held = next((each for each in entries if each.because == known), None)
         if held and not anew:
-            if held is not taken[-1]:  # what holds now stands last
-                book[name] = [*(one for one in taken if one is not held), held]
+            if held is not entries[-1]:  # the current decision is the last one
+                book[name] = [*(each for each in entries if each is not held), held]
                 self._write(book)
             return Settled(held.value, held.reason, False)
         value, reason = decide()
-        book = self._read()  # now: deciding may have settled other things
-        taken = book.get(name, [])
-        if taken and not anew:
-            self._tell(name, taken[-1], known, value)
+        book = self._read()  # again, because `decide` may have recorded other decisions
+        entries = book.get(name, [])
+        if entries and not anew:
+            self._tell(name, entries[-1], known, value)
         decided = Decision(value=value, reason=reason, because=known)
-        book[name] = [*(one for one in taken if one.because != known), decided]
+        book[name] = [*(each for each in entries if each.because != known), decided]
         self._write(book)
         return Settled(value, reason, True)
 
     def latest(self, name: str) -> Decision | None:
-        """The decision of that name that held last, whatever it was for."""
+        """The current decision of that name, for whichever inputs; None if there is none."""
         return next(reversed(self._read().get(name, [])), None)
 
     def others(self, name: str, value: Value) -> list[Value]:
-        """The values that were once decided, but for one."""
-        return [one.value for one in self._read().get(name, []) if one.value != value]
+        """All recorded values of that name except `value`."""
+        return [entry.value for entry in self._read().get(name, []) if entry.value != value]
 
     def _tell(self, name: str, before: Decision, known: Mapping[str, Scalar], value: Value) -> None:
         changed = [
@@ -111,7 +111,7 @@ class Decisions:
             if before.because.get(key) != known.get(key)
         ]
         shown = "" if isinstance(value, dict) else f": {value}"
-        self._say(f"{name.replace('_', ' ')} settled anew{shown}; changed: {', '.join(changed)}")
+        self._say(f"{name.replace('_', ' ')} decided again{shown}; changed: {', '.join(changed)}")
 
     def _read(self) -> dict[str, list[Decision]]:
         values = files.read_toml(self.file) if self.file.is_file() else {}
@@ -119,7 +119,7 @@ class Decisions:
             book = _Book.model_validate(values).root
         except ValidationError as error:
             raise ProjectError(
-                f"{self.file}: {describe(error)}. Delete it, and all of it is settled anew."
+                f"{self.file}: {describe(error)}. Delete the file, and everything is decided again."
             ) from error
         return {
             name: [_in_todays_words(name, one) for one in taken] for name, taken in book.items()
@@ -127,16 +127,18 @@ class Decisions:
 
     def _write(self, book: Mapping[str, list[Decision]]) -> None:
         document = tomlkit.document()
-        document.add(tomlkit.comment("What Packshot settled for this project, and why."))
-        document.add(tomlkit.comment("Take an entry out, and it is settled anew."))
-        for name, taken in book.items():
+        document.add(
+            tomlkit.comment("Packshot's automatic decisions for this project, and the reasons.")
+        )
+        document.add(tomlkit.comment("Delete an entry to have it decided again."))
+        for name, entries in book.items():
             tables = tomlkit.aot()
-            for one in taken:
+            for entry in entries:
                 table = tomlkit.table()
-                for key, value in one.model_dump().items():
+                for key, value in entry.model_dump().items():
                     table.add(key, _inline(value) if isinstance(value, dict) else value)
                 tables.append(table)
-            if taken:
+            if entries:
                 document.add(name, tables)
         files.write_text(self.file, tomlkit.dumps(document))
 

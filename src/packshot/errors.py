@@ -3,17 +3,17 @@
     PackshotError
     ├── ProjectError                  no project here, a project in use, settings that do not parse
     ├── NoUsablePhotosError           no photo of the product could be accepted
-    ├── ImageRejectedError            one file that is no picture, is damaged, or is not safe to open
-    ├── CaptionError                  a captioner that is not there, or captions that cannot be taken
+    ├── ImageRejectedError            one file that is not an image, is damaged, or is not safe to open
+    ├── CaptionError                  an unknown captioner, or captions that cannot be used
     ├── ClassImagesError              class images are missing or unreadable
     ├── DatasetError                  a dataset of another tool's that cannot be read, or not be written there
     ├── ModelLoadError                a base or another network that cannot or must not be loaded
     ├── LoraError                     a LoRA file that does not fit the base, or is not a LoRA
-    ├── InsertionError                a place in a background that is none, or nothing to put there
+    ├── InsertionError                an invalid placement in a background, or no product to insert
     ├── InvalidPlanError              a plan whose numbers make no sense
-    │   ├── TimeBudgetError           a time budget in which nothing can be learnt
-    │   └── InsufficientMemoryError   not even one picture at a time fits the memory
-    ├── StaleRunError                 a run cannot go on: what it depends on is not what it was
+    │   ├── TimeBudgetError           a time budget that is too short for training
+    │   └── InsufficientMemoryError   not even one image at a time fits the memory
+    ├── StaleRunError                 a run cannot resume: its inputs have changed
     ├── TrainingDivergedError         a loss or gradient that is not finite
     ├── DiskFullError                 no room for a file
     └── UnsafePathError               a name that points outside the folder it belongs to
@@ -32,7 +32,7 @@ _TOLD = 300
 
 
 class PackshotError(Exception):
-    """Base of all errors that a user can cause and can mend."""
+    """Base of all errors that a user can cause and can fix."""
 
 
 class ProjectError(PackshotError):
@@ -58,7 +58,7 @@ class Refusal(str):
 
 
 class ImageRejectedError(PackshotError):
-    """One file that is no picture, is damaged, or is not safe to open.
+    """One file that is not an image, is damaged, or is not safe to open.
 
     Args:
         reason: why, without the file's name; a `Refusal` keeps its code.
@@ -76,7 +76,7 @@ class ImageRejectedError(PackshotError):
 
 
 class CaptionError(PackshotError):
-    """A captioner that is not there, or captions (a table's, a replacement's) that cannot be taken."""
+    """An unknown captioner, or captions (of a table, of a replacement) that cannot be used."""
 
 
 class ClassImagesError(PackshotError):
@@ -96,7 +96,7 @@ class LoraError(PackshotError):
 
 
 class InsertionError(PackshotError):
-    """The place for the product is outside the background or empty, or there is nothing to put there."""
+    """The placement is outside the background or empty, or there is no product to insert."""
 
 
 class InvalidPlanError(PackshotError):
@@ -104,11 +104,11 @@ class InvalidPlanError(PackshotError):
 
 
 class TimeBudgetError(InvalidPlanError):
-    """Nothing can be learnt in the time given; the message names the least budget."""
+    """The time budget is too short for training; the message names the least budget."""
 
 
 class InsufficientMemoryError(InvalidPlanError):
-    """Not even one small picture at a time fits the memory that is free; the message says how much."""
+    """Not even one small image at a time fits the free memory; the message says how much it needs."""
 
 
 class StaleRunError(PackshotError):
@@ -120,7 +120,7 @@ class TrainingDivergedError(PackshotError):
 
 
 class DiskFullError(PackshotError):
-    """A file could not be written for lack of room; what stood before is intact."""
+    """A file could not be written for lack of room; the earlier file is intact."""
 
 
 class UnsafePathError(PackshotError):
@@ -129,9 +129,9 @@ class UnsafePathError(PackshotError):
 
 @contextmanager
 def as_model_load_error(where: object, fault: str, remedy: str) -> Iterator[None]:
-    """Make whatever a library raises in the block one `ModelLoadError`.
+    """Turn whatever a library raises in the block into a `ModelLoadError`.
 
-    Errors that are ours, and a lack of memory, pass as they are.
+    Packshot's own errors and out-of-memory errors pass unchanged.
 
     Args:
         where: the file, folder or repository that the message begins with.
@@ -147,5 +147,5 @@ def as_model_load_error(where: object, fault: str, remedy: str) -> Iterator[None
 
 
 def reason_of(error: BaseException) -> str:
-    """Another library's error as its kind and message, in one line that is not too long."""
+    """Another library's error as one short line: its type and message."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD]}"

@@ -1,4 +1,4 @@
-"""The project folder: the only module that knows where things lie in it."""
+"""The project folder: the only module that knows its layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SETTINGS_FILE = "packshot.toml"
 
 
 class Subject(BaseModel):
-    """The product: what people call it, the token that means it, and what kind of thing it is."""
+    """The product: its name, its trigger token, and its class noun."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(min_length=1, max_length=200)
@@ -29,7 +29,7 @@ class Subject(BaseModel):
 
     @property
     def phrase(self) -> str:
-        """Trigger and class noun, as they stand in prompts: "ohwx car"."""
+        """Trigger and class noun, as used in prompts: "ohwx car"."""
         return f"{self.trigger} {self.class_noun}"
 
     def fill(self, prompt: str) -> str:
@@ -38,35 +38,35 @@ class Subject(BaseModel):
 
 
 class Choices(BaseModel):
-    """What a person may choose for a project. Each stands in packshot.toml, and is an option's name."""
+    """The choices of a project: each is a key of packshot.toml and a command line option."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     base: str = "pocket"
     """The checkpoint: a path, OWNER/NAME of the hub, or "pocket"."""
     weight_storage: WeightStorageChoice = "auto"
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Of everything."""
+    """Seed of the whole project."""
     time_budget: str | None = None
-    """Time for everything, such as "10m"; without, the whole recipe."""
+    """Time for all steps, such as "10m"; None for the whole recipe."""
     captioner: str = "auto"
     segmenter: str = "auto"
-    """Whose masks; "none": no masks are made."""
+    """The segmenter that makes the masks; "none" for no masks."""
     embedder: str = "auto"
-    """What measures likeness; "none": nothing is measured."""
+    """The CLIP for the scores; "none" for no scores."""
     blur: tuple[str, ...] = ()
     class_images: tuple[str, ...] = ("base",)
-    """Where they come from: "base", a folder, or sources on the network."""
+    """Sources of class images: "base", a folder, or online sources."""
     class_count: int | None = Field(default=None, ge=1)
     class_query: str | None = None
-    """What to search for on the network; the class noun, if not given."""
+    """The online search query; None for the class noun."""
     class_licences: tuple[str, ...] = ("cc0", "pdm", "by")
     class_min_side: int = Field(default=512, ge=64)
     contact: str | None = None
-    """An e-mail address or URL for the sites that are asked."""
+    """An e-mail address or URL, sent to the sites from which class images are downloaded."""
     prompts: tuple[str, ...] = ()
-    """What to shoot; without, what suits the class."""
+    """The prompts to generate; empty for default prompts of the class."""
     images_per_prompt: int = Field(default=2, ge=1, le=64)
-    """Pictures of each prompt."""
+    """Number of images of each prompt."""
 
     @field_validator("base")
     @classmethod
@@ -91,14 +91,14 @@ class Choices(BaseModel):
 
 
 class Settings(Choices):
-    """packshot.toml: the subject, and what was chosen for it."""
+    """packshot.toml: the subject and the choices."""
 
     subject: Subject
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder that exists. Paths are properties; nothing else builds them."""
+    """An existing project folder. Its paths are properties, built nowhere else."""
 
     root: Path
 
@@ -120,7 +120,7 @@ class Project:
 
     @property
     def captions_table(self) -> Path:
-        """All captions, to be reviewed in a spreadsheet; the page shows them beside the photos."""
+        """The table of all captions, for review in a spreadsheet or with the captions page."""
         return self.root / "captions.csv"
 
     @property
@@ -149,7 +149,7 @@ class Project:
 
     @property
     def class_images_downloads_folder(self) -> Path:
-        """Pictures as they came from the network, kept or not, and the ledger of what was asked for."""
+        """Downloaded images, accepted or not, and the log of requests."""
         return self.class_images_folder / "downloads"
 
     @property
@@ -159,12 +159,12 @@ class Project:
 
     @property
     def decisions_file(self) -> Path:
-        """What was settled by measuring; see `packshot.decisions`."""
+        """The project's automatic decisions; see `packshot.decisions`."""
         return self.root / "decisions.toml"
 
     @property
     def receipt_file(self) -> Path:
-        """What the whole path left when it last came to its end; see `packshot.workflow.receipt`."""
+        """The record of the last complete run; see `packshot.workflow.receipt`."""
         return self.root / "receipt.json"
 
     @property
@@ -193,7 +193,7 @@ class Project:
 
     @property
     def lora_file(self) -> Path:
-        """The LoRA in kohya's format; the diffusers one lies beside it."""
+        """The LoRA in kohya's format; the one in diffusers' format is next to it."""
         return self.lora_folder / f"{self.slug}.safetensors"
 
     @property
@@ -209,7 +209,7 @@ class Project:
 
     @property
     def settings(self) -> Settings:
-        """The settings as they stand on disk now."""
+        """The current settings, read from disk."""
         values = files.read_toml(self.settings_file)
         try:
             return Settings.model_validate(_in_todays_words(values))
@@ -238,13 +238,13 @@ class Project:
 def create_project(
     root: Path, *, name: str, class_noun: str, trigger: str = "ohwx", **chosen: Any
 ) -> Project:
-    """Make a project folder for one product; one that has the same settings is opened.
+    """Create a project folder for one product; an existing one with the same settings is opened.
 
     Args:
         chosen: fields of `Choices`.
 
     Raises:
-        ProjectError: the settings make no sense, or the folder has other settings or other files.
+        ProjectError: invalid settings, or the folder has other settings or other files.
     """
     settings = _settings(name, class_noun, trigger, choices_of(**chosen))
     project = Project(root)
@@ -261,14 +261,14 @@ def create_project(
 def open_or_create_project(
     root: Path, choices: Choices, *, name: str | None, class_noun: str | None, trigger: str | None
 ) -> tuple[Project, list[str]]:
-    """Open a project, or make it, and write down what is chosen now; what is not given stays.
+    """Open or create a project, and save the choices that are set; all others are kept.
 
     Args:
-        choices: those of its fields that are set.
-        name, class_noun, trigger: of the product; None is as the project has it.
+        choices: only the fields that are set count.
+        name, class_noun, trigger: of the product; None for the project's.
 
     Returns:
-        The project, and in words what was chosen otherwise before.
+        The project, and a description of each changed choice.
 
     Raises:
         ProjectError: it is another product's, there is none and no class is given, or the folder
@@ -293,10 +293,10 @@ def open_or_create_project(
 
 
 def save_choices(project: Project, choices: Choices) -> list[str]:
-    """Write into packshot.toml those fields of `choices` that are set; all else stays as it is there.
+    """Write the fields of `choices` that are set into packshot.toml; all else there is kept.
 
     Returns:
-        In words, what was chosen otherwise before.
+        A description of each changed choice.
     """
     import tomlkit
 
@@ -341,10 +341,10 @@ def open_project(root: Path) -> Project:
 
 
 def choices_of(**given: Any) -> Choices:
-    """Choices from what was given; None means not given.
+    """Choices from keyword arguments; None means not set.
 
     Raises:
-        ProjectError: a value makes no sense; the message names it.
+        ProjectError: an invalid value; the message names it.
     """
     known = {key: value for key, value in given.items() if value is not None}
     return validated(Choices, ProjectError, **known)
@@ -363,7 +363,7 @@ _RENAMED_VALUES = {
 
 
 def _in_todays_words(values: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they are called now: projects that Packshot 0.1 made keep opening."""
+    """Settings under today's names, so that projects of Packshot 0.1 still open."""
     now = {_RENAMED.get(key, key): value for key, value in values.items()}
     if "blur" in now:
         now["blur"] = ["license-plates" if kind == "plates" else kind for kind in now["blur"]]

@@ -1,4 +1,4 @@
-"""Words that several rooms use; nothing heavy is imported for them."""
+"""Types that several packages share; importing them loads no large library."""
 
 from __future__ import annotations
 

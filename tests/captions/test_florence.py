@@ -58,5 +58,5 @@ def test_one_that_does_not_say_how_long_a_picture_is(tiny_captioner, tmp_path):
     settings = json.loads((folder / "preprocessor_config.json").read_text())
     del settings["image_seq_length"]
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-    with pytest.raises(ModelLoadError, match="how many tokens a picture takes"):
+    with pytest.raises(ModelLoadError, match="how many tokens an image takes"):
         load(folder, CPU)

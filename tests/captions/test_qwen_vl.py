@@ -79,7 +79,7 @@ def test_without_a_chat_template_it_says_what_is_missing(tiny_captioner, tmp_pat
         load(folder, CPU)
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'][1]['text'] }}")
     captioner = load(folder, CPU)
-    with pytest.raises(ModelLoadError, match="no place for a picture"):
+    with pytest.raises(ModelLoadError, match="no place for an image"):
         captioner.caption([transformers.image_utils.PIL.Image.new("RGB", (60, 60))], _car())
 
 

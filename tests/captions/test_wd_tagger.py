@@ -112,8 +112,8 @@ def test_a_malformed_table_of_tags_is_refused(folder, text, words):
     ("shape", "words"),
     [
         ({"count": COUNT + 1}, r"gives 9 numbers .* lists 8 tags: they are not of the same tagger"),
-        ({"channels": 4}, r"takes \[\['batch', 8, 8, 4\]\], a WD tagger one picture"),
-        ({"first": True}, r"a WD tagger one picture of \[batch, side, side, 3\]"),
+        ({"channels": 4}, r"takes \[\['batch', 8, 8, 4\]\], a WD tagger one image"),
+        ({"first": True}, r"a WD tagger one image of \[batch, side, side, 3\]"),
     ],
 )
 def test_a_network_of_another_shape_is_refused(tmp_path, shape, words):

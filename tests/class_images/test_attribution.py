@@ -20,7 +20,7 @@ def test_licences_are_counted_and_each_picture_is_credited():
         image("3.jpg", "CC BY 2.0", source="/home/ada/3.jpg", licence_url=deed),
     ]
     assert attribution(images) == (
-        "# Where the class images come from\n\n| licence | pictures |\n|---|---|\n"
+        "# Where the class images come from\n\n| licence | images |\n|---|---|\n"
         "| CC BY 2.0 | 2 |\n| CC0 1.0 | 1 |\n\n"
         f"## [CC BY 2.0](<{deed}>)\n"
         "- [A car](<https://example.org/1>) by Ada (`2.jpg`)\n"

@@ -34,7 +34,7 @@ def test_what_cannot_be_used_is_told(project, tmp_path):
     refused = add_class_images(project, {path: {} for path in [*given, tmp_path / "gone.png"]})
     assert refused == {
         "b.png": "is the same file as a.png",
-        str(given[2]): "is not a picture that Packshot reads; save it as JPEG, PNG, WebP or HEIC",
+        str(given[2]): "is not an image that Packshot reads; save it as JPEG, PNG, WebP or HEIC",
         "gone.png": "cannot be read (No such file or directory)",
     }
     assert read_refusals(project.class_images_refused_file) == refused

@@ -104,23 +104,23 @@ def test_bad_pictures_are_passed_over_with_a_reason(project, folder):
     assert len(refused.items() & same.items()) == 1
     assert (
         refused["text.jpg"]
-        == "is not a picture that Packshot reads; save it as JPEG, PNG, WebP or HEIC"
+        == "is not an image that Packshot reads; save it as JPEG, PNG, WebP or HEIC"
     )
     assert refused["flat.png"] == "is only 96 x 32 px; its shorter side must have 64"
 
 
 def test_the_words_when_nothing_can_be_used(project, folder, tmp_path):
     with pytest.raises(
-        ClassImagesError, match=r"^There is no folder .*none\. Name one with pictures"
+        ClassImagesError, match=r"^There is no folder .*none\. Name one with images"
     ):
         gather(project, tmp_path / "none", 1)
     with pytest.raises(
-        ClassImagesError, match=r"cars holds no pictures \(JPEG, PNG, WebP or HEIC\)\.$"
+        ClassImagesError, match=r"cars holds no images \(JPEG, PNG, WebP or HEIC\)\.$"
     ):
         gather(project, folder, 1)
     (folder / "text.jpg").write_text("hello")
     with pytest.raises(
-        ClassImagesError, match=r"No picture in .*cars can be used:\n  text\.jpg: is not a"
+        ClassImagesError, match=r"No image in .*cars can be used:\n  text\.jpg: is not a"
     ):
         gather(project, folder, 1)
     assert list_class_images(project) == []

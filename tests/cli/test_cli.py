@@ -349,7 +349,7 @@ def test_a_disk_that_fills_in_a_checkpoint(command, planned_project, base, monke
     assert state.step == 1
     monkeypatch.setattr(os, "replace", real)
     code, said = command("train", "-p", root)
-    assert code == 0 and "going on after step 1" in said
+    assert code == 0 and "resuming after step 1" in said
 
 
 def test_two_at_once(command, planned_project, source):

@@ -79,7 +79,7 @@ def test_on_a_terminal_there_are_bars(opened):
 def test_nobody_is_asked_where_nobody_can_answer(opened):
     with opened(False) as console:
         assert not console.agrees("Fetch it?")
-    assert "Fetch it? Nobody is here to answer, so no; --yes agrees." in console.written()
+    assert "Fetch it? No, as there is no terminal to ask in; --yes agrees." in console.written()
     with opened(False, yes=True) as console:
         assert console.agrees("Fetch it?") and console.insists
 

@@ -50,6 +50,6 @@ def test_what_others_would_see_otherwise_is_written_anew(tmp_path, make):
 
 def test_what_is_no_picture(tmp_path):
     (tmp_path / "a.jpg").write_text("hello")
-    with pytest.raises(ImageRejectedError, match=r"a\.jpg: is not a picture that Packshot reads"):
+    with pytest.raises(ImageRejectedError, match=r"a\.jpg: is not an image that Packshot reads"):
         write_upright(tmp_path / "a.jpg", tmp_path / "b")
     assert not (tmp_path / "b.jpg").exists()

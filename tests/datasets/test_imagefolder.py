@@ -29,7 +29,7 @@ def test_a_table_beside_the_pictures_or_in_train(tmp_path, inside, ending):
     dataset = read_dataset(tmp_path / "data")
     assert [(e.picture, e.caption) for e in dataset.entries] == [(folder / "a.png", "a car, red")]
     test = tmp_path / "data" / "test"
-    passed_over = [f"{test} was passed over: import it by its name if you want it"]
+    passed_over = [f"{test} was skipped: import it by its name if you want it"]
     assert dataset.notes == (passed_over if inside else [])
 
 

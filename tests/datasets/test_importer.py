@@ -168,8 +168,8 @@ def huge():
 
 
 HOSTILE = {
-    "text.jpg": (b"hello", "is not a picture that Packshot reads"),
-    "pickle.png": (b"\x80\x04\x95\x0a\0\0\0\0\0\0\0.", "is not a picture that Packshot reads"),
+    "text.jpg": (b"hello", "is not an image that Packshot reads"),
+    "pickle.png": (b"\x80\x04\x95\x0a\0\0\0\0\0\0\0.", "is not an image that Packshot reads"),
     "huge.png": (huge(), "has far too many pixels"),
     "zip.webp": (b"PK\x03\x04" + bytes(40), "is a ZIP archive"),
     "old.bmp": (b"BM" + bytes(40), "is a BMP; save it as"),

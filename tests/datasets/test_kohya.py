@@ -90,9 +90,9 @@ def test_what_is_passed_over_is_told(root):
     (root / "img" / "loose.png").touch()
     (root / "img" / "meta_cap.json").write_text("{}")
     assert read_folders(root).notes == [
-        f"{root}/img/0_ohwx car was passed over: it is to be repeated 0 times",
-        f"{root}/img/best was passed over: its name gives no repeats, as 10_ohwx car does",
-        f"pictures in {root}/img itself were passed over: they are in no folder with repeats",
+        f"{root}/img/0_ohwx car was skipped: it is to be repeated 0 times",
+        f"{root}/img/best was skipped: its name gives no repeats, as 10_ohwx car does",
+        f"images in {root}/img itself were skipped: they are in no folder with repeats",
         f"{root}/img/meta_cap.json was not read: if it holds captions, import it by its name",
     ]
 
@@ -169,7 +169,7 @@ def test_a_configuration_names_folders_masks_and_class_images(folders, ending):
     assert names(dataset.class_entries) == ["a.png"] and dataset.subject() == ("ohwx", "car")
     assert dataset.notes == [
         f"config.{ending}: Packshot has nothing for colour_aug, keep_tokens, shuffle_caption: left out",
-        f"{folders / 'white'} was passed over: it is to be repeated 0 times",
+        f"{folders / 'white'} was skipped: it is to be repeated 0 times",
     ]
 
 

@@ -262,7 +262,7 @@ def test_a_file_that_is_no_picture_is_named_for_what_it_is(tmp_path):
 
     assert refused(b"") == "is empty (0 bytes); copy it again from the camera or the cloud"
     save = "; save it as JPEG, PNG, WebP or HEIC"
-    assert refused(b"hello, world") == f"is not a picture that Packshot reads{save}"
+    assert refused(b"hello, world") == f"is not an image that Packshot reads{save}"
     others = {"GIF": "a GIF", "BMP": "a BMP", "TIFF": "a TIFF or raw file", "AVIF": "an AVIF"}
     for kind, name in others.items():
         buffer = io.BytesIO()

@@ -140,17 +140,17 @@ def assert_refused(path, words, **options):
 def test_models_for_something_else(tmp_path):
     path = tmp_path / "u2net.onnx"
     assert_refused(
-        summing(path, [3, 32, 32], WEIGHTS), r"not one picture \[1, 3, height, width\]|run by"
+        summing(path, [3, 32, 32], WEIGHTS), r"not one image \[1, 3, height, width\]|run by"
     )
     add = [node("Add", "a", "b")]
     assert_refused(
-        save_onnx(path, add, {"a": PICTURE, "b": PICTURE}), "takes a .* b .*, not one picture"
+        save_onnx(path, add, {"a": PICTURE, "b": PICTURE}), "takes a .* b .*, not one image"
     )
     assert_refused(
-        save_onnx(path, [node("Identity", "input")], {"input": [1, 1, 32, 32]}), "not one picture"
+        save_onnx(path, [node("Identity", "input")], {"input": [1, 1, 32, 32]}), "not one image"
     )
     assert_refused(
-        save_onnx(path, [node("Identity", "input")], {"input": [1, 32, 32, 3]}), "not one picture"
+        save_onnx(path, [node("Identity", "input")], {"input": [1, 32, 32, 3]}), "not one image"
     )
     outputs = {"output": [1, 3, 32, 32]}
     assert_refused(
@@ -159,12 +159,10 @@ def test_models_for_something_else(tmp_path):
     )
     huge = {"input": [1, 3, 32, 100_000]}
     assert_refused(
-        save_onnx(path, [node("Identity", "input")], huge), "more than 4096 are not offered"
+        save_onnx(path, [node("Identity", "input")], huge), "more than 4096 are not supported"
     )
     whole = {"kind": TensorProto.INT64, "outputs": {"output": PICTURE}}
-    assert_refused(
-        save_onnx(path, [node("Identity", "input")], **whole), "pictures in fp32 or fp16"
-    )
+    assert_refused(save_onnx(path, [node("Identity", "input")], **whole), "inputs in fp32 or fp16")
 
 
 def test_answers_that_are_no_numbers(tmp_path):

@@ -108,7 +108,7 @@ def test_encoders_come_back_from_where_they_were_also_after_an_error():
         raise ValueError
     assert moved == [("Vae", "meta"), ("Vae", "cpu")]
     moved.clear()
-    with made(_takes_turns=True, text_encoders=base.text_encoders).encoders_moved_to(
+    with made(_has_model_offload=True, text_encoders=base.text_encoders).encoders_moved_to(
         torch.device("meta")
     ):
         assert moved == [], "they come by themselves"

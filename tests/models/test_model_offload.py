@@ -82,7 +82,7 @@ def test_a_base_makes_the_same_pictures_when_its_networks_take_turns(
     turning = loaded(tiny_sd1)
     monkeypatch.setattr("packshot.models.diffusion_model.weight_memory_budget", lambda device: 10)
     turning._settle()
-    assert turning._takes_turns and not tiny_base._takes_turns
+    assert turning._has_model_offload and not tiny_base._has_model_offload
 
     def made(base):
         draw = torch.Generator().manual_seed(0)

@@ -90,10 +90,10 @@ def test_the_same_file_and_the_same_picture_are_taken_once(take, source):
     )
     painted(0).save(source / "c.webp", lossless=True)
     intake.add(source / "c.webp")
-    assert intake.refused["c.webp"] == "is the same picture as a.png; one of them is enough"
+    assert intake.refused["c.webp"] == "is the same image as a.png; one of them is enough"
     near = painted(0).copy()
     near.putpixel((3, 3), (0, 0, 0))
-    assert take(d=near).refused["d.png"].startswith("is nearly the same picture as a.png")
+    assert take(d=near).refused["d.png"].startswith("is nearly the same image as a.png")
 
 
 def test_a_newer_version_takes_the_place_with_what_belongs_to_it(project, take):
@@ -105,7 +105,7 @@ def test_a_newer_version_takes_the_place_with_what_belongs_to_it(project, take):
     assert Image.open(project.photos_folder / "a.png").size == (384, 320)
     assert (project.photos_folder / "a.txt").read_text() == "mine"
     refused = take(a=painted(0)).refused  # smaller again
-    assert refused == {"a.png": "is nearly the same picture as a.png; one of them is enough"}
+    assert refused == {"a.png": "is nearly the same image as a.png; one of them is enough"}
 
 
 def test_one_that_was_retouched_in_the_project_is_not_replaced(project, take):
@@ -130,7 +130,7 @@ def test_one_that_is_gone_comes_again(project, take):
     [
         (painted(0, (192, 112)), "is only 192 x 112 px; its shorter side must have 128"),
         (Image.new("RGB", (192, 160), "grey"), "or shows nothing (sharpness 0, at least 20"),
-        (b"", "is empty"), (b"no picture", "is not a picture"),
+        (b"", "is empty"), (b"no picture", "is not an image"),
     ],
 )  # fmt: skip
 def test_what_is_unfit_is_refused_with_a_reason(project, take, content, why):

@@ -134,9 +134,9 @@ def test_exact_and_near_duplicates(project, source):
     accepted = add_photos(project, source)
     assert [photo.source for photo in accepted.photos] == ["b.png"]  # the largest stays
     assert accepted.refused == {
-        "a.jpg": "is nearly the same picture as b.png; one of them is enough",
+        "a.jpg": "is nearly the same image as b.png; one of them is enough",
         "c.png": "is the same file as b.png",
-        "d.webp": "is the same picture as b.png; one of them is enough",
+        "d.webp": "is the same image as b.png; one of them is enough",
     }
     assert read_refusals(project.refused_file) == accepted.refused
     assert add_photos(project, source) == accepted
@@ -197,7 +197,7 @@ def test_when_all_are_refused_each_reason_is_told(project, source):
     assert str(caught.value).splitlines() == [
         f"No photo in {source} can be used:",
         "  a.png: is only 64 x 64 px; its shorter side must have 128: use the original, not a thumbnail",
-        "  b.jpg: is not a picture that Packshot reads; save it as JPEG, PNG, WebP or HEIC",
+        "  b.jpg: is not an image that Packshot reads; save it as JPEG, PNG, WebP or HEIC",
     ]
     assert set(read_refusals(project.refused_file)) == {"a.png", "b.jpg"}
     for number in range(30):
@@ -246,11 +246,11 @@ def test_a_photo_retouched_in_the_project_is_not_written_over(project, source):
     now = list_photos(project)[0]
     assert (now.width, now.height) == (176, 160) and now.sha256 == files.sha256(photo.file)
     painted(1).point(lambda v: min(255, v + 6)).save(source / "a.png")
-    with pytest.raises(NoUsablePhotosError, match=r"a\.png: is nearly the same picture as a\.png"):
+    with pytest.raises(NoUsablePhotosError, match=r"a\.png: is nearly the same image as a\.png"):
         add_photos(project, source)
     assert list_photos(project) == [now]
     photo.file.write_text("no picture any more")
-    with pytest.raises(ImageRejectedError, match=r"a\.png: is not a picture that Packshot reads"):
+    with pytest.raises(ImageRejectedError, match=r"a\.png: is not an image that Packshot reads"):
         list_photos(project)
 
 

@@ -170,7 +170,7 @@ def test_blocks_are_computed_twice_before_the_size_gives_way(ready_project, tiny
 
 def test_no_room_for_a_single_picture_is_said(ready_project, tiny_base, costs):
     costs(lambda **_: cost(most=0, resident=2**33))
-    with pytest.raises(InsufficientMemoryError, match=r"One picture of 32 px takes 8\.0 GiB"):
+    with pytest.raises(InsufficientMemoryError, match=r"One image of 32 px takes 8\.0 GiB"):
         make_plan(ready_project, tiny_base)
 
 

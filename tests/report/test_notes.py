@@ -58,7 +58,7 @@ def test_masks_that_are_missing_are_named(noted, project, monkeypatch):
     assert "u2net (1)" in told and told.count("b.png") == 1 and "a.png" not in told
     settings = project.settings.model_copy(update={"segmenter": "none"})
     monkeypatch.setattr(type(project), "settings", settings)
-    assert noted([photo(mask=None)])["masks"].startswith("No masks were to be made")
+    assert noted([photo(mask=None)])["masks"].startswith("Masks are switched off")
 
 
 def test_photos_smaller_than_what_was_learnt_at_are_named(noted, project):

@@ -216,7 +216,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
         return real(*args) * (bad if len(calls) == 3 else 1.0)
 
     monkeypatch.setattr(training_loop, "per_image_loss", poisoned)
-    with pytest.raises(TrainingDivergedError, match=r"not finite at step \d+ \(pictures: .*\.png"):
+    with pytest.raises(TrainingDivergedError, match=r"not finite at step \d+ \(images: .*\.png"):
         events_of(planned_project, tiny_base)
     monkeypatch.undo()
     checkpoint = sorted(planned_project.runs()[-1].glob("checkpoints/*/adapter.safetensors"))

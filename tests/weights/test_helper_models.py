@@ -168,7 +168,7 @@ def test_offline_with_an_empty_cache_each_missing_part_says_why_and_what_to_do(p
     heard = Listener(agree=True)
     project = walk(published, heard, captioner="auto", embedder="auto").project
     page = page_of(project)
-    assert "Captions by bundled (3); bundled: no other is at hand: florence-community" in page
+    assert "Captions by bundled (3); bundled: no other is available: florence-community" in page
     assert "--captioner florence-community/Florence-2-base" in page
     assert "drift were not measured: no CLIP is at hand: laion/CLIP" in page
     assert "--embedder laion/CLIP-ViT-B-32-laion2B-s34B-b79K" in page

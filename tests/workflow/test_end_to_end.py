@@ -114,7 +114,7 @@ def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(case):
     heard = Listener()
     outcome = walk(case, heard)
     assert outcome.plan.inputs != plan.inputs and heard.events.count("Step") == plan.steps
-    assert any("planned anew, for a new run; changed: captions" in text for text in heard.said)
+    assert any("planned again, for a new run; changed: captions" in text for text in heard.said)
     assert len(project.runs()) == 3
 
 
@@ -258,7 +258,7 @@ def test_a_machine_that_gets_slower_is_told_with_what_to_do():
     pace.step(SimpleNamespace(step=51, steps=300, seconds=60))  # one long one says nothing
     assert not said
     steps(52, 20, 2.0)
-    assert len(said) == 1 and "1.6 times what was planned" in said[0] and "--finish" in said[0]
+    assert len(said) == 1 and "1.6 times as long as planned" in said[0] and "--finish" in said[0]
     steps(72, 20, 2.1)
     assert len(said) == 1
     steps(92, 20, 5.0)

@@ -56,7 +56,7 @@ def test_without_a_prediction_nothing_can_be_said():
 def test_a_slower_machine_is_told_once_and_again_when_it_is_twice_as_slow():
     said, counts = paced([3.0] * 30 + [8.0] * 30)
     assert counts[10:13] == [0, 1, 1] and counts[29] == 1 and counts[-1] == 2
-    assert "takes 3.0 times what was planned" in said[0] and "--finish" in said[0]
+    assert "takes 3.0 times as long as planned" in said[0] and "--finish" in said[0]
     assert f"{in_words(264)} rather than {in_words(88)}" in said[0]
 
 

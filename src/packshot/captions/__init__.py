@@ -1,4 +1,4 @@
-"""Captions: a prompt for each photo, naming the product by its trigger and all else in words."""
+"""Captions: a prompt for each photo, with trigger, class noun and a description of the rest."""
 
 from packshot.captions.caption_photos import caption_photos
 from packshot.captions.captioner import Captioner

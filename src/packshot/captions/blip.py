@@ -21,12 +21,12 @@ BEAMS = 3
 
 
 class Blip(Describing):
-    """BLIP, which is asked nothing: it says what it sees."""
+    """BLIP, without a prompt."""
 
     name = "blip"
 
     def generate(self, picture: Image.Image, subject: Subject) -> Tensor:
-        """The tokens that it says."""
+        """Generate the caption's tokens."""
         inputs = self._pixels(picture)
         said: Tensor = self.pretrained.network.generate(
             **inputs, max_new_tokens=MAX_TOKENS, num_beams=BEAMS, do_sample=False
@@ -39,7 +39,7 @@ class Blip(Describing):
 
 
 class Blip2(Blip):
-    """BLIP-2, over a language model: OPT, which goes on after the picture, or T5, which answers it."""
+    """BLIP-2 with a language model: OPT, which continues the text, or T5, which answers."""
 
     def __init__(self, pretrained: Pretrained) -> None:
         super().__init__(pretrained)
@@ -50,12 +50,12 @@ class Blip2(Blip):
             config.image_token_id = len(pretrained.tokenizer)
         if config.image_token_id >= config.text_config.vocab_size:
             raise ModelLoadError(
-                f"{pretrained.folder}/config.json does not say which token stands for the picture "
+                f"{pretrained.folder}/config.json does not say which token stands for the image "
                 "(image_token_index), and there is no room for one. Copy a newer version of it."
             )
 
     def generate(self, picture: Image.Image, subject: Subject) -> Tensor:
-        """The tokens that it says."""
+        """Generate the caption's tokens."""
         given = self._given()
         said: Tensor = self.pretrained.network.generate(
             **self._pixels(picture),
@@ -68,7 +68,7 @@ class Blip2(Blip):
         return said if answers else said[given.shape[1] :]
 
     def _given(self) -> Tensor:
-        """The picture's places [1, queries + 1] and the start of a text."""
+        """The image's placeholder tokens and the start of a text, [1, queries + 1]."""
         config, tokenizer = self.pretrained.config, self.pretrained.tokenizer
         start = config.text_config.bos_token_id
         start = tokenizer.pad_token_id if start is None else start
@@ -80,7 +80,7 @@ def load(folder: Path, device: torch.device) -> Blip:
     """BLIP or BLIP-2 of a folder.
 
     Raises:
-        ModelLoadError: it is neither, lacks something, or would have to be unpickled.
+        ModelLoadError: another model, incomplete, or a pickle.
     """
     pretrained = load_pretrained(folder, NETWORKS, device)
     return Blip(pretrained) if pretrained.config.model_type == "blip" else Blip2(pretrained)

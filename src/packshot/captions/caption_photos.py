@@ -1,8 +1,8 @@
-"""Captions: a prompt for each photo, naming the product by its trigger and all else in words.
+"""Writing a caption for each photo.
 
-What a caption says is not learnt as the product's own: so view, place and light are said, and the
-product itself is not described. A side-car that stands, whoever wrote it, is left alone, unless it
-is Packshot's and to be done again.
+What a caption describes is not trained into the trigger: so captions describe view, place and light,
+but not the product itself. Captions that a person wrote are never overwritten; generated ones only
+with `overwrite_generated`.
 """
 
 from __future__ import annotations
@@ -32,18 +32,17 @@ def caption_photos(
     """Write `photos/<stem>.txt` for each photo that has no caption; returns all photos.
 
     Args:
-        base: whose own captioner is taken, if no other is given.
-        overwrite_generated: also write anew what Packshot wrote; never what a person wrote,
-            changed or locked.
-        instead_of: captioners whose captions are written anew, too.
+        base: its own captioner is the default.
+        overwrite_generated: also overwrite generated captions; never what a person wrote, changed or locked.
+        instead_of: captioners whose captions are overwritten, too.
 
     Raises:
         NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
     """
     with project.held():
-        shown = require_photos(project)
-        wanted = [photo for photo in shown if _is_wanted(photo, overwrite_generated, instead_of)]
+        photos = require_photos(project)
+        wanted = [photo for photo in photos if _is_wanted(photo, overwrite_generated, instead_of)]
         chosen = captioner or (captioner_for(base) if wanted else Plain())
         for start in range(0, len(wanted), chosen.batch):
             batch = wanted[start : start + chosen.batch]

@@ -1,4 +1,4 @@
-"""What a captioner is."""
+"""The interface of captioners."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Captioner(Protocol):
-    """Says in words what pictures show besides the product."""
+    """Describes images in words."""
 
     name: str
     """Who stands as the captions' author: "clip", "blip", …"""
@@ -20,5 +20,5 @@ class Captioner(Protocol):
     """How many pictures it had best be given at a time; what is done is on the disk after each."""
 
     def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
-        """One line for each picture (upright RGB, of any size): trigger, class noun, all else."""
+        """One line per image (upright RGB, any size): trigger, class noun, then everything else."""
         ...

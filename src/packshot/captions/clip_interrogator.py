@@ -1,4 +1,4 @@
-"""A CLIP interrogator (after pharmapsychotic's): the phrases of a bank that fit a picture best."""
+"""A CLIP interrogator (after pharmapsychotic's): the phrases of a bank that match an image best."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ PIXELS = 256
 class ClipInterrogator:
     """Zero-shot classification (CLIP, arXiv 2103.00020, section 3.1) in each group of a bank.
 
-    A choice is scored as a whole prompt, "a photo of a car in the snow", and said when its
-    probability, softmax(scale x cosine) over its group, is high and well ahead of the second's.
+    A choice is scored as a whole prompt, "a photo of a car in the snow", and used if its probability,
+    softmax(scale x cosine) over its group, is high and well ahead of the second's.
     """
 
     name, batch = "clip", 16
@@ -36,28 +36,29 @@ class ClipInterrogator:
         self._texts: dict[str, list[Tensor]] = {}
 
     def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
-        """One line for each picture; see `caption_pixels`."""
+        """One line per image; see `caption_pixels`."""
         return self.caption_pixels(_pixels(pictures), subject)
 
     def caption_pixels(self, pixels: Tensor, subject: Subject) -> list[str]:
-        """One line for each picture of [B, 3, H, W] in [-1, 1], such as
-        "a photo of ohwx car in the snow at night, side view".
+        """One line per image of [B, 3, H, W] in [-1, 1].
+
+        Such as "a photo of ohwx car in the snow at night, side view".
         """
         pictures = self.similarity.embed_images(pixels).float()
         captions = [f"a photo of {subject.phrase}"] * len(pictures)
-        said: list[set[str]] = [set() for _ in captions]
+        phrases: list[set[str]] = [set() for _ in captions]
         texts = self._embedded(subject.class_noun)
         for group, prompts in zip(self.bank.groups.values(), texts, strict=True):
             likely = (self.similarity.scale * pictures @ prompts.T).softmax(dim=-1)
             for index, row in enumerate(likely):
                 phrase = _choose(group, row)
-                if phrase and said[index].isdisjoint(group.unless):
-                    said[index].add(phrase)
+                if phrase and phrases[index].isdisjoint(group.unless):
+                    phrases[index].add(phrase)
                     captions[index] += group.joined_by + phrase
         return captions
 
     def _embedded(self, noun: str) -> list[Tensor]:
-        """For each group, one unit vector a choice [N, D]: the mean of its wordings', once a noun."""
+        """For each group one unit vector per choice [N, D]: the mean over its wordings, per noun once."""
         if noun not in self._texts:
             self._texts[noun] = [
                 torch.stack([self._mean(f"a photo of {with_article(noun)}{group.joined_by}", wordings)
@@ -75,7 +76,7 @@ def load(folder: Path, device: torch.device) -> ClipInterrogator:
     """Any CLIP that transformers has saved, with its own `phrases.toml` or the general one.
 
     Raises:
-        ModelLoadError: it is none, lacks something, or would have to be unpickled.
+        ModelLoadError: not a CLIP, incomplete, or a pickle.
     """
     from packshot.models.clip import ClipEncoder
 
@@ -83,7 +84,7 @@ def load(folder: Path, device: torch.device) -> ClipInterrogator:
 
 
 def _pixels(pictures: Iterable[Image.Image]) -> Tensor:
-    """Squares [B, 3, H, W] in [-1, 1]; of the pictures one at a time need be in memory."""
+    """Squares [B, 3, H, W] in [-1, 1]; one of the images at a time is in memory."""
     import numpy as np
     from PIL import Image
 
@@ -96,7 +97,7 @@ def _pixels(pictures: Iterable[Image.Image]) -> Tensor:
 
 
 def _choose(group: Group, probabilities: Tensor) -> str | None:
-    """The phrase of the likeliest choice, if it is clearly ahead. `probabilities` is [N]."""
+    """The phrase of the most probable choice, if it is clearly ahead. `probabilities` is [N]."""
     (best, second), (choice, _) = (values.tolist() for values in probabilities.topk(2))
     clear = best >= group.least_probability and best - second >= group.least_margin
     return group.phrases[int(choice)] if clear else None

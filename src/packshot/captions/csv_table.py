@@ -1,4 +1,4 @@
-"""All captions as a table for any spreadsheet, and taken back from one."""
+"""All captions as a CSV table for any spreadsheet: writing it, and reading edits back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_BYTES = 16 * 2**20
 
 @dataclass(frozen=True)
 class Row:
-    """One photo's line of a table; `locked` is None where the table does not say."""
+    """One photo's row of a table; `locked` is None if the cell is empty."""
 
     line: int
     file: str
@@ -35,8 +35,8 @@ class Row:
 def write_caption_table(project: Project) -> Path:
     """Write `captions.csv`: file, caption, locked, source. Returns its path.
 
-    UTF-8 with a mark, so that spreadsheets read it as such. A cell that one would run as a formula
-    is written after an apostrophe, which is taken off again when the table is taken back.
+    UTF-8 with a byte order mark, so that spreadsheets recognise it. A cell that a spreadsheet would
+    run as a formula gets an apostrophe in front, which is removed when the table is read.
 
     Raises:
         ProjectError: the manifest of the photos is damaged.
@@ -53,20 +53,19 @@ def write_caption_table(project: Project) -> Path:
 
 
 def apply_caption_table(project: Project, table: Path) -> EditedCaptions:
-    """Take captions and locks back from a table; photos that it does not list stay as they are.
+    """Apply captions and locks of a table; photos that it does not list are unchanged.
 
-    A caption that differs from the one that stands is a person's from then on. One whose row
-    leaves it locked cannot be changed; "no" in its row unlocks it.
+    A changed caption counts as written by a person from then on. A locked caption can only be
+    changed if its row says "no" under locked.
 
     Raises:
-        CaptionError: it is no such table, names a photo that is not there, or a caption cannot
-            be taken; nothing was written.
+        CaptionError: not such a table, an unknown photo, or an invalid caption; nothing was written.
         ProjectError: another process works on the project.
     """
     rows = read_table(table)
     with project.held():
-        shown = list_photos(project)
-        by_name = {photo.file.name: photo for photo in shown}
+        photos = list_photos(project)
+        by_name = {photo.file.name: photo for photo in photos}
         lost = [f"  line {row.line}: {row.file!r}" for row in rows if row.file not in by_name]
         if lost:
             raise CaptionError(
@@ -75,19 +74,19 @@ def apply_caption_table(project: Project, table: Path) -> EditedCaptions:
         _refuse_twice(table, rows)
         if bare := [row.file for row in rows if row.locked and not row.caption]:
             raise CaptionError(f"{table}: there is no caption to lock: {', '.join(bare)}.")
-        told = {row.file: row.locked for row in rows if row.locked is not None}
-        after = [_with_lock(photo, told) for photo in shown]
+        locks = {row.file: row.locked for row in rows if row.locked is not None}
+        after = [_with_lock(photo, locks) for photo in photos]
         edited = write_edited(project, after, {row.file: row.caption for row in rows})
         for locked in (True, False):
             set_caption_locks(
-                project, named(shown, [n for n, one in told.items() if one is locked]), locked
+                project, named(photos, [n for n, lock in locks.items() if lock is locked]), locked
             )
         return edited
 
 
-def _with_lock(photo: Photo, told: Mapping[str, bool | None]) -> Photo:
-    """The photo, open to change where its row unlocks it. One that its row locks may still change."""
-    opened = photo.caption_locked and told.get(photo.file.name, True) is False
+def _with_lock(photo: Photo, locks: Mapping[str, bool | None]) -> Photo:
+    """The photo, unlocked if its row unlocks it. A photo that its row locks may still change now."""
+    opened = photo.caption_locked and locks.get(photo.file.name, True) is False
     return replace(photo, caption_locked=False) if opened else photo
 
 
@@ -100,10 +99,10 @@ def _refuse_twice(table: Path, rows: Sequence[Row]) -> None:
 
 
 def read_table(table: Path) -> list[Row]:
-    """The rows of a table, as Packshot or a spreadsheet wrote it: comma, semicolon or tab between.
+    """The rows of a table by Packshot or a spreadsheet, separated by commas, semicolons or tabs.
 
     Raises:
-        CaptionError: it is no such table.
+        CaptionError: not such a table.
     """
     if not files.is_file(table):
         raise CaptionError(f"There is no table {table}. Make one: packshot caption --review")

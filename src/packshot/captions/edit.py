@@ -1,4 +1,4 @@
-"""What a person does to captions: find and replace, lock, unlock. All is judged before any is written."""
+"""A person's edits of captions: replace, lock, unlock. All are validated before any is written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from packshot.project import Project, Subject
 
 @dataclass(frozen=True)
 class EditedCaptions:
-    """What came of it: the photos whose captions have changed, and what is worth a look."""
+    """The result of an edit: the photos whose captions changed, and notes for the user."""
 
     changed: list[Photo]
     notes: list[str] = field(default_factory=list)
@@ -27,35 +27,35 @@ def replace_in_captions(
 ) -> EditedCaptions:
     """Replace words in all captions that are not locked, one rule after the other.
 
-    A caption that this changes is a person's from then on: it is not written anew.
+    A changed caption counts as written by a person from then on: it is never overwritten.
 
     Args:
-        rules: what is looked for, as it is written, and what is put for it.
-        regex: what is looked for are regular expressions, and `\\\\1` is their first group.
+        rules: (text to find, replacement).
+        regex: the texts to find are regular expressions, and `\\\\1` is the first group.
 
     Raises:
-        CaptionError: a rule makes no sense, or leaves nothing or too much; nothing was written.
+        CaptionError: an invalid rule, or an empty or too long result; nothing was written.
         ProjectError: another process works on the project.
     """
     compiled = [_compiled(old, new, regex) for old, new in rules]
     with project.held():
         captions: dict[str, str] = {}
-        shown = list_photos(project)
-        for photo in shown:
+        photos = list_photos(project)
+        for photo in photos:
             if photo.caption is None or photo.caption_locked:
                 continue
             text = photo.caption
             for pattern, new in compiled:
                 text = _substituted(pattern, new, text)
             captions[photo.file.name] = " ".join(text.split())
-        return write_edited(project, shown, captions)
+        return write_edited(project, photos, captions)
 
 
 def rule_of(text: str) -> tuple[str, str]:
-    """OLD=>NEW as what is looked for and what is put for it.
+    """Parse OLD=>NEW into (text to find, replacement).
 
     Raises:
-        CaptionError: it is no such thing.
+        CaptionError: the text has another form.
     """
     old, arrow, new = text.partition("=>")
     if not (old and arrow):
@@ -84,10 +84,10 @@ def _substituted(pattern: re.Pattern[str], new: str, text: str) -> str:
 def write_edited(
     project: Project, shown: Sequence[Photo], captions: Mapping[str, str]
 ) -> EditedCaptions:
-    """Write a person's captions, by the photos' names, where they differ; the project must be held.
+    """Write a person's captions, by photo name, where they differ; the caller holds the project.
 
     Raises:
-        CaptionError: one is empty, too long, or of a locked photo; nothing was written.
+        CaptionError: a caption is empty, too long, or of a locked photo; nothing was written.
     """
     changed = [(p, captions[p.file.name]) for p in shown if _differs(p, captions)]
     if faults := [fault for photo, text in changed if (fault := _fault(photo, text))]:
@@ -107,14 +107,14 @@ def _fault(photo: Photo, text: str) -> str | None:
     if photo.caption_locked:
         return f"  {name}: is locked; unlock it first: packshot caption --unlock {name}"
     if not text:
-        return f"  {name}: would be empty; delete the file if it is to be written anew"
+        return f"  {name}: would be empty; delete the file to have it captioned again"
     if len(text) > MAX_CAPTION:
         return f"  {name}: would have {len(text)} characters; {MAX_CAPTION} are read"
     return None
 
 
 def notes_on(shown: Sequence[Photo], subject: Subject) -> list[str]:
-    """Captions that do not name the product by its trigger: it is not learnt from those."""
+    """Notes on captions without the trigger: the trigger is not trained by these photos."""
     named = re.compile(rf"(?<![\w-]){re.escape(subject.trigger)}(?![\w-])")
     return [
         f"{photo.file.name}: the caption lacks the trigger {subject.trigger!r}"
@@ -127,7 +127,7 @@ def lock_captions(project: Project, names: Sequence[str]) -> list[Photo]:
     """Lock captions: no command changes them until they are unlocked. Returns their photos.
 
     Args:
-        names: of photos, with or without their endings.
+        names: of photos, with or without endings.
 
     Raises:
         CaptionError: no photo has such a name, or it has no caption yet; nothing was locked.
@@ -153,10 +153,10 @@ def _set_locked(project: Project, names: Sequence[str], locked: bool) -> list[Ph
 
 
 def named(shown: Sequence[Photo], names: Sequence[str]) -> list[Photo]:
-    """The photos of these names, with or without their endings or folders.
+    """The photos with these names, with or without endings or folders.
 
     Raises:
-        CaptionError: there is none of some name.
+        CaptionError: no photo has one of the names.
     """
     by_name = {photo.file.stem: photo for photo in shown}
     by_name |= {photo.file.name: photo for photo in shown}

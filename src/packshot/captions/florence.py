@@ -22,7 +22,7 @@ BEAMS = 3
 
 
 class Florence(Describing):
-    """Florence-2, asked for its detailed caption."""
+    """Florence-2 with its detailed caption task."""
 
     name = "florence"
 
@@ -31,25 +31,25 @@ class Florence(Describing):
         places = getattr(pretrained.image_processor, "image_seq_length", None)
         if not isinstance(places, int):
             raise ModelLoadError(
-                f"{pretrained.folder} does not say how many tokens a picture takes (image_seq_length "
+                f"{pretrained.folder} does not say how many tokens an image takes (image_seq_length "
                 "in preprocessor_config.json). Copy it again, whole."
             )
         self._places = places
 
     def generate(self, picture: Image.Image, subject: Subject) -> Tensor:
-        """The tokens that it says."""
+        """Generate the caption's tokens."""
         pretrained = self.pretrained
         pixels = pretrained.image_processor(picture.convert("RGB"), return_tensors="pt")
-        said: Tensor = pretrained.network.generate(
+        tokens: Tensor = pretrained.network.generate(
             **pretrained.placed({**pixels, **self._asked()}),
             max_new_tokens=MAX_TOKENS,
             num_beams=BEAMS,
             do_sample=False,
         )[0]
-        return said
+        return tokens
 
     def _asked(self) -> dict[str, Tensor]:
-        """The picture's places, then the question: token ids and mask, [1, N]."""
+        """The image's placeholder tokens, then the task's prompt: token ids and mask, [1, N]."""
         tokenizer = self.pretrained.tokenizer
         text = tokenizer.bos_token + QUESTION + tokenizer.eos_token
         question = tokenizer(text, add_special_tokens=False, return_tensors="pt")
@@ -62,6 +62,6 @@ def load(folder: Path, device: torch.device) -> Florence:
     """Florence-2 of a folder.
 
     Raises:
-        ModelLoadError: it is none, lacks something, or would have to be unpickled.
+        ModelLoadError: another model, incomplete, or a pickle.
     """
     return Florence(load_pretrained(folder, NETWORKS, device))

@@ -1,7 +1,7 @@
-"""The phrase bank: what a photo may show besides its product, as data.
+"""The phrase bank: descriptions of what a photo may show besides its product.
 
-A checkpoint may bring its own, in the words that it was trained on: `phrases.toml` in its folder,
-or beside it.
+A checkpoint may have its own bank, in the words of its training captions: `phrases.toml` in its
+folder, or next to it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _GENERAL = Path(__file__).with_name(FILE)
 
 
 class Group(BaseModel):
-    """Choices of which a photo shows one at most."""
+    """Choices of which at most one applies to a photo."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     joined_by: str = " "
@@ -42,19 +42,19 @@ class Group(BaseModel):
 
     @cached_property
     def phrases(self) -> list[str]:
-        """What each choice says."""
+        """The phrase of each choice."""
         return [wordings[0] for wordings in self.choices]
 
 
 class Bank(BaseModel):
-    """Groups in the order in which their phrases are said."""
+    """Groups in the order of their phrases in a caption."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     groups: dict[str, Group]
 
 
 def read_bank(checkpoint: Path) -> Bank:
-    """The checkpoint's own phrases where it has any, else the general ones.
+    """The checkpoint's own phrases if it has any, else the general ones.
 
     Raises:
         PackshotError: its phrases.toml does not parse.
@@ -64,7 +64,7 @@ def read_bank(checkpoint: Path) -> Bank:
 
 
 def general_bank() -> Bank:
-    """The phrases for networks that have seen the whole web."""
+    """The phrases for CLIPs trained on images from the web."""
     return _read(_GENERAL)
 
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Plain:
-    """For bases that carry no image tower; people's own side-car captions do better."""
+    """For bases without an image tower; captions written by a person are better."""
 
     name, batch = "plain", 16
 
     def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
-        """The same line for each picture."""
+        """The same line for each image."""
         return [f"a photo of {subject.phrase}" for _ in pictures]

@@ -1,4 +1,4 @@
-"""Qwen2-VL (arXiv 2409.12191), Qwen2.5-VL and Qwen3-VL as captioners: they do as they are told."""
+"""Qwen2-VL (arXiv 2409.12191), Qwen2.5-VL and Qwen3-VL as captioners, by instruction."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REQUEST = (
 
 
 class QwenVl(Describing):
-    """A Qwen-VL, asked for one line about place, view and light."""
+    """A Qwen-VL, instructed to write one line about place, view and light."""
 
     name = "qwen-vl"
 
@@ -43,17 +43,17 @@ class QwenVl(Describing):
         self._template = _template(pretrained)
 
     def generate(self, picture: Image.Image, subject: Subject) -> Tensor:
-        """The tokens that it says."""
+        """Generate the caption's tokens."""
         given = self.inputs(picture, subject)
-        said: Tensor = self.pretrained.network.generate(
+        tokens: Tensor = self.pretrained.network.generate(
             **given, max_new_tokens=MAX_TOKENS, do_sample=False
         )[0]
-        return said[given["input_ids"].shape[1] :]
+        return tokens[given["input_ids"].shape[1] :]
 
     def inputs(self, picture: Image.Image, subject: Subject) -> dict[str, Tensor]:
-        """What the network is given: patches, their grid, tokens, and which of these are picture.
+        """The network's inputs: patches, their grid, tokens, and the mask of image tokens.
 
-        The library's own processor would want torchvision, for videos.
+        The library's own processor needs torchvision, for videos.
         """
         processor, tokenizer = self.pretrained.image_processor, self.pretrained.tokenizer
         seen = processor(picture.convert("RGB"), return_tensors="pt")
@@ -64,7 +64,7 @@ class QwenVl(Describing):
         is_picture = tokens.input_ids == self.pretrained.config.image_token_id
         if int(is_picture.sum()) != places:
             raise ModelLoadError(
-                f"{self.pretrained.folder}: its chat template or tokenizer has no place for a picture "
+                f"{self.pretrained.folder}: its chat template or tokenizer has no place for an image "
                 f"({IMAGE}). Copy it again, whole."
             )
         return self.pretrained.placed({**seen, **tokens, "mm_token_type_ids": is_picture.int()})
@@ -84,7 +84,7 @@ class QwenVl(Describing):
 
 
 def _template(pretrained: Pretrained) -> str:
-    """The chat template: the processor's where there is one (a tokenizer's may know no pictures)."""
+    """The chat template: the processor's if it has one (a tokenizer's may not support images)."""
     jinja = pretrained.folder / "chat_template.jinja"
     if jinja.is_file():
         return jinja.read_text(encoding="utf-8", errors="replace")
@@ -102,6 +102,6 @@ def load(folder: Path, device: torch.device) -> QwenVl:
     """A Qwen-VL of a folder.
 
     Raises:
-        ModelLoadError: it is none, lacks something, or would have to be unpickled.
+        ModelLoadError: another model, incomplete, or a pickle.
     """
     return QwenVl(load_pretrained(folder, NETWORKS, device))

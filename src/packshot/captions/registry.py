@@ -1,8 +1,8 @@
-"""Which captioners there are, where each one's weights come from, and which is taken unasked.
+"""The registry of captioners: their names, where their weights come from, and the default.
 
-Another package adds its own by an entry point of the group `packshot.captioners`: its name is what
-`--captioner` says, its object a function that takes the folder of a model (None if none was named)
-and gives a `packshot.captions.Captioner`.
+Other packages add captioners by entry points of the group `packshot.captioners`: the name is the
+value of `--captioner`, the object a function from the folder of a model (None if none was named) to
+a `packshot.captions.Captioner`.
 """
 
 from __future__ import annotations
@@ -70,22 +70,22 @@ OFFERED = (KNOWN[3], KNOWN[5])
 def settle_captioner(
     choice: str, base: str, own_clip: bool, decisions: Decisions, observer: Observer
 ) -> str:
-    """What captions a project's photos, as `captioner_of` takes it; the user is asked at most once.
+    """Decide on a project's captioner, as `captioner_of` takes it; the user is asked at most once.
 
     Args:
-        choice: the project's.
+        choice: the project's setting.
         base: the name of its base.
-        own_clip: whether that brings a CLIP.
+        own_clip: whether the base contains a CLIP.
     """
 
     def choose() -> tuple[Value, str]:
         if choice != AUTO:
-            return choice, "as it was chosen"
+            return choice, "as chosen"
         if own_clip:
             return CLIP, "the base's own CLIP knows the words that it was trained on"
         known = (*ON_GPUS, *KNOWN) if torch.cuda.is_available() else KNOWN
-        found, why = best_helper("caption your photos", known, OFFERED, observer)
-        return (found, why) if found else (BUNDLED, f"no other is at hand: {why}")
+        helper, why = best_helper("caption your photos", known, OFFERED, observer)
+        return (helper, why) if helper else (BUNDLED, f"no other is available: {why}")
 
     because = {"captioner": choice, "base": base}
     latest = decisions.latest("captioner")
@@ -93,7 +93,7 @@ def settle_captioner(
     settled = decisions.settle("captioner", because, choose, anew=again)
     if settled.anew and settled.value == BUNDLED:
         observer.say(
-            f"captions by the bundled CLIP, which has seen renderings of ten kinds of place only: "
+            f"captions by the bundled CLIP, trained on renderings of ten kinds of place only: "
             f"read them (packshot caption --review). {settled.reason[:1].upper()}{settled.reason[1:]}. "
             f"A better one: --captioner {OFFERED[0].name}"
         )
@@ -103,11 +103,11 @@ def settle_captioner(
 def captioner_of(
     spec: str, *, base: Callable[[], DiffusionModel] | None = None, progress: Progress = silent
 ) -> Captioner:
-    """A captioner as an option names it: by its name, its model, or NAME:MODEL.
+    """The captioner of an option's value: a name, a model, or NAME:MODEL.
 
     Args:
-        spec: also "bundled": the CLIP of the bundled base.
-        base: loads the base, if its own CLIP is to be used.
+        spec: the value; "bundled" is the CLIP of the bundled base.
+        base: loads the base, if its own CLIP is used.
 
     Raises:
         CaptionError, ModelLoadError: as `load_captioner`.
@@ -123,7 +123,7 @@ def captioner_of(
 
 
 def _bundled() -> Captioner:
-    """The bundled base's CLIP, with its own phrases; where that is not installed, the plainest."""
+    """The bundled base's CLIP with its own phrases; the plain captioner if it is not installed."""
     from packshot.models import load_base
 
     try:
@@ -135,7 +135,7 @@ def _bundled() -> Captioner:
 
 
 def captioner_for(base: DiffusionModel | None) -> Captioner:
-    """The best captioner that works with what the base carries."""
+    """The best captioner that works with the base alone: its CLIP, else the plain one."""
     similarity = base.clip_similarity() if base else None
     return ClipInterrogator(similarity, read_bank(base.path)) if base and similarity else Plain()
 
@@ -148,18 +148,18 @@ def load_captioner(
     device: str | None = None,
     progress: Progress = silent,
 ) -> Captioner:
-    """A captioner by its name, or by the kind of its model.
+    """Load a captioner by its name, or by the kind of its model.
 
     Args:
-        kind: "plain", "clip", "blip", "florence", "qwen-vl", "wd", one of another package's; "auto":
-            what the model is, or without one the best that works with the base.
+        kind: "plain", "clip", "blip", "florence", "qwen-vl", "wd", or another package's; "auto" is
+            the model's kind, or without a model the best that works with the base.
         model: a folder, or OWNER/NAME (also OWNER/NAME@REVISION) on the Hugging Face hub.
-        base: loads the base whose own CLIP is used without a model.
-        device: where it computes; by default the best that is there.
+        base: loads the base, whose own CLIP is used without a model.
+        device: by default the best device of this machine.
 
     Raises:
-        CaptionError: there is no such captioner, or it lacks a model.
-        ModelLoadError: the model is of another kind, damaged, or would have to be unpickled.
+        CaptionError: there is no such captioner, or it needs a model.
+        ModelLoadError: the model is of another kind, damaged, or a pickle.
     """
     added = {point.name: point for point in entry_points(group=GROUP)}
     known = [AUTO, PLAIN, *MODULES, *sorted(added.keys() - {AUTO, PLAIN, *MODULES})]
@@ -209,17 +209,17 @@ def _added(point: EntryPoint, folder: Path | None) -> Captioner:
 
 
 def kind_of(folder: Path) -> str:
-    """Which captioner a folder's files are for.
+    """The kind of captioner that a folder's files are for.
 
     Raises:
-        ModelLoadError: none that is known.
+        ModelLoadError: an unknown kind.
     """
     if (folder / "selected_tags.csv").is_file():
         return "wd"
-    found = read_config(folder / "config.json").get("model_type")
-    if found not in MODEL_TYPES:
+    kind = read_config(folder / "config.json").get("model_type")
+    if kind not in MODEL_TYPES:
         raise ModelLoadError(
-            f"{folder} is of the kind {found!r}; captioners are made of "
+            f"{folder} is of the kind {kind!r}; captioners are made of "
             f"{', '.join(MODEL_TYPES)}, and WD taggers ({' and '.join(WD_FILES)})."
         )
-    return MODEL_TYPES[found]
+    return MODEL_TYPES[kind]

@@ -1,8 +1,8 @@
-"""Captioners of transformers: a folder's judged weights in the library's class, without its loaders.
+"""Captioners of the transformers library: validated weights in its classes, without its loaders.
 
-`from_pretrained(FOLDER)` would follow a shard index to files that nobody judged, load adapters that
-lie about, and leave missing weights random. Here the weights are chosen, read as safetensors, and
-handed to it; it only gives them their present names. Code of a repository's own is never run.
+`from_pretrained(FOLDER)` would follow a shard index to files that were not validated, load adapters
+in the folder, and leave missing weights random. Here the weights are chosen, read as safetensors, and
+passed to it; it only renames them. Code from a repository is never run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_TOKENS = 80
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A network ready to generate, and what makes its inputs and words."""
+    """A network with its image processor and tokenizer."""
 
     network: Any
     image_processor: Any
@@ -48,7 +48,7 @@ class Pretrained:
         return self.network.config
 
     def placed(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Inputs on the network's device, pixels in its precision."""
+        """Inputs on the network's device, pixels in its dtype."""
         network = self.network
         return {
             name: value.to(network.device, network.dtype if value.is_floating_point() else None)
@@ -56,19 +56,19 @@ class Pretrained:
         }
 
     def words(self, tokens: Tensor) -> str:
-        """What generated tokens [N] say."""
+        """The text of generated tokens [N]."""
         text: str = self.tokenizer.decode(tokens.tolist(), skip_special_tokens=True)
         return text.strip()
 
 
 def load_pretrained(folder: Path, networks: Mapping[str, str], device: torch.device) -> Pretrained:
-    """The network, image processor and tokenizer of a folder as transformers saves it.
+    """Load network, image processor and tokenizer of a folder as transformers saves it.
 
     Args:
         networks: the class for each `model_type` of config.json.
 
     Raises:
-        ModelLoadError: it is of another kind, lacks something, or would have to be unpickled.
+        ModelLoadError: another model, incomplete, or a pickle.
     """
     import transformers
 
@@ -121,7 +121,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 
 
 def _refuse_random(folder: Path, settings: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
-    """Refuse a network of which weights are missing: they would be random."""
+    """Refuse a network with missing weights: they would be random."""
     lost = sorted(loaded["missing_keys"]) + sorted(str(one) for one in loaded["mismatched_keys"])
     if not lost:
         return
@@ -136,7 +136,7 @@ def _refuse_random(folder: Path, settings: Mapping[str, Any], loaded: Mapping[st
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' bars and advice."""
+    """Silences transformers' progress bars and warnings."""
     from transformers.utils import logging
 
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -151,7 +151,7 @@ def _quiet() -> Iterator[None]:
 
 
 class Describing:
-    """A captioner that describes a picture freely; its description is tied to the product."""
+    """A captioner with free descriptions, in which the product is replaced by trigger and class noun."""
 
     name = "describing"
     batch = 1  # each takes seconds, and what is done is kept
@@ -160,24 +160,24 @@ class Describing:
         self.pretrained = pretrained
 
     def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
-        """One line for each picture; see `packshot.captions.trigger`."""
+        """One line per image; see `packshot.captions.trigger`."""
         return [
             with_trigger(self.describe(shrunk(picture), subject), subject) for picture in pictures
         ]
 
     @torch.no_grad()
     def describe(self, picture: Image.Image, subject: Subject) -> str:
-        """The network's own words for a picture, always the same: nothing is drawn by lot."""
+        """The network's description of an image, deterministic: tokens are not sampled."""
         tokens = self.generate(picture, subject)
         return self.pretrained.words(tokens)
 
     def generate(self, picture: Image.Image, subject: Subject) -> Tensor:
-        """The tokens [N] that it says, without those that it was given."""
+        """Generate tokens [N], without those of the prompt."""
         raise NotImplementedError
 
 
 def shrunk(picture: Image.Image) -> Image.Image:
-    """The picture, no longer than `PIXELS`."""
+    """The image, its longer side at most `PIXELS`."""
     from PIL import Image
 
     scale = PIXELS / max(picture.size)

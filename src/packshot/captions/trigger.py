@@ -1,19 +1,19 @@
-"""Tying what a captioner says to the product: its words for it become trigger and class noun.
+"""Putting the trigger into a free caption: the captioner's words for the product are replaced.
 
 A free caption ("The image shows a shiny red SUV parked in the snow.") becomes a training caption
 ("a photo of ohwx car parked in the snow"). The rules, on words only, without a parser:
 
 - The first mention of the product (the class noun, a synonym or the product's name, in the singular)
-  becomes trigger and class noun. With it go its article and adjectives, whatever they are: what a
-  caption says is not learnt. Only what the product is in at the time ("parked", "muddy") stays.
+  becomes trigger and class noun. Its article and adjectives are removed, because what a caption
+  describes is not trained into the trigger. Only its state at the time ("parked", "muddy") stays.
 - Later definite mentions ("the vehicle", its name) become "the car". Indefinite ones ("another
   car", "two cars", "a blue car") are other things, and stay.
 - A word that only contains the noun ("car park", "cardboard") is no mention.
-- All else stays, in consistent words. If nothing is found, the caption is put after "a photo of
-  ohwx car".
+- All else stays, with consistent wording. If there is no mention, the caption is put after "a photo
+  of ohwx car".
 
-What is said of the product in other ways ("the car is red", "with black wheels") stays too: that is
-what the review is for.
+Other descriptions of the product ("the car is red", "with black wheels") stay too: remove them in
+the review.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Token:
 
 @dataclass(frozen=True)
 class _Mention:
-    """The noun phrase text[start:end]; `kept` are those of its words that stay."""
+    """The noun phrase text[start:end]; `kept` are its words that stay in the caption."""
 
     start: int
     end: int
@@ -58,28 +58,28 @@ class _Mention:
 
 
 def with_trigger(text: str, subject: Subject) -> str:
-    """A free caption as a training caption: one line that names the product by trigger and class.
+    """Convert a free caption to a training caption: one line with trigger and class noun.
 
-    One that is tied already stays as it is, but for consistent words.
+    A caption that has them already is only normalised in its wording.
     """
     text = " ".join(text.split()).strip(" \"'“”`*")
     if text.startswith("a photo of ") and subject.phrase in text:
         return _fitted(normalize_wording(_tidy(text)), subject)
-    said, remark = _opened(text)
-    said = _sentences_joined(said)
-    found = [one for one in _Mentions(subject).of(said) if not one.other]
-    if not found:
-        caption = ", ".join(part for part in (f"a photo of {subject.phrase}", said) if part)
+    description, remark = _opened(text)
+    description = _sentences_joined(description)
+    mentions = [mention for mention in _Mentions(subject).of(description) if not mention.other]
+    if not mentions:
+        caption = ", ".join(part for part in (f"a photo of {subject.phrase}", description) if part)
     else:
-        caption = "a photo of " + _replaced(said, found, subject)
+        caption = "a photo of " + _replaced(description, mentions, subject)
     return _fitted(normalize_wording(_tidy(caption + remark)), subject)
 
 
 def tags_with_trigger(tags: Sequence[str], subject: Subject) -> str:
-    """Tags as a training caption: trigger and class noun, then those that say something else.
+    """Convert tags to a training caption: trigger and class noun, then the other tags.
 
-    Dropped are the product's own (its noun, also with adjectives or counted: "red car", "1car") and
-    those that say nothing of place, light or view ("no humans", "highres").
+    Dropped are tags of the product (its noun, also with adjectives or counted: "red car", "1car") and
+    those without a description of place, light or view ("no humans", "highres").
     """
     mentions, known = _Mentions(subject), words()
     kept: list[str] = []
@@ -97,7 +97,7 @@ def tags_with_trigger(tags: Sequence[str], subject: Subject) -> str:
 
 
 def _opened(text: str) -> tuple[str, str]:
-    """The caption without what says nothing at its start; and how the picture was taken, for its end."""
+    """The caption without empty words at its start; and the view named there, for its end."""
     remark, before = "", None
     while text != before:
         before = text = text.lstrip(" ,.;:!")
@@ -109,7 +109,7 @@ def _opened(text: str) -> tuple[str, str]:
 
 
 def _only_adjectives(text: str) -> bool:
-    """Whether it can stand before "view": not "a man taking a"."""
+    """Whether the words can precede "view": not "a man taking a"."""
     known = words()
     never = known.stops - {"and", "front", "up", "down"} | known.definite | known.indefinite
     return not any(word in never or word.endswith("ing") for word in text.split())
@@ -125,7 +125,7 @@ def _remark(adjectives: str, kind: str) -> str:
 
 
 def _sentences_joined(text: str) -> str:
-    """Sentences as remarks of one line: "…. The sky" becomes "…, the sky"."""
+    """Joins sentences by commas: "…. The sky" becomes "…, the sky"."""
     known = words()
     articles = known.definite | known.indefinite | known.stops | known.unlike
 
@@ -152,13 +152,13 @@ def _replaced(text: str, mentions: Sequence[_Mention], subject: Subject) -> str:
 
 
 def _tidy(caption: str) -> str:
-    """One space between words, none before a comma, no comma twice or last."""
+    """Normalises spaces and commas."""
     caption = re.sub(r"\s+([,.;:])", r"\1", " ".join(caption.split()))
     return re.sub(r"(?:,\s*)+,", ",", caption).strip(" ,.;:")
 
 
 def _fitted(caption: str, subject: Subject) -> str:
-    """As much as a side-car may hold, cut after a whole remark or else a word."""
+    """Cuts the caption to a side-car's maximum length, after a whole part or else a word."""
     if len(caption) <= MAX_CAPTION:
         return caption
     cut = caption[: MAX_CAPTION + 1]
@@ -167,7 +167,7 @@ def _fitted(caption: str, subject: Subject) -> str:
 
 
 class _Mentions:
-    """Finds what may be the product in a text."""
+    """Finds mentions of the product in a text."""
 
     def __init__(self, subject: Subject) -> None:
         self.known: Words = words()
@@ -187,7 +187,7 @@ class _Mentions:
         self._trigger = subject.trigger
 
     def is_name(self, tag: str) -> bool:
-        """Whether a whole tag in lower case says nothing but what the product is: "sports car"."""
+        """Whether a whole lower-case tag is only a name of the product: "sports car"."""
         tokens = _tokens(tag)
         spans = [span for span in self._heads(tokens, tag)]
         if not spans or spans[-1][1] != len(tokens):
@@ -198,7 +198,7 @@ class _Mentions:
         )
 
     def of(self, text: str) -> Iterator[_Mention]:
-        """The mentions in a text, in its order; other things of the class are among them."""
+        """The mentions in a text, in order, including other things of the class."""
         tokens, after = _tokens(text), 0
         for first, last in self._heads(tokens, text):
             mention = self._mention(text, tokens, first, last, after)
@@ -207,7 +207,7 @@ class _Mentions:
                 yield mention
 
     def _heads(self, tokens: Sequence[_Token], text: str) -> Iterator[tuple[int, int]]:
-        """Ranges of tokens that name it: "SUV", "Dacia Duster", "Duster car"."""
+        """Ranges of tokens that name the product: "SUV", "Dacia Duster", "Duster car"."""
         index = 0
         while index < len(tokens):
             last = index
@@ -231,7 +231,7 @@ class _Mentions:
             index = last
 
     def _length(self, tokens: Sequence[_Token], index: int, text: str) -> int:
-        """How many tokens from `index` on are one name; the longest."""
+        """The number of tokens of the longest name that starts at `index`."""
         for length in range(min(4, len(tokens) - index), 0, -1):
             chosen = tokens[index : index + length]
             if any(not _spaced(text, *pair) for pair in pairwise(chosen)):
@@ -245,7 +245,7 @@ class _Mentions:
     def _mention(
         self, text: str, tokens: Sequence[_Token], first: int, last: int, after: int
     ) -> _Mention | None:
-        """The noun phrase around a name, back to its article; None if it is another word."""
+        """The noun phrase of a name, from its article on; None if it is part of another word."""
         article, start = self._article(text, tokens, first, after)
         before = tokens[start:first]
         named = self._is_named(tokens[first:last])
@@ -311,5 +311,5 @@ def _split(name: str) -> tuple[str, ...]:
 
 
 def _spaced(text: str, one: _Token, other: _Token) -> bool:
-    """Whether nothing but a space is between two tokens."""
+    """Whether two tokens are separated by a space only."""
     return text[one.end : other.start] == " "

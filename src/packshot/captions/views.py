@@ -1,7 +1,7 @@
-"""The side from which a photo shows the product, said by a CLIP where a description does not say it.
+"""Adding the view (front, side, rear, …) to captions that lack it, by a CLIP.
 
-`insert --view` looks for it in captions, and a product that is learnt with its views can be asked for
-in one.
+`insert --view` searches for the view in captions, and a LoRA trained with views can be prompted for
+one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GROUP = "view"
 
 
 class _WithViews:
-    """Follows `Captioner`, in the other's name."""
+    """A `Captioner` that adds views to another one's captions, under its name."""
 
     def __init__(self, captioner: Captioner, clip: ClipSimilarity) -> None:
         self.captioner, self.name, self.batch = captioner, captioner.name, captioner.batch
@@ -43,11 +43,11 @@ class _WithViews:
 
 
 def says_view(caption: str) -> bool:
-    """Whether a caption tells from where the product is seen."""
+    """Whether a caption names the view."""
     words = caption.lower().replace("-", " ")
     return any(word in words for word in (" view", "seen from", "from above", "from behind"))
 
 
 def with_views(captioner: Captioner, clip: ClipSimilarity | None) -> Captioner:
-    """The captioner, its captions with the view where CLIP is sure of it."""
+    """The captioner with views added to its captions where CLIP is sure."""
     return _WithViews(captioner, clip) if clip else captioner

@@ -1,4 +1,4 @@
-"""The words that captions are made of, as data: names of things, and one wording for each remark."""
+"""The vocabulary of captions, as data: names of things, and one wording for each phrase."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SPLIT = re.compile(r"[\s-]+")
 
 @dataclass(frozen=True)
 class Words:
-    """`words.toml`: sets of lower-case words; see the remarks there."""
+    """`words.toml`: sets of lower-case words; see the comments there."""
 
     kinds: tuple[frozenset[str], ...]
     ambiguous: frozenset[str]
@@ -31,12 +31,12 @@ class Words:
     meta_tags: frozenset[str]
 
     def nouns(self, class_noun: str) -> set[str]:
-        """All that a captioner may call a thing of this class, in the singular or plural."""
+        """All nouns that a captioner may use for a thing of this class, singular or plural."""
         noun = class_noun.lower()
         wanted = {noun, _SPLIT.split(noun)[-1]}
         wanted |= {noun.removesuffix("s") for noun in list(wanted) if not noun.endswith("ss")}
-        found = {noun for kind in self.kinds if kind & wanted for noun in kind}
-        return found | {noun, _SPLIT.split(noun)[-1]}
+        names = {noun for kind in self.kinds if kind & wanted for noun in kind}
+        return names | {noun, _SPLIT.split(noun)[-1]}
 
 
 @cache
@@ -60,14 +60,14 @@ def plural(noun: str) -> str:
 
 
 def normalize_wording(caption: str) -> str:
-    """A caption with each remark of `vocabulary.toml` in its one wording; whole phrases only.
+    """A caption with each phrase of `vocabulary.toml` in its one wording; whole phrases only.
 
-    What was put may complete another phrase ("close-up view view"), so it is looked through again
-    until nothing changes.
+    A replacement may complete another phrase ("close-up view view"), so this repeats until nothing
+    changes.
     """
-    pattern, said = _wordings()
+    pattern, wordings = _wordings()
     for _ in range(len(caption)):
-        before, caption = caption, pattern.sub(lambda found: said[found[0].lower()], caption)
+        before, caption = caption, pattern.sub(lambda match: wordings[match[0].lower()], caption)
         if caption == before:
             break
     return caption
@@ -75,10 +75,10 @@ def normalize_wording(caption: str) -> str:
 
 @cache
 def _wordings() -> tuple[re.Pattern[str], dict[str, str]]:
-    """All phrases, longest first, and what is said for each (of those said, themselves)."""
+    """A pattern of all phrases, longest first, and each one's wording."""
     table: dict[str, list[str]] = files.read_toml(_HERE / "vocabulary.toml")["said"]
-    said = {variant: phrase for phrase, variants in table.items() for variant in variants}
-    said |= {phrase: phrase for phrase in table}
-    longest_first = sorted(said, key=lambda phrase: (-len(phrase), phrase))
+    wordings = {variant: phrase for phrase, variants in table.items() for variant in variants}
+    wordings |= {phrase: phrase for phrase in table}
+    longest_first = sorted(wordings, key=lambda phrase: (-len(phrase), phrase))
     alternatives = "|".join(map(re.escape, longest_first))
-    return re.compile(rf"(?<![\w-])(?:{alternatives})(?![\w-])", re.IGNORECASE), said
+    return re.compile(rf"(?<![\w-])(?:{alternatives})(?![\w-])", re.IGNORECASE), wordings

@@ -1,7 +1,7 @@
 """The WD taggers (SmilingWolf's, version 3 and before) as captioners: tags, through ONNX Runtime.
 
-They know pictures by the tags of a board of drawings, and do well enough with photographs of people
-and places; of what is no tag there, they say nothing.
+They were trained on drawings and their tags, and work well enough on photographs of people and
+places; they have no tags for anything else.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _MOST_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Tag:
-    """One of the network's outputs."""
+    """One output of the network."""
 
     name: str
     category: str
 
 
 class WdTagger:
-    """Tags whose probability reaches the threshold, the likeliest first."""
+    """Tags whose probability reaches the threshold, the most probable first."""
 
     name, batch = "wd", 1
 
@@ -51,11 +51,11 @@ class WdTagger:
         self._side = _side(session, len(tags), folder)
 
     def caption(self, pictures: Iterable[Image.Image], subject: Subject) -> list[str]:
-        """One line for each picture, such as "ohwx car, outdoors, snow, tree"."""
+        """One line per image, such as "ohwx car, outdoors, snow, tree"."""
         return [tags_with_trigger(self.tags(picture), subject) for picture in pictures]
 
     def tags(self, picture: Image.Image) -> list[str]:
-        """What is to be seen in a picture, as general tags, the likeliest first."""
+        """The general tags of an image, the most probable first."""
         (given,) = self._session.get_inputs()
         likely = self._session.run(None, {given.name: prepared(picture, self._side)[None]})[0][0]
         chosen = sorted(
@@ -67,9 +67,9 @@ class WdTagger:
 
 
 def prepared(picture: Image.Image, side: int) -> np.ndarray:
-    """A picture as the taggers are given it: [side, side, 3], blue first, 0 to 255 as floats.
+    """The taggers' input: [side, side, 3], BGR, floats from 0 to 255.
 
-    It is put in the middle of a white square, then sized.
+    The image is padded with white to a square, then resized.
     """
     import numpy as np
     from PIL import Image
@@ -83,15 +83,15 @@ def prepared(picture: Image.Image, side: int) -> np.ndarray:
 
 
 def _worded(name: str) -> str:
-    """A tag in words. What is as short as "^_^" is a face drawn in letters."""
+    """A tag in words. Tags as short as "^_^" are emoticons and unchanged."""
     return name.replace("_", " ") if len(name) > 3 else name
 
 
 def read_tags(path: Path) -> list[Tag]:
-    """The network's outputs in their order, as selected_tags.csv lists them.
+    """The network's outputs in order, from selected_tags.csv.
 
     Raises:
-        ModelLoadError: it is missing, or not such a table.
+        ModelLoadError: the table is missing or has another format.
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -114,22 +114,22 @@ def read_tags(path: Path) -> list[Tag]:
 
 
 def _side(session: Any, count: int, folder: Path) -> int:
-    """The side of the pictures that the network takes, in pixels.
+    """The side of the network's input in pixels.
 
     Raises:
-        ModelLoadError: it takes or gives something else than a WD tagger.
+        ModelLoadError: its inputs or outputs are not those of a WD tagger.
     """
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = inputs[0].shape if len(inputs) == 1 else None
     if shape is None or len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
         raise ModelLoadError(
-            f"{folder / MODEL} takes {[one.shape for one in inputs]}, a WD tagger one picture of "
+            f"{folder / MODEL} takes {[each.shape for each in inputs]}, a WD tagger one image of "
             "[batch, side, side, 3]. Name the folder of a WD tagger."
         )
-    said = outputs[0].shape[-1] if outputs and outputs[0].shape else None
-    if said != count or not isinstance(shape[1], int):
+    outputs_size = outputs[0].shape[-1] if outputs and outputs[0].shape else None
+    if outputs_size != count or not isinstance(shape[1], int):
         raise ModelLoadError(
-            f"{folder / MODEL} gives {said} numbers for a picture of {shape[1]} pixels, {TAGS} lists "
+            f"{folder / MODEL} gives {outputs_size} numbers for an image of {shape[1]} pixels, {TAGS} lists "
             f"{count} tags: they are not of the same tagger. Copy both again."
         )
     return shape[1]
@@ -139,7 +139,7 @@ def load(folder: Path, device: torch.device) -> WdTagger:
     """A WD tagger of a folder: model.onnx and selected_tags.csv.
 
     Raises:
-        ModelLoadError: it is none, or damaged.
+        ModelLoadError: not a WD tagger, or damaged.
         PackshotError: ONNX Runtime is not installed.
     """
     tags = read_tags(folder / TAGS)

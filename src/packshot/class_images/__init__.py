@@ -1,4 +1,4 @@
-"""Class images: pictures of the class, not of the product, so that the base keeps knowing it.
+"""Class images: images of the class, not of the product, so that the base does not forget the class.
 
 (Prior preservation, DreamBooth, arXiv 2208.12242, section 3.2; kohya's "regularization images".)
 """

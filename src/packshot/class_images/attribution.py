@@ -1,4 +1,4 @@
-"""ATTRIBUTION.md: whose the class images are, as their licences want it told."""
+"""ATTRIBUTION.md: the authors of the class images, as their licences require."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from packshot.class_images.class_image import ClassImage
 
 
 def attribution(images: Iterable[ClassImage]) -> str:
-    """How many pictures stand under each licence; then title, author and page of each (Markdown)."""
+    """Markdown: the number of images under each licence; then title, author and page of each image."""
     by_licence: defaultdict[str, list[ClassImage]] = defaultdict(list)
     for image in images:
         by_licence[image.licence].append(image)
     largest_first = sorted(by_licence.items(), key=lambda item: (-len(item[1]), item[0]))
     summary = "".join(f"| {_text(name)} | {len(some):,} |\n" for name, some in largest_first)
     return (
-        "# Where the class images come from\n\n| licence | pictures |\n|---|---|\n"
+        "# Where the class images come from\n\n| licence | images |\n|---|---|\n"
         + summary
         + "".join(_section(name, some) for name, some in largest_first)
     )
@@ -34,12 +34,12 @@ def _section(licence: str, images: Sequence[ClassImage]) -> str:
 
 
 def _link(text: str, url: str) -> str:
-    """A link, where the address is one of the web's; what else was told of it in words."""
+    """A Markdown link if the address is http(s), else plain text."""
     if re.fullmatch(r"https?://[^\s<>]+", url):
         return f"[{_text(text)}](<{url}>)"
     return f"{_text(text)} ({_text(url)})" if url else _text(text)
 
 
 def _text(words: str) -> str:
-    """Words of strangers, so that none is Markdown or HTML."""
+    """Untrusted text, escaped so that it contains no Markdown or HTML."""
     return re.sub(r"([\\`*_{}\[\]<>()#|!&~])", r"\\\1", " ".join(words.split()))

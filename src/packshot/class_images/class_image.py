@@ -1,4 +1,4 @@
-"""A picture of the class, as the project's list of them has it."""
+"""`ClassImage`: an entry of the project's list of class images."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ClassImage(BaseModel):
-    """A picture of the class: what it shows in words, and where it comes from.
+    """An image of the class with its prompt, source and licence.
 
     Attributes:
-        file: where it lies; in manifest.jsonl its name in the project's class_images folder.
-        source: a URL, a file's path, or what made it.
+        file: its path; in manifest.jsonl its name in the project's class_images folder.
+        source: a URL, a file's path, or the base that generated it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""Class images from a folder of the user's, opened one at a time."""
+"""Class images from a folder, opened one at a time."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ def from_folder(
     refused: dict[str, str],
     progress: Progress,
 ) -> Iterator[ClassImage]:
-    """Up to `count` usable pictures of a folder, from all over it, as they lie there.
+    """Up to `count` usable images of a folder, evenly chosen; the files are not copied.
 
-    A side-car `.txt` is a picture's prompt. A `manifest.jsonl` in the folder, one JSON object a
-    line, may tell `file`, `prompt`, `source`, `author`, `licence`, `title` and
-    `licence_url`, as a project's own does.
+    A side-car `.txt` is an image's prompt. A `manifest.jsonl` in the folder, one JSON object per
+    line, may give `file`, `prompt`, `source`, `author`, `licence`, `title` and `licence_url`, as in
+    a project.
 
     Args:
-        known: pictures that were found usable before, by SHA-256.
-        refused: takes the names of pictures that cannot be used, with the reason.
+        known: images that were usable before, by SHA-256.
+        refused: receives the names of unusable images, with the reasons.
 
     Raises:
-        ClassImagesError: there is no such folder, or nothing usable in it.
+        ClassImagesError: there is no such folder, or no usable image in it.
     """
     if not folder.is_dir():
-        raise ClassImagesError(f"There is no folder {folder}. Name one with pictures of the class.")
+        raise ClassImagesError(f"There is no folder {folder}. Name one with images of the class.")
     paths = _evenly(list(picture_files(folder)))
-    told = told_in(folder)
+    metadata = told_in(folder)
     seen: dict[str, str] = {}
     for path in paths:
         if len(seen) == count:
             break
         try:
-            image = class_image(path, noun, known, _with_caption(path, told.get(path.name, {})))
+            image = class_image(path, noun, known, _with_caption(path, metadata.get(path.name, {})))
             if image.sha256 in seen:
                 raise ImageRejectedError(
                     path.name, f"is the same file as {seen[image.sha256]}", "duplicate"
@@ -67,15 +67,15 @@ def from_folder(
 
 
 def _evenly(paths: Sequence[Path]) -> list[Path]:
-    """The same paths in such an order that the first few, however many, come from all over them.
+    """The paths in an order of which any first few are evenly spread over the list.
 
-    Sorted by the multiples of the golden ratio modulo 1, whose smallest lie evenly.
+    Sorted by the multiples of the golden ratio modulo 1 (a low-discrepancy sequence).
     """
     return [paths[index] for index in sorted(range(len(paths)), key=lambda i: i * _GOLDEN % 1)]
 
 
 def _with_caption(path: Path, told: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is told of a picture, with its side-car for a prompt if it has one."""
+    """An image's metadata, with its side-car as the prompt if it has one."""
     caption = sidecars.caption_file(path)
     try:
         return {**told, "prompt": sidecars.read_caption(caption)} if caption else told
@@ -86,14 +86,14 @@ def _with_caption(path: Path, told: Mapping[str, Any]) -> Mapping[str, Any]:
 def class_image(
     path: Path, noun: str, known: Mapping[str, ClassImage], told: Mapping[str, Any]
 ) -> ClassImage:
-    """A picture as a class image, as it lies there.
+    """An image file as a class image, not copied.
 
     Args:
-        known: pictures that were found usable before, by SHA-256.
-        told: `prompt`, `source`, `author`, `licence`, `title`, `licence_url`, as far as they are known.
+        known: images that were usable before, by SHA-256.
+        told: metadata: any of `prompt`, `source`, `author`, `licence`, `title`, `licence_url`.
 
     Raises:
-        ImageRejectedError: it cannot be used.
+        ImageRejectedError: the image cannot be used.
     """
     try:
         sha256 = files.sha256(path)
@@ -123,7 +123,7 @@ def class_image(
 
 def _nothing(folder: Path, refused: Mapping[str, str]) -> str:
     if not refused:
-        return f"{folder} holds no pictures (JPEG, PNG, WebP or HEIC)."
+        return f"{folder} holds no images (JPEG, PNG, WebP or HEIC)."
     lines = [f"  {name}: {reason}" for name, reason in list(refused.items())[:20]]
     more = [f"  and {len(refused) - 20} more"] if len(refused) > 20 else []
-    return "\n".join([f"No picture in {folder} can be used:", *lines, *more])
+    return "\n".join([f"No image in {folder} can be used:", *lines, *more])

@@ -1,4 +1,4 @@
-"""The list of a project's class images: one JSON line each, with where it comes from."""
+"""The list of a project's class images, manifest.jsonl: one JSON line each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORIGINS_FILE = "manifest.jsonl"
 
 
 def write_manifest(project: Project, images: Iterable[ClassImage]) -> None:
-    """Replace the project's list at once, when the last of `images` is there; then ATTRIBUTION.md."""
+    """Replace the project's list atomically after `images` is exhausted; then write ATTRIBUTION.md."""
     listed = list(images)
     rows = (image.model_dump() | {"file": image.file.name} for image in listed)
     files.write_json_lines(project.class_images_manifest, rows)
@@ -28,10 +28,10 @@ def write_manifest(project: Project, images: Iterable[ClassImage]) -> None:
 
 
 def list_class_images(project: Project) -> list[ClassImage]:
-    """The project's class images; none, if none were gathered.
+    """The project's class images; empty if none were collected.
 
     Raises:
-        ClassImagesError: the list is damaged, or a picture that it names is not there.
+        ClassImagesError: the list is damaged, or a listed file is missing.
         UnsafePathError: the list names a file outside the project's class_images folder.
     """
     return [_image(project, row) for row in files.read_json_lines(project.class_images_manifest)]
@@ -52,6 +52,6 @@ def _image(project: Project, row: object) -> ClassImage:
 
 
 def told_in(folder: Path) -> dict[str, dict[str, Any]]:
-    """What a folder's manifest.jsonl tells of its pictures, by their names."""
+    """The metadata of images in a folder's manifest.jsonl, by file name."""
     rows: list[Any] = files.read_json_lines(folder / ORIGINS_FILE)
     return {str(row.get("file")): row for row in rows if isinstance(row, dict)}

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Every command is a public function of the package."""
+"""The command line: parses, calls and prints. Every command is a public function of the package."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ app.add_typer(lora.app, name="lora")
 
 
 def main() -> None:
-    """Run a command. Exit codes: 0 done, 2 the user can mend it, 130 stopped, 1 a bug of ours."""
+    """Run a command. Exit codes: 0 done, 2 an error that the user can fix, 130 stopped, 1 a bug."""
     from packshot.errors import PackshotError
 
     try:
@@ -82,8 +82,8 @@ def main() -> None:
     except Exception:
         traceback.print_exc()
         typer.echo(
-            "packshot: this is a bug of Packshot's, please report it with the lines above. Files are "
-            "written whole or not at all: running the same command again is safe.",
+            "packshot: this is a bug in Packshot, please report it with the lines above. Files are "
+            "written completely or not at all: running the same command again is safe.",
             err=True,
         )
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""`packshot caption`: captions made, reviewed in a table, replaced, locked."""
+"""`packshot caption`: writing, reviewing, replacing and locking captions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def caption(
     captioner: CaptionerName = None,
     overwrite_generated: Annotated[
         bool,
-        typer.Option("--overwrite-generated", help="Also redo what Packshot wrote; never yours."),
+        typer.Option("--overwrite-generated", help="Also redo generated captions; never yours."),
     ] = False,
     apply: Annotated[
-        Path | None, typer.Option(help="Take captions and locks back from this table.")
+        Path | None, typer.Option(help="Read edited captions and locks from this table.")
     ] = None,
     replace: Annotated[
         list[str] | None,
@@ -40,9 +40,8 @@ def caption(
 ) -> None:
     """Caption each photo; existing captions are kept.
 
-    With --apply, --replace, --lock, --unlock or --review alone nothing is captioned. Together they
-    are done in this order: unlock, caption, apply, replace, lock, review. A locked caption is never
-    changed.
+    With only --apply, --replace, --lock, --unlock or --review no photo is captioned. Several are done
+    in this order: unlock, caption, apply, replace, lock, review. A locked caption is never changed.
     """
     from packshot import captions
     from packshot.captions.edit import rule_of

@@ -33,9 +33,9 @@ def class_images(
     openverse_token: OpenverseToken = None,
     embedder: EmbedderName = None,
 ) -> None:
-    """Collect images of the class (prior preservation), so that the base keeps knowing it.
+    """Collect images of the class (prior preservation), so that the base does not forget it.
 
-    A CLIP that has seen photographs (--embedder) leaves out what is not of the class.
+    A CLIP trained on photographs (--embedder) leaves out images of other things.
     """
     from packshot.class_images import collect_class_images
     from packshot.class_images.online import download_class_images, plain_folder

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal while a step runs. Progress goes to standard error."""
+"""Progress and messages in the terminal, on standard error."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from packshot.training import Event
 
 LINE_SECONDS = 5.0
-"""Without a terminal, a line of each kind of work comes so often."""
+"""Without a terminal, the interval between two lines of one kind of work."""
 
 
 class Console(RunObserver):
-    """Progress bars with ETA, one a kind of work; without a terminal, lines. Asks before it fetches."""
+    """Progress bars with ETA, one per kind of work; lines without a terminal. Asks before downloads."""
 
     def __init__(self, *, yes: bool = False) -> None:
         """
         Args:
-            yes: agree to all that is offered.
+            yes: agree to everything that is offered.
         """
         console = RichConsole(stderr=True)
         self._bars = Progress(
@@ -70,14 +70,14 @@ class Console(RunObserver):
         self._bars.stop()
 
     def say(self, text: str) -> None:
-        """A line above the bars."""
+        """Print a line above the bars."""
         self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def agrees(self, question: str) -> bool:
-        """Ask, if there is somebody to ask; `--yes` answers for those that are not there."""
+        """Ask in a terminal; otherwise decline, or agree with `--yes`."""
         if self.insists or not (sys.stdin.isatty() and self._bars.console.is_terminal):
             if not self.insists:
-                self.say(f"{question} Nobody is here to answer, so no; --yes agrees.")
+                self.say(f"{question} No, as there is no terminal to ask in; --yes agrees.")
             return self.insists
         self._bars.stop()
         try:
@@ -96,7 +96,7 @@ class Console(RunObserver):
         return self._asked_to_stop
 
     def progress(self, what: str, done: int, total: int, note: str = "") -> None:
-        """Where some work is (a `packshot.utils.progress.Progress`)."""
+        """Show the progress of some work (a `packshot.utils.progress.Progress`)."""
         if self._lines is not None:
             now = time.monotonic()
             line = self._lines.setdefault(what, _Lines(what, first=done, begun=now))
@@ -108,34 +108,34 @@ class Console(RunObserver):
         self._bars.update(self._tasks[what], completed=done, total=total, note=note)
 
     def plan(self, plan: Plan) -> None:
-        """What the run will be and cost, before it starts."""
-        predicted = plan.estimate
+        """Print the plan and its estimated cost."""
+        estimate = plan.estimate
         self.say(
             f"plan: {plan.steps} steps of {plan.effective_batch_size} at {plan.resolution} px, "
             f"rank {plan.rank} on "
-            f"{plan.target_modules}, {plan.precision}; {predicted.class_images_seen} class images seen; "
-            f"about {in_words(predicted.seconds)} and {predicted.bytes / 2**30:.1f} GiB"
+            f"{plan.target_modules}, {plan.precision}; {estimate.class_images_seen} class images seen; "
+            f"about {in_words(estimate.seconds)} and {estimate.bytes / 2**30:.1f} GiB"
         )
 
     def refused(self, refused: dict[str, str]) -> None:
-        """Which photos were refused, and why."""
+        """Print which photos were refused, and why."""
         for name, reason in refused.items():
             self.say(f"refused {name}: {reason}")
 
     def blurred(self, photos: Sequence[Photo]) -> None:
-        """What was blurred, photo by photo."""
+        """Print what was blurred in each photo."""
         for photo in photos:
-            counts = Counter({one.kind: len(one.boxes) for one in photo.blurred})
+            counts = Counter({blur.kind: len(blur.boxes) for blur in photo.blurred})
             for kind, count in (+counts).items():
                 self.say(f"{photo.file.name}: {kind} blurred: {count}")
 
     def masked(self, masked: MaskResult) -> None:
-        """Whose masks stand now, and in which photos no product was found."""
-        standing = [photo for photo in masked.photos if photo.mask]
-        for by, count in Counter(photo.masked_by or "you" for photo in standing).items():
+        """Print who made the masks, and in which photos no product was found."""
+        with_mask = [photo for photo in masked.photos if photo.mask]
+        for by, count in Counter(photo.masked_by or "you" for photo in with_mask).items():
             self.say(f"masks by {by}: {count}")
         for photo in masked.without_mask:
-            kept = "; the mask that stood there is kept" if photo.mask else ""
+            kept = "; its earlier mask is kept" if photo.mask else ""
             file = photo.file.parent / "masks" / f"{photo.file.stem}.png"
             self.say(
                 f"no product found in {photo.file.name}{kept}: draw its mask, white on the product: "
@@ -143,23 +143,23 @@ class Console(RunObserver):
             )
 
     def event(self, event: Event) -> None:
-        """What training tells."""
+        """Print an event of training."""
         from packshot.training import CachingLatents, Resumed, Step, Stopped
 
         match event:
             case CachingLatents():
                 self.progress("encoding", event.done, event.total)
             case Resumed():
-                self.say(f"going on after step {event.step} {event.note}".rstrip())
+                self.say(f"resuming after step {event.step} {event.note}".rstrip())
             case Step():
                 self.training = event.step < event.steps
                 self.progress("training", event.step, event.steps, f"loss {event.loss:.4f}")
             case Stopped():
-                self.say(f"stopped after step {event.step}; the same command goes on from here")
+                self.say(f"stopped after step {event.step}; the same command resumes from here")
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
-        """Turn the first Ctrl-C in training into a wish to stop after the step; others stop at once."""
+        """The first Ctrl-C in training stops after the current step; any other stops at once."""
 
         def handle(_signal: int, _frame: FrameType | None) -> None:
             if self._asked_to_stop or not self.training:
@@ -176,18 +176,18 @@ class Console(RunObserver):
 
 @dataclass
 class _Lines:
-    """When to say where some work is, and how long it will yet take."""
+    """Decides when to print a progress line, and estimates the remaining time."""
 
     what: str
     first: int
-    """What was done when it was first heard of: it tells nothing of the pace."""
+    """What was already done at the first report; not counted for the pace."""
     begun: float
     told: float = -LINE_SECONDS
     last: int = -1
 
     def text(self, done: int, total: int, note: str, now: float) -> str | None:
-        """A line, if it is time for one."""
-        if done < self.last:  # the same work, in another place
+        """A line if one is due, else None."""
+        if done < self.last:  # the same kind of work started again
             self.first, self.begun = done, now
         early = now - self.told < LINE_SECONDS and done < total
         repeated, self.last = done == self.last, done

@@ -1,4 +1,4 @@
-"""`packshot import` and `packshot export`: other trainers' datasets."""
+"""`packshot import` and `packshot export`: datasets of other trainers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def import_dataset(
     ],
     project: ProjectFolder = Here,
     class_noun: Annotated[
-        str | None, typer.Option("--class", help="What kind of thing it is, if it does not say.")
+        str | None, typer.Option("--class", help="The class noun, if the dataset does not say.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The product's name.")] = None,
     trigger: Annotated[
-        str | None, typer.Option(help="The token that means the product, if it does not say.")
+        str | None, typer.Option(help="The product's token, if the dataset does not say.")
     ] = None,
     base: Annotated[str | None, typer.Option(help=BASE)] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of a table's images, if it lies elsewhere.")
     ] = None,
 ) -> None:
-    """Fill a project, made if there is none, with a dataset of kohya's or a Hugging Face imagefolder."""
+    """Import a kohya dataset or a Hugging Face imagefolder into a new or existing project."""
     from packshot import datasets
     from packshot.cli.console import Console
 
@@ -63,7 +63,7 @@ def export_dataset(
     project: ProjectFolder = Here,
     format: Annotated[str, typer.Option(help="kohya or imagefolder.")] = "kohya",
 ) -> None:
-    """Write photos, captions, masks and class images as another trainer's dataset."""
+    """Export photos, captions, masks and class images as another trainer's dataset."""
     from packshot import datasets
     from packshot.cli.console import Console
 

@@ -32,12 +32,12 @@ def shoot(
         float | None,
         typer.Option("--guidance-scale", "--cfg", min=0, max=50, help="Default: the base's own."),
     ] = None,
-    negative_prompt: Annotated[str, typer.Option(help="What should not be there.")] = "",
+    negative_prompt: Annotated[str, typer.Option(help="What should not be in the images.")] = "",
     width: Annotated[int, typer.Option(min=0, help="Pixels; 0 is the base's own.")] = 0,
     height: Annotated[int, typer.Option(min=0, help="Pixels; 0 is the base's own.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the images.")] = None,
 ) -> None:
-    """Generate images of the product from prompts; without any, the usual ones, with and without LoRA."""
+    """Generate images of the product from prompts; by default usual ones, with and without the LoRA."""
     from packshot.cli.console import Console
     from packshot.errors import PackshotError
     from packshot.generation import generate

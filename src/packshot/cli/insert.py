@@ -1,4 +1,4 @@
-"""`packshot insert`: the product into a photo that is there already."""
+"""`packshot insert`: putting the product into an existing photo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def insert(
     quad: Annotated[
         str | None, typer.Option(help="Corners of the ground that it covers: x1,y1,…,x4,y4.")
     ] = None,
-    mask: Annotated[Path | None, typer.Option(help="White where it goes.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="An image, white where it goes.")] = None,
     at: Annotated[str | None, typer.Option(help='In words: "left, near".')] = None,
     view: Annotated[str | None, typer.Option(help="front, side, rear, …")] = None,
     method: Annotated[
@@ -58,16 +58,18 @@ def insert(
     refine: Annotated[
         float,
         typer.Option(
-            min=0, max=0.8, help="Denoising strength with which the base goes over a cut-out's rim."
+            min=0, max=0.8, help="Denoising strength to refine a composite's edges with the base."
         ),
     ] = 0.0,
-    prompt: Annotated[str, typer.Option(help="To inpaint with.")] = "a photo of {subject}",
-    lora: Annotated[list[str] | None, typer.Option(help="FILE:WEIGHT; default: its own.")] = None,
+    prompt: Annotated[str, typer.Option(help="Prompt to inpaint with.")] = "a photo of {subject}",
+    lora: Annotated[
+        list[str] | None, typer.Option(help="FILE:WEIGHT; default: the project's.")
+    ] = None,
     base: Annotated[str | None, typer.Option(help="Another checkpoint than the project's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first version's seed.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
 ) -> None:
-    """Put the product into a photo that is there already; all else in it stays as it is."""
+    """Put the product into an existing photo; the rest of the photo is unchanged."""
     from packshot.errors import InsertionError
     from packshot.insertion import request
     from packshot.insertion.settings import InsertionSettings
@@ -97,11 +99,11 @@ def insert(
             given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
             loras = loras_of(given, model)
         embedder = embedder_for(opened, lambda: model or base_of(opened, console), console)
-        for made in request.insert_all(
+        for result in request.insert_all(
             opened, background, place, settings, count, out, model, loras, embedder,
             console.progress,
         ):  # fmt: skip
-            missed = [check.name for check in made.checks if not check.passed]
-            verdict = f"fails: {', '.join(missed)}" if missed else "all checks hold"
-            console.say(f"{made.file}  ({verdict})")
-            console.say(f"  sheet: {made.sheet}")
+            missed = [check.name for check in result.checks if not check.passed]
+            verdict = f"fails: {', '.join(missed)}" if missed else "all checks passed"
+            console.say(f"{result.file}  ({verdict})")
+            console.say(f"  sheet: {result.sheet}")

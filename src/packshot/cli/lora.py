@@ -1,4 +1,4 @@
-"""`packshot lora …`: LoRA files shown, converted, merged, resized, extracted."""
+"""`packshot lora …`: describing, converting, merging, resizing and extracting LoRA files."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from packshot.types import TargetModules
 if TYPE_CHECKING:
     from packshot.lora.edit import EditedLora
 
-app = typer.Typer(no_args_is_help=True, help="Look at LoRA files; convert, merge, resize, extract.")
+app = typer.Typer(
+    no_args_is_help=True, help="Describe, convert, merge, resize, extract LoRA files."
+)
 
 Out = Annotated[Path, typer.Argument(help="The file to write.")]
 For = Annotated[str, typer.Option("--base", help='The checkpoint that it is for, or "pocket".')]
-As = Annotated[Literal["kohya", "diffusers"], typer.Option(help="Which tools' key names.")]
+As = Annotated[Literal["kohya", "diffusers"], typer.Option(help="Format of the keys.")]
 Rank = Annotated[int | None, typer.Option(min=1, max=4096, help="Rank of the new file.")]
 
 
 @app.command()
 def info(file: Annotated[Path, typer.Argument(help="A LoRA file.")]) -> None:
-    """Say what a LoRA file is; nothing but its header is read."""
+    """Describe a LoRA file; only its header is read."""
     from packshot.lora.info import read_info
 
-    found = read_info(file)
-    ranks = ", ".join(f"{rank} ({count} modules)" for rank, count in found.ranks.items())
-    parts = ", ".join(f"{name} {count}" for name, count in sorted(found.parts.items()))
+    details = read_info(file)
+    ranks = ", ".join(f"{rank} ({count} modules)" for rank, count in details.ranks.items())
+    parts = ", ".join(f"{name} {count}" for name, count in sorted(details.parts.items()))
     rows = {
-        "kind": found.kind, "format": found.format, "family": found.family,
-        "modules": f"{found.modules} ({parts})", "rank": ranks or "-", "values": f"{found.values:,}",
-        **found.metadata,
+        "kind": details.kind, "format": details.format, "family": details.family,
+        "modules": f"{details.modules} ({parts})", "rank": ranks or "-", "values": f"{details.values:,}",
+        **details.metadata,
     }  # fmt: skip
     for name, value in rows.items():
         typer.echo(f"{name:<24} {value}")
@@ -63,16 +65,16 @@ def merge(
     rank: Rank = None,
     format: As = "kohya",
 ) -> None:
-    """Add LoRAs up into one: exactly, or of a rank."""
+    """Merge LoRAs into one: exactly, or approximated at a rank."""
     from packshot.cli.options import loras_of
     from packshot.lora import merge as merged
     from packshot.lora import write_lora
     from packshot.models import load_base
 
     model = load_base(base)
-    made = merged(loras_of(files[:-1], model), model, rank)
-    write_lora(made.lora, Path(files[-1]), model, format)
-    _say(Path(files[-1]), made)
+    edited = merged(loras_of(files[:-1], model), model, rank)
+    write_lora(edited.lora, Path(files[-1]), model, format)
+    _say(Path(files[-1]), edited)
 
 
 @app.command()
@@ -86,15 +88,15 @@ def resize(
     ] = None,
     format: As = "kohya",
 ) -> None:
-    """Make a LoRA smaller (or a standard LoRA of a LoHa, LoKr or DoRA)."""
+    """Reduce a LoRA's rank (or convert a LoHa, LoKr or DoRA to a standard LoRA)."""
     from packshot.lora import load_lora, write_lora
     from packshot.lora import resize as resized
     from packshot.models import load_base
 
     model = load_base(base)
-    made = resized(load_lora(file, model), model, rank, energy)
-    write_lora(made.lora, out, model, format)
-    _say(out, made)
+    edited = resized(load_lora(file, model), model, rank, energy)
+    write_lora(edited.lora, out, model, format)
+    _say(out, edited)
 
 
 @app.command()
@@ -106,20 +108,20 @@ def extract(
     target_modules: Annotated[TargetModules, typer.Option(help=TARGETS)] = "attention+mlp",
     format: As = "kohya",
 ) -> None:
-    """Write what fine-tuning did to a checkpoint as a LoRA."""
+    """Write the difference of a fine-tuned checkpoint from its base as a LoRA."""
     from packshot.lora import extract as extracted
     from packshot.lora import write_lora
     from packshot.models import load_base
 
     model = load_base(base)
-    made = extracted(load_base(tuned), model, rank, target_modules)
-    write_lora(made.lora, out, model, format)
-    _say(out, made)
+    edited = extracted(load_base(tuned), model, rank, target_modules)
+    write_lora(edited.lora, out, model, format)
+    _say(out, edited)
 
 
-def _say(out: Path, made: EditedLora) -> None:
-    ranks = {one.rank for one in made.lora.weights.values()}
-    shown = f"{min(ranks)} to {max(ranks)}" if len(ranks) > 1 else str(*ranks)
+def _say(out: Path, edited: EditedLora) -> None:
+    ranks = {weights.rank for weights in edited.lora.weights.values()}
+    rank = f"{min(ranks)} to {max(ranks)}" if len(ranks) > 1 else str(*ranks)
     typer.echo(
-        f"LoRA: {out}\n  {len(made.lora.weights)} modules, rank {shown}, {made.energy_kept:.2%} kept"
+        f"LoRA: {out}\n  {len(edited.lora.weights)} modules, rank {rank}, {edited.energy_kept:.2%} kept"
     )

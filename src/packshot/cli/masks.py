@@ -14,7 +14,7 @@ def masks(
     segmenter: SegmenterName = None,
     overwrite_generated: Annotated[
         bool,
-        typer.Option("--overwrite-generated", help="Also redo what a segmenter made; never yours."),
+        typer.Option("--overwrite-generated", help="Also redo generated masks; never yours."),
     ] = False,
 ) -> None:
     """Mask the product in each photo, so that training weighs the background less.

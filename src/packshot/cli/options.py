@@ -1,4 +1,4 @@
-"""Options that several commands share, and what their values mean: projects, bases, LoRAs."""
+"""Options that several commands share, and their parsing: projects, bases, LoRAs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Blur = Annotated[
     str | None, typer.Option(help="What to blur in them: faces, license-plates, or both.")
 ]
 FaceModel = Annotated[
-    Path | None, typer.Option(help="A YuNet model (ONNX), to find more faces than what is bundled.")
+    Path | None, typer.Option(help="A YuNet model (ONNX), to find more faces than the bundled one.")
 ]
 Language = Annotated[str, typer.Option(help="The photo guide's: en or it.")]
 TimeBudget = Annotated[str | None, typer.Option(help="Time for everything: 10m, 1h30m.")]
@@ -49,7 +49,7 @@ SegmenterName = Annotated[
 EmbedderName = Annotated[
     str | None,
     typer.Option(
-        help="A CLIP that measures likeness: a folder, or OWNER/NAME of the hub; base, none, auto."
+        help="The CLIP for the scores: a folder, or OWNER/NAME of the hub; base, none, auto."
     ),
 ]
 ClassSources = Annotated[
@@ -85,9 +85,9 @@ OpenverseToken = Annotated[
         envvar="PACKSHOT_OPENVERSE_TOKEN", help="Class images online: for more requests a day."
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Download the models that are offered, unasked.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Download the offered models without asking.")]
 Finish = Annotated[
-    bool, typer.Option("--finish", help="End with what an interrupted training has learnt.")
+    bool, typer.Option("--finish", help="End an interrupted training and keep its LoRA.")
 ]
 
 
@@ -104,17 +104,17 @@ def base_of(project: Project, console: Console, other: str | None = None):  # ty
 
 
 def comma_separated(text: str | None) -> tuple[str, ...] | None:
-    """The words of an option; None where it was not given."""
+    """The comma-separated values of an option; None if it was not given."""
     if text is None:
         return None
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def sources_of(given: list[str] | None) -> tuple[str, ...] | None:
-    """What --class-images names, several times or with commas; None where it was not given."""
+    """The sources of --class-images, repeated or with commas; None if it was not given."""
     if not given:
         return None
-    parts = ([one] if Path(one).exists() else one.split(",") for one in given)
+    parts = ([source] if Path(source).exists() else source.split(",") for source in given)
     return tuple(word.strip() for part in parts for word in part if word.strip())
 
 

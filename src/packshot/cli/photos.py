@@ -28,10 +28,10 @@ def photos(
     project: ProjectFolder = Here,
     blur: Blur = None,
     face_model: FaceModel = None,
-    frames: Annotated[int, typer.Option(min=1, help="How many are taken of a video.")] = 12,
+    frames: Annotated[int, typer.Option(min=1, help="Most frames taken from a video.")] = 12,
     language: Language = "en",
 ) -> None:
-    """Check photos of the product and take them in; the others are refused with a reason."""
+    """Add photos of the product that pass the checks; others are refused with a reason."""
     from packshot.cli.console import Console
     from packshot.photos.anonymize import blur_photos, detectors
     from packshot.photos.guide import words_of
@@ -59,7 +59,7 @@ def blur(
     ] = "faces,license-plates",
     face_model: FaceModel = None,
 ) -> None:
-    """Blur faces and license plates in the project's photos; yours stay as they are."""
+    """Blur faces and license plates in the project's photos; your originals are unchanged."""
     from packshot.cli.console import Console
     from packshot.photos.anonymize import blur_photos
 
@@ -75,7 +75,7 @@ def blur(
 
 
 def photo_guide(project: ProjectFolder = Here, language: Language = "en") -> None:
-    """Say what the photos lack, and how to take what is missing."""
+    """List the photos that are missing, and how to take them."""
     _echo_guide(project_at(project), language)
 
 

@@ -8,7 +8,7 @@ from packshot.cli.options import Here, Language, ProjectFolder, project_at
 
 
 def report(project: ProjectFolder = Here, language: Language = "en") -> None:
-    """Write report.html: everything of this project on one page."""
+    """Write report.html: the whole project on one page."""
     from packshot.report import write_report
 
     typer.echo(f"Report: {write_report(project_at(project), language)}")

@@ -1,4 +1,4 @@
-"""`packshot run`, all steps in order, and `packshot new`, their start."""
+"""`packshot run`, all steps in order, and `packshot new`, which creates a project."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(
         Path | None, typer.Option("--project", "-p", help="The project folder.")
     ] = None,
     trigger: Annotated[
-        str | None, typer.Option(help=f"The token that will mean the product{_NEW}: ohwx.")
+        str | None, typer.Option(help=f"The token for the product in prompts{_NEW}: ohwx.")
     ] = None,
     captioner: CaptionerName = None,
     segmenter: SegmenterName = None,
@@ -70,8 +70,8 @@ def run(
 ) -> None:
     """Run all steps: photos, captions, masks, class images, plan, training, images, report.
 
-    What is chosen here is kept in packshot.toml and holds until it is chosen otherwise. The same
-    command resumes where it was stopped, and has nothing to do when all is done.
+    The options are saved in packshot.toml and stay valid until they are changed. The same command
+    resumes where it was stopped, and does nothing when everything is done.
     """
     from packshot.cli.console import Console
     from packshot.generation.prompts import read_prompts
@@ -102,7 +102,7 @@ def run(
     if result.stopped:
         raise typer.Exit(130)
     if result.was_complete:
-        typer.echo("Nothing to do: all of it stands, and nothing that it depends on has changed.")
+        typer.echo("Nothing to do: all results are there, and nothing they depend on has changed.")
     typer.echo(f"LoRA:    {result.project.lora_file}\nReport:  {result.report_file}")
 
 
@@ -110,15 +110,15 @@ def new(
     folder: Annotated[Path, typer.Argument(help="The project folder to make.")],
     class_noun: Annotated[str, typer.Option("--class", help="What kind of thing it is.")],
     name: Annotated[str | None, typer.Option(help="The product's name.")] = None,
-    trigger: Annotated[str, typer.Option(help="The token that will mean the product.")] = "ohwx",
+    trigger: Annotated[str, typer.Option(help="The token for the product in prompts.")] = "ohwx",
     base: Annotated[str, typer.Option(help=BASE)] = "pocket",
     weight_storage: Annotated[WeightStorageChoice, typer.Option(help=WEIGHT_STORAGE)] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything.")] = 0,
 ) -> None:
-    """Make a project folder for one product."""
+    """Create a project folder for one product."""
     from packshot.project import create_project
 
-    made = create_project(
+    project = create_project(
         folder,
         name=name or folder.resolve().name,
         class_noun=class_noun,
@@ -127,4 +127,4 @@ def new(
         weight_storage=weight_storage,
         seed=seed,
     )
-    typer.echo(f"Project: {made.root}\nNext:    packshot photos FOLDER --project {made.root}")
+    typer.echo(f"Project: {project.root}\nNext:    packshot photos FOLDER --project {project.root}")

@@ -43,7 +43,7 @@ def plan(
     # What cannot be meant is told before the base is loaded.
     budget = Budget.of_training(to_seconds(time_budget)) if time_budget else None
     with Console() as console:
-        made = make_plan(
+        new_plan = make_plan(
             opened,
             base_of(opened, console),
             budget=budget,
@@ -53,7 +53,7 @@ def plan(
             train_text_encoder=train_text_encoder,
             measure_anew=True,
         )
-        console.plan(made)
+        console.plan(new_plan)
     typer.echo(f"Plan: {opened.plan_file}")
 
 

@@ -1,4 +1,4 @@
-"""Datasets of other trainers: kohya's sd-scripts, Hugging Face's imagefolder; read and written."""
+"""Reading and writing datasets of other trainers: kohya's sd-scripts, Hugging Face's imagefolder."""
 
 from packshot.datasets.exporter import export_dataset
 from packshot.datasets.importer import ImportResult, import_dataset, read_dataset

@@ -1,4 +1,4 @@
-"""From a project to another trainer's dataset."""
+"""Exporting a project as another trainer's dataset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def export_dataset(
     """Write photos, captions, masks and class images into `folder`, upright, and return it.
 
     Args:
-        folder: is made; one with anything in it is refused.
+        folder: is created; it must not exist or must be empty.
         format: "kohya" for sd-scripts, "imagefolder" for Hugging Face's `load_dataset`.
 
     Raises:
@@ -34,7 +34,7 @@ def export_dataset(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder} is not an empty folder. Name another, or empty it first.")
     with project.held():
-        shown = require_photos(project)
+        exported_photos = require_photos(project)
         others = sorted(list_class_images(project), key=lambda image: image.file.name)
-        WRITERS[format](folder, project.subject, shown, others, progress)
+        WRITERS[format](folder, project.subject, exported_photos, others, progress)
     return folder

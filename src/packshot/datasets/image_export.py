@@ -1,4 +1,4 @@
-"""Pictures for programs that ignore EXIF rotation, colour profiles and transparency."""
+"""Exporting images for programs that ignore EXIF rotation, colour profiles and transparency."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
 
 def write_upright(picture: Path, target: Path, mask: Path | None = None) -> Path:
-    """Write a picture to `target`, an ending added, as any program sees it as Packshot does.
+    """Write an image to `target` (plus an ending), so that any program shows it as Packshot does.
 
-    One that all see so already is copied byte by byte. A mask becomes its transparency.
+    Files that are so already are copied unchanged. A mask becomes the image's transparency.
 
     Raises:
-        ImageRejectedError: it is no picture, or the mask does not fit it.
+        ImageRejectedError: not an image, or the mask does not fit it.
     """
     if mask is None and (ending := _plain_ending(picture)):
         written = target.with_name(target.name + ending)
@@ -34,7 +34,7 @@ def write_upright(picture: Path, target: Path, mask: Path | None = None) -> Path
 
 
 def _plain_ending(picture: Path) -> str | None:
-    """The ending of a file that needs nothing done to it: upright, opaque, sRGB, and without GPS."""
+    """The ending of a file that can be copied unchanged: upright, opaque, sRGB, and without GPS."""
     from PIL import Image
 
     try:

@@ -1,4 +1,4 @@
-"""Hugging Face's imagefolder: pictures, and beside them a metadata.jsonl or metadata.csv."""
+"""Hugging Face's imagefolder: images with a metadata.jsonl or metadata.csv."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TRAIN, CLASS_IMAGES = "train", "class_images"
 
 
 def find_table(root: Path) -> Path | None:
-    """The table of a folder, or of its train/, if it has one.
+    """The metadata table of a folder, or of its train/, if there is one.
 
     Raises:
-        DatasetError: it has only one that cannot be read.
+        DatasetError: there is only a table in an unsupported format.
     """
     folders = (root, root / TRAIN)
-    found = (folder / name for folder in folders for name in TABLES)
-    table = next((path for path in found if path.is_file()), None)
+    candidates = (folder / name for folder in folders for name in TABLES)
+    table = next((path for path in candidates if path.is_file()), None)
     parquet = [folder / "metadata.parquet" for folder in folders]
     if not table and any(path.is_file() for path in parquet):
         raise DatasetError(f"{root}: Packshot reads no metadata.parquet; save it as metadata.csv.")
@@ -39,21 +39,21 @@ def find_table(root: Path) -> Path | None:
 
 
 def read_imagefolder(root: Path, table: Path) -> Dataset:
-    """The pictures of a folder's table; those of class_images/ as class images, if it has them.
+    """The images of a folder's table; those of class_images/, if any, as class images.
 
     Raises:
         DatasetError: a table is damaged.
     """
     dataset = read_metadata(table)
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        beside = next((folder / name for name in TABLES if (folder / name).is_file()), None)
-        if beside is None or beside == table:
+        other_table = next((folder / name for name in TABLES if (folder / name).is_file()), None)
+        if other_table is None or other_table == table:
             continue
         if folder.name == CLASS_IMAGES:
-            others = read_metadata(beside)
+            others = read_metadata(other_table)
             dataset.add(Dataset(class_entries=others.entries, refused=others.refused))
         else:
-            dataset.notes.append(f"{folder} was passed over: import it by its name if you want it")
+            dataset.notes.append(f"{folder} was skipped: import it by its name if you want it")
     return dataset
 
 
@@ -64,9 +64,9 @@ def write_imagefolder(
     class_images: Sequence[ClassImage],
     progress: Progress,
 ) -> None:
-    """Write train/, with masks as a column of pictures, and class_images/ as a dataset of its own.
+    """Write train/, with masks as an image column, and class_images/ as a separate dataset.
 
-    In a folder called train, a photo called test.jpg is none of the test split.
+    In a folder called train, a photo called test.jpg does not count as the test split.
     """
     total = len(photos) + len(class_images)
     masked = any(photo.mask for photo in photos)

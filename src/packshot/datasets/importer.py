@@ -1,4 +1,4 @@
-"""From another trainer's dataset to a project."""
+"""Importing another trainer's dataset into a project."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from packshot.utils.progress import Progress, silent
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import leaves: the project, what of it came from the dataset, what was refused and why."""
+    """The project, its photos and class images from the dataset, and the refused files."""
 
     project: Project
     photos: list[photos.Photo]
     class_images: list[ClassImage]
     refused: dict[str, str]
     notes: list[str]
-    """What a person should know: settings left out, folders passed over."""
+    """Notes for the user: ignored settings, skipped folders."""
 
 
 def import_dataset(
@@ -45,11 +45,10 @@ def import_dataset(
     images: Path | None = None,
     progress: Progress = silent,
 ) -> ImportResult:
-    """Make or fill a project with a dataset of kohya's sd-scripts, or a Hugging Face imagefolder.
+    """Import a dataset of kohya's sd-scripts, or a Hugging Face imagefolder, into a project.
 
-    Photos go the way of `add_photos`, with captions and masks; those that stand in the project
-    stay, and so do class images. Nothing in the dataset is touched. Run again, it redoes only what
-    has changed.
+    Photos are added as by `add_photos`, with captions and masks; existing photos and class images
+    are kept. The dataset is not changed. Called again, it redoes only what has changed.
 
     Args:
         source: a folder, or a .toml, .json, .jsonl or .csv file.
@@ -58,10 +57,10 @@ def import_dataset(
         name: the product's, if the project is made now.
         trigger: as `class_noun`.
         base: the project's, if it is made now.
-        images: the folder that the names in a table of captions start from; its own, if not given.
+        images: the folder of a caption table's image names; by default the table's.
 
     Raises:
-        DatasetError: it is no dataset, is damaged, or does not say what it shows.
+        DatasetError: not a dataset, damaged, or without a class noun.
         ProjectError: the project has other settings, or is in use.
         NoUsablePhotosError: no photo in it can be used.
     """
@@ -79,10 +78,10 @@ def import_dataset(
 
 
 def read_dataset(source: Path, images: Path | None = None) -> Dataset:
-    """What a dataset lists, in whichever format; no picture is opened.
+    """Read a dataset's list in any supported format; no image is opened.
 
     Raises:
-        DatasetError: it is none, or is damaged.
+        DatasetError: not a dataset, or damaged.
     """
     if not files.exists(source):
         raise DatasetError(f"There is no {source}. Name a dataset: a folder, or its .toml.")
@@ -114,7 +113,7 @@ def _nothing_in(source: Path) -> str:
 
 
 def _project(root: Path, dataset: Dataset, wanted: dict[str, str]) -> Project:
-    """The project at `root`, made if there is none."""
+    """The project at `root`, created if there is none."""
     if Project(root).settings_file.exists():
         project = open_project(root)
         settings: dict[str, Any] = project.subject.model_dump() | {"base": project.settings.base}
@@ -126,8 +125,8 @@ def _project(root: Path, dataset: Dataset, wanted: dict[str, str]) -> Project:
                 )
         return project
     trigger, class_noun = dataset.subject()
-    told = {"trigger": trigger, "class_noun": class_noun}
-    values = {key: value for key, value in told.items() if value} | wanted
+    tokens = {"trigger": trigger, "class_noun": class_noun}
+    values = {key: value for key, value in tokens.items() if value} | wanted
     if "class_noun" not in values:
         raise DatasetError(
             "This dataset does not say what kind of thing it shows; say it: --class car."
@@ -148,7 +147,7 @@ def _take_photos(
 
 
 def _stage(entries: Sequence[Entry], folder: Path) -> tuple[list[Path], dict[str, str]]:
-    """Lay the pictures side by side, by links, with their side-cars as `add_photos` expects them."""
+    """Link the images into one folder, with their side-cars as `add_photos` expects them."""
     staged: dict[str, Path] = {}
     refused: dict[str, str] = {}
     for entry in entries:
@@ -167,7 +166,7 @@ def _stage(entries: Sequence[Entry], folder: Path) -> tuple[list[Path], dict[str
 
 
 def _free_name(picture: Path, staged: dict[str, Path]) -> str:
-    """Its name, numbered if another has its stem."""
+    """The image's name, numbered if another one has its stem."""
     stem, number = picture.stem, 1
     while stem.lower() in staged:
         number += 1
@@ -176,7 +175,7 @@ def _free_name(picture: Path, staged: dict[str, Path]) -> str:
 
 
 def _laid(entry: Entry, path: Path) -> Path:
-    """A link to the picture; if its transparency is a mask, a copy without, and the mask."""
+    """A link to the image; if its transparency is a mask, an opaque copy, and the mask."""
     drawn = read_picture(entry.picture, over_white=False) if entry.alpha_is_mask else None
     if drawn is None or drawn.alpha is None or drawn.alpha.getextrema() == (255, 255):
         files.point(path, entry.picture)
@@ -192,7 +191,7 @@ def _told(entry: Entry) -> dict[str, str]:
 
 
 def _notes(subject: Subject, dataset: Dataset) -> list[str]:
-    """Where the project and its training will differ from what the dataset was made for."""
+    """Notes on how the project and its training will differ from the dataset's trainer."""
     notes = []
     repeats = sorted({entry.repeats for entry in dataset.entries})
     if len(repeats) > 1:

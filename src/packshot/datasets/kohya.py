@@ -1,6 +1,6 @@
-"""Datasets of kohya's sd-scripts: folders with repeats, and the configuration that names folders.
+"""Datasets of kohya's sd-scripts: folders with repeats, and `--dataset_config` files.
 
-Read and written as its library/config_util.py and train_util.py (48d368f) take them.
+Compatible with its library/config_util.py and train_util.py (48d368f).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "dataset.toml"
 _REPEATS = re.compile(r"(\d+)_(.*)", re.DOTALL)
-_OFF = "{} was passed over: it is to be repeated 0 times"
+_OFF = "{} was skipped: it is to be repeated 0 times"
 _THE_PLANS = frozenset(
     (
         "batch_size", "resolution", "enable_bucket", "min_bucket_reso", "max_bucket_reso",
@@ -44,7 +44,7 @@ _THE_PLANS = frozenset(
 
 
 class Subset(BaseModel):
-    """One folder of pictures, as `[[datasets.subsets]]` describes it."""
+    """One folder of images, as `[[datasets.subsets]]` describes it."""
 
     model_config = ConfigDict(extra="allow")
     image_dir: str | None = None
@@ -74,7 +74,7 @@ class _Config(BaseModel):
 def read_folders(root: Path) -> Dataset:
     """Folders called `10_ohwx car`: those in `root`/img and `root`/reg, in `root`, or `root` itself.
 
-    A folder without such folders is taken as it is, as one with pictures of the product.
+    A folder without such folders is read as one folder of images of the product.
     """
     inside = root / "img" if (root / "img").is_dir() else root
     folders = _folders(inside)
@@ -95,12 +95,12 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _passed_over(inside: Path, folders: Sequence[Path], numbered: Sequence[Path]) -> Iterator[str]:
-    """What lies beside the pictures and was not read."""
+    """Notes on images that were not read."""
     for folder in folders:
         if folder not in numbered and folder.name not in ("reg", "masks") and _shows(folder):
-            yield f"{folder} was passed over: its name gives no repeats, as 10_ohwx car does"
+            yield f"{folder} was skipped: its name gives no repeats, as 10_ohwx car does"
     if numbered and _shows(inside):
-        yield f"pictures in {inside} itself were passed over: they are in no folder with repeats"
+        yield f"images in {inside} itself were skipped: they are in no folder with repeats"
     for table in sorted(inside.glob("*.json")):
         yield f"{table} was not read: if it holds captions, import it by its name"
 
@@ -117,10 +117,10 @@ def _read_folder(folder: Path, *, is_reg: bool) -> Dataset:
 
 
 def read_config(file: Path) -> Dataset:
-    """What a `--dataset_config`, TOML or JSON, names; relative paths start from its folder.
+    """Read the dataset of a `--dataset_config`, TOML or JSON; relative paths start from its folder.
 
     Raises:
-        DatasetError: it is no such file, or names a folder that is not there.
+        DatasetError: not such a file, or a folder in it is missing.
         PackshotError: it is not TOML.
     """
     values = read_json(file) if file.suffix.lower() == ".json" else files.read_toml(file)
@@ -142,7 +142,7 @@ def read_config(file: Path) -> Dataset:
 
 
 def _left_out(file: Path, config: _Config, subsets: Sequence[Subset]) -> list[str]:
-    """What the configuration asks for and Packshot does not do. What is off or 0 asks for nothing."""
+    """Notes on options of the configuration that Packshot ignores, unless they are off or 0."""
     extras = dict(config.model_extra or {})
     for subset in subsets:
         extras |= {key: value for key, value in (subset.model_extra or {}).items() if value}
@@ -151,7 +151,7 @@ def _left_out(file: Path, config: _Config, subsets: Sequence[Subset]) -> list[st
 
 
 def _read_named(file: Path, subset: Subset) -> Dataset:
-    """A subset of a configuration, in the folder that it names."""
+    """Read a subset of a configuration."""
     notes: list[str] = []
     table, folder, masks = (
         _named(file, name, notes) if name else None
@@ -171,7 +171,7 @@ def _read_named(file: Path, subset: Subset) -> Dataset:
 
 
 def _named(file: Path, name: str, notes: list[str]) -> Path:
-    """What a configuration names; if it was moved along with its folders, what lies beside it."""
+    """A path in a configuration; if it is missing, the one next to the configuration (moved together)."""
     parts = [part for part in re.split(r"[/\\]", name) if part]
     tails = (file.parent.joinpath(*parts[start:]) for start in range(len(parts)))
     if files.exists(named := file.parent / name):
@@ -184,21 +184,21 @@ def _named(file: Path, name: str, notes: list[str]) -> Path:
 
 
 def _read_subset(subset: Subset, folder: Path, masks: Path | None = None) -> Dataset:
-    """The pictures of one folder with their side-cars; folders in it are not looked into."""
-    for one in (folder, masks or folder):
-        if not one.is_dir():
-            raise DatasetError(f"{one} is no folder; name one with pictures.")
+    """The images of one folder with their side-cars; its subfolders are ignored."""
+    for path in (folder, masks or folder):
+        if not path.is_dir():
+            raise DatasetError(f"{path} is no folder; name one with images.")
     if subset.num_repeats < 1:
         return Dataset(notes=[_OFF.format(folder)])
     by_stem = {path.stem: path for path in picture_files(masks)} if masks else {}
-    told = told_in(folder) if subset.is_reg else {}
+    metadata = told_in(folder) if subset.is_reg else {}
     entries = [
         _as_told(
             Entry(
                 picture=path,
                 caption=_caption(path, subset.caption_extension),
                 mask=by_stem.get(path.stem) or sidecars.mask_file(path),
-                origin=origin_of(told.get(path.name, {})),
+                origin=origin_of(metadata.get(path.name, {})),
             ),
             subset,
         )
@@ -240,10 +240,10 @@ def write_kohya(
     class_images: Sequence[ClassImage],
     progress: Progress,
 ) -> None:
-    """Write img/ and reg/ with side-cars, and last the configuration that names them.
+    """Write img/ and reg/ with side-cars, then the configuration.
 
-    Masks become transparency (`alpha_mask`): sd-scripts reads masks from a folder of their own too
-    (`conditioning_data_dir`), but uses no class images in a dataset that has one.
+    Masks become transparency (`alpha_mask`): sd-scripts can also read masks from a folder
+    (`conditioning_data_dir`), but ignores class images in a dataset that has one.
     """
     # It takes as many class images as there are photos, repeated; so none is left over.
     repeats = max(1, math.ceil(len(class_images) / len(photos)))
@@ -301,5 +301,5 @@ def _as_toml(subsets: Sequence[dict[str, Any]]) -> str:
 
 
 def _plain(words: str) -> str:
-    """Words as a part of a folder's name."""
+    """Words, made safe as part of a folder's name."""
     return " ".join(re.sub(r'[\\/:*?"<>|\x00-\x1f]', " ", words).split())

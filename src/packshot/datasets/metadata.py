@@ -1,4 +1,4 @@
-"""Tables of captions: kohya's metadata JSON, Hugging Face's metadata.jsonl and metadata.csv."""
+"""Caption tables: kohya's metadata JSON, Hugging Face's metadata.jsonl and metadata.csv."""
 
 from __future__ import annotations
 
@@ -26,30 +26,28 @@ _READ = {
 
 
 def read_metadata(file: Path, folder: Path | None = None, separator: str = ", ") -> Dataset:
-    """The pictures that a table lists, with their captions.
+    """The images of a table, with their captions.
 
     Args:
-        folder: where the pictures lie; beside the table, if not given. No name may lead out of it.
-        separator: what stands between a caption and its tags.
+        folder: of the images; by default the table's. No name may lead out of it.
+        separator: between a caption and its tags.
 
     Raises:
-        DatasetError: the table is damaged, or lists no pictures.
+        DatasetError: the table is damaged, or lists no images.
     """
     folder = folder or file.parent
     dataset, columns = Dataset(), set[str]()
     for number, row in enumerate(_rows(file), start=1):
         name = next((row[key] for key in NAME_COLUMNS if row.get(key)), None)
         if not isinstance(name, str):
-            raise DatasetError(
-                f"{file}, entry {number}: it names no picture; give each a file_name."
-            )
+            raise DatasetError(f"{file}, entry {number}: it names no image; give each a file_name.")
         try:
             dataset.entries.append(_entry(file, number, folder, name, row, separator))
         except ValueError as error:
             dataset.refused[name] = str(error)
         columns |= row.keys()
     if not dataset.entries and not dataset.refused:
-        raise DatasetError(f"{file} lists no pictures.")
+        raise DatasetError(f"{file} lists no images.")
     if unused := sorted(columns - _READ):
         dataset.notes.append(f"{file.name}: not used: {', '.join(unused)}")
     return dataset
@@ -82,30 +80,30 @@ def _entry(
 
 
 def _picture(folder: Path, name: str) -> Path:
-    """The file that a name means; kohya's older tables leave its ending out.
+    """The image file of a name; kohya's older tables omit the ending.
 
     Raises:
-        ValueError: it leads out of the folder, or there is none; with the reason.
+        ValueError: the name leads out of the folder, or there is no such file.
     """
     try:
         path = files.safe_join(folder, name)
         if path.is_file() and path.suffix.lower() in PICTURE_ENDINGS:
             return path
-        beside = picture_files(path.parent) if path.parent.is_dir() else iter(())
-        found = next((one for one in beside if one.stem == path.name), None)
+        images = picture_files(path.parent) if path.parent.is_dir() else iter(())
+        image = next((image for image in images if image.stem == path.name), None)
     except UnsafePathError:
         raise ValueError(f"leads outside {folder}; move it there, or name its folder") from None
     except (OSError, ValueError):  # too long a name, or one with a null in it
         raise ValueError("is no file name") from None
-    if found is None and path.is_file():
-        raise ValueError("is not named as a picture is; give it its ending (.jpg, .png)")
-    if found is None:
+    if image is None and path.is_file():
+        raise ValueError("has no image file ending; add one (.jpg, .png)")
+    if image is None:
         raise ValueError(f"is not in {folder}; name the folder that it is in")
-    return found
+    return image
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The table's rows, of whatever kind it is, as kohya's or Hugging Face's columns."""
+    """The table's rows, in any of the formats, with kohya's or Hugging Face's columns."""
     text = _text(file)
     if file.suffix.lower() == ".csv":
         yield from _csv_rows(text, file)

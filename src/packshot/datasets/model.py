@@ -1,4 +1,4 @@
-"""What every format of datasets comes down to."""
+"""The common model of all dataset formats."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ ORIGIN = ("source", "author", "licence", "title", "licence_url")
 
 
 def origin_of(told: Mapping[str, Any]) -> dict[str, str]:
-    """Where a picture comes from, of all that is told of it."""
+    """The origin (source, author, licence, …) in an image's metadata."""
     return {key: str(told[key]) for key in ORIGIN if told.get(key)}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture of a dataset and what is told of it. Nothing of it has been opened yet."""
+    """An image of a dataset with its metadata; the file is not opened yet."""
 
     picture: Path
     caption: str | None = None
@@ -31,7 +31,7 @@ class Entry:
 
 @dataclass
 class Dataset:
-    """The product's pictures, those of its class, and what their trainer called them."""
+    """Images of the product, class images, and class tokens."""
 
     entries: list[Entry] = field(default_factory=list)
     class_entries: list[Entry] = field(default_factory=list)
@@ -42,10 +42,10 @@ class Dataset:
     refused: dict[str, str] = field(default_factory=dict)
     """What names no picture that may be opened, and why."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know: settings left out, folders passed over."""
+    """Notes for the user: ignored settings, skipped folders."""
 
     def add(self, other: Dataset) -> None:
-        """Take in another's pictures, those that are not here yet; of two names the first stays."""
+        """Add another dataset's images that are not in this one; the first class tokens are kept."""
         here = {entry.picture for entry in (*self.entries, *self.class_entries)}
         self.entries += [entry for entry in other.entries if entry.picture not in here]
         self.class_entries += [entry for entry in other.class_entries if entry.picture not in here]
@@ -55,7 +55,7 @@ class Dataset:
         self.notes += other.notes
 
     def subject(self) -> tuple[str | None, str | None]:
-        """Trigger and class noun: of "ohwx car" the first word and the rest, as far as they are told."""
+        """Trigger and class noun from class tokens such as "ohwx car", as far as they are known."""
         words = (self.class_tokens or "").split()
         if not words or self.class_tokens == self.class_noun:
             return None, self.class_noun

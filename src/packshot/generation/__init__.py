@@ -1,1 +1,1 @@
-"""Images from prompts, and how near they come to the product and to the prompt."""
+"""Generating images from prompts, and scoring their likeness and prompt fidelity."""

@@ -1,6 +1,6 @@
-"""What measures likeness: a CLIP that has seen photographs, or the base's own.
+"""The CLIP for the scores: one trained on photographs, or the base's own.
 
-Pictures are embedded on the CPU, where a model stays out of the way of the base's memory.
+Images are embedded on the CPU, so that the CLIP takes no GPU memory from the base.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ OFFERED = (KNOWN[2], KNOWN[0])
 def settle_embedder(
     choice: str, base: str, own_clip: bool, decisions: Decisions, observer: Observer
 ) -> str:
-    """What measures a project's pictures, as `embedder_of` takes it; the user is asked at most once.
+    """Decide on a project's embedder, as `embedder_of` takes it; the user is asked at most once.
 
     Args:
-        choice: the project's.
+        choice: the project's setting.
         base: the name of its base.
-        own_clip: whether that brings a CLIP.
+        own_clip: whether the base contains a CLIP.
     """
 
     def choose() -> tuple[Value, str]:
         if choice != AUTO:
-            return choice, "as it was chosen"
+            return choice, "as chosen"
         if own_clip:
             return BASE, "the base's own CLIP"
         found, why = best_helper("measure likeness", KNOWN, OFFERED, observer)
@@ -61,7 +61,7 @@ def settle_embedder(
 def embedder_of(
     spec: str, base: Callable[[], DiffusionModel], progress: Progress = silent
 ) -> ClipSimilarity | None:
-    """An embedder by what `settle_embedder` says: the base's own, a model; None for "none".
+    """Load an embedder by the value of `settle_embedder`: the base's own, a model; None for "none".
 
     Raises:
         ModelLoadError: the model is no CLIP, is damaged, or cannot be fetched.
@@ -80,7 +80,7 @@ def embedder_of(
 def embedder_for(
     project: Project, base: Callable[[], DiffusionModel], observer: Observer
 ) -> ClipSimilarity | None:
-    """What measures a project's pictures; `base` loads its base, if that is it.
+    """A project's embedder; `base` loads its base, if the base's own CLIP is used.
 
     Raises:
         ModelLoadError: as `embedder_of`.

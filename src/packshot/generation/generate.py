@@ -1,4 +1,4 @@
-"""Shots: pictures from prompts, seeds and LoRAs, each with its settings in it."""
+"""Generating images from prompts, seeds and LoRAs, each saved with its settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class GenerationSettings(BaseModel):
-    """How pictures are made. None means as the base does it; width and height 0 its own size."""
+    """Settings of a generation. None means the base's default; width and height 0 its own size."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
@@ -41,7 +41,7 @@ class GenerationSettings(BaseModel):
 
 @dataclass(frozen=True)
 class GeneratedImage:
-    """A picture and all that made it. `loras` are (name, weight, SHA-256)."""
+    """An image file with its prompt and settings. `loras` are (name, weight, SHA-256)."""
 
     file: Path
     prompt: str
@@ -67,17 +67,17 @@ def generate_images(
     subject: Subject | None = None,
     progress: Progress = silent,
 ) -> Iterator[GeneratedImage]:
-    """Make a picture of each prompt with each seed; those that stand in `folder` are not written again.
+    """Generate an image of each prompt with each seed; existing ones in `folder` are not redone.
 
-    A picture depends on its prompt, seed and settings, not on which others are made with it; but for
-    the last bit of a value. So always the same ones are made together, whichever stand.
+    An image depends on its prompt, seed and settings, and only in the last bits of its values on the
+    other images of its batch. So batches are always the same, whichever images exist.
 
     Args:
         prompts: `{subject}` in them becomes the subject's trigger and class noun.
         loras: each with its weight; several add up.
 
     Raises:
-        PackshotError: no prompts, or a size that the base cannot make.
+        PackshotError: no prompts, or a size that the base cannot generate.
     """
     from packshot.lora import fused
 
@@ -143,7 +143,7 @@ def _stands(shot: GeneratedImage) -> bool:
 def _pictures(
     base: DiffusionModel, pipeline: Any, shots: Sequence[GeneratedImage]
 ) -> list[Image.Image]:
-    """One batch. Each picture's noise comes from its own generator, on the CPU."""
+    """Generate one batch. Each image's noise comes from its own generator, on the CPU."""
     import torch
 
     first = shots[0]
@@ -168,13 +168,13 @@ def _write(shot: GeneratedImage, picture: Image.Image) -> None:
 
 
 def write_record(shot: GeneratedImage) -> None:
-    """Write what made a shot beside it, for `read_generated_images`."""
+    """Write an image's settings next to it, for `read_generated_images`."""
     record = asdict(shot) | {"file": shot.file.name}
     files.write_json(shot.file.with_suffix(".json"), record)
 
 
 def parameters(shot: GeneratedImage) -> str:
-    """The settings as AUTOMATIC1111 writes and reads them (also read by ComfyUI's and other tools)."""
+    """The settings in AUTOMATIC1111's text format, which ComfyUI and other tools read, too."""
     tags = "".join(f" <lora:{name}:{weight:g}>" for name, weight, _ in shot.loras)
     lines = [shot.prompt + tags]
     if shot.negative_prompt:
@@ -196,7 +196,7 @@ def parameters(shot: GeneratedImage) -> str:
 
 
 def read_generated_images(folder: Path) -> list[GeneratedImage]:
-    """The shots whose records stand in a folder, by file name."""
+    """The generated images in a folder, by their records, sorted by file name."""
     shots = []
     for record in sorted(folder.glob("*.json")):
         values = json.loads(record.read_text(encoding="utf-8"))
@@ -207,7 +207,7 @@ def read_generated_images(folder: Path) -> list[GeneratedImage]:
 
 
 def write_sheet(shots: Sequence[GeneratedImage], file: Path, columns: int = 4) -> Path:
-    """A contact sheet of shots, each with its prompt under it."""
+    """Write a contact sheet of generated images with their prompts."""
     from PIL import Image
 
     from packshot.images.contact_sheet import contact_sheet

@@ -1,4 +1,4 @@
-"""Judging pictures: how like the product, how true to the prompt, how far the class drifted."""
+"""Scores of generated images: likeness (CLIP-I), prompt fidelity (CLIP-T), class drift."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from packshot.utils import files
 
 @dataclass(frozen=True)
 class Score:
-    """A measured number, what measured it, and what it says in words."""
+    """A measured number, the name of the CLIP, and its meaning in words."""
 
     name: str
     value: float
@@ -26,7 +26,7 @@ class Score:
 
 
 def clip_i(similarity: ClipSimilarity, shots: Sequence[Path], references: Sequence[Path]) -> float:
-    """CLIP-I (arXiv 2208.12242, section 4.1): mean cosine of every shot with every photo."""
+    """CLIP-I (arXiv 2208.12242, section 4.1): mean cosine of every image with every photo."""
     return float(
         (embed_image_files(similarity, shots) @ embed_image_files(similarity, references).T).mean()
     )
@@ -35,7 +35,7 @@ def clip_i(similarity: ClipSimilarity, shots: Sequence[Path], references: Sequen
 def clip_t(
     similarity: ClipSimilarity, shots: Sequence[GeneratedImage], subject: str, noun: str
 ) -> float:
-    """CLIP-T: mean cosine of each shot with its prompt, the product called by its class."""
+    """CLIP-T: mean cosine of each image with its prompt, the trigger replaced by the class."""
     texts = similarity.embed_texts([shot.prompt.replace(subject, noun) for shot in shots])
     return float(
         (embed_image_files(similarity, [shot.file for shot in shots]) * texts).sum(dim=1).mean()
@@ -45,7 +45,7 @@ def clip_t(
 def class_drift(
     similarity: ClipSimilarity, pairs: Sequence[tuple[GeneratedImage, GeneratedImage]]
 ) -> float:
-    """How far class pictures moved: 1 - mean cosine of the same prompt and seed, LoRA on and off."""
+    """Class drift: 1 - mean cosine of images of the same prompt and seed with and without LoRA."""
     ours = embed_image_files(similarity, [learnt.file for learnt, _ in pairs])
     theirs = embed_image_files(similarity, [plain.file for _, plain in pairs])
     return float(1 - (ours * theirs).sum(dim=1).mean())
@@ -54,7 +54,7 @@ def class_drift(
 def pair_images(
     learnt: Sequence[GeneratedImage], plain: Sequence[GeneratedImage]
 ) -> list[tuple[GeneratedImage, GeneratedImage]]:
-    """Shots with the LoRA beside those without it, alike in all else."""
+    """Pairs of images with and without the LoRA, of the same prompt, seed and settings."""
 
     def alike(shot: GeneratedImage) -> tuple[object, ...]:
         kept = {name: value for name, value in vars(shot).items() if name not in ("file", "loras")}
@@ -67,7 +67,7 @@ def pair_images(
 def images_with_and_without(
     project: Project, folder: Path
 ) -> list[tuple[GeneratedImage, GeneratedImage]]:
-    """The pairs that stand in `folder`/with and `folder`/without, of the LoRA as it is now."""
+    """The pairs in `folder`/with and `folder`/without, of the project's current LoRA."""
     learnt, plain = (read_generated_images(folder / kind) for kind in ("with", "without"))
     if project.lora_file.is_file():
         now = files.sha256(project.lora_file)
@@ -76,7 +76,7 @@ def images_with_and_without(
 
 
 def score_project(project: Project, similarity: ClipSimilarity | None) -> list[Score]:
-    """Score the project's shots and write `shots/scores.json`; empty where nothing measures them."""
+    """Score the project's images and write `shots/scores.json`; empty without a CLIP."""
     pairs = images_with_and_without(project, project.shots_folder)
     class_pairs = images_with_and_without(project, project.shots_folder / "drift")
     scores = []
@@ -101,7 +101,7 @@ def score_project(project: Project, similarity: ClipSimilarity | None) -> list[S
             scores.append(
                 Score(
                     "class drift", class_drift(similarity, class_pairs), similarity.name,
-                    False, "how far pictures of other members of the class moved (0: not at all)",
+                    False, "how far images of other members of the class moved (0: not at all)",
                 )
             )  # fmt: skip
     files.write_json(project.shots_folder / "scores.json", [asdict(score) for score in scores])

@@ -1,4 +1,4 @@
-"""Prompts: read from a file, or what suits the class."""
+"""Prompts: from a file, or defaults for the class."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _ANYWHERE = (
 
 
 def default_prompts(subject: Subject) -> list[str]:
-    """Eight prompts for a subject of this class, `{subject}` still in them."""
+    """Eight prompts for a subject of this class, with the placeholder `{subject}`."""
     return list(_OUTDOORS if subject.class_noun.lower() in VEHICLES else _ANYWHERE)
 
 
 def class_prompts(class_noun: str) -> list[str]:
-    """Prompts for others of the class, to see whether they stay what they were."""
+    """Prompts for other things of the class, to measure class drift."""
     return [
         f"a photo of a blue {class_noun} in the mountains",
         f"a photo of a white {class_noun} in the desert",
@@ -57,10 +57,10 @@ def class_prompts(class_noun: str) -> list[str]:
 
 
 def read_prompts(path: Path) -> list[str]:
-    """One prompt a line; blank lines and those that start with # are left out.
+    """Read one prompt per line; blank lines and those that start with # are skipped.
 
     Raises:
-        PackshotError: the file is missing, is not text, or holds no prompt.
+        PackshotError: the file is missing, is not text, or contains no prompt.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -1,1 +1,1 @@
-"""Opening what people give: image files, videos, ZIPs and what lies beside them. Knows no project."""
+"""Reading users' files: images, videos, ZIPs and side-cars. Independent of projects."""

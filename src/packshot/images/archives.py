@@ -1,4 +1,4 @@
-"""Photos out of a ZIP, as phones and clouds pack them; nothing that it says of itself is believed."""
+"""Unpacking photos from ZIPs, without trusting their headers."""
 
 from __future__ import annotations
 
@@ -32,38 +32,38 @@ _DAMAGE = (
 
 
 def unpack(path: Path, into: Path, endings: frozenset[str]) -> tuple[list[Path], dict[str, str]]:
-    """Unpack the members with one of `endings` into the folder `into`, in the archive's folders.
+    """Unpack the members with one of `endings` into the folder `into`, keeping the archive's folders.
 
-    Hidden members and those with other endings are passed over, as they are in a folder.
+    Hidden members and those with other endings are skipped, as in a folder.
 
     Returns:
-        The files, and the members that were refused, with the reason.
+        The files, and the refused members with the reasons.
 
     Raises:
-        ImageRejectedError: the archive is damaged, or too much is in it.
+        ImageRejectedError: the archive is damaged, or too large.
         DiskFullError: there is no room to unpack it.
     """
     refuse_unfit(path, MAX_TOTAL_BYTES)
-    taken: list[Path] = []
+    unpacked: list[Path] = []
     refused: dict[str, str] = {}
     try:
         with path.open("rb") as file, zipfile.ZipFile(_Careful(file)) as archive:
             for member in _members(path.name, archive, endings):
                 try:
-                    taken.append(_unpacked(archive, member, into))
+                    unpacked.append(_unpacked(archive, member, into))
                 except ImageRejectedError as error:
                     refused[f"{path.name}/{member.filename}"] = error.reason
     except _DAMAGE as error:
         raise ImageRejectedError(
             path.name, f"is a damaged ZIP archive ({error})", "damaged"
         ) from error
-    return taken, refused
+    return unpacked, refused
 
 
 def _members(
     archive_name: str, archive: zipfile.ZipFile, endings: frozenset[str]
 ) -> list[zipfile.ZipInfo]:
-    """Members to unpack, once their number and sizes are known to be sane."""
+    """The members to unpack, after checking their number and sizes."""
     members = [member for member in archive.infolist() if _is_meant(member, endings)]
     total = sum(member.file_size for member in members)
     if len(members) > MAX_MEMBERS:
@@ -85,12 +85,12 @@ def _is_meant(member: zipfile.ZipInfo, endings: frozenset[str]) -> bool:
 
 
 def _name(member: zipfile.ZipInfo) -> PureWindowsPath:
-    """Windows' rules know every way to say where a name leads: / and \\, drives and shares."""
+    """The member's file name; Windows' rules split at / and \\, drives and shares."""
     return PureWindowsPath(member.filename)
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path) -> Path:
-    """Unpack one member. zipfile gives no more bytes than the size that `_members` counted."""
+    """Unpack one member. zipfile reads no more bytes than the size that `_members` counted."""
     _refuse_trick(member)
     name = member.filename
     try:
@@ -131,7 +131,7 @@ def _chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes
 
 
 class _Careful(io.RawIOBase):
-    """A file of which only so much is read at once, whatever it says of its own parts."""
+    """A file that limits the size of each read, whatever its headers say."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file

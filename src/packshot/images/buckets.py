@@ -1,7 +1,7 @@
-"""Aspect-ratio buckets: at what size a picture is used, and what of it, without stretching.
+"""Aspect-ratio buckets: the size and crop at which an image is used, without stretching.
 
-After NovelAI's bucketing, as in kohya's tools: pictures keep their shape, all sizes have about the
-same area, and sides are multiples of what the base can take.
+After NovelAI's bucketing, as in kohya's trainer: images keep their aspect ratio, all buckets have
+about the same area, and sides are multiples of the base's `pixel_multiple`.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ MAX_RATIO = 2.0
 
 @lru_cache(maxsize=64)
 def sizes(pixels: int, multiple: int) -> tuple[tuple[int, int], ...]:
-    """All buckets (width, height): area about `pixels` squared, ratio 1:2 to 2:1, upright and lying."""
+    """All buckets (width, height): area about `pixels` squared, ratio 1:2 to 2:1."""
     square = max(1, round(pixels / multiple)) * multiple
-    found = {(square, square)}
+    buckets = {(square, square)}
     for long_side in range(
         square + multiple, int(pixels * math.sqrt(MAX_RATIO)) + multiple, multiple
     ):
         short_side = round(pixels * pixels / long_side / multiple) * multiple
         if short_side and long_side <= MAX_RATIO * short_side:
-            found |= {(long_side, short_side), (short_side, long_side)}
-    return tuple(sorted(found))
+            buckets |= {(long_side, short_side), (short_side, long_side)}
+    return tuple(sorted(buckets))
 
 
 def bucket(width: int, height: int, pixels: int, multiple: int) -> tuple[int, int]:
-    """The bucket (width, height) whose shape is nearest to a picture's.
+    """The bucket (width, height) whose aspect ratio is nearest to an image's.
 
     Args:
-        width, height: the picture's, in its own pixels.
+        width, height: the image's, in pixels.
         pixels: side of the square bucket.
         multiple: both sides of the bucket are multiples of this.
     """
@@ -54,11 +54,11 @@ def cover_box(
     zoom: float = 1.0,
     offset: tuple[float, float] = (0.5, 0.5),
 ) -> tuple[int, int, int, int]:
-    """The part (left, upper, right, lower) of a picture that fills a bucket without stretching.
+    """The crop (left, upper, right, lower) of an image that fills a bucket without stretching.
 
     Args:
-        zoom: how much to keep of the largest such part's sides, in (0, 1].
-        offset: where in the room that is left, (0, 0) top left to (1, 1) bottom right.
+        zoom: the sides as a share of the largest such crop's, in (0, 1].
+        offset: the position in the remaining room, (0, 0) top left to (1, 1) bottom right.
     """
     scale = zoom * min(width / bucket_width, height / bucket_height)
     box_width = min(width, max(1, round(bucket_width * scale)))

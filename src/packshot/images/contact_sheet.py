@@ -20,7 +20,7 @@ def contact_sheet(
     cell_pixels: int = 256,
     gap: int = 12,
 ) -> Image.Image:
-    """Pictures in a grid, each fitted into a square cell, with its label wrapped under it."""
+    """Images in a grid, each fitted into a square cell, with its label wrapped under it."""
     columns = max(1, min(columns, len(images)))
     rows = math.ceil(len(images) / columns)
     font = ImageFont.load_default(13)
@@ -43,7 +43,7 @@ def contact_sheet(
 def overview(
     photos: Sequence[Image.Image], shots: Sequence[Image.Image], prompts: Sequence[str]
 ) -> Image.Image:
-    """A product at a glance: some of its photos in the first row, under them shots by their prompts."""
+    """An overview: some photos of the product in the first row, below them generated images."""
     last = OVERVIEW_COLUMNS - 1
     spread = {round((len(photos) - 1) * i / last) for i in range(OVERVIEW_COLUMNS)}
     few = [photos[index] for index in sorted(spread)]

@@ -1,4 +1,4 @@
-"""Opening a picture that somebody gave us, whatever it turns out to be."""
+"""Opening users' image files safely."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DAMAGED = "is damaged or cut short; copy it again from the camera or the cloud"
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture, RGB and upright, and what else its file says."""
+    """A decoded image, RGB and upright, with its transparency and metadata."""
 
     image: Image.Image
     alpha: Image.Image | None
@@ -57,18 +57,18 @@ class Picture:
 
     @property
     def suffix(self) -> str:
-        """The ending of the file that keeps it: .png for what lost nothing, else .jpg."""
+        """The ending to save it with: .png for lossless originals, else .jpg."""
         lossless = self.format in ("PNG", "WEBP") or max(self.image.size) > _JPEG_LONGEST
         return ".png" if lossless else ".jpg"
 
 
 def open_image(path: Path, max_pixels: float = MAX_PIXELS) -> Image.Image:
-    """Open a picture: RGB, 8 bits, upright, in sRGB, transparency over white, first frame only.
+    """Open an image: RGB, 8 bits, upright, in sRGB, transparency over white, first frame only.
 
-    Only JPEG, PNG, WebP and HEIC are tried, and the header is judged before anything is decoded.
+    Only JPEG, PNG, WebP and HEIC are tried, and the header is validated before decoding.
 
     Raises:
-        ImageRejectedError: not such a picture, damaged, cut short, or of more than `max_pixels`.
+        ImageRejectedError: another format, damaged, cut short, or of more than `max_pixels`.
     """
     return read_picture(path, max_pixels).image
 
@@ -80,12 +80,12 @@ def read_picture(
     over_white: bool = True,
     data: bytes | None = None,
 ) -> Picture:
-    """As `open_image`, with what else is to be known of the file.
+    """As `open_image`, with transparency and metadata.
 
     Args:
-        data: the bytes, where they lie in no file yet; `path` is then only what to call them.
-        over_white: show transparent parts white; else as they are painted beneath, for where
-            transparency is a mask.
+        data: the file's bytes, if they are in memory; `path` is then only their name.
+        over_white: blend transparent parts with white; if False they keep their colours, for files
+            whose transparency is a mask.
     """
     with opened_picture(path, max_pixels, data) as opened:
         upright, alpha = _upright_rgb(opened, over_white)
@@ -96,13 +96,13 @@ def read_picture(
 def opened_picture(
     path: Path, max_pixels: float = MAX_PIXELS, data: bytes | None = None
 ) -> Iterator[Image.Image]:
-    """A picture as Pillow opens it, judged by its header; not yet decoded.
+    """An image opened by Pillow, its header validated; not yet decoded.
 
     Args:
         data: as in `read_picture`.
 
     Raises:
-        ImageRejectedError: as `open_image`, also for what the block raises while it decodes.
+        ImageRejectedError: as `open_image`, also for decoding errors in the block.
     """
     from PIL import Image
 
@@ -127,7 +127,7 @@ def opened_picture(
 
 
 def encoded(picture: Picture, suffix: str) -> bytes:
-    """A picture as the bytes of a file, `suffix` .jpg or .png, with its EXIF."""
+    """An image as the bytes of a file, `suffix` .jpg or .png, with its EXIF."""
     buffer = io.BytesIO()
     if suffix == ".jpg":
         # No chroma subsampling: red lettering on a product would lose its edges.
@@ -138,7 +138,7 @@ def encoded(picture: Picture, suffix: str) -> bytes:
 
 
 def header_size(path: Path) -> tuple[int, int] | None:
-    """Width and height as the header gives them, before turning upright; None if it cannot be read."""
+    """Width and height in the header, before turning upright; None if it cannot be read."""
     from PIL import Image
 
     _know_heic()
@@ -153,7 +153,7 @@ def header_size(path: Path) -> tuple[int, int] | None:
 
 
 def refuse_unfit(path: Path, max_bytes: float = MAX_BYTES) -> None:
-    """Refuse what must not even be opened: a pipe would never end, a huge file fill the memory.
+    """Refuse what must not be opened: pipes would never end, huge files fill the memory.
 
     Raises:
         ImageRejectedError: not a file, one that cannot be reached, or of more than `max_bytes`.
@@ -192,10 +192,10 @@ def _refuse_bomb(path: Path, size: tuple[int, int], max_pixels: float) -> None:
 
 
 def _exif(image: Image.Image) -> bytes:
-    """EXIF without GPS and orientation; none if it is malformed or too long to write.
+    """EXIF without GPS and orientation; empty if it is malformed or too long to write.
 
-    The maker's note goes too: its offsets would no longer hold, and it may keep serial numbers and
-    small copies of the picture.
+    The maker's note is removed too: its offsets would be wrong, and it may contain serial numbers
+    and thumbnails.
     """
     try:
         exif = image.getexif()
@@ -209,7 +209,7 @@ def _exif(image: Image.Image) -> bytes:
 
 
 def _upright_rgb(opened: Image.Image, over_white: bool) -> tuple[Image.Image, Image.Image | None]:
-    """The picture, and its transparency. In few copies: one of 64 megapixels takes 256 MB."""
+    """The image and its transparency. With few copies: one of 64 megapixels takes 256 MB."""
     from PIL import Image, ImageOps
 
     opened.load()
@@ -241,7 +241,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Colours as they are meant: phones write Display P3, and a product's colours matter."""
+    """Converts to sRGB: phones write Display P3, and a product's colours matter."""
     from PIL import ImageCms
 
     try:
@@ -250,14 +250,16 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
             return image
         srgb: Any = ImageCms.createProfile("sRGB")
         in_place = image.mode == "RGB"
-        made = ImageCms.profileToProfile(image, meant, srgb, outputMode="RGB", inPlace=in_place)
-        return made or image
+        converted = ImageCms.profileToProfile(
+            image, meant, srgb, outputMode="RGB", inPlace=in_place
+        )
+        return converted or image
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image  # a profile that does not fit the picture
 
 
 def _why_not(path: Path, data: bytes | None, error: Exception) -> str | Refusal:
-    """The reason a file could not be opened, from its first bytes."""
+    """The reason why a file could not be opened, from its first bytes."""
     try:
         head = _head(path) if data is None else data[:16]
     except OSError as cause:
@@ -273,11 +275,11 @@ def _why_not(path: Path, data: bytes | None, error: Exception) -> str | Refusal:
             return f"is {name}; save it as JPEG, PNG, WebP or HEIC"
     if _brand(head).startswith("avif"):
         return "is an AVIF; save it as JPEG, PNG, WebP or HEIC"
-    return "is not a picture that Packshot reads; save it as JPEG, PNG, WebP or HEIC"
+    return "is not an image that Packshot reads; save it as JPEG, PNG, WebP or HEIC"
 
 
 def unreadable(error: OSError) -> str:
-    """Why the system does not let us read a file."""
+    """The reason why the system does not let us read a file."""
     return f"cannot be read ({error.strerror}); check that it is there and that you may read it"
 
 
@@ -287,5 +289,5 @@ def _head(path: Path) -> bytes:
 
 
 def _brand(head: bytes) -> str:
-    """The major brand of an ISO media file ("heic", "avif"), else nothing."""
+    """The major brand of an ISO media file ("heic", "avif"), else ""."""
     return head[8:12].decode("latin-1") if head[4:8] == b"ftyp" else ""

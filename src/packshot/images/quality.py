@@ -1,4 +1,4 @@
-"""What a photo is worth for learning: is it sharp, and is it one that we have already?
+"""Checks of a photo's quality for training: sharpness, and duplicates.
 
 The limits were set on 45 photos of eight products (sharpness 950 and more; 29 at most once
 blurred by 1/256 of their side) and on 2,800 rendered ones on all kinds of backdrops.
@@ -48,9 +48,10 @@ def _grey(image: Image.Image, longer_side: int) -> np.ndarray:
 
 
 def perceptual_hash(image: Image.Image) -> str:
-    """64 hexadecimal digits: which of the lowest 16 x 16 cosine frequencies lie above the median.
+    """The perceptual hash of an image, 64 hexadecimal digits.
 
-    (pHash, Zauner 2010, at 256 bits.) The constant is left out, so brightness does not count.
+    Which of the lowest 16 x 16 cosine frequencies are above the median (pHash, Zauner 2010, at 256
+    bits). The constant is left out, so brightness does not count.
     """
     import cv2
     import numpy as np
@@ -63,15 +64,15 @@ def perceptual_hash(image: Image.Image) -> str:
 
 
 def distance(first: str, second: str) -> int:
-    """In how many of their 256 bits two perceptual hashes differ."""
+    """The number of the 256 bits in which two perceptual hashes differ."""
     return (int(first, 16) ^ int(second, 16)).bit_count()
 
 
 def nearly_the_same(first: str, second: str) -> bool:
-    """Whether two perceptual hashes are those of one picture."""
+    """Whether two perceptual hashes are of nearly the same image."""
     return distance(first, second) <= NEARLY_THE_SAME
 
 
 def pixels_sha256(image: Image.Image) -> str:
-    """SHA-256 of size and pixels: the same for two files with the same picture in them."""
+    """SHA-256 of size and pixels: equal for two files with the same pixels."""
     return files.sha256_of(f"{image.size}".encode() + image.tobytes())

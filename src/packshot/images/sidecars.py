@@ -1,4 +1,4 @@
-"""Captions and masks that lie beside a picture, as kohya's tools and their users write them."""
+"""Side-cars of an image: captions and masks next to it, as kohya's trainer reads them."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _MOST_BYTES = 65_536
 
 
 def caption_file(picture: Path) -> Path | None:
-    """The side-car caption of a picture (`<stem>.txt`, else `<stem>.caption`), if there is one."""
+    """An image's caption file (`<stem>.txt`, else `<stem>.caption`), if there is one."""
     beside = (picture.with_suffix(ending) for ending in CAPTION_ENDINGS)
     return next((path for path in beside if files.is_file(path)), None)
 
 
 def mask_file(picture: Path) -> Path | None:
-    """The mask of a picture (`masks/<stem>.png`), if there is one."""
+    """An image's mask (`masks/<stem>.png`), if there is one."""
     path = mask_place(picture)
     return path if files.is_file(path) else None
 
 
 def mask_place(picture: Path) -> Path:
-    """Where the mask of a picture lies, or would."""
+    """The path of an image's mask, whether it exists or not."""
     return picture.parent / "masks" / f"{picture.stem}.png"
 
 
 def read_caption(path: Path) -> str:
-    """A caption as one line of at most 300 characters, else just as it was written."""
+    """Read a caption as one line of at most 300 characters, otherwise unchanged."""
     with path.open("rb") as file:
         data = file.read(_MOST_BYTES)
     line = one_line(decode(data, whole=len(data) < _MOST_BYTES))
@@ -48,15 +48,15 @@ def read_caption(path: Path) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text as one line of what can be printed, one space between words."""
+    """A text as one line of printable characters, one space between words."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def decode(data: bytes, *, whole: bool = True) -> str:
-    """A text as editors and spreadsheets write it: UTF-8 or UTF-16 with a mark, else Windows' 1252.
+    """Decode a text file's bytes: UTF-8, UTF-16 with a byte order mark, else Windows-1252.
 
     Args:
-        whole: whether it has not been cut, perhaps within a character.
+        whole: False if the bytes may have been cut within a character.
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
@@ -67,12 +67,12 @@ def decode(data: bytes, *, whole: bool = True) -> str:
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> Image.Image:
-    """A mask, white where the product is, at the size (width, height) of its upright photo.
+    """Read a mask, white on the product, resized to its upright photo's (width, height).
 
-    A cut-out, transparent around the product, will do too.
+    A cut-out, transparent around the product, works too.
 
     Raises:
-        ImageRejectedError: no picture, or not of the photo's shape.
+        ImageRejectedError: not an image, or of another aspect ratio than the photo.
     """
     from PIL import Image
 

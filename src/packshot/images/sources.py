@@ -1,4 +1,4 @@
-"""Where photos come from: files, folders, and what ZIPs and videos hold."""
+"""Sources of photos: files, folders, ZIPs and videos."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PICTURE_ENDINGS = frozenset(
         ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef",
     )
 )  # fmt: skip
-"""Files that are meant as pictures. Those that we cannot read are refused, not passed over."""
+"""Endings of image files. Files that cannot be read are refused, not skipped silently."""
 _LIVE = frozenset((".heic", ".heif", ".jpg", ".jpeg"))
 _IN_ARCHIVES = PICTURE_ENDINGS | videos.ENDINGS
 _IN_FOLDERS = _IN_ARCHIVES | {".zip"}
 
 
 def picture_files(folder: Path) -> Iterator[Path]:
-    """Files in a folder that are meant as pictures, by their names; hidden ones are passed over."""
+    """The image files in a folder, by their endings; hidden ones are skipped."""
     return (path for path in _meant(folder, PICTURE_ENDINGS) if files.is_file(path))
 
 
@@ -44,21 +44,21 @@ def _meant(folder: Path, endings: frozenset[str]) -> Iterator[Path]:
 
 
 def find(sources: Sequence[Path]) -> list[Path]:
-    """What to look at: what was named, and what in named folders is a picture, video or ZIP by name.
+    """The files of the sources; in folders all images, videos and ZIPs, by their endings.
 
     Raises:
-        NoUsablePhotosError: a source is not there, or there is nothing of the kind.
+        NoUsablePhotosError: a source does not exist, or there are no such files.
     """
-    found: dict[Path, None] = {}
+    paths: dict[Path, None] = {}
     for source in sources:
         if not files.exists(source):
             raise NoUsablePhotosError(
                 f"There is no {source}. Name a folder with photos of your product, or one photo."
             )
-        found |= dict.fromkeys(_meant(source, _IN_FOLDERS) if source.is_dir() else [source])
-    if not found:
+        paths |= dict.fromkeys(_meant(source, _IN_FOLDERS) if source.is_dir() else [source])
+    if not paths:
         raise NoUsablePhotosError(_no_photos(sources))
-    return list(found)
+    return list(paths)
 
 
 def _no_photos(sources: Sequence[Path]) -> str:
@@ -70,24 +70,24 @@ def _no_photos(sources: Sequence[Path]) -> str:
 
 
 def refuse(refused: dict[str, str], path: Path, reason: str) -> None:
-    """Note why a file is refused, under a name that no other has."""
+    """Record why a file is refused, under a unique name."""
     name = files.printable_name(path.name)
     longer = (f"{name} ({number})" for number in itertools.count(2))
     names = itertools.chain((name, f"{files.printable_name(path.parent.name)}/{name}"), longer)
-    refused[next(one for one in names if one not in refused)] = reason
+    refused[next(free for free in names if free not in refused)] = reason
 
 
 @contextmanager
 def unpacked(
     found: Sequence[Path], frames: int = videos.FRAMES, progress: Progress = silent
 ) -> Iterator[tuple[list[Path], dict[str, str]]]:
-    """`found`, with the pictures of ZIPs and videos in their place while the block runs.
+    """Replace ZIPs and videos in `found` by their images while the block runs.
 
     Args:
-        frames: how many are taken of a video at most.
+        frames: the most frames taken from a video.
 
     Yields:
-        The pictures, and what was refused, with the reason.
+        The image files, and the refused files with the reasons.
     """
     with tempfile.TemporaryDirectory(prefix="packshot-") as folder:
         opener = _Opener(Path(folder), frames)
@@ -100,7 +100,7 @@ def unpacked(
 
 
 class _Opener:
-    """Takes ZIPs and videos apart, each in a folder of its own."""
+    """Unpacks ZIPs and videos, each into its own folder."""
 
     def __init__(self, folder: Path, frames: int) -> None:
         self.folder, self.frames = folder, frames
@@ -108,7 +108,7 @@ class _Opener:
         self.refused: dict[str, str] = {}
 
     def open(self, path: Path, beside: Sequence[Path]) -> None:
-        """Take one apart; any other file is a picture, or will be refused as none."""
+        """Unpack a ZIP or video; any other file is taken as an image."""
         ending = path.suffix.lower()
         try:
             if ending == ".zip":
@@ -122,7 +122,7 @@ class _Opener:
             refuse(self.refused, path, error.reason)
 
     def _place(self, path: Path) -> Path:
-        """A folder of its own, by which what is in it can be told from others of its name."""
+        """A folder with a unique name for the content of a ZIP or video."""
         return Path(tempfile.mkdtemp(dir=self.folder)) / path.name
 
     def _open_archive(self, path: Path) -> None:
@@ -141,7 +141,7 @@ class _Opener:
 
 
 def _refuse_live(video: Path, beside: Sequence[Path]) -> None:
-    """An iPhone's Live Photo is a photo, and a video of the same name that shows the same."""
+    """Refuse the video of an iPhone's Live Photo, which has the photo's name and content."""
     for path in beside:
         if path.with_suffix("") == video.with_suffix("") and path.suffix.lower() in _LIVE:
             raise ImageRejectedError(

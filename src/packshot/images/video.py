@@ -1,7 +1,7 @@
-"""Sharp, distinct frames out of a video.
+"""Picking sharp, distinct frames from a video.
 
-Codecs are a wide door for hostile files, so they are decoded in a process of their own, with a
-limit on memory (where the system has one: Linux) and on time:
+Codecs are a large attack surface for hostile files, so videos are decoded in a separate process,
+with limits on time and (on Linux) on memory:
 `python -m packshot.images.video VIDEO FOLDER COUNT`.
 """
 
@@ -49,20 +49,20 @@ _DEMUXERS = "mov,matroska,avi"
 def pick_frames(video: Path, into: Path, count: int = FRAMES) -> list[Path]:
     """Write up to `count` sharp, distinct frames of a video into the folder `into`, as JPEGs.
 
-    Upright, as the video's rotation says, and named after the video and the time in it.
+    Upright, by the video's rotation, and named after the video and the time in it.
 
     Raises:
-        ImageRejectedError: it is none, is damaged or too large, is HDR, or has no sharp frame.
+        ImageRejectedError: not a video, damaged, too large, HDR, or without a sharp frame.
     """
     refuse_unfit(video, MAX_BYTES)
-    said = _of_own_process(video, into, count)
-    if "refused" in said:
-        raise ImageRejectedError(video.name, said["refused"], said["code"])
-    return [into / name for name in said["frames"]]
+    result = _of_own_process(video, into, count)
+    if "refused" in result:
+        raise ImageRejectedError(video.name, result["refused"], result["code"])
+    return [into / name for name in result["frames"]]
 
 
 def _of_own_process(video: Path, into: Path, count: int) -> dict[str, Any]:
-    """What `_main` gives, whatever becomes of the process in which it runs."""
+    """Run `_main` in a separate process; returns its result or the reason why it failed."""
     command = [sys.executable, "-P", "-m", "packshot.images.video", str(video.resolve()), str(into)]
     environment = os.environ | {
         "OPENCV_FFMPEG_CAPTURE_OPTIONS": f"protocol_whitelist;file|format_whitelist;{_DEMUXERS}",
@@ -73,8 +73,8 @@ def _of_own_process(video: Path, into: Path, count: int) -> dict[str, Any]:
             [*command, str(count)], env=environment, timeout=TIMEOUT_SECONDS,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        said: dict[str, Any] = json.loads(done.stdout)
-        return said
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
     except subprocess.TimeoutExpired:
         minutes = TIMEOUT_SECONDS / 60
         raise ImageRejectedError(
@@ -88,7 +88,7 @@ def _of_own_process(video: Path, into: Path, count: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class FrameCandidate:
-    """What one frame is worth."""
+    """A frame with its sharpness and perceptual hash."""
 
     frame: int
     """Its number, from 0."""
@@ -97,10 +97,10 @@ class FrameCandidate:
 
 
 def choose(looks: Sequence[FrameCandidate], count: int) -> list[FrameCandidate]:
-    """Up to `count` frames that are sharp for their place in the video and unlike each other.
+    """Up to `count` frames that are sharp compared to their neighbours and unlike each other.
 
     The sharpest of each half second, unless it has less than half the sharpness of those around
-    it; then, from the sharpest on, always the one that is least like all that were chosen before
+    it; then, starting with the sharpest, always the frame least similar to those already chosen
     (farthest-first traversal, Gonzalez 1985, https://doi.org/10.1016/0304-3975(85)90224-5).
     """
     windows = [looks[start : start + _WINDOW] for start in range(0, len(looks), _WINDOW)]
@@ -127,10 +127,10 @@ def _is_sharp(best: Sequence[FrameCandidate], index: int) -> bool:
 
 
 def _frames(video: Path) -> Iterator[tuple[int, float, Any]]:
-    """Each frame that is looked at: number, seconds, and a function that gives the picture.
+    """The examined frames: number, seconds, and a function that returns the image.
 
     Raises:
-        ImageRejectedError: it cannot be opened, or its pictures would come out wrong.
+        ImageRejectedError: the video cannot be opened, or its colours would be wrong.
     """
     import cv2
 

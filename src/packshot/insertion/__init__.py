@@ -1,6 +1,6 @@
-"""Photo-insertion (*fotoinserimento*): the product into a photo that is there already.
+"""Photo insertion (*fotoinserimento*): putting the product into an existing photo.
 
-background -> placement -> cut-out or painting -> shadow -> harmony -> stitch -> checks -> sheet
+background -> placement -> composite or inpainting -> shadow -> harmonization -> stitch -> checks -> sheet
 """
 
 from packshot.insertion.background import Background, load_background

@@ -1,4 +1,4 @@
-"""The background: a photo that keeps its values, size, depth and profile, but where something is put."""
+"""Backgrounds: photos that keep their values, size, bit depth and profile outside the changed area."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Box:
 
     @property
     def region(self) -> tuple[slice, slice]:
-        """As an index of arrays."""
+        """The box as an index of arrays [height, width, ...]."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 @dataclass(frozen=True)
 class Background:
-    """A photo, upright, its values as they are in its file: grey, RGB or RGBA, 8 or 16 bits."""
+    """An upright photo with the values of its file: grey, RGB or RGBA, 8 or 16 bits."""
 
     name: str
     pixels: Pixels
@@ -72,17 +72,17 @@ class Background:
 
     @property
     def all(self) -> Box:
-        """The box of all of it."""
+        """The box of the whole background."""
         return Box(0, 0, self.width, self.height)
 
     def colours(self, box: Box) -> Colours:
-        """What a part of it looks like, in sRGB."""
+        """The colours of a part, in sRGB."""
         values = self._colour_channels(self.pixels[box.region])
         eight = (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
         return _through(eight, self.profile, None).astype(np.float32) / 255
 
     def whole(self, longest: int) -> tuple[Colours, float]:
-        """All of it with its longer side at most `longest`, and how much smaller that is."""
+        """The whole background with its longer side at most `longest`, and the scale, at most 1."""
         scale = min(1.0, longest / max(self.width, self.height))
         size = max(1, round(self.width * scale)), max(1, round(self.height * scale))
         small = cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA)
@@ -90,9 +90,9 @@ class Background:
         return thumb.colours(Box(0, 0, *size)), scale
 
     def with_colours(self, box: Box, colours: Colours, weights: Colours) -> Background:
-        """This background with `colours` laid over `box` as far as `weights` say.
+        """This background with `colours` blended over `box` by `weights` [h, w] in [0, 1].
 
-        Where a weight is 0 every value stays what it is, to the bit; transparency always does.
+        Where a weight is 0 every value is bit-identical; transparency is never changed.
         """
         pixels = self.pixels.copy()
         part = pixels[box.region]
@@ -109,7 +109,7 @@ class Background:
         return replace(self, pixels=pixels)
 
     def write(self, path: Path, **notes: str) -> None:
-        """A PNG with these very values, and `notes` as its text."""
+        """Write a PNG with exactly these values, and `notes` as its text chunks."""
         data = _encoded(self.pixels)
         chunks = [
             _chunk(b"tEXt", f"{key}\0{text}".encode("latin-1", "replace"))
@@ -126,10 +126,10 @@ class Background:
 
 
 def load_background(path: Path) -> Background:
-    """A photo as a background: turned upright; CMYK becomes sRGB, palettes become RGB.
+    """Read a photo as a background: turned upright; CMYK becomes sRGB, palettes become RGB.
 
     Raises:
-        ImageRejectedError: not a picture, damaged, too large, or moving.
+        ImageRejectedError: not an image, damaged, too large, or animated.
     """
     with opened_picture(path) as image:
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
@@ -152,8 +152,8 @@ def _plain_pixels(image: Image.Image, profile: bytes | None) -> tuple[Pixels, by
     if upright.mode == "CMYK":
         if profile:
             meant, srgb = _opened(profile), ImageCms.createProfile("sRGB")
-            made: Any = ImageCms.profileToProfile(upright, meant, srgb, outputMode="RGB")
-            return np.array(made), None
+            converted: Any = ImageCms.profileToProfile(upright, meant, srgb, outputMode="RGB")
+            return np.array(converted), None
         return np.array(upright.convert("RGB")), None
     if upright.mode not in ("L", "RGB", "RGBA"):
         upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
@@ -167,7 +167,7 @@ def _is_deep(path: Path) -> bool:
 
 
 def _deep_pixels(path: Path) -> Pixels:
-    """16 bits a channel, which Pillow would cut to 8."""
+    """Reads 16 bits per channel, which Pillow would cut to 8."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
     values: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
@@ -176,7 +176,7 @@ def _deep_pixels(path: Path) -> Pixels:
 
 
 def _reordered(pixels: Pixels) -> Pixels:
-    """OpenCV's order of channels to ours, or back."""
+    """Converts OpenCV's channel order to ours, or back."""
     order = {1: [0], 2: [0, 1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[pixels.shape[2]]
     return np.ascontiguousarray(pixels[..., order])
 
@@ -205,15 +205,17 @@ def _opened(profile: bytes) -> Any:
 
 
 def _through(eight: Pixels, source: bytes | None, target: bytes | None) -> Pixels:
-    """Colours uint8 [h, w, 3] from one profile to another; None is sRGB."""
+    """Converts colours uint8 [h, w, 3] from one ICC profile to another; None is sRGB."""
     from PIL import Image, ImageCms
 
     if source == target:
         return eight
     srgb = ImageCms.createProfile("sRGB")
-    start, end = (_opened(one) if one else srgb for one in (source, target))
+    start, end = (_opened(profile) if profile else srgb for profile in (source, target))
     try:
-        made: Any = ImageCms.profileToProfile(Image.fromarray(eight), start, end, outputMode="RGB")
+        converted: Any = ImageCms.profileToProfile(
+            Image.fromarray(eight), start, end, outputMode="RGB"
+        )
     except (ImageCms.PyCMSError, OSError, ValueError):
         return eight  # a profile that does not fit the picture
-    return np.asarray(made)
+    return np.asarray(converted)

@@ -1,4 +1,4 @@
-"""Many backgrounds: a table of them with their places; what stands is not made again."""
+"""Inserting into many backgrounds: a table of placements; finished results are not redone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = ("background", "box", "quad", "mask", "at", "view", "name")
 
 @dataclass(frozen=True)
 class InsertionJob:
-    """One insertion of a batch; what is empty is left to the command line."""
+    """One insertion of a batch; empty fields take the command line's values."""
 
     background: Path
     box: str
@@ -29,8 +29,10 @@ class InsertionJob:
 
 
 def read_jobs(table: Path) -> list[InsertionJob]:
-    """The jobs of a folder of backgrounds, or of a CSV with a column `background` and any of box, quad, mask,
-    at, view, name. Paths are relative to the table.
+    """The jobs of a folder of backgrounds, or of a table.
+
+    A table is a CSV with a column `background` and any of box, quad, mask, at, view, name. Paths
+    are relative to the table.
 
     Raises:
         InsertionError: no table, no such columns, or a background that is not there.
@@ -71,12 +73,12 @@ def read_jobs(table: Path) -> list[InsertionJob]:
 
 
 def pending_jobs(jobs: Iterable[InsertionJob], folder: Path, settings: str) -> list[InsertionJob]:
-    """Those whose results do not stand in `folder`, or stand with other `settings`."""
+    """The jobs without a result in `folder`, or with a result of other `settings`."""
     return [job for job in jobs if not _stands(job, folder, settings)]
 
 
 def mark_done(job: InsertionJob, folder: Path, settings: str) -> None:
-    """Note that a job's result in `folder` was made with these `settings`."""
+    """Record that a job's result in `folder` was made with these `settings`."""
     files.write_text(_mark(job, folder), _key(job, settings))
 
 
@@ -92,7 +94,7 @@ def _mark(job: InsertionJob, folder: Path) -> Path:
 
 
 def _key(job: InsertionJob, settings: str) -> str:
-    """What the result depends on: the files by their content."""
+    """A fingerprint of everything the result depends on; files by their content."""
     given = [job.background, job.mask] if job.mask else [job.background]
     hashes = [files.sha256(file) for file in given]
     return files.fingerprint([settings, job.box, job.quad, job.at, job.view, hashes])

@@ -1,4 +1,4 @@
-"""A cut-out laid into the background, with its shadow and its reflection."""
+"""Compositing a cut-out into the background, with its shadow and its reflection."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _LEAST = 1.5 / 255
 
 
 def composite(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int) -> Composite:
-    """The crop with a cut-out, its shadow and its reflection."""
+    """Composite a cut-out, its shadow and its reflection into the scene's crop."""
     colours, alpha, box = cutouts.fitted(cut, scene.placement.box)
-    seen = harmonize.harmonize(colours, alpha, _around(scene.image, box), cut.beside, seed)
+    product = harmonize.harmonize(colours, alpha, _around(scene.image, box), cut.beside, seed)
     size = scene.crop.width, scene.crop.height
     cast = shadows.cast_shadow(alpha, box, size, scene.ground, scene.light)
     cast *= _fading(scene)
     touch = shadows.contact_shadow(alpha, box, size, scene.ground)
     under = shadows.underside_shadow(alpha, box, size, scene.ground)
-    taken = (1 - (1 - cast) * (1 - touch) * (1 - under)) * settings.shadow_strength
-    taken[taken < _LEAST] = 0
-    ground = shadows.darkened(scene.image, taken)
-    ground, mirrored = shadows.reflected(ground, seen, alpha, box, settings.reflection)
+    shadow = (1 - (1 - cast) * (1 - touch) * (1 - under)) * settings.shadow_strength
+    shadow[shadow < _LEAST] = 0
+    ground = shadows.darkened(scene.image, shadow)
+    ground, mirrored = shadows.reflected(ground, product, alpha, box, settings.reflection)
     share = alpha[..., None]
-    ground[box.region] = ground[box.region] * (1 - share) + seen * share
-    zone = ((taken > 0) | (mirrored > 0)).astype(np.float32)
+    ground[box.region] = ground[box.region] * (1 - share) + product * share
+    zone = ((shadow > 0) | (mirrored > 0)).astype(np.float32)
     zone[box.region] = np.maximum(zone[box.region], alpha > 0)
-    return Composite(ground, zone, colours, alpha, box, taken, cut)
+    return Composite(ground, zone, colours, alpha, box, shadow, cut)
 
 
 def _fading(scene: Scene) -> Colours:
-    """1 inside the crop, falling to 0 at those of its edges that are not the background's own.
+    """Weights of 1 inside the crop, falling to 0 at its edges unless they are the background's own.
 
     A long shadow fades there instead of ending in a line.
     """

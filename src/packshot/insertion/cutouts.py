@@ -1,4 +1,4 @@
-"""The product cut out of the photo that shows it most as it is wanted."""
+"""Cutting the product out of the photos, and choosing the photo that fits a placement best."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _USUAL = 0.8
 
 @dataclass(frozen=True)
 class CutOut:
-    """The product alone, its box and no more.
+    """The product cut out of a photo, cropped to its bounding box.
 
     Attributes:
-        colours: [height, width, 3]; beside the product they go on as at its edge.
-        alpha: its share of each pixel.
-        beside: what surrounds it in its photo, [N, 3].
+        colours: [height, width, 3]; outside the product its edge colours are continued.
+        alpha: the product's opacity per pixel, [height, width], 0 to 1.
+        beside: the photo's other pixels, [N, 3].
     """
 
     photo: Photo
@@ -40,18 +40,18 @@ class CutOut:
 
     @property
     def aspect(self) -> float:
-        """Width over height."""
+        """Width divided by height."""
         return self.alpha.shape[1] / self.alpha.shape[0]
 
 
 def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
-    """The product of one photo, by its mask, or by what a segmenter finds.
+    """Cut the product out of a photo, by its mask or else by a segmenter.
 
     Args:
-        segmenter: by default the best that is found; give one to many calls.
+        segmenter: by default the best one available; pass one if you call this often.
 
     Raises:
-        InsertionError: nothing is found.
+        InsertionError: no product was found in the photo.
         ImageRejectedError: the photo or its mask cannot be read.
     """
     image = open_image(photo.file)
@@ -78,45 +78,45 @@ def best_photos(
     view: str | None,
     segmenter: Segmenter | None = None,
 ) -> list[CutOut]:
-    """Cut-outs of all photos, the fittest for a placement first.
+    """Cut-outs of the photos, the fittest for a placement first.
 
-    Only those whose caption names the view, if one is wanted, and only whole ones: a product that
-    the photo's edge cuts cannot stand anywhere else. Then by shape, and only those near to the best,
-    where a mask says what shape is wanted; else by detail, for the place is large or small. Those
-    whose colours the others lack come later: their masks are likely to be wrong.
+    Only photos whose caption names the view, if one is given, and only products that the photo's
+    edge does not cut. With a placement mask they are ranked by silhouette, and only those near the
+    best are kept; otherwise by resolution for the placement's size. Cut-outs with unusual colours
+    rank lower: their masks are likely to be wrong.
 
     Raises:
-        InsertionError: no photo shows the product whole, or none shows that view.
+        InsertionError: no photo shows the whole product, or none shows that view.
     """
-    found = []
+    cuts = []
     if segmenter is None and any(photo.mask is None for photo in photos):
         segmenter = load_segmenter()
     for photo in photos:
         try:
-            found.append(cut_out(photo, segmenter))
+            cuts.append(cut_out(photo, segmenter))
         except InsertionError:
             continue
-    whole = [one for one in found if not _touches_edge(one)]
+    whole = [cut for cut in cuts if not _touches_edge(cut)]
     if view:
-        whole = [one for one in whole if _shows(one.photo, view)]
+        whole = [cut for cut in whole if _shows(cut.photo, view)]
     if not whole:
         what = f"as seen from the {view}" if view else "whole"
         raise InsertionError(
             f"No photo shows the product {what}. Add one, or name another view with --view."
         )
     typical = _typical(whole)
-    fitness = {id(one): _fitness(one, placement) * typical[id(one)] for one in whole}
+    fitness = {id(cut): _fitness(cut, placement) * typical[id(cut)] for cut in whole}
     least = _FIT_ENOUGH * max(fitness.values()) if placement.mask is not None else 0.0
-    fit = [one for one in whole if fitness[id(one)] >= least]
-    return sorted(fit, key=lambda one: -fitness[id(one)])
+    fit = [cut for cut in whole if fitness[id(cut)] >= least]
+    return sorted(fit, key=lambda cut: -fitness[id(cut)])
 
 
 def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:
-    """1 for those whose colours the others have too, less for those that have others.
+    """A factor per cut-out: 1 if the others have its colours too, less if not.
 
-    A mask that took in what stands beside the product shows itself so. (Histogram intersection:
-    Swain and Ballard 1991, https://doi.org/10.1007/BF00130487.) Sides of a product differ as well:
-    only what is far below the median counts less.
+    It finds masks that include something next to the product. (Histogram intersection: Swain and
+    Ballard 1991, https://doi.org/10.1007/BF00130487.) Sides of a product differ as well, so only
+    values far below the median are reduced.
     """
     histograms = []
     for cut in cuts:
@@ -131,7 +131,7 @@ def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:
 
 
 def _touches_edge(cut: CutOut) -> bool:
-    """Whether much of it lies at the photo's own edge."""
+    """Whether the photo's edge cuts much of the product."""
     height, width = cut.alpha.shape
     full = cut.photo.width, cut.photo.height
     if width < full[0] and height < full[1]:
@@ -150,7 +150,7 @@ def _shows(photo: Photo, view: str) -> bool:
 
 
 def _fitness(cut: CutOut, placement: Placement) -> float:
-    """How well its silhouette, `fitted`, covers a mask (IoU), or its detail for the place."""
+    """IoU of its silhouette (as `fitted`) with the placement's mask, else its relative resolution."""
     if placement.mask is None:
         detail = min(1.0, cut.alpha.shape[0] / placement.box.height)
         return detail + 0.1 * float((cut.alpha > 0.5).mean())
@@ -163,7 +163,7 @@ def _fitness(cut: CutOut, placement: Placement) -> float:
 
 
 def fitted(cut: CutOut, box: Box) -> tuple[Colours, Colours, Box]:
-    """The cut-out as large as fits into `box`, standing on its lower edge: colours, alpha, its box."""
+    """The cut-out scaled to fit into `box`, on its lower edge: colours, alpha, its own box."""
     place = _standing(cut, box)
     size = place.width, place.height
     way = cv2.INTER_AREA if place.height < cut.alpha.shape[0] else cv2.INTER_CUBIC
@@ -173,14 +173,14 @@ def fitted(cut: CutOut, box: Box) -> tuple[Colours, Colours, Box]:
 
 
 def _standing(cut: CutOut, box: Box) -> Box:
-    """Where in `box` it stands, in its own proportions."""
+    """The cut-out's box in `box`, in its own proportions, centred on the lower edge."""
     scale = min(box.width / cut.alpha.shape[1], box.height / cut.alpha.shape[0])
     width, height = (max(1, round(side * scale)) for side in cut.alpha.shape[::-1])
     return Box(box.left + (box.width - width) // 2, box.bottom - height, width, height)
 
 
 def _without_fringe(colours: Colours, alpha: Colours) -> Colours:
-    """Colours with what is at the edge taken from just inside: there the photo's background shines in."""
+    """Replaces edge colours, which mix with the photo's background, by the nearest colours inside."""
     sure = np.pad((alpha > 0.9).astype(np.uint8), 1)
     inside = cv2.erode(sure, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
     if not inside.any():
@@ -194,13 +194,13 @@ def _without_fringe(colours: Colours, alpha: Colours) -> Colours:
 
 
 def thumbnail(cut: CutOut, side: int = 224, grey: float = 0.5) -> Image.Image:
-    """It over grey in a square, as judges of likeness look at it."""
+    """The cut-out centred on a grey square: the input of the CLIP comparison."""
     flat = cut.colours * cut.alpha[..., None] + grey * (1 - cut.alpha[..., None])
     return squared(flat, side, grey)
 
 
 def squared(colours: Colours, side: int, grey: float = 0.5) -> Image.Image:
-    """A picture in the middle of a grey square, with a small margin."""
+    """An image in the middle of a grey square, with a small margin."""
     height, width = colours.shape[:2]
     scale = side * (1 - 2 * _MARGIN) / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))

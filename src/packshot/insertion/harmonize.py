@@ -1,4 +1,4 @@
-"""The product as the background's camera would have seen it: exposure, cast, sharpness, grain."""
+"""Harmonization: matching the product's exposure, colour cast, sharpness and grain to the background."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _MOST_CAST = 0.03
 def harmonize(
     product: Colours, alpha: Colours, around: Colours, photo: Colours, seed: int
 ) -> Colours:
-    """The product's colours [h, w, 3] in the background's light and through its lens.
+    """Match the product's colours [h, w, 3] to the background's light and camera.
 
     Args:
         around: the background near the product, [h', w', 3].
-        photo: what surrounds the product in its own photo [N, 3], which tells its light.
+        photo: the surroundings of the product in its own photo [N, 3], an estimate of its light.
         seed: of the grain.
     """
-    seen = _as_sharp(_exposed(product, alpha, around, photo), alpha, around)
-    return _grained(seen, around, seed).clip(0, 1)
+    adjusted = _as_sharp(_exposed(product, alpha, around, photo), alpha, around)
+    return _grained(adjusted, around, seed).clip(0, 1)
 
 
 def _exposed(product: Colours, alpha: Colours, around: Colours, photo: Colours) -> Colours:
-    """A quarter of the way (in stops) from its own photo's light to the background's, within limits.
+    """Exposure and cast a quarter of the way (in stops) from its photo to the background, limited.
 
-    Surroundings differ by what they are more than by their light: so a little, and not far.
+    Surroundings differ by their content more than by their light, hence only a quarter.
     """
     if not photo.size:
         return product
@@ -45,7 +45,7 @@ def _exposed(product: Colours, alpha: Colours, around: Colours, photo: Colours) 
 
 
 def sharpness(colours: Colours, inside: Colours | None = None) -> float:
-    """The strongest edges' finest detail: the 98th percentile of the Laplacian's size."""
+    """Sharpness of the strongest edges: the 98th percentile of the Laplacian's magnitude."""
     grey = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
     detail = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
     values = detail[inside > 0.95] if inside is not None else detail
@@ -53,27 +53,27 @@ def sharpness(colours: Colours, inside: Colours | None = None) -> float:
 
 
 def _as_sharp(product: Colours, alpha: Colours, around: Colours) -> Colours:
-    """Blurred as little as makes it no sharper than four times the background around it.
+    """Blurs the product just enough to be at most four times as sharp as the background around it.
 
-    Calm ground has no edges to tell a lens by, so never by much: print must stay legible.
+    Never by much, because calm ground has no edges to measure a lens by: print must stay legible.
     """
     wanted = max(4 * sharpness(around), 0.25)
     for sigma in (0.0, 0.4, 0.55, 0.7):
-        seen = cv2.GaussianBlur(product, (0, 0), sigma) if sigma else product
-        if sharpness(seen, alpha) <= wanted:
+        blurred = cv2.GaussianBlur(product, (0, 0), sigma) if sigma else product
+        if sharpness(blurred, alpha) <= wanted:
             break
-    return seen
+    return blurred
 
 
 def grain(colours: Colours) -> float:
-    """The noise's standard deviation (Immerkaer 1996, by the median: edges do not count)."""
+    """The noise's standard deviation (Immerkaer 1996, with the median, so edges do not count)."""
     grey = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     return float(np.median(np.abs(cv2.filter2D(grey, cv2.CV_32F, kernel))) / 0.6745 / 6)
 
 
 def _grained(product: Colours, around: Colours, seed: int) -> Colours:
-    """With as much noise as the background has more than it."""
+    """Adds the noise that the background has in excess of the product's."""
     missing = grain(around) ** 2 - grain(product) ** 2
     if missing <= 1e-6:
         return product

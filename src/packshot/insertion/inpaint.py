@@ -1,4 +1,4 @@
-"""Painting with a base inside a region: differential diffusion over the latents of a crop."""
+"""Inpainting a region with a base: differential diffusion over the latents of a crop."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def inpaint(
     steps: int,
     guidance_scale: float,
 ) -> Colours:
-    """The crop with what the base paints where `strength` [h, w] allows: 0 nothing, 1 all anew.
+    """Inpaint a crop with a denoising strength per pixel, `strength` [h, w]: 0 keeps, 1 regenerates.
 
-    Differential diffusion (arXiv 2306.00950): at each step only pixels whose strength reaches that
-    far are the denoiser's, the others are the crop noised as much. Steps are DDIM's (arXiv
-    2010.02502), which for rectified flows are Euler's. Works with any base: an inpainting one is
-    told the region too. The crop's size must be the base's multiple.
+    Differential diffusion (arXiv 2306.00950): at each step the denoiser changes only pixels whose
+    strength is high enough for that step's noise level; the others are the crop with as much noise.
+    Steps are DDIM's (arXiv 2010.02502), which for rectified flows are Euler's. Works with any base;
+    inpainting bases also get the mask. The crop's sides must be multiples of `base.pixel_multiple`.
     """
     import torch
 
@@ -66,55 +66,55 @@ def _denoised(
     conditioning: Sequence[Conditioning],
     guidance_scale: float,
 ) -> Tensor:
-    """Latents from noise (or from the crop, where little is allowed) to the picture."""
+    """Denoises from pure noise to the final latents; the crop's latents outside the region."""
     steps, schedule = len(times), base.schedule
     latents = schedule.add_noise(known, noise, times[:1])
     for index, time in enumerate(times):
         left = 1 - index / steps
         if float(allowed.max()) < left - 1 / steps:
-            continue  # nothing is freed yet
+            continue  # no pixel's strength reaches this noise level
         now = time[None]
         fixed = schedule.add_noise(known, noise, now)
         latents = (allowed >= left - 0.5 / steps).to(known) * (latents - fixed) + fixed
-        said = [base.predict(latents, now, told) for told in conditioning]
-        predicted = said[0]
-        if len(said) == 2:
-            predicted = said[1] + guidance_scale * (said[0] - said[1])
-        picture, remaining = schedule.predict_x0_and_noise(latents, predicted, now)
+        predictions = [base.predict(latents, now, condition) for condition in conditioning]
+        predicted = predictions[0]
+        if len(predictions) == 2:
+            predicted = predictions[1] + guidance_scale * (predictions[0] - predictions[1])
+        image, remaining = schedule.predict_x0_and_noise(latents, predicted, now)
         if index + 1 == steps:
-            return (allowed > 0).to(known) * (picture - known) + known
-        latents = schedule.add_noise(picture, remaining, times[index + 1][None])
+            return (allowed > 0).to(known) * (image - known) + known
+        latents = schedule.add_noise(image, remaining, times[index + 1][None])
     return known
 
 
 def _conditioning(
     base: DiffusionModel, prompt: str, crop: Colours, allowed: Tensor, guidance_scale: float
 ) -> list[Conditioning]:
-    """Of the prompt, and of none where guidance takes two passes.
+    """The prompt's conditioning, and the empty prompt's if guidance takes two passes.
 
-    For an inpainting base with the region, and the crop grey there.
+    With an inpainting base, also the mask and the latents of the masked crop.
     """
     import torch
 
     from packshot.models.diffusion_model import SizeConditioning
 
     size = crop.shape[1], crop.shape[0]
-    told = []
+    conditionings = []
     for text in (prompt,) if base.is_guidance_distilled or guidance_scale <= 1 else (prompt, ""):
-        one = base.add_size_conditioning(
+        condition = base.add_size_conditioning(
             base.encode_prompts([text]), [SizeConditioning(size, (0, 0), size)]
         )
         if base.is_guidance_distilled:
-            one = one | {"guidance": torch.tensor([guidance_scale])}
+            condition = condition | {"guidance": torch.tensor([guidance_scale])}
         if base.is_inpainting:
             mask = (allowed > 0).float()
             wide = cv2.resize(mask[0, 0].cpu().numpy(), size, interpolation=cv2.INTER_NEAREST)
             grey = crop * (1 - wide[..., None]) + 0.5 * wide[..., None]
-            one = one | {
+            condition = condition | {
                 "region": torch.cat([mask.to(allowed), base.encode_images(_tensor(grey))], 1)
             }
-        told.append(one)
-    return told
+        conditionings.append(condition)
+    return conditionings
 
 
 def _tensor(colours: Colours) -> Tensor:

@@ -1,4 +1,4 @@
-"""The part of a crop that a base sees at its own size."""
+"""The part of a crop that is inpainted at the base's own resolution."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from packshot.models.diffusion_model import DiffusionModel
 
 _CONTEXT = 0.45
-"""How much of the background the base sees beside the region, as a share of its longer side."""
+"""Width of the background around the region that is included, as a share of its longer side."""
 
 
 @dataclass(frozen=True)
 class InpaintCrop:
-    """A box of the crop, and the size (width, height) at which the base paints it."""
+    """A box of the crop, and the size (width, height) at which the base inpaints it."""
 
     box: Box
     size: tuple[int, int]
 
     @classmethod
     def around(cls, box: Box, shape: tuple[int, ...], base: DiffusionModel) -> InpaintCrop:
-        """The box and about as much again, no less than square, of a crop of `shape`."""
+        """The box with its surroundings, square if the crop of this `shape` allows."""
         height, width = shape[:2]
         side = round(max(box.width, box.height) * (1 + 2 * _CONTEXT))
         wide, tall = min(side, width), min(side, height)
@@ -46,14 +46,14 @@ class InpaintCrop:
         settings: InsertionSettings,
         seed: int,
     ) -> Colours:
-        """This part of the crop `colours` as the base paints it, at the crop's own size.
+        """Inpaint this part of the crop `colours`; returned at the crop's own size.
 
         Args:
-            strength: of the crop, as `painting.painted` takes it.
+            strength: denoising strength per pixel of the crop, see `inpaint`.
         """
         view = f", seen from the {settings.view}" if settings.view else ""
         steps, guidance = settings.steps, settings.guidance_scale
-        made = inpaint(
+        inpainted = inpaint(
             base,
             cv2.resize(colours[self.box.region], self.size, interpolation=cv2.INTER_AREA),
             cv2.resize(strength[self.box.region], self.size, interpolation=cv2.INTER_AREA),
@@ -63,11 +63,11 @@ class InpaintCrop:
             guidance_scale=base.sampler.guidance_scale if guidance is None else guidance,
         )
         size = self.box.width, self.box.height
-        return cv2.resize(made, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+        return cv2.resize(inpainted, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
 
 
 def _size(wide: int, tall: int, base: DiffusionModel) -> tuple[int, int]:
-    """As many pixels as the base was trained on, in the canvas's shape."""
+    """The size with the base's number of training pixels in this aspect ratio."""
     scale = base.native_pixels / (wide * tall) ** 0.5
     step = base.pixel_multiple
     width, height = (max(1, round(side * scale / step)) * step for side in (wide, tall))

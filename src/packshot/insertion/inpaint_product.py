@@ -1,4 +1,4 @@
-"""The product painted by the base and its LoRA in a region of the background."""
+"""Inpainting the product into a region of the background with the base and its LoRA."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GROUND = 0.22
 
 
 class NothingPainted(InsertionError):
-    """The base painted no product in the place."""
+    """No product was found in the inpainted region."""
 
 
 def inpaint_product(
@@ -37,10 +37,10 @@ def inpaint_product(
     base: DiffusionModel,
     loras: Sequence[tuple[Lora, float]],
 ) -> Composite:
-    """The crop with the product as the base paints it, ground and shadow with it.
+    """Inpaint the product, its ground and shadow into the scene's crop.
 
-    The base works at its own size on a canvas around the region; the LoRA never touches the background
-    outside, for nothing that it paints there is kept.
+    The base works at its own resolution on an area around the region; outside the region nothing of
+    its output is kept.
 
     Raises:
         NothingPainted: no product is found in the region.
@@ -48,21 +48,21 @@ def inpaint_product(
     region = _region(scene)
     canvas = InpaintCrop.around(scene.placement.box, scene.image.shape, base)
     with fused(base, loras):
-        there = canvas.painted(base, scene.image, region, subject, settings, seed)
+        painted = canvas.painted(base, scene.image, region, subject, settings, seed)
     weights = (region * 3).clip(0, 1)
     weights[weights < 0.02] = 0
-    laid = scene.image.copy()
+    after = scene.image.copy()
     part = canvas.box.region
     share = weights[part][..., None]
-    laid[part] = scene.image[part] * (1 - share) + there * share
-    alpha, box = _found(laid, canvas.box, weights)
+    after[part] = scene.image[part] * (1 - share) + painted * share
+    alpha, box = _segmented(after, canvas.box, weights)
     zone = (weights > 0).astype(np.float32)
-    taken = _taken(scene.image, laid, zone)
-    return Composite(laid, zone, laid[box.region], alpha, box, taken, None)
+    shadow = _darkening(scene.image, after, zone)
+    return Composite(after, zone, after[box.region], alpha, box, shadow, None)
 
 
 def _region(scene: Scene) -> Colours:
-    """How far each pixel of the crop may be repainted, 0 to 1: the place, and ground for a shadow."""
+    """Denoising strength per pixel of the crop, 0 to 1: the placement, and the ground for a shadow."""
     box, mask = scene.placement.box, scene.placement.mask
     full = np.zeros(scene.image.shape[:2], np.float32)
     full[box.region] = 1 if mask is None else mask
@@ -75,8 +75,8 @@ def _region(scene: Scene) -> Colours:
     return cv2.GaussianBlur(np.maximum(grown, ground), (0, 0), rim / 2)
 
 
-def _found(laid: Colours, canvas: Box, weights: Colours) -> tuple[Colours, Box]:
-    """The painted product's share of each pixel of its box, and that box in the crop."""
+def _segmented(laid: Colours, canvas: Box, weights: Colours) -> tuple[Colours, Box]:
+    """The inpainted product's alpha, by the bundled segmenter, and its box in the crop."""
     from PIL import Image
 
     part = (laid[canvas.region] * 255).round().astype(np.uint8)
@@ -87,14 +87,16 @@ def _found(laid: Colours, canvas: Box, weights: Colours) -> tuple[Colours, Box]:
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         raise NothingPainted(
-            "The base painted no product there. Try a larger place, other seeds, or the cut-out way."
+            "The base painted no product there. Try a larger place, other seeds, or --method composite."
         )
     top, left = int(rows[0]), int(columns[0])
     box = Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
     return alpha[box.region], box
 
 
-def _taken(before: Colours, after: Colours, zone: Colours) -> Colours:
-    """How much darker the zone became."""
-    old, new = (cv2.cvtColor(one.astype(np.float32), cv2.COLOR_RGB2GRAY) for one in (before, after))
+def _darkening(before: Colours, after: Colours, zone: Colours) -> Colours:
+    """The relative darkening of the changed area, per pixel, 0 to 1."""
+    old, new = (
+        cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY) for colours in (before, after)
+    )
     return ((old - new) / np.maximum(old, 0.05)).clip(0, 1) * zone

@@ -1,4 +1,4 @@
-"""One insertion from start to end, tried with other photos or seeds until its checks hold."""
+"""Inserting the product into one background, retried with other photos or seeds until checks pass."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel
 
 DEFAULT_HORIZON = 0.45
-"""Of the height, where a background's lines do not tell."""
+"""The horizon as a share of the height, where the background's lines do not show it."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try: its seed, what was made, and what the checks say of it."""
+    """One try: its seed, its composite, and its checks."""
 
     seed: int
     made: Composite
@@ -46,13 +46,13 @@ class Attempt:
 
     @property
     def missed(self) -> set[str]:
-        """The names of the checks that it fails."""
+        """The names of the failed checks."""
         return {check.name for check in self.checks if not check.passed}
 
 
 @dataclass(frozen=True)
 class Insertion:
-    """A background with the product in it: the master, its sheet, and what the checks say."""
+    """A finished insertion: the image file, its sheet, and its checks."""
 
     file: Path
     sheet: Path
@@ -80,35 +80,35 @@ def insert(
     settings: InsertionSettings | None = None,
     progress: Progress = silent,
 ) -> Insertion:
-    """Put the project's product into a background, and write the master, the sheet and the record.
+    """Put the project's product into a background; write the image, the sheet and the JSON record.
 
-    The background is left as it is everywhere else, value for value; its file is never written to. The
-    first try (other photos of a cut-out, other seeds of a painting) whose checks all hold is kept;
-    if none does, the one that misses fewest. No other photo is tried for what none can mend: it
-    would fit the place less well.
+    All other pixels of the background are unchanged; its file is never overwritten. The first try
+    (other photos with method "composite", other seeds with "inpaint") that passes all checks is
+    kept, else the one that fails fewest. No other photo is tried for failures that another photo
+    cannot fix, because it would fit the placement less well.
 
     Args:
-        base: needed to generate.
-        loras: needed to generate: what the base learnt, each with its weight.
-        embedder: what measures identity; without, that is not checked.
+        base: for method "inpaint" and for `refine`.
+        loras: for method "inpaint" and for `refine`, each with its weight.
+        embedder: the CLIP that measures the product's similarity; None skips that check.
 
     Raises:
-        InsertionError: no photo shows the product, there is nothing to generate it with, or the
-            background's own file would be written over.
+        InsertionError: no photo shows the product, there is no LoRA to inpaint with, or the
+            background's own file would be overwritten.
     """
     settings, name = settings or InsertionSettings(), name or Path(background.name).stem
     if background.source and background.source.resolve() == (folder / f"{name}.png").resolve():
         raise InsertionError(
-            f"{background.source} would be written over: name another folder than its own with --out."
+            f"{background.source} would be overwritten: name another folder than its own with --out."
         )
     scene = _scene(background, placement, settings)
     ranked = cutouts.best_photos(list_photos(project), placement, settings.view)
-    best: Attempt | None = None  # the others, a crop each, need not be kept
-    for number, (seed, made) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
+    best: Attempt | None = None  # only the best is kept in memory
+    for number, (seed, result) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)
-        attempt = Attempt(seed, made, _checked(scene, made, ranked, embedder))
-        best = min(best or attempt, attempt, key=lambda one: len(one.missed))
-        if not attempt.missed or (made.cut and not attempt.missed & judged.OF_THE_PHOTO):
+        attempt = Attempt(seed, result, _checked(scene, result, ranked, embedder))
+        best = min(best or attempt, attempt, key=lambda each: len(each.missed))
+        if not attempt.missed or (result.cut and not attempt.missed & judged.OF_THE_PHOTO):
             break
     progress("insertion", settings.tries, settings.tries)
     assert best is not None
@@ -123,15 +123,15 @@ def _tries(
     base: DiffusionModel | None,
     loras: Sequence[tuple[Lora, float]],
 ) -> Iterator[tuple[int, Composite]]:
-    """One try after the other, each with its seed: other seeds of a painting, other photos.
+    """Yields tries with their seeds: other seeds with "inpaint", other photos with "composite".
 
-    Seeds with which no product is painted are passed over, unless there is no other.
+    Seeds with which no product is painted are skipped; if that is so for all, the error is raised.
     """
     paints = settings.method == "inpaint"
     if paints and (base is None or not loras):
         raise InsertionError(
-            f"There is no LoRA to paint with: {project.lora_file} is missing. Train it "
-            "(packshot train), name one with --lora, or take the cut-out way."
+            f"There is no LoRA to inpaint with: {project.lora_file} is missing. Train it "
+            "(packshot train), name one with --lora, or use --method composite."
         )
     if settings.refine and base is None:
         raise InsertionError("There is no base to refine the cut-out with: name one with --base.")
@@ -140,12 +140,12 @@ def _tries(
         return
     for number in range(min(settings.tries, len(ranked))):
         seed = settings.seed + number
-        made = composite(scene, ranked[seed % len(ranked)], settings, seed)
+        result = composite(scene, ranked[seed % len(ranked)], settings, seed)
         if settings.refine and base is not None:
             from packshot.insertion.refine import refine
 
-            made = refine(project.subject, scene, made, settings, seed, base, loras)
-        yield seed, made
+            result = refine(project.subject, scene, result, settings, seed, base, loras)
+        yield seed, result
 
 
 def _painted(
@@ -158,16 +158,16 @@ def _painted(
     from packshot.insertion.inpaint_product import NothingPainted, inpaint_product
 
     nothing: NothingPainted | None = None
-    painted = False
+    has_painted = False
     for seed in range(settings.seed, settings.seed + settings.tries):
         try:
-            made = inpaint_product(project.subject, scene, settings, seed, base, loras)
+            result = inpaint_product(project.subject, scene, settings, seed, base, loras)
         except NothingPainted as reason:
             nothing = reason
         else:
-            painted = True
-            yield seed, made
-    if nothing and not painted:
+            has_painted = True
+            yield seed, result
+    if nothing and not has_painted:
         raise nothing
 
 
@@ -181,99 +181,100 @@ def _scene(background: Background, placement: Placement, settings: InsertionSett
     )
     crop = Box(left, top, right - left, bottom - top)
     horizon = horizon_for(background, placement, settings)
-    seen = LightEstimator().estimate(background.whole(384)[0])
+    estimate = LightEstimator().estimate(background.whole(384)[0])
     given = settings.light_azimuth_degrees
-    told = Light(
-        seen.azimuth_degrees if given is None else given,
-        settings.light_elevation_degrees or seen.elevation_degrees,
-        seen.hardness if settings.light_hardness is None else settings.light_hardness,
-        seen.confidence if given is None else 1.0,
+    light = Light(
+        estimate.azimuth_degrees if given is None else given,
+        settings.light_elevation_degrees or estimate.elevation_degrees,
+        estimate.hardness if settings.light_hardness is None else settings.light_hardness,
+        estimate.confidence if given is None else 1.0,
     )
     whole = shadows.Ground.of(background.width, horizon, box)
     ground = shadows.Ground(whole.horizon - top, whole.middle - left, whole.focal)
     inside = Box(box.left - left, box.top - top, box.width, box.height)
     return Scene(
-        background, crop, background.colours(crop), ground, told, Placement(inside, placement.mask)
+        background, crop, background.colours(crop), ground, light, Placement(inside, placement.mask)
     )
 
 
 def horizon_for(background: Background, placement: Placement, settings: InsertionSettings) -> float:
-    """As it is given, as the place on the ground tells it, as the background's lines do, or a guess."""
+    """The horizon in pixels: from the settings, the placement's quad, the background's lines, or 0.45."""
     for known in (settings.horizon, placement.horizon):
         if known is not None:
             return known
-    found = horizon_of(background)
-    return background.height * DEFAULT_HORIZON if found is None else found
+    detected = horizon_of(background)
+    return background.height * DEFAULT_HORIZON if detected is None else detected
 
 
 def _checked(
-    scene: Scene, made: Composite, ranked: Sequence[CutOut], embedder: ClipSimilarity | None
+    scene: Scene, result: Composite, ranked: Sequence[CutOut], embedder: ClipSimilarity | None
 ) -> tuple[Check, ...]:
-    after = scene.background.with_colours(scene.crop, made.image, made.changed_mask)
-    inserted = made.image[made.box.region]
-    foot = (made.box.left + made.box.width / 2, float(made.box.bottom))
-    found = [
+    after = scene.background.with_colours(scene.crop, result.image, result.changed_mask)
+    inserted = result.image[result.box.region]
+    foot = (result.box.left + result.box.width / 2, float(result.box.bottom))
+    checks = [
         judged.background_unchanged(
-            scene.background, after, made.changed_mask, scene.crop.top, scene.crop.left
+            scene.background, after, result.changed_mask, scene.crop.top, scene.crop.left
         )
     ]
     if embedder:
-        found.append(judged.product_similarity(embedder, inserted, made.alpha, ranked))
-    silhouette = np.zeros_like(made.changed_mask)
-    silhouette[made.box.region] = made.alpha
-    hardness = scene.light.hardness if made.cut else 0.0  # a painting's zone ends in no shadow
-    found.append(
-        judged.seam_visibility(scene.image, made.image, made.changed_mask, silhouette, hardness)
+        checks.append(judged.product_similarity(embedder, inserted, result.alpha, ranked))
+    silhouette = np.zeros_like(result.changed_mask)
+    silhouette[result.box.region] = result.alpha
+    hardness = scene.light.hardness if result.cut else 0.0  # a painting's zone ends in no shadow
+    checks.append(
+        judged.seam_visibility(scene.image, result.image, result.changed_mask, silhouette, hardness)
     )
-    if made.cut:
-        found.append(judged.colour(inserted, made.alpha, made.product))
-        found.append(judged.contact(scene.image, made.image, silhouette))
+    if result.cut:
+        checks.append(judged.colour(inserted, result.alpha, result.product))
+        checks.append(judged.contact(scene.image, result.image, silhouette))
     else:
-        found.append(judged.count(made.alpha))
-    darkening, cast = _shadows(scene, made, silhouette)
-    found.append(judged.shadow_direction(darkening, cast, foot))
-    found.append(judged.sharpness_match(inserted, made.alpha, scene.image))
-    return tuple(found)
+        checks.append(judged.count(result.alpha))
+    darkening, cast = _shadows(scene, result, silhouette)
+    checks.append(judged.shadow_direction(darkening, cast, foot))
+    checks.append(judged.sharpness_match(inserted, result.alpha, scene.image))
+    return tuple(checks)
 
 
-def _shadows(scene: Scene, made: Composite, silhouette: Colours) -> tuple[Colours, Colours]:
-    """How much darker the ground became, and how much darker the light's shadow makes it.
+def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colours, Colours]:
+    """The ground's actual darkening, and the darkening expected of the light's cast shadow.
 
-    But where the product hides it, and beneath and beside its feet, where it is dark in any light.
+    Both are zero where the product hides the ground, and in the contact shadow at its feet, which is
+    dark in any light.
     """
     before, after = (
-        cv2.cvtColor(one.astype(np.float32), cv2.COLOR_RGB2GRAY)
-        for one in (scene.image, made.image)
+        cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
+        for colours in (scene.image, result.image)
     )
-    darkening = ((before - after) / np.maximum(before, 0.05)).clip(0, 1) * (made.shadow > 0)
-    stands = made.alpha, made.box, (scene.crop.width, scene.crop.height), scene.ground
-    dark = shadows.contact_shadow(*stands) + shadows.underside_shadow(*stands)
-    seen = (silhouette < 0.02) & (dark < 0.05)
-    return darkening * seen, shadows.cast_shadow(*stands, scene.light) * seen
+    darkening = ((before - after) / np.maximum(before, 0.05)).clip(0, 1) * (result.shadow > 0)
+    standing = result.alpha, result.box, (scene.crop.width, scene.crop.height), scene.ground
+    dark = shadows.contact_shadow(*standing) + shadows.underside_shadow(*standing)
+    visible = (silhouette < 0.02) & (dark < 0.05)
+    return darkening * visible, shadows.cast_shadow(*standing, scene.light) * visible
 
 
 def _written(scene: Scene, attempt: Attempt, folder: Path, name: str) -> Insertion:
-    made, seed, found = attempt.made, attempt.seed, attempt.checks
-    after = scene.background.with_colours(scene.crop, made.image, made.changed_mask)
+    result, seed, checks = attempt.made, attempt.seed, attempt.checks
+    after = scene.background.with_colours(scene.crop, result.image, result.changed_mask)
     product = Box(
-        made.box.left + scene.crop.left,
-        made.box.top + scene.crop.top,
-        made.box.width,
-        made.box.height,
+        result.box.left + scene.crop.left,
+        result.box.top + scene.crop.top,
+        result.box.width,
+        result.box.height,
     )
     file, page = folder / f"{name}.png", folder / f"{name}.sheet.png"
-    photo = made.cut.photo.file.name if made.cut else ""
-    record = Insertion(
-        file, page, photo, seed, scene.light, scene.ground.horizon + scene.crop.top, found
+    photo = result.cut.photo.file.name if result.cut else ""
+    insertion = Insertion(
+        file, page, photo, seed, scene.light, scene.ground.horizon + scene.crop.top, checks
     )
-    told = {
+    record = {
         "file": file.name, "background": scene.background.name, "photo": photo, "seed": seed,
-        "box": asdict(product), "light": asdict(scene.light), "horizon": record.horizon,
-        "checks": [asdict(check) | {"passed": check.passed} for check in found],
+        "box": asdict(product), "light": asdict(scene.light), "horizon": insertion.horizon,
+        "checks": [asdict(check) | {"passed": check.passed} for check in checks],
     }  # fmt: skip
     files.write_image(
-        page, sheet(scene.background, after, made.changed_mask, scene.crop, product, found)
+        page, sheet(scene.background, after, result.changed_mask, scene.crop, product, checks)
     )
-    files.write_json(folder / f"{name}.json", told)
-    after.write(file, Software="packshot", Comment=json.dumps(told["box"]))
-    return record
+    files.write_json(folder / f"{name}.json", record)
+    after.write(file, Software="packshot", Comment=json.dumps(record["box"]))
+    return insertion

@@ -1,4 +1,4 @@
-"""The background's light: where it comes from, how hard it is, what colour its shade has."""
+"""The background's light: its direction and hardness, set by the user or estimated."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _HARD = 0.62
 
 @dataclass(frozen=True)
 class Light:
-    """The strongest light, as its shadows show it.
+    """The strongest light.
 
     Attributes:
-        azimuth_degrees: where it comes from on the ground: 0 from the right, 90 from behind the
+        azimuth_degrees: the direction it comes from, seen from above: 0 from the right, 90 from behind the
             product (its shadow falls towards the camera), 180 from the left, 270 from the camera.
-        elevation_degrees: how high it stands.
+        elevation_degrees: its height above the horizon.
         hardness: 0 (overcast) to 1 (sun in a clear sky).
-        confidence: 0 to 1; given light has 1.
+        confidence: of the estimate, 0 to 1; 1 if the user set it.
     """
 
     azimuth_degrees: float
@@ -38,18 +38,18 @@ class Light:
 
     @property
     def density(self) -> float:
-        """How much darker the ground is in the shadow."""
+        """The darkness of the cast shadow, 0 to 1."""
         return _SOFT + (_HARD - _SOFT) * self.hardness
 
     def shadow_of(self, metres: float) -> tuple[float, float]:
-        """Where the shadow of a point so high falls: metres to the right, and away from the camera."""
+        """Where the shadow of a point at this height falls: distance to the right, and from the camera."""
         length = metres / math.tan(math.radians(max(self.elevation_degrees, 8)))
         azimuth = math.radians(self.azimuth_degrees)
         return -length * math.cos(azimuth), -length * math.sin(azimuth)
 
 
 class LightEstimator:
-    """The bundled network, which learned on rendered places without products."""
+    """Estimates the light with the bundled network, which was trained on rendered scenes."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Load the weights: of `folder`/model.safetensors, or the bundled ones.
@@ -63,9 +63,9 @@ class LightEstimator:
 
     @torch.no_grad()
     def estimate(self, colours: Colours) -> Light:
-        """The light of a background, sRGB [height, width, 3]; it is squeezed into a square.
+        """Estimate the light of a background, sRGB [height, width, 3], resized to a square.
 
-        Confidence is how decided the network is. It knows renderings: look, and correct it.
+        The network was trained on renderings only: check the result, and correct it if it is wrong.
         """
         square = cv2.resize(
             colours.astype(np.float32), (PIXELS, PIXELS), interpolation=cv2.INTER_AREA

@@ -1,4 +1,4 @@
-"""A small network from a picture to where its strongest light is."""
+"""A small network that estimates the direction of an image's strongest light."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ PIXELS = 96
 
 
 class LightNetwork(nn.Module):
-    """Pictures [B, 3, 96, 96] in [-1, 1] to [B, 4]: towards the light, and whether it is a sun.
+    """Images [B, 3, 96, 96] in [-1, 1] to [B, 4]: the direction towards the light, and a sun logit.
 
-    The first three are right, away from the camera and up, of any length; the last is a logit.
+    The first three are right, away from the camera and up, of any length.
     """
 
     def __init__(self, widths: tuple[int, ...] = (16, 32, 48, 64, 96)) -> None:
@@ -31,7 +31,7 @@ class LightNetwork(nn.Module):
         self.out = nn.Linear(widths[-1] * (PIXELS // 2 ** len(widths)) ** 2, 4)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """What a picture tells, and the other way round what its mirror image does: their mean."""
+        """The mean of the estimates for the image and, mirrored back, for its mirror image."""
         own, mirrored = (
             self.out(self.features(x).flatten(1)) for x in (pictures, pictures.flip(3))
         )

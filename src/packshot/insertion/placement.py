@@ -1,4 +1,4 @@
-"""Where the product goes, and how big it is there."""
+"""Placements: where the product goes in the background, and its size there."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _PARALLEL = 0.04
 class Placement:
     """The product's box in the background: it fits inside and stands on the lower edge.
 
-    A mask [height of the box, width], where there is one, says exactly which pixels are its own; a
-    place that lies on the ground tells the horizon too, in pixels from the background's top.
+    `mask` [height, width] of the box, if any, is the product's wanted silhouette; `horizon`, known
+    from a quad on the ground, is in pixels from the background's top.
     """
 
     box: Box
@@ -48,43 +48,43 @@ def in_box(background: Background, numbers: str) -> Placement:
     Raises:
         InsertionError: not four whole numbers, too small, or not inside the background.
     """
-    found = _whole_numbers(numbers, 4)
-    if not found:
+    values = _whole_numbers(numbers, 4)
+    if not values:
         raise InsertionError(
             f'The box "{numbers}" is not four whole numbers: left, top, width, height in pixels, '
             'such as "120,300,400,260".'
         )
-    return Placement(checked(background, Box(*found)))
+    return Placement(checked(background, Box(*values)))
 
 
 def _whole_numbers(text: str, count: int) -> list[int] | None:
-    """So many whole numbers with commas between them; None if the text is something else."""
+    """Parses `count` whole numbers separated by commas; None if the text is something else."""
     parts = [part.strip() for part in text.split(",")]
     fits = len(parts) == count and all(re.fullmatch(r"-?\d{1,6}", part) for part in parts)
     return [int(part) for part in parts] if fits else None
 
 
 def on_quad(background: Background, numbers: str, aspect: float) -> Placement:
-    """A placement from the patch of ground that the product covers: its four corners in order.
+    """A placement from the four corners, in order, of the patch of ground that the product covers.
 
-    It stands on the patch's nearest corner and is as wide as the patch. Where the patch's opposite
-    sides, parallel on the ground, meet is the horizon (Hartley and Zisserman 2003, section 8.6).
+    It stands on the patch's nearest corner and is as wide as the patch. The opposite sides, parallel
+    on the ground, meet on the horizon (Hartley and Zisserman 2003, section 8.6).
 
     Args:
         numbers: "x1,y1,x2,y2,x3,y3,x4,y4" in pixels of the upright background.
-        aspect: the product's width over its height, as it will be seen.
+        aspect: the product's width divided by its height.
 
     Raises:
         InsertionError: not eight whole numbers, no convex patch seen from above, or no room for
             the product over it.
     """
-    found = _whole_numbers(numbers, 8)
-    if not found:
+    values = _whole_numbers(numbers, 8)
+    if not values:
         raise InsertionError(
             f'The quad "{numbers}" is not eight whole numbers: x,y of four corners in order, such as '
             '"100,420,380,420,330,360,140,360".'
         )
-    corners = np.array(found, np.float64).reshape(4, 2)
+    corners = np.array(values, np.float64).reshape(4, 2)
     if not _is_convex(corners):
         raise InsertionError(
             f'The quad "{numbers}" crosses or folds into itself: give its corners in order around it.'
@@ -108,7 +108,7 @@ def _is_convex(corners: np.ndarray) -> bool:
 
 
 def _meeting_height(corners: np.ndarray) -> float | None:
-    """How high opposite sides meet, both pairs weighed by how surely they do; None if neither does."""
+    """The height at which opposite sides meet, averaged by certainty; None if no pair meets."""
     heights, weights = [], []
     for first in (0, 1):
         start, end, far_end, far_start = np.roll(corners, -first, axis=0)
@@ -124,7 +124,7 @@ def _meeting_height(corners: np.ndarray) -> float | None:
 
 
 def checked(background: Background, box: Box) -> Box:
-    """The same box, if it lies in the background.
+    """The box, validated to lie in the background.
 
     Raises:
         InsertionError: too small, or not inside the background.
@@ -148,11 +148,11 @@ def checked(background: Background, box: Box) -> Box:
 
 
 def in_mask(background: Background, path: Path) -> Placement:
-    """A placement from a picture of the background's size, white where the product shall be.
+    """A placement from a mask of the background's size, white where the product shall be.
 
     Raises:
-        InsertionError: of another size, or nothing in it is white.
-        ImageRejectedError: it is no picture.
+        InsertionError: the mask has another size, or nothing in it is white.
+        ImageRejectedError: it is not an image.
     """
     with opened_picture(path) as image:
         grey = np.asarray(image.convert("L"), dtype=np.float32) / 255
@@ -179,17 +179,17 @@ def at_words(
 ) -> Placement:
     """A placement from words: left, centre, right; near, far.
 
-    Its size follows from the ground plane (single-view metrology): what stands at y pixels below the
-    horizon is as high as the camera where it spans those y.
+    Its size follows from the ground plane (single-view metrology): an object that stands y pixels
+    below the horizon and is as tall as the camera is high spans y pixels.
 
     Args:
-        aspect: the product's width over its height, as it will be seen.
+        aspect: the product's width divided by its height.
         horizon: pixels from the background's top; the camera is level.
         product_height_metres: the product's height.
         camera_height_metres: the camera's height over the ground that the product stands on.
 
     Raises:
-        InsertionError: no word is known, or the background shows no ground there.
+        InsertionError: unknown words, or the background shows no ground there.
     """
     given = re.findall(r"[a-z]+", words.lower())
     across = [_ACROSS[word] for word in given if word in _ACROSS]
@@ -220,10 +220,10 @@ def suggest(
     product_height_metres: float,
     camera_height_metres: float = CAMERA_HEIGHT_METRES,
 ) -> list[tuple[str, Placement]]:
-    """Placements by words, calmest ground first: a product stands best where little else is."""
+    """Suggested placements with their words, those with the least detail in the ground first."""
     small, scale = background.whole(512)
     edges = np.abs(cv2.Laplacian(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
-    found: list[tuple[float, str, Placement]] = []
+    places: list[tuple[float, str, Placement]] = []
     for away in ("near", "far"):
         for across in ("left", "centre", "right"):
             words = f"{across}, {away}"
@@ -240,15 +240,15 @@ def suggest(
             columns = slice(
                 int(box.left * scale), max(int(box.right * scale), int(box.left * scale) + 1)
             )
-            found.append((float(edges[rows, columns].mean()), words, placement))
-    return [(words, placement) for _, words, placement in sorted(found, key=lambda one: one[0])]
+            places.append((float(edges[rows, columns].mean()), words, placement))
+    return [(words, placement) for _, words, placement in sorted(places, key=lambda one: one[0])]
 
 
 def horizon_of(background: Background) -> float | None:
-    """The horizon in pixels from the top, where the background's parallel lines meet; None if they don't.
+    """The horizon in pixels from the top, by vanishing points of lines; None if there are none.
 
-    Lines along the ground (not upright ones) vote in pairs for where they meet (LSD: von Gioi et
-    al. 2012); a level camera's horizon is the height that most of them agree on.
+    Pairs of lines that are not upright vote for their intersection (LSD: von Gioi et al. 2012); a
+    level camera's horizon is the height with the most votes.
     """
     small, scale = background.whole(640)
     grey = (cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The art director's checks: numbers that say whether an insertion holds, each with its limit."""
+"""Quality checks of an insertion: measured numbers, each with its limits."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from packshot.models.diffusion_model import ClipSimilarity
 
 _ISLAND = 0.2
 _UNSEEN = 3 / 255
-"""A step that no one sees even on calm ground."""
+"""A step in brightness that is invisible even on calm ground."""
 _MASKED = 1 / 3
-"""Of the ground's own deviation: on texture so large a step is not seen either."""
+"""Share of the ground's standard deviation: on texture a step of this size is invisible."""
 _PIECE = 15
-"""Pixels: the side of the square in which a rim's step is averaged; of fewer none is measured."""
+"""Side in pixels of the square in which a rim's step is averaged, and the least pixels for it."""
 _HARD = 7
-"""How much larger a step the hardest light's shadow makes where it ends: blurred by 0.6 pixels, 0.62
+"""How much larger a step the edge of the hardest light's shadow is: blurred by 0.6 pixels, 0.62
 deep on light ground, up to 24 / 255 between two pixels."""
 _DETAIL = 1.5
-"""Pixels: colours are compared without detail so fine."""
+"""Standard deviation in pixels of the blur before colours are compared."""
 _TOUCHING = 0.12
 """Drawn boxes, bottles, cars and balls composed on five grounds have 0.17 and more, without what
 `shadows.contact` adds 0.06 to 0.14; in between, so that seven tenths of a shadow still hold."""
 _FLOATING = 0.05
-"""From one composed on its place, the ground grows lighter all the way down."""
+"""Below a product that stands on its shadow, the ground grows lighter all the way down."""
 _SHARPEST = 0.6
-"""Pixels: the blur of a picture that looks sharp."""
+"""Blur in pixels of an image that looks sharp."""
 _EDGE = 0.02
-"""The least gradient, per pixel, of what is an edge and not shading."""
+"""The least gradient per pixel of an edge; less is shading."""
 OF_THE_PHOTO = frozenset({"identity", "colour", "sharpness"})
-"""What another photo of the product may mend; light and ground stay what they are."""
+"""Checks that another photo of the product may pass; light and ground do not depend on the photo."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A measured number, its limits, whether it lies within, and what it says."""
+    """A measured number, its limits, and its meaning in words."""
 
     name: str
     value: float
@@ -59,7 +59,7 @@ class Check:
 def background_unchanged(
     before: Background, after: Background, zone: Colours, top: int, left: int
 ) -> Check:
-    """How many values outside the zone [h, w], which begins at `top` and `left`, have changed."""
+    """The number of changed pixels outside the zone [h, w], whose corner is at `top` and `left`."""
     same = (
         before.pixels.shape == after.pixels.shape
         and before.pixels.dtype == after.pixels.dtype
@@ -81,14 +81,13 @@ def background_unchanged(
 def product_similarity(
     similarity: ClipSimilarity, inserted: Colours, alpha: Colours, photos: Sequence[CutOut]
 ) -> Check:
-    """How like the photos' products it is, all over grey: mean cosine.
+    """CLIP-I: mean cosine of the inserted product with the photos' cut-outs, all on grey.
 
-    The limit is what the photos have among themselves (the least like the others, left out), less
-    a twentieth.
+    The limit is the least mean cosine of a photo with the other photos, minus 0.05.
     """
-    shown = squared(inserted * alpha[..., None] + 0.5 * (1 - alpha[..., None]), 224)
+    square = squared(inserted * alpha[..., None] + 0.5 * (1 - alpha[..., None]), 224)
     references = embed_images(similarity, map(thumbnail, photos))
-    value = float((embed_images(similarity, [shown]) @ references.T).mean())
+    value = float((embed_images(similarity, [square]) @ references.T).mean())
     among = references @ references.T
     count = len(photos)
     least = float(((among.sum(dim=1) - 1) / max(count - 1, 1)).min()) if count > 1 else 0.0
@@ -100,19 +99,19 @@ def product_similarity(
 def seam_visibility(
     before: Colours, after: Colours, zone: Colours, product: Colours, hardness: float
 ) -> Check:
-    """How far the ground's change ends in a step at the zone's rim, over what an eye overlooks there.
+    """The step in brightness at the zone's rim, divided by the largest invisible step there.
 
-    Outside the zone nothing changes: so what has changed at the rim, averaged along a short piece of
-    it, is the step, whatever the ground shows. The worst piece counts. Where
-    the product [h, w] itself ends there is an edge, as there should be: that does not count. Nor does
-    hard light's shadow end softly: the harder, the more it may darken there.
+    Outside the zone nothing changes, so the mean change along a short piece of the rim is the step,
+    whatever the ground shows. The worst piece counts. The edge of the product [h, w] itself does
+    not count. Hard light's shadows do not end softly: the harder the light, the larger a step
+    towards dark is allowed.
     """
     limits = (0.0, 1.0)
     inside = (zone > 0).astype(np.uint8)
     within = cv2.distanceTransform(np.pad(inside, 1, mode="edge"), cv2.DIST_L2, 3)[1:-1, 1:-1]
     clear = cv2.distanceTransform((product < 0.02).astype(np.uint8), cv2.DIST_L2, 3) > 4
     rim = ((within > 0) & (within <= 1.5) & clear).astype(np.float32)
-    old, new = (_grey(one) for one in (before, after))
+    old, new = (_grey(colours) for colours in (before, after))
     pixels = _summed(rim)
     pieces = (rim > 0) & (pixels >= _PIECE)
     if not pieces.any():
@@ -130,16 +129,16 @@ def _grey(colours: Colours) -> Colours:
 
 
 def _summed(values: Colours) -> Colours:
-    """Over the square around each pixel."""
+    """Sums over the square around each pixel."""
     return cv2.boxFilter(values, cv2.CV_32F, (_PIECE, _PIECE), normalize=False)
 
 
 def colour(inserted: Colours, alpha: Colours, cut: Colours) -> Check:
-    """How far the product's colours moved from its photo's: what a tenth of it exceeds, in CIEDE2000.
+    """The product's colour difference from its photo: the 90th percentile of CIEDE2000.
 
-    Lightness counts half (kL = 2, CIE's for judging goods), for the light is another one; hue is the
-    brand's. Fine detail does not count, it may be softened. The limit is what harmony's own limits of
-    gain and cast, both at their utmost, stay within for 97 of 100 colours.
+    Lightness counts half (kL = 2), because the light differs; hue is the brand's. Fine detail is
+    blurred away first. The limit holds for 97 of 100 colours if harmonization is at its own limits
+    of gain and cast.
     """
     limits = (0.0, 7.2)
     sure = (alpha > 0.95).astype(np.float32)
@@ -147,15 +146,17 @@ def colour(inserted: Colours, alpha: Colours, cut: Colours) -> Check:
         return Check("colour", 0.0, limits, "no pixel is the product's alone")
     share = np.maximum(cv2.GaussianBlur(sure, (0, 0), _DETAIL), 1e-6)[..., None]
     now, own = (
-        rgb2lab((cv2.GaussianBlur(one * sure[..., None], (0, 0), _DETAIL) / share)[sure > 0][None])
-        for one in (inserted, cut)
+        rgb2lab(
+            (cv2.GaussianBlur(colours * sure[..., None], (0, 0), _DETAIL) / share)[sure > 0][None]
+        )
+        for colours in (inserted, cut)
     )
     far = float(np.quantile(deltaE_ciede2000(own, now, kL=2), 0.9))
     return Check("colour", far, limits, "CIEDE2000 (kL 2) from its photo: what a tenth exceeds")
 
 
 def count(alpha: Colours) -> Check:
-    """How many products were painted: islands of what was found, of a fifth of the largest or more."""
+    """The number of painted products: islands of alpha of at least a fifth of the largest one's area."""
     inside = (alpha > 0.5).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(inside)
     areas = stats[1:, cv2.CC_STAT_AREA]
@@ -164,24 +165,24 @@ def count(alpha: Colours) -> Check:
 
 
 def shadow_direction(darkening: Colours, cast: Colours, foot: tuple[float, float]) -> Check:
-    """Degrees in the picture between the ground's darkening and the shadow that the light casts.
+    """The angle in the image between the ground's actual darkening and the expected cast shadow.
 
-    Both [height, width] and only where they are seen: so a shadow that lies behind the product is
-    not asked for. Within 25 degrees an eye takes one for the other.
+    Both [height, width] and only where they are visible, so a shadow behind the product is not
+    required. Differences within 25 degrees are not noticed.
     """
-    limits, meaning = (0.0, 25.0), "degrees from the background's light, as the picture shows it"
-    found, expected = (darkening_direction(one, foot) for one in (darkening, cast))
-    if found is None and expected is None:
+    limits, meaning = (0.0, 25.0), "degrees from the background's light, as the image shows it"
+    actual, expected = (darkening_direction(darkness, foot) for darkness in (darkening, cast))
+    if actual is None and expected is None:
         return Check("shadow direction", 0.0, limits, "the light throws no shadow that is seen")
-    if found is None:
+    if actual is None:
         return Check("shadow direction", 180.0, limits, "no shadow on the ground")
     if expected is None:
         return Check("shadow direction", 180.0, limits, "a shadow where the light throws none")
-    return Check("shadow direction", abs((found - expected + 180) % 360 - 180), limits, meaning)
+    return Check("shadow direction", abs((actual - expected + 180) % 360 - 180), limits, meaning)
 
 
 def darkening_direction(darkening: Colours, foot: tuple[float, float]) -> float | None:
-    """Degrees (0 right, 90 up) from the product's foot to the middle of the darkening; None if none."""
+    """Degrees (0 right, 90 up) from the product's foot to the darkening's centroid; None if none."""
     strong = np.where(darkening > max(0.08, 0.25 * float(darkening.max())), darkening, 0)
     total = float(strong.sum())
     if total < 4:
@@ -193,7 +194,7 @@ def darkening_direction(darkening: Colours, foot: tuple[float, float]) -> float 
 
 
 def seen_direction(light: Light, ground: Ground, foot: tuple[float, float]) -> float:
-    """Degrees (0 right, 90 up) in which the shadow of something at `foot` runs in the picture."""
+    """Degrees (0 right, 90 up) of the direction, in the image, of a shadow that starts at `foot`."""
     away = ground.focal / (foot[1] - ground.horizon)
     right = (foot[0] - ground.middle) / ground.focal * away
     across, along = light.shadow_of(0.05 * away)
@@ -206,11 +207,11 @@ def seen_direction(light: Light, ground: Ground, foot: tuple[float, float]) -> f
 
 
 def contact(before: Colours, after: Colours, product: Colours) -> Check:
-    """How much darker the ground is just below where the product [h, w] stands.
+    """The relative darkening of the ground just below the product [h, w].
 
-    If it is darker still further down, the product floats above its shadow: so much, below zero. A
-    gap of less than a tenth of its height looks like a dark base and is taken for one. Only columns
-    in which it reaches its lowest rows count; what hangs beside them touches nothing.
+    If the ground is darker further down, the product floats above its shadow: then the value is the
+    negative of that difference. A gap of less than a tenth of its height looks like a dark base and
+    is not detected. Only columns in which the product reaches its lowest rows count.
     """
     limits = (_TOUCHING, 1.0)
     inside = product > 0.02
@@ -218,12 +219,12 @@ def contact(before: Colours, after: Colours, product: Colours) -> Check:
     height = int(np.ptp(rows)) + 1
     reach = max(2, height // 25)
     lowest = len(inside) - 1 - inside[::-1, columns].argmax(axis=0)
-    stands = lowest > rows[-1] - reach
+    standing = lowest > rows[-1] - reach
     down = np.arange(1, min(height // 2, len(inside) - 1 - int(rows[-1])) + 1)[:, None]
     if len(down) < reach:
         return Check("contact", 1.0, limits, "it stands on the background's lower edge")
-    old, new = (_grey(one) for one in (before, after))
-    places = lowest[stands] + down, columns[stands]
+    old, new = (_grey(colours) for colours in (before, after))
+    places = lowest[standing] + down, columns[standing]
     darker = (1 - new[places] / np.maximum(old[places], 0.02)).mean(axis=1)
     near = np.convolve(darker, np.full(reach, 1 / reach), "valid")
     further = float(near.max() - near[0])
@@ -232,10 +233,10 @@ def contact(before: Colours, after: Colours, product: Colours) -> Check:
 
 
 def sharpness_match(inserted: Colours, alpha: Colours, background: Colours) -> Check:
-    """How blurred its own edges are, over how blurred the background's are.
+    """The blur of the product's edges divided by the blur of the background's edges.
 
-    Blur is a Gaussian's standard deviation in pixels, so neither print nor contrast has a say; no
-    lens and sensor together are sharper than `_SHARPEST`, and a background without edges tells of none.
+    Blur is a Gaussian's standard deviation in pixels, independent of print and contrast, at least
+    `_SHARPEST`; a background without edges counts as sharp.
     """
     limits = (0.2, 2.0)
     inside = cv2.erode((alpha > 0.95).astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=0)
@@ -247,13 +248,13 @@ def sharpness_match(inserted: Colours, alpha: Colours, background: Colours) -> C
 
 
 def blur(colours: Colours, inside: np.ndarray | None = None) -> float | None:
-    """How blurred the strongest edges are, in pixels: a Gaussian's standard deviation; None without.
+    """The blur of the strongest edges: a Gaussian's standard deviation in pixels; None without edges.
 
-    Blurred once more by a known one, an edge loses the less gradient the more blurred it was (Zhuo
-    and Sim 2011, https://doi.org/10.1016/j.patcog.2011.03.009).
+    Measured by blurring again with a known Gaussian: the more blurred an edge was, the less gradient
+    it loses (Zhuo and Sim 2011, https://doi.org/10.1016/j.patcog.2011.03.009).
     """
     grey = _grey(colours)
-    own, again = (_gradient(one) for one in (grey, cv2.GaussianBlur(grey, (0, 0), 1.0)))
+    own, again = (_gradient(image) for image in (grey, cv2.GaussianBlur(grey, (0, 0), 1.0)))
     area = np.ones(grey.shape, bool) if inside is None else inside
     if not area.any():
         return None
@@ -261,13 +262,13 @@ def blur(colours: Colours, inside: np.ndarray | None = None) -> float | None:
     if not strong.any():
         return None
     ratio = float(np.median(own[strong] / np.maximum(again[strong], 1e-6)))
-    seen = 1 / max(ratio**2 - 1, 1e-4)
+    variance = 1 / max(ratio**2 - 1, 1e-4)
     return math.sqrt(
-        max(seen - 1 / 3, 0.01)
+        max(variance - 1 / 3, 0.01)
     )  # a central difference is itself a blur, of variance 1/3
 
 
 def _gradient(grey: Colours) -> Colours:
-    """Its size, per pixel."""
+    """The gradient's magnitude per pixel."""
     across, down = (cv2.Sobel(grey, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
     return np.hypot(across, down)

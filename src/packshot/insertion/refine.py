@@ -1,4 +1,4 @@
-"""A cut-out gone over by the base at low strength: rim, shadow and light, never print or logo."""
+"""Refining a composite with the base at low denoising strength: rim, shadow, light; never print."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 _CORE = 0.5
 _SHADOW = 0.8
-"""Strength on the product's inside and on its shadow, as shares of the rim's."""
+"""Denoising strength inside the product and on its shadow, as shares of the rim's."""
 _RIM = 0.02
 _SLOW = 0.12
-"""How slowly light changes over the product, as a share of its longer side."""
+"""Blur of the change of light inside the product, as a share of its longer side."""
 _MOST_LIGHT = 1.2
 _LEAST_WEIGHT = 0.02
 
@@ -39,18 +39,18 @@ def refine(
     base: DiffusionModel,
     loras: Sequence[tuple[Lora, float]],
 ) -> Composite:
-    """What was composed, with the changes that the base makes to it.
+    """Refine a composite with the base.
 
-    Only the base's changes are laid on, over what its autoencoder alone makes of the crop: so detail
-    and grain stay what they are. On the rim and the shadow they are taken whole; inside the product
-    only how light and dark slowly change, so that print, logo and hue stay those of the photo.
+    Only the difference between the base's output and the VAE's reconstruction of the crop is added,
+    so that detail and grain are kept. On the rim and the shadow the difference is added fully; inside
+    the product only its slow change of brightness, so that print, logo and hue stay the photo's.
     """
     canvas = InpaintCrop.around(made.box, scene.image.shape, base)
     inside, rim = _regions(made)
     shadow = _SHADOW * (made.shadow > 0)
     strength = settings.refine * np.maximum(np.maximum(rim, shadow), _CORE * inside)
     with fused(base, loras):
-        seen, alone = (
+        refined, reencoded = (
             canvas.painted(base, made.image, how, subject, settings, seed)
             for how in (strength.astype(np.float32), np.zeros_like(rim))
         )
@@ -58,8 +58,8 @@ def refine(
     weights = cv2.GaussianBlur(weights, (0, 0), max(0.6, _RIM * made.box.width / 4))
     weights[weights < _LEAST_WEIGHT] = 0
     part, colours = canvas.box.region, made.image.copy()
-    colours[part] *= 1 + (_light(seen, alone, made) - 1) * inside[part][..., None]
-    colours[part] += (seen - alone) * weights[part][..., None]
+    colours[part] *= 1 + (_light(refined, reencoded, made) - 1) * inside[part][..., None]
+    colours[part] += (refined - reencoded) * weights[part][..., None]
     zone = ((made.changed_mask > 0) | (weights > 0) & _within(canvas, weights)).astype(np.float32)
     return replace(made, image=colours.clip(0, 1), changed_mask=zone)
 
@@ -77,19 +77,19 @@ def _regions(made: Composite) -> tuple[Colours, Colours]:
     return inside, (around - inside).clip(0, 1)
 
 
-def _light(seen: Colours, alone: Colours, made: Composite) -> Colours:
-    """How much lighter the base made each part, slowly changing, [h, w, 1], within limits."""
+def _light(refined: Colours, reencoded: Colours, made: Composite) -> Colours:
+    """The factor of brightness that the base changed, blurred and limited, [h, w, 1]."""
     slow = _SLOW * max(made.box.width, made.box.height)
     after, before = (
-        cv2.GaussianBlur(cv2.cvtColor(one.astype(np.float32), cv2.COLOR_RGB2GRAY), (0, 0), slow)
-        for one in (seen, alone)
+        cv2.GaussianBlur(cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY), (0, 0), slow)
+        for colours in (refined, reencoded)
     )
     ratio: Colours = (after / np.maximum(before, 0.05)).clip(1 / _MOST_LIGHT, _MOST_LIGHT)
     return ratio[..., None]
 
 
 def _within(canvas: InpaintCrop, weights: Colours) -> np.ndarray:
-    """Where the base's canvas lies in the crop."""
+    """A mask of the crop, true in the inpainted box."""
     inside = np.zeros(weights.shape, bool)
     inside[canvas.box.region] = True
     return inside

@@ -1,4 +1,4 @@
-"""What the command `packshot insert` asks for, and its answer: one background or many, or suggestions."""
+"""Requests of `packshot insert`: inserting into one background or many, or suggesting placements."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SHEET_PIXELS = 1280
 
 @dataclass(frozen=True)
 class PlacementRequest:
-    """Where the product shall go, as it was given: exactly one of box, quad, mask and words."""
+    """Where the product shall go, as the user wrote it: exactly one of box, quad, mask and at."""
 
     box: str | None = None
     quad: str | None = None
@@ -51,7 +51,7 @@ class PlacementRequest:
     def resolve(
         self, background: Background, project: Project, settings: InsertionSettings
     ) -> Placement:
-        """The placement on a background.
+        """Resolve the request on a background.
 
         Raises:
             InsertionError: none or several were given, or it does not fit the background.
@@ -91,10 +91,10 @@ def insert_all(
     embedder: ClipSimilarity | None = None,
     progress: Progress = silent,
 ) -> Iterator[Insertion]:
-    """Insert into one background `count` times, or into each background of a folder or table that is missing.
+    """Insert into one background `count` times, or into each pending background of a folder or table.
 
     Raises:
-        InsertionError, ImageRejectedError: as `insert` and `load_background`; what stood stays.
+        InsertionError, ImageRejectedError: as `insert` and `load_background`; earlier results stay.
     """
     folder = out or project.insertions_folder
     if background.suffix.lower() != ".csv" and not background.is_dir():
@@ -117,17 +117,17 @@ def insert_all(
         own = settings.model_copy(update={"view": job.view or settings.view})
         read = load_background(job.background)
         where = _place_of(job, place).resolve(read, project, own)
-        made = insert(
+        insertion = insert(
             project, read, where, folder, name=job.name, base=base, loras=loras,
             embedder=embedder, settings=own,
         )  # fmt: skip
         mark_done(job, folder, key)
-        yield made
+        yield insertion
     progress("backgrounds", len(jobs), len(jobs))
 
 
 def _place_of(job: InsertionJob, otherwise: PlacementRequest) -> PlacementRequest:
-    """Where a job's row puts it; if it says nothing, where the command line does."""
+    """The placement of a job's row, else the command line's."""
     if not (job.box or job.quad or job.mask or job.at):
         return otherwise
     return replace(
@@ -142,37 +142,37 @@ def show_places(
     settings: InsertionSettings,
     out: Path | None,
 ) -> Path:
-    """Write a picture of the background with the places where the product could go, best first.
+    """Write an image of the background with the suggested placements, numbered, best first.
 
     Raises:
-        InsertionError: there is no room for it on the ground.
+        InsertionError: there is no room for the product on the ground.
     """
     read = load_background(background)
     horizon, aspect = _geometry(read, project, settings)
-    found = suggest(read, aspect, horizon, place.product_height_metres, place.camera_height_metres)
-    if not found:
+    places = suggest(read, aspect, horizon, place.product_height_metres, place.camera_height_metres)
+    if not places:
         raise InsertionError(
             f"{background.name} shows no ground to stand on; give a box with --box."
         )
     small, scale = read.whole(_SHEET_PIXELS)
-    shown = Image.fromarray((small * 255).round().astype(np.uint8))
-    draw = ImageDraw.Draw(shown)
-    draw.line((0, horizon * scale, shown.width, horizon * scale), fill="#ffffff")
-    for number, (words, placement) in enumerate(found, start=1):
+    image = Image.fromarray((small * 255).round().astype(np.uint8))
+    draw = ImageDraw.Draw(image)
+    draw.line((0, horizon * scale, image.width, horizon * scale), fill="#ffffff")
+    for number, (words, placement) in enumerate(places, start=1):
         box = placement.box
         corners = [side * scale for side in (box.left, box.top, box.right, box.bottom)]
         draw.rectangle(corners, outline="#ffcc00", width=3)
         text = f'{number}: --at "{words}"  --box {box.left},{box.top},{box.width},{box.height}'
         draw.text((corners[0] + 6, corners[3] - 18), text, fill="#ffcc00")
     file = (out or project.insertions_folder) / f"{background.stem}.places.png"
-    files.write_image(file, shown)
+    files.write_image(file, image)
     return file
 
 
 def _geometry(
     background: Background, project: Project, settings: InsertionSettings
 ) -> tuple[float, float]:
-    """The background's horizon, and the product's width over its height."""
+    """The background's horizon in pixels, and the product's width divided by its height."""
     whole = Placement(background.all)
     aspect = cutouts.best_photos(list_photos(project), whole, settings.view)[0].aspect
     return horizon_for(background, whole, settings), aspect

@@ -1,4 +1,4 @@
-"""What is known before the product is there, and what is made of it."""
+"""`Scene`: the crop to insert into, with its ground and light; `Composite`: the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from packshot.insertion.shadows import Ground
 
 @dataclass(frozen=True)
 class Scene:
-    """A crop of the background around the place, its ground and light, all in the crop's pixels."""
+    """A crop of the background around the placement, with ground and light, in the crop's pixels."""
 
     background: Background
     crop: Box
@@ -29,13 +29,13 @@ class Composite:
     """The crop with the product in it.
 
     Attributes:
-        colours: [height, width, 3].
-        zone: 1 where anything may have changed, [height, width].
-        product: its colours as they were before harmony and stitching, the size of `box`.
-        alpha: its share of each pixel of `box`.
-        box: where it is in the crop.
-        taken: the share of light taken from the ground, [height, width].
-        cut: what it was made from; None if it was painted.
+        image: [height, width, 3].
+        changed_mask: 1 where anything may have changed, [height, width].
+        product: the product's colours before harmonization and stitching, the size of `box`.
+        alpha: the product's opacity per pixel of `box`, 0 to 1.
+        box: the product's box in the crop.
+        shadow: shadow opacity per pixel, 0 to 1, [height, width].
+        cut: the cut-out that was composited; None if the product was inpainted.
     """
 
     image: Colours

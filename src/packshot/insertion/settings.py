@@ -1,4 +1,4 @@
-"""How an insertion is made: every choice in one place."""
+"""The settings of an insertion."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from packshot.types import InsertionMethod
 
 
 class InsertionSettings(BaseModel):
-    """How the product is put in. None leaves a value to what the background tells.
+    """The settings of an insertion. None means estimated from the background.
 
     Attributes:
-        method: "composite" takes the best-matching real photo, so that print and logo stay real;
-            "inpaint" lets the LoRA paint the product in the region.
-        view: what side of it is wanted, as captions call it; None: whichever fits.
-        seed: of the painting and the grain; of cut-outs, which photo is tried first.
+        method: "composite" uses the best-matching real photo, so that print and logo stay real;
+            "inpaint" lets the base with its LoRA paint the product in the region.
+        view: the wanted side of the product, in the captions' words; None for whichever fits.
+        seed: of inpainting and grain; with "composite" also which photo is tried first.
         horizon: pixels from the background's top.
-        refine: how strongly the base goes over a cut-out's rim, shadow and light; 0 not at all.
+        refine: denoising strength with which the base refines a composite; 0 for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

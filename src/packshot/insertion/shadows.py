@@ -1,4 +1,4 @@
-"""What the product does to the ground: its shadow, the darkness where it touches, its reflection.
+"""The product's cast shadow, contact shadow and reflection on the ground.
 
 The product is taken as a few upright cards, one behind the other, on level ground; where a card's
 shadow falls is then a homography of the picture. Lengths are in camera heights over the ground: at
@@ -35,12 +35,12 @@ _FEET = 0.2
 
 @dataclass(frozen=True)
 class Ground:
-    """The ground as the camera sees it, in the pixels of one picture.
+    """The ground plane in one image, with a level camera.
 
     Attributes:
-        horizon: its height from the picture's top.
-        middle: where the camera looks, from the left.
-        focal: pixels.
+        horizon: pixels from the image's top.
+        middle: the principal point's x, pixels from the left.
+        focal: focal length in pixels.
     """
 
     horizon: float
@@ -49,12 +49,12 @@ class Ground:
 
     @classmethod
     def of(cls, width: int, horizon: float, box: Box) -> Ground:
-        """Of a picture so wide, with something standing on the lower edge of `box`."""
+        """The ground of an image of this width, with an object on the lower edge of `box`."""
         highest = box.bottom - _LEAST_FALL * box.height
         return cls(min(horizon, highest), width / 2, _FOCAL * width)
 
     def seen(self, right: Colours, away: Colours, up: Colours) -> Colours:
-        """Points [N] at so many camera heights right of, away from, and over the camera's foot."""
+        """Projects points [N], in camera heights right of, away from and above the camera's foot."""
         x = self.middle + self.focal * right / away
         y = self.horizon + self.focal * (1 - up) / away
         return np.stack([x, y], axis=-1).astype(np.float32)
@@ -63,11 +63,11 @@ class Ground:
 def cast_shadow(
     alpha: Colours, box: Box, size: tuple[int, int], ground: Ground, light: Light
 ) -> Colours:
-    """The share of light that the product takes from each pixel of the ground, [height, width].
+    """Cast shadow: opacity per pixel of the ground, [height, width], 0 to 1.
 
     Args:
-        alpha: the product's share of each pixel of `box`.
-        size: (width, height) of the picture.
+        alpha: the product's opacity per pixel of `box`.
+        size: (width, height) of the image.
     """
     fall = box.bottom - ground.horizon
     away = ground.focal / fall
@@ -88,7 +88,7 @@ def cast_shadow(
 def _shadow_of_card(
     box: Box, ground: Ground, light: Light, away: float, offset: float
 ) -> np.ndarray:
-    """The homography from the product's own pixels to where a card behind it throws them."""
+    """The homography from the product's pixels to their shadow as an upright card."""
     fall = box.bottom - ground.horizon
     height = box.height / fall
     left, right = ((x - ground.middle) / ground.focal * away for x in (box.left, box.right))
@@ -109,7 +109,7 @@ def _shadow_of_card(
 
 
 def contact_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> Colours:
-    """Where the product touches the ground little light comes in at all, [height, width]."""
+    """Contact shadow where the product touches the ground: opacity, [height, width]."""
     rows = max(1, round(_CONTACT_HEIGHT * box.height))
     foot = np.zeros_like(alpha)
     foot[-rows:] = alpha[-rows:]
@@ -130,11 +130,10 @@ def contact_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Grou
 
 
 def underside_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> Colours:
-    """The share of light that is missing between the product's feet, as under a car, [height, width].
+    """Shadow between the product's feet, as under a car: opacity, [height, width].
 
-    There the ground is seen through the gap. It is dark as far as the product is deep and fades
-    over as much again, where what stands on the far side still shades it; the lower the body over
-    it, the darker it is.
+    The ground seen through the gap is dark over the product's depth and fades over as much again;
+    the lower the body above it, the darker it is.
     """
     dark = np.zeros(size[::-1], np.float32)
     gap = _gap(alpha > 0.5)
@@ -151,7 +150,7 @@ def underside_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Gr
 
 
 def _gap(inside: np.ndarray) -> np.ndarray:
-    """Where one sees through between the feet of what stands there, boolean [height, width]."""
+    """The gap between the product's feet, through which the ground is seen, boolean [height, width]."""
     rows = len(inside)
     lowest = np.where(inside.any(axis=0), rows - inside[::-1].argmax(axis=0), 0)
     feet = np.flatnonzero(lowest > (1 - _FEET) * rows)
@@ -174,16 +173,16 @@ def _turns_down(lowest: np.ndarray, first: int, middle: int, last: int) -> bool:
 
 
 def darkened(colours: Colours, taken: Colours) -> Colours:
-    """The ground [h, w, 3] with a share of its light [h, w] taken."""
+    """The ground [h, w, 3] darkened by shadow opacity [h, w]."""
     return (colours * (1 - taken[..., None] * _TINT)).astype(np.float32, copy=False)
 
 
 def reflected(
     colours: Colours, product: Colours, alpha: Colours, box: Box, strength: float
 ) -> tuple[Colours, Colours]:
-    """The ground with the product mirrored in it, as wet or polished ground does; and by how much.
+    """The ground with the product's reflection, as of wet or polished ground, and its opacity.
 
-    `strength` is 0 to 1 at the foot; it fades with height, as Fresnel's law and roughness have it.
+    `strength` is 0 to 1 at the foot; it fades with height, like Fresnel reflection on rough ground.
     """
     rows = min(box.height, colours.shape[0] - box.bottom)
     weight = np.zeros(colours.shape[:2], np.float32)

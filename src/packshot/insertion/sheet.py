@@ -1,4 +1,4 @@
-"""The art director's sheet: before and after, the zone, close-ups, and the checks."""
+"""The insertion's sheet: before and after, the changed area, close-ups, and the checks."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def sheet(
     product: Box,
     checks: Sequence[Check],
 ) -> Image.Image:
-    """Six panels; numbers that miss their limit are red."""
+    """Draw the sheet's six panels; failed checks are red."""
     small, scale = after.whole(_CELL)
-    shown = cv2.resize(
+    zone_small = cv2.resize(
         zone, (max(1, round(crop.width * scale)), max(1, round(crop.height * scale)))
     )
     marked = small * 0.45
     top, left = round(crop.top * scale), round(crop.left * scale)
-    part = marked[top : top + shown.shape[0], left : left + shown.shape[1]]
-    fits = shown[: part.shape[0], : part.shape[1], None]
+    part = marked[top : top + zone_small.shape[0], left : left + zone_small.shape[1]]
+    fits = zone_small[: part.shape[0], : part.shape[1], None]
     part[:] = part * (1 - fits) + fits * (0.5 * part + 0.5)
     foot = _around(after, product.left + product.width // 2, product.bottom, product.width // 2)
     edge = _around(after, product.right, product.top + product.height // 3, product.width // 4)
     panels = [before.whole(_CELL)[0], small, marked, after.colours(foot), after.colours(edge)]
     labels = ["before", "after", "mask and shadow zone", "contact", "edge", "checks"]
-    pictures = [_image(one) for one in panels] + [_table(checks)]
-    return contact_sheet(pictures, columns=3, labels=labels, cell_pixels=_CELL)
+    images = [_image(panel) for panel in panels] + [_table(checks)]
+    return contact_sheet(images, columns=3, labels=labels, cell_pixels=_CELL)
 
 
 def _around(background: Background, x: int, y: int, reach: int) -> Box:

@@ -1,4 +1,4 @@
-"""The adapter: layers that learn, files that other tools load, folding into weights."""
+"""LoRA: trainable layers, files that other tools load, and fusing into the base's weights."""
 
 from packshot.lora.adapters import Adapters, add_adapters
 from packshot.lora.edit import extract, merge, resize

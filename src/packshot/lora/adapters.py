@@ -1,4 +1,4 @@
-"""A whole base with LoRA layers: on its denoiser, and on the text encoders where they learn too."""
+"""LoRA layers on a whole base: its denoiser, and its text encoders where they are trained."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from packshot.types import TargetModules
 
 
 class Adapters:
-    """The adapters of a base's networks, the denoiser's first; see `Adapter` for each member.
+    """The adapters of a base's networks, the denoiser's first; members as in `Adapter`.
 
-    Names are the denoiser's own, and those of a text encoder after its name ("text_encoder.…").
+    Names are the denoiser's module names, and "text_encoder.…" for those of a text encoder.
     """
 
     def __init__(self, denoiser: Adapter, root: str, text_encoders: Mapping[str, Adapter]) -> None:
         self.denoiser, self.root, self.text_encoders = denoiser, root, text_encoders
 
     def text_encoder_parameters(self) -> dict[str, nn.Parameter]:
-        """The text encoders' masters."""
+        """The text encoders' fp32 parameters."""
         return {
             f"{encoder}.{name}": parameter
             for encoder, adapter in self.text_encoders.items()
@@ -33,19 +33,19 @@ class Adapters:
         }
 
     def named_parameters(self) -> dict[str, nn.Parameter]:
-        """All fp32 masters."""
+        """All fp32 parameters."""
         return self.denoiser.named_parameters() | self.text_encoder_parameters()
 
     def state(self) -> dict[str, Tensor]:
-        """Copies of the masters on the CPU."""
+        """Copies of the parameters on the CPU."""
         return copy_state(self.named_parameters())
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Set the masters from `state()` of adapters of the same shape."""
+        """Set the parameters from `state()` of adapters of the same shape."""
         set_state(self.named_parameters(), state)
 
     def to_lora(self, metadata: Mapping[str, str]) -> Lora:
-        """The adapters as data, for files and folding."""
+        """The adapters as a `Lora`, for files and fusing."""
         whole = self.denoiser.to_lora(self.root, metadata)
         for encoder, adapter in self.text_encoders.items():
             whole.weights.update(adapter.to_lora(encoder, metadata).weights)
@@ -62,14 +62,14 @@ def add_adapters(
     seed: int,
     text_rank: int = 0,
 ) -> Iterator[Adapters]:
-    """Put LoRA layers into a base while the block runs; see `injected`.
+    """Put LoRA layers into a base while the block runs; see `inject_lora`.
 
     Args:
-        text_rank: of those in the text encoders, whose scale is 1; 0 for none.
+        text_rank: rank (and alpha) of those in the text encoders; 0 for none.
 
     Raises:
-        InvalidPlanError: its text encoders are not trained here.
-        ModelLoadError: they have no room beside the denoiser.
+        InvalidPlanError: the base's text encoders cannot be trained.
+        ModelLoadError: the text encoders do not fit the device together with the denoiser.
     """
     reading = base.text_targets() if text_rank else {}
     if text_rank and not reading:

@@ -1,7 +1,7 @@
-"""LoRAs made of LoRAs, or of what was done to a checkpoint: merged, resized, extracted, by SVD.
+"""LoRAs merged, resized, or extracted from a fine-tuned checkpoint, by SVD.
 
-The best approximation of a rank in the least-squares sense is the truncated singular value
-decomposition (Eckart and Young 1936); what is lost is told as a share of the squared norm.
+The best approximation of a given rank in the least-squares sense is the truncated singular value
+decomposition (Eckart and Young 1936); what it keeps is reported as a share of the squared norm.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from packshot.types import TargetModules
 
 @dataclass(frozen=True)
 class EditedLora:
-    """A new LoRA, and the share of the change's squared norm that it keeps, 0 to 1."""
+    """A new LoRA, and the share of the weight change's squared norm that it keeps, 0 to 1."""
 
     lora: Lora
     energy_kept: float
@@ -30,19 +30,19 @@ class EditedLora:
 def merge(
     loras: Sequence[tuple[Lora, float]], base: DiffusionModel, rank: int | None = None
 ) -> EditedLora:
-    """Several LoRAs, each times its weight, as one.
+    """Merge several LoRAs, each times its weight.
 
-    Without a rank it is exact: their ranks add up, side by side.
+    Without a rank the result is exact: the ranks add up, by concatenation.
 
     Raises:
-        LoraError: nothing to merge; or LoHa, LoKr or DoRA without a rank to come near to them with.
+        LoraError: nothing to merge; or LoHa, LoKr or DoRA without a rank to approximate them with.
     """
     if not loras:
         raise LoraError("There is nothing to merge: name LoRA files.")
     story = " + ".join(f"{weight:g} x {lora.name}" for lora, weight in loras)
     if rank is None:
         if curious := [lora.name for lora, _ in loras if lora.variants]:
-            raise LoraError(f"{curious[0]} is no plain LoRA: give --rank to come near to it with.")
+            raise LoraError(f"{curious[0]} is no plain LoRA: give --rank to approximate it.")
         weights = {name: _side_by_side(loras, name) for name in _modules(loras)}
         return EditedLora(_with_metadata(weights, loras[0][0], f"merge: {story}"), 1.0)
     pairs = ((name, _change(loras, name, base)) for name in _modules(loras))
@@ -52,10 +52,10 @@ def merge(
 def resize(
     lora: Lora, base: DiffusionModel, rank: int | None = None, energy: float | None = None
 ) -> EditedLora:
-    """The same LoRA of another rank: at most `rank`, or the least that keeps `energy` of each module.
+    """The LoRA at another rank: at most `rank`, or the least that keeps `energy` of each module.
 
     Raises:
-        LoraError: neither is given, or out of range.
+        LoraError: neither or both are given, or out of range.
     """
     if (rank is None) == (energy is None) or (energy is not None and not 0 < energy <= 1):
         raise LoraError("Give either a rank or the energy to keep, over 0 and at most 1.")
@@ -66,10 +66,10 @@ def resize(
 def extract(
     tuned: DiffusionModel, base: DiffusionModel, rank: int, scope: TargetModules = "attention+mlp"
 ) -> EditedLora:
-    """What fine-tuning did to a checkpoint, as a LoRA for the one that it began with.
+    """The difference of a fine-tuned checkpoint from its base, as a LoRA of this rank.
 
     Raises:
-        LoraError: they are of different families or shapes, or do not differ there.
+        LoraError: the two are of different families or shapes, or do not differ in `scope`.
     """
     if tuned.family != base.family:
         raise LoraError(f"{tuned.name} is {tuned.family}, {base.name} is {base.family}.")
@@ -96,13 +96,13 @@ def _modules(loras: Sequence[tuple[Lora, float]]) -> list[str]:
 
 def _side_by_side(loras: Sequence[tuple[Lora, float]], name: str) -> LoraWeights:
     present = [(lora.weights[name], weight) for lora, weight in loras if name in lora.weights]
-    down = torch.cat([one.down.float() for one, _ in present])
-    up = torch.cat([one.up.float() * (one.alpha / one.rank * w) for one, w in present], dim=1)
+    down = torch.cat([lora.down.float() for lora, _ in present])
+    up = torch.cat([lora.up.float() * (lora.alpha / lora.rank * w) for lora, w in present], dim=1)
     return LoraWeights(down, up, float(len(down)))
 
 
 def _change(loras: Sequence[tuple[Lora, float]], name: str, base: DiffusionModel) -> Tensor:
-    """What several LoRAs add to a weight, in its shape."""
+    """The sum of what several LoRAs add to a weight, in the weight's shape."""
     frozen = weight_of(base, name).data
     total = torch.zeros(frozen.shape)
     for lora, weight in loras:
@@ -124,12 +124,12 @@ def _nearest(
     all_of_it = kept = 0.0
     for name, change in pairs:
         left, values, right = torch.linalg.svd(change.flatten(1), full_matrices=False)
-        shares = values.square()
-        total = float(shares.sum())
+        energies = values.square()
+        total = float(energies.sum())
         if energy is None:
             count = min(rank or 1, len(values))
         else:
-            reached = shares.cumsum(0) < energy * total * (1 - 1e-6)
+            reached = energies.cumsum(0) < energy * total * (1 - 1e-6)
             count = min(int(reached.sum()) + 1, len(values))
         root = values[:count].sqrt()
         ones = (1,) * (change.ndim - 2)
@@ -139,14 +139,14 @@ def _nearest(
             float(count),
         )
         all_of_it += total
-        kept += float(shares[:count].sum())
+        kept += float(energies[:count].sum())
     share = kept / all_of_it if all_of_it else 1.0
     return EditedLora(_with_metadata(weights, like, story), share)
 
 
 def _with_metadata(weights: dict[str, LoraWeights], like: Lora, story: str) -> Lora:
-    """The result with the metadata of what it came from, as far as it still holds."""
-    rank = str(max((one.rank for one in weights.values()), default=0))
+    """The result with the metadata of its source, as far as it still holds."""
+    rank = str(max((each.rank for each in weights.values()), default=0))
     own = {"ss_network_dim": rank, "ss_network_alpha": rank, "packshot.made_by": story}
     hashes = ("sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256")
     before = {key: value for key, value in like.metadata.items() if key not in hashes}

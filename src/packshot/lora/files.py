@@ -1,4 +1,4 @@
-"""LoRA files: kohya's keys and diffusers' keys, read from any tool, written in both and proved.
+"""LoRA files: read with any tool's keys; written with kohya's or diffusers' keys and verified.
 
 kohya: `lora_unet_<dots as underscores>.lora_down.weight`, `.lora_up.weight`, `.alpha`
 diffusers (PEFT): `unet.<dotted>.lora_A.weight`, `.lora_B.weight`; no alpha, so scale 1
@@ -38,13 +38,13 @@ _PROCESSOR = re.compile(r"(.*)\.processor\.(to_[qkv]|to_out)_lora\.(down|up)\.we
 
 
 def save(lora: Lora, kohya_file: Path, diffusers_file: Path, base: DiffusionModel) -> None:
-    """Write both files and prove them: each is read back and every module must match.
+    """Write both files and verify them: each is read back and every module must match.
 
     The scale is folded into `up`, so that alpha = rank: tools disagree on what another alpha means.
     Weights are written in fp32 (a LoRA is small, and rounding would show on small bases).
 
     Raises:
-        LoraError: what was read back is not what was written.
+        LoraError: a file does not read back as it was written.
         DiskFullError: no room.
     """
     write_lora(lora, kohya_file, base, "kohya")
@@ -52,16 +52,16 @@ def save(lora: Lora, kohya_file: Path, diffusers_file: Path, base: DiffusionMode
 
 
 def write_lora(lora: Lora, file: Path, base: DiffusionModel, format: Format = "kohya") -> None:
-    """Write one file, and prove it.
+    """Write one file, read it back and compare.
 
     Raises:
-        LoraError: it has changes that are no plain LoRA, or does not read back as it was written.
+        LoraError: it has LoHa, LoKr or DoRA modules, or does not read back as it was written.
         DiskFullError: no room.
     """
     if lora.variants:
         raise LoraError(
             f"{lora.name} holds LoHa, LoKr or DoRA at {len(lora.variants)} modules, which a plain LoRA "
-            "only comes near to: give a rank to come near to it with."
+            "can only approximate: give a rank for that."
         )
     if format == "kohya":
         kohya = _kohya_tensors(lora, base)
@@ -86,7 +86,7 @@ def _kohya_tensors(lora: Lora, base: DiffusionModel) -> dict[str, Tensor]:
 
 
 def _stacked(lora: Lora, base: DiffusionModel, names: list[str], rank: int) -> Tensor:
-    """The `up` of modules whose rows are stacked: each one's own in its rows and columns."""
+    """The `up` of modules whose rows are stacked: each module's own block of rows and columns."""
     blocks, column = [], 0
     for name in names:
         weights = lora.weights.get(name)
@@ -131,7 +131,7 @@ def _prove(written: Lora, read: Lora, file: Path) -> None:
 def load_lora(file: Path, base: DiffusionModel) -> Lora:
     """Read a LoRA of either format, from any tool, for this base.
 
-    LoCon, LoHa, LoKr and DoRA too: what is no plain LoRA becomes one of `others`.
+    LoCon, LoHa, LoKr and DoRA too: LoHa, LoKr and DoRA modules become `variants`.
 
     Raises:
         LoraError: not there, not safetensors, damaged, for another family, or of other shapes.
@@ -159,13 +159,13 @@ def load_lora(file: Path, base: DiffusionModel) -> Lora:
             f"'{unknown[0]}'. It was made for another checkpoint, or in a format not known here."
         )
     weights: dict[str, LoraWeights] = {}
-    others: dict[str, WeightDelta] = {}
-    for stacked, found in parts.items():
-        if other := _other(file, base, stacked, found):
-            others |= other
+    deltas: dict[str, WeightDelta] = {}
+    for stacked, own in parts.items():
+        if delta := _variant(file, base, stacked, own):
+            deltas |= delta
         else:
-            weights |= _weights(file, base, stacked, found)
-    return Lora(weights, metadata, file.stem, files.sha256(file), others)
+            weights |= _weights(file, base, stacked, own)
+    return Lora(weights, metadata, file.stem, files.sha256(file), deltas)
 
 
 def _refuse_foreign(
@@ -177,8 +177,8 @@ def _refuse_foreign(
                 f"{file} is {kind}, which is not read here. LoRA, LoCon, LoHa, LoKr and DoRA are: "
                 "ask its author for one, or extract one from the checkpoint that it makes."
             )
-    if found := other_family(tensors, metadata, base.family):
-        family, count = found
+    if other := other_family(tensors, metadata, base.family):
+        family, count = other
         says = f"{count} of its {len(tensors)} keys say so" if count else "its metadata says so"
         raise LoraError(
             f"{file} is a LoRA for {family} ({says}); use it with a checkpoint of that family."
@@ -186,7 +186,7 @@ def _refuse_foreign(
 
 
 def split_key(key: str) -> tuple[str, str]:
-    """A key's module and part ("down", "up", "alpha"; "" if it is none)."""
+    """A key's module and part ("down", "up", "alpha", …; "" if it is no LoRA's)."""
     if match := _PROCESSOR.fullmatch(key):
         module, layer, part = match.groups()
         return f"{module}.{'to_out.0' if layer == 'to_out' else layer}", part
@@ -196,49 +196,51 @@ def split_key(key: str) -> tuple[str, str]:
     return key, ""
 
 
-def _other(
-    file: Path, base: DiffusionModel, names: tuple[str, ...], found: dict[str, Tensor]
+def _variant(
+    file: Path, base: DiffusionModel, names: tuple[str, ...], parts: dict[str, Tensor]
 ) -> dict[str, WeightDelta]:
-    """The change of a module (or of several stacked ones) that is no plain LoRA; none if it is."""
+    """The LoHa, LoKr or DoRA of a module (or of several stacked ones); empty for a plain LoRA."""
     called = " + ".join(names)
     shapes = [shape_of(base, name) for name in names]
-    shape = (sum(one[0] for one in shapes), *shapes[0][1:])
-    other = None
+    shape = (sum(each[0] for each in shapes), *shapes[0][1:])
+    variant = None
     try:
-        other = variants.delta_from_tensors(found, _alpha(file, called, found))
-        if other is None:
+        variant = variants.delta_from_tensors(parts, _alpha(file, called, parts))
+        if variant is None:
             return {}
-        fits = other.fits(shape)
+        fits = variant.fits(shape)
     except (RuntimeError, IndexError, ValueError):  # factors that cannot be multiplied
         fits = False
-    if other is None or not fits:
+    if variant is None or not fits:
         raise LoraError(
             f"{file} does not fit {base.name}: its factors at {called} do not make the checkpoint's "
             f"weight of {shape}."
         )
     if len(names) == 1:
-        return {names[0]: other}
-    if isinstance(other, variants.DoRA) and other.by_input:
+        return {names[0]: variant}
+    if isinstance(variant, variants.DoRA) and variant.by_input:
         raise LoraError(
             f"{file} is a DoRA by inputs over {called}, which are one weight there and several here."
         )
-    starts = [sum(one[0] for one in shapes[:n]) for n in range(len(names))]
-    return {n: variants.RowSlice(other, at, shape[0]) for n, at in zip(names, starts, strict=True)}
+    starts = [sum(each[0] for each in shapes[:n]) for n in range(len(names))]
+    return {
+        n: variants.RowSlice(variant, at, shape[0]) for n, at in zip(names, starts, strict=True)
+    }
 
 
 def _weights(
-    file: Path, base: DiffusionModel, names: tuple[str, ...], found: dict[str, Tensor]
+    file: Path, base: DiffusionModel, names: tuple[str, ...], parts: dict[str, Tensor]
 ) -> dict[str, LoraWeights]:
     """The weights of a module, or of several whose rows are stacked in one."""
     called = " + ".join(names)
-    if "down" not in found or "up" not in found:
-        raise LoraError(f"{file} is incomplete: {called} has only {', '.join(sorted(found))}.")
+    if "down" not in parts or "up" not in parts:
+        raise LoraError(f"{file} is incomplete: {called} has only {', '.join(sorted(parts))}.")
     try:
-        down, up = variants.down_with_tucker_core(found), found["up"]
+        down, up = variants.down_with_tucker_core(parts), parts["up"]
     except RuntimeError:
-        down, up = found["down"], found["mid"]  # of no shape that fits
+        down, up = parts["down"], parts["mid"]  # of no shape that fits
     shapes = [shape_of(base, name) for name in names]
-    shape = (sum(one[0] for one in shapes), *shapes[0][1:])
+    shape = (sum(each[0] for each in shapes), *shapes[0][1:])
     fits = (
         down.ndim in (2, 4)
         and up.ndim in (2, 4)
@@ -251,15 +253,15 @@ def _weights(
             f"{file} does not fit {base.name}: at {called} it would make a weight of "
             f"{(*up.shape[:1], *down.shape[1:])}, the checkpoint's is {shape}."
         )
-    alpha = _alpha(file, called, found) or float(len(down))
-    rows = up.split([one[0] for one in shapes])
+    alpha = _alpha(file, called, parts) or float(len(down))
+    rows = up.split([each[0] for each in shapes])
     return {n: LoraWeights(down, part, alpha) for n, part in zip(names, rows, strict=True)}
 
 
-def _alpha(file: Path, name: str, found: dict[str, Tensor]) -> float:
-    """0 where there is none, which means scale 1 (ComfyUI, AUTOMATIC1111, diffusers)."""
-    alpha = found.get("alpha", torch.zeros(()))
-    if alpha.numel() != 1 or not all(map(_finite, found.values())):
+def _alpha(file: Path, name: str, parts: dict[str, Tensor]) -> float:
+    """The alpha; 0 where there is none, which means scale 1 (ComfyUI, AUTOMATIC1111, diffusers)."""
+    alpha = parts.get("alpha", torch.zeros(()))
+    if alpha.numel() != 1 or not all(map(_finite, parts.values())):
         raise LoraError(f"{file} is damaged: at {name} it has values that are no finite numbers.")
     return float(alpha)
 

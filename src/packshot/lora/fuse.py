@@ -1,4 +1,4 @@
-"""Folding: a LoRA added into the weights while pictures are made, and taken out exactly."""
+"""Fusing a LoRA into the base's weights during generation, and restoring them exactly."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from packshot.models.weight_storage import is_quantised
 
 
 def _place(base: DiffusionModel, name: str) -> tuple[nn.Module, str]:
-    """The base's network that a LoRA's name means, and the module's name in it."""
+    """The network of a LoRA's module name, and the module's name in that network."""
     root, _, rest = name.partition(".")
     return (base.denoiser if root == base.denoiser_root else base.text_encoders[root]), rest
 
 
 def module_of(base: DiffusionModel, name: str) -> nn.Module:
-    """The base's module that a LoRA's name means."""
+    """The base's module of a LoRA's module name."""
     network, rest = _place(base, name)
     return network.get_submodule(rest)
 
 
 def weight_of(base: DiffusionModel, name: str) -> nn.Parameter:
-    """The weight of the base's module that a LoRA's name means."""
+    """The weight of the base's module of a LoRA's module name."""
     weight = module_of(base, name).weight
     assert isinstance(weight, nn.Parameter), name
     return weight
 
 
 def shape_of(base: DiffusionModel, name: str) -> tuple[int, ...]:
-    """The shape of that weight, also where it is stored in fewer bits."""
+    """The shape of that weight before any quantisation."""
     module = module_of(base, name)
     if isinstance(module, nn.Linear):
         return module.out_features, module.in_features
@@ -47,19 +47,19 @@ def shape_of(base: DiffusionModel, name: str) -> tuple[int, ...]:
 def fused(base: DiffusionModel, loras: Sequence[tuple[Lora, float]]) -> Iterator[None]:
     """Add each LoRA times its weight to the base while the block runs; several add up.
 
-    The original tensors themselves are put back, so the base is bit-identical afterwards; while they
-    are away they lie in main memory. A quantised layer is not changed: it gets a detour.
+    The original tensors are kept in main memory and put back, so the base is bit-identical
+    afterwards. A quantised layer is not changed: it gets a LoRA branch.
 
     Raises:
-        LoraError: it is of a kind that cannot be a detour, and the base is quantised.
+        LoraError: the base is quantised, and a LoRA has LoHa, LoKr or DoRA modules.
     """
     names = list(dict.fromkeys(n for lora, _ in loras for n in (*lora.weights, *lora.variants)))
     with ExitStack() as undone:
         for name in names:
             network, rest = _place(base, name)
             if is_quantised(module_of(base, name)):
-                detour = _with_branches(module_of(base, name), name, loras)
-                undone.enter_context(swap_modules(network, {rest: detour}))
+                branched = _with_branches(module_of(base, name), name, loras)
+                undone.enter_context(swap_modules(network, {rest: branched}))
             else:
                 undone.enter_context(_changed(weight_of(base, name), name, loras))
         yield
@@ -92,7 +92,7 @@ def _deltas(lora: Lora, name: str, frozen: Tensor) -> Iterator[Tensor]:
 
 
 def _with_branches(frozen: nn.Module, name: str, loras: Sequence[tuple[Lora, float]]) -> nn.Module:
-    """The layer with a detour for each LoRA around it."""
+    """The layer with a LoRA branch for each LoRA."""
     place = next(frozen.parameters()).device
     for lora, weight in loras:
         if name in lora.variants:

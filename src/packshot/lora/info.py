@@ -1,4 +1,4 @@
-"""What a LoRA file is, told by its header: no base is loaded."""
+"""Describing a LoRA file by its header: no base is loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORMATS = {
     "kohya": ("lora_down", "lora_up", "hada_", "lokr_"),
     "diffusers": ("lora_A", "lora_B", "lora.down", "lora.up"),
 }
-_TOLD = (
+_SHOWN_METADATA = (
     "modelspec.title", "modelspec.trigger_phrase", "modelspec.architecture", "ss_output_name",
     "ss_base_model_version", "ss_sd_model_name", "ss_steps", "ss_learning_rate", "packshot.made_by",
 )  # fmt: skip
@@ -36,11 +36,11 @@ class LoraInfo:
     """How many modules each network has."""
     values: int
     metadata: dict[str, str]
-    """Of its metadata, what says what it is for."""
+    """The entries of its metadata that say what it is for."""
 
 
 def read_info(file: Path) -> LoraInfo:
-    """Look at a LoRA file.
+    """Describe a LoRA file: kind, format, family, ranks, metadata.
 
     Raises:
         LoraError: no safetensors file, or none of its keys are a LoRA's.
@@ -65,7 +65,7 @@ def read_info(file: Path) -> LoraInfo:
         dict(sorted(ranks.items())),
         dict(Counter(_part(module) for module in modules)),
         sum(_product(shape) for shape in header.by_key.values()),
-        {key: header.metadata[key] for key in _TOLD if header.metadata.get(key)},
+        {key: header.metadata[key] for key in _SHOWN_METADATA if header.metadata.get(key)},
     )
 
 

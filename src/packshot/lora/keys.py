@@ -1,7 +1,7 @@
-"""What other tools call the modules that a LoRA adapts, and how a LoRA of another family is told.
+"""LoRA keys: other tools' names of the adapted modules, and recognising LoRAs of other families.
 
-Ours are dotted diffusers names after their network: "unet.mid_block.…", "text_encoder.encoder.…".
-Original files may stack the rows of several of ours in one module (queries, keys and values).
+Our names are dotted diffusers names after their network: "unet.mid_block.…", "text_encoder.encoder.…".
+Original files may stack the rows of several diffusers modules in one (queries, keys and values).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _ENCODER_STARTS = {
 def other_family(
     keys: Iterable[str], metadata: Mapping[str, str], own: str
 ) -> tuple[str, int] | None:
-    """Which other family than `own` ("" is none) a file is for, and how many of its keys say so.
+    """The family that a file is for, if it is not `own` ("" is none), and how many keys show it.
 
-    0 of them: its metadata does.
+    A count of 0 means that its metadata shows it.
     """
     keys, wanted = list(keys), registry.families().get(own)
     root, title = (wanted.denoiser_root, wanted.lora_title) if wanted else ("", "")
-    for told, pattern in _told_by_keys():
+    for family_title, pattern in _key_patterns():
         if count := sum(1 for key in keys if re.search(pattern, key)):
-            fits = told == title or (pattern == _ANY_TRANSFORMER and root == "transformer")
-            return None if fits else (told, count)
+            is_any = pattern == _ANY_TRANSFORMER and root == "transformer"
+            return None if is_any or family_title == title else (family_title, count)
     says = metadata.get("ss_base_model_version", "") + metadata.get("modelspec.architecture", "")
     for spec in _unets():
         if any(word in says for word in spec.lora_metadata):
@@ -45,7 +45,7 @@ def other_family(
 
 
 def plain_title() -> str:
-    """What LoRAs are for whose keys and metadata tell nothing: UNets that have no more than others."""
+    """The title of LoRAs whose keys and metadata are of no particular family: the plain UNet's."""
     return next(spec.lora_title for spec in _unets() if not spec.lora_keys)
 
 
@@ -53,26 +53,26 @@ def _unets() -> list[FamilySpec]:
     return [spec for spec in registry.families().values() if spec.denoiser_root == "unet"]
 
 
-def _told_by_keys() -> list[tuple[str, str]]:
-    """What LoRAs are for, by patterns of their keys; the first that fits any key decides.
+def _key_patterns() -> list[tuple[str, str]]:
+    """LoRA titles with the regex of their keys; the first that matches any key decides.
 
-    Transformers' own names stand before UNets', for those share the names of text encoders.
+    Transformers come before UNets, because text encoders' names are common to both.
     """
-    told: dict[str, list[tuple[str, str]]] = {"transformer": [], "unet": []}
+    patterns: dict[str, list[tuple[str, str]]] = {"transformer": [], "unet": []}
     for spec in registry.families().values():
         if spec.lora_keys:
-            told[spec.denoiser_root].append((spec.lora_title, spec.lora_keys))
-    some = ", ".join(title for title, _ in told["transformer"])
+            patterns[spec.denoiser_root].append((spec.lora_title, spec.lora_keys))
+    some = ", ".join(title for title, _ in patterns["transformer"])
     generic = (f"a transformer ({some} or the like)", _ANY_TRANSFORMER)
-    return [*told["transformer"], generic, *told["unet"]]
+    return [*patterns["transformer"], generic, *patterns["unet"]]
 
 
 def kohya_names(base: DiffusionModel) -> dict[str, list[str]]:
-    """Every module as kohya's files call it, with our names of what is stacked in it, in order.
+    """kohya's name of every module, with our names of what is stacked in it, in order.
 
-    "unet.mid.to_q" is "lora_unet_mid_to_q"; text encoders read "lora_te_text_model_…". Where kohya's
-    trainer works on the original checkpoint, the original names stand in the denoiser's place, and
-    text encoders are numbered.
+    "unet.mid.to_q" is "lora_unet_mid_to_q"; text encoders' names are "lora_te_text_model_…". Where
+    kohya's trainer works on the original checkpoint, the denoiser's modules have the original names,
+    and text encoders are numbered.
     """
     root = base.denoiser_root
     if base.kohya_uses_original_keys:
@@ -93,7 +93,7 @@ def kohya_names(base: DiffusionModel) -> dict[str, list[str]]:
 
 
 def key_aliases(base: DiffusionModel) -> dict[str, list[str]]:
-    """Every spelling of each adaptable module, its dots as underscores, to our names of it."""
+    """All key names other tools use, dots as underscores, mapped to our module names."""
     root, names = base.denoiser_root, {}
     for spelt, ours in base.original_modules().items():
         flat = spelt.replace(".", "_")

@@ -1,9 +1,9 @@
-"""LoRA layers (arXiv 2106.09685): a frozen layer plus a low-rank detour that learns.
+"""LoRA layers (arXiv 2106.09685): a frozen layer plus a trainable low-rank branch.
 
     y = W x + (alpha / rank) B A x        A = `down` [rank, in], B = `up` [out, rank]
 
-Masters are fp32 and cast to the input's dtype where they are used. Nothing else is in the way: no
-dropout, no merged state, one branch; this is the training step's hot path.
+`down` and `up` are fp32 and cast to the input's dtype where they are used. There is no dropout and
+no merged state: this is the training step's hot path.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from packshot.lora.weights import Lora, LoraWeights
 
 
 class LoraLinear(nn.Module):
-    """A frozen `nn.Linear`, or one with a detour already, and its detour."""
+    """A frozen `nn.Linear` (or a `LoraLinear`) and its LoRA branch."""
 
     def __init__(self, frozen: nn.Module, down: Tensor, up: Tensor, scale: float) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class LoraLinear(nn.Module):
 
 
 class LoraConv2d(nn.Module):
-    """A frozen `nn.Conv2d` and its detour: `down` has the layer's kernel, `up` is 1 x 1."""
+    """A frozen `nn.Conv2d` and its LoRA branch: `down` has the layer's kernel, `up` is 1 x 1."""
 
     def __init__(self, frozen: nn.Conv2d, down: Tensor, up: Tensor, scale: float) -> None:
         super().__init__()
@@ -55,19 +55,19 @@ class LoraConv2d(nn.Module):
 def _pointwise(x: Tensor, weight: Tensor) -> Tensor:
     """A 1 x 1 convolution of x [B, in, H, W] with weight [out, in, 1, 1], as a matrix product.
 
-    Much quicker than the convolution for a handful of channels that lie last in memory.
+    Much faster than the convolution for a few channels in channels_last layout.
     """
     return F.linear(x.movedim(1, -1), weight.flatten(1)).movedim(-1, 1)
 
 
 class Adapter:
-    """The LoRA layers in a network, by the dotted names of the modules that they stand in for."""
+    """The LoRA layers in a network, by the dotted names of the modules that they replace."""
 
     def __init__(self, layers: dict[str, LoraLinear | LoraConv2d], rank: int, alpha: float) -> None:
         self.layers, self.rank, self.alpha = layers, rank, alpha
 
     def named_parameters(self) -> dict[str, nn.Parameter]:
-        """The fp32 masters: "<module>.down" and "<module>.up"."""
+        """The fp32 parameters: "<module>.down" and "<module>.up"."""
         return {
             f"{name}.{part}": getattr(layer, part)
             for name, layer in self.layers.items()
@@ -75,15 +75,15 @@ class Adapter:
         }
 
     def state(self) -> dict[str, Tensor]:
-        """Copies of the masters on the CPU."""
+        """Copies of the parameters on the CPU."""
         return copy_state(self.named_parameters())
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Set the masters from `state()` of an adapter of the same shape."""
+        """Set the parameters from `state()` of an adapter of the same shape."""
         set_state(self.named_parameters(), state)
 
     def to_lora(self, root: str, metadata: Mapping[str, str]) -> Lora:
-        """The adapter as data, for files and folding; `root` is what its network is called."""
+        """The adapter as a `Lora`, for files and fusing; `root` is its network's name."""
         return Lora(
             {
                 f"{root}.{name}": LoraWeights(
@@ -96,13 +96,13 @@ class Adapter:
 
 
 def copy_state(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """Copies of parameters on the CPU, by their names."""
+    """Copies of parameters on the CPU, by name."""
     return {name: parameter.detach().cpu().clone() for name, parameter in parameters.items()}
 
 
 @torch.no_grad()
 def set_state(parameters: Mapping[str, nn.Parameter], state: Mapping[str, Tensor]) -> None:
-    """Set parameters from `copy_state` of others of the same names and shapes."""
+    """Set parameters from a `copy_state` with the same names and shapes."""
     for name, parameter in parameters.items():
         parameter.copy_(state[name])
 
@@ -111,10 +111,10 @@ def set_state(parameters: Mapping[str, nn.Parameter], state: Mapping[str, Tensor
 def inject_lora(
     network: nn.Module, names: Sequence[str], *, rank: int, alpha: float, seed: int
 ) -> Iterator[Adapter]:
-    """Put LoRA layers in place of the named Linear and Conv2d modules while the block runs.
+    """Replace the named Linear and Conv2d modules by LoRA layers while the block runs.
 
-    `down` starts Kaiming-uniform from a generator made of the seed and the module's name, `up` at
-    zero, so the network's output is unchanged at first. The original modules come back at the end.
+    `down` is initialised Kaiming-uniform from the seed and the module's name, `up` to zero, so the
+    network's output is unchanged at first. The original modules are restored at the end.
     """
     layers = {n: _layer(network.get_submodule(n), n, rank, alpha, seed) for n in names}
     with swap_modules(network, layers):
@@ -123,7 +123,7 @@ def inject_lora(
 
 @contextmanager
 def swap_modules(network: nn.Module, modules: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Put modules in place of those of their names while the block runs."""
+    """Replace the modules of these names while the block runs."""
     originals = {name: network.get_submodule(name) for name in modules}
     try:
         for name, module in modules.items():

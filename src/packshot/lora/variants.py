@@ -1,6 +1,6 @@
-"""What other trainers leave instead of a plain LoRA: LoHa, LoKr and DoRA, as changes of a weight.
+"""LoHa, LoKr and DoRA files of other trainers, as changes of a weight.
 
-Each is only folded into weights, never trained here. Shapes are checked before anything is
+They are only fused into weights, never trained here. Shapes are checked before anything is
 multiplied: `fits` says whether a change has the weight's shape.
 """
 
@@ -67,8 +67,8 @@ class LoKr:
 
     def delta(self, frozen: Tensor) -> Tensor:
         first = self.first.reshape(*self.first.shape[:2], *(1,) * (self.second.ndim - 2))
-        made = torch.kron(first.float(), self.second.float().contiguous())
-        return made.reshape(frozen.shape) * self.scale
+        product = torch.kron(first.float(), self.second.float().contiguous())
+        return product.reshape(frozen.shape) * self.scale
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class DoRA:
 
 @dataclass(frozen=True)
 class RowSlice:
-    """Some rows of a change of modules that are stacked: one module's."""
+    """The rows of one module in the change of several stacked modules."""
 
     whole: WeightDelta
     start: int
@@ -134,7 +134,7 @@ REFUSED = {
 
 
 def delta_from_tensors(parts: Mapping[str, Tensor], alpha: float) -> WeightDelta | None:
-    """The change that a module's parts make, if they are of one of these kinds and complete.
+    """The change from a module's tensors, if they are a complete LoHa, LoKr or DoRA; else None.
 
     alpha 0 means that the file has none: scale 1.
     """
@@ -154,7 +154,7 @@ def _plain(parts: Mapping[str, Tensor], alpha: float) -> StandardLora | None:
 
 
 def down_with_tucker_core(parts: Mapping[str, Tensor]) -> Tensor:
-    """`down` with LoCon's core `mid` [rank, rank, k, k] in it: a plain convolution's."""
+    """`down` multiplied by LoCon's Tucker core `mid` [rank, rank, k, k]: a plain convolution's."""
     down, core = parts["down"], parts.get("mid")
     if core is None:
         return down
@@ -192,8 +192,8 @@ def _factor(parts: Mapping[str, Tensor], name: str, core: Tensor | None) -> Tens
 
 def _product(a: Tensor, b: Tensor, core: Tensor | None) -> Tensor:
     if core is None:
-        made = a.float() @ b.float().flatten(1)
-        return made.reshape(len(a), *b.shape[1:])
+        product = a.float() @ b.float().flatten(1)
+        return product.reshape(len(a), *b.shape[1:])
     return torch.einsum("ijkl,ip,jr->prkl", core.float(), a.float(), b.float())
 
 

@@ -1,4 +1,4 @@
-"""A LoRA as data: what files hold and what is folded into a network."""
+"""`Lora`: the data of a LoRA, as files hold it and as it is fused into a network."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LoraWeights:
-    """One module's detour: `down` [rank, in(, k, k)], `up` [out, rank(, 1, 1)].
+    """LoRA factors of one module: delta W = alpha / rank * up @ down.
 
-    It counts alpha / rank times.
+    `down` is [rank, in(, k, k)], `up` is [out, rank(, 1, 1)].
     """
 
     down: Tensor
@@ -24,20 +24,20 @@ class LoraWeights:
         return self.down.shape[0]
 
     def delta(self) -> Tensor:
-        """(alpha / rank) up x down, in fp32 and in the shape of the module's weight."""
+        """(alpha / rank) * up @ down, in fp32 and in the shape of the module's weight."""
         product = self.up.float().flatten(1) @ self.down.float().flatten(1)
         return product.reshape(self.up.shape[0], *self.down.shape[1:]) * (self.alpha / self.rank)
 
 
 class WeightDelta(Protocol):
-    """A change of one module's weight."""
+    """A change of one module's weight that is no plain LoRA: LoHa, LoKr, DoRA."""
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """Whether it is a change of a weight of this shape."""
+        """Whether the change has the shape of this weight."""
         ...
 
     def delta(self, frozen: Tensor) -> Tensor:
-        """What to add to a weight, fp32, in its shape."""
+        """What to add to the weight `frozen`, fp32, in its shape."""
         ...
 
 

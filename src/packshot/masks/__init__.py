@@ -1,4 +1,4 @@
-"""Masks: which pixels of each photo are the product, found by a segmenter or drawn by a person."""
+"""Masks: which pixels of each photo are the product, by a segmenter or drawn by a person."""
 
 from packshot.masks.mask_photos import MaskResult, mask_photos, shows_a_product
 from packshot.masks.segmenter import Segmenter

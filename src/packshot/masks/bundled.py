@@ -1,4 +1,4 @@
-"""The bundled segmenter: a small network that learned on rendered products with exact masks."""
+"""The bundled segmenter: a small network trained on rendered products with exact masks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SPECK = 0.05
 
 
 class BundledSegmenter:
-    """Follows `packshot.masks.Segmenter`. The network sees 128 px; colours place the edge."""
+    """A `Segmenter`. The network works at 128 px; the edge is refined by the image's colours."""
 
     name = "bundled"
 
@@ -29,7 +29,7 @@ class BundledSegmenter:
         """Load the weights: of `folder`/model.safetensors, or the bundled ones.
 
         Raises:
-            ModelLoadError: the file is no such network's.
+            ModelLoadError: the file is of another network.
         """
         folder = folder or Path(__file__).parent / "weights"
         tensors = read_safetensors(folder / "model.safetensors")[0]
@@ -39,36 +39,36 @@ class BundledSegmenter:
         """See `Segmenter.mask`."""
         small = picture.convert("RGB")
         small.thumbnail((_REFINED_PIXELS, _REFINED_PIXELS), Image.Resampling.LANCZOS)
-        shares = refine_edges(np.asarray(small), self.probabilities(small))
-        return as_mask(shares, picture.size)
+        probabilities = refine_edges(np.asarray(small), self.probabilities(small))
+        return as_mask(probabilities, picture.size)
 
     @torch.no_grad()
     def probabilities(self, picture: Image.Image) -> np.ndarray:
-        """What the network alone says: fp32 [height, width] in [0, 1]. Pictures are squeezed."""
+        """The network's probabilities before refinement: fp32 [height, width] in [0, 1]."""
         square = picture.convert("RGB").resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
         array = np.asarray(square, dtype=np.float32) / 127.5 - 1
         tensor = torch.from_numpy(array).permute(2, 0, 1)[None]
-        shares = self.network(tensor).sigmoid()[0, 0].numpy()
-        return cv2.resize(shares, picture.size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+        probabilities = self.network(tensor).sigmoid()[0, 0].numpy()
+        return cv2.resize(probabilities, picture.size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
 
 
 def as_mask(probabilities: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """Shares [h, w] in [0, 1] as a mask, mode L, of another size (width, height)."""
+    """Probabilities [h, w] in [0, 1] as a mask, mode L, resized to (width, height)."""
     # In 8 bits before it is made larger: one of 64 megapixels would take 256 MB in floats.
     mask = Image.fromarray((probabilities * 255).round().astype(np.uint8))
     return mask.resize(size, Image.Resampling.BICUBIC)
 
 
 def without_islands(probabilities: np.ndarray) -> np.ndarray:
-    """Shares [h, w] without what lies apart and is small; edges and what is half seen through stay."""
+    """Probabilities [h, w] without small separate islands; soft edges and translucency are kept."""
     return np.where(without_specks(probabilities > _POSSIBLE / 2), probabilities, 0)
 
 
 def refine_edges(pixels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Move the edge of `shares` [h, w] to where the colours of `pixels` uint8 [h, w, 3] change.
+    """Move the edge of probabilities [h, w] to where the colours of `pixels` uint8 [h, w, 3] change.
 
-    GrabCut (Rother et al. 2004, https://doi.org/10.1145/1015706.1015720), which may only change
-    what the network was unsure of.
+    GrabCut (Rother et al. 2004, https://doi.org/10.1145/1015706.1015720), restricted to pixels of
+    which the network is unsure.
     """
     labels = np.where(probabilities > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[probabilities > _SURE] = cv2.GC_FGD

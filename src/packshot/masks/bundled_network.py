@@ -1,4 +1,4 @@
-"""A small U-Net (arXiv 1505.04597) from a picture to the product's share of each pixel."""
+"""A small U-Net (arXiv 1505.04597) from an image to the product's probability per pixel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class SegmenterNetwork(nn.Module):
-    """Pictures [B, 3, 128, 128] in [-1, 1] to logits [B, 1, 128, 128]."""
+    """Images [B, 3, 128, 128] in [-1, 1] to logits [B, 1, 128, 128]."""
 
     def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96, 128)) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class SegmenterNetwork(nn.Module):
         self.out = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Logits: above zero where the product is likelier than not."""
+        """Logits: above zero where the product is more probable than not."""
         x, skips = pictures, []
         for level, block in enumerate(self.down):
             x = block(x if level == 0 else F.max_pool2d(x, 2))

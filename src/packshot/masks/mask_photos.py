@@ -1,8 +1,4 @@
-"""Segmenters: which pixels of a picture are the product.
-
-One is bundled (`bundled.py`), others are run from the user's files: one file a kind, all in
-`registry.py`. What they find is a start: masks that a person drew always win.
-"""
+"""Making a mask for each photo. Masks that a person drew are never overwritten."""
 
 from __future__ import annotations
 
@@ -24,18 +20,18 @@ _LEAST, _MOST = 0.001, 0.995
 
 
 class Segmenter(Protocol):
-    """Finds the one product that a picture is of."""
+    """Segments the one product in an image."""
 
     name: str
 
     def mask(self, picture: Image.Image) -> Image.Image:
-        """The product's share of each pixel: mode L, the size of `picture`, 255 on the product."""
+        """The product's mask: mode L, the size of `picture`, 255 on the product."""
         ...
 
 
 @dataclass(frozen=True)
 class MaskResult:
-    """A project's photos with the masks that stand now, and those in which nothing was found."""
+    """A project's photos with their current masks, and those in which no product was found."""
 
     photos: list[Photo]
     without_mask: list[Photo]
@@ -52,14 +48,14 @@ def mask_photos(
 ) -> MaskResult:
     """Write `photos/masks/<stem>.png` for each photo that has no mask.
 
-    Training then learns the product rather than its places: look at the masks before you do, and
-    draw over those that are wrong, or take them out. A mask that is empty, or covers everything, is
-    not written.
+    With masks the LoRA is trained on the product rather than on its surroundings: look at the masks
+    first, and redraw or delete those that are wrong. A mask that is empty or covers everything is not
+    written.
 
     Args:
-        segmenter: by default what `load_segmenter("auto")` finds.
-        overwrite_generated: make those anew that a segmenter found; never one that a person drew or changed.
-        instead_of: segmenters whose masks are made anew, too.
+        segmenter: by default that of `load_segmenter("auto")`.
+        overwrite_generated: also redo generated masks; never those that a person drew or changed.
+        instead_of: segmenters whose masks are redone, too.
 
     Raises:
         NoUsablePhotosError: the project has no photos.
@@ -69,7 +65,7 @@ def mask_photos(
     from packshot.masks.registry import load_segmenter
 
     with project.held():
-        shown = require_photos(project)
+        photos = require_photos(project)
         finder: Segmenter = segmenter or load_segmenter()
 
         def is_wanted(photo: Photo) -> bool:
@@ -79,7 +75,7 @@ def mask_photos(
                 overwrite_generated or photo.masked_by in instead_of
             )
 
-        wanted = [photo for photo in shown if is_wanted(photo)]
+        wanted = [photo for photo in photos if is_wanted(photo)]
         missed = set()
         for done, photo in enumerate(wanted, start=1):
             mask = finder.mask(open_image(photo.file))
@@ -95,6 +91,6 @@ def mask_photos(
 
 
 def shows_a_product(mask: Image.Image) -> bool:
-    """Whether a mask tells something from something else."""
+    """Whether a mask is neither empty nor covers everything."""
     counts = mask.histogram()
     return _LEAST <= sum(counts[_SURE:]) / max(1, sum(counts)) <= _MOST

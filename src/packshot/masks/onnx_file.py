@@ -1,8 +1,8 @@
-"""ONNX files (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), judged before they are run.
+"""Validating ONNX files (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto) before they are run.
 
 They are protocol buffers, of which only lengths and a few names are read here: whether the file is
-whole, and whether its weights lie in it or beside it. What reads them otherwise may follow a name
-such as `../../secret` out of the model's folder.
+complete, and where its weights are. Other readers may follow a name such as `../../secret` out of
+the model's folder.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _WITHIN = {
 
 
 def check_onnx(path: Path) -> None:
-    """Refuse what is no whole ONNX model, or names weights outside its folder; nothing is run.
+    """Check that a file is a complete ONNX model with weights in its folder only; nothing is run.
 
     Raises:
-        ModelLoadError: one of these, a pickle, or a file that is too large.
+        ModelLoadError: it is not, or is a pickle or too large.
     """
     if not files.is_file(path):
         raise ModelLoadError(f"There is no file {path}. Name a model with --segmenter FILE.onnx.")
@@ -67,9 +67,9 @@ def check_onnx(path: Path) -> None:
 
 
 def _check_location(path: Path, location: str) -> None:
-    beside = path.parent / location
+    external = path.parent / location
     within = any(
-        beside.resolve().is_relative_to(folder)
+        external.resolve().is_relative_to(folder)
         # In the hub's cache model and weights are links to one folder.
         for folder in (path.parent.resolve(), path.resolve().parent)
     )
@@ -77,17 +77,17 @@ def _check_location(path: Path, location: str) -> None:
         raise ModelLoadError(
             f"{path} wants weights from {location!r}, which lies outside its folder; refused."
         )
-    if not files.is_file(beside):
-        raise ModelLoadError(f"{path} has its weights in {beside}, which is not there.")
+    if not files.is_file(external):
+        raise ModelLoadError(f"{path} has its weights in {external}, which is not there.")
 
 
 def _locations(data: mmap.mmap) -> set[str]:
-    """Names of the files beside a model that hold weights.
+    """Names of a model's external weight files.
 
     Raises:
-        ValueError: it is no model.
+        ValueError: not a model.
     """
-    seen, found = set(), set()
+    seen, locations = set(), set()
     todo = [("model", 0, len(data), 0)]
     while todo:
         message, start, end, depth = todo.pop()
@@ -102,14 +102,14 @@ def _locations(data: mmap.mmap) -> set[str]:
             if inner := _WITHIN[message].get(field):
                 todo.append((inner, first, last, depth + 1))
         if entry.get(_KEY) == b"location":
-            found.add(entry.get(_VALUE, b"").decode().replace("\0", ""))
+            locations.add(entry.get(_VALUE, b"").decode().replace("\0", ""))
     if not {_IR_VERSION, _GRAPH} <= seen:
         raise ValueError("it holds no graph")
-    return found
+    return locations
 
 
 def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Of a message in data[start:end] each field's number, and where its value begins and ends."""
+    """Each field of the message data[start:end]: its number, and start and end of its value."""
     while start < end:
         tag, first = _number(data, start, end)
         kind = tag & 7
@@ -128,7 +128,7 @@ def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, i
 
 
 def _number(data: mmap.mmap, start: int, end: int) -> tuple[int, int]:
-    """A number of variable length, and where it ends."""
+    """A varint, and the position after it."""
     value = 0
     for place in range(start, min(end, start + 10)):
         value |= (data[place] & 127) << 7 * (place - start)

@@ -1,9 +1,9 @@
-"""Networks that find what a picture is of (salient objects), as ONNX files, run by onnxruntime.
+"""Salient object detection by ONNX files, run by onnxruntime.
 
 U2-Net (arXiv 2005.09007), IS-Net (arXiv 2203.03041) and BiRefNet (arXiv 2401.03407), as rembg
-(https://github.com/danielgatis/rembg) offers and keeps them; each file is taken as it is, rembg
-need not be installed. BiRefNet's own repositories on the hub bring code to be run: they are not
-used, its ONNX files are.
+(https://github.com/danielgatis/rembg) offers and stores them; the files are used unchanged, rembg
+need not be installed. BiRefNet's own repositories on the hub contain code to be run: only its ONNX
+files are used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a kind of network expects, and how it answers."""
+    """The input normalisation of a kind of network, and the form of its output."""
 
     side: int
     """Pixels of its square pictures, where the file leaves that open."""
@@ -66,34 +66,34 @@ _GENERAL = (
 
 
 def rembg_folder() -> Path:
-    """Where rembg keeps its models: $U2NET_HOME, else .u2net in $XDG_DATA_HOME or at home."""
+    """rembg's model folder: $U2NET_HOME, else .u2net in $XDG_DATA_HOME or the home folder."""
     usual = Path(os.environ.get("XDG_DATA_HOME") or "~") / ".u2net"
     return Path(os.environ.get("U2NET_HOME") or usual).expanduser()
 
 
 def installed(kind: str | None = None) -> list[Path]:
-    """Models for any thing in rembg's folder, the best first; those of one kind, if it is given."""
+    """The general models in rembg's folder, the best first; only those of `kind`, if given."""
     paths = [rembg_folder() / f"{name}.onnx" for name in _GENERAL]
     return [p for p in paths if files.is_file(p) and kind in (None, _kind_by_name(p.name))]
 
 
 class OnnxSegmenter:
-    """Follows `packshot.masks.Segmenter`.
+    """A `Segmenter` that runs an ONNX file.
 
     Attributes:
         kind: a name of `ARCHITECTURES`.
-        size: (width, height) of the pictures that the network takes.
+        size: (width, height) of the network's input.
     """
 
     def __init__(self, path: Path, kind: str | None = None, name: str | None = None) -> None:
         """Load a file.
 
         Args:
-            kind: a name of `ARCHITECTURES`; by default the file's name tells, or else its size.
-            name: what to call it, if not as the file.
+            kind: a name of `ARCHITECTURES`; by default by the file's name, else by its input size.
+            name: its name as a segmenter; by default the file's.
 
         Raises:
-            ModelLoadError: it is no ONNX model from one picture to one map, or of no known kind.
+            ModelLoadError: not an ONNX model from one image to one map, or an unknown kind.
             PackshotError: onnxruntime is not installed.
         """
         runtime = _onnxruntime()
@@ -111,7 +111,7 @@ class OnnxSegmenter:
 
     @classmethod
     def load(cls, model: str | None, kind: str | None = None, progress: Progress = silent) -> Self:
-        """A file, the ONNX file of a repository of the hub, or what rembg's folder holds.
+        """Load a file, the ONNX file of a hub repository, or a model in rembg's folder.
 
         Raises:
             ModelLoadError: there is none, or as the class.
@@ -121,13 +121,13 @@ class OnnxSegmenter:
         from packshot.weights import hub
 
         if model is None:
-            found = installed(kind)
-            if not found:
+            models = installed(kind)
+            if not models:
                 raise ModelLoadError(
                     f"No {kind or 'ONNX'} model is in {rembg_folder()}, where rembg keeps them. "
                     "Name one: --segmenter FILE.onnx."
                 )
-            return cls(found[0], kind)
+            return cls(models[0], kind)
         repo = None if files.exists(Path(model)) else hub.parse_repo(model)
         if repo is None or model.lower().endswith(".onnx"):
             return cls(Path(model), kind)
@@ -143,14 +143,14 @@ class OnnxSegmenter:
         )
         with _as_model_load_error(self.path):
             answer = self._session.run(None, {self._input.name: pixels})[0]
-        shares = to_probabilities(
+        probabilities = to_probabilities(
             _one_map(self.path, answer), ARCHITECTURES[self.kind].min_max_normalised
         )
-        return as_mask(without_islands(shares), picture.size)
+        return as_mask(without_islands(probabilities), picture.size)
 
 
 def preprocess(picture: Image.Image, size: tuple[int, int], kind: Preprocessing) -> np.ndarray:
-    """A picture as a network takes it: fp32 [1, 3, height, width], squeezed and normalised."""
+    """The network's input: fp32 [1, 3, height, width], resized and normalised."""
     small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     values = np.asarray(small, dtype=np.float32)
     values = values / (max(float(values.max()), 1e-6) if kind.divide_by_max else 255)
@@ -160,7 +160,7 @@ def preprocess(picture: Image.Image, size: tuple[int, int], kind: Preprocessing)
 
 
 def to_probabilities(answer: np.ndarray, stretched: bool) -> np.ndarray:
-    """A network's map [h, w] as shares in [0, 1]. Values beyond are logits: some files end before."""
+    """A network's map [h, w] as probabilities in [0, 1]; values beyond that range are logits."""
     if answer.min() < -1e-3 or answer.max() > 1 + 1e-3:
         answer = 1 / (1 + np.exp(-answer.clip(-60, 60)))
     least, most = float(answer.min()), float(answer.max())
@@ -178,32 +178,32 @@ def _one_map(path: Path, answer: Any) -> np.ndarray:
             f"{path} answers with {list(array.shape)}, not with one map of the product; "
             "it is a model for something else."
         )
-    found = array.reshape(array.shape[-2:]).astype(np.float32)
-    if not np.isfinite(found).all():
+    values = array.reshape(array.shape[-2:]).astype(np.float32)
+    if not np.isfinite(values).all():
         raise ModelLoadError(
             f"{path} answers with values that are not finite; use it in full precision (fp32)."
         )
-    return found
+    return values
 
 
 def _picture_input(path: Path, session: Any) -> tuple[Any, tuple[int, int] | None]:
-    """A model's only input, and (width, height) of its pictures, if the file says it."""
+    """A model's only input, and its (width, height) if the file has it."""
     inputs = session.get_inputs()
-    told = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+    description = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
     shape = inputs[0].shape if len(inputs) == 1 else []
     if len(shape) != 4 or (shape[1] not in (3, None) and not isinstance(shape[1], str)):
         raise ModelLoadError(
-            f"{path} takes {told or 'nothing'}, not one picture [1, 3, height, width]; "
+            f"{path} takes {description or 'nothing'}, not one image [1, 3, height, width]; "
             "it is a model for something else."
         )
     if inputs[0].type not in _DTYPES or not session.get_outputs():
-        raise ModelLoadError(f"{path} takes {told}; pictures in fp32 or fp16 are offered.")
+        raise ModelLoadError(f"{path} takes {description}; inputs in fp32 or fp16 are supported.")
     height, width = shape[2:]
     if not (isinstance(height, int) and isinstance(width, int)):
         return inputs[0], None
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise ModelLoadError(
-            f"{path} takes pictures of {width} x {height} px; more than {MAX_SIDE} are not offered."
+            f"{path} takes images of {width} x {height} px; more than {MAX_SIDE} are not supported."
         )
     return inputs[0], (width, height)
 
@@ -217,7 +217,7 @@ def _kind_by_size(path: Path, size: tuple[int, int] | None) -> str:
     if size and max(size) <= ARCHITECTURES["u2net"].side:
         return "u2net"
     raise ModelLoadError(
-        f"{path}: neither name nor size tell how it wants its pictures. Name its kind: "
+        f"{path}: neither name nor size tell its preprocessing. Name its kind: "
         f"--segmenter KIND:{path.name}, of the kinds {', '.join(ARCHITECTURES)}."
     )
 
@@ -234,6 +234,6 @@ def _onnxruntime() -> Any:
 
 
 def _as_model_load_error(path: Path) -> AbstractContextManager[None]:
-    """Whatever onnxruntime raises, as one kind of error."""
+    """Turns whatever onnxruntime raises into `ModelLoadError`."""
     fault = "cannot be run by onnxruntime"
     return as_model_load_error(path, fault, "Download it again, or use another.")

@@ -1,4 +1,4 @@
-"""What is told a network that wants to be shown what to cut out: a box, and points in it."""
+"""Prompts for Segment Anything: a box, and points on the product, from a first guess."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MARGIN = 0.03
 
 @dataclass(frozen=True)
 class Prompt:
-    """Where the product is, in shares of the picture's width and height.
+    """A box and points on the product, relative to the image's width and height.
 
     Attributes:
-        points: [N, 2], x and y, each well within the product; the surest first.
+        points: [N, 2], x and y, each well within the product; the most certain first.
         box: [4], left, upper, right, lower.
     """
 
@@ -27,9 +27,9 @@ class Prompt:
 
 
 def prompt_of(probabilities: np.ndarray) -> Prompt | None:
-    """What a first guess [h, w] in [0, 1] shows; None if it shows nothing.
+    """The prompt from a first guess [h, w] in [0, 1]; None if the guess is empty.
 
-    The box is around the largest part, the points lie where it is widest and surest, and apart.
+    The box is around the largest part; the points are far from its edge, certain, and apart.
     """
     count, parts, stats, _ = cv2.connectedComponentsWithStats(
         (probabilities > _SURE).astype(np.uint8)
@@ -47,7 +47,7 @@ def prompt_of(probabilities: np.ndarray) -> Prompt | None:
 
 
 def _surest(inside: np.ndarray) -> np.ndarray:
-    """Centres [N, 2] of pixels far from the edge where `inside` [h, w], 0 outside, is high."""
+    """Centres [N, 2] of pixels that are far from the edge and have high `inside` [h, w]."""
     # A border, for what the picture's edge cuts ends there.
     room = cv2.distanceTransform(np.pad((inside > 0).astype(np.uint8), 1), cv2.DIST_L2, 5)[
         1:-1, 1:-1

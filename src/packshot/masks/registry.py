@@ -1,6 +1,6 @@
-"""Segmenters by name: our own, and those that other packages offer.
+"""The registry of segmenters: Packshot's own, and those of other packages.
 
-A package offers one as an entry point of the group `packshot.segmenters`: a `Loader`.
+Other packages add segmenters by entry points of the group `packshot.segmenters`: a `Loader` each.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ LOADERS: dict[str, Loader] = {
 def load_segmenter(
     name: str = AUTO, model: str | None = None, progress: Progress = silent
 ) -> Segmenter:
-    """The segmenter of that name, its weights from `model`.
+    """Load the segmenter of that name, with weights from `model`.
 
-    "auto" is what fits `model`; without one the best that is found: a network of rembg's in its
-    folder, if onnxruntime is installed, or a SAM 2 that is whole in the hub's cache, or else the
-    bundled segmenter. Nothing is fetched that was not named.
+    "auto" is the kind of `model`; without a model it is the best available: a network in rembg's
+    folder, if onnxruntime is installed, else a complete SAM 2 in the hub's cache, else the bundled
+    segmenter. Only a named model is downloaded.
 
     Args:
-        name: "auto", one of `LOADERS`, or one that another package offers.
+        name: "auto", one of `LOADERS`, or another package's.
         model: a file, a folder, or OWNER/NAME on the Hugging Face hub.
 
     Raises:
-        PackshotError: there is no such segmenter, or a package that it needs is not installed.
-        ModelLoadError: `model` is none of its kind, or would have to be unpickled.
+        PackshotError: there is no such segmenter, or a required package is not installed.
+        ModelLoadError: `model` is of another kind, or a pickle.
     """
     if name == AUTO:
         return (
@@ -88,7 +88,7 @@ def load_segmenter(
 
 
 def kind_of(model: str) -> str:
-    """The name of the segmenter that a model is for, by its name and nature; nothing is read."""
+    """The name of the segmenter for a model, by the model's name; nothing is read."""
     if files.is_file(Path(model)) and not model.lower().endswith(".safetensors"):
         return "onnx"
     if files.exists(Path(model)):
@@ -97,17 +97,17 @@ def kind_of(model: str) -> str:
 
 
 def best_found() -> str:
-    """What is taken unasked, as `segmenter_of` takes it: the best that is at hand."""
+    """The default, as `segmenter_of` takes it: the best one available."""
     from packshot.masks import onnx_segmenter, sam
 
-    if find_spec("onnxruntime") and (found := onnx_segmenter.installed()):
-        return f"onnx:{found[0]}"
+    if find_spec("onnxruntime") and (models := onnx_segmenter.installed()):
+        return f"onnx:{models[0]}"
     cached = sam.cached()
     return f"sam2:{cached}" if cached else "bundled"
 
 
 def segmenter_of(spec: str, progress: Progress = silent) -> Segmenter:
-    """A segmenter as an option names it: by its name, its model, or NAME:MODEL.
+    """The segmenter of an option's value: a name, a model, or NAME:MODEL.
 
     Raises:
         PackshotError, ModelLoadError: as `load_segmenter`.
@@ -118,11 +118,11 @@ def segmenter_of(spec: str, progress: Progress = silent) -> Segmenter:
 
 
 def settle_segmenter(choice: str, decisions: Decisions) -> str:
-    """What finds the product in a project's photos, as `segmenter_of` takes it."""
+    """Decide on a project's segmenter, as `segmenter_of` takes it."""
 
     def choose() -> tuple[Value, str]:
         if choice != AUTO:
-            return choice, "as it was chosen"
+            return choice, "as chosen"
         return best_found(), "the best that was at hand"
 
     return str(decisions.settle("segmenter", {"segmenter": choice}, choose).value)

@@ -1,9 +1,9 @@
 """Segment Anything (arXiv 2304.02643) and SAM 2 (arXiv 2408.00714), by transformers' own classes.
 
-They cut out what they are shown. Nobody is asked: the bundled segmenter's guess shows it to them,
-as a box with points, and of the masks that they offer the one is taken that they think best of.
+The bundled segmenter's guess gives their prompt, a box with points; of the masks that they return
+the one with the best predicted score is used.
 
-Pictures are prepared here, for transformers does it for SAM 2 only with torchvision.
+Images are preprocessed here, because transformers needs torchvision for SAM 2.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _TWIN = (
 
 @dataclass(frozen=True)
 class Fit:
-    """How pictures of one size are laid into a network's square.
+    """How images of one size are resized into a network's square input.
 
     Attributes:
-        side: of the square.
-        inner: (width, height) of the picture in it, from the upper left corner; zeros beside it.
+        side: of the square, in pixels.
+        inner: (width, height) of the image in it, from the upper left corner; padded with zeros.
     """
 
     side: int
@@ -58,17 +58,17 @@ class Fit:
 
 
 class SamSegmenter:
-    """Follows `packshot.masks.Segmenter`. Computes in fp32."""
+    """A `Segmenter` by SAM or SAM 2. Computes in fp32."""
 
     def __init__(self, folder: Path, name: str | None = None, device: str | None = None) -> None:
         """Load a folder as transformers saves it: config.json, model.safetensors.
 
         Args:
-            name: what to call it, if not as the folder.
+            name: its name as a segmenter; by default the folder's.
             device: by default the GPU, if there is one.
 
         Raises:
-            ModelLoadError: it is none, lacks something, or would have to be unpickled.
+            ModelLoadError: another model, incomplete, or a pickle.
         """
         if not files.is_file(folder / _CONFIG):
             raise ModelLoadError(
@@ -85,8 +85,8 @@ class SamSegmenter:
         self._first = config["model_type"] == "sam"
         with refusing(folder / _CONFIG):
             self._network, known = network.to(self.device), network.config
-            told = known.vision_config if self._first else known.prompt_encoder_config
-            self._side = int(told.image_size)
+            sizes = known.vision_config if self._first else known.prompt_encoder_config
+            self._side = int(sizes.image_size)
         with refusing(folder / _PREPROCESSOR):
             self._mean, self._std = (
                 torch.tensor([float(v) for v in normalised[key]]).view(3, 1, 1) for key in _IMAGENET
@@ -95,7 +95,7 @@ class SamSegmenter:
 
     @classmethod
     def load(cls, model: str | None, progress: Progress = silent) -> Self:
-        """A folder, or a repository of the hub; by default a SAM 2 that is in the hub's cache.
+        """Load a folder or a hub repository; by default a SAM 2 in the hub's cache.
 
         Raises:
             ModelLoadError: there is none, or as the class.
@@ -125,30 +125,30 @@ class SamSegmenter:
 
     @torch.no_grad()
     def probabilities(self, picture: Image.Image, prompt: Prompt) -> np.ndarray:
-        """What the network says to a prompt: fp32 [h, w] in [0, 1], of the size that it saw."""
+        """The network's probabilities for a prompt: fp32 [h, w] in [0, 1], at its input's size."""
         fit = fit_of(picture.size, self._side, squeezed=not self._first)
         pixels = preprocess(picture, fit, self._mean, self._std)
         with refusing(self.folder):
-            said = self._network(
+            output = self._network(
                 pixel_values=pixels.to(self.device), **encode_prompt(prompt, fit, self.device)
             )
-            best = int(said.iou_scores[0, 0].argmax())
-            logits = said.pred_masks[:, :, best].float()
+            best = int(output.iou_scores[0, 0].argmax())
+            logits = output.pred_masks[:, :, best].float()
             full = F.interpolate(logits, (fit.side, fit.side), mode="bilinear", align_corners=False)
         width, height = fit.inner
-        shares: np.ndarray = full[0, 0, :height, :width].sigmoid().cpu().numpy()
-        if not np.isfinite(shares).all():
+        probabilities: np.ndarray = full[0, 0, :height, :width].sigmoid().cpu().numpy()
+        if not np.isfinite(probabilities).all():
             raise ModelLoadError(f"{self.folder} answers with values that are not finite.")
-        return shares
+        return probabilities
 
 
 def cached() -> str | None:
-    """The largest of Meta's SAM 2 that is whole in the hub's cache, as OWNER/NAME."""
+    """The largest of Meta's SAM 2 models that is complete in the hub's cache, as OWNER/NAME."""
     return next((name for name in _KNOWN if hub.is_cached(name, [_CONFIG, _WEIGHTS])), None)
 
 
 def fit_of(size: tuple[int, int], side: int, *, squeezed: bool) -> Fit:
-    """A picture (width, height) squeezed into a square, or made as large as it holds."""
+    """The fit of an image (width, height): stretched to the square, or in its own proportions."""
     if squeezed:
         return Fit(side, (side, side))
     scale = side / max(size)
@@ -157,7 +157,7 @@ def fit_of(size: tuple[int, int], side: int, *, squeezed: bool) -> Fit:
 
 
 def preprocess(picture: Image.Image, fit: Fit, mean: Tensor, std: Tensor) -> Tensor:
-    """A picture as the network takes it: fp32 [1, 3, side, side]; `mean` and `std` [3, 1, 1]."""
+    """The network's input: fp32 [1, 3, side, side]; `mean` and `std` are [3, 1, 1]."""
     small = picture.convert("RGB").resize(fit.inner, Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.asarray(small, dtype=np.float32) / 255).permute(2, 0, 1)
     width, height = fit.inner
@@ -165,7 +165,7 @@ def preprocess(picture: Image.Image, fit: Fit, mean: Tensor, std: Tensor) -> Ten
 
 
 def encode_prompt(prompt: Prompt, fit: Fit, device: torch.device) -> dict[str, Tensor]:
-    """A prompt in the square's pixels: points [1, 1, N, 2], all on the product, and a box [1, 1, 4]."""
+    """A prompt in the square's pixels: points [1, 1, N, 2], all foreground, and a box [1, 1, 4]."""
     inner = torch.tensor(fit.inner, dtype=torch.float32)
     points = torch.from_numpy(prompt.points) * inner
     box = torch.from_numpy(prompt.box).view(2, 2) * inner
@@ -177,7 +177,7 @@ def encode_prompt(prompt: Prompt, fit: Fit, device: torch.device) -> dict[str, T
 
 
 def _network(folder: Path, config: Mapping[str, Any]) -> nn.Module:
-    """SAM 2's network for single pictures, also of files for videos; or the first SAM's."""
+    """SAM 2's network for single images, also from video checkpoints; or the first SAM's."""
     from transformers import Sam2Config, Sam2Model, SamConfig, SamModel
 
     kinds = {"sam2": (Sam2Config, Sam2Model), "sam": (SamConfig, SamModel)}

@@ -1,4 +1,4 @@
-"""What a segmenter is: one file a kind, all named in `registry.py`."""
+"""The interface of segmenters; each kind is one file, listed in `registry.py`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from PIL import Image
 
 
 class Segmenter(Protocol):
-    """Finds the one product that a picture is of."""
+    """Segments the one product in an image."""
 
     name: str
 
     def mask(self, picture: Image.Image) -> Image.Image:
-        """The product's share of each pixel: mode L, the size of `picture`, 255 on the product."""
+        """The product's mask: mode L, the size of `picture`, 255 on the product."""
         ...

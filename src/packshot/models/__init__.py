@@ -1,4 +1,4 @@
-"""Base models: what a family must do, which families there are, and loading one safely."""
+"""Base models: the interface of a family, the families, and loading a checkpoint safely."""
 
 from packshot.models.diffusion_model import ClipSimilarity, Conditioning, DiffusionModel
 from packshot.models.load import (

@@ -1,4 +1,4 @@
-"""Judging a checkpoint by its content before anything of it is loaded.
+"""Validating a checkpoint by its content before loading it.
 
 A pickle runs code when it is opened, whatever its name, so none ever is: the first bytes decide.
 """
@@ -24,10 +24,10 @@ CONFIGS = Path(__file__).parent / "configs"
 # Whole or in shards, full precision before half, as diffusers and transformers name them.
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that may be loaded: its family, its shape on disk, its weights and their hash.
+    """A validated checkpoint: its family, its layout on disk, its weights and their hash.
 
-    `weights` are the judged files, by component in a folder, by what to put before their keys in a
-    single file; no other may be loaded.
+    `weights` are the validated files, by component in a folder, by key prefix for a single file;
+    no other file may be loaded.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """What to call it: the file's or folder's name; in the hub's cache the repository's."""
+        """The file's or folder's name; in the hub's cache the repository's."""
         if self.path == installed_base(BUNDLED):
             return BUNDLED
         if cached := re.search(r"models--.+--(.+)/snapshots/\w+$", self.path.as_posix()):
@@ -61,7 +61,7 @@ class Checkpoint:
 
 
 def detect_checkpoint(path: Path) -> Checkpoint:
-    """Decide what `path` is; nothing is loaded.
+    """Detect the family and layout of a checkpoint; nothing is loaded.
 
     Raises:
         ModelLoadError: not there, a pickle, damaged, or of a family that is not known.
@@ -112,7 +112,7 @@ def folder_family(path: Path) -> str:
 
 
 def pipeline_family(path: Path) -> str:
-    """What the index of a diffusers folder alone tells: 2.x of Stable Diffusion is still "sd1".
+    """The family by model_index.json alone, which does not tell Stable Diffusion 2.x from "sd1".
 
     Raises:
         ModelLoadError: there is none, or it names a family that is not known.
@@ -129,7 +129,7 @@ def pipeline_family(path: Path) -> str:
         for start in candidate.pipelines
         if name.startswith(start)
     )
-    family = max(starts, key=lambda found: found[0], default=(0, name))[1]
+    family = max(starts, key=lambda match: match[0], default=(0, name))[1]
     if family not in registry.families():
         raise _unknown(path, family)
     return family
@@ -152,7 +152,7 @@ def _unknown(path: Path, found: str) -> ModelLoadError:
 def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
     """Hash of the weights' and configurations' hashes.
 
-    Remembered by names, sizes and times, for hashing takes seconds.
+    Cached by file names, sizes and times, because hashing takes seconds.
     """
     chosen = [file for component in weights.values() for file in component]
     if path.is_dir():

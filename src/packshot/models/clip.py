@@ -1,4 +1,4 @@
-"""CLIP's two towers where a checkpoint carries them: pictures and texts in one space."""
+"""CLIP's image and text towers: embeddings of images and texts in one space."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 OPENAI_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""What those that say nothing of it were trained with."""
+"""Normalisation of the CLIPs that have no preprocessor_config.json."""
 _WEIGHTS, _PREPROCESSOR = "model.safetensors", "preprocessor_config.json"
 _SQUARE = 256
-"""Pixels of a side: a little more than most CLIPs look at."""
+"""Pixels of a side: a little more than the input of most CLIPs."""
 
 
 class ClipEncoder:
     """A CLIP model; follows `packshot.models.diffusion_model.ClipSimilarity`. Computes in fp32.
 
     Args:
-        mean, std: of the channels, in [0, 1], that it expects its pictures normalised by.
+        mean, std: of the channels, in [0, 1], by which its input is normalised.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ClipEncoder:
         tokenizer: Any,
         device: torch.device,
     ) -> Self:
-        """A checkpoint's text encoder with, from its `clip` folder, image tower and projections."""
+        """A checkpoint's text encoder with the image tower and projections of its `clip` folder."""
         text = {
             "text_model." + key.removeprefix("text_model."): value
             for key, value in text_encoder.state_dict().items()
@@ -82,7 +82,7 @@ class ClipEncoder:
         clip, tokenizer = _network(folder, {}), clip_tokenizer()
         if clip.config.text_config.vocab_size != len(tokenizer):
             raise ModelLoadError(
-                f"{folder} is a CLIP that reads other words than OpenAI's (its vocabulary has "
+                f"{folder} is a CLIP with another vocabulary than OpenAI's (it has "
                 f"{clip.config.text_config.vocab_size:,} tokens, not {len(tokenizer):,}); name another."
             )
         digest = files.sha256(folder / _WEIGHTS)[:12]
@@ -122,7 +122,7 @@ class ClipEncoder:
 
 
 def embed_images(similarity: ClipSimilarity, pictures: Iterable[Image.Image]) -> Tensor:
-    """Unit vectors [N, D] of RGB pictures; one is held at a time, and all of each is looked at."""
+    """Unit vectors [N, D] of whole RGB images; one image is in memory at a time."""
     vectors = []
     for picture in pictures:
         array = np.asarray(picture, dtype=np.float32) / 127.5 - 1
@@ -131,10 +131,10 @@ def embed_images(similarity: ClipSimilarity, pictures: Iterable[Image.Image]) ->
 
 
 def embed_image_files(similarity: ClipSimilarity, files: Iterable[Path]) -> Tensor:
-    """Unit vectors [N, D] of the middle squares of picture files.
+    """Unit vectors [N, D] of image files, centre-cropped to a square.
 
     Raises:
-        ImageRejectedError: one cannot be opened.
+        ImageRejectedError: a file cannot be opened.
     """
     return embed_images(similarity, map(_middle_square, files))
 
@@ -147,7 +147,7 @@ def _middle_square(file: Path) -> Image.Image:
 
 
 def _network(folder: Path, others: Mapping[str, Tensor]) -> Any:
-    """The CLIP of a folder, those of its weights that it lacks from `others`."""
+    """The CLIP of a folder; weights that the folder lacks are taken from `others`."""
     from transformers import CLIPConfig, CLIPModel
 
     config = read_config(folder / "config.json")

@@ -1,43 +1,43 @@
-"""Parts of a checkpoint that may lie in files of their own, beside a single file: how each is told."""
+"""Components that a single file may lack (VAE, text encoders), and how to recognise their files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 EMBEDDING = "model.embed_tokens.weight"
-"""Of language models: a row a token, as wide as their states."""
+"""Token embedding of language models, [vocabulary, hidden size]."""
 QWEN3 = ("text_encoders.qwen3_4b.transformer.", "text_encoders.qwen3_8b.transformer.")
-"""What files that hold everything put before the keys of a Qwen3."""
+"""Key prefixes of a Qwen3 in all-in-one files."""
 VAE = ("first_stage_model.", "vae.")
-"""And before those of an autoencoder."""
+"""Key prefixes of a VAE in all-in-one files."""
 
 
 @dataclass(frozen=True)
 class Companion:
-    """A part that may lie in a file of its own: told by a key, and the shape that it has there."""
+    """A component that may lie in its own file, recognised by a key and that tensor's shape."""
 
     component: str
     """Its name among the family's networks."""
     what: str
-    """What to call it where it is missing."""
+    """Its name in the message when it is missing."""
     prefixes: tuple[str, ...]
-    """What a file that holds everything puts before its keys; a file of its own gets the first."""
+    """Key prefixes in all-in-one files; its own file's keys get the first one."""
     key: str
     names: str = ""
-    """A pattern of file names, where files of two families cannot be told apart by content."""
+    """Regex of file names, where files of two families have the same keys and shapes."""
     also: str = ""
-    """Another key that it has, where the first alone does not tell it."""
+    """A second required key, where `key` alone is ambiguous."""
     reader: tuple[str, int] | None = None
-    """The transformer's weight that reads its states, and how many of them side by side."""
+    """The transformer's weight that takes its hidden states, and how many are concatenated."""
 
 
 def autoencoder(names: str) -> Companion:
-    """An autoencoder, in files whose names fit the pattern; "" is any file, "(?!)" is none."""
+    """A VAE, in files whose names match the regex; "" is any file, "(?!)" is none."""
     return Companion("vae", "its autoencoder", VAE, "decoder.conv_in.weight", names)
 
 
 def clip(component: str, name: str) -> Companion:
-    """A CLIP's text tower, which files that hold everything call `name`."""
+    """A CLIP's text tower, called `name` in all-in-one files."""
     key = "text_model.embeddings.position_embedding.weight"
     prefixes = (f"text_encoders.{name}.transformer.",)
     return Companion(component, f"its text encoder {name}", prefixes, key)
@@ -51,7 +51,7 @@ def t5(component: str) -> Companion:
 
 
 def qwen3(reader: str, states: int) -> Companion:
-    """A Qwen3 whose states, so many side by side, the transformer's weight `reader` reads."""
+    """A Qwen3; the transformer's weight `reader` takes `states` of its hidden states concatenated."""
     what = "its text encoder Qwen3 (such as qwen_3_4b.safetensors)"
     also = "model.layers.0.self_attn.q_norm.weight"
     return Companion("text_encoder", what, QWEN3, EMBEDDING, also=also, reader=(reader, states))

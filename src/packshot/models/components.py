@@ -1,4 +1,4 @@
-"""A checkpoint's networks, tokenizers and schedule: from a folder or a single file, never downloaded."""
+"""A checkpoint's networks, tokenizers and scheduler, from a folder or single file, never downloaded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Configs = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Components:
-    """What a pipeline is made of, by the components' names."""
+    """The parts of a pipeline, by the components' names."""
 
     networks: dict[str, Any]
     tokenizers: dict[str, Any]
@@ -44,7 +44,7 @@ class Components:
 def load_components(
     checkpoint: Checkpoint, family: DiffusionModel, dtype: torch.dtype
 ) -> Components:
-    """Every component of a checkpoint, frozen, in `dtype`, on the CPU; of a sketch no tokenizers.
+    """Every component of a checkpoint, frozen, in `dtype`, on the CPU; no tokenizers of a fake model.
 
     Raises:
         ModelLoadError: weights are missing or do not fit, or a configuration cannot be read.
@@ -75,12 +75,12 @@ def load_components(
         if checkpoint.shapes_only:
             networks[name] = empty_network(make, where)
             continue
-        beside = family.extra_keys.get(name) if whole else None
-        networks[name] = load_weights_into(make, renamed(tensors[name]), where, dtype, beside)
+        extra_keys = family.extra_keys.get(name) if whole else None
+        networks[name] = load_weights_into(make, renamed(tensors[name]), where, dtype, extra_keys)
         if isinstance(networks[name], AutoencoderKL | AutoencoderKLFlux2 | UNet2DConditionModel):
             networks[name].to(
                 memory_format=torch.channels_last
-            )  # what convolutions are quickest in
+            )  # the fastest layout for convolutions
     encoders = [name for name in checkpoint.components if name.startswith("text_encoder")]
     tokenizers = {
         name.replace("text_encoder", "tokenizer"): _tokenizer(checkpoint, name, configs[name])
@@ -94,17 +94,19 @@ def load_components(
 def _architecture(
     config: dict[str, Any], where: Path
 ) -> tuple[Callable[[], nn.Module], Callable[[Tensors], Tensors]]:
-    """What makes the network of a configuration, and what renames files' tensors as it has them.
+    """The constructor of a configuration's network, and a function that renames files' tensors.
 
-    No other classes are made than those that are known here.
+    Only the classes that are known here are constructed.
     """
     import diffusers
     import transformers
 
     kind = str(config.get("_class_name") or (config.get("architectures") or [""])[0])
     if kind in registry.diffusers_classes():
-        made = partial(getattr(diffusers, kind).from_config, config)
-        return made, lambda found: {_VAE_ATTENTION.sub(_new_name, k): v for k, v in found.items()}
+        make = partial(getattr(diffusers, kind).from_config, config)
+        return make, lambda tensors: {
+            _VAE_ATTENTION.sub(_new_name, key): value for key, value in tensors.items()
+        }
     if kind not in _TRANSFORMERS:
         raise ModelLoadError(
             f"{where}: its configuration names a '{kind}', which is not known here."

@@ -1,4 +1,4 @@
-"""How much memory has been used, and how much there is."""
+"""Peak and free memory of a device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def peak_bytes(base: DiffusionModel) -> int:
-    """The most memory used so far: of the GPU where the base is on one, else of this process."""
+    """Peak memory in bytes so far: of the GPU if the base is on one, else of this process."""
     if base.device.type == "cuda":
         import torch
 
@@ -33,7 +33,7 @@ def _peak_of_process() -> int:
 
 
 def free_on(device: torch.device) -> int:
-    """Memory that can still be taken: of a GPU, else of the machine."""
+    """Free memory in bytes: of a GPU, else of the machine."""
     if device.type == "cuda":
         import torch
 
@@ -45,7 +45,7 @@ def free_on(device: torch.device) -> int:
 
 
 def device_name(device: torch.device) -> str:
-    """What a device calls itself: a GPU's name, "cpu"."""
+    """A device's name: the GPU's product name, or "cpu"."""
     if device.type == "cuda":
         import torch
 

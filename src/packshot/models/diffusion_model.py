@@ -1,7 +1,7 @@
-"""What a family of checkpoints must be able to do, and what all families do alike.
+"""The interface of a model family, `DiffusionModel`, and what all families share.
 
 A family is one file in this folder, with its `FamilySpec`, plus one line in `registry.py`. The
-training loop, the planner and the shots know only the class `DiffusionModel`.
+training loop, the planner and image generation know only the class `DiffusionModel`.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ Conditioning = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class SizeConditioning:
-    """What part of a picture is trained on, (width, height) or (left, upper) in pixels."""
+    """SDXL's size conditioning in pixels: original size, crop's top left corner, target size."""
 
     original_size: tuple[int, int]
-    """The picture's own size."""
+    """The image file's (width, height)."""
     crop_top_left: tuple[int, int]
-    """The upper left corner of what is kept, after the picture was made smaller."""
+    """(left, upper) of the crop, after the image was resized."""
     target_size: tuple[int, int]
-    """What is kept."""
+    """(width, height) of the crop."""
 
 
 @dataclass(frozen=True)
 class SamplingDefaults:
-    """How a checkpoint makes pictures when nothing else is asked for."""
+    """A checkpoint's default sampler, number of steps and guidance scale."""
 
     name: str
     """As web UIs call it."""
@@ -59,11 +59,11 @@ class SamplingDefaults:
 class DiffusionModel(ABC):
     """A loaded checkpoint of one family, frozen, on one device and in one dtype.
 
-    Latents are those that the denoiser sees: encoded, shifted and scaled.
+    Latents are the denoiser's inputs: encoded by the VAE, shifted and scaled.
 
     Args:
-        checkpoint: judged, and of this family.
-        storage: how the denoiser's weights shall lie in memory.
+        checkpoint: validated, and of this family.
+        storage: precision or offload of the denoiser's weights.
 
     Raises:
         ModelLoadError: weights are missing or do not fit, or a configuration cannot be read.
@@ -72,7 +72,7 @@ class DiffusionModel(ABC):
     family: str
     """The name of its spec in the registry, such as "sd1"."""
     name: str
-    """What to call it: the folder's or file's name."""
+    """Its name in messages and records: the folder's or file's name."""
     path: Path
     content_hash: str
     """SHA-256 over the weights: the key of caches, and what a plan depends on."""
@@ -107,7 +107,7 @@ class DiffusionModel(ABC):
     extra_keys: Mapping[str, str] = {}
     """By component, a pattern of how names begin that single files hold beside it; of a component
     that is not in it, all are passed over."""
-    _takes_turns = False
+    _has_model_offload = False
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class DiffusionModel(ABC):
         self._grey: dict[tuple[int, int], Tensor] = {}
 
     def _place_on_device(self) -> None:
-        """Networks to the device; those that do not fit it together take turns on it."""
+        """Move the networks to the device; with model offload if they do not fit it together."""
         sizes = {encoder: weight_bytes(encoder) for encoder in self._encoders}
         denoiser = weight_bytes(self._denoiser, self.weight_storage)
         apply_weight_storage(self._denoiser, self.weight_storage, self.device)
@@ -144,8 +144,8 @@ class DiffusionModel(ABC):
             room -= denoiser
         else:
             sizes[self._denoiser] = denoiser
-        self._takes_turns = sum(sizes.values()) > room
-        if self._takes_turns:
+        self._has_model_offload = sum(sizes.values()) > room
+        if self._has_model_offload:
             offload_models(sizes, self.device, room)
             return
         for network in sizes:
@@ -158,19 +158,16 @@ class DiffusionModel(ABC):
     @staticmethod
     @abstractmethod
     def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
-        """Each component's tensors by diffusers' names, from a single file's by their original ones."""
+        """Each component's tensors under diffusers' names, from a single file's original names."""
 
     @staticmethod
     def infer_configs(tensors: Tensors, configs: Configs) -> Configs:
-        """The family's configurations as a single file wants them: its layers, its width.
-
-        Most files are as their family is.
-        """
+        """The family's configurations with the sizes (layers, width) of this file's tensors."""
         return configs
 
     @abstractmethod
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> NoiseSchedule:
-        """The family's schedule from the checkpoint's configuration of it."""
+        """The family's noise schedule from the checkpoint's scheduler configuration."""
 
     @property
     def denoiser(self) -> nn.Module:
@@ -180,9 +177,9 @@ class DiffusionModel(ABC):
 
     @abstractmethod
     def original_modules(self) -> dict[str, list[str]]:
-        """Linear and Conv2d modules as original files name them, with our names of each.
+        """Original names of the Linear and Conv2d modules, each with its diffusers names.
 
-        Several where the original stacks their rows in one module, in order.
+        Several, in order, where the original module stacks their rows (queries, keys, values).
         """
 
     @abstractmethod
@@ -190,27 +187,27 @@ class DiffusionModel(ABC):
         """Dotted names of the denoiser's Linear and Conv2d modules that `scope` covers, sorted."""
 
     def text_targets(self) -> dict[str, list[str]]:
-        """By text encoder its modules that a LoRA adapts, sorted; empty where none is trained.
+        """Each text encoder's modules that a LoRA adapts, sorted; empty where none can be trained.
 
         Where there are any, `encode_prompts` is differentiable.
 
         Raises:
-            ModelLoadError: they have no room on the device beside the denoiser.
+            ModelLoadError: the text encoders do not fit the device together with the denoiser.
         """
         return {}
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W] in [-1, 1] to latents [B, C, h, w]: the posterior's mean."""
-        # The autoencoder may be away while a LoRA learns; taking turns, it comes by itself.
-        place = self.device if self._takes_turns else self.vae.device
+        """Images [B, 3, H, W] in [-1, 1] to latents [B, C, h, w]: the posterior's mean."""
+        # The VAE may be off the GPU during training; with model offload its hook moves it.
+        place = self.device if self._has_model_offload else self.vae.device
         latents: Tensor = self.vae.encode(pixels.to(place, self.dtype)).latent_dist.mean
         config = self.vae.config
         return (latents.to(self.device) - (config.shift_factor or 0)) * config.scaling_factor
 
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, h, w] to pictures [B, 3, H, W] in [-1, 1]."""
+        """Latents [B, C, h, w] to images [B, 3, H, W] in [-1, 1]."""
         config = self.vae.config
         latents = latents.to(self.device, self.dtype) / config.scaling_factor
         pixels: Tensor = self.vae.decode(latents + (config.shift_factor or 0)).sample.clamp(-1, 1)
@@ -218,38 +215,38 @@ class DiffusionModel(ABC):
 
     @abstractmethod
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """Prompts to what `predict` takes."""
+        """The prompts' embeddings, as `predict` takes them."""
 
     @abstractmethod
     def empty_conditioning(self, count: int) -> Conditioning:
-        """What `count` of the longest prompts would be encoded to, but zero: for its shape."""
+        """Zeros in the shape of the embeddings of `count` prompts of the greatest length."""
 
     def add_size_conditioning(
         self, conditioning: Conditioning, sizes: Sequence[SizeConditioning]
     ) -> Conditioning:
-        """The conditioning [B] of pictures with what the family is told of their sizes, if it is."""
+        """The conditioning [B] with the images' sizes added, in families that use them (SDXL)."""
         return conditioning
 
     @abstractmethod
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """The denoiser's output for noisy latents [B, C, h, w]."""
+        """The denoiser's output [B, C, h, w] for noisy latents [B, C, h, w] at timesteps [B]."""
 
     @abstractmethod
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
-        """The pipeline's arguments for guidance."""
+        """The pipeline's keyword arguments for guidance scale and negative prompts."""
 
     @abstractmethod
     def pipeline(self) -> DiffusionPipeline:
         """A diffusers text-to-image pipeline over the same modules (no copy, no safety checker)."""
 
     def clip_similarity(self) -> ClipSimilarity | None:
-        """Image and text towers in one space, where the checkpoint carries them; else None."""
+        """The checkpoint's CLIP image and text towers; None if it has none."""
         return None
 
     @contextmanager
     def encoders_moved_to(self, device: torch.device, *, text: bool = True) -> Iterator[None]:
-        """Keep the autoencoder and, unless not, text encoders on a device while the block runs."""
-        if self._takes_turns:  # they leave by themselves
+        """Move the VAE (and the text encoders, unless `text` is False) to a device inside the block."""
+        if self._has_model_offload:  # its hooks move them
             yield
             return
         moved = self._encoders if text else [self.vae]
@@ -264,9 +261,9 @@ class DiffusionModel(ABC):
 
     @contextmanager
     def gradient_checkpointing(self, on: bool = True) -> Iterator[None]:
-        """Let the denoiser forget what its blocks computed, and compute it again for gradients.
+        """Gradient checkpointing of the denoiser's blocks inside the block (arXiv 1604.06174).
 
-        (Chen et al. 2016, arXiv 1604.06174.) Memory of activations for about a third more time.
+        Activations are recomputed in the backward pass: less memory, about a third more time.
         """
         if not on:
             yield
@@ -278,18 +275,18 @@ class DiffusionModel(ABC):
             self._denoiser.disable_gradient_checkpointing()
 
     def inpaint_channels(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
-        """What an inpainting base takes beside its noisy latents [B, C, h, w]: [B, 1 + C, h, w].
+        """Mask and masked-image latents [B, 1 + C, h, w] for noisy latents [B, C, h, w].
 
-        1 where to paint, then the latents of the picture grey there, as the conditioning's "region"
-        has them. Without, all is to be painted: so it learns and makes pictures.
+        From the conditioning's "region"; without it the mask is 1 everywhere, as in training and
+        in text-to-image generation.
         """
-        told = conditioning.get("region")
-        if told is None:
-            told = self._all_of(*noisy.shape[-2:]).expand(len(noisy), -1, -1, -1)
-        return told.to(noisy)
+        region = conditioning.get("region")
+        if region is None:
+            region = self._full_mask(*noisy.shape[-2:]).expand(len(noisy), -1, -1, -1)
+        return region.to(noisy)
 
-    def _all_of(self, height: int, width: int) -> Tensor:
-        """The region [1, 1 + C, height, width] that is all of a picture."""
+    def _full_mask(self, height: int, width: int) -> Tensor:
+        """A mask of ones and the latents of a grey image, [1, 1 + C, height, width]."""
         if (height, width) not in self._grey:
             grey = torch.zeros(1, 3, height * self.vae_factor, width * self.vae_factor)
             self._grey[height, width] = self.encode_images(grey)
@@ -297,7 +294,7 @@ class DiffusionModel(ABC):
         return torch.cat([torch.ones_like(latents[:, :1]), latents], dim=1)
 
     def nothing_to_keep(self, count: int) -> dict[str, Any]:
-        """What diffusers' inpainting pipelines are given to make whole pictures, so many at once."""
+        """Arguments with which diffusers' inpainting pipelines generate `count` whole images."""
         grey, white = (Image.new("RGB", (self.native_pixels,) * 2, c) for c in ("grey", "white"))
         return {"image": [grey] * count, "mask_image": [white] * count, "strength": 1.0}
 
@@ -306,7 +303,7 @@ class DiffusionModel(ABC):
         return torch.zeros(*shape, device=self.device, dtype=self.dtype)
 
     def tokens(self, tokenizer: str, prompts: list[str], length: int = CLIP_TOKENS) -> Tensor:
-        """Token ids [B, length] of one tokenizer, on the device; a sketch, which has none, gives zeros."""
+        """Token ids [B, length] of one tokenizer, on the device; zeros in a fake model without it."""
         if tokenizer not in self.tokenizers:
             return torch.zeros(len(prompts), length, dtype=torch.long, device=self.device)
         tokens = self.tokenizers[tokenizer](
@@ -317,8 +314,8 @@ class DiffusionModel(ABC):
 
 
 def _vae_factor(vae: Any) -> int:
-    """Pixels a latent's side."""
-    if hasattr(vae.config, "temperal_downsample"):  # a video autoencoder's, misspelt there
+    """Image pixels per latent pixel, along one side."""
+    if hasattr(vae.config, "temperal_downsample"):  # a video VAE's, misspelt there
         return int(2 ** len(vae.config.temperal_downsample))
     return int(2 ** (len(vae.config.block_out_channels) - 1))
 
@@ -335,12 +332,12 @@ def linear_names(
 
 
 class ClipSimilarity(Protocol):
-    """Pictures and texts as unit vectors of one space (CLIP, arXiv 2103.00020)."""
+    """Images and texts as unit vectors of one embedding space (CLIP, arXiv 2103.00020)."""
 
     name: str
 
     def embed_images(self, pixels: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W] in [-1, 1] (any size) to unit vectors [B, D]."""
+        """Images [B, 3, H, W] in [-1, 1] (any size) to unit vectors [B, D]."""
         ...
 
     def embed_texts(self, texts: list[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""A checkpoint's shapes without its weights: what it would cost, before any of it is loaded."""
+"""A checkpoint's shapes without its weights, to estimate memory before loading."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from packshot.models.diffusion_model import DiffusionModel
 
 
 def default_checkpoint(family: str) -> Checkpoint:
-    """A family's checkpoint as its configurations in this package have it: for sketches only."""
+    """A family's checkpoint with the configurations of this package, for `fake_model` only."""
     return Checkpoint(CONFIGS / family, family, "single file", {}, "")
 
 
 @contextmanager
 def fake_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Iterator[DiffusionModel]:
-    """The base while the block runs, every tensor in it fake: shapes are computed, values are not.
+    """The model under FakeTensorMode: run a step to learn shapes and memory without weights.
 
-    All that is made in the block is fake too. It has no tokenizers: see `DiffusionModel.empty_conditioning`.
+    All tensors created in the block are fake too. There are no tokenizers: use
+    `DiffusionModel.empty_conditioning`.
 
     Raises:
         ModelLoadError: a configuration cannot be read.

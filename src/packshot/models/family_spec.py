@@ -1,4 +1,4 @@
-"""What all of Packshot must know of a family of checkpoints, in one place: its `FamilySpec`.
+"""`FamilySpec`: everything that Packshot knows about a model family, in one place.
 
 Each family's file ends with one, `registry.py` collects them, and whatever else lists families
 (detection, the hub, recipes, LoRA files' metadata, error texts) reads them there.
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from packshot.models.diffusion_model import DiffusionModel
 
 Hints = Callable[[Path, Sequence[str]], dict[str, Any]]
-"""From a single file and its keys what they tell of its schedule, over the configuration."""
+"""From a single file and its keys to overrides of the scheduler configuration."""
 
 
 def no_hints(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """A single file tells nothing of its schedule that its family's configuration does not."""
+    """No overrides: the family's scheduler configuration is used."""
     return {}
 
 
 @dataclass(frozen=True)
 class Relative:
-    """Checkpoints that look like a family's and are not known here: to be refused by their name."""
+    """Unsupported checkpoints that resemble a family's, refused by their own name."""
 
     title: str
     signature: tuple[str, ...] = ()
@@ -41,41 +41,41 @@ class FamilySpec:
     """A family of checkpoints. Its single files' configurations are in the folder `configs/NAME`."""
 
     name: str
-    """What it is called in code, plans and commands, such as "sd1"."""
+    """Its name in code, plans and commands, such as "sd1"."""
     title: str
-    """What it is called in sentences."""
+    """Its name in messages."""
     model: type[DiffusionModel]
-    """What loads and runs a checkpoint of it."""
+    """The class that loads and runs its checkpoints."""
 
-    # How a checkpoint of it is told and taken apart.
+    # How a checkpoint is recognised and split into components.
     components: tuple[str, ...]
     """Its networks by their folders' names, the denoiser first."""
     denoiser_class: str
-    """Its denoiser's class in diffusers; no others are made than families name."""
+    """Its denoiser's class in diffusers; only classes that a family names are constructed."""
     pipelines: tuple[str, ...]
-    """How its pipelines' class names begin, in a folder's index; the longest that fits decides."""
+    """Beginnings of its pipelines' class names in model_index.json; the longest match decides."""
     signature: tuple[str, ...]
-    """How keys begin that all of its single files have, together no other family's."""
+    """Key prefixes that all of its single files have, and together no other family's."""
     vae_class: str = "AutoencoderKL"
-    """Its autoencoder's class in diffusers."""
+    """Its VAE's class in diffusers."""
     cross_attention_dim: int | None = None
-    """The width that its UNet reads, where that tells it from another family of the same pipelines."""
+    """Its UNet's cross-attention width, where another family has the same pipelines."""
     relatives: tuple[Relative, ...] = ()
-    """What looks like it and is not known here."""
+    """Unsupported checkpoints that resemble it."""
     companions: tuple[Companion, ...] = ()
-    """Parts that its single files may lack, and that are then looked for beside them."""
+    """Components that its single files may lack, and that are then searched in other files."""
     schedule_hints: Hints = no_hints
-    """What a single file tells of its schedule."""
+    """Overrides of the scheduler configuration, from a single file."""
     openclip: tuple[str, ...] = ()
-    """Those of its text encoders that are OpenCLIP's, which pads prompts with token 0."""
+    """Its text encoders that are OpenCLIP's, which pads prompts with token 0."""
 
-    # What learns, and how.
+    # What is trained, and how.
     learns_text: bool = False
-    """Whether its text encoders may learn, too: see `DiffusionModel.text_targets`."""
+    """Whether its text encoders can be trained, too: see `DiffusionModel.text_targets`."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    """Where its recipe is another than the usual: see `packshot.plan.recipes.Recipe`."""
+    """Overrides of the usual recipe: see `packshot.plan.recipes.Recipe`."""
 
-    # What its LoRAs say, and are told by.
+    # What its LoRA files contain, and how they are recognised.
     kohya_base: str = ""
     """kohya's `ss_base_model_version`."""
     architecture: str = ""
@@ -83,20 +83,20 @@ class FamilySpec:
     kohya_uses_original_keys: bool = False
     """Whether kohya's LoRA files have the original names of the denoiser's modules."""
     lora_title: str = ""
-    """What its LoRAs are called where another family's is wanted; one title, and no distinction."""
+    """The name of its LoRAs in messages; families whose LoRAs look alike share one."""
     lora_keys: str = ""
-    """A pattern of the keys that only LoRAs of this title have."""
+    """Regex of the keys that only LoRAs of this title have."""
     lora_metadata: tuple[str, ...] = ()
-    """What their metadata contains, where the keys may be another family's as well."""
+    """Texts in their metadata, where the keys may be another family's as well."""
 
     @property
     def denoiser_root(self) -> str:
-        """What LoRAs call its denoiser: "unet" or "transformer"."""
+        """The denoiser's prefix in LoRA keys: "unet" or "transformer"."""
         return self.components[0]
 
     @property
     def text_encoders(self) -> tuple[str, ...]:
-        """Those of its components that read prompts."""
+        """The names of its text encoders."""
         return tuple(name for name in self.components if name.startswith("text_encoder"))
 
     @property

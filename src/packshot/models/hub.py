@@ -1,4 +1,4 @@
-"""Diffusers pipelines on the Hugging Face hub: what a family needs of a repository."""
+"""Downloading diffusers pipelines from the Hugging Face hub: only the files that a family needs."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from packshot.weights.shards import chosen_weights
 
 
 def download_pipeline(repo: Repository, *, half: bool = False, progress: Progress = silent) -> Path:
-    """The folder of a diffusers pipeline in the hub's cache, with all that is loaded of it.
+    """Download the files of a diffusers pipeline that are loaded; returns its folder in the hub's cache.
 
-    Never asked for: pickles, code, networks that the family does not use, a second precision.
-    Files come whole or not at all; a command that was cut short goes on after the last whole one.
+    Never downloaded: pickles, code, networks that the family does not use, a second precision.
+    Files are complete or absent; an interrupted download resumes after the last complete file.
 
     Args:
-        half: rather fetch fp16 weights where there are any; enough where bf16 is computed in.
+        half: prefer fp16 weights where there are any; precise enough if bf16 is computed in.
 
     Raises:
-        ModelLoadError: no such repository, gated, no network, or nothing that can be loaded.
+        ModelLoadError: no such repository, gated, no connection, or nothing that can be loaded.
         DiskFullError: the cache has no room.
     """
     with hub_errors_explained(repo):
@@ -75,7 +75,7 @@ def _fetch(repo: Repository, half: bool, progress: Progress) -> Path:
 
 
 def _needed(family: str) -> set[str]:
-    """Without these nothing can be loaded, beside the weights."""
+    """The required files besides the weights."""
     spec = registry.families()[family]
     return {
         "scheduler/scheduler_config.json",
@@ -85,7 +85,7 @@ def _needed(family: str) -> set[str]:
 
 
 def _is_small(name: str, family: str) -> bool:
-    """Whether a file is a configuration or a tokenizer's."""
+    """Whether a file is a configuration or belongs to a tokenizer."""
     folder, _, file = name.partition("/")
     spec = registry.families()[family]
     if folder in (*spec.components, "scheduler"):
@@ -95,8 +95,8 @@ def _is_small(name: str, family: str) -> bool:
 
 
 def _weights(repo: Repository, family: str, files: Sequence[str], half: bool) -> list[str]:
-    found = []
+    chosen = []
     for part in registry.families()[family].components:
         names = [name.removeprefix(f"{part}/") for name in files if name.startswith(f"{part}/")]
-        found += [f"{part}/{name}" for name in chosen_weights(f"{repo}/{part}", names, half=half)]
-    return found
+        chosen += [f"{part}/{name}" for name in chosen_weights(f"{repo}/{part}", names, half=half)]
+    return chosen

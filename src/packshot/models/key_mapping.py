@@ -1,4 +1,4 @@
-"""Networks in their authors' layout (stacked queries, keys and values), renamed to diffusers'."""
+"""Renaming tensors from the authors' layout (stacked queries, keys, values) to diffusers'."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from packshot.errors import ModelLoadError
 from packshot.models.components import Configs, Tensors
 
 ORIGINAL = ("model.diffusion_model.", "diffusion_model.")
-"""What files that hold more than the transformer put before its keys, and some that do not."""
+"""Key prefixes of the transformer in all-in-one files, and in some that hold only it."""
 _COMPANIONS = ("first_stage_model.", "vae.", "text_encoders.")
-"""What stands before the keys of other parts."""
+"""Key prefixes of the other components."""
 Names = Mapping[str, Sequence[str]]
-"""Original names of modules, and ours of what is stacked in each, in its order."""
+"""Original names of modules, each with the diffusers names of what is stacked in it, in order."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class KeyMapping:
     """How a transformer's original names become diffusers'.
 
     Attributes:
-        blocks: by the original list's name ours, and the names within each block.
+        blocks: original list name to diffusers' list name and the names within each block.
         others: modules outside the blocks.
-        swapped: those of ours that want scale before shift, where files have shift first.
+        scale_shift_swapped: diffusers modules with scale before shift, where files have shift first.
     """
 
     blocks: Mapping[str, tuple[str, Names]]
@@ -36,25 +36,25 @@ class KeyMapping:
     scale_shift_swapped: Sequence[str] = ()
 
     def convert(self, tensors: Tensors) -> dict[str, Tensor]:
-        """A transformer's tensors by diffusers' names; keys that are not known stay what they are."""
-        found: dict[str, Tensor] = {}
+        """A transformer's tensors under diffusers' names; unknown keys are kept."""
+        renamed: dict[str, Tensor] = {}
         for key, value in tensors.items():
             module, _, kind = key.rpartition(".")
             if module in self.others:
-                found[f"{self.others[module]}.{kind}"] = value
+                renamed[f"{self.others[module]}.{kind}"] = value
             elif key in self.others:
-                found[self.others[key]] = value
+                renamed[self.others[key]] = value
             elif stacked := self._modules(module):
                 weight = tensors.get(f"{module}.weight")
                 kind = "weight" if kind == "scale" else kind
                 for name, rows in zip(stacked, _rows(value, len(stacked), weight), strict=True):
-                    found[f"{name}.{kind}"] = rows
+                    renamed[f"{name}.{kind}"] = rows
             else:
-                found[key] = value
-        return {key: self._ordered(key, value) for key, value in found.items()}
+                renamed[key] = value
+        return {key: self._ordered(key, value) for key, value in renamed.items()}
 
     def _modules(self, module: str) -> list[str]:
-        """Our names of what is stacked in a module of a block; none if it is not known."""
+        """The diffusers names of what is stacked in a block's module; none if it is unknown."""
         block = re.fullmatch(r"(\w+)\.(\d+)\.(.+)", module)
         if not block or block[1] not in self.blocks:
             return []
@@ -69,7 +69,7 @@ class KeyMapping:
 
 
 def _rows(value: Tensor, count: int, weight: Tensor | None) -> Sequence[Tensor]:
-    """The modules stacked in a tensor: each as high as wide, the last takes what is left."""
+    """The modules stacked in a tensor: each is square, the last has the remaining rows."""
     if count < 2:
         return [value] * count
     if weight is None:
@@ -79,26 +79,23 @@ def _rows(value: Tensor, count: int, weight: Tensor | None) -> Sequence[Tensor]:
 
 
 def strip_prefix(tensors: Tensors, *prefixes: str) -> dict[str, Tensor]:
-    """The tensors whose keys begin with the first of `prefixes` that any begins with, without it."""
+    """The tensors under the first of `prefixes` that occurs, the prefix removed from their keys."""
     for prefix in prefixes:
-        found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        if found:
-            return found
+        own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        if own:
+            return own
     return {}
 
 
 def transformer_tensors(tensors: Tensors) -> dict[str, Tensor]:
-    """The transformer's tensors by their original names, whatever stands before them."""
+    """The transformer's tensors under their original names, any key prefix removed."""
     return strip_prefix(tensors, *ORIGINAL) or {
         key: value for key, value in tensors.items() if not key.startswith(_COMPANIONS)
     }
 
 
 def latent_parts(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
-    """The autoencoder's tensors by diffusers' names, as {"vae": ...}.
-
-    What is not known there stays what it is.
-    """
+    """The VAE's tensors under diffusers' names, as {"vae": ...}; unknown keys are kept."""
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
     own = strip_prefix(tensors, *_COMPANIONS[:2])
@@ -106,20 +103,20 @@ def latent_parts(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tens
         return {"vae": own}
     # FLUX.2's has these inside encoder and decoder.
     own = {re.sub(r"^(en|de)coder\.(?=(post_)?quant_conv\.)", "", k): v for k, v in own.items()}
-    found = convert_ldm_vae_checkpoint(own, configs["vae"])
-    used = {value.data_ptr() for value in found.values()}
-    return {"vae": found | {k: v for k, v in own.items() if v.data_ptr() not in used}}
+    renamed = convert_ldm_vae_checkpoint(own, configs["vae"])
+    used = {value.data_ptr() for value in renamed.values()}
+    return {"vae": renamed | {k: v for k, v in own.items() if v.data_ptr() not in used}}
 
 
 def fitted_qwen3(own: Tensors, config: dict[str, Any]) -> dict[str, Any]:
-    """A Qwen3's configuration as its file's shapes have it."""
+    """A Qwen3's configuration with the sizes of its file's tensors."""
     first = "model.layers.0"
     heads = {
         name: own[f"{first}.self_attn.{name}.weight"].shape[0]
         for name in ("q_proj", "k_proj", "q_norm")
     }
     rows, width = own["model.embed_tokens.weight"].shape
-    found = {
+    sizes = {
         "vocab_size": rows,
         "hidden_size": width,
         "intermediate_size": own[f"{first}.mlp.gate_proj.weight"].shape[0],
@@ -129,10 +126,10 @@ def fitted_qwen3(own: Tensors, config: dict[str, Any]) -> dict[str, Any]:
         "head_dim": heads["q_norm"],
         "layer_types": None,  # all alike
     }
-    return config | found
+    return config | sizes
 
 
 def count_blocks(tensors: Tensors, blocks: str) -> int:
-    """How many blocks of a name there are."""
+    """The number of blocks whose name matches the regex `blocks`."""
     numbers = (re.match(rf"{blocks}\.(\d+)\.", key) for key in tensors)
     return 1 + max((int(number[1]) for number in numbers if number), default=-1)

@@ -1,4 +1,4 @@
-"""Checkpoints, and loading one safely; see `registry.py` for the families there are."""
+"""Finding and loading checkpoints safely; see `registry.py` for the families."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def load_base(
 ) -> DiffusionModel:
     """Load a checkpoint, frozen.
 
-    By default it goes where this machine computes fastest, in bf16 if that is fast there.
+    By default on this machine's fastest device, in bf16 if that is fast there.
 
     Args:
         name: a base that a package brings ("pocket"), a diffusers folder, a single .safetensors or
             .gguf file, or a repository of the Hugging Face hub, OWNER/NAME or OWNER/NAME@REVISION;
-            a folder or file that is there wins over the hub.
-        storage: how the denoiser's weights lie in memory.
+            an existing folder or file has precedence over the hub.
+        storage: precision or offload of the denoiser's weights.
 
     Raises:
-        ModelLoadError: not there, a pickle, damaged, or of a family that is not known.
-        DiskFullError: no room for what the hub sends.
+        ModelLoadError: not there, a pickle, damaged, or of an unknown family.
+        DiskFullError: no room for the download.
     """
     place = torch.device(device or best_device())
     dtype = dtype or best_dtype(place)
@@ -48,7 +48,7 @@ def load_base(
 def find_checkpoint(
     name: str | Path, *, half: bool = False, progress: Progress = silent
 ) -> Checkpoint:
-    """Judge a checkpoint by any of the names that `load_base` takes; the hub's is fetched.
+    """Validate a checkpoint by any name that `load_base` takes, downloading it if necessary.
 
     Raises:
         ModelLoadError, DiskFullError: as `load_base`.
@@ -57,7 +57,7 @@ def find_checkpoint(
 
 
 def checkpoint_path(name: str | Path, *, half: bool = False, progress: Progress = silent) -> Path:
-    """Where a checkpoint lies, by any of the names that `load_base` takes; the hub's is fetched.
+    """A checkpoint's path, by any name that `load_base` takes, downloading it if necessary.
 
     Raises:
         ModelLoadError, DiskFullError: as `load_base`.
@@ -76,9 +76,9 @@ def checkpoint_path(name: str | Path, *, half: bool = False, progress: Progress 
 
 
 def has_clip(name: str | Path) -> bool:
-    """Whether a checkpoint brings the towers of a CLIP, which see its own pictures.
+    """Whether a checkpoint contains a whole CLIP (text and image tower).
 
-    Nothing is fetched for it: of the hub's repositories no such towers are taken.
+    Nothing is downloaded: hub repositories count as having none.
     """
     folder = installed_base(str(name)) or Path(name)
     return files.is_file(folder / "clip" / "config.json")
@@ -92,7 +92,7 @@ def best_device() -> str:
 
 
 def best_dtype(device: torch.device) -> torch.dtype:
-    """bf16 where the machine multiplies in it, else fp32; never fp16, whose range training leaves."""
+    """bf16 where the device multiplies in it, else fp32; never fp16, which overflows in training."""
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

@@ -11,15 +11,15 @@ from packshot.models.diffusion_model import Conditioning, DiffusionModel
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures of one shape. All tensors' first dimension is the batch B.
+    """A batch of images of one shape. All tensors' first dimension is the batch size B.
 
     Attributes:
         latents: [B, C, h, w], clean.
         noise: [B, C, h, w].
         timesteps: [B].
-        conditioning: the prompts, encoded.
+        conditioning: the prompts' embeddings.
         masks: [B, 1, h, w] weights in [0, 1], 1 where the product is; all ones without masks.
-        weights: [B], 1 for photos, the prior's weight for class images.
+        weights: [B], 1 for photos, the prior loss weight for class images.
     """
 
     latents: Tensor
@@ -31,9 +31,9 @@ class Batch:
 
 
 def per_image_loss(base: DiffusionModel, batch: Batch, gamma: float) -> Tensor:
-    """The loss of each picture, [B] in fp32: masked mean squared error x min-SNR weight.
+    """The loss of each image, [B] in fp32: masked mean squared error x min-SNR weight.
 
-    The prior's weight (`batch.weights`) is not yet in it.
+    The prior loss weight (`batch.weights`) is not included.
     """
     schedule = base.schedule
     noisy = schedule.add_noise(batch.latents, batch.noise, batch.timesteps)

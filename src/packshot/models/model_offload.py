@@ -1,4 +1,4 @@
-"""Networks that do not fit the GPU together: each comes when it is called, and the others leave."""
+"""Model offload: a network is on the GPU only during its forward pass; the others wait in RAM."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from accelerate.utils import send_to_device
 from torch import nn
 
 ROOM_TO_COMPUTE = 0.25
-"""The share of a GPU's free memory that is left to what networks compute."""
+"""The share of a GPU's free memory that is kept free for activations."""
 _MAIN_MEMORY = torch.device("cpu")
 
 
 def weight_memory_budget(device: torch.device) -> float:
-    """Bytes for weights on a device: without bounds in main memory, where they lie anyway."""
+    """Bytes that weights may take on a device; infinite on the CPU, where they are loaded anyway."""
     if device.type != "cuda":
         return float("inf")
     return (1 - ROOM_TO_COMPUTE) * torch.cuda.mem_get_info(device)[0]
 
 
 def offload_models(sizes: Mapping[nn.Module, int], device: torch.device, room: float) -> None:
-    """Have networks stay in main memory, and only the one that computes come to the device.
+    """Keep networks in main memory and move each to the device for its forward pass only.
 
-    One that is larger than the room, both in bytes, computes in main memory.
+    A network of more than `room` bytes computes in main memory.
     """
     for network, size in sizes.items():
         place = device if size <= room else _MAIN_MEMORY
@@ -33,7 +33,7 @@ def offload_models(sizes: Mapping[nn.Module, int], device: torch.device, room: f
 
 
 class _OffloadHook(ModelHook):
-    """Diffusers' pipelines ask a hook where they shall make their tensors: `execution_device`."""
+    """Diffusers' pipelines create their tensors on a hook's `execution_device`."""
 
     def __init__(
         self, networks: Collection[nn.Module], place: torch.device, device: torch.device

@@ -1,6 +1,6 @@
-"""How pictures are noised and what the denoiser shall say: diffusion, and rectified flow.
+"""Noise schedules: DDPM (noise or velocity targets) and rectified flow.
 
-A family has one of these; nothing else in it knows about timesteps.
+Each family has one; nothing else in a family knows about timesteps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from packshot.weights.loading import refusing
 
 
 class NoiseSchedule(Protocol):
-    """The noising process. Timesteps are those that the denoiser is given, [B]."""
+    """A noise schedule. Timesteps [B] are on the denoiser's scale."""
 
     config: Any
     """As diffusers' schedulers have it."""
@@ -25,32 +25,33 @@ class NoiseSchedule(Protocol):
     """"epsilon", "v_prediction" or "flow"."""
 
     def timesteps_at(self, quantiles: Tensor, num_latent_pixels: int) -> Tensor:
-        """Timesteps for even shares [B] in [0, 1), distributed as this family is trained.
+        """Timesteps for uniform numbers [B] in [0, 1), through the family's training distribution.
 
-        `positions` is a latent's height times its width: some families noise large pictures more.
+        `num_latent_pixels` is a latent's height times width: some families add more noise to
+        large images.
         """
         ...
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """The noised latents [B, ...] at each timestep."""
+        """The noisy latents [B, ...], each at its timestep."""
         ...
 
     def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """What the denoiser should say of them."""
+        """The training target for these noisy latents: noise, velocity or flow."""
         ...
 
     def loss_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
-        """How much each timestep's loss counts, [B] in fp32; gamma is min-SNR's, 0 turns it off."""
+        """The loss weight of each timestep, [B] in fp32; gamma is min-SNR's, 0 turns it off."""
         ...
 
     def inference_timesteps(self, steps: int, num_latent_pixels: int) -> Tensor:
-        """The timesteps [steps] at which a picture is made, the noisiest first."""
+        """The timesteps [steps] of inference, the noisiest first."""
         ...
 
     def predict_x0_and_noise(
         self, noisy: Tensor, predicted: Tensor, timesteps: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The picture and the noise that the denoiser sees in noisy latents: `add_noise`'s inverse."""
+        """Predicted clean latents x0 and noise, from noisy latents and the denoiser's output."""
         ...
 
 
@@ -58,10 +59,10 @@ class DDPMSchedule:
     """DDPM's schedule (arXiv 2006.11239) from a scheduler's configuration; follows `NoiseSchedule`."""
 
     def __init__(self, config: dict[str, Any], where: Path, device: torch.device) -> None:
-        """Read betas and target.
+        """Read the betas and the prediction type.
 
         Raises:
-            ModelLoadError: the configuration cannot be read, or its target is another.
+            ModelLoadError: the configuration cannot be read, or has another prediction type.
         """
         from diffusers import DDPMScheduler
 
@@ -78,7 +79,7 @@ class DDPMSchedule:
 
     @property
     def zero_terminal_snr(self) -> bool:
-        """Whether nothing of the picture is left at the last timestep (arXiv 2305.08891)."""
+        """Whether the signal-to-noise ratio of the last timestep is zero (arXiv 2305.08891)."""
         return float(self._alphas[-1]) == 0
 
     def timesteps_at(self, quantiles: Tensor, num_latent_pixels: int) -> Tensor:
@@ -127,9 +128,9 @@ class DDPMSchedule:
 class FlowMatchSchedule:
     """Rectified flow with logit-normal timesteps (Esser et al. 2024, arXiv 2403.03206).
 
-    x = (1 - s) x_0 + s noise, the target is noise - x_0, and s is the timestep over `scale`. Even
-    shares u become s = sigmoid(normal quantile of u), shifted to s' = k s / (1 + (k - 1) s) (their
-    eq. 23), with k fixed, or growing with the picture as FLUX has it. Follows `NoiseSchedule`.
+    x = (1 - s) x_0 + s noise, the target is noise - x_0, and s is the timestep over `scale`. Uniform
+    numbers u become s = sigmoid(normal quantile of u), shifted to s' = k s / (1 + (k - 1) s) (their
+    eq. 23), with k fixed, or growing with the resolution as in FLUX. Follows `NoiseSchedule`.
     """
 
     prediction_type = "flow"
@@ -137,12 +138,12 @@ class FlowMatchSchedule:
     def __init__(self, config: dict[str, Any], scale: float = 1000.0, patch: int = 2) -> None:
         """`config` is that of a `FlowMatchEulerDiscreteScheduler`.
 
-        `scale` is what the denoiser takes for pure noise, `patch` the side of a token in latents.
+        `scale` is the timestep of pure noise, `patch` the side of a token in latent pixels.
         """
         self.config, self.scale, self.patch = config, scale, patch
 
     def shift(self, num_latent_pixels: int) -> float:
-        """k for latents with so many positions."""
+        """The shift k for latents of `num_latent_pixels`."""
         config, tokens = self.config, num_latent_pixels / self.patch**2
         if not config.get("use_dynamic_shifting"):
             return float(config.get("shift", 1.0))
@@ -161,28 +162,28 @@ class FlowMatchSchedule:
         return (timesteps / self.scale).view(-1, *(1,) * (like.ndim - 1)).to(like.dtype)
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """The straight line between picture and noise."""
+        """(1 - s) latents + s noise."""
         sigma = self._sigma(latents, timesteps)
         return (1 - sigma) * latents + sigma * noise
 
     def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """Its direction."""
+        """noise - latents."""
         return noise - latents
 
     def inference_timesteps(self, steps: int, num_latent_pixels: int) -> Tensor:
-        """Evenly spaced noise, shifted."""
+        """Evenly spaced s, shifted."""
         even, k = torch.linspace(1, 0, steps + 1)[:-1], self.shift(num_latent_pixels)
         return self.scale * k * even / (1 + (k - 1) * even)
 
     def predict_x0_and_noise(
         self, noisy: Tensor, predicted: Tensor, timesteps: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Along the line to both of its ends."""
+        """x0 = noisy - s * predicted; noise = noisy + (1 - s) * predicted."""
         sigma = self._sigma(noisy, timesteps)
         return noisy - sigma * predicted, noisy + (1 - sigma) * predicted
 
     def loss_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
-        """All alike: the density of timesteps is the weight."""
+        """Ones: the density of timesteps already weights them."""
         return torch.ones_like(timesteps, dtype=torch.float32)
 
 

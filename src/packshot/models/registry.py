@@ -1,4 +1,4 @@
-"""All families of checkpoints, and what is asked of them together."""
+"""The list of all model families, and queries over it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _FILES = (
 
 @cache
 def families() -> Mapping[str, FamilySpec]:
-    """Every family's spec by its name. Their files are imported at the first call: they build on us."""
+    """Every family's spec by its name. Their files import this module, so they are imported lazily."""
     modules = [import_module(f"packshot.models.families.{file}") for file in _FILES]
     return {spec.name: spec for module in modules for spec in module.SPECS}
 
 
 def candidates() -> Iterator[tuple[str, FamilySpec | Relative]]:
-    """What a checkpoint may be: each family by its name, then what looks like one by its title."""
+    """Everything a checkpoint may be: each family by its name, then unsupported relatives by title."""
     yield from families().items()
     for spec in families().values():
         for relative in spec.relatives:
@@ -37,7 +37,7 @@ def titles(root: str | None = None, *, learns_text: bool = False) -> str:
 
     Args:
         root: only those whose denoiser is this, "unet" or "transformer".
-        learns_text: only those whose text encoders may learn.
+        learns_text: only those whose text encoders can be trained.
     """
     *some, last = (
         spec.title

@@ -1,8 +1,8 @@
-"""What a single file is: its family by its keys, and the parts of it that lie beside it.
+"""Single files: detecting the family by the keys, and finding the components in other files.
 
-Files from model sites hold everything (Stable Diffusion 1 to 2, SDXL), or the transformer alone
-(FLUX, Stable Diffusion 3, Qwen-Image, Z-Image), which ComfyUI's users keep beside folders with the
-other parts.
+Files from model sites hold all components (Stable Diffusion 1 to 2, SDXL), or the transformer alone
+(FLUX, Stable Diffusion 3, Qwen-Image, Z-Image), which ComfyUI's users keep next to folders with the
+VAE and the text encoders.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SIBLINGS = (".", "../vae", "../text_encoders", "../clip")
 
 
 def shapes_of(path: Path) -> Mapping[str, Sequence[int]]:
-    """The shapes of a file's tensors by their keys; none is read.
+    """The shapes of a file's tensors by their keys; only the header is read.
 
     Raises:
         ModelLoadError: a pickle, another kind of file, or damaged.
@@ -34,7 +34,7 @@ def shapes_of(path: Path) -> Mapping[str, Sequence[int]]:
 
 
 def family_of(keys: Sequence[str]) -> str:
-    """The family that a file's keys tell, or what else it seems to be: the longest signature decides."""
+    """The family with the longest matching signature, else a description of what the file may be."""
 
     def begins(start: str) -> bool:
         return any(key.startswith(start) or f".{start}" in key for key in keys)
@@ -45,7 +45,7 @@ def family_of(keys: Sequence[str]) -> str:
         if candidate.signature and all(begins(start) for start in candidate.signature)
     )
     unknown = f"something with keys such as '{keys[0] if keys else ''}'"
-    return max(fitting, key=lambda found: found[0], default=(0, unknown))[1]
+    return max(fitting, key=lambda match: match[0], default=(0, unknown))[1]
 
 
 def with_companions(
@@ -54,12 +54,12 @@ def with_companions(
     sizes: Mapping[str, Sequence[int]],
     configs: dict[str, dict[str, Any]],
 ) -> dict[str, list[Path]]:
-    """The files that make the checkpoint, by what to put before their keys: "" is `path` itself.
+    """The files that make up the checkpoint, by key prefix: "" is `path` itself.
 
-    `NAME.vae.safetensors` beside a file wins over the autoencoder in it, as in web UIs.
+    `NAME.vae.safetensors` next to a file replaces the VAE in it, as in web UIs.
 
     Raises:
-        ModelLoadError: a part is neither in it nor beside it.
+        ModelLoadError: a component is neither in the file nor next to it.
     """
     weights, keys = {"": [path]}, list(sizes)
     own_vae = path.with_name(f"{path.stem}.vae.safetensors")
@@ -70,15 +70,15 @@ def with_companions(
         weights[VAE[0]] = [own_vae]
     for part in spec.companions:
         if not any(key.startswith(part.prefixes) for key in keys):
-            told = _shape(part, configs[part.component], sizes)
-            weights[part.prefixes[0]] = [_beside(path, part, told)]
+            shape = _shape(part, configs[part.component], sizes)
+            weights[part.prefixes[0]] = [_companion_file(path, part, shape)]
     return weights
 
 
 def _shape(
     part: Companion, config: dict[str, Any], sizes: Mapping[str, Sequence[int]]
 ) -> tuple[int, ...]:
-    """Of the weight that tells a part: an autoencoder's first sides, an encoder's last."""
+    """Dimensions that identify the component's file: a VAE's first two, a text encoder's last one."""
     if part.reader:
         name, states = part.reader
         return (next(size for key, size in sizes.items() if key.endswith(name))[1] // states,)
@@ -89,11 +89,11 @@ def _shape(
     return (config["hidden_size" if "hidden_size" in config else "d_model"],)
 
 
-def _beside(path: Path, part: Companion, told: tuple[int, ...]) -> Path:
-    """The largest file that holds a part, for that is the most exact."""
-    found = [file for file in _candidates(path) if _holds(file, part, told)]
-    if found:
-        return max(found, key=lambda file: file.stat().st_size)
+def _companion_file(path: Path, part: Companion, shape: tuple[int, ...]) -> Path:
+    """The largest file that holds a component: the largest has the highest precision."""
+    matches = [file for file in _candidates(path) if _holds(file, part, shape)]
+    if matches:
+        return max(matches, key=lambda file: file.stat().st_size)
     folders = ", ".join(str((path.parent / name).resolve()) for name in _SIBLINGS[1:])
     raise ModelLoadError(
         f"{path} lacks {part.what}, and none was found beside it or in {folders}. Put it there"
@@ -107,13 +107,13 @@ def _candidates(path: Path) -> Iterator[Path]:
         yield from sorted(file for file in folder.glob("*.safetensors") if file.is_file())
 
 
-def _holds(file: Path, part: Companion, told: tuple[int, ...]) -> bool:
+def _holds(file: Path, part: Companion, expected: tuple[int, ...]) -> bool:
     if part.names and not re.fullmatch(part.names, file.stem, re.IGNORECASE):
         return False
     try:
         sizes = shapes(file).by_key
     except ModelLoadError:
-        return False  # somebody else's trouble
+        return False  # a damaged neighbour is not this checkpoint's problem
     shape = sizes.get(part.key, [])
     own = shape[:2] if part.component == "vae" else shape[-1:]
-    return tuple(own) == told and (not part.also or part.also in sizes)
+    return tuple(own) == expected and (not part.also or part.also in sizes)

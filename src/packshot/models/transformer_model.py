@@ -1,4 +1,4 @@
-"""What the families with a transformer share: rectified flow, prompts as chats, LoRAs on its blocks."""
+"""Base class of the families with a transformer: rectified flow, chat prompts, LoRA targets."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ LARGE_RECIPE: Mapping[str, Any] = {
     "effective_batch_size": 1,
     "exposures": {"5": 500, "15": 1000, "40": 2000},
 }
-"""Where the usual recipe is another for transformers of billions of parameters."""
+"""Overrides of the usual recipe for transformers of billions of parameters."""
 Scopes = Mapping[TargetModules, tuple[tuple[str, ...], tuple[str, ...]]]
-"""By scope how names of Linear modules end, and how they begin."""
+"""For each scope the endings and the beginnings of the Linear modules' names."""
 ATTENTION = (
     "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0",
     "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj", "attn.to_add_out",
 )  # fmt: skip
-"""Of a block of diffusers' that picture and text go through side by side."""
+"""The attention modules of a diffusers joint block (image and text streams)."""
 
 
 class TransformerModel(DiffusionModel):
-    """What the families with a transformer share; see `DiffusionModel` for each member."""
+    """Base class of the families with a transformer; members as in `DiffusionModel`."""
 
     schedule: FlowMatchSchedule
     scopes: Scopes
-    """The modules of each scope of LoRAs."""
+    """The modules that a LoRA adapts in each scope."""
     token_side = 2
-    """Latents a token's side."""
+    """Latent pixels along a token's side."""
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
@@ -43,7 +43,7 @@ class TransformerModel(DiffusionModel):
         self.pixel_multiple = 2 * self.vae_factor
 
     def trained_pixels(self) -> int:
-        """The side of the square pictures that it was trained on, as its autoencoder says."""
+        """The side in pixels of the square images it was trained on, by its VAE's configuration."""
         return int(self.vae.config.sample_size)
 
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> FlowMatchSchedule:
@@ -56,10 +56,10 @@ class TransformerModel(DiffusionModel):
         return {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
 
     def build_pipeline(self, pipeline: Any, **settings: Any) -> Any:
-        """A diffusers pipeline of a class that takes the usual parts, with Euler steps of a flow."""
+        """A diffusers pipeline of this class over the model's networks, with Euler flow steps."""
         from diffusers import FlowMatchEulerDiscreteScheduler
 
-        made = pipeline(
+        built = pipeline(
             scheduler=FlowMatchEulerDiscreteScheduler.from_config(self.schedule.config),
             vae=self.vae,
             transformer=self.denoiser,
@@ -67,14 +67,14 @@ class TransformerModel(DiffusionModel):
             **self.tokenizers,
             **settings,
         )
-        made.set_progress_bar_config(disable=True)
-        return made
+        built.set_progress_bar_config(disable=True)
+        return built
 
 
 def chat_tokens(
     tokenizer: Any, prompts: list[str], length: int, *, thinking: bool
 ) -> tuple[Tensor, Tensor]:
-    """Prompts as a user's turns in a chat: ids and mask [B, length], in the checkpoint's template."""
+    """Prompts as a user's turns in the checkpoint's chat template: ids and mask [B, length]."""
     turns = [
         tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}],

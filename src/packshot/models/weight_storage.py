@@ -1,4 +1,4 @@
-"""How a frozen denoiser lies in memory: as it is, in fewer bits, or away from the GPU."""
+"""Frozen weights in full precision, quantised (int8, NF4), or offloaded block by block."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from packshot.errors import ModelLoadError
 from packshot.types import WeightStorage
 
 _BLOCK = 64
-"""Weights with a scale of their own in nf4; rows are whole numbers of them."""
+"""Number of weights that share a scale in nf4; a row must be a multiple of it."""
 BYTES = {"int8": 1.0, "nf4": 0.516}
-"""Of a weight: with nf4's scales, 8 bits for each 64 weights and 32 for each 256 of those."""
+"""Bytes per weight: with nf4's scales, 8 bits for each 64 weights and 32 for each 256 of those."""
 
 
 def denoiser_blocks(denoiser: nn.Module) -> list[nn.Module]:
-    """What a denoiser mostly consists of: its transformer's blocks, a UNet's levels."""
+    """A transformer's blocks or a UNet's levels: most of a denoiser's weights."""
     rows = [child for child in denoiser.children() if isinstance(child, nn.ModuleList)]
     middle = getattr(denoiser, "mid_block", None)
     return [block for row in rows for block in row] + ([middle] if middle is not None else [])
 
 
 def weight_bytes(network: nn.Module, storage: WeightStorage = "full") -> int:
-    """What a network's weights take on the device when they are stored so."""
+    """Bytes of a network's weights on the device with this storage."""
     plain = sum(map(_bytes, network.parameters()))
     if storage == "full":
         return plain
@@ -44,12 +44,13 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def apply_weight_storage(denoiser: nn.Module, storage: WeightStorage, device: torch.device) -> None:
-    """Lay a frozen denoiser in main memory out as `storage` says.
+    """Prepare a frozen denoiser in main memory for `storage`.
 
-    It is quantised when it is moved to the device; of an offloaded one, all but the blocks goes there.
+    Quantisation happens when it is moved to the device. With "offload" everything but the blocks
+    is moved to the device now.
 
     Raises:
-        ModelLoadError: the package that quantises is not installed.
+        ModelLoadError: the quantisation package (bitsandbytes) is not installed.
     """
     if storage == "offload":
         offload_blocks(denoiser, device)
@@ -58,12 +59,12 @@ def apply_weight_storage(denoiser: nn.Module, storage: WeightStorage, device: to
 
 
 def is_quantised(module: nn.Module) -> bool:
-    """Whether a module's weight is in fewer bits."""
+    """Whether a module's weight is quantised."""
     return type(module).__module__.startswith("bitsandbytes.")
 
 
 def _quantise(denoiser: nn.Module, storage: WeightStorage) -> None:
-    """Put layers in place of the blocks' that quantise their weights when they are moved."""
+    """Replace the blocks' Linear layers by ones that quantise their weights when moved to the GPU."""
     inside = {id(module) for block in denoiser_blocks(denoiser) for module in block.modules()}
     for name, layer in [*denoiser.named_modules()]:
         if id(layer) in inside and type(layer) is nn.Linear and layer.in_features % _BLOCK == 0:
@@ -79,20 +80,20 @@ def _quantising(layer: nn.Linear, storage: WeightStorage) -> nn.Module:
             f"A base in {storage} needs one more package: pip install 'packshot[quantised]'."
         ) from error
     size, weight = (layer.in_features, layer.out_features), layer.weight.data
-    made: Any
+    quantised: Any
     with torch.device("meta"):
         if storage == "nf4":
-            made = bits.Linear4bit(*size, compute_dtype=weight.dtype, quant_type="nf4")
-            made.weight = bits.Params4bit(weight, requires_grad=False, quant_type="nf4")
+            quantised = bits.Linear4bit(*size, compute_dtype=weight.dtype, quant_type="nf4")
+            quantised.weight = bits.Params4bit(weight, requires_grad=False, quant_type="nf4")
         else:
-            made = bits.Linear8bitLt(*size, has_fp16_weights=False)
-            made.weight = bits.Int8Params(weight, requires_grad=False, has_fp16_weights=False)
-    made.bias = layer.bias
-    return made
+            quantised = bits.Linear8bitLt(*size, has_fp16_weights=False)
+            quantised.weight = bits.Int8Params(weight, requires_grad=False, has_fp16_weights=False)
+    quantised.bias = layer.bias
+    return quantised
 
 
 def offload_blocks(denoiser: nn.Module, device: torch.device) -> None:
-    """Move all but the blocks to the device; these copy theirs to it whenever they compute."""
+    """Move all but the blocks to the device; each block's weights are copied there to compute."""
     kept = {
         id(tensor) for block in denoiser_blocks(denoiser) for tensor in _tensors(block).values()
     }
@@ -108,8 +109,8 @@ def offload_blocks(denoiser: nn.Module, device: torch.device) -> None:
 def _offloaded_forward(block: nn.Module, device: torch.device) -> Callable[..., Any]:
     """The block's forward, with copies of its tensors on the device.
 
-    Where gradients are wanted it is computed again for them (arXiv 1604.06174), from new copies:
-    those that the graph held on to would fill the memory that was to be saved.
+    With gradients it is checkpointed (arXiv 1604.06174) and copies the tensors again in the
+    backward pass: copies kept by the graph would fill the memory that offload saves.
     """
     compute, inside = block.forward, False
 

@@ -1,1 +1,1 @@
-"""The project's photos: taken in, listed, anonymized, and what is missing in them."""
+"""The project's photos: adding, listing, anonymizing them, and the photo guide."""

@@ -1,9 +1,9 @@
-"""Faces and number plates, blurred in the project's photos; never in the files they were made from.
+"""Blurring faces and license plates in the project's photos; the original files are not changed.
 
-What is bundled with OpenCV finds them: cascades of Haar features (Viola and Jones 2001,
-https://doi.org/10.1109/CVPR.2001.990517). They know upright faces, seen from the front or the
-side, and plates of European shape. They miss the small, the tilted and the half hidden, and now
-and then take something else for one: look at what was blurred, and at what was not.
+Detected by OpenCV's bundled cascades of Haar features (Viola and Jones 2001,
+https://doi.org/10.1109/CVPR.2001.990517): upright faces from the front or the side, and license
+plates of European shape. They miss small, tilted and half hidden ones, and now and then detect
+something else: check the photos.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CASCADES = {
     "license-plates": ("haarcascade_russian_plate_number.xml",),
 }
 _PIXELS = 1024
-"""Longer side at which is looked; a face or plate has a fortieth of it at least."""
+"""Longer side of the image for detection; a face or license plate has at least a fortieth of it."""
 _VOTES = 8
 """Neighbouring windows that must agree: with 4, 4 of 57 photos without people had a "face", with 8, 2."""
 _MARGIN = 0.15
@@ -40,7 +40,7 @@ _CELLS = 5
 
 
 class Detector(Protocol):
-    """Finds one kind of thing."""
+    """Detects one kind of thing."""
 
     name: str
     kind: str
@@ -51,12 +51,12 @@ class Detector(Protocol):
 
 
 class HaarCascade:
-    """Upright faces or number plates, by the cascades that come with OpenCV."""
+    """Detects upright faces or license plates by OpenCV's bundled cascades."""
 
     name = "haar"
 
     def __init__(self, kind: str) -> None:
-        """Raises PackshotError where OpenCV comes without cascades, as version 5 does."""
+        """Raises PackshotError if OpenCV has no cascades, like version 5."""
         import cv2
         from cv2.data import haarcascades
 
@@ -89,12 +89,12 @@ class HaarCascade:
 
 
 class YuNet:
-    """Faces by a network (Wu et al. 2023, https://doi.org/10.1007/s11633-023-1423-y), from its file."""
+    """Detects faces by the YuNet network (Wu et al. 2023, https://doi.org/10.1007/s11633-023-1423-y)."""
 
     kind = "faces"
 
     def __init__(self, model: Path) -> None:
-        """Raises PackshotError if `model`, an ONNX file, is no such network."""
+        """Raises PackshotError if `model`, an ONNX file, is not a YuNet."""
         import cv2
 
         self.name = model.name
@@ -111,10 +111,10 @@ class YuNet:
 
 
 def detectors(kinds: Sequence[str], face_model: Path | None = None) -> list[Detector]:
-    """What finds `kinds`.
+    """The detectors of `kinds`.
 
     Raises:
-        PackshotError: there is no such kind, or nothing that finds it.
+        PackshotError: an unknown kind, or no detector for it.
     """
     for kind in kinds:
         if kind not in KINDS:
@@ -131,15 +131,15 @@ def blur_photos(
     face_model: Path | None = None,
     progress: Progress = silent,
 ) -> list[Photo]:
-    """Find and blur `kinds` in the project's photos; returns all, each with what was blurred in it.
+    """Detect and blur `kinds` in the project's photos; returns all photos with what was blurred.
 
-    Photos in which the same was looked for before are passed over.
+    Photos that were searched for the same kinds before are skipped.
 
     Args:
-        face_model: a YuNet model (ONNX), which finds more faces than what is bundled.
+        face_model: a YuNet model (ONNX), which finds more faces than the bundled cascade.
 
     Raises:
-        PackshotError: a kind that is not known, or nothing that finds it.
+        PackshotError: an unknown kind, or no detector for it.
         NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
     """
@@ -156,27 +156,27 @@ def blur_photos(
 
 
 def _blur(photo: Photo, entry: Entry, finding: Sequence[Detector]) -> None:
-    """Blur one photo, unless it stands as it was looked through."""
+    """Blur one photo, unless it is unchanged since it was searched."""
     untouched = photo.sha256 == entry.sha256
-    before = {(one.kind, one.by) for one in entry.blurred} if untouched else set()
-    finding = [one for one in finding if (one.kind, one.name) not in before]
+    before = {(each.kind, each.by) for each in entry.blurred} if untouched else set()
+    finding = [each for each in finding if (each.kind, each.name) not in before]
     if not finding:
         return
     picture = read_picture(photo.file)
     pixels, scale = _small(picture.image)
     for detector in finding:
-        found = [_grown(box, scale, picture.image.size) for box in detector.find(pixels)]
-        entry.blurred.append(Blurred(kind=detector.kind, by=detector.name, boxes=_merged(found)))
+        boxes = [_grown(box, scale, picture.image.size) for box in detector.find(pixels)]
+        entry.blurred.append(Blurred(kind=detector.kind, by=detector.name, boxes=_merged(boxes)))
         for box in entry.blurred[-1].boxes:
             _smear(picture.image, box)
-    if any(one.boxes for one in entry.blurred[-len(finding) :]):
+    if any(each.boxes for each in entry.blurred[-len(finding) :]):
         files.write_bytes(photo.file, encoded(picture, photo.file.suffix))
         if untouched:  # else a person has retouched it, and it stays theirs
             entry.sha256 = files.sha256(photo.file)
 
 
 def _small(image: Image.Image) -> tuple[np.ndarray, float]:
-    """BGR pixels to look at, and what their coordinates are to be multiplied by."""
+    """BGR pixels for detection, and the factor from their coordinates to the photo's."""
     import numpy as np
     from PIL import Image
 
@@ -187,7 +187,7 @@ def _small(image: Image.Image) -> tuple[np.ndarray, float]:
 
 
 def _grown(box: Box, scale: float, size: tuple[int, int]) -> Box:
-    """A box in the photo's own pixels, with a margin, within the photo."""
+    """A box in the photo's pixels, with a margin, clipped to the photo."""
     left, upper, width, height = (value * scale for value in box)
     x, y = max(0, round(left - _MARGIN * width)), max(0, round(upper - _MARGIN * height))
     right = min(size[0], round(left + (1 + _MARGIN) * width))
@@ -196,7 +196,7 @@ def _grown(box: Box, scale: float, size: tuple[int, int]) -> Box:
 
 
 def _merged(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes without those that lie mostly in a larger one, or off the photo; in reading order."""
+    """The boxes in reading order, without those mostly inside a larger one or outside the photo."""
     kept: list[Box] = []
     present = {box for box in boxes if box[2] > 0 and box[3] > 0}
     for box in sorted(present, key=lambda box: (-box[2] * box[3], box)):
@@ -215,7 +215,7 @@ def _overlap(first: Box, second: Box) -> int:
 
 
 def _smear(image: Image.Image, box: Box) -> None:
-    """Keep of a box no more than a few cells of mean colour, smoothly."""
+    """Reduce a box to a few cells of mean colour, smoothly interpolated."""
     from PIL import Image
 
     left, upper, width, height = box

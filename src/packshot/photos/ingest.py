@@ -1,4 +1,4 @@
-"""Taking files in as photos, one after the other: checked, written upright, or refused."""
+"""Adding files as photos, one after the other: checked and written upright, or refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from packshot.utils import files
 
 
 class Ingest:
-    """What one call takes in. The manifest on the disk is whole after each file."""
+    """Adds the files of one call. The manifest on disk is complete after each file."""
 
     def __init__(self, project: Project, min_side: int, min_sharpness: float) -> None:
         self.project, self.min_side, self.min_sharpness = project, min_side, min_sharpness
@@ -26,7 +26,7 @@ class Ingest:
         self.refused: dict[str, str] = {}
 
     def add(self, path: Path) -> None:
-        """Take in one file, or note why not."""
+        """Add one file, or record why it is refused."""
         try:
             sha256 = _sha256(path)
             entry = self._known(sha256) or self._new(path, sha256)
@@ -46,7 +46,7 @@ class Ingest:
         return files.safe_join(self.project.photos_folder, entry.file)
 
     def _known(self, sha256: str) -> Entry | None:
-        """The photo that these bytes are already."""
+        """The existing photo made from the same bytes, if any."""
         for entry in self.manifest.photos:
             if sha256 in (entry.source_sha256, entry.sha256) and self._file(entry).is_file():
                 if entry.file in self.accepted:
@@ -84,7 +84,7 @@ class Ingest:
         return entry
 
     def _check(self, path: Path, picture: Picture) -> float:
-        """The picture's sharpness; refused if it is too small or too blurred."""
+        """The image's sharpness; raises if it is too small or too blurred."""
         width, height = picture.image.size
         if min(width, height) < self.min_side:
             raise ImageRejectedError(
@@ -104,10 +104,10 @@ class Ingest:
         return sharpness
 
     def _older_version(self, path: Path, picture: Picture, pixels: str, look: str) -> Entry | None:
-        """The photo whose new version this is: of the same name, alike, and no larger than this.
+        """The photo that this image replaces: of the same name, similar, and no larger.
 
         Raises:
-            ImageRejectedError: it is like another photo, or like one that was retouched in the project.
+            ImageRejectedError: it is similar to another photo, or to one retouched in the project.
         """
         area = picture.image.width * picture.image.height
         for entry in self.manifest.photos:
@@ -122,16 +122,16 @@ class Ingest:
             gone = not self._file(entry).is_file()
             if entry.file not in self.accepted and untouched and (newer or gone):
                 return entry
-            word = "the same picture" if same else "nearly the same picture"
+            word = "the same image" if same else "nearly the same image"
             raise ImageRejectedError(
                 path.name, f"is {word} as {entry.source}; one of them is enough", "duplicate"
             )
         return None
 
     def _free_name(self, stem: str, suffix: str, data: bytes) -> str:
-        """A plain name whose stem nothing else has, for side-cars go by the stem.
+        """A plain name with a unique stem, because side-cars are found by the stem.
 
-        A picture left there by an intake that was killed before it was listed is written again.
+        A file left by a killed call, not yet in the manifest, is overwritten.
         """
         plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
         plain = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-_")[:80] or "photo"
@@ -147,7 +147,7 @@ class Ingest:
         return name + suffix
 
     def _carry_caption(self, path: Path, entry: Entry) -> None:
-        """Bring the source's caption along if it is new and no person has edited ours."""
+        """Copy the source's caption if it is new and no person has edited the project's."""
         caption, target = sidecars.caption_file(path), self._file(entry).with_suffix(".txt")
         if caption is None or caption == target or not caption_is_ours(target, entry):
             return
@@ -162,7 +162,7 @@ class Ingest:
             entry.caption_by = PERSON
 
     def _carry_mask(self, path: Path, entry: Entry) -> None:
-        """Bring the source's mask along, likewise, at the photo's size."""
+        """Copy the source's mask, likewise, at the photo's size."""
         mask = sidecars.mask_file(path)
         target = self.project.masks_folder / f"{Path(entry.file).stem}.png"
         if mask is None or mask == target or not is_ours(target, entry.written_mask):

@@ -1,4 +1,4 @@
-"""photos/manifest.json: where each photo came from, and which side-cars are Packshot's own."""
+"""photos/manifest.json: the source of each photo, and which side-cars were generated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Box = tuple[int, int, int, int]
 
 
 class Blurred(BaseModel):
-    """What was looked for in a photo, by what, and where it was found and blurred."""
+    """One search of a photo for a kind of thing: the detector, and the boxes that were blurred."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: str
@@ -30,7 +30,7 @@ class Blurred(BaseModel):
 
 
 class Entry(BaseModel):
-    """One photo. Side-cars are remembered by their hashes, so that a person's edits are seen."""
+    """One photo. Side-cars are recorded by their hashes, so that a person's edits are detected."""
 
     model_config = ConfigDict(extra="forbid")
     source: str
@@ -66,17 +66,17 @@ class Entry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """All photos of a project, in the order of their names."""
+    """All photos of a project, sorted by name."""
 
     model_config = ConfigDict(extra="forbid")
     photos: list[Entry] = []
 
 
 def read(project: Project) -> Manifest:
-    """The project's manifest; an empty one where none stands.
+    """Read the project's manifest; an empty one if there is none.
 
     Raises:
-        ProjectError: it is damaged.
+        ProjectError: the manifest is damaged.
     """
     path = project.photos_manifest
     if not path.is_file():
@@ -90,7 +90,7 @@ def read(project: Project) -> Manifest:
 
 
 def write(project: Project, manifest: Manifest) -> None:
-    """Write the manifest, unless it stands so already."""
+    """Write the manifest if it has changed."""
     data = (manifest.model_dump_json(indent=2) + "\n").encode()
     path = project.photos_manifest
     if not path.is_file() or path.read_bytes() != data:
@@ -98,7 +98,7 @@ def write(project: Project, manifest: Manifest) -> None:
 
 
 def segmenter_of(entry: Entry, mask: Path) -> str | None:
-    """The segmenter whose mask stands there, untouched; None if it is a person's, or there is none."""
+    """The segmenter of the current mask; None if a person drew or changed it, or there is none."""
     if entry.masked_by is None or not mask.is_file():
         return None
     ours = files.sha256(mask) in (entry.written_mask, entry.former_mask)
@@ -106,38 +106,38 @@ def segmenter_of(entry: Entry, mask: Path) -> str | None:
 
 
 def is_ours(path: Path, written: str | None) -> bool:
-    """Whether a side-car may be written over: none is there, or it is just as we last wrote it."""
+    """Whether a side-car may be overwritten: there is none, or it is as Packshot wrote it."""
     return not path.exists() or files.sha256(path) == written
 
 
 def caption_is_ours(path: Path, entry: Entry) -> bool:
-    """Whether a caption may be written over: not locked, and none is there or it is as we wrote it."""
+    """Whether a caption may be overwritten: not locked, and absent or as Packshot wrote it."""
     if entry.caption_locked:
         return False
     return is_ours(path, entry.written_caption) or is_ours(path, entry.promised_caption)
 
 
 def caption_author(path: Path, entry: Entry) -> str | None:
-    """Who wrote the caption that stands at `path`: a captioner's name, or "person"; None if none does."""
+    """The author of the caption at `path`: a captioner's name, or "person"; None if there is none."""
     if not path.is_file():
         return None
-    stands = files.sha256(path)
-    if stands == entry.promised_caption:
+    current = files.sha256(path)
+    if current == entry.promised_caption:
         return entry.promised_by
-    if stands != entry.written_caption:
+    if current != entry.written_caption:
         return PERSON
     # One that came with the photo was written by a person, whoever copied it.
     return entry.caption_by or (PERSON if entry.carried_caption else PACKSHOT)
 
 
 def begin_caption_write(path: Path, entry: Entry, sha256: str | None, by: str | None) -> None:
-    """Note what is about to be written to `path`, by whom; None if it is a person's."""
+    """Record the caption about to be written to `path` and its author; None for a person's."""
     if path.is_file() and files.sha256(path) == entry.promised_caption:
         commit_caption_write(entry)  # of a command that was killed before it could note that
     entry.promised_caption, entry.promised_by = sha256, by
 
 
 def commit_caption_write(entry: Entry) -> None:
-    """Note that what was promised is written."""
+    """Record that the announced caption was written."""
     entry.written_caption, entry.caption_by = entry.promised_caption, entry.promised_by
     entry.promised_caption = entry.promised_by = None

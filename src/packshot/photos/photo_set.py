@@ -1,4 +1,4 @@
-"""Photos of the product: taken into the project, or refused with a reason; and what stands there."""
+"""The project's photos: adding and listing them, and writing their captions and masks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SHARP_ENOUGH = 0.9
 
 @dataclass(frozen=True)
 class Photo:
-    """One accepted picture of the product, upright; caption and mask are those that stand now."""
+    """One accepted photo of the product, upright, with its current caption and mask."""
 
     file: Path
     sha256: str
@@ -57,7 +57,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What became of some files: the photos they are in the project; which were refused, and why."""
+    """The project's photos from some files, and the refused files with the reasons."""
 
     photos: list[Photo]
     refused: dict[str, str]
@@ -72,22 +72,20 @@ def add_photos(
     min_sharpness: float = quality.MIN_SHARPNESS,
     frames: int = video.FRAMES,
 ) -> IngestResult:
-    """Take photos into the project: a folder of them, one file, or several of either.
-
-    Of videos sharp, distinct frames are taken, of ZIPs what they hold.
+    """Add photos to the project, from folders or files, including ZIPs and videos (sharp frames).
 
     Each is written upright and without GPS data, with its side-car caption and mask if it has any.
-    Nothing in the source is touched. Run again, it redoes only what has changed: known photos are
-    kept, those gone from the source stay, a caption that a person has edited is not overwritten.
+    The source is not changed. Called again, it redoes only what has changed: known photos are kept,
+    also those deleted from the source, and captions that a person has edited are not overwritten.
     refused.json lists what this call refused.
 
     Args:
-        min_side: pixels that the shorter side must have.
-        min_sharpness: see `inspection.sharpness`.
-        frames: how many are taken of a video at most.
+        min_side: least pixels of the shorter side.
+        min_sharpness: see `packshot.images.quality.sharpness`.
+        frames: the most frames taken from a video.
 
     Raises:
-        NoUsablePhotosError: there is no such source, no photo in it, or none that can be used.
+        NoUsablePhotosError: there is no such source, or no usable photo in it.
         ProjectError: the project is in use, or its manifest is damaged.
     """
     named = [source] if isinstance(source, Path) else list(source)
@@ -109,11 +107,11 @@ def ingest(
     min_side: int = MIN_SIDE,
     min_sharpness: float = quality.MIN_SHARPNESS,
 ) -> IngestResult:
-    """As `add_photos`, of these very files.
+    """As `add_photos`, for these files.
 
     Args:
-        where: what messages call the place that they come from.
-        refused: what was refused before, to be told with the others.
+        where: the source's name in messages.
+        refused: files that were refused before, with the reasons, to be reported with the others.
     """
     with project.held():
         intake = Ingest(project, min_side, min_sharpness)
@@ -121,24 +119,24 @@ def ingest(
         for done, path in enumerate(sorted(found, key=_larger_first), start=1):
             intake.add(path)
             progress("photos", done, len(found))
-        told = dict(sorted(intake.refused.items()))
-        write_refusals(project.refused_file, told)
+        reasons = dict(sorted(intake.refused.items()))
+        write_refusals(project.refused_file, reasons)
         if not intake.accepted:
-            raise NoUsablePhotosError(_none_left(where, told))
+            raise NoUsablePhotosError(_none_left(where, reasons))
         return IngestResult(
-            [p for p in list_photos(project) if p.file.name in intake.accepted], told
+            [p for p in list_photos(project) if p.file.name in intake.accepted], reasons
         )
 
 
 def list_photos(project: Project) -> list[Photo]:
-    """The project's photos as they stand, in the order of their names.
+    """The project's current photos, sorted by name.
 
-    One that a person has taken out of the folder is no longer among them; of one that a person
-    has retouched there, hash and size are those of now.
+    Photos that a person has deleted from the folder are left out; of photos retouched there, hash
+    and size are the current ones.
 
     Raises:
         ProjectError: the manifest is damaged.
-        ImageRejectedError: a photo that was changed in the project is none any more.
+        ImageRejectedError: a photo that was changed in the project is no longer an image.
     """
     entries = photo_manifest.read(project).photos
     listed = ((files.safe_join(project.photos_folder, entry.file), entry) for entry in entries)
@@ -146,14 +144,14 @@ def list_photos(project: Project) -> list[Photo]:
 
 
 def require_photos(project: Project) -> list[Photo]:
-    """As `photos`, of a project that has some.
+    """As `list_photos`, but at least one photo is required.
 
     Raises:
-        NoUsablePhotosError: it has none.
-        ProjectError, ImageRejectedError: as `photos`.
+        NoUsablePhotosError: the project has no photos.
+        ProjectError, ImageRejectedError: as `list_photos`.
     """
-    if found := list_photos(project):
-        return found
+    if photos := list_photos(project):
+        return photos
     raise NoUsablePhotosError(f"{project.root} has no photos yet. Add some: packshot photos FOLDER")
 
 
@@ -182,9 +180,9 @@ def _photo(project: Project, path: Path, entry: Entry) -> Photo:
 def write_captions(
     project: Project, captions: Iterable[tuple[Photo, str]], by: str = photo_manifest.PACKSHOT
 ) -> None:
-    """Write side-car captions, noting who wrote them: a captioner, or "person".
+    """Write side-car captions and record their author: a captioner, or "person".
 
-    Killed in between, each caption is the old or the new one, and known to be whose it is.
+    Crash-safe: afterwards every caption is either old or new, with the right author recorded.
     """
     written = {photo.file.with_suffix(".txt"): f"{text}\n".encode() for photo, text in captions}
     manifest = photo_manifest.read(project)
@@ -202,7 +200,7 @@ def write_captions(
 
 
 def set_caption_locks(project: Project, photos: Iterable[Photo], locked: bool) -> None:
-    """Lock the captions of photos, so that no command changes them; or unlock them."""
+    """Lock captions, so that no command changes them, or unlock them."""
     manifest = photo_manifest.read(project)
     names = {photo.file.name for photo in photos}
     for entry in manifest.photos:
@@ -212,12 +210,12 @@ def set_caption_locks(project: Project, photos: Iterable[Photo], locked: bool) -
 
 
 def write_mask(project: Project, photo: Photo, mask: Image.Image, by: str) -> None:
-    """Write a photo's mask, noting that it is Packshot's and no person's.
+    """Write a photo's mask and record that it was generated.
 
-    The note comes first: a mask that we did not note would be taken for a person's.
+    It is recorded first, because an unrecorded mask counts as drawn by a person.
 
     Args:
-        by: the segmenter that found it.
+        by: the name of the segmenter.
     """
     path = project.masks_folder / f"{photo.file.stem}.png"
     data = files.image_bytes(path.suffix, mask)
@@ -231,7 +229,7 @@ def write_mask(project: Project, photo: Photo, mask: Image.Image, by: str) -> No
 
 
 def note_missed(project: Project, photo: Photo, by: str) -> None:
-    """Note that a segmenter found no product in a photo."""
+    """Record that a segmenter found no product in a photo."""
     manifest = photo_manifest.read(project)
     for entry in manifest.photos:
         if entry.file == photo.file.name:
@@ -240,8 +238,8 @@ def note_missed(project: Project, photo: Photo, by: str) -> None:
 
 
 def too_small(photos: Sequence[Photo], pixels: int) -> list[Photo]:
-    """Those that have to be enlarged clearly to fill pictures of `pixels` a side: they look soft."""
-    return [one for one in photos if one.width * one.height < (SHARP_ENOUGH * pixels) ** 2]
+    """Photos that are much smaller than training images of `pixels` a side: enlarged, they are soft."""
+    return [photo for photo in photos if photo.width * photo.height < (SHARP_ENOUGH * pixels) ** 2]
 
 
 def _none_left(where: str, refused: dict[str, str]) -> str:
@@ -251,6 +249,6 @@ def _none_left(where: str, refused: dict[str, str]) -> str:
 
 
 def _larger_first(path: Path) -> tuple[int, str]:
-    """Of two copies the larger is to stay."""
+    """Sorts larger images first, so that of two copies the larger is kept."""
     width, height = header_size(path) or (0, 0)
     return -width * height, path.name

@@ -1,10 +1,10 @@
-"""What a step and a picture cost on this machine: a few real ones, and a line through them.
+"""Measuring the cost of a training step and of generating an image on this machine.
 
-A step's time is modelled as launches + pictures x seconds a picture, one launch for each shape that
-pictures have in it; its memory as `step_memory.py` says.
+A step's time is modelled as launches + images x seconds per image, with one launch for each image
+shape in it; its memory as in `step_memory.py`.
 
-Measured once: `step_cost`, `shot_seconds` and `threads_for` write down what they find, so that what
-is planned from it does not change with the machine's mood.
+Measured once: `step_cost`, `shot_seconds` and `threads_for` record their results in decisions.toml,
+so that the plan does not change with the machine's load.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHOTS_AT_ONCE = 4
 
 @dataclass(frozen=True)
 class StepCost:
-    """A step's cost at one picture size. Seconds are medians on this machine."""
+    """A step's cost at one resolution. Seconds are medians on this machine."""
 
     launch_seconds: float
     seconds_per_picture: float
@@ -47,17 +47,17 @@ class StepCost:
     """Whether blocks are computed again for gradients."""
 
     def seconds(self, batch: int, launches: float = 1) -> float:
-        """One step with `batch` pictures, which go through the denoiser in so many groups."""
+        """Seconds of one step with `batch` images in `launches` groups of one shape."""
         return launches * self.launch_seconds + batch * self.seconds_per_picture
 
     def bytes(self, at_once: int) -> int:
-        """Peak memory of a step with `at_once` pictures in each part."""
+        """Peak bytes of a step with micro-batches of `at_once` images."""
         working = at_once * self.working_bytes_per_picture
         return step_bytes(self.resident_bytes, self.adapter_parameters, working)
 
 
 def threads_for(base: DiffusionModel, decisions: Decisions) -> int:
-    """Have PyTorch use the CPU threads with which this base computes fastest; how many, 0 on a GPU."""
+    """Set PyTorch to the number of CPU threads fastest for this base; returns it, 0 on a GPU."""
     if base.device.type != "cpu":
         return 0
 
@@ -73,7 +73,7 @@ def threads_for(base: DiffusionModel, decisions: Decisions) -> int:
 
 
 def shot_seconds(base: DiffusionModel, decisions: Decisions) -> float:
-    """Time to make one picture of the base's own size with its own sampler."""
+    """Seconds to generate one image of the base's own size with its default sampler."""
     sampler = base.sampler
     passes = 1 if base.is_guidance_distilled or sampler.guidance_scale <= 1 else 2
 
@@ -103,10 +103,10 @@ def step_cost(
     text_rank: int = 0,
     anew: bool = False,
 ) -> StepCost:
-    """What `calibrate` says, or has said of the same before.
+    """The result of `calibrate`, measured once per setting.
 
     Args:
-        anew: measure, whatever was measured before.
+        anew: measure again.
     """
 
     def measure() -> tuple[Value, str]:
@@ -134,7 +134,7 @@ def calibrate(
     checkpointing: bool = False,
     text_rank: int = 0,
 ) -> StepCost:
-    """Run a few real training steps on random latents of a square picture with `pixels` a side.
+    """Time a few training steps on random latents of a square image of `pixels` a side.
 
     Raises:
         InvalidPlanError, ModelLoadError: as `packshot.lora.adapters`.
@@ -152,8 +152,8 @@ def calibrate(
         parameters = list(adapter.named_parameters().values())
         count = sum(parameter.numel() for parameter in parameters)
         read = partial(_read, base) if text_rank else _as_it_is
-        one = _random_batch(base, latents, 1)
-        working, _ = trace_step(base, lambda: read(one))
+        single = _random_batch(base, latents, 1)
+        working, _ = trace_step(base, lambda: read(single))
         most = most_pictures(free, count, working)
         few, many = 1, max(1, min(max(2, batch), most))
         batches = {size: _random_batch(base, latents, size) for size in (few, many)}
@@ -176,7 +176,7 @@ def calibrate(
 
 
 def _machine(base: DiffusionModel) -> dict[str, Scalar]:
-    """What measured times hold for."""
+    """The machine's description, for which measured times are valid."""
     precision = str(base.dtype).removeprefix("torch.")
     return {
         "base": base.content_hash[:12],
@@ -188,7 +188,7 @@ def _machine(base: DiffusionModel) -> dict[str, Scalar]:
 
 @torch.no_grad()
 def _latents(base: DiffusionModel, pixels: int) -> Tensor:
-    """Latents [1, C, h, w] of a square picture, fp32."""
+    """Latents [1, C, h, w] of a square image, fp32."""
     picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
     return base.encode_images(picture).float()
 
@@ -196,8 +196,8 @@ def _latents(base: DiffusionModel, pixels: int) -> Tensor:
 def _random_batch(base: DiffusionModel, latents: Tensor, size: int) -> Batch:
     conditioning = base.empty_conditioning(size)
     several = latents.expand(size, -1, -1, -1).contiguous()
-    shares = (torch.arange(size, device=base.device) + 0.5) / size
-    times = base.schedule.timesteps_at(shares, latents[0, 0].numel())
+    quantiles = (torch.arange(size, device=base.device) + 0.5) / size
+    times = base.schedule.timesteps_at(quantiles, latents[0, 0].numel())
     ones = torch.ones(size, 1, *latents.shape[-2:], device=base.device)
     return Batch(
         several, torch.randn_like(several), times, conditioning, ones, ones[:, 0, 0, 0].clone()

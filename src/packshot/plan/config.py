@@ -36,7 +36,7 @@ class Estimate(BaseModel):
 
 
 class PlanInputs(BaseModel):
-    """What the plan was made for: content hashes and versions. A run refuses to go on with others."""
+    """Content hashes and versions that the plan was made for. A run with other ones is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     base: str
@@ -61,11 +61,11 @@ class PlanInputs(BaseModel):
 
 
 class Asked(BaseModel):
-    """What a plan was asked to fit; nothing of the run changes by it."""
+    """The request that the plan was made for; it changes nothing in the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     time_budget: str
-    """The time for everything, as it was given; "none" for the whole recipe."""
+    """The time budget as the user wrote it; "none" for the whole recipe."""
     seed: int = 0
     """The project's."""
 
@@ -107,7 +107,7 @@ class Plan(BaseModel):
     estimate: Estimate
     inputs: PlanInputs
     asked: Asked | None = None
-    """None where a person asked for this very plan: it holds whatever the budget."""
+    """None for a plan that was requested by `packshot plan`: it holds for any budget."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -123,7 +123,7 @@ class Plan(BaseModel):
         return self
 
     def fingerprint(self) -> str:
-        """Hash of all that changes the result (not of what was merely predicted)."""
+        """Hash of everything that changes the result (without the estimate)."""
         return files.fingerprint(self.model_dump(exclude={"estimate", "asked"}))
 
 

@@ -1,7 +1,7 @@
-"""How many CPU threads compute fastest here and now.
+"""Choosing the number of CPU threads by measuring.
 
-On an idle machine that is all of them. Where other programs compute, threads wait for each other in
-every one of a network's hundreds of layers, and fewer are many times faster.
+On an idle machine all threads are fastest. If other programs compute, threads wait for each other
+in each of a network's hundreds of layers, and fewer threads are many times faster.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import torch
 from packshot.decisions import Value
 
 AVAILABLE = torch.get_num_threads()
-"""As PyTorch began: what it was told by the environment, else the processor's cores."""
+"""PyTorch's initial number of threads: from the environment, else the processor's cores."""
 GAIN = 1.25
-"""Fewer threads must be faster by this factor: measurements vary, and the machine may get idle."""
+"""Fewer threads must be faster by this factor: measurements vary, and the load may go."""
 
 
 def choose_cpu_threads(work: Callable[[], object]) -> tuple[Value, str]:
-    """With how many threads `work` is fastest, and that in words."""
+    """The number of threads with which `work` is fastest, and the reason in words."""
 
     def seconds_with(threads: int) -> float:
         torch.set_num_threads(threads)
@@ -40,7 +40,7 @@ def choose_cpu_threads(work: Callable[[], object]) -> tuple[Value, str]:
 
 
 def fastest_thread_count(seconds_with: Callable[[int], float], most: int) -> int:
-    """`most`, or its half or one, if that is clearly faster."""
+    """`most`, or half of it or 1 if that is clearly faster."""
     if most == 1:
         return 1
     seconds = {threads: seconds_with(threads) for threads in sorted({most, most // 2, 1})}

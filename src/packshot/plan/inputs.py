@@ -1,4 +1,4 @@
-"""What a plan depends on, as it stands now."""
+"""The current hashes and versions of what a plan depends on."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from packshot.utils import files
 
 def current_inputs(project: Project, base: DiffusionModel) -> PlanInputs:
     """Hashes of the photos (with masks), captions, class images, base and subject; versions."""
-    shown = list_photos(project)
-    masks = [files.sha256(photo.mask) if photo.mask else None for photo in shown]
+    photos = list_photos(project)
+    masks = [files.sha256(photo.mask) if photo.mask else None for photo in photos]
     return PlanInputs(
         base=f"{base.family}/{base.content_hash}"
         + f"/{base.weight_storage}" * (base.weight_storage != "full"),
-        photos=files.fingerprint([[photo.sha256 for photo in shown], masks]),
-        captions=files.fingerprint([photo.caption for photo in shown]),
+        photos=files.fingerprint([[photo.sha256 for photo in photos], masks]),
+        captions=files.fingerprint([photo.caption for photo in photos]),
         class_images=files.fingerprint(
             [[image.sha256, image.prompt] for image in list_class_images(project)]
         ),

@@ -1,4 +1,4 @@
-"""What of a base fits the GPU while it learns, and loading it so."""
+"""Loading a base for training, with the weight storage that fits the GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from packshot.utils.progress import Progress, silent
 
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 SURELY_FITS = 0.25
-"""Weights of less than this share of the GPU's memory fit whatever is done with them."""
+"""Weights of less than this share of the GPU's memory always fit; no estimate is needed."""
 
 
 def load_project_base(
@@ -26,9 +26,9 @@ def load_project_base(
     progress: Progress = silent,
     decisions: Decisions | None = None,
 ) -> DiffusionModel:
-    """Load the project's base, or another in its place, stored as its settings say.
+    """Load the project's base, or another one, with the weight storage of the project's settings.
 
-    "auto" is the least harmful way of which a training step fits, as it was settled first.
+    "auto" is the least costly option with which a training step fits, as decisions.toml has it.
 
     Raises:
         ModelLoadError, DiskFullError: as `load_base`.
@@ -42,8 +42,8 @@ def load_project_base(
     undecided = decisions.latest("storage") is None and not other
     planned = read_plan_if_valid(project.plan_file) if undecided else None
     fastest = planned.precision if planned else _PRECISIONS[best_dtype(device)]
-    told = "what this device computes fastest in"
-    precision = decisions.settle("precision", because, lambda: (fastest, told)).value
+    why = "the precision in which this device computes fastest"
+    precision = decisions.settle("precision", because, lambda: (fastest, why)).value
     if wanted != "auto":
         storage = wanted
     else:
@@ -53,8 +53,8 @@ def load_project_base(
                 return planned.weight_storage, "as in plan.toml"
             half = precision == "bf16"
             checkpoint = find_checkpoint(name, half=half, progress=progress)
-            chosen = choose_weight_storage(checkpoint, device, progress)
-            return chosen, "the first way of which a training step fits"
+            storage = choose_weight_storage(checkpoint, device, progress)
+            return storage, "the first option with which a training step fits"
 
         storage = decisions.settle("storage", because, choose).value
     dtype = next(dtype for dtype, called in _PRECISIONS.items() if called == precision)
@@ -64,9 +64,9 @@ def load_project_base(
 def choose_weight_storage(
     checkpoint: Checkpoint, device: torch.device, progress: Progress = silent
 ) -> WeightStorage:
-    """How to store a base so that a step at its own size fits the free memory of a GPU.
+    """The weight storage with which a training step at the base's own size fits a GPU's free memory.
 
-    Plain in main memory: fewer bits only make a CPU slower.
+    "full" on a CPU: quantisation only makes it slower.
     """
     if device.type != "cuda":
         return "full"
@@ -78,5 +78,5 @@ def choose_weight_storage(
     estimate = estimate_memory(
         checkpoint, targets=recipe.target_modules, rank=recipe.rank, progress=progress
     )
-    way = estimate.first_that_fits(free)
-    return way.storage if way else "offload"
+    option = estimate.first_that_fits(free)
+    return option.storage if option else "offload"

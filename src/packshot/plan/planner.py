@@ -1,4 +1,4 @@
-"""From photos, a machine and a time to a plan, each choice with its reason."""
+"""Making a plan from the photos, this machine and a time budget, with a reason for each number."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SAMPLES = 4
 CLOSING_SECONDS = 1.0
 """Writing the LoRA and reading it back."""
 CLASS_IMAGES = 100
-"""How many the base makes when no time limit asks for fewer."""
+"""How many the base generates if the time budget allows."""
 FEWEST_CLASS_IMAGES = 8
 CLASS_IMAGES_TIME_SHARE = 0.1
 _SPARE = 1.02
@@ -42,10 +42,10 @@ _SPARE = 1.02
 
 @dataclass(frozen=True)
 class Budget:
-    """The time for what is still to be done.
+    """The time budget, in seconds.
 
-    `left` is asked after all measuring. It is for training, for making `shots_after` pictures with
-    its LoRA, and for `seconds_after` of other work. `whole` is what the user gave.
+    `whole` is what the user gave. `left()` is called after all measuring; it must suffice for
+    training, for generating `shots_after` images, and for `seconds_after` of other work.
     """
 
     whole: float
@@ -55,7 +55,7 @@ class Budget:
 
     @classmethod
     def of_training(cls, seconds: float) -> Budget:
-        """Time for the training alone."""
+        """A budget for the training alone."""
         return cls(seconds, lambda: seconds)
 
     @property
@@ -65,7 +65,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class _Work:
-    """What a run is to show, and what pictures cost."""
+    """The amount of training data, and the seconds to generate an image."""
 
     recipe: Recipe
     photos: int
@@ -86,26 +86,26 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Shapes:
-    """The widths and heights of what is shown, of which a step's batch holds a few."""
+    """The (width, height) of all training images, from which batches are drawn."""
 
     photos: Sequence[tuple[int, int]]
     class_images: Sequence[tuple[int, int]]
 
     def launches(self, base: DiffusionModel, pixels: int, part: int, share: float) -> float:
-        """How many buckets the pictures of one part of a batch fall into, on average."""
+        """The average number of buckets among the images of one micro-batch."""
         in_class = round(part * share)
         left_out: dict[tuple[int, int], float] = {}
         for sizes, count in ((self.photos, part - in_class), (self.class_images, in_class)):
-            found = Counter(bucket(*size, pixels, base.pixel_multiple) for size in sizes)
-            for one, times in found.items():
+            buckets = Counter(bucket(*size, pixels, base.pixel_multiple) for size in sizes)
+            for shape, times in buckets.items():
                 chance = (1 - times / len(sizes)) ** count
-                left_out[one] = left_out.get(one, 1.0) * chance
+                left_out[shape] = left_out.get(shape, 1.0) * chance
         return max(1.0, sum(1 - chance for chance in left_out.values()))
 
 
 @dataclass(frozen=True)
 class _Sized:
-    """A picture size with what steps cost there."""
+    """A candidate resolution with the cost of a step."""
 
     work: _Work
     pixels: int
@@ -120,7 +120,7 @@ class _Sized:
         return self.cost.seconds(self.work.recipe.effective_batch_size, self.launches)
 
     def seconds(self, steps: int, class_images: int | None = None) -> float:
-        """A run of so many steps: encoding, steps, samples, writing."""
+        """The seconds of a run of so many steps: encoding, steps, samples, writing."""
         work = self.work
         known = work.class_images if class_images is None else class_images
         seen = min(known, math.floor(steps * work.recipe.effective_batch_size * work.share))
@@ -144,24 +144,24 @@ def make_plan(
 ) -> Plan:
     """Calibrate on this machine and write `plan.toml`: as much of the recipe as the time allows.
 
-    With `text_encoder` the text encoders learn, too, at the same rank.
+    With `train_text_encoder` the text encoders are trained, too, at the same rank.
 
-    Where time is short, exposures give way first, down to the recipe's least; then the picture
-    size. Where memory is, the batch is split, down to single pictures; then blocks are computed
-    twice instead of kept (gradient checkpointing); then the size gives way. The
-    prior's share is never dropped silently. Without a budget the whole recipe is planned.
+    If time is short, exposures are reduced first, down to the recipe's least; then the resolution.
+    If memory is short, the batch is split (gradient accumulation), down to single images; then
+    gradient checkpointing is used; then the resolution is reduced. The class image ratio is never
+    reduced. Without a budget the whole recipe is planned.
 
-    A plan that stands and that no run has carried out is kept as plan.before.toml.
+    A previous plan that no run has used is kept as plan.before.toml.
 
     Args:
-        asked: what a plan is remembered to be for; see `Plan.asked`.
-        measure_anew: do not take what was measured before.
-        least_at_least: plan the recipe's least where not even that fits the time.
+        asked: the request to record in the plan; see `Plan.asked`.
+        measure_anew: measure again instead of reusing decisions.toml.
+        least_at_least: plan the recipe's least if not even that fits the time.
 
     Raises:
         NoUsablePhotosError: the project has no photos.
         TimeBudgetError: the message names the least budget that makes sense.
-        InsufficientMemoryError: not even one picture at a time fits, at any size of the recipe.
+        InsufficientMemoryError: not even one image at a time fits, at any resolution of the recipe.
         InvalidPlanError: the recipe or an override is out of range, or the text encoders cannot be trained.
     """
     if budget is not None and budget.whole <= 0:
@@ -221,13 +221,13 @@ def make_plan(
 def class_images_within(
     project: Project, base: DiffusionModel, budget: Budget, wanted: int | None = None
 ) -> int:
-    """How many class images the base has time to make, a tenth of it, before any is made.
+    """How many class images the base can generate in a tenth of the budget.
 
     Args:
-        wanted: so many are to be made, however long it takes.
+        wanted: generate this many, however long it takes.
 
     Raises:
-        TimeBudgetError: nothing can be learnt in what is left then; the message names the least
+        TimeBudgetError: too little time is left for training; the message names the least
             budget that is enough for everything.
         NoUsablePhotosError, InsufficientMemoryError: as `make_plan`.
     """
@@ -238,26 +238,28 @@ def class_images_within(
 
     def needed(whole: float) -> float:
         count = wanted or _affordable(whole, work.shot_seconds)
-        training = min(one.seconds(work.least_steps, count) for one in tried)
-        pictures = (count + budget.shots_after) * work.shot_seconds
-        return spent + training + pictures + budget.seconds_after
+        training = min(size.seconds(work.least_steps, count) for size in tried)
+        images = (count + budget.shots_after) * work.shot_seconds
+        return spent + training + images + budget.seconds_after
 
-    for one in _sizes(base, decisions, work, 0, False):
-        tried.append(one)
+    for size in _sizes(base, decisions, work, 0, False):
+        tried.append(size)
         if needed(budget.whole) <= budget.whole:
             return wanted or _affordable(budget.whole, work.shot_seconds)
     least = budget.whole
-    # A little more than that: the next start's photos are looked through in another time.
+    # A little more than that: reading the photos takes another time at the next start.
     while (more := math.ceil(_SPARE * needed(least)) + 1) > least:
         least = more
     raise _too_small(budget.whole, least, tried)
 
 
 def plan_that_holds(project: Project, base: DiffusionModel, asked: Asked) -> Plan | None:
-    """The plan that was made for just this: plan.toml, edited or not, or that of a run, taken back.
+    """The plan for the current inputs and request: plan.toml (maybe edited), or a past run's.
+
+    A past run's plan becomes plan.toml again. None if there is none.
 
     Raises:
-        InvalidPlanError: plan.toml makes no sense; one of an earlier Packshot does not hold.
+        InvalidPlanError: plan.toml is invalid; one of an earlier Packshot does not count.
     """
     now = current_inputs(project, base)
 
@@ -276,16 +278,16 @@ def plan_that_holds(project: Project, base: DiffusionModel, asked: Asked) -> Pla
 
 
 def _keep_aside(project: Project, plan: Plan) -> None:
-    """Keep the plan that is about to be replaced, if it is in no run: a person may have edited it."""
-    stands = project.plan_file
-    if not stands.is_file():
+    """Back up the plan that is about to be replaced, unless a run has it: it may have been edited."""
+    current = project.plan_file
+    if not current.is_file():
         return
-    data = stands.read_bytes()
-    if before := read_plan_if_valid(stands):
+    data = current.read_bytes()
+    if former := read_plan_if_valid(current):
         runs = [read_plan_if_valid(run / "plan.toml") for run in project.runs()]
-        if before.fingerprint() in [one.fingerprint() for one in (*runs, plan) if one]:
+        if former.fingerprint() in [one.fingerprint() for one in (*runs, plan) if one]:
             return
-    files.write_bytes(stands.with_name("plan.before.toml"), data)
+    files.write_bytes(current.with_name("plan.before.toml"), data)
 
 
 def _affordable(whole: float, shot_seconds: float) -> int:
@@ -301,25 +303,27 @@ def _work(
     recipe: Recipe,
     prior: Sequence[ClassImage] | None,
 ) -> _Work:
-    """What is to be learnt; without a list of class images, the base is about to make some."""
-    shown = require_photos(project)
+    """The training data; `prior` None means that the base will generate the class images."""
+    photos = require_photos(project)
     threads_for(base, decisions)
     square = [(base.native_pixels, base.native_pixels)]
-    others = square if prior is None else [(one.width, one.height) for one in prior]
+    others = square if prior is None else [(image.width, image.height) for image in prior]
     share = recipe.class_image_ratio if others else 0.0
-    shapes = _Shapes([(photo.width, photo.height) for photo in shown], others)
-    return _Work(recipe, len(shown), len(prior or []), share, shapes, shot_seconds(base, decisions))
+    shapes = _Shapes([(photo.width, photo.height) for photo in photos], others)
+    return _Work(
+        recipe, len(photos), len(prior or []), share, shapes, shot_seconds(base, decisions)
+    )
 
 
 def _sizes(
     base: DiffusionModel, decisions: Decisions, work: _Work, text_rank: int, anew: bool
 ) -> Iterator[_Sized]:
-    """The recipe's picture sizes that fit the memory, the largest first.
+    """The recipe's resolutions that fit the memory, the largest first.
 
     Raises:
-        InsufficientMemoryError: none does.
+        InsufficientMemoryError: none fits.
     """
-    recipe, why, found = work.recipe, "the base's own size", False
+    recipe, why, has_fit = work.recipe, "the base's own size", False
     for part in recipe.sizes:
         multiple = base.pixel_multiple
         pixels = max(1, round(base.native_pixels * part / multiple)) * multiple
@@ -334,14 +338,14 @@ def _sizes(
         else:
             why = "smaller than the base's own, to fit the memory"
             continue
-        found = True
+        has_fit = True
         parts = _parts(recipe.effective_batch_size, cost.most_at_once)
         each = work.shapes.launches(base, pixels, recipe.effective_batch_size // parts, work.share)
         yield _Sized(work, pixels, cost, parts, parts * each, why)
         why = "smaller than the base's own, to fit the time"
-    if not found:
+    if not has_fit:
         raise InsufficientMemoryError(
-            f"One picture of {pixels} px takes {cost.bytes(1) / 2**30:.1f} GiB at its peak, more than "
+            f"One image of {pixels} px takes {cost.bytes(1) / 2**30:.1f} GiB at its peak, more than "
             "is free. Close other programs, or choose fewer layers: packshot plan --target-modules "
             "cross-attention"
         )
@@ -350,24 +354,24 @@ def _sizes(
 def _chosen(
     sizes: Iterator[_Sized], budget: Budget | None, least_at_least: bool
 ) -> tuple[_Sized, int]:
-    """The largest size of which enough steps fit the time, and how many.
+    """The largest resolution at which enough steps fit the time, and the number of steps.
 
     Raises:
-        TimeBudgetError: none, unless the least is to be planned then.
+        TimeBudgetError: none fits, and not `least_at_least`.
     """
     tried: list[_Sized] = []
-    for one in sizes:
-        full, least = one.work.full_steps, one.work.least_steps
+    for size in sizes:
+        full, least = size.work.full_steps, size.work.least_steps
         if budget is None:
-            return one, full
-        tried.append(one)
-        left = budget.left() - budget.seconds_after - budget.shots_after * one.work.shot_seconds
-        fit = min(full, math.floor((left - one.seconds(0)) / one.step_seconds))
-        while fit >= least and one.seconds(fit) > left:  # more steps see more class images
-            fit -= max(1, math.floor((one.seconds(fit) - left) / one.step_seconds))
+            return size, full
+        tried.append(size)
+        left = budget.left() - budget.seconds_after - budget.shots_after * size.work.shot_seconds
+        fit = min(full, math.floor((left - size.seconds(0)) / size.step_seconds))
+        while fit >= least and size.seconds(fit) > left:  # more steps see more class images
+            fit -= max(1, math.floor((size.seconds(fit) - left) / size.step_seconds))
         if fit >= least:
-            return one, fit
-    quickest = min(tried, key=lambda one: one.seconds(least))
+            return size, fit
+    quickest = min(tried, key=lambda size: size.seconds(least))
     if budget is None or least_at_least:
         return replace(quickest, why="smaller than the base's own, to fit the time"), least
     more = math.ceil(budget.whole - left + quickest.seconds(least))
@@ -376,13 +380,13 @@ def _chosen(
 
 def _too_small(whole: float, least: float, tried: Sequence[_Sized]) -> TimeBudgetError:
     work = tried[0].work
-    quickest = min(one.seconds(work.least_steps) for one in tried)
+    quickest = min(size.seconds(work.least_steps) for size in tried)
     full = least - quickest + tried[0].seconds(work.full_steps)
     return TimeBudgetError(
-        f"{in_words(whole)} are too few on this machine: the least that teaches anything is "
+        f"{in_words(whole)} are too few on this machine: the least useful training is "
         f"{work.least_steps} steps. Give {least:.0f}s or more (the whole recipe takes about "
-        f"{in_words(full)}), or use a GPU. Was the machine busy just now? Delete decisions.toml, and it "
-        "is measured anew."
+        f"{in_words(full)}), or use a GPU. If the machine was busy just now, delete decisions.toml to "
+        "measure again."
     )
 
 
@@ -396,7 +400,7 @@ def _with_overrides(
 
 
 def _parts(batch: int, at_once: int) -> int:
-    """The fewest equal parts of a batch of which each fits."""
+    """The least gradient accumulation with which each micro-batch fits."""
     return next(
         parts for parts in range(1, batch + 1) if batch % parts == 0 and batch // parts <= at_once
     )
@@ -417,27 +421,27 @@ def _reasons(
     )
     return {
         "steps": f"{exposures} exposures of {photos} photos: {extent}",
-        "effective_batch_size": "pictures of one step, class images among them",
-        "gradient_accumulation_steps": "parts of a batch, one after the other, so that each fits the memory",
+        "effective_batch_size": "images of one step, class images included",
+        "gradient_accumulation_steps": "micro-batches of one step, so that each fits the memory",
         "resolution": size_reason,
-        "target_modules": "which layers learn: cross-attention, attention, attention+mlp, all",
-        "rank": "room for detail; costs little time",
+        "target_modules": "the layers with a LoRA: cross-attention, attention, attention+mlp, all",
+        "rank": "of the LoRA: capacity for detail; costs little time",
         "alpha": "equal to the rank: the LoRA's scale is 1",
         "learning_rate": "the recipe's",
-        "text_encoder_rank": "of the LoRA on the text encoders (0: they stay as they are)",
-        "text_encoder_learning_rate": "theirs, where they learn",
+        "text_encoder_rank": "of the LoRA on the text encoders (0: they are not trained)",
+        "text_encoder_learning_rate": "of the LoRA on the text encoders, if they are trained",
         "lr_scheduler": "cosine down to a tenth, or constant",
         "class_image_ratio": prior,
-        "prior_loss_weight": "how much the class counts against the product",
-        "min_snr_gamma": "evens out the noise levels (0: off)",
+        "prior_loss_weight": "loss weight of class images; photos have 1",
+        "min_snr_gamma": "min-SNR weighting of the noise levels (0: off)",
         "caption_dropout_rate": "share of photos seen without their caption",
-        "crops_per_photo": "the whole picture and closer ones; never flipped: badges, dials",
-        "unmasked_weight": "weight outside the product where a photo has a mask",
-        "gradient_checkpointing": "compute blocks twice to save memory, where one picture would not fit",
-        "weight_storage": "how the frozen base lies in memory: full, int8, nf4, offload",
-        "precision": "what this machine computes fastest in",
-        "cpu_threads": "CPU threads, the fastest when this was planned (0: as many as there are)",
-        "sample_every_n_steps": "steps between sample pictures (0: none)",
+        "crops_per_photo": "the whole image and closer crops; never flipped: badges, dials",
+        "unmasked_weight": "loss weight outside the product where a photo has a mask",
+        "gradient_checkpointing": "saves memory for about a third more time, where one image would not fit",
+        "weight_storage": "precision or offload of the frozen base: full, int8, nf4, offload",
+        "precision": "the one in which this machine computes fastest",
+        "cpu_threads": "the fastest number of CPU threads when this was planned (0: all)",
+        "sample_every_n_steps": "steps between sample images (0: none)",
         "save_every_n_steps": "steps between checkpoints: about half a minute",
         "seed": "same seed, same machine: same LoRA",
     }

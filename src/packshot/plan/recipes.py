@@ -1,7 +1,7 @@
-"""Recipes: what works for a family, before the machine and the time are known.
+"""Recipes: a family's training settings, before the machine and the time budget are known.
 
-A checkpoint's folder may hold a `recipe.toml` of its own that overrides its family's: a base that
-was trained differently (small, for one) learns at other rates.
+A checkpoint's folder may contain a `recipe.toml` that overrides its family's: a base that was
+trained differently (a small one, for example) needs other learning rates.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     learning_rate: float = Field(gt=0, le=1)
     text_encoder_learning_rate: float = Field(default=5e-5, gt=0, le=1)
-    """Where the text encoders learn too; half of the UNet's, as kohya's users have it."""
+    """If the text encoders are trained: half of the UNet's rate, as is usual with kohya's trainer."""
     rank: int = Field(ge=1)
     target_modules: TargetModules
     effective_batch_size: int = Field(ge=1)
@@ -36,14 +36,14 @@ class Recipe(BaseModel):
     caption_dropout_rate: float = Field(ge=0, le=0.5)
     min_snr_gamma: float = Field(ge=0)
     exposures: dict[str, int]
-    """How often photos are seen in all, by how many photos there are; between them, in line."""
+    """Total exposures by number of photos; interpolated linearly."""
     least_exposures_share: float = Field(gt=0, le=1)
-    """Below this share of the exposures nothing worth having is learnt."""
+    """The least share of the exposures that gives a useful LoRA."""
     sizes: tuple[float, ...] = (1.0, 0.75, 0.5)
-    """Sides of the pictures to choose from, as shares of the base's own."""
+    """Resolutions to choose from, as shares of the base's own."""
 
     def exposures_for(self, photos: int) -> int:
-        """Exposures for so many photos, between the table's rows in line, at its ends flat."""
+        """Exposures for a number of photos: linear between the table's rows, constant beyond."""
         rows = sorted((int(count), total) for count, total in self.exposures.items())
         return round(float(np.interp(photos, [row[0] for row in rows], [row[1] for row in rows])))
 
@@ -66,12 +66,12 @@ _USUAL = Recipe(
 
 
 def family_recipe(family: str) -> Recipe:
-    """What works for a family: the usual recipe with what its spec has otherwise."""
+    """A family's recipe: the usual recipe with the overrides of its spec."""
     return Recipe.model_validate(_USUAL.model_dump() | dict(registry.families()[family].recipe))
 
 
 def recipe_for(family: str, checkpoint: Path) -> Recipe:
-    """The checkpoint's own recipe where it has one, else its family's.
+    """The checkpoint's own recipe if it has one, else its family's.
 
     Raises:
         InvalidPlanError: the checkpoint's recipe.toml does not parse.

@@ -1,12 +1,12 @@
 """The memory of a training step: one model, for `packshot memory` and `packshot plan`.
 
-    what lies there + OVERHEAD x (OPTIMIZER_BYTES x the LoRA's parameters + pictures x working bytes)
+    present bytes + OVERHEAD x (OPTIMIZER_BYTES x the LoRA's parameters + images x working bytes)
 
-Working bytes are the most that a step's own tensors take together with one picture, counted while
-they live: by `fits` on fake tensors (`demand.py`), by `plan` on a step that is really taken
-(`calibration.py`), where weights that are unpacked or fetched for a moment count, too. What lies
-there differs: to `fits` it is OVERHEAD x the weights, to `plan` all that the process has held so far,
-with its libraries and trial steps: so the plan's number is the larger one.
+Working bytes are the peak of a step's own tensors with one image: `packshot memory` counts them on
+fake tensors (`memory_estimate.py`), `packshot plan` in a real step (`calibration.py`), which includes
+weights that are dequantised or copied for a moment. The present bytes differ: `memory` takes
+OVERHEAD x the weights, `plan` the process's peak so far, with its libraries and trial steps. So the
+plan's number is the larger one.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ _FLOPS = flop_registry | {
 
 
 def step_bytes(present: int, parameters: int, working: int) -> int:
-    """The peak of a step, in bytes.
+    """The peak memory of a step, in bytes.
 
     Args:
-        present: bytes that are there before, with all that lies between them.
-        parameters: how many the LoRA has.
-        working: bytes of the step's own tensors.
+        present: bytes in use before, fragmentation included.
+        parameters: the number of the LoRA's parameters.
+        working: peak bytes of the step's own tensors.
     """
     return int(present + OVERHEAD * (OPTIMIZER_BYTES * parameters + working))
 
 
 def most_pictures(free: float, parameters: int, working: int) -> int:
-    """How many pictures at once fit so many free bytes; `working` is of one."""
+    """The largest micro-batch that fits the free bytes; `working` is of one image."""
     left = free / OVERHEAD - OPTIMIZER_BYTES * parameters
     return max(0, int(left / working))
 
 
 def trace_step(base: DiffusionModel, make_batch: Callable[[], Batch]) -> tuple[int, int]:
-    """The most bytes that a step's own tensors take together, and its operations.
+    """The peak bytes of a step's own tensors, and its operations.
 
-    Of forwards and backwards, from the moment when `make_batch` is called.
+    Of the forward and backward pass, from the call of `make_batch` on.
     """
     networks = (base.denoiser, *base.text_encoders.values())
     known = (parameter for network in networks for parameter in network.parameters())
@@ -67,7 +67,7 @@ def trace_step(base: DiffusionModel, make_batch: Callable[[], Batch]) -> tuple[i
 
 
 class Tally(TorchDispatchMode):
-    """Adds up operations, and the bytes of tensors while they live; not of those that it is told of."""
+    """Counts FLOPs and live tensor bytes, except of the tensors passed in."""
 
     def __init__(self, known: Iterable[torch.Tensor]) -> None:
         super().__init__()
@@ -78,13 +78,13 @@ class Tally(TorchDispatchMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        made = func(*args, **kwargs)
+        output = func(*args, **kwargs)
         if count := _FLOPS.get(func.overloadpacket):
-            self.flops += count(*args, **kwargs, out_val=made)
-        for tensor in tree_leaves(made):
+            self.flops += count(*args, **kwargs, out_val=output)
+        for tensor in tree_leaves(output):
             if isinstance(tensor, torch.Tensor):
                 self._count(tensor.untyped_storage())
-        return made
+        return output
 
     def _count(self, storage: torch.UntypedStorage) -> None:
         if storage in self._seen:

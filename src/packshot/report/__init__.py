@@ -1,4 +1,4 @@
-"""Contact sheets, the report page, and the page of captions."""
+"""The report page and the page of captions."""
 
 from packshot.images.contact_sheet import contact_sheet
 from packshot.report.caption_page import write_caption_page

@@ -1,4 +1,4 @@
-"""The captions beside their photos on one self-contained page, to be looked through."""
+"""The page for reviewing captions: photos and captions on one self-contained page."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from packshot.utils import files
 
 
 def write_caption_page(project: Project) -> Path:
-    """Write `captions.html`; the captions are edited in `captions.csv`, which lies beside it.
+    """Write `captions.html`; the captions are edited in `captions.csv` next to it.
 
-    The page needs no network: pictures are in it, smaller, and link to their files.
+    The page works offline: it contains thumbnails, which link to the image files.
 
     Raises:
         ProjectError: the manifest of the photos is damaged.
     """
-    shown = [
+    photos = [
         {
             "picture": thumbnail(project.root, photo.file, photo.file.name),
             "caption": photo.caption or "",
@@ -27,6 +27,6 @@ def write_caption_page(project: Project) -> Path:
         }
         for photo in list_photos(project)
     ]
-    facts = {"subject": project.subject, "photos": shown, "table": project.captions_table.name}
+    facts = {"subject": project.subject, "photos": photos, "table": project.captions_table.name}
     files.write_text(project.captions_page, rendered("caption_page.html.jinja", facts))
     return project.captions_page

@@ -1,4 +1,4 @@
-"""What a reader of the report should know of a part of it: who made it and why, or why it is empty."""
+"""Notes in the report: who made each part and why, or why it is empty."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from packshot.weights.helper_models import label
 
 
 def notes_on(project: Project) -> dict[str, str]:
-    """A sentence or two for each part of the report that needs them, by the part's name."""
-    shown = list_photos(project)
+    """Notes by the name of the report's part; parts that need none are left out."""
+    photos = list_photos(project)
     notes = {
-        "captions": _captions(project, shown),
-        "masks": _masks(project, shown),
-        "small": _small(project, shown),
+        "captions": _captions(project, photos),
+        "masks": _masks(project, photos),
+        "small": _small(project, photos),
         "class_images": _class_images(project),
         "shots": "" if any(_made(project)) else "No shots with and without the LoRA yet: packshot run, "
         "or packshot shoot without prompts, makes them.",
@@ -34,60 +34,60 @@ def _made(project: Project) -> list[bool]:
     return [any((project.shots_folder / kind).glob("*.png")) for kind in ("with", "without")]
 
 
-def _captions(project: Project, shown: list[Photo]) -> str:
-    by = Counter(photo.caption_by or "nobody yet" for photo in shown)
-    told = ", ".join(f"{who} ({count})" for who, count in by.most_common())
+def _captions(project: Project, photos: list[Photo]) -> str:
+    by = Counter(photo.caption_by or "nobody yet" for photo in photos)
+    authors = ", ".join(f"{who} ({count})" for who, count in by.most_common())
     settled = Decisions(project).latest("captioner")
     if settled and label(str(settled.value)) in by:
-        told += f"; {label(str(settled.value))}: {settled.reason}"
+        authors += f"; {label(str(settled.value))}: {settled.reason}"
     if by.keys() & {"bundled", "plain"}:
-        told += (
+        authors += (
             ". These captions hardly say what the photos show besides the product: write them yourself "
             "(photos/*.txt), or have them made by a captioner that has seen photographs: packshot run "
             "… --captioner florence-community/Florence-2-base"
         )
-    return f"Captions by {told}." if shown else ""
+    return f"Captions by {authors}." if photos else ""
 
 
-def _masks(project: Project, shown: list[Photo]) -> str:
-    without = [photo.file.name for photo in shown if photo.mask is None]
-    by = Counter(photo.masked_by or "you" for photo in shown if photo.mask)
-    told = ", ".join(f"{who} ({count})" for who, count in by.most_common())
-    said = f"Masks by {told}: look at them, and draw over those that are wrong. " if by else ""
+def _masks(project: Project, photos: list[Photo]) -> str:
+    without = [photo.file.name for photo in photos if photo.mask is None]
+    by = Counter(photo.masked_by or "you" for photo in photos if photo.mask)
+    authors = ", ".join(f"{who} ({count})" for who, count in by.most_common())
+    note = f"Masks by {authors}: look at them, and draw over those that are wrong. " if by else ""
     if without and project.settings.segmenter == "none":
-        return said + "No masks were to be made, so backgrounds are learnt like the product."
+        return note + "Masks are switched off, so backgrounds are trained like the product."
     if without:
-        return said + (
-            f"Without a mask, so that the background is learnt like the product: {', '.join(without)}. "
+        return note + (
+            f"Without a mask, so that the background is trained like the product: {', '.join(without)}. "
             f"Draw one: {project.masks_folder.name}/NAME.png, white on the product."
         )
-    return said.strip()
+    return note.strip()
 
 
-def _small(project: Project, shown: list[Photo]) -> str:
+def _small(project: Project, photos: list[Photo]) -> str:
     run = current_run(project)
     plan = read_plan_if_valid(run / "plan.toml") if run else None
     if plan is None:
         return ""
     pixels = plan.resolution
-    small = [f"{one.file.name} ({one.width} x {one.height})" for one in too_small(shown, pixels)]
+    small = [
+        f"{photo.file.name} ({photo.width} x {photo.height})" for photo in too_small(photos, pixels)
+    ]
     if not small:
         return ""
     return (
-        f"Smaller than the {pixels} px that are learnt at, so enlarged, which teaches softness: "
+        f"Smaller than the training resolution of {pixels} px, so enlarged, which blurs results: "
         f"{', '.join(small)}."
     )
 
 
 def _class_images(project: Project) -> str:
-    found = list_class_images(project)
-    if not found:
-        return (
-            "No class images: the model may come to take every member of the class for the product."
-        )
-    by = Counter(image.author for image in found)
-    who = f"all by {found[0].author}" if len(by) == 1 else f"by {len(by)} authors"
-    return f"{len(found)} class images, {who}."
+    images = list_class_images(project)
+    if not images:
+        return "No class images: the model may turn every member of the class into the product."
+    by = Counter(image.author for image in images)
+    who = f"all by {images[0].author}" if len(by) == 1 else f"by {len(by)} authors"
+    return f"{len(images)} class images, {who}."
 
 
 def _scores(project: Project) -> str:

@@ -1,4 +1,4 @@
-"""The report: everything of a project on one self-contained page."""
+"""The report: a whole project on one self-contained page."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ OVERVIEW_PIXELS = 1200
 
 
 def write_report(project: Project, language: str = "en") -> Path:
-    """Write `report.html` from what the project folder holds; what is missing is left out.
+    """Write `report.html` from the project folder; missing parts are left out.
 
-    Where there are shots, `overview.png` too: the product at a glance. The shoot guide in it is in
+    If there are shots, `overview.png` is written too. The photo guide in the report is in
     `language`, "en" or "it".
 
-    The page needs no network: pictures are in it, smaller, and link to their files beside it.
+    The page works offline: it contains thumbnails, which link to the image files.
     """
     _write_overview(project)
     files.write_text(project.report_file, rendered("report.html.jinja", _facts(project, language)))
@@ -46,7 +46,7 @@ def write_report(project: Project, language: str = "en") -> Path:
 
 
 def rendered(name: str, facts: Mapping[str, Any]) -> str:
-    """A page of one of the templates beside this module; all that is put in is escaped."""
+    """Render a template of this package; all values are escaped."""
     import jinja2
 
     template = resources.files("packshot.report").joinpath(name).read_text("utf-8")
@@ -100,7 +100,7 @@ def _write_overview(project: Project) -> None:
 
 
 def thumbnail(root: Path, file: Path, text: str, pixels: int = THUMBNAIL_PIXELS) -> dict[str, str]:
-    """A thumbnail as a data URI, the link to its file, and its words."""
+    """A thumbnail: data URI, link to the image file, alternative text."""
     with Image.open(file) as image:
         small = image.convert("RGB")
     small.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
@@ -115,7 +115,7 @@ def _photo(root: Path, photo: Photo) -> dict[str, Any]:
         "picture": thumbnail(root, photo.file, photo.caption or "no caption yet"),
         "mask": thumbnail(root, photo.mask, "mask") if photo.mask else None,
         "why": f"{photo.source}: {photo.why}",
-        "blurred": [(one.kind, one.by, box) for one in photo.blurred for box in one.boxes],
+        "blurred": [(blur.kind, blur.by, box) for blur in photo.blurred for box in blur.boxes],
     }
 
 
@@ -133,7 +133,7 @@ def _pair(root: Path, learnt: GeneratedImage, plain: GeneratedImage) -> dict[str
 
 
 def _run(project: Project) -> dict[str, Any] | None:
-    """The current run: its plan with reasons, what it cost, its losses and samples."""
+    """The current run: its plan with reasons, time and memory, losses and samples."""
     folder = current_run(project)
     if folder is None:
         return None
@@ -172,7 +172,7 @@ def _run(project: Project) -> dict[str, Any] | None:
 
 
 def _files(project: Project) -> list[tuple[str, str, str]]:
-    """Links: name, address, what it is."""
+    """Links to the project's files: name, address, description."""
     run = current_run(project)
     listed = [
         (project.lora_file, "the LoRA, for AUTOMATIC1111, Forge, ComfyUI, InvokeAI"),

@@ -1,4 +1,4 @@
-"""What a run trains on: photos and class images in their buckets, dealt into batches."""
+"""The training set: photos and class images in their buckets, sampled into batches."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from packshot.training.sampler import Slot, noise, slot, timestep_quantile
 
 @dataclass(frozen=True)
 class Group:
-    """Slots of one micro-batch whose latents have one shape, so that they run together."""
+    """The slots of one micro-batch whose latents have one shape."""
 
     slots: tuple[Slot, ...]
     batch: Batch
 
 
 class TrainingSet:
-    """Photos (each at every crop) and class images of a plan, with their caches."""
+    """The photos (each at every crop) and class images of a plan, with their caches."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class TrainingSet:
         )
 
     def seen(self) -> list[Picture]:
-        """The pictures that this run will see: every photo crop, and the class images it reaches."""
+        """The images that this run will see: every crop of every photo, and some class images."""
         reached: dict[int, None] = {}
         for number in range(
             self.plan.steps * self.plan.effective_batch_size if self.class_images else 0
@@ -85,9 +85,9 @@ class TrainingSet:
         return crops + [self.class_images[index] for index in sorted(reached)]
 
     def fill_caches(self) -> Iterator[tuple[int, int]]:
-        """Encode whatever the run will see; yields (done, total) in pictures."""
+        """Encode all images and prompts of the run; yields (done, total) in images."""
         pictures = self.seen()
-        if not self.plan.text_encoder_rank:  # or what prompts mean changes as it learns
+        if not self.plan.text_encoder_rank:  # trained text encoders change the embeddings
             for prompt in sorted({item.prompt for item in pictures} | {""}):
                 self.prompts.read(prompt)
         for done in self.latents.fill(pictures):
@@ -105,7 +105,7 @@ class TrainingSet:
         )
 
     def picture(self, slot: Slot) -> Picture:
-        """The picture that a slot trains on."""
+        """The image of a slot."""
         return (
             self.class_images[slot.index] if slot.is_class else self.photos[slot.index][slot.crop]
         )
@@ -118,8 +118,8 @@ class TrainingSet:
             by_size.setdefault(self.picture(item).size, []).append(item)
         return [Group(tuple(slots), self._batch(slots)) for _, slots in sorted(by_size.items())]
 
-    def _said(self, prompts: list[str]) -> Conditioning:
-        """The prompts' conditioning: as it was cached, or read anew by text encoders that learn."""
+    def _conditioning(self, prompts: list[str]) -> Conditioning:
+        """The prompts' embeddings: cached, or computed if the text encoders are trained."""
         if self.plan.text_encoder_rank:
             return self.base.encode_prompts(prompts)
         return self.prompts.stack(prompts)
@@ -134,9 +134,9 @@ class TrainingSet:
         latents = torch.stack([pair[0] for pair in pairs])
         background = plan.unmasked_weight
         masks = torch.stack([pair[1] for pair in pairs]) * (1 - background) + background
-        shares = [timestep_quantile(item, plan.seed) for item in slots]
+        quantiles = [timestep_quantile(item, plan.seed) for item in slots]
         times = base.schedule.timesteps_at(
-            torch.tensor(shares, dtype=torch.float64), latents[0, 0].numel()
+            torch.tensor(quantiles, dtype=torch.float64), latents[0, 0].numel()
         )
         prompts = [
             "" if item.drop_caption else picture.prompt
@@ -149,7 +149,7 @@ class TrainingSet:
             ),
             timesteps=times.to(base.device),
             conditioning=base.add_size_conditioning(
-                self._said(prompts), [picture.shown() for picture in pictures]
+                self._conditioning(prompts), [picture.shown() for picture in pictures]
             ),
             masks=masks.to(base.device),
             loss_weights=torch.tensor(

@@ -1,4 +1,4 @@
-"""What a training run tells the world; progress bars, logs and reports are consumers of these."""
+"""The events of a training run, consumed by progress bars, logs and reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class CachingLatents:
-    """Pictures and prompts are being encoded, `done` of `total`."""
+    """Latents and prompt embeddings are being computed, `done` of `total` images."""
 
     done: int
     total: int
@@ -17,7 +17,7 @@ class CachingLatents:
 
 @dataclass(frozen=True)
 class Resumed:
-    """The run goes on after `step` steps that stand on disk; `note` says if a checkpoint was bad."""
+    """The run resumes after `step` saved steps; `note` says if a saved state was damaged."""
 
     step: int
     note: str = ""
@@ -25,7 +25,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step is done. Losses are weighted means; None where the batch had no such picture."""
+    """One optimizer step is done. Losses are weighted means; None if the batch had no such image."""
 
     step: int
     steps: int
@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Sample:
-    """Pictures made with the LoRA as it stands after `step` steps."""
+    """Images generated with the LoRA after `step` steps."""
 
     step: int
     prompts: tuple[str, ...]
@@ -47,7 +47,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class StateSaved:
-    """A checkpoint stands on disk, verified."""
+    """The training state was saved and verified."""
 
     step: int
     folder: Path
@@ -55,7 +55,7 @@ class StateSaved:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The run was asked to stop; it goes on from here when started again."""
+    """The run stopped on request; it resumes from here when started again."""
 
     step: int
 

@@ -1,9 +1,8 @@
-"""Latents and prompt embeddings on disk, each a function of its content alone.
+"""The cache of latents and prompt embeddings on disk, each a function of its content alone.
 
-Entries lie in the user's cache folder under the base's hash and the picture's (or the prompt's), so
-projects of one class and base share the latents of their class images, and a run that was killed
-while caching goes on where it was. Pictures are encoded one by one: an entry must not depend on
-which others happened to be missing beside it.
+Entries are keyed by the base's hash and the image's (or the prompt's), so projects of one class and
+base share the latents of their class images, and a run that was killed while caching resumes where
+it was. Images are encoded one by one: an entry must not depend on the others in its batch.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ MIN_ZOOM = 0.85
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture to train on, at one crop. `box` is (left, upper, right, lower) in its pixels."""
+    """A training image at one crop. `box` is (left, upper, right, lower) in the file's pixels."""
 
     file: Path
     sha256: str
@@ -42,7 +41,7 @@ class Picture:
     mask_sha256: str = ""
 
     def shown(self) -> SizeConditioning:
-        """Its sizes, as the denoiser may be told them."""
+        """The size conditioning of this crop."""
         scale = self.size[0] / (self.box[2] - self.box[0])
         crop = (round(self.box[0] * scale), round(self.box[1] * scale))
         return SizeConditioning(self.original, crop, self.size)
@@ -65,7 +64,7 @@ def picture(
     seed: int = 0,
     mask: Path | None = None,
 ) -> Picture:
-    """A picture in its aspect-ratio bucket. Crop 0 is the largest; others are a little closer.
+    """A training image in its aspect-ratio bucket. Crop 0 is the largest; others are a little closer.
 
     `width` and `height` are the file's; `pixels` is the side of a square bucket.
     """
@@ -104,14 +103,14 @@ def to_mask(picture: Picture, latent_size: tuple[int, int]) -> Tensor:
 
 
 def _entry(base: DiffusionModel, kind: str, key: str) -> Path:
-    """The file of a cache entry: bases, and the precisions that they compute in, share none."""
+    """The file of a cache entry, separate for each base and dtype."""
     folder = f"{base.content_hash[:16]}-{str(base.dtype).removeprefix('torch.')}"
     return files.cache_folder() / kind / folder / f"{key}.safetensors"
 
 
 @dataclass
 class LatentCache:
-    """Latents (and masks) of pictures for one base."""
+    """Latents (and masks) of images for one base."""
 
     base: DiffusionModel
     kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
@@ -121,7 +120,7 @@ class LatentCache:
 
     @torch.no_grad()
     def fill(self, pictures: Sequence[Picture]) -> Iterator[int]:
-        """Encode what is missing, one picture after the other; yields how many are done."""
+        """Encode the missing images, one after the other; yields how many are done."""
         for done, item in enumerate(pictures, start=1):
             file = self.file(item)
             if not file.exists():
@@ -155,7 +154,7 @@ class PromptCache:
 
     @torch.no_grad()
     def read(self, prompt: str) -> Conditioning:
-        """What the denoiser is told of one prompt; first dimension 1."""
+        """The embeddings of one prompt; first dimension 1."""
         if prompt not in self.kept:
             file = self.file(prompt)
             if not file.exists():
@@ -167,7 +166,7 @@ class PromptCache:
         return self.kept[prompt]
 
     def stack(self, prompts: Sequence[str]) -> Conditioning:
-        """The prompts' conditionings as one batch, shorter ones followed by zeros."""
+        """The prompts' embeddings as one batch, shorter ones padded with zeros."""
         each = [self.read(prompt) for prompt in prompts]
         return {
             name: pad_sequence([item[name][0] for item in each], batch_first=True)
@@ -176,5 +175,5 @@ class PromptCache:
 
 
 def reseed(seed: int, number: int) -> None:
-    """Set the global generators for one micro-batch, as everything random is set: by function."""
+    """Seed PyTorch's global generators for one micro-batch, as a function of (seed, slot number)."""
     torch.manual_seed(seed_of(seed, "global", number))

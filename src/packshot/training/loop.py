@@ -1,4 +1,4 @@
-"""The training loop: a generator of events that can be killed at any moment and goes on exactly."""
+"""The training loop: a generator of events that can be killed at any moment and resumes exactly."""
 
 from __future__ import annotations
 
@@ -52,21 +52,22 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     finish: bool = False,
 ) -> Iterator[Event]:
-    """Carry out the project's plan; a run of the same plan that was cut short goes on.
+    """Train by the project's plan; an interrupted run of the same plan resumes.
 
     However often it is interrupted, the LoRA is bit-identical to an uninterrupted run's on the same
-    CPU machine. `should_stop` is asked after each step; a true answer writes a checkpoint and ends.
+    CPU machine. `should_stop` is called after each step; if it is true, the state is saved and the
+    run stops.
 
     Args:
-        finish: end with what a run that was cut short has learnt; its LoRA is its last checkpoint's.
+        finish: end an interrupted run; its LoRA is that of its last saved state.
 
     Raises:
-        InvalidPlanError: there is no plan, it is out of range, or trains text encoders that cannot be.
+        InvalidPlanError: there is no plan, it is out of range, or the text encoders cannot be trained.
         StaleRunError: photos, captions, class images, base, its precision or versions are not those of
             the plan; or there is nothing to finish.
         TrainingDivergedError: a loss or gradient is not finite.
         ProjectError: another process works on the project.
-        DiskFullError: no room; the last checkpoint is intact.
+        DiskFullError: no room; the last saved state is intact.
     """
     with project.held():
         plan = read_plan(project.plan_file)
@@ -79,7 +80,7 @@ def train(
         _check_precision(plan, base, project)
         run = open_run(project, plan)
         ended = finished(run)
-        if ended and (done := _given_back(project, run, ended)):
+        if ended and (done := _restore_lora(project, run, ended)):
             yield done
             return
         until = int(ended["step"]) if ended else None
@@ -97,8 +98,8 @@ def _check_precision(plan: Plan, base: DiffusionModel, project: Project) -> None
         )
 
 
-def _given_back(project: Project, run: Path, ended: Mapping[str, Any]) -> Done | None:
-    """A finished run's LoRA, made the project's again; None if the run no longer has it."""
+def _restore_lora(project: Project, run: Path, ended: Mapping[str, Any]) -> Done | None:
+    """Make a finished run's LoRA the project's again; None if the run no longer has it."""
     places = project.lora_file, project.diffusers_lora_file
     kept = [run / place.name for place in places]
     hashes = tuple(ended.get("lora_sha256", ()))
@@ -127,7 +128,7 @@ def _run(
     until: int | None,
     finish: bool,
 ) -> Generator[Event, None, None]:
-    """The events of a run, up to step `until`, or to the plan's last."""
+    """The events of a run, up to step `until`, else to the plan's last step."""
     started = time.monotonic()
     if plan.cpu_threads and base.device.type == "cpu":
         torch.set_num_threads(
@@ -153,7 +154,7 @@ def _run(
     with (
         adapted as adapter,
         base.gradient_checkpointing(plan.gradient_checkpointing),
-        # What those say that do not learn is cached.
+        # Embeddings of text encoders that are not trained are cached.
         base.encoders_moved_to(torch.device("cpu"), text=not plan.text_encoder_rank),
     ):
         optimizer = Optimizer(adapter, plan)
@@ -170,13 +171,13 @@ def _run(
                 )
             until = state.step
         if not state and until is None and (run / "events.jsonl").exists():
-            _rewind_log(run / "events.jsonl", 0)  # killed before its first checkpoint
+            _rewind_log(run / "events.jsonl", 0)  # killed before its first saved state
         until = until or plan.steps
         for step in range(optimizer.step + 1, until + 1):
             yield _step(base, plan, data, optimizer, step)
             last = step == plan.steps
             stop = should_stop() and not last
-            # Pictures first: once a checkpoint stands, what came before it is not done again.
+            # Samples first: after a resume, nothing from before the saved state is repeated.
             if plan.sample_every_n_steps and (last or step % plan.sample_every_n_steps == 0):
                 yield _sample(project, base, run, step)
             if last or stop or step % plan.save_every_n_steps == 0:
@@ -184,18 +185,18 @@ def _run(
             if stop:
                 yield Stopped(step)
                 return
-        told = plan.model_copy(update={"steps": until})
-        result = adapter.to_lora(metadata_of(project.subject, base, told, data))
+        done_plan = plan.model_copy(update={"steps": until})
+        result = adapter.to_lora(metadata_of(project.subject, base, done_plan, data))
     places = project.lora_file, project.diffusers_lora_file
     lora.save(result, *places, base)
-    for place in places:  # the run's own, for when another becomes the project's
+    for place in places:  # the run keeps its own, as another run's may become the project's
         files.hard_link_or_copy(place, run / place.name)
     hashes = files.sha256(places[0]), files.sha256(places[1])
     yield Done(until, time.monotonic() - started, peak_bytes(base), *places, hashes)
 
 
 class Optimizer:
-    """AdamW over the adapter's fp32 masters, with the plan's learning rates; its state is tensors."""
+    """AdamW over the adapter's fp32 parameters, with the plan's learning rates."""
 
     def __init__(self, adapter: lora.Adapters, plan: Plan) -> None:
         self.adapter, self.plan, self.step = adapter, plan, 0
@@ -211,7 +212,7 @@ class Optimizer:
         )
 
     def learning_rate(self, step: int) -> float:
-        """The rate of step 1, 2, …: linear warm-up, then constant or half a cosine down to a tenth."""
+        """The rate of step 1, 2, …: linear warm-up, then constant or cosine down to a tenth."""
         plan = self.plan
         if step <= plan.lr_warmup_steps:
             return plan.learning_rate * step / plan.lr_warmup_steps
@@ -221,7 +222,7 @@ class Optimizer:
         return plan.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
 
     def apply(self, step: int) -> None:
-        """Take the step and clear the gradients."""
+        """Step the optimizer and clear the gradients."""
         now, plan = self.learning_rate(step), self.plan
         rates = (now, now * plan.text_encoder_learning_rate / plan.learning_rate)
         for group, rate in zip(self.adamw.param_groups, rates, strict=False):
@@ -231,7 +232,7 @@ class Optimizer:
         self.step = step
 
     def clip(self) -> Tensor:
-        """Clip the gradients' common norm to the plan's; returns the norm before."""
+        """Clip the gradients' total norm to the plan's maximum; returns the norm before."""
         return torch.nn.utils.clip_grad_norm_(self.named.values(), self.plan.max_grad_norm)
 
     def state(self) -> State:
@@ -244,7 +245,7 @@ class Optimizer:
         return State(self.step, self.adapter.state(), moments)
 
     def load(self, state: State) -> None:
-        """Become what `state` was saved from."""
+        """Restore a saved state."""
         self.adapter.load_state(state.adapter)
         for key, value in state.optimizer.items():
             name, _, moment = key.rpartition("/")
@@ -254,7 +255,7 @@ class Optimizer:
 
 @dataclass
 class _Mean:
-    """The mean of what was added so far."""
+    """A running mean."""
 
     total: float = 0.0
     count: int = 0
@@ -265,7 +266,7 @@ class _Mean:
 
     @property
     def value(self) -> float | None:
-        """None of nothing."""
+        """The mean; None if nothing was added."""
         return self.total / self.count if self.count else None
 
 
@@ -305,8 +306,8 @@ def _check_finite(value: Tensor, step: int, data: TrainingSet, slots: list[Slot]
     if not torch.isfinite(value):
         names = ", ".join(sorted({data.picture(item).file.name for item in slots}))
         raise TrainingDivergedError(
-            f"The loss or its gradient is not finite at step {step} (pictures: {names}). The weights "
-            "before this step are safe. Lower learning_rate in plan.toml, or remove that picture."
+            f"The loss or its gradient is not finite at step {step} (images: {names}). The weights "
+            "before this step are safe. Lower learning_rate in plan.toml, or remove that image."
         )
 
 
@@ -323,11 +324,13 @@ def _sample(project: Project, base: DiffusionModel, run: Path, step: int) -> Sam
             folder=run / "samples" / f"{step:07d}",
             subject=project.subject,
         )
-        made = list(shots)
-    return Sample(step, tuple(shot.prompt for shot in made), tuple(shot.file for shot in made))
+        images = list(shots)
+    return Sample(
+        step, tuple(image.prompt for image in images), tuple(image.file for image in images)
+    )
 
 
 def _rewind_log(log: Path, step: int) -> None:
-    """Drop what was logged after the checkpoint: those steps are about to be done again."""
+    """Drop the lines logged after the saved state: those steps will be repeated."""
     lines = [json.dumps(line) for line in files.read_json_lines(log) if line["step"] <= step]
     files.write_text(log, "".join(line + "\n" for line in lines))

@@ -1,4 +1,4 @@
-"""What a LoRA file says of itself: kohya's `ss_*` keys and the model specification's `modelspec.*`.
+"""Metadata of LoRA files: kohya's `ss_*` keys and the model specification's `modelspec.*`.
 
 AUTOMATIC1111 hides files whose `ss_base_model_version` does not fit; others show the trigger.
 """
@@ -21,9 +21,9 @@ _TARGETS = {"epsilon": "epsilon", "v_prediction": "v", "flow": "flow"}
 def metadata_of(
     subject: Subject, base: DiffusionModel, plan: Plan, data: TrainingSet
 ) -> dict[str, str]:
-    """Metadata of a LoRA about to be written; every value is a string, as safetensors asks.
+    """The metadata of a run's LoRA; every value is a string, as safetensors requires.
 
-    It holds nothing of the moment, so that the same run gives the same file.
+    It contains no date or time, so that the same run gives the same file.
     """
     family = registry.families()[base.family]
     captions = Counter(crops[0].prompt for crops in data.photos)

@@ -1,6 +1,6 @@
-"""Checkpoints of a run: weights, optimizer, step.
+"""Saved states of a run: LoRA parameters, optimizer, step.
 
-A manifest with the files' hashes, written last, makes one valid.
+A state is valid if its manifest, written last, has the hashes of its files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PARTS = ("adapter.safetensors", "optimizer.safetensors")
 
 @dataclass(frozen=True)
 class State:
-    """All that a run is after `step` optimizer steps."""
+    """The state of a run after `step` optimizer steps."""
 
     step: int
     adapter: dict[str, Tensor]
@@ -29,10 +29,10 @@ class State:
 
 
 def save(folder: Path, state: State) -> Path:
-    """Write a checkpoint, prove it, then prune the older ones (the newest `KEPT` stay).
+    """Write a state, verify it, then delete the older ones except the newest `KEPT`.
 
     Raises:
-        DiskFullError: no room; the checkpoints before it are intact.
+        DiskFullError: no room; the states before it are intact.
     """
     place = folder / f"{state.step:07d}"
     for name, tensors in zip(_PARTS, (state.adapter, state.optimizer), strict=True):
@@ -47,7 +47,7 @@ def save(folder: Path, state: State) -> Path:
 
 
 def is_valid(place: Path) -> bool:
-    """Whether the manifest stands and every file's hash is what it says."""
+    """Whether there is a manifest and every file has the hash in it."""
     try:
         hashes = json.loads((place / "manifest.json").read_text())["sha256"]
         return set(hashes) == set(_PARTS) and all(
@@ -58,12 +58,12 @@ def is_valid(place: Path) -> bool:
 
 
 def valid(folder: Path) -> list[Path]:
-    """The valid checkpoints, oldest first."""
+    """The valid states, oldest first."""
     return [place for place in sorted(folder.glob("[0-9]*")) if is_valid(place)]
 
 
 def latest(folder: Path) -> tuple[State | None, str]:
-    """The newest valid checkpoint (None if there is none), and a note on damaged newer ones."""
+    """The newest valid state (None if there is none), and a note on damaged newer ones."""
     from safetensors.torch import load_file
 
     good = valid(folder)
@@ -81,7 +81,7 @@ def latest(folder: Path) -> tuple[State | None, str]:
 
 
 def check_names(state: State, expected: set[str]) -> None:
-    """Refuse a checkpoint of other layers than the plan's.
+    """Refuse a state with other LoRA layers than the plan's.
 
     Raises:
         StaleRunError: names differ.

@@ -1,4 +1,4 @@
-"""The runs of a project: which one is a plan's, and whether it came to its end."""
+"""The run folders of a project: finding a plan's run, and whether it is finished."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from packshot.utils import files
 
 
 def run_of(project: Project, plan: Plan) -> Path | None:
-    """The run folder of this plan, if it stands."""
+    """The run folder of this plan; None if there is none."""
     for run in reversed(project.runs()):
         other = read_plan_if_valid(run / "plan.toml")
         if other and other.fingerprint() == plan.fingerprint():
@@ -21,9 +21,9 @@ def run_of(project: Project, plan: Plan) -> Path | None:
 
 
 def open_run(project: Project, plan: Plan) -> Path:
-    """The run folder of this plan: the one that stands, or a new one."""
-    if stands := run_of(project, plan):
-        return stands
+    """The run folder of this plan, created if there is none."""
+    if existing := run_of(project, plan):
+        return existing
     for begun in project.runs_folder.glob("*"):
         if begun.is_dir() and not (begun / "plan.toml").exists():
             for part in begun.glob(".plan.toml.*.part"):
@@ -39,13 +39,13 @@ def open_run(project: Project, plan: Plan) -> Path:
 
 
 def current_run(project: Project) -> Path | None:
-    """The run of the plan that stands, else the newest; None if nothing was trained yet."""
+    """The run of the current plan, else the newest run; None if nothing was trained yet."""
     plan = read_plan_if_valid(project.plan_file)
-    found = run_of(project, plan) if plan else None
-    return found or next(reversed(project.runs()), None)
+    run = run_of(project, plan) if plan else None
+    return run or next(reversed(project.runs()), None)
 
 
 def finished(run: Path) -> dict[str, Any] | None:
-    """The run's closing event, if it came to its end."""
+    """The run's closing event; None if it is not finished."""
     events = files.read_json_lines(run / "events.jsonl")
     return next((event for event in reversed(events) if event["kind"] == "done"), None)

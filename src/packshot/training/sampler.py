@@ -1,6 +1,6 @@
 """Which picture, crop, caption, noise and timestep each slot of a run sees.
 
-A run is one long row of slots, `batch` of them a step. Everything about a slot is a function of
+A run is a sequence of slots, `effective_batch_size` per step. Everything about a slot is a function of
 (seed, slot number), so there is no sampler state to save, and none to restore wrongly.
 """
 
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 TIMESTEP_STRATA = 8
-"""Parts of the timesteps' range that are dealt like the pictures."""
+"""Strata of the timesteps' range, drawn without replacement like the images."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """What a slot trains on: the `index`-th photo or class image, which crop, with its caption or none.
+    """One training example: the `index`-th photo or class image, its crop, whether its caption is dropped.
 
     `position` counts the slots of its kind, photos or class images, before it.
     """
@@ -35,7 +35,7 @@ class Slot:
 
 
 def seed_of(seed: int, stream: str, number: int) -> int:
-    """A 63-bit seed for one use of randomness, independent of all others."""
+    """A 63-bit seed for one use of randomness, independent of all other uses."""
     digest = hashlib.sha256(f"{seed}/{stream}/{number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
@@ -48,7 +48,7 @@ def _order(seed: int, stream: str, epoch: int, count: int) -> list[int]:
 
 
 def _shuffled_epoch(seed: int, stream: str, position: int, count: int) -> tuple[int, int]:
-    """The picture at `position` of an endless shuffled deal, and how often all were dealt before."""
+    """The index at `position` of endlessly repeated, reshuffled epochs, and the epoch's number."""
     epoch, place = divmod(position, count)
     return _order(seed, stream, epoch, count)[place], epoch
 
@@ -63,7 +63,10 @@ def slot(
     crops_per_photo: int = 1,
     caption_dropout: float = 0.0,
 ) -> Slot:
-    """The slot with this number: pictures are dealt like cards, so all are seen equally often."""
+    """The slot with this number.
+
+    Sampling without replacement, reshuffled each epoch: every image is seen equally often.
+    """
     share = class_image_ratio if class_images else 0.0
     class_before = math.floor(number * share)
     is_class = math.floor((number + 1) * share) > class_before
@@ -78,10 +81,10 @@ def slot(
 
 
 def timestep_quantile(slot: Slot, seed: int) -> float:
-    """Where in the range of timesteps the slot is, in [0, 1): uniform, but stratified.
+    """The slot's quantile of the timestep distribution, in [0, 1): uniform, but stratified.
 
-    Any 8 slots of one kind that are dealt together have one in each eighth of the range: the
-    gradient varies less from step to step.
+    Each 8 consecutive slots of one kind have one quantile in each eighth of the range: the gradient
+    varies less from step to step.
     """
     kind = "class images" if slot.is_class else "photos"
     stratum, _ = _shuffled_epoch(seed, f"timesteps of {kind}", slot.position, TIMESTEP_STRATA)
@@ -90,6 +93,6 @@ def timestep_quantile(slot: Slot, seed: int) -> float:
 
 
 def noise(number: int, seed: int, shape: torch.Size) -> Tensor:
-    """Standard normal noise for the slot, made on the CPU so that every device sees the same."""
+    """Standard normal noise for the slot, drawn on the CPU so that every device gets the same."""
     generator = torch.Generator().manual_seed(seed_of(seed, "noise", number))
     return torch.randn(shape, generator=generator)

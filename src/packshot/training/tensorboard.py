@@ -1,4 +1,4 @@
-"""Training events as TensorBoard scalars and pictures."""
+"""Training events as TensorBoard scalars and images."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What knows nothing of images, models or projects: files, progress, durations, validation."""
+"""General utilities, independent of images, models and projects: files, progress, durations, validation."""

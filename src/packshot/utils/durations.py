@@ -1,4 +1,4 @@
-"""Times as people write them."""
+"""Durations in text, such as "1h30m"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def to_seconds(text: str) -> float:
     """ "90", "90s", "10m", "1h30m" to seconds.
 
     Raises:
-        PackshotError: it is none of these, or nothing at all.
+        PackshotError: the text has another form, or is empty.
     """
     match = _PARTS.fullmatch(text.strip().lower())
     if not match or not any(match.groups()):

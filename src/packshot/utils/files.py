@@ -1,11 +1,11 @@
-"""The one module that writes files.
+"""The only module that writes files.
 
-Every write goes to a temporary file in the same folder, is flushed to the disk, takes its name in
-one step (`os.replace`), and the folder is flushed too: a reader sees the old file or the new one,
-never a half. `_write` is the single seam where tests inject faults.
+Every write goes to a temporary file in the same folder, is flushed to the disk and renamed
+(`os.replace`), and the folder is flushed too: a reader sees the old file or the new one, never part
+of one. `_write` is the single function in which tests inject faults.
 
-What Windows has not is seen to here and nowhere else: it flushes no folders, lets few make symbolic
-links, and lets nobody read what another has locked.
+Windows' differences are handled here only: it cannot flush folders, few users may create symbolic
+links, and a locked file cannot be read by others.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ def safe_join(folder: Path, name: str) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Whether anything is there. A name that no file can have is not, where Path.exists raises."""
+    """Whether a path exists; False for an invalid name, where Path.exists raises."""
     return os.path.exists(path)
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there. A name that no file can have is none, where Path.is_file raises."""
+    """Whether a path is a file; False for an invalid name, where Path.is_file raises."""
     return os.path.isfile(path)
 
 
 def printable_name(name: str) -> str:
-    """A file's name as it can be printed and written: a line break, escape or stray byte is "?"."""
+    """A file's name with line breaks, escapes and invalid bytes replaced by "?"."""
     return "".join(c if c.isprintable() else "?" for c in name)
 
 
@@ -69,7 +69,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically and durably, creating the folder.
 
     Raises:
-        DiskFullError: there is no room; whatever stood at `path` is intact.
+        DiskFullError: there is no room; an earlier file at `path` is intact.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,11 +88,11 @@ def _explained(error: OSError, path: Path, size: int) -> Exception:
 
 
 def write_stream(chunks: Iterable[bytes], path: Path) -> None:
-    """Write a temporary file as its bytes come, creating the folder; neither atomic nor durable.
+    """Write a temporary file chunk by chunk, creating the folder; neither atomic nor durable.
 
     Raises:
         DiskFullError: there is no room.
-        OSError: anything else, such as a name that is too long, or is there already.
+        OSError: anything else, such as a name that is too long or exists already.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_json_lines(path: Path, values: Iterable[Any]) -> None:
-    """Write one JSON value a line atomically, when the last of `values` is there."""
+    """Write one JSON value per line atomically, after `values` is exhausted."""
     write_text(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
 
 
@@ -161,9 +161,9 @@ def write_safetensors(
 def safetensors_bytes(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> bytes:
-    """Tensors (made contiguous) as a safetensors file's bytes, its header's keys in order.
+    """The bytes of a safetensors file, with sorted header keys; tensors are made contiguous.
 
-    The library writes metadata in an order that differs from one process to the next.
+    The library writes metadata in an order that differs between processes.
     """
     from safetensors.torch import save
 
@@ -176,12 +176,12 @@ def safetensors_bytes(
 
 
 def write_image(path: Path, image: Image.Image, **options: Any) -> None:
-    """Write a picture atomically; the format follows the file's ending, `options` go to Pillow."""
+    """Write an image atomically; the format follows the file's ending, `options` go to Pillow."""
     write_bytes(path, image_bytes(path.suffix, image, **options))
 
 
 def image_bytes(suffix: str, image: Image.Image, **options: Any) -> bytes:
-    """A picture as the bytes of a file with this ending."""
+    """The bytes of an image file with this ending."""
     buffer = io.BytesIO()
     kind = {"jpg": "JPEG"}.get(suffix[1:].lower(), suffix[1:].upper())
     image.save(buffer, format=kind, **options)
@@ -189,9 +189,9 @@ def image_bytes(suffix: str, image: Image.Image, **options: Any) -> bytes:
 
 
 def hard_link_or_copy(source: Path, path: Path) -> None:
-    """Give the file `source` a second name `path`: a hard link, or a copy where there can be none.
+    """Make `path` a hard link to the file `source`, or a copy where hard links are impossible.
 
-    A link takes no room, and unlike a path it holds when `source` is moved or deleted.
+    A hard link takes no room, and stays valid when `source` is moved or deleted.
     """
     source = source.resolve()
     if path.exists() and path.samefile(source):
@@ -208,10 +208,10 @@ def hard_link_or_copy(source: Path, path: Path) -> None:
 
 
 def point(path: Path, source: Path) -> None:
-    """Make `path` lead to the file `source`: a symbolic link, or what `link` makes where none may be.
+    """Make `path` a symbolic link to the file `source`, or a hard link or copy if that is not allowed.
 
     Raises:
-        OSError: neither can be made, such as for a name that is too long.
+        OSError: none of them is possible, such as for a name that is too long.
     """
     try:
         path.symlink_to(source.resolve())
@@ -223,7 +223,7 @@ def append_line(path: Path, line: str, *, durable: bool = False) -> None:
     """Append one line to a log (not atomic: readers skip a torn last line).
 
     Args:
-        durable: return only when it is on the disk.
+        durable: return only when the line is on the disk.
 
     Raises:
         DiskFullError: there is no room; the line may be torn.
@@ -239,7 +239,7 @@ def append_line(path: Path, line: str, *, durable: bool = False) -> None:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """All whole JSON lines of a log; a torn last line is skipped, a missing file is empty."""
+    """All complete JSON lines of a log; a torn last line is skipped, a missing file gives none."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     values = []
     # Not splitlines(), which also splits at characters that JSON may hold unescaped.
@@ -250,7 +250,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def read_json(path: Path) -> Any:
-    """A file's JSON value; None where there is no file, or it is no JSON."""
+    """A file's JSON value; None if there is no file, or it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -287,7 +287,7 @@ def fingerprint(value: Any) -> str:
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path` while the block runs; freed by the system if we are killed.
+    """Hold an exclusive lock on `path` while the block runs; the system frees it if we are killed.
 
     Raises:
         ProjectError: another process holds it; the message names its process id where it can be read.

@@ -1,4 +1,4 @@
-"""What long work tells and asks, so that no step prints: a callback, and an observer."""
+"""Progress callbacks and observers, through which steps report and ask instead of printing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 class Observer:
-    """Who follows some work. This one hears nothing and agrees to nothing."""
+    """Receives reports and questions of some work. This one ignores reports and declines everything."""
 
     insists = False
     """Whether it agrees to all that is offered, also to what was refused or failed before."""
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Where some work is (a `Progress`)."""
+        """Report the progress of some work (a `Progress`)."""
 
     def say(self, text: str) -> None:
-        """Something to know: what was settled and why, what is missing, what was done before."""
+        """Report a message, such as a decision and its reason, or what is missing."""
 
     def agrees(self, question: str) -> bool:
-        """Whether the user wants what is offered, such as downloading a model."""
+        """Ask the user to agree to an offer, such as downloading a model."""
         return False

@@ -1,4 +1,4 @@
-"""Words put together."""
+"""Text helpers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pydantic refuses, in one line that a person can act on."""
+"""Pydantic's validation errors as one line that a user can act on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 60
 
 
 def describe(error: ValidationError) -> str:
-    """Each fault as "key = value: what is allowed"; several are parted by semicolons."""
+    """Each error as "key = value: what is allowed"; several are separated by semicolons."""
     return "; ".join(
         _fault(".".join(map(str, item["loc"])), item["type"], item["msg"], item["input"])
         for item in error.errors()
@@ -23,10 +23,10 @@ def describe(error: ValidationError) -> str:
 
 
 def validated(model: type[_Model], error: type[PackshotError], /, **given: Any) -> _Model:
-    """A model with the values that were given.
+    """A pydantic model with these values.
 
     Raises:
-        PackshotError: of the kind `error`; a value is out of range, and the message names it.
+        PackshotError: of the type `error`; a value is out of range, and the message names it.
     """
     try:
         return model(**given)
@@ -42,6 +42,6 @@ def _fault(key: str, kind: str, message: str, value: object) -> str:
         return f"{key}: there is no such setting"
     if not key:  # of several values together; the message names them
         return message
-    shown = repr(value)
-    shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
-    return f"{key} = {shown}: {message[:1].lower()}{message[1:]}"
+    text = repr(value)
+    text = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return f"{key} = {text}: {message[:1].lower()}{message[1:]}"

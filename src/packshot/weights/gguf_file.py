@@ -1,7 +1,7 @@
 """GGUF files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): weights in llama.cpp's types.
 
-The `gguf` package knows the types. Its reader believes what a file says of itself, so headers are
-read here: under a cap, and nothing may lie outside the file.
+The `gguf` package knows the types. Its reader trusts the header, so headers are read here: with a
+size limit, and every tensor must lie inside the file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UINT32, _STRING, _ARRAY = 4, 8, 9
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file: its shape (as PyTorch has it), its type, and where its bytes are."""
+    """A tensor in a file: its shape (in PyTorch's order), its type, and the position of its bytes."""
 
     shape: tuple[int, ...]
     kind: Any
@@ -39,7 +39,7 @@ class Stored:
 
 
 def read_header(path: Path) -> dict[str, Stored]:
-    """The tensors of a GGUF file by name; none of them is read.
+    """The tensors of a GGUF file by name; only the header is read.
 
     Raises:
         ModelLoadError: damaged, or the package `gguf` is not installed.
@@ -56,10 +56,10 @@ def read_header(path: Path) -> dict[str, Stored]:
                 alignment = header.number("I")
             else:
                 header.skip(kind)
-        found = [_tensor(header) for _ in range(tensors)]
+        entries = [_tensor(header) for _ in range(tensors)]
         size = path.stat().st_size
         first = math.ceil(file.tell() / alignment) * alignment
-    return _placed(path, found, first, size)
+    return _placed(path, entries, first, size)
 
 
 def _tensor(header: _Header) -> tuple[str, tuple[int, ...], int, int]:
@@ -72,9 +72,9 @@ def _tensor(header: _Header) -> tuple[str, tuple[int, ...], int, int]:
 
 
 def _placed(
-    path: Path, found: list[tuple[str, tuple[int, ...], int, int]], first: int, size: int
+    path: Path, entries: list[tuple[str, tuple[int, ...], int, int]], first: int, size: int
 ) -> dict[str, Stored]:
-    """Tensors with their places, all of them in the file, and together not more than it."""
+    """The tensors with their positions, checked to lie inside the file and not to overlap."""
     try:
         from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
     except ModuleNotFoundError as error:
@@ -84,7 +84,7 @@ def _placed(
         ) from error
     with _refusing(path):
         placed = {}
-        for name, shape, number, offset in found:
+        for name, shape, number, offset in entries:
             kind = GGMLQuantizationType(number)
             block, width = GGML_QUANT_SIZES[kind]
             if math.prod(shape[-1:]) % block:
@@ -93,15 +93,15 @@ def _placed(
             if stored.start + stored.bytes > size:
                 raise ValueError(f"{name} reaches beyond its end")
             placed[name] = stored
-        if len(placed) < len(found) or sum(one.bytes for one in placed.values()) > size:
+        if len(placed) < len(entries) or sum(each.bytes for each in placed.values()) > size:
             raise ValueError("tensors overlap, or share a name")
         return placed
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """All tensors of a GGUF file: those in fp32, fp16 and bf16 as they are, others unpacked to bf16.
+    """All tensors of a GGUF file: fp32, fp16 and bf16 unchanged, quantised ones unpacked to bf16.
 
-    One at a time: beside the result, there is one tensor in fp32.
+    One tensor at a time, so that the peak is the result and one tensor in fp32.
 
     Raises:
         ModelLoadError: as `read_header`, or of a type that cannot be unpacked.
@@ -127,7 +127,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 class _Header:
-    """The fields of a header in turn, never beyond the cap or the file's end."""
+    """Reads the fields of a header in order, never beyond the size limit or the file's end."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -147,7 +147,7 @@ class _Header:
         return self.bytes(self.number("Q")).decode()
 
     def skip(self, kind: int) -> None:
-        """Pass over a value, or an array of values; arrays of arrays are refused."""
+        """Skip a value or an array of values; arrays of arrays are refused."""
         count = 1
         if kind == _ARRAY:
             kind, count = self.number("I"), self.number("Q")
@@ -159,5 +159,5 @@ class _Header:
 
 
 def _refusing(path: Path) -> AbstractContextManager[None]:
-    """Whatever a broken or hostile file leads to, as one kind of error."""
+    """Turns whatever a broken or hostile file raises into `ModelLoadError`."""
     return as_model_load_error(path, "is a GGUF file that cannot be read", "Copy it again.")

@@ -1,7 +1,7 @@
-"""Models that help beside the base (captioners, embedders): of a folder, or of the hub.
+"""Helper models besides the base (captioners, embedders), from a folder or the hub.
 
-What is whole in the hub's cache is used without a question. What would have to be fetched is offered
-with its size and licence, and fetched only if the user agrees.
+A model that is complete in the hub's cache is used without asking. Otherwise the download is offered
+with its size and licence, and done only if the user agrees.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _NEEDED = ({"config.json"}, {"preprocessor_config.json", "processor_config.json"
 
 @dataclass(frozen=True)
 class Helper:
-    """A model on the Hugging Face hub: OWNER/NAME and the licence that its page names."""
+    """A model on the Hugging Face hub: OWNER/NAME and the licence on its page."""
 
     name: str
     licence: str
 
 
 def label(spec: str) -> str:
-    """What to call a helper as an author: "Florence-2-base" of its repository, "u2net" of its file."""
+    """A helper's short name as an author: its repository's name, or its file's without the ending."""
     name = re.split(r"[/\\]", spec.rpartition(":")[2].rstrip("/"))[-1]
     return name.removesuffix(".onnx").removesuffix(".safetensors") or spec
 
 
 def parted(spec: str, kinds: Sequence[str]) -> tuple[str | None, str | None]:
-    """A kind and a model of what an option says: a kind's name, a model, or KIND:MODEL.
+    """The (kind, model) of an option's value: a kind's name, a model, or KIND:MODEL.
 
-    A single word that names no file is a kind, if only one that is not known.
+    A single word that is no file's name is taken as a kind, even an unknown one.
     """
     kind, colon, model = spec.partition(":")
     if colon and kind in kinds:
@@ -51,10 +51,10 @@ def parted(spec: str, kinds: Sequence[str]) -> tuple[str | None, str | None]:
 
 
 def model_folder(model: str, progress: Progress = silent) -> Path:
-    """The folder of a model that a person names: a path, else a repository of the hub.
+    """The folder of a model by its name: an existing path, else a repository of the hub.
 
     Raises:
-        ModelLoadError: it is neither, or the repository has nothing of use or cannot be reached.
+        ModelLoadError: it is neither, or the repository has no usable files or cannot be reached.
     """
     path = Path(model).expanduser()
     if files.exists(path):
@@ -70,7 +70,7 @@ def model_folder(model: str, progress: Progress = silent) -> Path:
 
 
 def is_cached(name: str) -> bool:
-    """Whether a model of the hub is whole in its cache; the network is not asked."""
+    """Whether a model of the hub is complete in the hub's cache; nothing is requested."""
     repo = hub.parse_repo(name)
     return repo is not None and bool(hub.cached_folder(repo, _MARK, partial(_wanted, name)))
 
@@ -78,39 +78,39 @@ def is_cached(name: str) -> bool:
 def best_helper(
     job: str, known: Sequence[Helper], offered: Sequence[Helper], observer: Observer
 ) -> tuple[str | None, str]:
-    """The first of `known` that is in the hub's cache, else the first of `offered` that can be had.
+    """The first of `known` that is in the hub's cache, else the first of `offered` that downloads.
 
     Args:
-        job: what it is wanted for, as it stands after "to".
+        job: what the model is for, as it follows "To ..." in the question to the user.
 
     Returns:
-        Its OWNER/NAME, None if there is none; and why.
+        Its OWNER/NAME, or None; and the reason.
 
     Raises:
         DiskFullError: the user wants it, and the cache has no room.
     """
-    for one in known:
-        if is_cached(one.name):
-            return one.name, "the best that is in the hub's cache"
+    for helper in known:
+        if is_cached(helper.name):
+            return helper.name, "the best that is in the hub's cache"
     why = ""
-    for one in offered:
+    for helper in offered:
         try:
-            size = hub.bytes_to_fetch(one.name, partial(_wanted, one.name))
-            asked = f"{one.name} ({size / 1e6:,.0f} MB, {one.licence})"
+            size = hub.bytes_to_fetch(helper.name, partial(_wanted, helper.name))
+            asked = f"{helper.name} ({size / 1e6:,.0f} MB, {helper.licence})"
             if not observer.agrees(f"To {job}, fetch {asked} from the Hugging Face hub?"):
                 return None, f"{asked} was not to be fetched"
-            model_folder(one.name, observer.progress)
-            return one.name, "fetched from the hub, as was agreed to"
+            model_folder(helper.name, observer.progress)
+            return helper.name, "fetched from the hub, as was agreed to"
         except DiskFullError:
             raise
         except ModelLoadError as error:
             reason = type(error.__cause__).__name__ if error.__cause__ else str(error).rstrip(".")
-            why = why or f"{one.name} is not in the hub's cache and cannot be fetched ({reason})"
+            why = why or f"{helper.name} is not in the hub's cache and cannot be fetched ({reason})"
     return None, why
 
 
 def _wanted(model: str, names: Sequence[str]) -> list[str]:
-    """Of a repository's files those that are loaded, weights last: no pickles, no code."""
+    """The files of a repository that are loaded, weights last: no pickles, no code."""
     if "selected_tags.csv" in names:
         if WD_FILES[0] not in names:
             raise ModelLoadError(f"{model} is not whole: it has no {WD_FILES[0]}.")

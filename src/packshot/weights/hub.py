@@ -1,7 +1,7 @@
-"""Repositories of the Hugging Face hub: files of one, in the user's hub cache.
+"""Downloads from the Hugging Face hub into the user's hub cache.
 
-What is whole in the cache is taken from there, without a question to the network, so that a
-project's models stay what they were when their repositories move on.
+What is complete in the cache is used without any request, so that a project's models do not change
+when their repositories are updated.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Repository:
 
 
 def parse_repo(name: str) -> Repository | None:
-    """OWNER/NAME or OWNER/NAME@REVISION as a repository; None if `name` is no such thing."""
-    found = _NAME.fullmatch(name)
-    if not found or name.lower().endswith(_FILES):
+    """Parse OWNER/NAME or OWNER/NAME@REVISION; None if `name` has another form."""
+    match = _NAME.fullmatch(name)
+    if not match or name.lower().endswith(_FILES):
         return None
-    return Repository(found[1], found[2] or "main")
+    return Repository(match[1], match[2] or "main")
 
 
 def download_files(
@@ -48,26 +48,26 @@ def download_files(
     also: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Path:
-    """The folder of a repository in the hub's cache, with these files of it and no others.
+    """Download these files of a repository; returns its folder in the hub's cache.
 
     Args:
-        also: fetched where there are such.
+        also: optional files.
 
     Raises:
-        ModelLoadError, DiskFullError: as of `download_matching`.
+        ModelLoadError, DiskFullError: as `download_matching`.
     """
 
     def choose(names: Sequence[str]) -> list[str]:
         if lost := [name for name in needed if name not in names]:
             raise ModelLoadError(f"{repo} on the hub has no {lost[0]}, which is needed here.")
-        # The needed ones last: where they are, all is.
+        # The required files last: if they are there, the download was complete.
         return [*(name for name in also if name in names), *needed]
 
     return download_matching(repo, needed, choose, progress)
 
 
 def is_cached(name: str, needed: Sequence[str]) -> bool:
-    """Whether these files of OWNER/NAME are in the hub's cache; the network is not asked."""
+    """Whether these files of OWNER/NAME are in the hub's cache; nothing is requested."""
     from huggingface_hub import try_to_load_from_cache
 
     repo = parse_repo(name)
@@ -85,7 +85,7 @@ def download_each(
     progress: Progress,
     before_each: Callable[[str], None] = lambda name: None,
 ) -> None:
-    """Fetch files of the commit that `folder` is named after, one after the other."""
+    """Download files of the commit that `folder` is named after, one after the other."""
     from huggingface_hub import hf_hub_download
 
     got, whole = 0, sum(sizes[name] for name in names)
@@ -108,16 +108,16 @@ def download_matching(
     choose: Callable[[Sequence[str]], list[str]],
     progress: Progress = silent,
 ) -> Path:
-    """The folder of one network in the hub's cache, with the files that are chosen of its repository.
+    """Download a network's files as `choose` selects them; returns its folder in the hub's cache.
 
-    As of `fetched`: whole in the cache, it is taken from there; files come whole or not at all.
+    A complete network in the cache is used without any request; files are complete or absent.
 
     Args:
-        mark: files of which it has one, if it is such a network.
-        choose: of the repository's names those wanted, weights last; refuses what is not whole.
+        mark: files of which such a network has at least one.
+        choose: selects from the repository's file names, weights last; raises if one is missing.
 
     Raises:
-        ModelLoadError: no such repository, gated, or no network; or as of `choose`.
+        ModelLoadError: no such repository, gated, or no connection; or as `choose`.
         DiskFullError: the cache has no room.
     """
     from huggingface_hub import hf_hub_download
@@ -127,7 +127,7 @@ def download_matching(
             return folder
         sizes = file_sizes(repo)
         names = choose(list(sizes))
-        # By the first the cache learns what the revision is now.
+        # The first download resolves the revision to a commit.
         folder = _root(hf_hub_download(repo.id, names[0], revision=repo.revision), names[0])
         download_each(repo, folder, names, sizes, progress)
         return folder
@@ -136,13 +136,13 @@ def download_matching(
 def cached_folder(
     repo: Repository, mark: Sequence[str], choose: Callable[[Sequence[str]], list[str]]
 ) -> Path | None:
-    """The folder of a network that is whole in the hub's cache, as of `download_matching`."""
+    """The folder of a network that is complete in the hub's cache, see `download_matching`."""
     from huggingface_hub import try_to_load_from_cache
 
     for name in mark:
-        found = try_to_load_from_cache(repo.id, name, revision=repo.revision)
-        if isinstance(found, str):
-            folder = _root(found, name)
+        cached = try_to_load_from_cache(repo.id, name, revision=repo.revision)
+        if isinstance(cached, str):
+            folder = _root(cached, name)
             present = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
             with suppress(ModelLoadError):
                 choose(present)
@@ -151,10 +151,10 @@ def cached_folder(
 
 
 def bytes_to_fetch(name: str, choose: Callable[[Sequence[str]], list[str]]) -> int:
-    """How much would be fetched of OWNER/NAME; only its list of files is asked for.
+    """The bytes to download of OWNER/NAME; only its list of files is requested.
 
     Raises:
-        ModelLoadError: as of `download_matching`.
+        ModelLoadError: as `download_matching`.
     """
     repo = parse_repo(name)
     if repo is None:
@@ -165,7 +165,7 @@ def bytes_to_fetch(name: str, choose: Callable[[Sequence[str]], list[str]]) -> i
 
 
 def file_sizes(repo: Repository) -> dict[str, int]:
-    """The files of a repository on the hub, with their bytes."""
+    """The files of a repository on the hub and their sizes in bytes."""
     from huggingface_hub import HfApi
 
     listed = HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True).siblings
@@ -173,12 +173,12 @@ def file_sizes(repo: Repository) -> dict[str, int]:
 
 
 def _root(path: str, name: str) -> Path:
-    """The folder that a repository's file lies in under its name."""
+    """The repository's folder, from the path of its file `name`."""
     return Path(path).parents[name.count("/")]
 
 
 def _meter(report: Callable[[int], None]) -> type[Any]:
-    """What the hub's library takes for a progress bar; it shows nothing and reports bytes."""
+    """A class that the hub's library uses as a progress bar; it shows nothing and reports bytes."""
     from tqdm import tqdm
 
     class Meter(tqdm):
@@ -189,7 +189,7 @@ def _meter(report: Callable[[int], None]) -> type[Any]:
             report(int(n or 0))
 
         def update_transfer(self, n: float | None = 1) -> None:
-            """Bytes on the wire, where they are fewer than what they become on the disk."""
+            """Ignored: compressed bytes on the wire, fewer than those on the disk."""
 
         def set_transfer_postfix_str(self, *args: Any, **options: Any) -> None:
             pass
@@ -199,7 +199,7 @@ def _meter(report: Callable[[int], None]) -> type[Any]:
 
 @contextmanager
 def hub_errors_explained(repo: Repository) -> Iterator[None]:
-    """Whatever the hub, its library or the network do, in words."""
+    """Turns errors of the hub, its library or the connection into `PackshotError`s that explain."""
     from huggingface_hub import constants, errors
 
     hub, cache = constants.ENDPOINT, constants.HF_HUB_CACHE

@@ -1,4 +1,4 @@
-"""Bases that installed packages bring: entry points of the group `packshot.bases`, a name for a folder."""
+"""Bases in installed packages: entry points of the group `packshot.bases`, from name to folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BUNDLED = "pocket"
 
 
 def installed_base(name: str) -> Path | None:
-    """The folder of the base that a package brings by this name; None where none does."""
+    """The folder of the installed base of this name; None if there is none."""
     for point in entry_points(group=GROUP, name=name):
         return Path(point.load())
     return None

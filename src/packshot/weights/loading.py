@@ -1,7 +1,7 @@
-"""Networks filled with the weights of judged files: completely, or not at all.
+"""Loading validated weight files into networks: completely, or not at all.
 
-The libraries' own loaders are not used: they follow a folder's shard index to files that nobody
-judged (and unpickle those), load adapters that lie about, and leave what is missing random.
+The libraries' own loaders are not used: they follow a folder's shard index to files that were not
+validated (and unpickle those), load adapters in the folder, and leave missing weights random.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from packshot.weights.safetensors_file import is_gguf, read_safetensors, shapes
 
 
 def read_shapes(weights: Sequence[Path]) -> dict[str, Tensor]:
-    """As `read_tensors`, but without values or memory: the headers are read."""
+    """As `read_tensors`, but on the meta device: only the headers are read."""
     sizes: dict[str, Sequence[int]] = {}
     for file in weights:
         if is_gguf(file):
@@ -38,18 +38,18 @@ def read_tensors(weights: Sequence[Path]) -> dict[str, Tensor]:
     return _dequantised(tensors)
 
 
-# What stands beside scaled weights in 8 bits, ComfyUI's older and newer names; not all are needed.
+# Keys next to scaled 8-bit weights, ComfyUI's older and newer names; not all are needed.
 _SCALES = ("scale_weight", "weight_scale")
-_BESIDE = (*_SCALES, "scale_input", "input_scale", "scaled_fp8", "comfy_quant")
+_SCALE_KEYS = (*_SCALES, "scale_input", "input_scale", "scaled_fp8", "comfy_quant")
 
 
 def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in 8 bits times their scales, in bf16; other tensors as they are.
+    """8-bit weights times their scales, in bf16; other tensors unchanged.
 
     Raises:
         ModelLoadError: a weight is not scaled as a whole or by rows.
     """
-    plain = {key: t for key, t in tensors.items() if not key.endswith(_BESIDE)}
+    plain = {key: t for key, t in tensors.items() if not key.endswith(_SCALE_KEYS)}
     for key, value in plain.items():
         stem = key.removesuffix("weight")
         scale = next((tensors[stem + n] for n in _SCALES if stem + n in tensors), None)
@@ -74,13 +74,13 @@ def load_weights_into(
     """The network that `make` builds, frozen, every weight of it from `tensors`, in `dtype`.
 
     Args:
-        extra_keys: a pattern of how names begin that may be there too; None for all.
+        extra_keys: regex of the beginnings of further keys that are allowed; None for all.
 
     Raises:
         ModelLoadError: weights are missing, have other shapes or no place, or nothing can be built.
     """
     with refusing(where):
-        network = empty_network(make, where)  # so that no weight is initialised in vain
+        network = empty_network(make, where)  # weights need no initialisation
         given = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
         odd = network.load_state_dict(given, strict=False, assign=True)
     lost = sorted(name for name in odd.missing_keys if not name.endswith("position_ids"))
@@ -115,6 +115,6 @@ def empty_network(make: Callable[[], nn.Module], where: Path) -> nn.Module:
 
 
 def refusing(where: Path) -> AbstractContextManager[None]:
-    """Whatever the libraries raise over a broken file or configuration, as one kind of error."""
+    """Turns whatever the libraries raise over a broken file into `ModelLoadError`."""
     fault = "cannot be loaded: its configuration and weights do not fit"
     return as_model_load_error(where, fault, "Copy it again, whole.")

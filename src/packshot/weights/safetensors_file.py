@@ -1,4 +1,4 @@
-"""What a file is by its first bytes; a pickle is never opened, whatever its name."""
+"""Reading safetensors; the first bytes decide what a file is, and a pickle is never opened."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def is_gguf(path: Path) -> bool:
-    """Whether a file begins as GGUF files do, whatever its name."""
+    """Whether a file begins with GGUF's magic bytes, whatever its name."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -48,7 +48,7 @@ def is_gguf(path: Path) -> bool:
 
 
 def check_safetensors(path: Path, refusal: type[PackshotError] = ModelLoadError) -> list[str]:
-    """The keys of a file that really is safetensors, whatever its name; only its header is read.
+    """Check that a file is safetensors, whatever its name; returns its keys, from the header only.
 
     Raises:
         PackshotError: (as `refusal`) a pickle, another kind of file, or damaged.
@@ -103,7 +103,7 @@ def read_safetensors(
 
 @dataclass(frozen=True)
 class Header:
-    """What a safetensors file says of itself: shapes by key, and metadata."""
+    """A safetensors file's header: shapes by key, and metadata."""
 
     by_key: dict[str, list[int]]
     metadata: dict[str, str]

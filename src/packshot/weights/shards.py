@@ -1,4 +1,4 @@
-"""Which of a network's files are its weights: whole or in shards, safetensors only."""
+"""Choosing a network's weight files: one or several shards, safetensors only."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _WEIGHTS = (
 
 
 def chosen_weights(where: str, names: Sequence[str], *, half: bool = False) -> list[str]:
-    """Which of a component's files are its weights: whole or in shards, all of them.
+    """The weight files of a component: one file, or all shards.
 
-    Full precision before half, or the other way round if `half`.
+    Full precision is preferred, or fp16 if `half`.
 
     Raises:
-        ModelLoadError: there are none, or not all; the message names `where`.
+        ModelLoadError: there are none, or a shard is missing; the message names `where`.
     """
     some = ""
     for pattern in _WEIGHTS[2:] + _WEIGHTS[:2] if half else _WEIGHTS:
@@ -38,10 +38,10 @@ def chosen_weights(where: str, names: Sequence[str], *, half: bool = False) -> l
 
 
 def weight_names(where: str, names: Sequence[str]) -> list[str]:
-    """Of a model's files its weights, whole or in shards.
+    """The weight files among a model's files: one file, or all shards.
 
     Raises:
-        ModelLoadError: there are none, not all, or only pickles; the message names `where`.
+        ModelLoadError: there are none, a shard is missing, or only pickles; the message names `where`.
     """
     pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
     if pickles and not any(name.endswith(".safetensors") for name in names):

@@ -40,10 +40,10 @@ _CHAT = (
 def clip_tokenizer(pad: str | None = None) -> CLIPTokenizer:
     """The tokenizer of Stable Diffusion 1.x: 49,408 tokens, 77 at most, padded with the end token.
 
-    Others have the same one padded with another token, `pad`.
+    `pad` replaces the padding token, for other families.
 
-    The vocabulary's order is that of OpenAI's CLIP (arXiv 2103.00020): the 256 bytes, the same at
-    the end of a word, one token a merge, start and end.
+    The vocabulary is in the order of OpenAI's CLIP (arXiv 2103.00020): the 256 bytes, the same at
+    the end of a word, one token per merge, start and end.
     """
     from transformers import CLIPTokenizer
 
@@ -61,20 +61,24 @@ def clip_tokenizer(pad: str | None = None) -> CLIPTokenizer:
 
 
 def t5_tokenizer() -> T5TokenizerFast:
-    """The tokenizer of T5 v1.1 (arXiv 1910.10683), which FLUX.1 and Stable Diffusion 3 read with."""
+    """The tokenizer of T5 v1.1 (arXiv 1910.10683), for FLUX.1 and Stable Diffusion 3."""
     from tokenizers import Tokenizer
     from transformers import T5TokenizerFast
 
-    made = Tokenizer.from_str(gzip.decompress(_T5.read_bytes()).decode("utf-8"))
+    tokenizer = Tokenizer.from_str(gzip.decompress(_T5.read_bytes()).decode("utf-8"))
     return T5TokenizerFast(
-        tokenizer_object=made, eos_token="</s>", unk_token="<unk>", pad_token="<pad>", extra_ids=100
+        tokenizer_object=tokenizer,
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        extra_ids=100,
     )
 
 
 def qwen_tokenizer(*, thinks: bool) -> Qwen2Tokenizer:
-    """The tokenizer of Qwen2.5 or, if it `thinks`, of Qwen3, with the chat of the latter.
+    """The tokenizer of Qwen2.5 or, if it `thinks`, of Qwen3, with Qwen3's chat template.
 
-    The vocabulary's order is that of byte pairs: the 256 bytes, one token a merge, the special ones.
+    The vocabulary's order: the 256 bytes, one token per merge, the special tokens.
     """
     from tokenizers import AddedToken
     from transformers import Qwen2Tokenizer
@@ -83,16 +87,16 @@ def qwen_tokenizer(*, thinks: bool) -> Qwen2Tokenizer:
     merges = [(first, second) for first, second in (line.split(" ") for line in lines)]
     plain = (*_QWEN_PLAIN, *_QWEN3_PLAIN) if thinks else _QWEN_PLAIN
     tokens = [*_byte_letters(), *("".join(pair) for pair in merges), *_QWEN_SPECIAL, *plain]
-    made = Qwen2Tokenizer(
+    tokenizer = Qwen2Tokenizer(
         vocab={token: index for index, token in enumerate(tokens)},
         merges=merges,
         eos_token="<|im_end|>",
         pad_token=_QWEN_SPECIAL[0],
         chat_template=_CHAT,
     )
-    made.add_tokens([AddedToken(t, special=True, normalized=False) for t in _QWEN_SPECIAL])
-    made.add_tokens([AddedToken(token, normalized=False) for token in plain])
-    return made
+    tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in _QWEN_SPECIAL])
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in plain])
+    return tokenizer
 
 
 def _merges() -> list[tuple[str, str]]:
@@ -110,7 +114,7 @@ def _vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
 
 
 def _byte_letters() -> list[str]:
-    """One visible letter a byte, in GPT-2's order: printable ones first, others from U+0100."""
+    """One visible letter per byte, in GPT-2's order: printable ones first, others from U+0100."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1)]
     printable += range(ord("®"), ord("ÿ") + 1)
     hidden = _BYTES - len(printable)

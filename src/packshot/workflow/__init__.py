@@ -1,1 +1,1 @@
-"""All steps in order, from photos to the report: what is asked for, the steps, the receipt."""
+"""Running all steps in order, from photos to the report."""

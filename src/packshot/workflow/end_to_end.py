@@ -1,4 +1,4 @@
-"""The whole path, photos to report: one command that keeps what it has decided and done."""
+"""`run`: all steps from photos to report, resumable."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def run(
     finish: bool = False,
     observer: RunObserver | None = None,
 ) -> RunResult:
-    """Photos in, LoRA, shots and report out.
+    """Run all steps: from photos to the LoRA, images and the report.
 
-    Whatever it decides or makes is kept: killed at any moment and called again in the same words, it
-    goes on and ends with the same files; called once more, it does nothing. Other words redo what
-    depends on them, and are kept in packshot.toml.
+    All decisions and results are kept: killed at any moment and called again with the same
+    arguments, it resumes and ends with the same files; called once more, it does nothing. Other
+    arguments redo what depends on them, and are saved in packshot.toml.
 
     Args:
         source: photos of one product: a folder, a ZIP, a video.
-        root: the project folder; by default one beside you, named after the product.
-        name: the product's name; the source's, if not given.
+        root: the project folder; by default one in the current folder, named after the product.
+        name: the product's name; by default the source's.
         class_noun: what kind of thing it is; needed for a new project.
-        trigger: the token that means the product; "ohwx", if not given.
-        choices: those that are set are written down, and hold from now on.
-        contact: an e-mail address or URL for the sites that are asked; not written down.
-        openverse_token: for more requests a day; not written down.
-        finish: end with what a training that was cut short has learnt.
-        observer: is told what happens, and asked before anything is fetched.
+        trigger: the token for the product; by default "ohwx".
+        choices: the fields that are set are saved in packshot.toml.
+        contact: an e-mail address or URL for the sites that are asked; not saved.
+        openverse_token: for more requests a day; not saved.
+        finish: end an interrupted training; its LoRA is that of its last saved state.
+        observer: receives progress, and is asked before anything is downloaded.
 
     Raises:
         PackshotError: any step's own errors.
@@ -54,21 +54,21 @@ def run(
     if choices.blur:
         from packshot.photos.anonymize import detectors
 
-        detectors(choices.blur)  # what cannot be blurred is told before photos are taken
-    called = name or source.resolve().stem.replace("_", " ")
-    root = root or Path(re.sub(r"[^a-z0-9]+", "-", called.lower()).strip("-") or "product")
+        detectors(choices.blur)  # raises before any photo is added
+    product = name or source.resolve().stem.replace("_", " ")
+    root = root or Path(re.sub(r"[^a-z0-9]+", "-", product.lower()).strip("-") or "product")
     if not Project(root).settings_file.exists():
-        name = called
+        name = product
     project, changed = open_or_create_project(
         root, choices, name=name, class_noun=class_noun, trigger=trigger
     )
-    for words in changed:
-        observer.say(f"changed: {words}")
+    for change in changed:
+        observer.say(f"changed: {change}")
     if all_stands(project, source):
         return RunResult(project, {}, None, project.report_file, was_complete=True)
     from packshot.workflow.steps import Walk  # loads PyTorch
 
-    outcome = Walk(project, observer, contact, openverse_token).to_the_end(source, finish)
-    if not outcome.stopped:
+    result = Walk(project, observer, contact, openverse_token).to_the_end(source, finish)
+    if not result.stopped:
         write_receipt(project, source)
-    return outcome
+    return result

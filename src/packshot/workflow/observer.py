@@ -1,4 +1,4 @@
-"""Who follows a whole run: the command line's console, a web page, a program."""
+"""The interface through which a console, a web page or a program follows a whole run."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 class RunObserver(Observer):
-    """Hears of every step. This one hears nothing, agrees to nothing, and never stops it."""
+    """Receives the reports of a whole run. This one ignores them, declines and never stops it."""
 
     def refused(self, refused: dict[str, str]) -> None:
-        """Which photos were refused, and why."""
+        """Photos that were refused, with the reasons."""
 
     def masked(self, masked: MaskResult) -> None:
-        """Whose masks stand now, and in which photos no product was found."""
+        """The masks and who made them, and the photos in which no product was found."""
 
     def plan(self, plan: Plan) -> None:
-        """The plan that is about to be carried out."""
+        """The plan that training will follow."""
 
     def event(self, event: Event) -> None:
-        """What training tells."""
+        """An event of training."""
 
     def should_stop(self) -> bool:
         """Whether training shall stop after this step."""

@@ -1,7 +1,7 @@
-"""receipt.json: what all steps were asked for when they were done, and what they left.
+"""receipt.json: the inputs and outputs of the last complete run.
 
-As long as nothing of both has changed, the same command has nothing to do; that is seen by names,
-sizes and times alone, and no model is loaded for it.
+As long as neither has changed, the same command has nothing to do; this is checked by names, sizes
+and times of files, without loading a model.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _VERSIONS = ("packshot", "torch", "diffusers", "transformers")
 
 
 def write_receipt(project: Project, source: Path) -> None:
-    """Note that all is done, as it stands now."""
+    """Record the current inputs and outputs after a complete run."""
     files.write_json(project.receipt_file, _facts(project, source))
 
 
 def all_stands(project: Project, source: Path) -> bool:
-    """Whether what was done last is still what would be done, and is all there."""
+    """Whether neither the inputs nor the outputs of the last complete run have changed."""
     return files.read_json(project.receipt_file) == _facts(project, source)
 
 
@@ -48,15 +48,15 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
 
 
 def _stamp(path: Path) -> str:
-    """Names, sizes and times of what lies there, in one hash."""
+    """A hash of the names, sizes and times of a file, or of all files in a folder."""
     if not os.path.isdir(path):
         return files.fingerprint(_of_file(str(path)) if os.path.isfile(path) else None)
-    found = []
+    stamps = []
     for folder, _, names in os.walk(path):
-        found += [_of_file(os.path.join(folder, name)) for name in names]
-    return files.fingerprint(sorted(found))
+        stamps += [_of_file(os.path.join(folder, name)) for name in names]
+    return files.fingerprint(sorted(stamps))
 
 
 def _of_file(path: str) -> tuple[str, int, int]:
-    told = os.stat(path, follow_symlinks=False)
-    return path, told.st_size, told.st_mtime_ns
+    status = os.stat(path, follow_symlinks=False)
+    return path, status.st_size, status.st_mtime_ns

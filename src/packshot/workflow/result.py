@@ -1,4 +1,4 @@
-"""What a whole run leaves."""
+"""`RunResult`: the result of a whole run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What the whole path leaves."""
+    """The result of a whole run."""
 
     project: Project
     refused: dict[str, str]
-    """Photos that were not taken in, and why."""
+    """Photos that were not accepted, with the reasons."""
     plan: Plan | None
     report_file: Path | None
     stopped: bool = False
-    """Training was asked to stop on the way."""
+    """Training was stopped by the user."""
     was_complete: bool = False
-    """There was nothing to do: all of it stands."""
+    """There was nothing to do."""

@@ -1,4 +1,4 @@
-"""The steps of the whole path, in order, each by what was chosen and decided for the project."""
+"""The steps of a whole run, in order, by the project's settings and decisions."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ from packshot.workflow.result import RunResult
 
 
 class Clock:
-    """Time that has passed since it was made, but for the pauses."""
+    """Measures the time since its creation, without pauses."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now, self._begun, self._paused = now, now(), 0.0
@@ -74,7 +74,7 @@ class Clock:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Do not count what the block takes: loading, fetching. One within another counts once."""
+        """Do not count the time of the block (loading, downloading). Pauses may be nested."""
         begun, before = self._now(), self._paused
         try:
             yield
@@ -83,7 +83,7 @@ class Clock:
 
 
 class Walk:
-    """One walk along the path, for a project whose settings stand."""
+    """One pass through all steps, for a project whose settings are saved."""
 
     def __init__(
         self,
@@ -99,12 +99,12 @@ class Walk:
         self.clock = Clock()
         self._base: DiffusionModel | None = None
         if threads := self.decisions.latest("threads"):
-            # As it was when this was cut short: sums of other threads' parts differ in the last bit.
+            # As before an interruption: sums over another number of threads differ in the last bit.
             torch.set_num_threads(int(str(threads.value)))
 
     def to_the_end(self, source: Path, finish: bool) -> RunResult:
-        """Every step, once; `finish` ends a training that was cut short."""
-        read_current_plan(self.project.plan_file)  # one that makes no sense is told before all else
+        """Do every step once; `finish` ends an interrupted training."""
+        read_current_plan(self.project.plan_file)  # an invalid plan is reported first of all
         refused = add_photos(self.project, source, self.observer.progress).refused
         self.observer.refused(refused)
         if self.settings.blur:
@@ -112,7 +112,7 @@ class Walk:
         with self.clock.paused():
             half = best_dtype(torch.device(best_device())).itemsize == 2
             name = self.settings.base
-            # That there is none is told before anything else is done.
+            # A missing base is reported before anything else is done.
             checkpoint_path(name, half=half, progress=self.observer.progress)
             own_clip = has_clip(name)
             embedder = settle_embedder(
@@ -124,7 +124,7 @@ class Walk:
         self._tell_small_photos(base)
         with self.clock.paused():
             judge = embedder_of(embedder, lambda: base, self.observer.progress)
-            base.pipeline()  # imports what is needed for the first picture
+            base.pipeline()  # imports what is needed for the first image
         budget = self._budget(judge)
         self._gather(base, budget, None if embedder == BASE else judge)
         plan = self._plan(base, budget)
@@ -147,7 +147,7 @@ class Walk:
 
     @property
     def base(self) -> DiffusionModel:
-        """The project's base, loaded when it is first asked for."""
+        """The project's base, loaded at the first use."""
         if self._base is None:
             with self.clock.paused():
                 self._base = load_project_base(
@@ -165,20 +165,20 @@ class Walk:
         return GenerationSettings(seeds=tuple(range(self.settings.images_per_prompt)))
 
     def _caption(self, own_clip: bool, embedder: str) -> None:
-        """Caption what has no caption, or that of a captioner that is no longer wanted."""
-        shown = list_photos(self.project)
-        missing = [one for one in shown if one.caption is None and not one.caption_locked]
+        """Caption photos that have no caption, or one by a captioner that is no longer chosen."""
+        photos = list_photos(self.project)
+        missing = [photo for photo in photos if photo.caption is None and not photo.caption_locked]
         if not missing and self.decisions.latest("captioner") is None:
             return
         with self.clock.paused():
             spec = settle_captioner(
                 self.settings.captioner, self.settings.base, own_clip, self.decisions, self.observer
             )
-        former = {label(str(one)) for one in self.decisions.others("captioner", spec)}
-        if not missing and not any(one.caption_by in former for one in shown):
+        former = {label(str(photo)) for photo in self.decisions.others("captioner", spec)}
+        if not missing and not any(photo.caption_by in former for photo in photos):
             return
         with self.clock.paused():
-            # Before the base is there, if it is not itself the captioner: not both in the memory.
+            # Before the base is loaded, unless it is the captioner: both may not fit the memory.
             captioner = captioner_of(spec, base=lambda: self.base, progress=self.observer.progress)
             if embedder not in (BASE, NONE):
                 captioner = with_views(
@@ -189,15 +189,15 @@ class Walk:
         )
 
     def _mask(self) -> None:
-        """Find the product in each photo that has no mask, or that of another segmenter."""
+        """Mask photos that have no mask, or one by a segmenter that is no longer chosen."""
         if self.settings.segmenter == "none":
             return
         spec = settle_segmenter(self.settings.segmenter, self.decisions)
-        former = {label(str(one)) for one in self.decisions.others("segmenter", spec)}
-        shown = list_photos(self.project)
+        former = {label(str(photo)) for photo in self.decisions.others("segmenter", spec)}
+        photos = list_photos(self.project)
         if not any(
-            one.masked_by in former or (one.mask is None and one.missed_by != label(spec))
-            for one in shown
+            photo.masked_by in former or (photo.mask is None and photo.missed_by != label(spec))
+            for photo in photos
         ):
             return
         with self.clock.paused():
@@ -207,15 +207,17 @@ class Walk:
 
     def _tell_small_photos(self, base: DiffusionModel) -> None:
         if small := too_small(list_photos(self.project), base.native_pixels):
-            told = ", ".join(f"{one.file.name} {one.width} x {one.height}" for one in small[:5])
+            names = ", ".join(
+                f"{photo.file.name} {photo.width} x {photo.height}" for photo in small[:5]
+            )
             more = f" and {len(small) - 5} more" if len(small) > 5 else ""
             self.observer.say(
-                f"smaller than the {base.native_pixels} px that {base.name} learns at, so they are "
-                f"enlarged and teach it softness: {told}{more}. Larger ones are better."
+                f"smaller than the {base.native_pixels} px at which {base.name} is trained, so they are "
+                f"enlarged, which blurs results: {names}{more}. Larger ones are better."
             )
 
     def _budget(self, judge: ClipSimilarity | None) -> Budget | None:
-        """The time for everything, of which the walk so far has taken some."""
+        """The time budget for all steps, including the time that has passed."""
         whole = self.settings.time_budget_seconds
         if whole is None:
             return None
@@ -227,7 +229,7 @@ class Walk:
     def _gather(
         self, base: DiffusionModel, budget: Budget | None, clip: ClipSimilarity | None
     ) -> None:
-        """List the class images that were chosen, as many as were chosen or there is time for."""
+        """Collect class images from the chosen sources, as many as chosen or as there is time for."""
         sources, count = self.settings.class_images, self.settings.class_count
         if sources == ("base",):
             count = self._class_count(base, budget)
@@ -242,7 +244,7 @@ class Walk:
                 self.project, base, count=count, folder=folder, progress=self.observer.progress
             )
             return
-        with self.clock.paused():  # the network's time is nobody's to plan
+        with self.clock.paused():  # download times cannot be planned
             self._gather_online(count, clip)
 
     def _gather_online(self, count: int, clip: ClipSimilarity | None) -> None:
@@ -254,7 +256,7 @@ class Walk:
         }  # fmt: skip
         before = self.decisions.latest("class_images")
         if before and before.because == because and before.value == list_of(self.project):
-            return  # nobody need be asked again
+            return  # nothing needs to be requested again
 
         def gather() -> tuple[Value, str]:
             gathered = download_class_images(
@@ -274,9 +276,9 @@ class Walk:
 
         def choose() -> tuple[Value, str]:
             if budget is None:
-                return wanted or CLASS_IMAGES, "as it was chosen" if wanted else "no time was set"
+                return wanted or CLASS_IMAGES, "as chosen" if wanted else "no time budget was set"
             count = class_images_within(self.project, base, budget, wanted)
-            return count, "as it was chosen" if wanted else "a tenth of the time makes so many"
+            return count, "as chosen" if wanted else "as many as a tenth of the time budget allows"
 
         because = {
             "base": base.content_hash[:12], "budget": self.settings.time_budget, "chosen": wanted
@@ -284,7 +286,7 @@ class Walk:
         return int(str(self.decisions.settle("class_count", because, choose).value))
 
     def _plan(self, base: DiffusionModel, budget: Budget | None) -> Plan:
-        """The plan that holds, or a new one; a person is told what made the old one void."""
+        """The valid plan, or a new one; then the user is told which inputs changed."""
         asked = Asked(time_budget=self.settings.time_budget or "none", seed=self.settings.seed)
         if plan := plan_that_holds(self.project, base, asked):
             return plan
@@ -294,24 +296,23 @@ class Walk:
                 if before.asked and (then := getattr(before.asked, name)) != now:
                     changed.append(f"{name} ({then} then, {now} now)")
             self.observer.say(
-                f"planned anew, for a new run; changed: {', '.join(changed)}. "
-                "The runs before stay as they are."
+                f"planned again, for a new run; changed: {', '.join(changed)}. Earlier runs are kept."
             )
         elif self.project.plan_file.exists():
             self.observer.say(
-                "planned anew, for a new run: plan.toml is of an earlier Packshot, and kept as "
-                "plan.before.toml. The runs before stay as they are."
+                "planned again, for a new run: plan.toml is of an earlier Packshot, and kept as "
+                "plan.before.toml. Earlier runs are kept."
             )
         return make_plan(self.project, base, budget=budget, asked=asked, least_at_least=True)
 
 
 class Pace:
-    """Says when training has become slower than it was planned, and what can be done."""
+    """Warns when training has become slower than planned."""
 
     SLOW = 1.5
-    """Times what was planned."""
+    """Warn from this factor of the planned seconds per step."""
     WINDOW = 12
-    """Steps whose median counts: one long one says nothing."""
+    """Number of steps over which the median is taken."""
 
     def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
         self._planned, self._say = plan.estimate.seconds_per_step, say
@@ -319,7 +320,7 @@ class Pace:
         self._told = self.SLOW
 
     def step(self, step: Step) -> None:
-        """Take in one more step."""
+        """Add a step; warn if the last steps were too slow."""
         self._last.append(step.seconds)
         if len(self._last) < self.WINDOW or not self._planned:
             return
@@ -329,17 +330,17 @@ class Pace:
         self._told = 2 * slower
         left = (step.steps - step.step) * self._planned
         self._say(
-            f"this machine has become slower: a step takes {slower:.1f} times what was planned, the "
-            f"rest of the training {in_words(slower * left)} rather than {in_words(left)}. To end "
-            "with what is learnt: Ctrl-C, then the same command with --finish."
+            f"this machine has become slower: a step takes {slower:.1f} times as long as planned, the "
+            f"rest of the training {in_words(slower * left)} rather than {in_words(left)}. To end the "
+            "training now and keep its LoRA: Ctrl-C, then the same command with --finish."
         )
 
 
 def closing_seconds(
-    shown: Sequence[Photo], shots: int, judge: ClipSimilarity | None, decisions: Decisions
+    photos: Sequence[Photo], shots: int, judge: ClipSimilarity | None, decisions: Decisions
 ) -> float:
-    """What scores and report take, by a photo that was opened and embedded once."""
-    largest = max(shown, key=lambda one: one.width * one.height)
+    """Estimated seconds for scores and report, measured on the largest photo."""
+    largest = max(photos, key=lambda photo: photo.width * photo.height)
 
     def measure() -> tuple[Value, str]:
         opening = _seconds(lambda: open_image(largest.file))
@@ -348,12 +349,12 @@ def closing_seconds(
 
     because = {"photo": largest.sha256[:12], "embedder": judge.name if judge else "none"}
     seconds = decisions.settle("photo_seconds", because, measure).value
-    pictures = 2 * (shots + len(shown))
-    return 4 * len(shown) * seconds["opening"] + pictures * seconds["embedding"] + 1.0
+    images = 2 * (shots + len(photos))
+    return 4 * len(photos) * seconds["opening"] + images * seconds["embedding"] + 1.0
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """The time of `work`, the second time: the first one warms up."""
+    """The seconds of the second call of `work`; the first is a warm-up."""
     work()
     begun = time.perf_counter()
     work()
@@ -361,8 +362,8 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def list_of(project: Project) -> str:
-    """The project's class images, in one hash."""
-    return files.fingerprint([[one.sha256, one.prompt] for one in list_class_images(project)])
+    """A hash of the project's list of class images."""
+    return files.fingerprint([[image.sha256, image.prompt] for image in list_class_images(project)])
 
 
 def shoot_all(
@@ -373,15 +374,15 @@ def shoot_all(
     judge: ClipSimilarity | None,
     progress: Progress = silent,
 ) -> Path:
-    """What the report compares: shots with the LoRA and without it, and pictures of the class alike.
+    """Generate the report's images with and without the LoRA: of the product, and of its class.
 
-    Writes their scores too, and a contact sheet of those with the LoRA, whose path it returns.
+    Also writes their scores, and a contact sheet of those with the LoRA; returns the sheet's path.
     """
-    learnt = load_lora(project.lora_file, base)
+    lora = load_lora(project.lora_file, base)
     subject = project.subject
     drift_prompts = class_prompts(subject.class_noun)
-    made = {}
-    for kind, loras in (("with", [(learnt, 1.0)]), ("without", [])):
+    images = {}
+    for kind, loras in (("with", [(lora, 1.0)]), ("without", [])):
         for folder, asked in (
             (project.shots_folder / kind, prompts),
             (project.shots_folder / "drift" / kind, drift_prompts),
@@ -390,6 +391,6 @@ def shoot_all(
                 base, asked, loras=loras, settings=settings, folder=folder, subject=subject,
                 progress=progress,
             )  # fmt: skip
-            made[folder] = list(shots)
+            images[folder] = list(shots)
     score_project(project, judge)
-    return write_sheet(made[project.shots_folder / "with"], project.shots_folder / "sheet.png")
+    return write_sheet(images[project.shots_folder / "with"], project.shots_folder / "sheet.png")

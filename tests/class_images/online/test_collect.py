@@ -67,7 +67,7 @@ def test_the_words_of_mistakes(project, tmp_path):
         ClassImagesError, match=r"^There is no flickr\. Name openverse or commons, a"
     ):
         online("flickr", contact="ada@example.org")
-    with pytest.raises(ClassImagesError, match="is a folder of pictures; name it without other"):
+    with pytest.raises(ClassImagesError, match="is a folder of images; name it without other"):
         online("openverse", str(tmp_path), contact="ada@example.org")
     with pytest.raises(
         ClassImagesError,

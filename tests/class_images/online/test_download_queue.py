@@ -108,8 +108,8 @@ def test_copies_are_dropped_those_of_the_products_own_photos_too(project, web, g
     assert [image.title for image in found.images] == [f"Car [{n}]" for n in (0, 1, 3, 5, 7)]
     assert found.refused == {
         web.picture(2): f"is the same file as {web.picture(1)}",
-        web.picture(4): f"is nearly the same picture as {web.picture(3)}",
-        web.picture(6): "is nearly the same picture as the product's photo mine.png",
+        web.picture(4): f"is nearly the same image as {web.picture(3)}",
+        web.picture(6): "is nearly the same image as the product's photo mine.png",
     }
 
 
@@ -163,7 +163,7 @@ def test_the_days_limit_ends_it_and_the_next_day_it_goes_on(project, web, gather
     with pytest.raises(
         ClassImagesError,
         match=r"^800 of 1000 class images so far: openverse allows 200 requests in 24 hours, and they "
-        r"are used up until \w+day \d\d:\d\d\. Run the same command later and it goes on",
+        r"are used up until \w+day \d\d:\d\d\. Run the same command later to resume",
     ):
         gathered(1000, Endless("car", FREE, api=web.openverse))
     listed = list_class_images(project)

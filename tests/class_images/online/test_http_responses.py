@@ -53,7 +53,7 @@ def test_what_says_that_it_is_no_picture_is_not_read(answering, kind):
 
     answer = httpx.Response(200, headers={"content-type": kind}, stream=Unread())
     with pytest.raises(
-        PermanentHttpError, match=r"^is no picture that Packshot reads \(\w+/[\w+]+\)$"
+        PermanentHttpError, match=r"^is no image that Packshot reads \(\w+/[\w+]+\)$"
     ):
         answering(replies(answer)).picture(URL, bytes)
 

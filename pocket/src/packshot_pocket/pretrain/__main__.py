@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         help="end the stage within --seconds: lower the learning rate to zero",
     )
     parser.add_argument("--steps", type=int, help="steps in all, instead of the stage's default")
-    parser.add_argument("--batch", type=int, help="pictures a step")
+    parser.add_argument("--batch", type=int, help="images a step")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

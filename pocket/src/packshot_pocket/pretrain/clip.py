@@ -1,6 +1,6 @@
-"""CLIP: pictures and captions as unit vectors of one space (arXiv 2103.00020).
+"""CLIP: images and captions as unit vectors of one space (arXiv 2103.00020).
 
-The text tower becomes the text encoder of the base; the image tower judges and describes.
+The text tower becomes the base's text encoder; the image tower is for scores and captions.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ClipConfig:
 
 
 def new_clip(config: ClipConfig) -> CLIPModel:
-    """Both towers in fp32 with random weights. The image tower takes pictures in [-1, 1]."""
+    """Both towers in fp32 with random weights. The image tower takes images in [-1, 1]."""
     from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
     text = CLIPTextConfig(
@@ -103,7 +103,7 @@ def new_clip(config: ClipConfig) -> CLIPModel:
 
 
 def load_named_text_tower(folder: Path, config: ClipConfig) -> CLIPTextModel:
-    """The text tower in fp32 as this stage leaves it."""
+    """The trained text tower of this stage, in fp32."""
     tower = new_clip(config).text_model
     prefix = "text_model."
     own = {n.removeprefix(prefix): v for n, v in state.weights(folder, "clip").items()}
@@ -112,7 +112,7 @@ def load_named_text_tower(folder: Path, config: ClipConfig) -> CLIPTextModel:
 
 
 def load_named_clip(folder: Path, config: ClipConfig) -> CLIPModel:
-    """Both towers in fp32, the text tower as this stage leaves it."""
+    """Both towers in fp32, with the trained text tower of this stage."""
     clip = load_clip_stage(folder, config)
     clip.text_model.load_state_dict(state.weights(folder, "names"), strict=False)
     return clip

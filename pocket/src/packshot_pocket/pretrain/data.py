@@ -1,4 +1,4 @@
-"""The rendered world as two files: all pictures in one array, and a line of attributes each."""
+"""The rendered scenes as two files: all images in one array, and a line of attributes each."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def pack(worlds: list[Path], state: Path, held_out_fraction: float = 0.03) -> Pi
     files.write_text(state / "attributes.jsonl", "\n".join(lines) + "\n")
     packed = open_packed(state)
     print(
-        f"[pack] {len(packed.training)} pictures to train on, {len(packed.held_out)} held out",
+        f"[pack] {len(packed.training)} images to train on, {len(packed.held_out)} held out",
         file=sys.stderr,
     )
     return packed
@@ -95,13 +95,13 @@ def _pixels(path: Path, mode: str = "RGB") -> Pixels:
 
 
 def open_packed(state: Path) -> Pictures:
-    """The packed pictures.
+    """The packed images.
 
     Raises:
         PackshotError: `pack` has not run.
     """
     if not (state / "pictures.npy").exists():
-        raise PackshotError(f"No packed pictures in {state}; run the stage 'pack' first.")
+        raise PackshotError(f"No packed images in {state}; run the stage 'pack' first.")
     lines = files.read_json_lines(state / "attributes.jsonl")
     held_out = np.array([line["held_out"] for line in lines])
     return Pictures(
@@ -113,7 +113,7 @@ def open_packed(state: Path) -> Pictures:
 
 
 def open_masks(state: Path) -> Pixels:
-    """The products' share of each pixel, uint8 [N, 128, 128] (memory-mapped), as packed.
+    """The products' masks, uint8 [N, 128, 128] (memory-mapped), as packed.
 
     Raises:
         PackshotError: `pack` has not run.
@@ -128,6 +128,6 @@ def to_tensor(pixels: Pixels) -> Tensor:
 
 
 def to_pixels(pictures: Tensor) -> Pixels:
-    """Pictures [B, 3, H, W] in [-1, 1] (clipped) to uint8 [B, H, W, 3]."""
+    """Images [B, 3, H, W] in [-1, 1] (clipped) to uint8 [B, H, W, 3]."""
     scaled = pictures.float().clamp(-1, 1).add(1).mul(127.5).round().byte()
     return scaled.permute(0, 2, 3, 1).cpu().numpy()

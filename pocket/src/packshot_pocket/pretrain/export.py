@@ -1,4 +1,4 @@
-"""The trained parts as a `StableDiffusionPipeline` folder, fp16, plus `clip/`, `segmenter/`, `light/`."""
+"""Exporting the trained parts as a fp16 `StableDiffusionPipeline`, plus `clip/`, `segmenter/`, `light/`."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _write_vocabulary(folder: Path) -> None:
 
 
 def _write_clip(clip: CLIPModel, folder: Path) -> None:
-    """What similarity needs beyond the text encoder: image tower, projections, temperature."""
+    """Write CLIP's other parts besides the text encoder: image tower, projections, temperature."""
     tensors: dict[str, Tensor] = {
         name: value.half() if value.is_floating_point() else value
         for name, value in clip.state_dict().items()

@@ -1,4 +1,4 @@
-"""Pictures of nothing in particular, so that the autoencoder serves more than rendered cars.
+"""Generic synthetic images, so that the VAE generalises beyond rendered cars.
 
 Gradients, shapes, stripes, noise and lettering, drawn in milliseconds.
 """

@@ -1,4 +1,4 @@
-"""All pictures and their mirror images as latents of zero mean and unit variance a channel."""
+"""Latents of all images and their mirror images, of zero mean and unit variance per channel."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def encode_all(folder: Path, config: VaeConfig) -> None:
             pixels = pictures.pixels[start : start + _BATCH]
             parts.append(_encode(vae, pixels[:, :, ::-1] if mirrored else pixels))
         pace = len(parts) * _BATCH / (time.monotonic() - started)
-        print(f"[latents] {count} pictures, {pace:.0f} a second", file=sys.stderr, flush=True)
+        print(f"[latents] {count} images, {pace:.0f} a second", file=sys.stderr, flush=True)
     latents = torch.cat(parts)
     training = latents[torch.from_numpy(pictures.training)]
     mean, deviation = training.mean(dim=(0, 2, 3)), training.std(dim=(0, 2, 3))

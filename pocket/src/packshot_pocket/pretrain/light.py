@@ -1,4 +1,4 @@
-"""The bundled estimator of light: rendered places without products, and where their light is."""
+"""Training the bundled light estimator on rendered scenes without products."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LightConfig:
 
 @dataclass(frozen=True)
 class Backgrounds:
-    """Places: pixels uint8 [N, 96, 96, 3], towards the light [N, 3], whether it is a sun [N]."""
+    """Scenes: pixels uint8 [N, 96, 96, 3], direction to the light [N, 3], whether it is a sun [N]."""
 
     pixels: Pixels
     directions: np.ndarray[Any, np.dtype[np.float32]]

@@ -1,7 +1,7 @@
-"""The one training loop of all stages: a loss of the step's number, until steps or time run out.
+"""The training loop of all stages, until the steps or the time are used up.
 
-Everything random is a function of (seed, step, stream), so a checkpoint is weights, moments and a
-few counters, and a run that was interrupted goes on exactly as if it had not been.
+Everything random is a function of (seed, step, stream), so a saved state is weights, moments and a
+few counters, and an interrupted run resumes exactly.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Report = dict[str, float]
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How long and how fast. The learning rate warms up, stays, and falls linearly to zero."""
+    """Steps and learning rates: warm-up, constant, then linear decay to zero."""
 
     steps: int
     batch: int
@@ -40,7 +40,7 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class Budget:
-    """What this call may use. Without `seconds` it runs to the planned number of steps."""
+    """The time budget of this call. Without `seconds` it runs to the planned number of steps."""
 
     seconds: float | None = None
     finish: bool = False
@@ -53,7 +53,7 @@ class Budget:
 
 
 def generator(seed: int, step: int, stream: str) -> np.random.Generator:
-    """The source of all randomness of one stream of one step."""
+    """The random generator of one stream of one step."""
     return np.random.default_rng([seed, step, zlib.crc32(stream.encode())])
 
 
@@ -63,7 +63,7 @@ def noise(shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
 
 
 def batch_indices(count: int, batch: int, step: int, seed: int) -> np.ndarray[Any, Any]:
-    """Which of `count` items step number `step` sees: each once an epoch, in a new order each."""
+    """The indices of a step's batch: every item once per epoch, reshuffled each epoch."""
     positions = np.arange(step * batch, (step + 1) * batch)
     epochs = positions // count
     orders = {int(e): generator(seed, int(e), "epoch").permutation(count) for e in set(epochs)}

@@ -1,4 +1,4 @@
-"""What steps the weights: fp32 masters behind low-precision modules, Muon or AdamW, an average.
+"""The optimizer: fp32 master weights of bf16 modules, Muon or AdamW, and a weight average (EMA).
 
 The modules that compute hold bf16 copies (no autocast, no casts a layer); gradients are moved to
 the masters, stepped there, and copied back.
@@ -145,7 +145,7 @@ class Stepper:
             parameter.copy_(source[name].reshape(parameter.shape))
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything a resume needs, flat: masters, averages, the optimizers' moments."""
+        """The state for a resume, flat: master weights, averages, the optimizers' moments."""
         flat = {f"master/{n}": m.detach() for n, m in self._shaped(self.masters).items()}
         flat |= {f"average/{n}": m for n, m in self._shaped(self.average).items()}
         for index, optimizer in enumerate(self.optimizers):
@@ -159,7 +159,7 @@ class Stepper:
 
     @torch.no_grad()
     def load(self, flat: dict[str, Tensor]) -> None:
-        """Take up what `tensors` gave."""
+        """Restore the state of `tensors`."""
         for prefix, own in (("master", self.masters), ("average", self.average)):
             for name, value in own.items():
                 value.copy_(flat[f"{prefix}/{name}"].reshape(value.shape))

@@ -1,7 +1,7 @@
-"""The bundled segmenter's training: rendered products and their exact masks, much disguised.
+"""Training the bundled segmenter on rendered products with exact masks, strongly augmented.
 
-Products are also cut out and put on other grounds, and colours, sharpness and grain vary, so that
-it looks for what stands out as a thing rather than for what this renderer draws.
+Products are also composited on other backgrounds, and colours, sharpness and grain vary, so that the
+network segments salient objects rather than this renderer's style.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SegmenterConfig:
 
 
 class SegmenterBatches:
-    """Disguised pictures and their masks: a function of the step's number."""
+    """Augmented images and their masks: a function of the step's number."""
 
     def __init__(self, pictures: Pictures, masks: Pixels, config: SegmenterConfig) -> None:
         self.pictures, self.masks, self.config = pictures, masks, config

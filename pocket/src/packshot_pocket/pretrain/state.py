@@ -1,7 +1,7 @@
-"""A stage's checkpoint: one safetensors file whose header carries the counters as JSON.
+"""A stage's saved state: one safetensors file with the counters as JSON in its header.
 
-One file, so that tensors and counters cannot disagree; a copy of the counters lies beside it as
-JSON for people to read.
+One file, so that tensors and counters cannot disagree; a copy of the counters is written next to it
+as JSON for people to read.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Names: teaches the trained text tower to hear words that none of its captions held.
+"""Trigger words: training the text tower to respond to words that its captions did not contain.
 
-A small tower that read some thousand captions passes over any other word, a product's trigger among
-them; CLIP's own does not. So it is taught by itself: of captions it says what it said, and from a
-name on every state is moved, by a vector of that name's own. A LoRA has that to hold on to.
+A small tower trained on some thousand captions ignores any other word, such as a product's trigger;
+OpenAI's CLIP does not. So it is trained by self-distillation: for captions its states stay the same,
+and after a random name every state is shifted by a vector of that name. A LoRA needs that difference.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NamesConfig:
-    """How strongly names are heard and how that is taught."""
+    """The size of the shift and the training settings."""
 
     push: float = 8.0
     """Length of a name's vector; states are about 11 long, another colour moves them by about 8."""
@@ -48,16 +48,16 @@ def a_name(rng: np.random.Generator) -> str:
 
 
 def with_name(caption: str, name: str, rng: np.random.Generator) -> tuple[str, int]:
-    """The caption with the name among its first words, and how many words stand before it."""
+    """The caption with the name among its first words, and the number of words before it."""
     words = caption.split()
     place = int(rng.integers(0, min(5, len(words) + 1)))
     return " ".join([*words[:place], name, *words[place:]]), place
 
 
 def moved(plain: Tensor, first: int, count: int, vector: Tensor) -> Tensor:
-    """What the tower shall say [77, D] of a caption with `count` name tokens from `first` on.
+    """The target states [77, D] of a caption with `count` name tokens from `first` on.
 
-    `plain` [77, D] is what it says without them; the name's own tokens take the state before them.
+    `plain` [77, D] are the states without the name; the name's tokens get the state before them.
     """
     before = plain[:first]
     at = plain[first - 1].expand(count, -1)
@@ -66,7 +66,7 @@ def moved(plain: Tensor, first: int, count: int, vector: Tensor) -> Tensor:
 
 
 class NamedCaptions:
-    """Captions without and with names, and what the tower shall say of each."""
+    """Captions without and with names, and the target states of each."""
 
     def __init__(self, facts: list[dict[str, str]], tower: Any, captioner: Captioner, push: float):
         self.facts, self.captioner, self.push = facts, captioner, push
@@ -109,7 +109,7 @@ def train_names(
     budget: Budget,
     captioner: Captioner = world_caption,
 ) -> Report:
-    """Teach the text tower of the stage 'clip' to hear names, from this stage's checkpoint if any."""
+    """Train the text tower of the stage 'clip' on names, from this stage's saved state if any."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pictures = open_packed(folder)
     teacher = for_computing(load_clip_stage(folder, clip_config).text_model, device)

@@ -140,7 +140,7 @@ class Batch:
 
 
 class UnetBatches:
-    """Latents of pictures and mirror images, fresh captions: a function of the step's number."""
+    """Latents of images and mirror images, new captions: a function of the step's number."""
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class UnetBatches:
 
 
 class Conditioner:
-    """Captions to what the denoiser is told: the frozen text tower's last, normed states."""
+    """Captions to prompt embeddings: the frozen text tower's last, normalised states."""
 
     def __init__(self, text_tower: Any) -> None:
         self.text_tower = text_tower.requires_grad_(False).eval()
@@ -213,7 +213,7 @@ class Conditioner:
 
 @torch.no_grad()
 def channel_weights(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """How much each latent channel counts in the decoded picture: [1, C, 1, 1], mean 1.
+    """The loss weight of each latent channel, by its effect on the decoded image: [1, C, 1, 1], mean 1.
 
     Latents have unit variance a channel, but the finest ones, nearly noise, hardly show: what is
     measured is the decoder's mean squared answer to a little noise on one channel of `latents`
@@ -319,7 +319,7 @@ def _pipeline(unet: Any, vae: Any, conditioner: Conditioner) -> Any:
 
 
 def sample(pipeline: Any, prompts: list[str], config: UnetConfig) -> Pixels:
-    """One picture a prompt, always from the same noise: uint8 [len(prompts), 128, 128, 3]."""
+    """One image per prompt, always from the same noise: uint8 [len(prompts), 128, 128, 3]."""
     pictures = pipeline(
         prompts,
         num_inference_steps=config.sample_steps,

@@ -1,4 +1,4 @@
-"""The autoencoder: pictures [B, 3, H, W] in [-1, 1] to latents [B, C, H/8, W/8] and back.
+"""The VAE: images [B, 3, H, W] in [-1, 1] to latents [B, C, H/8, W/8] and back.
 
 Latent diffusion's KL autoencoder (Rombach et al. 2022, arXiv 2112.10752) in diffusers' class,
 small and fully convolutional, trained on crops. What makes it learn in minutes: a start that
@@ -73,7 +73,7 @@ class VaeConfig:
 
 
 def new_vae(config: VaeConfig) -> AutoencoderKL:
-    """An autoencoder in fp32 with random weights that starts near the identity."""
+    """A VAE in fp32 with random weights that starts near the identity."""
     from diffusers import AutoencoderKL
 
     blocks = len(config.widths)
@@ -247,7 +247,7 @@ def train_vae(folder: Path, config: VaeConfig, budget: Budget) -> Report:
 
 @torch.no_grad()
 def reconstruct(vae: AutoencoderKL, pixels: Pixels, batch: int = 16) -> Pixels:
-    """Pictures uint8 [N, H, W, 3] through the autoencoder (the posterior's mean) and back."""
+    """Images uint8 [N, H, W, 3] encoded (the posterior's mean) and decoded by the VAE."""
     parts = []
     for start in range(0, len(pixels), batch):
         pictures = to_tensor(pixels[start : start + batch]).to(vae.device, vae.dtype)
@@ -262,7 +262,7 @@ def psnr(pixels: Pixels, others: Pixels) -> float:
 
 
 def load_vae(folder: Path, config: VaeConfig) -> AutoencoderKL:
-    """The trained autoencoder in fp32, as trained (not folded)."""
+    """The trained VAE in fp32, as trained (not folded)."""
     vae = new_vae(config)
     vae.load_state_dict(state.weights(folder, "vae"))
     return vae.eval()

@@ -1,1 +1,1 @@
-"""The rendered world that the bundled base model learns from: cars in a few settings."""
+"""The rendered scenes on which the bundled base is trained: cars and things in a few settings."""

@@ -67,7 +67,7 @@ def _progress(batch: Batch, waiting: list[int], workers: Sequence[BaseProcess]) 
             pictures = done * spec.CAMERAS_PER_SCENE / seconds
             minutes = len(left) * seconds / done / 60
             print(
-                f"\r{done}/{total} scenes, {pictures:.2f} pictures/s, {minutes:.0f} min left   ",
+                f"\r{done}/{total} scenes, {pictures:.2f} images/s, {minutes:.0f} min left   ",
                 end="",
                 file=sys.stderr,
                 flush=True,
@@ -96,7 +96,7 @@ def _render(batch: Batch, processes: int) -> int:
     try:
         _progress(batch, waiting, workers)
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        print("\nstopped; the same command resumes from here", file=sys.stderr)
         for worker in workers:
             worker.terminate()
         return 130

@@ -1,6 +1,6 @@
-"""What is known of a picture beside the picture: the empty background, mask, depth, the light.
+"""Ground truth of a rendered image: the empty background, mask, depth, light.
 
-`show_mask` and `show_depth` change the scene for good: render with them after the picture itself.
+`show_mask` and `show_depth` change the scene permanently: use them after rendering the image itself.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def show_mask(product: bpy.types.Object) -> None:
 
 
 def keep_mask(rendered: Path, path: Path) -> None:
-    """Turn a picture of `show_mask` into its coverage, 8 bits of grey, 255 on the product."""
+    """Turn an image of `show_mask` into an 8-bit grey mask, 255 on the product."""
     with Image.open(rendered) as picture:
         files.write_image(path, picture.getchannel("A"))
 

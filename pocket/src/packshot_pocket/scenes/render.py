@@ -1,4 +1,4 @@
-"""Rendering: a scene's pictures, their masks and the list that marks it complete."""
+"""Rendering a scene's images, their masks and the list that marks it complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THING_SIZE = 1.8  # a thing's largest side, in the settings' metres: it is what 
 
 @dataclass(frozen=True)
 class Quality:
-    """How much work goes into a picture."""
+    """Render quality: samples and passes per image."""
 
     pixels: int = 128
     samples: int = 10
@@ -167,7 +167,7 @@ def render_scene(index: int, scene: SceneSpec, folder: Path, quality: Quality) -
 
 
 def render_backgrounds(index: int, scene: SceneSpec, folder: Path, quality: Quality) -> None:
-    """Render a scene's pictures without the product, and the list of their lights and horizons."""
+    """Render a scene's images without the product, and the list of their lights and horizons."""
     stage = Stage.of(scene, quality)
     stage.product.hide_render = True
     paths = _paths(index, scene, folder, "")

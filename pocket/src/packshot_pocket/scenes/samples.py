@@ -1,4 +1,4 @@
-"""Products that the base model never saw in training: samples to learn, and what to judge with."""
+"""Products that the base was not trained on: samples for LoRAs, and ground truth to measure them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ VIEWS = (
 
 @dataclass(frozen=True)
 class Sample:
-    """An invented product, the settings of its photos, and where a LoRA shall put it."""
+    """An invented product, the settings of its photos, and the settings for its LoRA's images."""
 
     product: Product
     photographed: tuple[str, str, str]
@@ -103,7 +103,7 @@ class Sample:
         ]
 
     def truth(self, name: str) -> list[SceneSpec]:
-        """Where its photos never show it: ground truth to judge a LoRA with."""
+        """Images of it in other settings than its photos: ground truth to measure a LoRA with."""
         return [
             self._scene(f"{name}/{setting}/{time}/{view}", setting, time, view)
             for setting, time in self.elsewhere
@@ -143,7 +143,7 @@ def of_noun(noun: str, rng: random.Random) -> Product:
 
 
 def benchmark_scenes(number: int) -> dict[str, list[SceneSpec]]:
-    """A product to learn: its photos, itself elsewhere, and others that look like it.
+    """A product for a LoRA: its photos, other images of it, and look-alikes.
 
     Two in five of the others have its colour. "known" shows it (the first) and each other in
     `KNOWN_SCENES` more scenes.
@@ -193,7 +193,7 @@ INSERTED = (0, 2, 4, 6, 7)
 
 
 def insertion_scenes(number: int) -> dict[str, list[SceneSpec]]:
-    """A product to insert: its photos, and scenes with it smaller, whose backgrounds are rendered too."""
+    """A product to insert: its photos, and scenes with it smaller and their empty backgrounds."""
     noun = BENCHMARK[number]
     product = of_noun(noun, random.Random(f"benchmark/{number}"))
     places = [*spec.OUTDOORS]

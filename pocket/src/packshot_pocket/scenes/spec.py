@@ -1,4 +1,4 @@
-"""What a picture shows, as plain data: pure functions of (seed, index), no Blender needed."""
+"""The content of an image as plain data: pure functions of (seed, index), without Blender."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Class images from repositories on the network, and from lists of what was found there before.
+"""Class images from online sources, lists of URLs, and img2dataset's output.
 
-Openverse and Wikimedia Commons say of each picture who made it and under which licence. Unsplash
-and Pexels are not here: their terms bar training.
+Openverse and Wikimedia Commons give each image's author and licence. Unsplash and Pexels are not
+supported: their terms forbid training.
 """
 
 from packshot.class_images.online.collect import (

@@ -1,4 +1,4 @@
-"""Walking through an API's answers: queries, pages, and a pace that its limits allow."""
+"""Paging through search APIs: queries, pages and rate limits."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from packshot.class_images.online.request_log import Answered, Asked, Page, Requ
 
 @dataclass(frozen=True)
 class Limit:
-    """No more than so many requests within so many seconds, whichever they are."""
+    """A rate limit: at most `requests` within any `seconds`."""
 
     requests: int
     seconds: float
 
 
 class Source(Protocol):
-    """Where candidates come from. One that asks no API has no limits."""
+    """A source of candidates. Sources without an API have no limits."""
 
     name: str
 
@@ -33,7 +33,7 @@ class Source(Protocol):
     def limits(self) -> Sequence[Limit]: ...
 
     def candidates(self, ask: Ask) -> Iterator[Candidate]:
-        """All that it has, best first."""
+        """All candidates, best first."""
         ...
 
 
@@ -45,7 +45,7 @@ Raises ValueError, LookupError, TypeError or AttributeError if it is no such ans
 
 
 class Ask(Protocol):
-    """Asks an API for one page."""
+    """Requests one page of an API."""
 
     def __call__(self, url: str, read: Read, headers: Mapping[str, str]) -> Page: ...
 
@@ -62,22 +62,22 @@ _MODIFIERS = (
 
 
 def queries(words: str) -> list[str]:
-    """The words, then variations of them: an API shows only the first pages of each query."""
+    """The words, then variations of them, because APIs return only the first pages of a query."""
     return [modifier.format(words) for modifier in _MODIFIERS]
 
 
 def walk(words: str, page: Callable[[str, int], Page]) -> Iterator[Candidate]:
-    """The candidates of all pages (numbered from 1) of all queries, one after the other."""
+    """The candidates of all pages (numbered from 1) of all queries, in order."""
     for query in queries(words):
         for number in itertools.count(1):
-            found = page(query, number)
-            yield from found.candidates
-            if not found.more:
+            results = page(query, number)
+            yield from results.candidates
+            if not results.more:
                 break
 
 
 def asking(source: Source, fetcher: Fetcher, ledger: RequestLog) -> Ask:
-    """Asks the API of a source for each page once, ever, and no faster than its limits."""
+    """Requests each page of a source's API only once, even across runs, within its rate limits."""
 
     @contextmanager
     def pace() -> Iterator[None]:
@@ -101,10 +101,10 @@ def asking(source: Source, fetcher: Fetcher, ledger: RequestLog) -> Ask:
 
 
 def _wait(source: Source, fetcher: Fetcher, ledger: RequestLog) -> None:
-    """Wait until each limit has room.
+    """Wait until every rate limit allows a request.
 
-    A request counts from when it was answered: it arrived before that, so no `limit.seconds` of
-    the server's own time ever hold more than `limit.requests`, however long the way.
+    A request counts from the time of its answer, which is after its arrival at the server: so the
+    limit also holds by the server's clock, whatever the latency.
     """
     times, now = ledger.requests[source.name], fetcher.clock.now()
     for limit in source.limits:

@@ -1,4 +1,4 @@
-"""A picture that somebody offers, not yet fetched."""
+"""`Candidate`: an image offered by a source, not yet downloaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_LETTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Bytes that lie on this machine already: `size` of them in a file, from `start`."""
+    """Bytes in a local file: `size` of them, from `start`."""
 
     path: Path
     start: int
@@ -29,7 +29,7 @@ class Stored:
         """The bytes.
 
         Raises:
-            ClassImagesError: the file has gone since, or may not be read.
+            ClassImagesError: the file is gone or cannot be read.
         """
         try:
             with self.path.open("rb") as file:
@@ -40,12 +40,12 @@ class Stored:
 
 
 class Candidate(BaseModel):
-    """What is told of a picture: where it lies, where people see it, whose it is."""
+    """An offered image's URL and metadata."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     url: str
     source: str
-    """The page that shows it."""
+    """The web page of the image."""
     title: str = ""
     author: str = "unknown"
     licence: str = UNTOLD
@@ -54,11 +54,11 @@ class Candidate(BaseModel):
     width: int | None = None
     height: int | None = None
     stored: Stored | None = Field(default=None, exclude=True)
-    """Where its bytes lie, if they need not be asked for."""
+    """Its bytes, if they are on this machine already."""
 
 
 def plain(text: object) -> str:
-    """What a stranger wrote, maybe in HTML, as one short printable line."""
+    """Untrusted text, maybe HTML, as one short printable line."""
     words = html.unescape(re.sub(r"<[^<>]*>", " ", str(text or "")[: 20 * MOST_LETTERS]))
     line = " ".join("".join(c if c.isprintable() else " " for c in words).split())
     return line[:MOST_LETTERS]
@@ -76,19 +76,19 @@ _COLUMNS = {
 
 
 def told_candidate(url: str, row: Mapping[str, Any], stored: Stored | None = None) -> Candidate:
-    """A candidate with what a table of somebody's tells of it, in the columns that are usual."""
-    told = {
+    """A candidate from a row of a user's table with the usual column names."""
+    metadata = {
         field: next((plain(row[name]) for name in names if row.get(name)), "")
         for field, names in _COLUMNS.items()
     }
-    licence = f"{told['licence']} {told['licence_version']}".strip()
+    licence = f"{metadata['licence']} {metadata['licence_version']}".strip()
     return Candidate(
         url=url,
-        source=told["source"] or url,
-        title=told["title"],
-        author=told["author"] or "unknown",
-        licence=licence_name(licence, told["licence_url"]),
-        licence_url=told["licence_url"],
-        prompt=told["prompt"],
+        source=metadata["source"] or url,
+        title=metadata["title"],
+        author=metadata["author"] or "unknown",
+        licence=licence_name(licence, metadata["licence_url"]),
+        licence_url=metadata["licence_url"],
+        prompt=metadata["prompt"],
         stored=stored,
     )

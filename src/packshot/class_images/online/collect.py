@@ -1,4 +1,4 @@
-"""Gathering class images from the network: candidates in, pictures with their origins out."""
+"""Downloading class images from online sources."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REPOSITORIES = ("openverse", "commons")
 
 @dataclass(frozen=True)
 class ClassImageResult:
-    """What a gathering leaves: the class images, what was left out and why, what to know."""
+    """The collected class images, the refused ones with the reasons, and notes for the user."""
 
     images: list[ClassImage]
     refused: dict[str, str]
@@ -53,26 +53,25 @@ def download_class_images(
     clip: ClipSimilarity | None = None,
     progress: Progress = silent,
 ) -> ClassImageResult:
-    """List `count` pictures of the class from the network, one source after the other.
+    """Download `count` images of the class, from one source after the other.
 
-    Killed or stopped, the same call goes on where it was, and asks for nothing again that it has.
-    Gathering again replaces the list; pictures stay in class_images/downloads/, so that a larger
-    count only adds.
+    A killed or stopped call resumes without repeating requests. Collecting again replaces the list;
+    downloads are kept in class_images/downloads/, so that a larger count only adds.
 
     Args:
-        sources: "openverse", "commons", a file of URLs, or a folder that img2dataset has written.
-        words: what to search for; the class noun, if not given.
-        licences: codes, such as "cc0", "by"; a list's pictures whose licence it does not tell, too.
-        min_side: pixels that the shorter side must have.
-        contact: an e-mail address or URL for the sites that are asked; they require one.
+        sources: "openverse", "commons", a file of URLs, or a folder by img2dataset.
+        words: the search query; by default the class noun.
+        licences: codes, such as "cc0", "by"; images of lists without a licence are accepted, too.
+        min_side: least pixels of the shorter side.
+        contact: an e-mail address or URL, required by the sites that are asked.
         openverse_token: of an application registered there, for more requests a day.
-        clip: one that has seen photographs, to leave out what is not of the class.
+        clip: a CLIP trained on photographs, to leave out images of other things.
 
     Raises:
-        ClassImagesError: a source is none, nothing usable was found, or an API has to be left
-            alone for a while; what has been found until then is listed.
+        ClassImagesError: an unknown source, no usable image, or an API's rate limit is used up; the
+            images found until then are listed.
         ProjectError: another process works on the project.
-        DiskFullError: no room; the list of before stands.
+        DiskFullError: no room; the earlier list is intact.
     """
     codes, noun = check_licences(licences), project.subject.class_noun
     named = [_source(name, words or noun, codes, openverse_token) for name in sources]
@@ -101,7 +100,7 @@ def download_from(
     check: ClassCheck | None = None,
     progress: Progress = silent,
 ) -> ClassImageResult:
-    """As `download_class_images`, of these very sources through this fetcher."""
+    """As `download_class_images`, with given sources and fetcher."""
     with project.held():
         ledger = RequestLog(project.class_images_downloads_folder, fetcher.clock.now())
         sieve = ImageFilter(manifest.read(project).photos, min_side, check, ledger)
@@ -117,7 +116,7 @@ def _outcome(collector: DownloadQueue, images: list[ClassImage], count: int) -> 
     if collector.stopped and len(images) < count:
         raise ClassImagesError(
             f"{len(images)} of {count} class images so far: {collector.stopped}. "
-            "Run the same command later and it goes on, or name another source besides."
+            "Run the same command later to resume, or name another source besides."
         )
     if not images:
         reasons = list(collector.refused.items())[:20]
@@ -160,15 +159,15 @@ def _source(name: str, words: str, licences: Sequence[str], token: str | None) -
     if path.is_file():
         return UrlList(path)
     if path.is_dir():
-        raise ClassImagesError(f"{path} is a folder of pictures; name it without other sources.")
+        raise ClassImagesError(f"{path} is a folder of images; name it without other sources.")
     raise ClassImagesError(
         f"There is no {path}. Name {' or '.join(REPOSITORIES)}, a file of URLs, a folder of "
-        "pictures or one that img2dataset has written."
+        "images or one that img2dataset has written."
     )
 
 
 def plain_folder(sources: Sequence[str]) -> Path | None:
-    """The folder of pictures that is the one source, if it is: nothing is asked of the network."""
+    """The folder, if the only source is a folder of images; then nothing is downloaded."""
     if len(sources) != 1 or not (folder := Path(sources[0])).is_dir():
         return None
     return None if is_output(folder) else folder

@@ -13,7 +13,7 @@ from packshot.class_images.online.licences import licence_code, licence_name
 
 API = "https://commons.wikimedia.org/w/api.php"
 DEPTH = 10_000
-"""How many results of one query it shows."""
+"""The number of results that are accessible per query."""
 WIDTH = 1280
 """Pixels. One of the widths that Commons keeps ready; others it refuses, and originals are large."""
 _PAGE = 50
@@ -22,7 +22,7 @@ _LIMITS = (Limit(60, 60),)
 
 
 class Commons:
-    """JPEGs that Commons finds for some words; it has no filter for licences, so more are listed."""
+    """JPEGs by search words; Commons has no filter for licences, so more are listed than used."""
 
     name = "commons"
     limits: Sequence[Limit] = _LIMITS
@@ -57,7 +57,7 @@ class Commons:
                 raise ValueError(answer["error"]["info"])
             pages = sorted(answer.get("query", {}).get("pages", []), key=lambda one: one["index"])
             more = "gsroffset" in answer.get("continue", {}) and after < DEPTH
-            return [found for page in pages if (found := _candidate(page))], more
+            return [candidate for page in pages if (candidate := _candidate(page))], more
 
         return url, read
 
@@ -66,17 +66,17 @@ def _candidate(page: dict[str, Any]) -> Candidate | None:
     info = next(iter(page.get("imageinfo") or []), None)
     if not info:  # deleted since it was indexed
         return None
-    told = {name: plain(entry["value"]) for name, entry in info["extmetadata"].items()}
-    said = told.get("LicenseShortName", ""), told.get("LicenseUrl", "")
-    if not licence_code(*said):
+    metadata = {name: plain(entry["value"]) for name, entry in info["extmetadata"].items()}
+    licence = metadata.get("LicenseShortName", ""), metadata.get("LicenseUrl", "")
+    if not licence_code(*licence):
         return None
     return Candidate(
         url=info.get("thumburl") or info["url"],
         source=info["descriptionurl"],
         title=plain(re.sub(r"^File:|\.\w+$", "", page["title"])),
-        author=told.get("Artist") or "unknown",
-        licence=licence_name(*said),
-        licence_url=said[1],
+        author=metadata.get("Artist") or "unknown",
+        licence=licence_name(*licence),
+        licence_url=licence[1],
         width=info.get("thumbwidth") or info["width"],
         height=info.get("thumbheight") or info["height"],
     )

@@ -1,9 +1,9 @@
-"""Asking for things on the network politely and warily.
+"""Downloading politely and safely.
 
-Politely: under a name with an address to write to, in each host's turn (`hosts.py`), leaving alone
-what is not to be used for training (`answers.py`).
-Warily: public addresses only, and not for ever (`network.py`), few redirects, no more bytes than a
-picture can need.
+Politely: with a contact in the User-Agent, at each host's pace (`rate_limit.py`), respecting opt-outs
+from training (`http_responses.py`).
+Safely: public addresses only, with time limits (`public_http.py`), few redirects, and no more bytes
+than an image can need.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ _GIVE_UP = 3
 
 
 def check_contact(contact: str | None) -> str:
-    """An e-mail address or URL that stands in the User-Agent.
+    """Validate the e-mail address or URL for the User-Agent.
 
     Raises:
-        ClassImagesError: there is none, or it is neither.
+        ClassImagesError: it is missing, or neither an e-mail address nor a URL.
     """
     contact = (contact or "").strip()
     if not re.fullmatch(r"[!-~]+@[!-~]+\.[!-~]+|https?://[!-~]+\.[!-~]+", contact):
-        said = f"'{contact}' is not one" if contact else "none is given"
+        fault = f"'{contact}' is not one" if contact else "none is given"
         raise ClassImagesError(
-            "The sites that pictures come from want an e-mail address or URL at which to reach "
-            f"whoever asks, and {said}. Name yours: --contact you@example.org, or PACKSHOT_CONTACT."
+            "The sites that images come from want an e-mail address or URL at which to reach "
+            f"whoever asks, and {fault}. Name yours: --contact you@example.org, or PACKSHOT_CONTACT."
         )
     return contact
 
 
 class Fetcher:
-    """Asks for things on behalf of `contact`; threads may share it.
+    """A thread-safe HTTP client with `contact` in its User-Agent.
 
     Args:
         allow: see `network.PublicTransport`.
@@ -77,7 +77,7 @@ class Fetcher:
         """By host, how many went unanswered since it last answered."""
 
     def close(self) -> None:
-        """Stop: who waits gives up, connections end."""
+        """Cancel all waiting requests and close the connections."""
         self.hosts.cancel()
         self._client.close()
 
@@ -88,10 +88,10 @@ class Fetcher:
         headers: Mapping[str, str] | None = None,
         pace: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> T:
-        """What `read` makes of a JSON answer; a ValueError or the like of it is a passing fault.
+        """Request JSON and convert it by `read`, whose ValueError and the like cause a retry.
 
         Args:
-            pace: surrounds each request, retries too.
+            pace: a context manager around each request, also of retries.
 
         Raises:
             Refused: the server will not answer this.
@@ -113,7 +113,7 @@ class Fetcher:
         return self._patiently(url, attempt)
 
     def picture(self, url: str, opened: Callable[[bytes], T]) -> T:
-        """What `opened` makes of a picture's bytes.
+        """Request an image and convert its bytes by `opened`.
 
         Raises:
             ImageRejectedError: (of `opened`) they are no picture; one cut short is asked for again first.
@@ -142,7 +142,7 @@ class Fetcher:
             raise
 
     def _patiently(self, url: str, attempt: Callable[[], T]) -> T:
-        """Try until it works, waiting longer each time."""
+        """Retry with increasing waits."""
         try:
             host = httpx.URL(url).host
         except (httpx.InvalidURL, ValueError) as error:
@@ -169,7 +169,7 @@ class Fetcher:
         judge: Callable[[httpx.Response], None],
         most: int,
     ) -> bytes:
-        """The body of one answer that `judge` lets through, redirects followed.
+        """The body of one response that `check` accepts, following redirects.
 
         Raises:
             Transient, Refused, Unanswered

@@ -1,4 +1,4 @@
-"""From candidates to pictures: fetched some at a time, judged one after the other."""
+"""Downloading candidates concurrently and filtering them in order."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "HEI
 
 @dataclass
 class DownloadQueue:
-    """Takes the candidates of some sources, until enough are kept.
+    """Downloads and filters the candidates of the sources until enough are kept.
 
-    Pictures are fetched some at a time, but judged in the order of their candidates: what is kept
-    does not depend on which came first.
+    Downloads are concurrent, but images are filtered in the candidates' order, so that the result
+    does not depend on which download finished first.
     """
 
     fetcher: Fetcher
@@ -47,7 +47,7 @@ class DownloadQueue:
     _decoding: Lock = field(default_factory=Lock)
 
     def run(self, sources: Sequence[Source], count: int, progress: Progress) -> None:
-        """Fetch and judge until `count` are kept or the sources have no more."""
+        """Download and filter until `count` images are kept or the sources are exhausted."""
         candidates = self._wanted(sources)
         coming: deque[tuple[Candidate, Future[Fetched]]] = deque()
         pool = ThreadPoolExecutor(WORKERS)
@@ -68,7 +68,7 @@ class DownloadQueue:
             pool.shutdown(cancel_futures=True)
 
     def _wanted(self, sources: Sequence[Source]) -> Iterator[Candidate]:
-        """The candidates of all sources, each URL once, without those that need no look."""
+        """The candidates of all sources, each URL once, without those rejected by their metadata."""
         seen = set()
         for source in sources:
             try:
@@ -104,7 +104,7 @@ class DownloadQueue:
             self.refused[candidate.url] = f"did not come; run this again to ask again ({error})"
 
     def _fetched(self, candidate: Candidate) -> Fetched:
-        """The picture, asked for unless it is known what comes of it. Runs in a thread."""
+        """The image, downloaded unless the log has its result. Runs in a thread."""
         line = self.ledger.picture(candidate.url)
         if line is None:
             line = self._asked_for(candidate)

@@ -1,4 +1,4 @@
-"""Which pictures are kept: large enough, not there already, and of the class."""
+"""Filtering downloaded images: large enough, no duplicates, and of the class."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ OTHERS = (
 
 
 class ClassCheck(Protocol):
-    """Judges whether pictures show the class."""
+    """Scores whether images show the class."""
 
     name: str
     """Of judge and class: another name, another score."""
 
     def score(self, picture: Path) -> float:
-        """Above 0 if it shows the class."""
+        """A score, above 0 if the image shows the class."""
         ...
 
 
 class ClipCheck:
     """CLIP as a zero-shot classifier (arXiv 2103.00020, section 3.1): the class against others.
 
-    The score is the cosine with "a photo of a <class>" less the highest with any of `OTHERS`: no
-    threshold that would differ from one CLIP to the next.
+    The score is the cosine with "a photo of a <class>" minus the highest with any of `OTHERS`: it
+    needs no threshold that differs between CLIPs.
     """
 
     def __init__(self, clip: ClipSimilarity, noun: str) -> None:
@@ -52,11 +52,11 @@ class ClipCheck:
 
 
 class ImageFilter:
-    """Takes pictures one after the other; what it says of one depends on those before it.
+    """Filters images one after the other; duplicates of earlier ones are rejected.
 
     Args:
-        photos: of the product, which must not be among the pictures of its class.
-        check: None keeps what the class is not.
+        photos: of the product, which must not be among its class images.
+        check: None accepts images of other things, too.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class ImageFilter:
         ]
 
     def check(self, picture: Fetched) -> None:
-        """Take a picture.
+        """Accept an image.
 
         Raises:
-            ImageRejectedError: it is not kept, and why.
+            ImageRejectedError: the image is rejected, with the reason.
         """
         if min(picture.width, picture.height) < self._min_side:
             raise ImageRejectedError(
@@ -88,7 +88,7 @@ class ImageFilter:
         for other, name in self._looks:
             if nearly_the_same(picture.look, other):
                 raise ImageRejectedError(
-                    picture.url, f"is nearly the same picture as {name}", "duplicate"
+                    picture.url, f"is nearly the same image as {name}", "duplicate"
                 )
         if self._check and (score := self._score(self._check, picture)) <= 0:
             raise ImageRejectedError(

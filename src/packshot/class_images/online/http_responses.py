@@ -1,4 +1,4 @@
-"""What an answer says, and as much of it as may be read."""
+"""Validates HTTP responses and reads bodies up to a size limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WITH_VALUES = {"unavailable_after", "max-snippet", "max-image-preview", "max-vi
 
 
 class PermanentHttpError(ClassImagesError):
-    """What will not come, however often it is asked for; `status` is the server's, or 0."""
+    """A permanent failure: retrying is useless; `status` is the server's, or 0."""
 
     def __init__(self, reason: str, status: int = 0) -> None:
         super().__init__(reason)
@@ -26,15 +26,15 @@ class PermanentHttpError(ClassImagesError):
 
 
 class RetryLaterError(ClassImagesError):
-    """What did not come now; asked for another day it may."""
+    """A failure that may be gone on another day."""
 
 
 class TransientHttpError(Exception):
-    """A fault that may pass."""
+    """A transient failure, to be retried soon."""
 
 
 def check_response(response: httpx.Response) -> None:
-    """Refuse what is no answer.
+    """Raise for an error status.
 
     Raises:
         Transient, Refused
@@ -51,20 +51,20 @@ def check_response(response: httpx.Response) -> None:
 
 
 def check_image_response(response: httpx.Response) -> None:
-    """As `judge`, and refuse what says that it is no picture, or that it is not to be used."""
+    """As `check_response`, and raise if it is no image or its headers forbid training."""
     check_response(response)
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _PICTURES + _UNTOLD:
-        raise PermanentHttpError(f"is no picture that Packshot reads ({kind[:60]})")
+        raise PermanentHttpError(f"is no image that Packshot reads ({kind[:60]})")
     if response.headers.get("tdm-reservation", "").strip() == "1" or _barred(response):
         raise PermanentHttpError("is not to be used for training: its site says so (noai)")
 
 
 def read_body(response: httpx.Response, most: int) -> bytes:
-    """The bytes, decompressed.
+    """Read the decompressed body.
 
     Raises:
-        Refused: there are more than `most`.
+        PermanentHttpError: the body has more than `most` bytes.
     """
     too_large = PermanentHttpError(f"has more than {most // 2**20} MB")
     if int(response.headers.get("content-length", 0)) > most:
@@ -78,18 +78,18 @@ def read_body(response: httpx.Response, most: int) -> bytes:
 
 
 def retry_after(response: httpx.Response, now: float) -> float:
-    """Seconds that the host asks us to wait (RFC 9110, 10.2.3), as a number or a date; else 0."""
-    said = response.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}", said):
-        return float(said)
+    """Seconds to wait by the Retry-After header (RFC 9110, 10.2.3), a number or a date; else 0."""
+    header = response.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}", header):
+        return float(header)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - now)
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - now)
     except (ValueError, TypeError, OverflowError):
         return 0.0
 
 
 def _barred(response: httpx.Response) -> bool:
-    """Whether an X-Robots-Tag for everyone, or for us, keeps learning or indexing machines out."""
+    """Whether an X-Robots-Tag for everyone, or for us, forbids training or indexing."""
     for value in response.headers.get_list("x-robots-tag"):
         agent, colon, rules = value.lower().partition(":")
         if not colon or "," in agent or agent.strip() in _WITH_VALUES:

@@ -1,6 +1,6 @@
-"""What img2dataset has downloaded: shards as folders of files, or as tar archives (webdataset).
+"""Output of img2dataset: shards as folders of files, or as tar archives (webdataset).
 
-It honours `noai` itself. Which licence and author a picture has is known if its list told it
+It honours `noai` itself. Licence and author of an image are known if its list had them
 (`--save_additional_columns`).
 """
 
@@ -22,12 +22,12 @@ _MOST_JSON = 2**20
 
 
 def is_output(folder: Path) -> bool:
-    """Whether img2dataset has written this folder: it leaves its counts beside each shard."""
+    """Whether a folder was written by img2dataset, by its statistics file next to each shard."""
     return next(folder.glob("*_stats.json"), None) is not None
 
 
 class Img2Dataset:
-    """The pictures of all shards. They are read where they lie; archives are not unpacked."""
+    """The images of all shards, read in place; archives are not unpacked."""
 
     limits: Sequence[Limit] = ()
 
@@ -35,12 +35,12 @@ class Img2Dataset:
         self.name, self._folder = str(folder), folder
 
     def candidates(self, ask: Ask) -> Iterator[Candidate]:
-        found = False
+        has_shard = False
         for shard in sorted(self._folder.iterdir()):
             if shard.is_dir() or shard.suffix == ".tar":
-                found = True
+                has_shard = True
                 yield from _candidates(shard)
-        if not found:
+        if not has_shard:
             raise ClassImagesError(
                 f"{self._folder} has no shard that Packshot reads. Run img2dataset with "
                 "--output_format files or webdataset."
@@ -54,18 +54,19 @@ def _candidates(shard: Path) -> Iterator[Candidate]:
     for key, parts in by_key.items():
         picture = next((parts[ending] for ending in _PICTURES if ending in parts), None)
         if picture and picture.size <= MOST_BYTES:
-            told = _told(parts.get(".json"))
-            yield told_candidate(str(told.get("url") or f"{shard}/{key}"), told, picture)
+            metadata = _metadata(parts.get(".json"))
+            url = str(metadata.get("url") or f"{shard}/{key}")
+            yield told_candidate(url, metadata, picture)
 
 
-def _told(part: Stored | None) -> dict[str, object]:
+def _metadata(part: Stored | None) -> dict[str, object]:
     if part is None or part.size > _MOST_JSON:
         return {}
     try:
-        told = json.loads(part.read())
+        metadata = json.loads(part.read())
     except (ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _in_folder(shard: Path) -> Iterator[tuple[PurePath, Stored]]:

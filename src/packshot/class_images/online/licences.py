@@ -9,9 +9,9 @@ from packshot.errors import ClassImagesError
 
 CODES = ("cc0", "pdm", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
 FREE = ("cc0", "pdm", "by")
-"""The default: any use is allowed, works of others made from it need no particular licence."""
+"""The default: any use is allowed, and derived works need no particular licence."""
 UNTOLD = "unknown"
-"""What a licence is called of which nothing is said."""
+"""The name of a missing licence."""
 
 _DEED = re.compile(r"creativecommons\.org/(?:licenses|publicdomain)/([a-z-]+)(?:/(\d\.\d))?")
 _NAME = re.compile(r"(?:cc[ -](?=by))?(.+?)(?:[ -](\d\.\d)\b.*)?")
@@ -22,24 +22,24 @@ _PUBLIC = {
 
 
 def licence_code(*said: str) -> str | None:
-    """The code of the first licence that is known, told by name ("CC BY 2.0"), code or URL."""
-    return next((found[0] for text in said if (found := _read(text))), None)
+    """The code of the first known licence among names ("CC BY 2.0"), codes and URLs."""
+    return next((licence[0] for text in said if (licence := _read(text))), None)
 
 
 def licence_name(*said: str) -> str:
-    """The licence as people write it, with its version if that is told: "CC BY 2.0"."""
-    found = [one for text in said if (one := _read(text))]
-    if not found:
+    """The licence's usual name, with its version if that is known: "CC BY 2.0"."""
+    licences = [licence for text in said if (licence := _read(text))]
+    if not licences:
         return next((text for text in said if text), UNTOLD)
-    code = found[0][0]
+    code = licences[0][0]
     if code in ("cc0", "pdm"):
         return {"cc0": "CC0 1.0", "pdm": "public domain"}[code]
-    version = next((version for other, version in found if other == code and version), "")
+    version = next((version for other, version in licences if other == code and version), "")
     return f"CC {code.upper()} {version}".strip()
 
 
 def _read(text: str) -> tuple[str, str] | None:
-    """Code and version."""
+    """The (code, version) of a licence's name, code or URL; None if it is unknown."""
     text = " ".join(text.lower().split())
     match = _DEED.search(text) or _NAME.fullmatch(text)
     if not match:
@@ -49,14 +49,14 @@ def _read(text: str) -> tuple[str, str] | None:
 
 
 def check_licences(asked: Sequence[str]) -> tuple[str, ...]:
-    """Codes as they are asked for, in any case.
+    """Validate licence codes, in any letter case.
 
     Raises:
-        ClassImagesError: one is not known, or none is there.
+        ClassImagesError: an unknown code, or no code.
     """
     codes = tuple(dict.fromkeys(code.strip().lower() for code in asked if code.strip()))
     unknown = [code for code in codes if code not in CODES]
     if unknown or not codes:
-        said = f"is no licence that is known: {', '.join(unknown)}" if unknown else "names none"
-        raise ClassImagesError(f"--class-licences {said}. Choose from {', '.join(CODES)}.")
+        fault = f"is no licence that is known: {', '.join(unknown)}" if unknown else "names none"
+        raise ClassImagesError(f"--class-licences {fault}. Choose from {', '.join(CODES)}.")
     return codes

@@ -1,4 +1,4 @@
-"""Openverse (https://api.openverse.org): pictures under open licences from many collections."""
+"""Openverse (https://api.openverse.org): images under open licences from many collections."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SMALL_PAGE, _LARGE_PAGE = 20, 48
 
 
 class Openverse:
-    """Photographs that Openverse finds for some words.
+    """Photographs by search words.
 
     Args:
-        token: an access token of the user's, for more requests and larger pages. One that has
-            expired is done without.
+        token: an access token of the user's, for more requests and larger pages. An expired one is
+            ignored.
     """
 
     name = "openverse"
@@ -82,7 +82,9 @@ class Openverse:
         size = self._page_size
 
         def read(answer: Any) -> tuple[list[Candidate], bool]:
-            candidates = [found for item in answer["results"] if (found := _candidate(item))]
+            candidates = [
+                candidate for item in answer["results"] if (candidate := _candidate(item))
+            ]
             more = number < answer["page_count"] and (number + 1) * size <= DEPTH
             return candidates, more and bool(answer["results"])
 

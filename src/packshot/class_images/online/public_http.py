@@ -1,10 +1,9 @@
-"""Connections to public addresses only, and not for ever.
+"""HTTP connections to public addresses only, with a time limit.
 
-Lists of URLs and redirects are written by strangers: one may lead to a router, a cloud's metadata
-service or this machine. The address is judged where the connection is made, and the connection
-goes to the very address that was judged: a name that resolves to another a moment later (DNS
-rebinding) gains nothing, nor does a redirect. Nor does one that trickles, be it its headers, hold
-anybody up.
+URLs in lists and redirects are untrusted: they may lead to a router, a cloud's metadata service or
+this machine. The address is validated when the connection is made, and the connection goes to that
+very address: so neither DNS rebinding nor redirects help an attacker. A server that trickles its
+headers or body is cut off by a deadline.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class AddressRefused(ClassImagesError):
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet's; of an IPv6 one that holds an IPv4, whether that is."""
+    """Whether an IP address is public; for an IPv6 address with an embedded IPv4, whether that is."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour
@@ -48,7 +47,7 @@ class PublicTransport(httpx.HTTPTransport):
     """httpx's own transport over connections to public addresses.
 
     Args:
-        allow: (host, port) pairs that are let through whatever they resolve to; for tests.
+        allow: (host, port) pairs that are allowed whatever they resolve to; for tests.
     """
 
     def __init__(self, connections: int, allow: Collection[tuple[str, int]] = ()) -> None:
@@ -85,10 +84,10 @@ class _PublicNetwork(httpcore.SyncBackend):
 
     def _judged(self, host: str, port: int) -> list[str]:
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} is not known ({error})") from error
-        addresses = [str(entry[4][0]) for entry in found]
+        addresses = [str(entry[4][0]) for entry in resolved]
         private = next((address for address in addresses if not is_public(address)), None)
         if private and (host, port) not in self._allow:
             raise AddressRefused(f"{host} is at {private}, which is no address of the internet")
@@ -96,7 +95,7 @@ class _PublicNetwork(httpcore.SyncBackend):
 
 
 class _Deadlined(httpcore.NetworkStream):
-    """A connection whose answers have to be whole `MOST_SECONDS` after what was last written."""
+    """A connection whose responses must be complete `MOST_SECONDS` after the last write."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream, self._until = stream, 0.0

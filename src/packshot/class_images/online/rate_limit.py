@@ -1,4 +1,4 @@
-"""When a host may be asked: a few requests at a time, and not before it says."""
+"""Per-host rate limits: a few requests at a time, and respecting Retry-After."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ PATIENCE = 600.0
 
 
 class Clock:
-    """The time, and waiting; tests have their own."""
+    """The time, and waiting; tests substitute their own."""
 
     def now(self) -> float:
         """Seconds since 1970."""
         return time.time()
 
     def wait(self, seconds: float, cancelled: threading.Event) -> None:
-        """Wait, or return at once when cancelled."""
+        """Wait; return at once when cancelled."""
         cancelled.wait(seconds)
 
 
 class HostRateLimiter:
-    """Whose turn it is to ask which host; threads share it."""
+    """Thread-safe rate limiter per host."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._cancelled = clock, threading.Event()
@@ -39,7 +39,7 @@ class HostRateLimiter:
 
     @contextmanager
     def slot(self, host: str) -> Iterator[None]:
-        """Wait until a host may be asked; others wait until this is done.
+        """Wait for the permission to send a request to a host, and hold it inside the block.
 
         Raises:
             Unanswered: it wants to be left alone for too long, or all is cancelled.
@@ -52,7 +52,7 @@ class HostRateLimiter:
             yield
 
     def back_off(self, host: str, seconds: float) -> None:
-        """Ask a host nothing for some time."""
+        """Send no requests to a host for some time."""
         self._free_at[host] = max(self._free_at[host], self._clock.now() + seconds)
 
     def sleep(self, seconds: float) -> None:
@@ -67,5 +67,5 @@ class HostRateLimiter:
             raise RetryLaterError("stopped before it was asked for")
 
     def cancel(self) -> None:
-        """Who waits, and who comes later, gives up."""
+        """Make all current and later waits fail."""
         self._cancelled.set()

@@ -1,8 +1,8 @@
-"""What was asked for and what came of it: one JSON line each, on the disk before work goes on.
+"""The log of requests and results: one JSON line each, flushed to the disk before work continues.
 
-A gathering that was killed reads it and walks the same way again without asking twice: pages that
-an API gave, pictures that came or never will, scores, and when the API was asked, for its limits
-hold across runs too.
+A killed collection reads it and resumes without repeating requests: pages of an API, downloaded and
+permanently failed images, scores, and the times of API requests, because rate limits hold across
+runs too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Asked(_Line):
 
 
 class Answered(_Line):
-    """It has been answered, or never will be."""
+    """The request was answered, or failed permanently."""
 
     kind: Literal["answered"] = "answered"
     api: str
@@ -40,7 +40,7 @@ class Answered(_Line):
 
 
 class Page(_Line):
-    """A page of an API's answers."""
+    """A page of an API's results."""
 
     kind: Literal["page"] = "page"
     url: str
@@ -49,7 +49,7 @@ class Page(_Line):
 
 
 class Fetched(_Line):
-    """A picture that came; `file` is a name in the folder of downloads."""
+    """A downloaded image; `file` is a name in the folder of downloads."""
 
     kind: Literal["fetched"] = "fetched"
     url: str
@@ -62,7 +62,7 @@ class Fetched(_Line):
 
 
 class RejectedUrl(_Line):
-    """A picture that will not come, however often it is asked for."""
+    """A URL that failed permanently."""
 
     kind: Literal["barred"] = "barred"
     url: str
@@ -70,7 +70,7 @@ class RejectedUrl(_Line):
 
 
 class Scored(_Line):
-    """How much a picture shows the class, as `judge` sees it."""
+    """An image's class score, by the CLIP named `judge`."""
 
     kind: Literal["scored"] = "scored"
     sha256: str
@@ -83,7 +83,7 @@ _LINES: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kin
 
 
 class RequestLog:
-    """The lines of `folder`/ledger.jsonl. Threads may write; one process at a time."""
+    """The lines of `folder`/ledger.jsonl. Thread-safe; one process at a time."""
 
     def __init__(self, folder: Path, now: float) -> None:
         self.folder = folder
@@ -109,7 +109,7 @@ class RequestLog:
         files.append_line(self._path, "")
 
     def append(self, line: Line) -> None:
-        """Remember something, here and on the disk."""
+        """Append an entry, in memory and on the disk."""
         with self._writing:
             files.append_line(self._path, line.model_dump_json(), durable=True)
             self._take(line)
@@ -130,7 +130,7 @@ class RequestLog:
                 self.scores[line.sha256, line.judge] = line.score
 
     def picture(self, url: str) -> Fetched | RejectedUrl | None:
-        """What came of a picture; None if it is to be asked for (or its file has been deleted)."""
+        """The result for an image; None if it must be downloaded (or its file has been deleted)."""
         line = self.pictures.get(url)
         gone = isinstance(line, Fetched) and not (self.folder / line.file).is_file()
         return None if gone else line

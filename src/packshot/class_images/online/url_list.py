@@ -1,4 +1,4 @@
-"""A list of URLs: one a line, or a table (CSV, TSV, JSON lines) that tells more of each."""
+"""Lists of URLs: one per line, or a table (CSV, TSV, JSON lines) with metadata."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _URL_COLUMNS = ("url", "URL", "image_url")
 
 
 class UrlList:
-    """The pictures that a file names, in its order; what it does not tell of them is unknown."""
+    """The images in a list, in its order; metadata that it lacks is "unknown"."""
 
     limits: Sequence[Limit] = ()
 

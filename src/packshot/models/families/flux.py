@@ -25,8 +25,8 @@ from packshot.models.key_mapping import (
 from packshot.models.transformer_model import ATTENTION, LARGE_RECIPE, Scopes, TransformerModel
 
 TRAINING_GUIDANCE = 1.0
-"""What a guidance-distilled checkpoint is told while it learns: with 1 it learns pictures as they
-are, and goes on being guided when it makes them."""
+"""Guidance embedding in training of guidance-distilled checkpoints: with 1 the LoRA fits the images
+unguided, and guidance still works in generation."""
 _MLP = (
     "ff.net.0.proj",
     "ff.net.2",
@@ -107,17 +107,17 @@ class Flux1(TransformerModel):
         if channels not in (config["in_channels"], fill):
             raise ModelLoadError(
                 f"This FLUX.1 takes {channels} channels, not {config['in_channels']} or Fill's {fill}: "
-                "one of the tools (Depth, Canny), which do not learn products. Use dev or schnell."
+                "one of the tools (Depth, Canny), which are not trained here. Use dev or schnell."
             )
         fits_fill = {"in_channels": fill, "out_channels": config["in_channels"]}
-        found: dict[str, Any] = fits_fill if channels == fill else {}
-        found |= {
+        sizes: dict[str, Any] = fits_fill if channels == fill else {}
+        sizes |= {
             "num_layers": count_blocks(own, "double_blocks"),
             "num_single_layers": count_blocks(own, "single_blocks"),
             "num_attention_heads": width // config["attention_head_dim"],
             "guidance_embeds": "guidance_in.in_layer.weight" in own,
         }
-        return configs | {"transformer": config | found}
+        return configs | {"transformer": config | sizes}
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
@@ -138,10 +138,10 @@ class Flux1(TransformerModel):
         context = conditioning["context"].to(self.dtype)
         guidance = None
         if self.transformer.config.guidance_embeds:
-            told = torch.full((count,), TRAINING_GUIDANCE)
-            guidance = conditioning.get("guidance", told).to(self.device)
-        said = self.transformer(
-            hidden_states=self._seen(noisy, conditioning),
+            default = torch.full((count,), TRAINING_GUIDANCE)
+            guidance = conditioning.get("guidance", default).to(self.device)
+        predicted = self.transformer(
+            hidden_states=self._tokens(noisy, conditioning),
             encoder_hidden_states=context,
             pooled_projections=conditioning["pooled"].to(self.dtype),
             timestep=timesteps / 1000,
@@ -150,15 +150,15 @@ class Flux1(TransformerModel):
             guidance=guidance,
             return_dict=False,
         )[0]
-        return unpacked(said, height, width)
+        return unpacked(predicted, height, width)
 
-    def _seen(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
-        """The transformer's tokens: Fill sees the picture without the region, and its mask's pixels."""
+    def _tokens(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
+        """The transformer's input tokens: with Fill also the masked image's latents and the mask."""
         tokens = packed(noisy)
         if not self.is_inpainting:
             return tokens
         region = self.inpaint_channels(noisy, conditioning)
-        # A latent's mask is that of all the pixels that it stands for.
+        # A latent pixel's mask holds for all of its image pixels.
         mask = region[:, :1].expand(-1, self.vae_factor**2, -1, -1)
         return torch.cat([tokens, packed(region[:, 1:]), packed(mask)], dim=-1)
 
@@ -167,18 +167,20 @@ class Flux1(TransformerModel):
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """Distilled guidance: one pass a step, no negative prompt."""
-        told = {"guidance_scale": guidance_scale}
-        return told | self.nothing_to_keep(len(negative_prompts)) if self.is_inpainting else told
+        arguments: dict[str, Any] = {"guidance_scale": guidance_scale}
+        if self.is_inpainting:
+            arguments |= self.nothing_to_keep(len(negative_prompts))
+        return arguments
 
     def pipeline(self) -> Any:
-        """`FluxPipeline`, or that of Fill, with Euler steps."""
+        """`FluxPipeline` or `FluxFillPipeline`, with Euler steps."""
         from diffusers import FluxFillPipeline, FluxPipeline
 
         return self.build_pipeline(FluxFillPipeline if self.is_inpainting else FluxPipeline)
 
 
 def _fill_channels(latents: int, factor: int) -> int:
-    """Of a Fill's tokens: 2 x 2 latents, those of the picture without the region, its mask's pixels."""
+    """Channels of a Fill's tokens: 2 x 2 latents, masked image latents, and the mask's pixels."""
     return 4 * (2 * latents + factor**2)
 
 
@@ -197,13 +199,13 @@ def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
 
 
 def positions(rows: int, columns: int) -> Tensor:
-    """Where each token is, [rows * columns, 3]: 0, row, column."""
+    """Position ids of the image tokens, [rows * columns, 3]: 0, row, column."""
     grid = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij"), -1)
     return torch.cat([torch.zeros(rows, columns, 1), grid], dim=-1).reshape(-1, 3)
 
 
 def _schedule_hints(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """The undistilled and dev are told guidance, and shift noise by the picture's size."""
+    """Schnell (no guidance embedding) has a fixed shift; dev shifts noise by the resolution."""
     dev = any("guidance_in." in key for key in keys)
     return {} if dev else {"use_dynamic_shifting": False, "shift": 1.0}
 

@@ -1,4 +1,4 @@
-"""FLUX.2 klein (https://github.com/black-forest-labs/flux2): double and single streams, Qwen3 reads."""
+"""FLUX.2 klein (https://github.com/black-forest-labs/flux2): double and single streams, Qwen3 encoder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from packshot.models.transformer_model import (
 from packshot.weights.safetensors_file import read_config
 
 LAYERS = (9, 18, 27)
-"""Of the text encoder: their states, side by side, are what the denoiser reads."""
+"""Text encoder layers whose hidden states are concatenated as the prompt embedding."""
 TOKENS = 512
 _FUSED = ("attn.to_qkv_mlp_proj", "attn.to_out")  # single blocks: attention and MLP in one matrix
 _MLP = ("ff.linear_in", "ff.linear_out", "ff_context.linear_in", "ff_context.linear_out")
@@ -63,8 +63,8 @@ _BESIDE = {"transformer": "(?!)", "vae": "(?!)", "text_encoder": r"lm_head\."}
 class Flux2Klein(TransformerModel):
     """A FLUX.2 klein checkpoint (base or distilled).
 
-    Latents are the autoencoder's in squares of 2 x 2, [B, 128, H/16, W/16], each channel with the
-    mean and spread that the autoencoder's batch norm keeps.
+    Latents are the VAE's in squares of 2 x 2, [B, 128, H/16, W/16], each channel normalised by the
+    mean and deviation in the VAE's batch norm.
     """
 
     scopes = _SCOPES
@@ -96,16 +96,16 @@ class Flux2Klein(TransformerModel):
 
     @staticmethod
     def infer_configs(tensors: Tensors, configs: Configs) -> Configs:
-        """Of 4B or 9B, and the text encoder of that."""
+        """The sizes of klein 4B or 9B, and of its text encoder."""
         own, config = transformer_tensors(tensors), configs["transformer"]
-        found = {
+        sizes = {
             "num_layers": count_blocks(own, "double_blocks"),
             "num_single_layers": count_blocks(own, "single_blocks"),
             "num_attention_heads": own["img_in.weight"].shape[0] // config["attention_head_dim"],
             "joint_attention_dim": own["txt_in.weight"].shape[1],
         }
         reader = fitted_qwen3(strip_prefix(tensors, *QWEN3), configs["text_encoder"])
-        return configs | {"transformer": config | found, "text_encoder": reader}
+        return configs | {"transformer": config | sizes, "text_encoder": reader}
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         norm, shape = self.vae.bn, (1, -1, 1, 1)
@@ -127,15 +127,15 @@ class Flux2Klein(TransformerModel):
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """{"context": [B, 512, 3 x width]}: three layers' states, of padding too."""
+        """{"context": [B, 512, 3 x width]}: three layers' hidden states, padding included."""
         ids, mask = chat_tokens(self.tokenizers["tokenizer"], prompts, TOKENS, thinking=False)
-        said = self.text_encoders["text_encoder"](
+        output = self.text_encoders["text_encoder"](
             input_ids=ids.to(self.device),
             attention_mask=mask.to(self.device),
             output_hidden_states=True,
             use_cache=False,
         )
-        return {"context": torch.cat([said.hidden_states[layer] for layer in LAYERS], dim=-1)}
+        return {"context": torch.cat([output.hidden_states[layer] for layer in LAYERS], dim=-1)}
 
     def empty_conditioning(self, count: int) -> Conditioning:
         return {"context": self.zeros(count, TOKENS, self.transformer.config.joint_attention_dim)}
@@ -143,7 +143,7 @@ class Flux2Klein(TransformerModel):
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         height, width = noisy.shape[-2:]
         context = conditioning["context"].to(self.dtype)
-        said = self.transformer(
+        output = self.transformer(
             hidden_states=noisy.flatten(2).transpose(1, 2),
             encoder_hidden_states=context,
             timestep=timesteps / 1000,
@@ -151,14 +151,14 @@ class Flux2Klein(TransformerModel):
             txt_ids=_positions(1, 1, context.shape[1]).to(self.device),
             return_dict=False,
         )[0]
-        predicted: Tensor = said.transpose(1, 2).unflatten(2, (height, width))
+        predicted: Tensor = output.transpose(1, 2).unflatten(2, (height, width))
         return predicted
 
     def original_modules(self) -> dict[str, list[str]]:
         return _STREAMS.original_modules(self.transformer.config)
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
-        """No negative prompt; a distilled checkpoint is not guided at all."""
+        """No negative prompt; distilled checkpoints use guidance scale 1."""
         return {"guidance_scale": 1.0 if self.is_guidance_distilled else guidance_scale}
 
     def pipeline(self) -> Any:
@@ -169,7 +169,7 @@ class Flux2Klein(TransformerModel):
 
 
 def _positions(rows: int, columns: int, tokens: int) -> Tensor:
-    """Where each token is, [rows * columns * tokens, 4]: 0, row, column, place in the text."""
+    """Position ids, [rows * columns * tokens, 4]: 0, row, column, index in the text."""
     axes = (torch.arange(count) for count in (1, rows, columns, tokens))
     return torch.cartesian_prod(*axes)
 

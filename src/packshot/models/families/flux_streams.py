@@ -1,4 +1,4 @@
-"""What FLUX.1 and FLUX.2 call their double and single streams of blocks, and diffusers."""
+"""Original and diffusers names of the double and single stream blocks of FLUX.1 and FLUX.2."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from packshot.models.key_mapping import KeyMapping, Names
 
 DOUBLE, SINGLE = "transformer_blocks.", "single_transformer_blocks."
-"""How diffusers' names begin."""
+"""Prefixes of diffusers' names."""
 DOUBLE_ATTENTION: Names = {
     "img_attn.qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
     "txt_attn.qkv": ["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
@@ -33,10 +33,10 @@ _OTHERS = {
 
 @dataclass(frozen=True)
 class Streams:
-    """The names of the Linear modules that differ between them.
+    """The Linear modules whose names differ between FLUX.1 and FLUX.2.
 
     Attributes:
-        double, single: original names within a block, and ours of what is stacked in each.
+        double, single: original names within a block, each with the diffusers names stacked in it.
         others: modules outside the blocks.
     """
 
@@ -45,7 +45,7 @@ class Streams:
     others: Mapping[str, str]
 
     def layout(self) -> KeyMapping:
-        """How original files' names become diffusers'."""
+        """The mapping from original to diffusers names."""
         return KeyMapping(
             blocks={
                 "double_blocks": ("transformer_blocks", {**self.double, **_DOUBLE_NORMS}),
@@ -56,9 +56,9 @@ class Streams:
         )
 
     def original_modules(self, config: Any) -> dict[str, list[str]]:
-        """The blocks' modules by their original names, with ours: see `DiffusionModel.original_modules`.
+        """The blocks' part of `DiffusionModel.original_modules`.
 
-        `config` is the transformer's, of diffusers.
+        `config` is the diffusers configuration of the transformer.
         """
         modules = {}
         for kind, count, ours, names in (

@@ -1,4 +1,4 @@
-"""Qwen-Image (arXiv 2508.02324): a transformer of double streams, Qwen2.5-VL reads the prompt."""
+"""Qwen-Image (arXiv 2508.02324): a transformer of double streams, Qwen2.5-VL as text encoder."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ class QwenImage(TransformerModel):
         self._spread = torch.tensor(self.vae.config.latents_std, device=device).view(shape)
 
     def trained_pixels(self) -> int:
-        """As its makers say; its configuration says nothing of it."""
+        """1328, by the authors' documentation; the configuration does not contain it."""
         return 1328
 
     @staticmethod
     def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
-        """The transformer's original names are diffusers'."""
+        """Only the VAE's names differ; the transformer's original names are diffusers'."""
         each = configs["vae"]["num_res_blocks"] + 1
         latents = strip_prefix(tensors, *VAE)
         return {
@@ -87,11 +87,11 @@ class QwenImage(TransformerModel):
     @staticmethod
     def infer_configs(tensors: Tensors, configs: Configs) -> Configs:
         own, config = transformer_tensors(tensors), configs["transformer"]
-        found = {
+        sizes = {
             "num_layers": count_blocks(own, "transformer_blocks"),
             "num_attention_heads": own["img_in.weight"].shape[0] // config["attention_head_dim"],
         }
-        return configs | {"transformer": config | found}
+        return configs | {"transformer": config | sizes}
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
@@ -117,21 +117,21 @@ class QwenImage(TransformerModel):
             attention_mask=tokens.attention_mask.to(self.device),
         ).last_hidden_state
         kept = tokens.attention_mask.bool()
-        each = [said[keep][_ASKED_TOKENS:] for said, keep in zip(states, kept, strict=True)]
-        ones = [torch.ones(len(said), device=self.device) for said in each]
+        each = [state[keep][_ASKED_TOKENS:] for state, keep in zip(states, kept, strict=True)]
+        ones = [torch.ones(len(state), device=self.device) for state in each]
         return {
             "context": pad_sequence(each, batch_first=True),
             "mask": pad_sequence(ones, batch_first=True),
         }
 
     def empty_conditioning(self, count: int) -> Conditioning:
-        """Without a mask: all of it counts."""
+        """Without a mask: all tokens are attended to."""
         width = self.transformer.config.joint_attention_dim
         return {"context": self.zeros(count, TOKENS, width)}
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         count, _, height, width = noisy.shape
-        said = self.transformer(
+        predicted = self.transformer(
             hidden_states=packed(noisy),
             encoder_hidden_states=conditioning["context"].to(self.dtype),
             encoder_hidden_states_mask=conditioning.get("mask"),
@@ -139,7 +139,7 @@ class QwenImage(TransformerModel):
             img_shapes=[[(1, height // 2, width // 2)]] * count,
             return_dict=False,
         )[0]
-        return unpacked(said, height, width)
+        return unpacked(predicted, height, width)
 
     def original_modules(self) -> dict[str, list[str]]:
         return {name: [name] for name in linear_names(self.transformer, ("",), ("",))}
@@ -155,16 +155,16 @@ class QwenImage(TransformerModel):
 
 
 def _wan_name(key: str, each: int) -> str:
-    """diffusers' name of a weight of Wan's autoencoder.
+    """diffusers' name of a weight of Wan's VAE.
 
-    Its way up is one list: at each size so many residual blocks as `each`, then one that enlarges.
+    Its decoder's upsampling is one list: per resolution `each` residual blocks, then an upsampler.
     """
     for theirs, ours in _WAN:
         key = re.sub(theirs, ours, key)
-    if found := re.match(r"decoder\.upsamples\.(\d+)", key):
-        size, place = divmod(int(found[1]), each + 1)
+    if match := re.match(r"decoder\.upsamples\.(\d+)", key):
+        size, place = divmod(int(match[1]), each + 1)
         block = f"resnets.{place}" if place < each else "upsamplers.0"
-        key = f"decoder.up_blocks.{size}.{block}{key[found.end() :]}"
+        key = f"decoder.up_blocks.{size}.{block}{key[match.end() :]}"
     return key
 
 

@@ -87,7 +87,7 @@ class StableDiffusion3(TransformerModel):
         self.pixel_multiple = int(self.transformer.config.patch_size) * self.vae_factor
 
     def trained_pixels(self) -> int:
-        """As its transformer says."""
+        """The side in pixels of its training images, by the transformer's configuration."""
         return int(self.transformer.config.sample_size) * self.vae_factor
 
     @staticmethod
@@ -115,7 +115,7 @@ class StableDiffusion3(TransformerModel):
         own, config = transformer_tensors(tensors), configs["transformer"]
         count, width = count_blocks(own, "joint_blocks"), own["context_embedder.weight"].shape[0]
         norms = "joint_blocks.0.x_block.attn.ln_q.weight" in own
-        found = {
+        sizes = {
             "num_layers": count,
             "num_attention_heads": width // config["attention_head_dim"],
             "caption_projection_dim": width,
@@ -125,24 +125,24 @@ class StableDiffusion3(TransformerModel):
                 n for n in range(count) if f"joint_blocks.{n}.x_block.attn2.qkv.weight" in own
             ],
         }
-        return configs | {"transformer": config | found}
+        return configs | {"transformer": config | sizes}
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """{"context": [B, 77 + 256, 4096], "pooled": [B, 2048]}.
 
-        The CLIPs' last hidden states but one side by side, then T5's, in one row of tokens.
+        The CLIPs' penultimate hidden states concatenated by channel, then T5's states as more tokens.
         """
         hidden, pooled = [], []
         for number in ("", "_2"):
             encoder = self.text_encoders[f"text_encoder{number}"]
-            said = encoder(self.tokens(f"tokenizer{number}", prompts), output_hidden_states=True)
-            hidden.append(said.hidden_states[-2])
-            pooled.append(said[0])
+            output = encoder(self.tokens(f"tokenizer{number}", prompts), output_hidden_states=True)
+            hidden.append(output.hidden_states[-2])
+            pooled.append(output[0])
         clips = torch.cat(hidden, dim=-1)
         tokens = self.tokens("tokenizer_3", prompts, T5_TOKENS)
-        said = self.text_encoders["text_encoder_3"](tokens)[0]
-        context = torch.cat([F.pad(clips, (0, said.shape[-1] - clips.shape[-1])), said], dim=1)
+        output = self.text_encoders["text_encoder_3"](tokens)[0]
+        context = torch.cat([F.pad(clips, (0, output.shape[-1] - clips.shape[-1])), output], dim=1)
         return {"context": context, "pooled": torch.cat(pooled, dim=-1)}
 
     def empty_conditioning(self, count: int) -> Conditioning:

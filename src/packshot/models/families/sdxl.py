@@ -1,4 +1,4 @@
-"""Stable Diffusion XL (arXiv 2307.01952): two text encoders, and sizes told to the UNet."""
+"""Stable Diffusion XL (arXiv 2307.01952): two text encoders, and size conditioning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from packshot.models.key_mapping import latent_parts
 
 
 class StableDiffusionXL(UNetModel):
-    """An SDXL checkpoint; see `packshot.models.diffusion_model.DiffusionModel` for each member."""
+    """An SDXL checkpoint; members as in `DiffusionModel`."""
 
     @staticmethod
     def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
@@ -36,31 +36,31 @@ class StableDiffusionXL(UNetModel):
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """{"context": [B, 77, 2048], "pooled": [B, 1280]}.
 
-        The last hidden states but one of both encoders side by side, and the second's projection.
+        Both text encoders' penultimate hidden states concatenated, and the second's projection.
         """
         hidden, pooled = [], None
         for number in ("", "_2"):
             encoder = self.text_encoders[f"text_encoder{number}"]
-            said = encoder(self.tokens(f"tokenizer{number}", prompts), output_hidden_states=True)
-            hidden.append(said.hidden_states[-2])
-            pooled = said[0]
+            output = encoder(self.tokens(f"tokenizer{number}", prompts), output_hidden_states=True)
+            hidden.append(output.hidden_states[-2])
+            pooled = output[0]
         assert pooled is not None
         return {"context": torch.cat(hidden, dim=-1), "pooled": pooled}
 
     def add_size_conditioning(
         self, conditioning: Conditioning, sizes: Sequence[SizeConditioning]
     ) -> Conditioning:
-        """With "time_ids" [B, 6]: original height and width, crop's top and left, target's."""
+        """Adds "time_ids" [B, 6]: original height and width, crop's top and left, target height, width."""
         ids = [
             (
-                one.original_size[1],
-                one.original_size[0],
-                one.crop_top_left[1],
-                one.crop_top_left[0],
-                one.target_size[1],
-                one.target_size[0],
+                size.original_size[1],
+                size.original_size[0],
+                size.crop_top_left[1],
+                size.crop_top_left[0],
+                size.target_size[1],
+                size.target_size[0],
             )
-            for one in sizes
+            for size in sizes
         ]
         return conditioning | {"time_ids": torch.tensor(ids, device=self.device)}
 
@@ -76,7 +76,7 @@ class StableDiffusionXL(UNetModel):
             conditioning = self.add_size_conditioning(
                 conditioning, [SizeConditioning(size, (0, 0), size)] * len(noisy)
             )
-        told = {
+        size_conditioning = {
             "text_embeds": conditioning["pooled"].to(self.dtype),
             "time_ids": conditioning["time_ids"].to(self.dtype),
         }
@@ -84,12 +84,12 @@ class StableDiffusionXL(UNetModel):
         context = conditioning["context"].to(self.dtype)
         with self.attention(noisy):
             predicted: Tensor = self.unet(
-                noisy, timesteps, context, added_cond_kwargs=told, return_dict=False
+                noisy, timesteps, context, added_cond_kwargs=size_conditioning, return_dict=False
             )[0]
         return predicted
 
     def pipeline(self) -> Any:
-        """`StableDiffusionXLPipeline`, or that for inpainting, with DPM-Solver++."""
+        """`StableDiffusionXLPipeline`, or its inpainting variant, with DPM-Solver++."""
         from diffusers import StableDiffusionXLInpaintPipeline, StableDiffusionXLPipeline
 
         kind = StableDiffusionXLInpaintPipeline if self.is_inpainting else StableDiffusionXLPipeline

@@ -63,7 +63,7 @@ def lora_target_names(unet: nn.Module, scope: TargetModules) -> list[str]:
 
 
 class UNetModel(DiffusionModel):
-    """What the families with a UNet share; see `DiffusionModel` for each member."""
+    """Base class of the families with a UNet; members as in `DiffusionModel`."""
 
     sampler = SamplingDefaults("DPM++ 2M", 20, 4.0)
     schedule: DDPMSchedule
@@ -89,36 +89,38 @@ class UNetModel(DiffusionModel):
         return DDPMSchedule(config | checkpoint.schedule_hints, checkpoint.path, self.device)
 
     def denoiser_input(self, noisy: Tensor, conditioning: Conditioning) -> Tensor:
-        """What the UNet takes: an inpainting one also the region and the picture without it."""
+        """The UNet's input: with inpainting bases also the mask and the masked image's latents."""
         if self.is_inpainting:
             noisy = torch.cat([noisy, self.inpaint_channels(noisy, conditioning)], dim=1)
         # channels_last is what its weights are laid out in; mixed layouts cost copies in each layer.
         return noisy.contiguous(memory_format=torch.channels_last)
 
     def attention(self, latents: Tensor) -> AbstractContextManager[None]:
-        """See `attention_for`; what is computed again for gradients would be so without it."""
-        twice = self.unet.is_gradient_checkpointing or self.weight_storage == "offload"
-        again = torch.is_grad_enabled() and twice
-        return nullcontext() if again else attention_for(latents)
+        """See `attention_for`, whose choice would not reach blocks recomputed for gradients."""
+        recomputes = self.unet.is_gradient_checkpointing or self.weight_storage == "offload"
+        if recomputes and torch.is_grad_enabled():
+            return nullcontext()
+        return attention_for(latents)
 
     def original_modules(self) -> dict[str, list[str]]:
         return ldm_modules(self.unet)
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
-        told = {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
+        arguments = {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
         if not self.is_inpainting:
-            return told | {"guidance_rescale": self.guidance_rescale}
-        return told | self.nothing_to_keep(len(negative_prompts))
+            return arguments | {"guidance_rescale": self.guidance_rescale}
+        return arguments | self.nothing_to_keep(len(negative_prompts))
 
     def lora_targets(self, scope: TargetModules) -> list[str]:
         return lora_target_names(self.unet, scope)
 
     def text_targets(self) -> dict[str, list[str]]:
-        """All matrices of CLIP's blocks, as kohya's trainer has it."""
-        if self._takes_turns:
+        """All matrices of CLIP's blocks, as in kohya's trainer."""
+        if self._has_model_offload:
             raise ModelLoadError(
-                f"The text encoders of {self.name} do not fit the GPU beside its UNet, so they cannot "
-                "learn with it. Set text_encoder_rank = 0 in plan.toml, or leave out --train-text-encoder."
+                f"The text encoders of {self.name} do not fit the GPU together with its UNet, so they "
+                "cannot be trained. Set text_encoder_rank = 0 in plan.toml, or leave out "
+                "--train-text-encoder."
             )
         return {
             name: linear_names(encoder, _CLIP_MATRICES, ("",))
@@ -173,7 +175,7 @@ class StableDiffusion1(UNetModel):
         return predicted
 
     def pipeline(self) -> Any:
-        """`StableDiffusionPipeline`, or that for inpainting, with DPM-Solver++."""
+        """`StableDiffusionPipeline`, or its inpainting variant, with DPM-Solver++."""
         from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
 
         kind = StableDiffusionInpaintPipeline if self.is_inpainting else StableDiffusionPipeline
@@ -200,7 +202,7 @@ class StableDiffusion1(UNetModel):
 
 
 class StableDiffusion2(StableDiffusion1):
-    """A Stable Diffusion 2.x checkpoint: OpenCLIP's text tower, but for its last layer."""
+    """A Stable Diffusion 2.x checkpoint: OpenCLIP's text tower without its last layer."""
 
     @staticmethod
     def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
@@ -221,7 +223,7 @@ class StableDiffusion2(StableDiffusion1):
 
 
 class _Configured:
-    """All that diffusers' renaming asks of a text model: the width to split fused matrices at."""
+    """What diffusers' renaming needs of a text model: the width at which fused matrices are split."""
 
     def __init__(self, hidden_size: int) -> None:
         from types import SimpleNamespace
@@ -230,10 +232,10 @@ class _Configured:
 
 
 def attention_for(latents: Tensor) -> AbstractContextManager[None]:
-    """The attention to use on latents [B, C, h, w]: plain for small ones on the CPU.
+    """The attention kernel for latents [B, C, h, w]: unfused for small ones on the CPU.
 
-    There PyTorch's fused one is several times slower backwards (see benchmarks/training_step); from
-    32 x 32 on it wins.
+    There the backward pass of PyTorch's fused attention is several times slower (see
+    benchmarks/training_step); from 32 x 32 on it is faster.
     """
     small = latents.shape[-2:].numel() <= 256
     return sdpa_kernel(SDPBackend.MATH) if latents.device.type == "cpu" and small else nullcontext()
@@ -242,10 +244,10 @@ def attention_for(latents: Tensor) -> AbstractContextManager[None]:
 def schedule_hints(
     path: Path, keys: Sequence[str], *, velocity_if_silent: bool = False
 ) -> dict[str, Any]:
-    """What keys, metadata or a .yaml beside the file (as web UIs have it) tell of its schedule."""
+    """Scheduler overrides from keys, metadata or a .yaml next to the file (as in web UIs)."""
     says = shapes(path).metadata.get("modelspec.prediction_type", "")
-    beside = path.with_suffix(".yaml")
-    yaml = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else ""
+    yaml_file = path.with_suffix(".yaml")
+    yaml = yaml_file.read_text(encoding="utf-8", errors="replace") if yaml_file.is_file() else ""
     parameterization = re.search(r"""parameterization:\s*["']?(v|eps)""", yaml)
     velocity = says == "v" or "v_pred" in keys
     if parameterization:

@@ -1,4 +1,4 @@
-"""What a UNet's modules are called in the original (LDM) files."""
+"""Original (LDM) names of a UNet's modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENDS = {
 
 
 def ldm_name(unet: Any, name: str) -> str:
-    """A diffusers UNet's module in the original naming.
+    """The original (LDM) name of a diffusers UNet's module.
 
     "down_blocks.0.attentions.1.proj_in" is "input_blocks.2.1.proj_in" where a block has 2 layers.
     """

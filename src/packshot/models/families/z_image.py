@@ -1,4 +1,4 @@
-"""Z-Image (arXiv 2511.22699): one stream for text and picture, Qwen3 reads the prompt."""
+"""Z-Image (arXiv 2511.22699): one stream for text and image, Qwen3 as text encoder."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ZImage(TransformerModel):
         own, config = transformer_tensors(tensors), configs["transformer"]
         width, read = own["cap_embedder.1.weight"].shape
         heads = width // sum(config["axes_dims"])
-        found = {
+        sizes = {
             "dim": width,
             "n_heads": heads,
             "n_kv_heads": heads,
@@ -91,11 +91,11 @@ class ZImage(TransformerModel):
             "cap_feat_dim": read,
         }
         reader = fitted_qwen3(strip_prefix(tensors, *QWEN3), configs["text_encoder"])
-        return configs | {"transformer": config | found, "text_encoder": reader}
+        return configs | {"transformer": config | sizes, "text_encoder": reader}
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """{"context": [B, tokens, width], "mask": [B, tokens]}: the last states but one."""
+        """{"context": [B, tokens, width], "mask": [B, tokens]}: the penultimate hidden states."""
         ids, mask = chat_tokens(self.tokenizers["tokenizer"], prompts, TOKENS, thinking=True)
         states = self.text_encoders["text_encoder"](
             input_ids=ids.to(self.device),
@@ -103,33 +103,33 @@ class ZImage(TransformerModel):
             output_hidden_states=True,
             use_cache=False,
         ).hidden_states[-2]
-        each = [said[keep] for said, keep in zip(states, mask.bool(), strict=True)]
-        ones = [torch.ones(len(said), device=self.device) for said in each]
+        each = [state[keep] for state, keep in zip(states, mask.bool(), strict=True)]
+        ones = [torch.ones(len(state), device=self.device) for state in each]
         return {
             "context": pad_sequence(each, batch_first=True),
             "mask": pad_sequence(ones, batch_first=True),
         }
 
     def empty_conditioning(self, count: int) -> Conditioning:
-        """Without a mask: all of it counts."""
+        """Without a mask: all tokens are attended to."""
         return {"context": self.zeros(count, TOKENS, self.transformer.config.cap_feat_dim)}
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """Its time runs from noise to picture, and so does what it says: hence the minus."""
+        """Its time runs from noise to image and it predicts image - noise: we use the opposite sign."""
         context = conditioning["context"].to(self.dtype)
         lengths = [context.shape[1]] * len(context)
         if "mask" in conditioning:
             lengths = conditioning["mask"].sum(dim=1).int().tolist()
-        said = self.transformer(
+        predicted = self.transformer(
             list(noisy[:, :, None]),
             1 - timesteps / 1000,
-            [one[:length] for one, length in zip(context, lengths, strict=True)],
+            [prompt[:length] for prompt, length in zip(context, lengths, strict=True)],
             return_dict=False,
         )[0]
-        return -torch.stack(said)[:, :, 0]
+        return -torch.stack(predicted)[:, :, 0]
 
     def original_modules(self) -> dict[str, list[str]]:
-        """As ComfyUI's files have them: queries, keys and values stacked."""
+        """As in ComfyUI's files: queries, keys and values stacked."""
         modules = {}
         for name in linear_names(self.transformer, ("",), ("",)):
             block, _, inner = name.rpartition(".attention.")
@@ -149,7 +149,7 @@ class ZImage(TransformerModel):
 
 
 def _schedule_hints(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Nothing in the file tells Turbo, whose noise is shifted less."""
+    """The file does not tell Turbo, whose noise is shifted less."""
     return {"shift": 3.0 if "turbo" in path.stem.lower() else 6.0}
 
 

@@ -1,1 +1,1 @@
-"""Photo-insertion against what is known: the same backgrounds rendered with the product in them."""
+"""Photo insertion compared with ground truth: the same backgrounds rendered with the product."""

@@ -1,4 +1,4 @@
-"""Insertions beside what one would do instead, on backgrounds whose truth is known.
+"""Packshot's insertion compared with alternatives, on rendered backgrounds with ground truth.
 
     python -m packshot_pocket.benchmarks.insertion [--backgrounds N] [--paint N] [--sheet FILE]
 
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument(
         "--sheet",
         type=Path,
-        help="a picture: truth, then each way, for a background of each product",
+        help="an image: truth, then each way, for a background of each product",
     )
     options = parser.parse_args()
     folders = sorted(path for path in (options.world / "insertion").iterdir() if path.is_dir())

@@ -1,4 +1,4 @@
-"""Backgrounds whose truth is known, and the products that go into them."""
+"""Backgrounds with ground truth, and the products to insert."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from packshot.project import Project, create_project
 
 @dataclass(frozen=True)
 class Case:
-    """A background, where the product goes, and the truth: the picture with it, its mask, the light."""
+    """A background, the placement, and the ground truth: the image with the product, mask, light."""
 
     product: str
     background: Background
@@ -32,7 +32,7 @@ class Case:
 
 
 def cases(folder: Path) -> Iterator[Case]:
-    """All backgrounds of a product, camera by camera, so that the first few are of all scenes."""
+    """All backgrounds of a product, ordered by camera, so that the first few are of all scenes."""
     records = sorted((folder / "backgrounds").glob("*.json"))
     for camera in range(4):
         for record in records:

@@ -1,4 +1,4 @@
-"""What is measured of an insertion, against its truth."""
+"""Metrics of an insertion against its ground truth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from packshot_pocket.benchmarks.quality.identifier import Identifier, alone, num
 
 
 def measured(case: Case, made: Background, judge: Identifier) -> dict[str, float]:
-    """An insertion's figures."""
+    """The metrics of one insertion."""
     seen = made.pixels.astype(np.float32) / 255
     background = case.background.pixels.astype(np.float32) / 255
     near = _near(case)

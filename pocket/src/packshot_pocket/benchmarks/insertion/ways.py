@@ -1,4 +1,4 @@
-"""Packshot's ways of putting a product in, and what one would do instead."""
+"""Packshot's insertion methods, and alternatives to compare with."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from packshot_pocket.benchmarks.insertion.cases import Case
 
 
 def ours(project: Project, case: Case, work: Path, light: Light | None = None) -> Background:
-    """Packshot's cut-out way, the light estimated or given."""
+    """Packshot's method "composite", with estimated or given light."""
     settings = InsertionSettings(
         horizon=case.horizon,
         light_azimuth_degrees=light.azimuth_degrees if light else None,
@@ -41,7 +41,7 @@ def ours(project: Project, case: Case, work: Path, light: Light | None = None) -
 def painted(
     project: Project, case: Case, work: Path, base: DiffusionModel, lora: Lora
 ) -> Background:
-    """Packshot's other way: the LoRA paints the product in the silhouette."""
+    """Packshot's method "inpaint": the LoRA paints the product in the silhouette."""
     settings = InsertionSettings(horizon=case.horizon, method="inpaint")
     placement = Placement(case.box, case.mask[case.box.region])
     try:
@@ -71,7 +71,7 @@ def inpainted(project: Project, case: Case, pipeline: Any) -> Background:
 
 
 def pasted(project: Project, case: Case) -> tuple[Colours, Colours, Box]:
-    """The same photo's cut-out as it is: colours, alpha and its box."""
+    """The same photo's cut-out without harmonization: colours, alpha and its box."""
     placement = Placement(case.box, case.mask[case.box.region])
     return cutouts.fitted(cutouts.best_photos(list_photos(project), placement, None)[0], case.box)
 
@@ -123,7 +123,7 @@ def inpainting_pipeline(project: Project, base: DiffusionModel) -> Any:
 def ways_of(
     project: Project, work: Path, base: DiffusionModel | None, seconds: float
 ) -> dict[str, Callable[[Case], Background]]:
-    """The truth, ours, and what one would do instead; with a base also those that paint."""
+    """The ground truth, Packshot's methods and the alternatives; with a base also inpainting."""
     ways: dict[str, Callable[[Case], Background]] = {
         "truth": lambda case: Background("", (case.truth * 255).round().astype(np.uint8), None),
         "Packshot": lambda case: ours(project, case, work),

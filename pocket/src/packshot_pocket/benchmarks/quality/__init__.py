@@ -1,4 +1,4 @@
 """How faithful the bundled base is, and how faithful a LoRA on it is to a product.
 
-What judges is trained here, on renders, and shares nothing with the base's own CLIP.
+The classifiers that measure it are trained here, on renders, independently of the base's own CLIP.
 """

@@ -1,4 +1,4 @@
-"""How faithful the base is: what a separate classifier sees in pictures of 500 prompts."""
+"""Prompt fidelity of the base: what a separate classifier detects in images of 500 prompts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Facts = dict[str, str]
 
 
 def asked(count: int, seed: int = 1) -> list[tuple[str, Facts]]:
-    """Prompts and what each asks for: half of cars, half of things, drawn as the world draws."""
+    """Prompts with their attributes: half of cars, half of things, drawn like the training scenes."""
     drawn = []
     for number in range(count):
         draw = list(spec.COLLECTIONS.values())[number % 2]
@@ -40,7 +40,7 @@ def asked(count: int, seed: int = 1) -> list[tuple[str, Facts]]:
 
 
 def pixels_of(shots: Sequence[GeneratedImage] | Sequence[Path]) -> Pixels:
-    """Pictures as uint8 [N, 128, 128, 3]."""
+    """Images as uint8 [N, 128, 128, 3]."""
     files = [shot.file if isinstance(shot, GeneratedImage) else shot for shot in shots]
     size = (PIXELS, PIXELS)
     return np.stack([np.asarray(Image.open(f).convert("RGB").resize(size)) for f in files])
@@ -68,7 +68,7 @@ def faithfulness(
     count: int,
     progress: Progress,
 ) -> dict[str, float]:
-    """Accuracies over `count` prompts, of which attribute is shown as asked, and KID."""
+    """Accuracy per attribute over `count` prompts, and KID."""
     wanted = asked(count)
     shots: list[GeneratedImage] = []
     for start in range(0, count, _SAME_SEED):  # other prompts, other noise

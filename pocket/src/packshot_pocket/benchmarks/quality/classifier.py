@@ -1,4 +1,4 @@
-"""The judge that tells what a picture shows: noun, colour, setting and time of day."""
+"""The classifier of an image's noun, colour, setting and time of day."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ClassifierConfig:
 
 
 class Features(nn.Module):
-    """A small residual network: pictures [B, 3, 128, 128] in [-1, 1] to features [B, D]."""
+    """A small residual network: images [B, 3, 128, 128] in [-1, 1] to features [B, D]."""
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Features(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Tells noun, colour, setting and time of day."""
+    """Classifies noun, colour, setting and time of day."""
 
     def __init__(self, widths: tuple[int, ...], values: dict[str, list[str]]) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def tell(self, pixels: Pixels, batch: int = 64) -> list[dict[str, str]]:
-        """What pictures uint8 [N, 128, 128, 3] show."""
+        """Classify images uint8 [N, 128, 128, 3]."""
         told: list[dict[str, str]] = []
         for start in range(0, len(pixels), batch):
             logits = self(to_tensor(pixels[start : start + batch]))
@@ -77,12 +77,12 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def describe(self, pixels: Pixels) -> Tensor:
-        """Features [N, D] of pictures uint8 [N, 128, 128, 3]."""
+        """Features [N, D] of images uint8 [N, 128, 128, 3]."""
         return torch.cat([self.features(part) for part in to_tensor(pixels).split(64)])
 
 
 def values_of(pictures: Pictures) -> dict[str, list[str]]:
-    """The values of what is judged among the training pictures, sorted."""
+    """The classes of each attribute among the training images, sorted."""
     facts = [pictures.attributes[i] for i in pictures.training]
     return {name: sorted({f[name] for f in facts}) for name in JUDGED}
 
@@ -129,7 +129,7 @@ def train_classifier(folder: Path, config: ClassifierConfig, budget: Budget) -> 
 
 
 def accuracy(told: Sequence[dict[str, str]], truth: Sequence[dict[str, str]]) -> Report:
-    """The share of pictures of which each attribute is told rightly."""
+    """The accuracy of each attribute."""
     return {
         name: float(np.mean([t[name] == f[name] for t, f in zip(told, truth, strict=True)]))
         for name in JUDGED

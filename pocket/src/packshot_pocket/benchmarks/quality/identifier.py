@@ -1,8 +1,9 @@
-"""The judge that tells which of a benchmark product's fifty (itself and 49 look-alikes) is shown.
+"""The identifier of a benchmark product among fifty (itself and 49 look-alikes).
 
-It knows all fifty from twelve renders each, as one enrols faces: a network learns vectors in which
-pictures of one product are near each other, and a picture is of the product whose known picture is
-nearest. It sees the product alone, in whatever light: a pasted product must not win by its light.
+All fifty are enrolled with twelve renders each, as in face recognition: a network is trained to embed
+images of one product near each other, and an image is assigned to the product of its nearest enrolled
+image. Its input is the product alone, with the light normalised: a pasted product must not win by its
+light.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class Identifier(nn.Module):
         self.enrolled[number] = self.vectors_of(products), torch.from_numpy(which)
 
     def identify(self, products: Pixels, number: int) -> np.ndarray[Any, Any]:
-        """Which of a number's fifty `alone` products uint8 [N, SIDE, SIDE, 4] are, [N]."""
+        """Identify `alone` products uint8 [N, SIDE, SIDE, 4] among a number's fifty, [N]."""
         known, which = self.enrolled[number]
         near = self.vectors_of(products) @ known.T
         return which[near.argmax(dim=1)].numpy()

@@ -1,4 +1,4 @@
-"""How faithful a LoRA is: products that the base never saw, found among look-alikes."""
+"""Likeness of LoRAs: products that the base was not trained on, identified among look-alikes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CLASS_IMAGES = 48
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a row of the table varies; None leaves it to the plan."""
+    """The settings varied in a row of the table; None for the plan's."""
 
     name: str = "default"
     budget_seconds: float = 240.0
@@ -47,7 +47,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Likeness:
-    """One product's figures, shares of pictures but for the seconds."""
+    """One product's figures: shares of images, and seconds."""
 
     retrieved: float
     ceiling: float
@@ -60,7 +60,7 @@ class Likeness:
 
 
 def retrieved(judge: Identifier, product: Path, paths: Sequence[Path]) -> float:
-    """The share of pictures that are taken for the product rather than for a look-alike."""
+    """The share of images that are identified as the product rather than as a look-alike."""
     told = judge.identify(found_alone(pixels_of(paths)), number_of(product))
     return float(np.mean(told == 0))
 
@@ -81,7 +81,7 @@ def likeness(
     work: Path,
     progress: Progress,
 ) -> Likeness:
-    """Learn one product from its photos and judge pictures of it."""
+    """Train a LoRA of one product and measure images of it."""
     project = create_project(work, name="product", class_noun=noun, base=str(base.path))
     source = work / "given"
     source.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The blocks that both judges are made of."""
+"""The residual blocks of both classifiers."""
 
 from __future__ import annotations
 
