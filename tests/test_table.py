@@ -16,7 +16,7 @@ class Collector:
 
 def test_the_committed_table_is_of_the_tests_that_there_are():
     collector = Collector()
-    folder = str(Path(__file__).parent / "bases")
+    folder = str(Path(__file__).parent / "models")
     options = ["--collect-only", "-qq", "-p", "no:cacheprovider"]
     assert pytest.main([*options, folder], plugins=[collector]) == 0
     wanted = table.page({cell: table.YES for cell in collector.cells})

@@ -1,13 +1,11 @@
 """What the options' words mean."""
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from packshot.cli.options import comma_separated, loras_of, scope_of, sources_of
-from packshot.errors import InvalidPlanError, LoraError
-from packshot.types import TargetModules
+from packshot.cli.options import comma_separated, loras_of, sources_of
+from packshot.errors import LoraError
 
 
 @pytest.mark.parametrize(
@@ -26,16 +24,6 @@ def test_sources_are_given_several_times_or_with_commas(tmp_path, monkeypatch):
     assert sources_of(["cars, red", "a,b"]) == ("cars, red", "a", "b"), (
         "a folder's name has a comma"
     )
-
-
-def test_layers_have_names():
-    assert [scope_of(name) for name in get_args(TargetModules)] == list(get_args(TargetModules))
-    assert scope_of(None) is None
-    for text in ("", "ALL", "attention, mlp"):
-        with pytest.raises(
-            InvalidPlanError, match=r"choose one of cross-attention, attention, .*, all"
-        ):
-            scope_of(text)
 
 
 @pytest.mark.parametrize(

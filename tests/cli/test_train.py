@@ -8,7 +8,7 @@ from packshot.cli import train
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--target-modules", "most"), "--target-modules most: choose one of"),
+        (("--target-modules", "most"), "'most' is not one of 'cross-attention'"),
         (("--time-budget", "soon"), "'soon' is not a time; write 90s, 10m or 1h30m"),
         (("--rank", "0"), "Invalid value for '--rank'"),
         (("--class-image-ratio", "0.95"), "Invalid value for '--class-image-ratio'"),
