@@ -20,7 +20,7 @@ def table(tmp_path):
 
 def test_a_row_is_a_job_with_paths_from_the_table_on(table):
     table.write_text(
-        "\ufeffplate,box,quad,mask,at,view,name\n"
+        "\ufeffbackground,box,quad,mask,at,view,name\n"
         'a.png,"1,2,30,40",,,,rear,first\n'
         " c d.png , ,,mask.png,, ,\n"
         'b.png,,,,"left, near",,\n',

@@ -13,20 +13,20 @@ from tests.insertion.scenes import cut_out_of, inserted, scene
 def test_nothing_changes_outside_the_zone(product):
     shown = scene("sand")
     made = inserted(shown, product, reflection=0.5)
-    assert np.array_equal(made.colours[made.zone == 0], shown.colours[made.zone == 0])
-    changed = (made.colours != shown.colours).any(axis=2)
-    assert 0.95 < changed[made.zone > 0].mean() <= 1, "and the zone is no larger than that"
+    assert np.array_equal(made.image[made.changed_mask == 0], shown.image[made.changed_mask == 0])
+    changed = (made.image != shown.image).any(axis=2)
+    assert 0.95 < changed[made.changed_mask > 0].mean() <= 1, "and the zone is no larger than that"
 
 
 def test_the_products_pixels_cover_the_ground_as_far_as_its_alpha_says():
     shown = scene("smooth")
-    bare, shaded = inserted(shown, "car", shadow=0.0), inserted(shown, "car")
+    bare, shaded = inserted(shown, "car", shadow_strength=0.0), inserted(shown, "car")
     part, alpha = bare.box.region, bare.alpha
-    assert np.array_equal(bare.colours[part][alpha == 0], shown.colours[part][alpha == 0])
+    assert np.array_equal(bare.image[part][alpha == 0], shown.image[part][alpha == 0])
     sure = alpha == 1
-    assert np.allclose(bare.colours[part][sure], shaded.colours[part][sure]), "no shadow on it"
+    assert np.allclose(bare.image[part][sure], shaded.image[part][sure]), "no shadow on it"
     half = (alpha > 0.3) & (alpha < 0.7)
-    seen = (bare.colours[part][half] - shown.colours[part][half] * (1 - alpha[half][:, None])) / (
+    seen = (bare.image[part][half] - shown.image[part][half] * (1 - alpha[half][:, None])) / (
         alpha[half][:, None]
     )
     assert (seen >= -0.01).all() and (seen <= 1.01).all(), "the rest is a colour of the product's"
@@ -43,33 +43,33 @@ def test_it_stands_on_the_lower_edge_of_its_place_in_its_own_proportions():
 
 def test_a_shadow_is_as_strong_as_it_is_wanted_and_takes_light_only():
     shown = scene("smooth")
-    full, half, none = (inserted(shown, shadow=share) for share in (1.0, 0.5, 0.0))
-    strong = full.taken > 0.05
-    assert np.allclose(half.taken[strong], full.taken[strong] / 2, atol=1e-3)
-    assert none.taken.max() == 0
-    product = np.zeros_like(full.zone)
+    full, half, none = (inserted(shown, shadow_strength=share) for share in (1.0, 0.5, 0.0))
+    strong = full.shadow > 0.05
+    assert np.allclose(half.shadow[strong], full.shadow[strong] / 2, atol=1e-3)
+    assert none.shadow.max() == 0
+    product = np.zeros_like(full.changed_mask)
     product[full.box.region] = full.alpha
     ground = product == 0
-    assert (full.colours[ground] <= shown.colours[ground]).all()
-    assert full.taken[full.taken > 0].min() >= 1.5 / 255, "what 8 bits cannot show is none"
+    assert (full.image[ground] <= shown.image[ground]).all()
+    assert full.shadow[full.shadow > 0].min() >= 1.5 / 255, "what 8 bits cannot show is none"
 
 
 def test_a_long_shadow_fades_before_the_crop_ends_but_not_at_the_plates_own_edge():
     low = {"azimuth": 180.0, "elevation": 10.0, "hardness": 1.0}
     inner, outer = (scene("smooth", box=Box(left, 114, 50, 36), **low) for left in (60, 186))
     assert inner.crop.right < inner.background.width and outer.crop.right == outer.background.width
-    assert inserted(inner).taken[:, -1].max() == 0
-    assert inserted(inner).taken[:, -15].max() > 0.05
-    assert inserted(outer).taken[:, -1].max() > 0.3
+    assert inserted(inner).shadow[:, -1].max() == 0
+    assert inserted(inner).shadow[:, -15].max() > 0.05
+    assert inserted(outer).shadow[:, -1].max() > 0.3
 
 
 def test_a_reflection_shows_below_it():
     shown = scene("smooth")
-    dry, wet = (inserted(shown, shadow=0.0, reflection=share) for share in (0.0, 0.8))
+    dry, wet = (inserted(shown, shadow_strength=0.0, reflection=share) for share in (0.0, 0.8))
     below = Box(wet.box.left + 5, wet.box.bottom, wet.box.width - 10, 4).region
-    assert np.array_equal(dry.colours[below], shown.colours[below])
-    assert (wet.colours[below] - shown.colours[below])[..., 1].mean() < -0.2, "it is red"
-    assert (wet.zone[below] == 1).all()
+    assert np.array_equal(dry.image[below], shown.image[below])
+    assert (wet.image[below] - shown.image[below])[..., 1].mean() < -0.2, "it is red"
+    assert (wet.changed_mask[below] == 1).all()
 
 
 def test_the_grain_is_the_seeds():

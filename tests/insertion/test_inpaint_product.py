@@ -36,7 +36,7 @@ def paint(monkeypatch):
             mask.paste(255, tuple(sides))
             return mask
 
-    monkeypatch.setattr(InpaintCrop, "inpaint", painted)
+    monkeypatch.setattr(InpaintCrop, "painted", painted)
     monkeypatch.setattr(painting, "fused", lambda base, loras: nullcontext())
     monkeypatch.setattr(painting, "BundledSegmenter", Middle)
 
@@ -51,23 +51,23 @@ def paint(monkeypatch):
 def test_only_the_region_changes_and_its_middle_is_the_bases(paint):
     shown = scene("sand", 300)
     made = paint(shown)
-    assert np.array_equal(made.colours[made.zone == 0], shown.colours[made.zone == 0])
+    assert np.array_equal(made.image[made.changed_mask == 0], shown.image[made.changed_mask == 0])
     place = shown.placement.box
     inner = slice(place.top + 10, place.bottom - 10), slice(place.left + 10, place.right - 10)
-    assert np.allclose(made.colours[inner], 0.1)
-    assert (made.zone[place.region] > 0).all(), "all of the place is its to paint"
+    assert np.allclose(made.image[inner], 0.1)
+    assert (made.changed_mask[place.region] > 0).all(), "all of the place is its to paint"
     assert made.cut is None
 
 
 def test_at_the_zones_rim_nothing_has_changed_yet(paint):
     shown = scene("smooth", 300)
     made = paint(shown)
-    changed = np.abs(made.colours - shown.colours).max(axis=2)
-    inside = made.zone > 0
+    changed = np.abs(made.image - shown.image).max(axis=2)
+    inside = made.changed_mask > 0
     neighbours = [np.roll(inside, step, axis) for step in (1, -1) for axis in (0, 1)]
     rim = inside & ~np.all(neighbours, axis=0)
     assert changed[rim].max() < 0.06
-    steps = [np.abs(np.diff(made.colours, axis=axis)).max() for axis in (0, 1)]
+    steps = [np.abs(np.diff(made.image, axis=axis)).max() for axis in (0, 1)]
     assert max(steps) < 0.4, "and from there it grows without a leap of all there is (0.6)"
 
 
@@ -96,12 +96,12 @@ def test_a_mask_says_what_may_be_painted_above_the_ground(paint):
 def test_the_product_is_what_the_segmenter_finds_in_the_crops_pixels(paint):
     shown = scene("sand", 300)
     made = paint(shown, share=(0.3, 0.7))
-    canvas = InpaintCrop.around(shown.placement.box, shown.colours.shape, BASE).box
+    canvas = InpaintCrop.around(shown.placement.box, shown.image.shape, BASE).box
     assert made.box.width == pytest.approx(0.4 * canvas.width, abs=1)
     assert made.box.left == pytest.approx(canvas.left + 0.3 * canvas.width, abs=1)
     assert made.box.top == pytest.approx(canvas.top + 0.3 * canvas.height, abs=1)
     assert made.alpha.shape == (made.box.height, made.box.width) and (made.alpha == 1).all()
-    assert np.array_equal(made.product, made.colours[made.box.region])
+    assert np.array_equal(made.product, made.image[made.box.region])
     with pytest.raises(NothingPainted, match="painted no product there"):
         paint(shown, share=(0.5, 0.5))
 
@@ -110,6 +110,6 @@ def test_what_became_darker_is_the_light_that_was_taken(paint):
     shown = scene("sand", 300)
     made = paint(shown)
     row, column = made.box.top + made.box.height // 2, made.box.left + made.box.width // 2
-    before = shown.colours[row, column] @ np.float32([0.299, 0.587, 0.114])
-    assert made.taken[row, column] == pytest.approx(1 - 0.1 / before, abs=0.01)
-    assert made.taken[made.zone == 0].max() == 0 and made.taken.min() >= 0
+    before = shown.image[row, column] @ np.float32([0.299, 0.587, 0.114])
+    assert made.shadow[row, column] == pytest.approx(1 - 0.1 / before, abs=0.01)
+    assert made.shadow[made.changed_mask == 0].max() == 0 and made.shadow.min() >= 0

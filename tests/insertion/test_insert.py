@@ -49,14 +49,14 @@ def test_shadow_and_reflection_are_the_users(product, background_file, tmp_path)
             Image.open(put(product, background_file, tmp_path, horizon=130.0, **settings).file)
         )
 
-    bare = ground(shadow=0.0)
+    bare = ground(shadow_strength=0.0)
     changed = (bare != background).any(axis=2)
     changed[140:230, 140:260] = False
     assert not changed.any(), "without a shadow only the product's box changes"
     left, right = (ground(light_azimuth_degrees=a).astype(int) - background for a in (0.0, 180.0))
     assert left[:, :140].sum() < left[:, 262:].sum(), "light from the right throws it to the left"
     assert right[:, :140].sum() > right[:, 262:].sum()
-    wet = ground(shadow=0.0, reflection=1.0)
+    wet = ground(shadow_strength=0.0, reflection=1.0)
     assert ((wet[232:250, 160:240].astype(int) - background[232:250, 160:240])[..., 1]).mean() < -20
 
 

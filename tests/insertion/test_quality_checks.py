@@ -74,38 +74,38 @@ def painted(made):
 
 def repainted(shown, made, colours):
     """The product in other colours on the same ground."""
-    ground = shadows.darkened(shown.colours, made.taken)
+    ground = shadows.darkened(shown.image, made.shadow)
     share = made.alpha[..., None]
     part = made.box.region
     ground[part] = ground[part] * (1 - share) + np.clip(colours, 0, 1) * share
-    return replace(made, colours=ground)
+    return replace(made, image=ground)
 
 
 def patched(shown, made, level):
     """The ground about it lighter by so much, in a rectangle, as of a patch that was pasted."""
-    zone, product = np.zeros_like(made.zone), np.zeros_like(made.zone)
+    zone, product = np.zeros_like(made.changed_mask), np.zeros_like(made.changed_mask)
     box, reach = made.box, made.box.height // 4
     zone[box.top - reach : box.bottom + reach, box.left - reach : box.right + reach] = 1
     product[box.region] = made.alpha
-    colours = made.colours + level * (zone * (1 - product))[..., None]
-    return replace(made, colours=colours.clip(0, 1), zone=np.maximum(made.zone, zone))
+    colours = made.image + level * (zone * (1 - product))[..., None]
+    return replace(made, image=colours.clip(0, 1), changed_mask=np.maximum(made.changed_mask, zone))
 
 
 def with_shadow_cut_off(shown, made):
     """Its shadow ends in a line a few pixels beside it."""
-    colours, taken, zone = made.colours.copy(), made.taken.copy(), made.zone.copy()
+    colours, taken, zone = made.image.copy(), made.shadow.copy(), made.changed_mask.copy()
     end = made.box.right + made.box.width // 8
-    colours[:, end:], taken[:, end:], zone[:, end:] = shown.colours[:, end:], 0, 0
-    return replace(made, colours=colours, taken=taken, zone=zone)
+    colours[:, end:], taken[:, end:], zone[:, end:] = shown.image[:, end:], 0, 0
+    return replace(made, image=colours, shadow=taken, changed_mask=zone)
 
 
 def floating(shown, made, share):
     """Lifted by a share of its height, its shadow left behind."""
     up = replace(made.box, top=made.box.top - round(share * made.box.height))
-    product = made.colours[made.box.region]
-    zone = (made.taken > 0).astype(np.float32)
+    product = made.image[made.box.region]
+    zone = (made.shadow > 0).astype(np.float32)
     zone[up.region] = np.maximum(zone[up.region], made.alpha > 0)
-    return repainted(shown, replace(made, box=up, zone=zone), product)
+    return repainted(shown, replace(made, box=up, changed_mask=zone), product)
 
 
 def lit_from_elsewhere(shown, made, turn):

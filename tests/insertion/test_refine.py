@@ -29,7 +29,7 @@ def refine(monkeypatch):
             decoded = colours[canvas.box.region] * 0.95 + 0.01
             return changes(decoded) if how.any() else decoded
 
-        monkeypatch.setattr(InpaintCrop, "inpaint", painted)
+        monkeypatch.setattr(InpaintCrop, "painted", painted)
         monkeypatch.setattr(refining, "fused", lambda base, loras: nullcontext())
         settings = InsertionSettings(refine=strength)
         return refining.refine(SUBJECT, SHOWN, MADE, settings, 0, BASE, [])
@@ -47,16 +47,16 @@ def inner(made=MADE):
 def test_a_base_that_changes_nothing_leaves_it_as_it_was(refine):
     """What its autoencoder loses is no change."""
     made = refine(lambda decoded: decoded)
-    assert np.allclose(made.colours, MADE.colours, atol=1e-5)
+    assert np.allclose(made.image, MADE.image, atol=1e-5)
     assert np.array_equal(made.alpha, MADE.alpha) and made.box == MADE.box and made.cut is MADE.cut
 
 
 def test_inside_only_light_changes_and_by_a_fifth_at_most(refine):
     made = refine(lambda decoded: decoded * 1.1)
     part = inner()
-    assert np.allclose(made.colours[part], (MADE.colours[part] * 1.1).clip(0, 1), atol=0.01)
+    assert np.allclose(made.image[part], (MADE.image[part] * 1.1).clip(0, 1), atol=0.01)
     dark = refine(lambda decoded: decoded * 0.3)
-    assert np.allclose(dark.colours[part], MADE.colours[part] / 1.2, atol=0.01)
+    assert np.allclose(dark.image[part], MADE.image[part] / 1.2, atol=0.01)
 
 
 def test_hue_and_print_that_the_base_makes_up_are_not_taken(refine):
@@ -71,25 +71,25 @@ def test_hue_and_print_that_the_base_makes_up_are_not_taken(refine):
         return striped
 
     part = inner()
-    ratio = refine(other).colours[part] / np.maximum(MADE.colours[part], 1e-3)
+    ratio = refine(other).image[part] / np.maximum(MADE.image[part], 1e-3)
     assert np.ptp(ratio, axis=2).max() < 0.02, "no channel against the others"
     assert ratio.min() > 0.9 and ratio.max() < 1.1
 
 
 def test_on_the_shadow_the_change_is_taken_whole(refine):
     made = refine(lambda decoded: decoded - 0.1)
-    deep = (MADE.taken > 0.3) & (MADE.colours.min(axis=2) > 0.15)
+    deep = (MADE.shadow > 0.3) & (MADE.image.min(axis=2) > 0.15)
     deep[MADE.box.top - 8 : MADE.box.bottom + 4, MADE.box.left - 8 : MADE.box.right + 8] = False
-    canvas = InpaintCrop.around(MADE.box, SHOWN.colours.shape, BASE).box
+    canvas = InpaintCrop.around(MADE.box, SHOWN.image.shape, BASE).box
     deep[:, : canvas.left + 4] = deep[:, canvas.right - 4 :] = False
     assert deep.sum() > 50
-    assert np.allclose((MADE.colours - made.colours)[deep], 0.1, atol=0.02)
+    assert np.allclose((MADE.image - made.image)[deep], 0.1, atol=0.02)
 
 
 def test_nothing_changes_outside_its_zone_which_holds_the_old_one(refine):
     made = refine(lambda decoded: decoded * 0.5)
-    assert (made.zone[MADE.zone > 0] == 1).all()
-    assert np.array_equal(made.colours[made.zone == 0], SHOWN.colours[made.zone == 0])
+    assert (made.changed_mask[MADE.changed_mask > 0] == 1).all()
+    assert np.array_equal(made.image[made.changed_mask == 0], SHOWN.image[made.changed_mask == 0])
 
 
 def test_strength_is_greatest_on_the_rim_less_on_the_shadow_least_inside(refine):
@@ -100,7 +100,7 @@ def test_strength_is_greatest_on_the_rim_less_on_the_shadow_least_inside(refine)
     middle = MADE.box.top + MADE.box.height // 2, MADE.box.left + MADE.box.width // 2
     assert how[middle] == pytest.approx(0.2)
     assert how[middle[0], MADE.box.left] > 0.35, "its edge"
-    shadow = np.argwhere(MADE.taken > 0.2)
+    shadow = np.argwhere(MADE.shadow > 0.2)
     far = shadow[shadow[:, 1].argmax()]
     assert how[tuple(far)] == pytest.approx(0.32)
     assert how[2, 2] == 0

@@ -1,13 +1,14 @@
 import pytest
 
 from packshot.errors import InsertionError
-from packshot.insertion.settings import settings_of
+from packshot.insertion.settings import InsertionSettings
+from packshot.utils.validation import validated
 
 
 @pytest.mark.parametrize(
     "name,fit,unfit",
     [
-        ("way", ("composite", "inpaint"), ("paste",)),
+        ("method", ("composite", "inpaint"), ("paste",)),
         ("tries", (1, 64), (0, 65)),
         ("steps", (None, 1, 1000), (0, 1001)),
         ("guidance_scale", (None, 0, 50), (-0.1, 51, float("nan"))),
@@ -15,7 +16,7 @@ from packshot.insertion.settings import settings_of
         ("light_azimuth_degrees", (None, -90, 400), (float("inf"),)),
         ("light_hardness", (None, 0, 1), (-0.1, 1.1)),
         ("horizon", (None, -300, 5000.5), (float("nan"),)),
-        ("shadow", (0, 1), (-0.1, 1.1)),
+        ("shadow_strength", (0, 1), (-0.1, 1.1)),
         ("reflection", (0, 1), (-0.1, 1.1)),
         ("refine", (0, 0.8), (-0.1, 0.9)),
         ("colour", (), (1,)),
@@ -23,7 +24,7 @@ from packshot.insertion.settings import settings_of
 )
 def test_values_out_of_range_are_refused_by_name(name, fit, unfit):
     for value in fit:
-        assert getattr(settings_of(**{name: value}), name) == value
+        assert getattr(validated(InsertionSettings, InsertionError, **{name: value}), name) == value
     for value in unfit:
         with pytest.raises(InsertionError, match=name):
-            settings_of(**{name: value})
+            validated(InsertionSettings, InsertionError, **{name: value})
