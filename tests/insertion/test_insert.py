@@ -1,4 +1,5 @@
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -99,7 +100,9 @@ def test_a_photo_fits_a_mask_in_its_own_proportions(product):
 def test_no_other_photo_is_tried_for_what_none_can_mend(
     product, background_file, tmp_path, monkeypatch
 ):
-    from packshot.insertion import insert as inserting
+    inserting = import_module(
+        "packshot.insertion.insert"
+    )  # the package has a function of that name
     from packshot.insertion import quality_checks as checks
 
     tried, name = [], "seam"
@@ -235,6 +238,6 @@ def test_refining_needs_a_base(product, background_file, tmp_path):
 
 
 def test_without_a_lora_nothing_is_generated(product, background_file, tmp_path):
-    with pytest.raises(InsertionError, match=r"There is no LoRA to paint with: .*redbox.*--lora"):
+    with pytest.raises(InsertionError, match=r"There is no LoRA to inpaint with: .*redbox.*--lora"):
         put(product, background_file, tmp_path, method="inpaint")
     assert not (tmp_path / "out").exists()

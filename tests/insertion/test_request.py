@@ -94,7 +94,7 @@ def test_errors_say_what_to_do(product, background_file, tmp_path, capsys, monke
 
     before = background_file.read_bytes()
     own = said("--box", "140,140,120,90", "--out", background_file.parent)
-    assert "beach.png would be written over: name another folder" in own
+    assert "beach.png would be overwritten: name another folder" in own
     assert background_file.read_bytes() == before
     assert "Say where it goes: --box x,y,w,h, or --quad with four corners" in said()
     assert "Say where it goes" in said("--box", "1,2,30,40", "--at", "left")

@@ -20,7 +20,7 @@ def put(tiny_base):
 
 def test_text_encoders_learn_only_where_they_are_asked_to(put):
     with put() as adapter:
-        assert adapter.readers == {} and adapter.text_encoder_parameters() == {}
+        assert adapter.text_encoders == {} and adapter.text_encoder_parameters() == {}
         alone = set(adapter.named_parameters())
     with put(text_rank=3) as adapter:
         reading = adapter.text_encoder_parameters()

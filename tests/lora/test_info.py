@@ -35,7 +35,7 @@ def test_kohyas(look):
     assert found.modules == 3 and found.ranks == {4: 2, 16: 1}
     assert found.parts == {"denoiser": 2, "text_encoder": 1}
     assert found.values == 2 * 4 * (8 + 6) + 16 * (8 + 6) + 1
-    assert found.told == {"ss_output_name": "duster", "ss_steps": "100"}
+    assert found.metadata == {"ss_output_name": "duster", "ss_steps": "100"}
 
 
 def test_diffusers_with_two_text_encoders(look):

@@ -113,8 +113,8 @@ def test_the_bundled_segmenter_shows_it_the_product(tiny_sam2, picture, monkeypa
         return np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
 
     guess = np.zeros((64, 96), np.float32)
-    monkeypatch.setattr(segmenter._guess, "shares", lambda image: guess)
-    monkeypatch.setattr(segmenter, "shares", shares)
+    monkeypatch.setattr(segmenter._guess, "probabilities", lambda image: guess)
+    monkeypatch.setattr(segmenter, "probabilities", shares)
     mask = segmenter.mask(picture)
     assert not shown and mask.size == (96, 64) and mask.getextrema() == (0, 0)
     guess[16:48, 24:72] = 1
