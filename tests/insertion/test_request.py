@@ -99,7 +99,7 @@ def test_errors_say_what_to_do(product, background_file, tmp_path, capsys, monke
     assert "Say where it goes: --box x,y,w,h, or --quad with four corners" in said()
     assert "Say where it goes" in said("--box", "1,2,30,40", "--at", "left")
     assert "Move it inside" in said("--box", "390,10,100,100")
-    assert "method = 'magic': input should be 'composite' or 'inpaint'" in said(
+    assert "'magic' is not one of 'composite', 'inpaint'" in said(
         "--box", "1,2,30,40", "--method", "magic"
     )
     assert "No photo shows the product as seen from the rear" in said(

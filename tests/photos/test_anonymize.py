@@ -181,7 +181,7 @@ def test_what_cannot_be_asked_for(project, tmp_path, monkeypatch):
         blur_photos(project, ["faces"], face_model=tmp_path / "model.onnx")
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
     with pytest.raises(
-        PackshotError, match=r"has nothing that finds plates\. Install one that has: pip"
+        PackshotError, match=r"has nothing that finds license-plates\. Install one that has: pip"
     ):
         blur_photos(project, ["license-plates"])
     empty = create_project(tmp_path / "empty", name="x", class_noun="car")
