@@ -35,7 +35,7 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.training_step
 
 families: $(VENV)/.dev
-	$(BIN)/python -m pytest -p tests.table tests/models tests/weights
+	$(BIN)/python -m pytest -p tests.table tests/models
 
 # Without torch, and so without CUDA: which build of it is wanted differs from machine to machine.
 lock:

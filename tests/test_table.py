@@ -16,9 +16,9 @@ class Collector:
 
 def test_the_committed_table_is_of_the_tests_that_there_are():
     collector = Collector()
-    folders = [str(Path(__file__).parent / name) for name in ("models", "weights")]
+    folder = str(Path(__file__).parent / "models")
     options = ["--collect-only", "-qq", "-p", "no:cacheprovider"]
-    assert pytest.main([*options, *folders], plugins=[collector]) == 0
+    assert pytest.main([*options, folder], plugins=[collector]) == 0
     wanted = table.page({cell: table.YES for cell in collector.cells})
     committed = table.PAGE.read_text(encoding="utf-8").partition("\n## Not compared")[0]
     committed = committed.replace(f"| {table.SKIPPED} |", f"| {table.YES} |")

@@ -87,7 +87,7 @@ def test_a_step_is_measured_once_for_each_of_what_it_depends_on(base, decisions,
 
 @pytest.mark.parametrize(
     ("changes", "guidance", "passes"),
-    [({}, 5.0, 2), ({}, 1.0, 1), ({"distilled": True}, 5.0, 1)],
+    [({}, 5.0, 2), ({}, 1.0, 1), ({"is_guidance_distilled": True}, 5.0, 1)],
 )
 def test_a_shot_takes_its_steps_and_passes_and_decoding(
     base, decisions, monkeypatch, changes, guidance, passes

@@ -55,7 +55,7 @@ def test_training_uses_the_plans_threads(planned_project, tiny_base, monkeypatch
     asked = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     plan = read_plan(planned_project.plan_file)
-    plan = plan.model_copy(update={"threads": 3, "steps": 2, "sample_every_n_steps": 0})
+    plan = plan.model_copy(update={"cpu_threads": 3, "steps": 2, "sample_every_n_steps": 0})
     write_plan(plan, planned_project.plan_file)
     list(train(planned_project, tiny_base))
     assert asked == [3]

@@ -248,7 +248,7 @@ def test_what_was_measured_once_is_not_measured_again(ready_project, tiny_base):
     again = make_plan(ready_project, tiny_base, budget=training(2000))
     assert again == plan
     decisions = Decisions(ready_project)
-    asked = {"resolution": 64, "target_modules": "attention", "rank": 2, "effective_batch_size": 2}
+    asked = {"pixels": 64, "targets": "attention", "rank": 2, "batch": 2}
     first = step_cost(tiny_base, decisions, **asked)
     assert step_cost(tiny_base, decisions, **asked) == first
     assert step_cost(tiny_base, decisions, **asked, anew=True) != first
@@ -257,7 +257,7 @@ def test_what_was_measured_once_is_not_measured_again(ready_project, tiny_base):
 
 def test_calibration_with_text_encoders_costs_more_and_leaves_them_alone(tiny_base):
     names = [name for name, _ in tiny_base.text_encoder.named_modules()]
-    asked = {"resolution": 64, "target_modules": "attention", "rank": 4, "effective_batch_size": 2}
+    asked = {"pixels": 64, "targets": "attention", "rank": 4, "batch": 2}
     plain, both = calibrate(tiny_base, **asked), calibrate(tiny_base, **asked, text_rank=4)
     assert [name for name, _ in tiny_base.text_encoder.named_modules()] == names
     reader = tiny_base.text_encoder

@@ -55,7 +55,19 @@ def pictures(tmp_path):
             caption = f"ohwx car {number}" if number < 3 else None
             photos.append(Photo(file, sha256, *size, caption, _mask(tmp_path, number), "", ""))
         else:
-            others.append(ClassImage(file, sha256, *size, f"a car {number}", "", "", ""))
+            width, height = size
+            others.append(
+                ClassImage(
+                    file=file,
+                    sha256=sha256,
+                    width=width,
+                    height=height,
+                    prompt=f"a car {number}",
+                    source="",
+                    author="",
+                    licence="",
+                )
+            )
     return photos, others
 
 

@@ -22,7 +22,7 @@ RUN = Path("/project/runs/1")
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
-        (CachingLatents(1, 2), {"kind": "caching", "done": 1, "total": 2}),
+        (CachingLatents(1, 2), {"kind": "caching_latents", "done": 1, "total": 2}),
         (Resumed(3, "damaged"), {"kind": "resumed", "step": 3, "note": "damaged"}),
         (
             Step(1, 9, 0.5, None, 0.25, 1e-4, 2.0),
@@ -38,7 +38,7 @@ RUN = Path("/project/runs/1")
                 "files": ["samples/a.png", "/elsewhere/b.png"],
             },
         ),
-        (StateSaved(4, RUN / "x"), {"kind": "checkpoint", "step": 4, "folder": "x"}),
+        (StateSaved(4, RUN / "x"), {"kind": "state_saved", "step": 4, "folder": "x"}),
         (Stopped(4), {"kind": "stopped", "step": 4}),
         (
             Done(9, 1.5, 7, Path("/project/lora/a"), RUN / "b", ("0", "1")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ Event = CachingLatents | Resumed | Step | Sample | StateSaved | Stopped | Done
 
 def as_record(event: Event, run_folder: Path) -> dict[str, Any]:
     """An event as one JSON-able line of events.jsonl, paths relative to the run folder if inside it."""
-    values = {"kind": type(event).__name__.lower()} | asdict(event)
+    kind = re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+    values = {"kind": kind} | asdict(event)
 
     def plain(value: Any) -> Any:
         if isinstance(value, Path):
