@@ -33,7 +33,7 @@ def base(tmp_path, monkeypatch):
         return {"context": torch.tensor(rows)[..., None]}
 
     def add_size_conditioning(conditioning, shown):
-        return conditioning | {"widths": torch.tensor([one.size[0] for one in shown])}
+        return conditioning | {"widths": torch.tensor([one.target_size[0] for one in shown])}
 
     return SimpleNamespace(
         content_hash="ab" * 32, dtype=torch.float32, device=torch.device("cpu"), pixel_multiple=8,
@@ -147,7 +147,7 @@ def test_each_picture_stands_in_the_batch_with_what_belongs_to_it(base, pictures
                 batch.noise[row], sampler.noise(slot.number, 3, batch.latents.shape[1:])
             )
             assert batch.timesteps[row] == 1000 * sampler.timestep_quantile(slot, 3)
-            assert batch.weights[row] == (0.25 if slot.is_class else 1)
+            assert batch.loss_weights[row] == (0.25 if slot.is_class else 1)
             background = (
                 0.2 if item.mask else 1.0
             )  # the mask is black: nothing in it is the product
