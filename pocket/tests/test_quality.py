@@ -118,7 +118,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class BoxSegmenter:
     """Finds what is not grey, at once."""
 
-    def shares(self, picture: Image.Image) -> np.ndarray:
+    def probabilities(self, picture: Image.Image) -> np.ndarray:
         return (np.ptp(np.asarray(picture), axis=2) > 20).astype(np.float32)
 
 

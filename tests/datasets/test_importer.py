@@ -208,7 +208,7 @@ def test_when_nothing_can_be_used_each_reason_is_told(tmp_path):
     lines = str(caught.value).splitlines()
     assert lines[0] == f"No photo in {folder} can be used:"
     assert lines[1].startswith(f"  ../../etc/passwd: leads outside {folder}")
-    assert lines[2].startswith("  text.jpg: is not a picture")
+    assert lines[2].startswith("  text.jpg: is not an image")
 
 
 def test_what_is_no_dataset(tmp_path):

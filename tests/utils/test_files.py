@@ -138,7 +138,7 @@ def test_a_file_is_pointed_to_and_where_no_symbolic_links_may_be_has_a_second_na
     monkeypatch.setattr(os, "symlink", denied)
     files.point(tmp_path / "b", source)
     assert not (tmp_path / "b").is_symlink() and (tmp_path / "b").samefile(source)
-    monkeypatch.setattr(os, "hard_link_or_copy", denied)
+    monkeypatch.setattr(os, "link", denied)
     files.point(tmp_path / "c", source)
     assert not (tmp_path / "c").samefile(source) and (tmp_path / "c").read_text() == "one"
 

@@ -78,7 +78,7 @@ def test_a_redirects_host_is_asked_in_its_own_turn(answering, clock):
         return picture()
 
     fetcher = answering(handler)
-    fetcher.hosts.rest("pictures.example", 30)
+    fetcher.hosts.back_off("pictures.example", 30)
     urls = [f"https://{number}.example/" for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda url: fetcher.picture(url, bytes), urls)) == [b"data"] * 8

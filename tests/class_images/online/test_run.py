@@ -28,7 +28,7 @@ def test_pictures_of_the_network_are_a_choice_of_the_path_and_asked_for_once(
 ):
     words = {
         "class_images": ("openverse",), "class_count": 4, "class_min_side": 64,
-        "class_words": "red car", "contact": "ada@example.org", "segmenter": "none",
+        "class_query": "red car", "contact": "ada@example.org", "segmenter": "none",
     }  # fmt: skip
     heard = Listener(stop_after=1)
     project = walk(case, heard, **words).project
