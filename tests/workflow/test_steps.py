@@ -36,7 +36,7 @@ def test_a_pause_that_ends_in_an_error_is_not_counted_either():
 def paced(seconds, planned=1.0):
     """What is said as steps take so long, after each step."""
     said = []
-    pace = Pace(SimpleNamespace(predicted=SimpleNamespace(seconds_per_step=planned)), said.append)
+    pace = Pace(SimpleNamespace(estimate=SimpleNamespace(seconds_per_step=planned)), said.append)
     counts = []
     for number, taken in enumerate(seconds, start=1):
         pace.step(Step(number, 100, 0.0, None, None, 0.0, taken))
@@ -63,7 +63,7 @@ def test_a_slower_machine_is_told_once_and_again_when_it_is_twice_as_slow():
 def test_what_scores_take_is_measured_once_and_grows_with_the_pictures(project, monkeypatch):
     asked = []
     monkeypatch.setattr(steps, "open_image", lambda file: asked.append(file.name))
-    monkeypatch.setattr(steps, "embedded", lambda judge, files: asked.append("embedded"))
+    monkeypatch.setattr(steps, "embed_image_files", lambda judge, files: asked.append("embedded"))
     ticks = iter(range(100))
     monkeypatch.setattr(steps.time, "perf_counter", lambda: next(ticks) * 0.5)
 
