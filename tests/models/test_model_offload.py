@@ -81,7 +81,7 @@ def test_a_base_makes_the_same_pictures_when_its_networks_take_turns(
     """Here both places are main memory: what is shown is that the hooks are in nobody's way."""
     turning = loaded(tiny_sd1)
     monkeypatch.setattr("packshot.models.diffusion_model.weight_memory_budget", lambda device: 10)
-    turning._settle()
+    turning._place_on_device()
     assert turning._has_model_offload and not tiny_base._has_model_offload
 
     def made(base):

@@ -42,7 +42,7 @@ def test_zero_terminal_snr_is_kept(tmp_path):
 
 
 def test_diffusion_times_are_uniform_integers(tmp_path):
-    times = diffusion(tmp_path).timesteps(SHARES, 256)
+    times = diffusion(tmp_path).timesteps_at(SHARES, 256)
     assert torch.bincount(times, minlength=1000).unique().tolist() == [4]
 
 

@@ -170,7 +170,7 @@ def test_others_are_refused_by_name(loaded, tiny_checkpoint, family, kinds):
 def test_encoders_that_leave_when_the_unet_computes_cannot_learn(tiny_base):
     tiny_base._has_model_offload = True
     with (
-        pytest.raises(ModelLoadError, match="do not fit the GPU beside its UNet"),
+        pytest.raises(ModelLoadError, match="do not fit the GPU together with its UNet"),
         add_adapters(tiny_base, "attention", rank=2, alpha=2, seed=0, text_rank=2),
     ):
         pass

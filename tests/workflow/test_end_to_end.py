@@ -96,7 +96,7 @@ def test_started_once_more_it_does_nothing_and_loads_nothing(case):
     assert again.was_complete and again.report_file == before.report_file
     assert not heard.said and not heard.made and not heard.events
     assert {file: file.stat().st_mtime_ns for file in made} == made
-    loaded = "import sys; from packshot import path, receipt; print('torch' in sys.modules)"
+    loaded = "import sys; from packshot.workflow import end_to_end, receipt; print('torch' in sys.modules)"
     import subprocess
 
     said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True)
@@ -247,7 +247,7 @@ def test_a_machine_that_gets_slower_is_told_with_what_to_do():
     from packshot.workflow.steps import Pace
 
     said = []
-    plan = SimpleNamespace(predicted=SimpleNamespace(seconds_per_step=1.0))
+    plan = SimpleNamespace(estimate=SimpleNamespace(seconds_per_step=1.0))
     pace = Pace(plan, said.append)
 
     def steps(first, count, seconds):
