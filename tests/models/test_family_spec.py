@@ -107,7 +107,7 @@ def test_its_recipe_is_the_usual_one_but_for_what_it_says(made_up, tmp_path):
 
 def test_its_loras_say_what_they_are_for(base):
     plan = SimpleNamespace(
-        rank=4, target_modules="attention", learning_rate=1e-4, text_encoder_rank=0, steps=1, 
+        rank=4, target_modules="attention", learning_rate=1e-4, text_encoder_rank=0, steps=1,
         effective_batch_size=1, seed=0,
         min_snr_gamma=5.0, resolution=64,
     )  # fmt: skip

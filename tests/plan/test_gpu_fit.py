@@ -1,7 +1,9 @@
 import pytest
 
 from packshot.errors import InvalidPlanError
+from packshot.plan import gpu_fit
 from packshot.plan.gpu_fit import gpu_fit_text, to_bytes
+from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption
 
 
 @pytest.mark.parametrize(
@@ -28,14 +30,15 @@ def test_the_outlook_refuses_text_encoders_that_do_not_learn():
             target_modules="cross-attention",
             train_text_encoder=True,
         )
-    said = gpu_fit_text(
-        "sd1",
-        vram="16GB",
-        resolution=512,
-        target_modules="cross-attention",
-        train_text_encoder=True,
+
+
+def test_text_encoders_that_are_trained_stay_on_the_gpu(tiny_sd1):
+    alone, both = (
+        gpu_fit_text(str(tiny_sd1), vram="16GB", target_modules="attention", train_text_encoder=on)
+        for on in (False, True)
     )
-    assert "The VAE (0.2 GB) is moved off the GPU before training" in said
+    assert "VAE and text encoders (0.0 GB) are moved off the GPU before training" in alone
+    assert "The VAE (0.0 GB) is moved off the GPU before training" in both
 
 
 def test_the_outlook_names_the_first_way_that_fits():
@@ -43,11 +46,25 @@ def test_the_outlook_names_the_first_way_that_fits():
     assert "flux1, 11.9 billion parameters: a LoRA of rank 16 on cross-attention" in said
     marked = [line for line in said.splitlines() if "<- the first that fits 16 GB" in line]
     assert len(marked) == 1 and marked[0].startswith("  int8, checkpointing")
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Stands in for the estimate, of which `test_memory_estimate.py` tells."""
+    ways = (
+        MemoryOption("full", False, 3 * 10**9, 10**13),
+        MemoryOption("nf4", True, 10**9, 10**13),
+    )
+    estimate = MemoryEstimate(ways, encoder_bytes=10**8, parameters=10**9, pixels=512)
+    monkeypatch.setattr(gpu_fit, "estimate_memory", lambda *args, **options: estimate)
+
+
+def test_where_nothing_fits_it_says_so(computed):
     none = gpu_fit_text("sd1", vram="20MB", resolution=512, target_modules="all")
-    assert "None fits 0.02 GB: choose smaller pictures" in none
+    assert "None fits 0.02 GB: choose smaller" in none and "<-" not in none
 
 
-def test_a_gpus_data_sheet_tells_memory_and_seconds():
+def test_a_gpus_data_sheet_tells_memory_and_seconds(computed):
     said = {
         gpu: gpu_fit_text("sd1", gpu=gpu, resolution=512, target_modules="attention")
         for gpu in ("4090", "L4")
