@@ -70,7 +70,7 @@ def test_a_loha_becomes_plain_only_with_a_rank(tiny_base, make_lora, tmp_path):
     rows, columns = weight_of(tiny_base, name).shape
     factors = [torch.randn(rows, 2), torch.randn(2, columns)]
     lora = Lora({}, {}, "odd", variants={name: LoHa((*factors, None), (*factors, None), 0.1)})
-    with pytest.raises(LoraError, match="odd is no plain LoRA: give --rank"):
+    with pytest.raises(LoraError, match="odd is no standard LoRA: give --rank"):
         merge([(lora, 1.0)], tiny_base)
     with pytest.raises(LoraError, match="holds LoHa, LoKr or DoRA at 1 modules"):
         write_lora(lora, tmp_path / "a.safetensors", tiny_base)

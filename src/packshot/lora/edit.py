@@ -42,7 +42,7 @@ def merge(
     story = " + ".join(f"{weight:g} x {lora.name}" for lora, weight in loras)
     if rank is None:
         if curious := [lora.name for lora, _ in loras if lora.variants]:
-            raise LoraError(f"{curious[0]} is no plain LoRA: give --rank to approximate it.")
+            raise LoraError(f"{curious[0]} is no standard LoRA: give --rank to approximate it.")
         weights = {name: _side_by_side(loras, name) for name in _modules(loras)}
         return EditedLora(_with_metadata(weights, loras[0][0], f"merge: {story}"), 1.0)
     pairs = ((name, _change(loras, name, base)) for name in _modules(loras))

@@ -30,7 +30,7 @@ class LoraWeights:
 
 
 class WeightDelta(Protocol):
-    """A change of one module's weight that is no plain LoRA: LoHa, LoKr, DoRA."""
+    """A change of one module's weight that is no standard LoRA: LoHa, LoKr, DoRA."""
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether the change has the shape of this weight."""
