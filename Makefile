@@ -17,10 +17,10 @@ demo: $(VENV)/.installed
 	    --project demo --time-budget 5m
 
 test: $(VENV)/.dev
-	$(BIN)/pytest --numprocesses auto --durations=5
+	$(BIN)/pytest --numprocesses auto --dist worksteal --durations=10
 
 quick: $(VENV)/.dev
-	$(BIN)/pytest --numprocesses auto -m "not slow"
+	$(BIN)/pytest --numprocesses auto --dist worksteal -m "not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

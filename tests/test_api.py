@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import packshot
 
 
@@ -25,6 +27,7 @@ def test_the_command_line_starts_without_anything_heavy():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_it_starts_where_there_is_no_posix():
     script = (
         "import sys; sys.argv = ['packshot', '--help']\n"

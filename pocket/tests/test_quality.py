@@ -83,6 +83,7 @@ def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return state
 
 
+@pytest.mark.slow
 def test_the_classifier_learns_colours(renders: Path) -> None:
     config = classifier.ClassifierConfig(widths=(8, 8, 16, 16), loop=LOOP)
     report = classifier.train_classifier(renders, config, Budget())
@@ -127,6 +128,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identifier, "BundledSegmenter", BoxSegmenter)
 
 
+@pytest.mark.slow
 def test_the_identifier_tells_a_product_from_its_look_alikes(product: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, loop=LoopConfig(steps=40, batch=32, warmup_steps=5))
     judge, report = identifier.identifier_for([product], tmp_path, config)

@@ -33,6 +33,7 @@ def reference(folder, picture):
     return inputs.pixel_values, network.generate(**inputs, **HOW)[0], tokenizer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "given"), [("blip", 0), ("blip-2", 4), ("blip-2-t5", 0)])
 def test_pixels_and_tokens_are_those_of_transformers(kind, given, tiny_captioner, pictures, car):
     captioner = load(tiny_captioner(kind), CPU)

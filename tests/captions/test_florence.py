@@ -19,6 +19,7 @@ from packshot.errors import ModelLoadError
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 def test_inputs_and_tokens_are_those_of_transformers(tiny_captioner, pictures, car, monkeypatch):
     folder = tiny_captioner("florence2")
     captioner = load(folder, CPU)

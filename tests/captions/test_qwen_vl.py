@@ -26,6 +26,7 @@ def without_videos(monkeypatch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_inputs_and_tokens_are_those_of_transformers(
     kind, tiny_captioner, pictures, car, without_videos

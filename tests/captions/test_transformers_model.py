@@ -26,6 +26,7 @@ def load(folder):
     return load_pretrained(folder, NETWORKS, CPU)
 
 
+@pytest.mark.slow
 def test_weights_come_from_shards_too_whatever_an_index_says(folder):
     whole = load(folder)
     tensors = load_file(folder / "model.safetensors")

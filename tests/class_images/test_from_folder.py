@@ -126,6 +126,7 @@ def test_the_words_when_nothing_can_be_used(project, folder, tmp_path):
     assert list_class_images(project) == []
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_over_thousands_of_pictures(folder):
     buffer = painted(0, (64, 64)).tobytes()
     for number in range(3500):

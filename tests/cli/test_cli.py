@@ -40,6 +40,7 @@ def base(tiny_sd1, tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_step_by_step(command, source, base, tmp_path):
     project = tmp_path / "project"
     at = ("--project", project)
@@ -63,6 +64,7 @@ def test_step_by_step(command, source, base, tmp_path):
     assert code == 0 and "with the LoRA, and without" in page and "ohwx car in the rain" in page
 
 
+@pytest.mark.slow
 def test_a_lora_of_another_tool_with_a_weight(command, planned_project, tiny_base, base, tmp_path):
     from packshot.lora import inject_lora, save
 
@@ -300,6 +302,7 @@ def test_photos_that_are_all_refused_each_say_why(command, source, tmp_path):
         assert words in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.ckpt", "model.SafeTensors", "model.safetensors", "model"])
 def test_a_pickle_as_base(command, source, tmp_path, name):
     (tmp_path / name).write_bytes(pickle.dumps({"a": 1}))
@@ -307,6 +310,7 @@ def test_a_pickle_as_base(command, source, tmp_path, name):
     assert code == 2 and "is a pickle" in said and "save_pretrained" in said
 
 
+@pytest.mark.slow
 def test_a_base_of_an_unknown_family(command, source, tmp_path):
     save_file({"blocks.0.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
     code, said = run(command, source, tmp_path, "--base", tmp_path / "model.safetensors")
@@ -323,6 +327,7 @@ def test_a_lora_for_another_family(command, planned_project, base, tmp_path):
     assert code == 2 and "is a LoRA for Stable Diffusion 3" in said
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_in_a_checkpoint(command, planned_project, base, monkeypatch):
     root = planned_project.root
     settings = planned_project.settings_file

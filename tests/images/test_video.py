@@ -44,6 +44,7 @@ def test_distinct_frames_are_taken_of_each_kind_of_file(pick, ending, codec):
     assert "clip at 000." in frames[0].filename
 
 
+@pytest.mark.slow
 def test_no_more_are_taken_than_asked_for_and_the_same_each_time(pick, tmp_path):
     frames = pick(video(1, frames=60), count=2)
     assert len(frames) == 2

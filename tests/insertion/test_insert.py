@@ -42,6 +42,7 @@ def test_the_product_stands_there_and_all_else_is_as_it_was(product, background_
         assert page.width > 1500
 
 
+@pytest.mark.slow
 def test_shadow_and_reflection_are_the_users(product, background_file, tmp_path):
     background = landscape().astype(int)
 
@@ -206,6 +207,7 @@ def test_a_seed_that_paints_no_product_is_passed_over(
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_refining_changes_rim_and_light_and_keeps_the_print(
     product, background_file, tmp_path, painter
 ):

@@ -59,6 +59,7 @@ def test_a_quad_on_the_ground(product, background_file):
     assert record["horizon"] == pytest.approx(126, abs=2), "where the patch's sides meet"
 
 
+@pytest.mark.slow
 def test_a_table_goes_on_where_it_was(product, background_file, tmp_path, monkeypatch):
     for number in range(3):
         Image.fromarray(landscape()).save(tmp_path / f"p{number}.png")

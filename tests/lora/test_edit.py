@@ -156,6 +156,7 @@ def test_info_reads_the_header_alone(tiny_base, make_lora, tmp_path):
         read_info(tmp_path / "a.safetensors")
 
 
+@pytest.mark.slow
 def test_the_command_line_converts_and_back(tiny_sd1, tiny_base, make_lora, tmp_path):
     from typer.testing import CliRunner
 

@@ -100,6 +100,7 @@ def test_the_mask_lies_where_the_product_is_and_islands_are_left_out(tmp_path):
     assert ((mask > 20) & (mask < 235)).any(), "edges stay soft"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(8000, 8000), (9000, 2)])
 def test_pictures_of_any_size(tmp_path, size):
     path = summing(tmp_path / "u2net.onnx", PICTURE, [10, -10, 0])

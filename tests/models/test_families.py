@@ -170,6 +170,7 @@ def test_loss_and_gradients_equal_plain_diffusers_and_peft(tiny_base):
         network.requires_grad_(False)
 
 
+@pytest.mark.slow
 def test_checkpointing_changes_no_gradient_and_keeps_less(tiny_base):
     from packshot.plan.step_memory import trace_step
 
@@ -211,6 +212,7 @@ def trained_lora(base, targets="attention+mlp"):
         return adapter.to_lora(base.denoiser_root, {})
 
 
+@pytest.mark.slow
 def test_the_checkpoint_makes_the_picture_that_diffusers_makes_of_it(tiny_base):
     """Loaded by its own loaders, not ours."""
     from diffusers import DiffusionPipeline
@@ -254,6 +256,7 @@ def picture(pipeline):
     return np.round(made.images[0] * 255)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kohya", "diffusers"])
 @pytest.mark.parametrize("targets", ["attention+mlp", "all"])
 def test_diffusers_makes_the_same_picture_from_either_file(tiny_base, tmp_path, kind, targets):
@@ -277,6 +280,7 @@ def test_diffusers_makes_the_same_picture_from_either_file(tiny_base, tmp_path, 
         tiny_base.denoiser.requires_grad_(False)
 
 
+@pytest.mark.slow
 def test_thirty_steps_on_one_picture_halve_the_loss(tiny_base):
     whole = batch(tiny_base)
     one = {name: value[1:2] for name, value in vars(whole).items() if name != "conditioning"}
@@ -294,6 +298,7 @@ def test_thirty_steps_on_one_picture_halve_the_loss(tiny_base):
     assert history[-1] < history[0] / 2
 
 
+@pytest.mark.slow
 def test_stopping_and_going_on_is_bit_identical(planned_project, tiny_base):
     def lora_bytes():
         return (
@@ -331,6 +336,7 @@ def test_kohyas_file_has_every_module_of_every_scope(tiny_base, tmp_path):
         assert "lora_unet_single_blocks_1_linear1.lora_up.weight" in keys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", PARAMETERS)
 def test_at_full_size_a_lora_on_everything_is_the_one_that_peft_makes(family):
     """And the denoiser has its published size; none of it takes memory."""

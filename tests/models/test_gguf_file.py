@@ -52,6 +52,7 @@ def quantised(parts, family, tmp_path):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ERRORS)
 def test_the_parts_around_a_gguf_are_the_checkpoint(quantised, family, networks, kind):
     base = load(quantised(kind))

@@ -80,6 +80,7 @@ def test_half_precision_is_enough_for_bf16(server, folder):
     assert len(weights) == 3 and all(".fp16." in name for name in weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", MAKERS)
 def test_every_family_loads_from_the_hub(server, tiny_checkpoint, loaded, family):
     server.folders[ID] = tiny_checkpoint(family)
@@ -108,6 +109,7 @@ def test_shards_are_fetched_all_or_not_taken_for_the_weights(server, folder):
         detect_checkpoint(folder)
 
 
+@pytest.mark.slow
 def test_what_is_in_the_cache_needs_no_network(server, folder, monkeypatch):
     first, asked = load(), len(server.asked)
     server.folders.clear()
@@ -117,6 +119,7 @@ def test_what_is_in_the_cache_needs_no_network(server, folder, monkeypatch):
     assert len(server.asked) == asked
 
 
+@pytest.mark.slow
 def test_a_base_stays_what_it_was_when_its_repository_moves_on(server, folder):
     first = load()
     server.commit = "d" * 40
@@ -143,6 +146,7 @@ def test_a_connection_that_breaks_goes_on_where_it_broke(server, folder, tiny_ba
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
 
 
+@pytest.mark.slow
 def test_what_was_whole_is_not_fetched_again(server, folder, tiny_base):
     server.cuts[UNET] = [1000] + [0] * 9
     assert_refused(
@@ -258,6 +262,7 @@ def test_the_hint_of_an_unknown_path_names_repositories(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_command_names_a_base_of_the_hub_and_shows_what_is_fetched(server, folder, tmp_path):
     """In a process of its own, as a user has it."""
     create_project(tmp_path / "p", name="p", class_noun="car", base=ID)

@@ -89,6 +89,7 @@ def test_a_shot_is_what_diffusers_inpaints_of_nothing(tiny_base, tmp_path):
     assert np.abs(difference).max() <= 1
 
 
+@pytest.mark.slow
 def test_it_learns(planned_project, tiny_base):
     steps = [event for event in train(planned_project, tiny_base) if isinstance(event, Step)]
     assert len(steps) == 6

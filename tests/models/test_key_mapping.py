@@ -21,6 +21,7 @@ INSIDE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_parts_in_comfyuis_folders_are_the_checkpoint(
     parts, family, networks, tiny, tmp_path, monkeypatch
 ):
@@ -287,6 +288,7 @@ def test_a_transformer_in_eight_bits_is_taken_times_its_scale(
         assert (found[key] - value).abs().max() <= 0.04 * value.abs().max(), "e4m3's 3 bits"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["flux2", "qwen_image", "z_image"])
 def test_what_is_missing_left_over_or_packed_is_refused_by_name(parts, family, tmp_path):
     def assert_refused(words, name=family, **changes):
@@ -354,6 +356,7 @@ def test_a_language_model_of_the_same_width_is_not_taken_for_qwen3(parts, family
 _ANY_VAE = {"down_block_types": [""], "up_block_types": [""], "layers_per_block": 1}
 
 
+@pytest.mark.slow
 def test_names_that_published_files_have():
     """A few of their keys, as they stand in the published files."""
     flux = original_transformer("flux1", whole("flux1")[0]["transformer"])

@@ -92,6 +92,7 @@ def picture(pipeline):
     return np.round(made.images[0] * 255)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kohya", "diffusers"])
 def test_diffusers_makes_the_same_picture_from_a_file_with_text_encoders(tiny_base, tmp_path, kind):
     with add_adapters(tiny_base, "attention+mlp", rank=2, alpha=2, seed=0, text_rank=2) as adapter:
@@ -119,6 +120,7 @@ def test_diffusers_makes_the_same_picture_from_a_file_with_text_encoders(tiny_ba
         pipeline.unload_lora_weights()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_with_the_same_text_encoders(planned_project, tiny_base):
     def lora_bytes():
         files = (planned_project.lora_file, planned_project.diffusers_lora_file)

@@ -19,6 +19,7 @@ def test_what_is_no_size_is_said(text):
         to_bytes(text)
 
 
+@pytest.mark.slow
 def test_the_outlook_refuses_text_encoders_that_do_not_learn():
     with pytest.raises(
         InvalidPlanError, match=r"flux1 \(flux1\) reads prompts with CLIPTextModel, T5"
@@ -41,6 +42,7 @@ def test_text_encoders_that_are_trained_stay_on_the_gpu(tiny_sd1):
     assert "The VAE (0.0 GB) is moved off the GPU before training" in both
 
 
+@pytest.mark.slow
 def test_the_outlook_names_the_first_way_that_fits():
     said = gpu_fit_text("flux1", vram="16GB", resolution=512, target_modules="cross-attention")
     assert "flux1, 11.9 billion parameters: a LoRA of rank 16 on cross-attention" in said
@@ -64,6 +66,7 @@ def test_where_nothing_fits_it_says_so(computed):
     assert "None fits 0.02 GB: choose smaller" in none and "<-" not in none
 
 
+@pytest.mark.slow
 def test_a_gpus_data_sheet_tells_memory_and_seconds(computed):
     said = {
         gpu: gpu_fit_text("sd1", gpu=gpu, resolution=512, target_modules="attention")

@@ -26,6 +26,7 @@ def on_the_cpu(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1, monkeypatch):
     from packshot.models.checkpoint import detect_checkpoint
     from packshot.plan.recipes import recipe_for
@@ -50,6 +51,7 @@ def test_what_surely_fits_is_not_gone_through(tiny_sd1, monkeypatch):
     assert loading.choose_weight_storage(detect_checkpoint(tiny_sd1), CUDA) == "full"
 
 
+@pytest.mark.slow
 def test_the_settings_decide_then_the_plan_then_the_gpu(
     tmp_path, tiny_sd1, ready_project, tiny_base, on_the_cpu, monkeypatch
 ):
@@ -66,6 +68,7 @@ def test_the_settings_decide_then_the_plan_then_the_gpu(
     )
 
 
+@pytest.mark.slow
 def test_the_precision_is_as_it_was_settled(tmp_path, tiny_sd1, on_the_cpu, monkeypatch):
     project = create_project(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
     monkeypatch.setattr(loading, "best_dtype", lambda device: torch.bfloat16)
@@ -82,6 +85,7 @@ def test_a_plan_that_makes_no_sense_stops_only_what_carries_it_out(
     assert load_project_base(ready_project).weight_storage == "full"
 
 
+@pytest.mark.slow
 def test_a_plan_remembers_how_the_base_lay(ready_project, tiny_sd1, on_the_cpu, monkeypatch):
     base = load_base(tiny_sd1, device="cpu", dtype=torch.float32, storage="nf4")
     make_plan(ready_project, base)
@@ -92,6 +96,7 @@ def test_a_plan_remembers_how_the_base_lay(ready_project, tiny_sd1, on_the_cpu, 
     assert load_project_base(ready_project).weight_storage == "nf4"
 
 
+@pytest.mark.slow
 def test_the_plan_of_another_base_says_nothing_of_this_one(
     ready_project, tiny_sd1, on_the_cpu, monkeypatch, tmp_path
 ):

@@ -12,6 +12,7 @@ from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate
 from packshot.plan.step_memory import OVERHEAD
 
 
+@pytest.mark.slow
 def test_text_encoders_that_learn_are_counted(tiny_base):
     """Their weights and what autograd keeps of them, and that they do not leave."""
     asked = {"targets": "attention+mlp", "rank": 4}
@@ -94,6 +95,7 @@ def test_the_first_way_that_fits_is_taken():
     assert demand.first_that_fits(19) is None
 
 
+@pytest.mark.slow
 def test_an_estimate_is_made_once(tiny_base, monkeypatch, tmp_path):
     """And anew for another question, or where what was kept is damaged."""
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path))

@@ -242,6 +242,7 @@ def test_an_edited_plan_holds_and_is_never_lost(ready_project, tiny_base, costs)
     assert read_plan(ready_project.plan_file.with_name("plan.before.toml")) == edited
 
 
+@pytest.mark.slow
 def test_what_was_measured_once_is_not_measured_again(ready_project, tiny_base):
     """The noise of the clock reaches a plan once: the second is as the first, but for its wishes."""
     plan = make_plan(ready_project, tiny_base, budget=training(2000))

@@ -40,6 +40,7 @@ def test_so_many_pictures_fit_as_their_bytes_say(pictures):
     assert most_pictures(0, 10**6, 10**6) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_what_is_computed_from_shapes_is_what_a_real_step_takes(
     tiny_base, monkeypatch, checkpointing

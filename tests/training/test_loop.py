@@ -41,6 +41,7 @@ def lora_bytes(project):
     return project.lora_file.read_bytes(), project.diffusers_lora_file.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_tells_its_story_and_leaves_both_files(planned_project, tiny_base):
     events = events_of(planned_project, tiny_base)
     plan = read_plan(planned_project.plan_file)
@@ -56,6 +57,7 @@ def test_a_run_tells_its_story_and_leaves_both_files(planned_project, tiny_base)
     assert [line["step"] for line in log if line["kind"] == "step"] == [s.step for s in steps]
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(planned_project, tiny_base):
     edit(
         planned_project, steps=60, learning_rate=3e-2, sample_every_n_steps=0, save_every_n_steps=60
@@ -65,6 +67,7 @@ def test_training_lowers_the_loss(planned_project, tiny_base):
     assert last < 0.97 * first
 
 
+@pytest.mark.slow
 def test_stopping_and_going_on_is_bit_identical(planned_project, tiny_base, tmp_path):
     events_of(planned_project, tiny_base)
     whole = lora_bytes(planned_project)
@@ -82,6 +85,7 @@ def test_stopping_and_going_on_is_bit_identical(planned_project, tiny_base, tmp_
     assert lora_bytes(planned_project) == whole
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_done_again(planned_project, tiny_base):
     events_of(planned_project, tiny_base)
     whole = lora_bytes(planned_project)
@@ -233,6 +237,7 @@ CHANGES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CHANGES))
 def test_every_setting_is_alive(planned_project, tiny_base, name):
     """Turning it changes the LoRA (gradient_accumulation_steps: only by rounding)."""
@@ -265,6 +270,7 @@ def test_text_encoders_learn_at_their_own_rate(planned_project, tiny_base):
             assert most == pytest.approx(expected, rel=0.01), key
 
 
+@pytest.mark.slow
 def test_masks_are_alive(planned_project, tiny_base, masked):
     edit(planned_project, sample_every_n_steps=0)
     events_of(planned_project, tiny_base)

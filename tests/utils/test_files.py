@@ -154,6 +154,7 @@ def _hold(path, ready, done):
         done.wait(30)
 
 
+@pytest.mark.slow
 def test_second_holder_is_told_and_a_killed_one_frees_it(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()

@@ -145,6 +145,7 @@ def page_of(project) -> str:
     return html.unescape(project.report_file.read_text())
 
 
+@pytest.mark.slow
 def test_on_a_published_base_cached_helpers_caption_and_score(published, hub):
     for name in hub.names:
         model_folder(name)
@@ -164,6 +165,7 @@ def test_on_a_published_base_cached_helpers_caption_and_score(published, hub):
     assert "not measured" not in page.lower()
 
 
+@pytest.mark.slow
 def test_offline_with_an_empty_cache_each_missing_part_says_why_and_what_to_do(published, server):
     heard = Listener(agree=True)
     project = walk(published, heard, captioner="auto", embedder="auto").project

@@ -29,6 +29,7 @@ def case(tmp_path, tiny_sd1, monkeypatch):
     return make_case(tmp_path, tiny_sd1)
 
 
+@pytest.mark.slow
 def test_photos_in_lora_and_report_out(case):
     heard = Listener()
     outcome = walk(case, heard)
@@ -61,6 +62,7 @@ def in_the_words_of_0_1(file):
     file.write_text(text.replace('storage = "full"', 'storage = "plain"'))
 
 
+@pytest.mark.slow
 def test_a_project_of_packshot_0_1_goes_on(case):
     """Its settings are read, its plan and run stand aside, its LoRA makes pictures."""
     project = walk(case, weight_storage="full").project
@@ -88,6 +90,7 @@ def test_a_project_of_packshot_0_1_goes_on(case):
     assert again.report_file.is_file() and read_plan(project.plan_file) == again.plan
 
 
+@pytest.mark.slow
 def test_started_once_more_it_does_nothing_and_loads_nothing(case):
     before = walk(case).project
     made = {file: file.stat().st_mtime_ns for file in before.root.rglob("*")}
@@ -103,6 +106,7 @@ def test_started_once_more_it_does_nothing_and_loads_nothing(case):
     assert said.stdout.strip() == "False", "what says so needs no PyTorch"
 
 
+@pytest.mark.slow
 def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(case):
     project = walk(case).project
     plan = read_plan(project.plan_file)
@@ -118,6 +122,7 @@ def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(case):
     assert len(project.runs()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "steps", "made_anew"),
     [
@@ -144,6 +149,7 @@ def test_other_words_redo_what_depends_on_them_and_are_kept(case, words, steps, 
     assert walk(case, **words).was_complete
 
 
+@pytest.mark.slow
 def test_a_budget_that_comes_again_has_its_run_and_its_lora_again(case):
     first = walk(case)
     lora = first.project.lora_file.read_bytes()
@@ -155,6 +161,7 @@ def test_a_budget_that_comes_again_has_its_run_and_its_lora_again(case):
     assert first.project.lora_file.read_bytes() == lora and len(first.project.runs()) == 2
 
 
+@pytest.mark.slow
 def test_another_base_has_its_own_run_and_the_one_before_keeps_its_lora(case, tiny_velocity):
     project = walk(case).project
     kept = [run / project.lora_file.name for run in project.runs()]
@@ -171,12 +178,14 @@ def test_another_base_has_its_own_run_and_the_one_before_keeps_its_lora(case, ti
     )
 
 
+@pytest.mark.slow
 def test_another_products_project_is_not_taken(case):
     project = walk(case).project
     with pytest.raises(ProjectError, match=r"another product: its class noun is 'car', not 'boat'"):
         end_to_end.run(case / "photos", root=project.root, class_noun="boat")
 
 
+@pytest.mark.slow
 def test_stopping_leaves_no_report_and_finishing_what_was_learnt(case):
     heard = Listener(stop_after=2)
     outcome = walk(case, heard)
@@ -197,11 +206,13 @@ def test_stopping_leaves_no_report_and_finishing_what_was_learnt(case):
     assert project.lora_file.read_bytes() == lora, "from its checkpoint"
 
 
+@pytest.mark.slow
 def test_there_must_be_something_to_finish(case):
     with pytest.raises(StaleRunError, match="There is nothing to finish: no step of this plan"):
         walk(case, finish=True)
 
 
+@pytest.mark.slow
 def test_another_model_captions_and_its_captions_stay(case):
     folder = MAKERS["blip"](case / "blip")
     project = walk(case, Listener(stop_after=1), captioner=str(folder)).project
@@ -221,6 +232,7 @@ def test_a_captioner_that_is_not_there_is_told_before_the_base_is_loaded(case, m
         walk(case, captioner=str(case / "nowhere"))
 
 
+@pytest.mark.slow
 def test_photos_that_are_too_small_are_told(case):
     heard = Listener(stop_after=1)
     walk(case, heard)

@@ -157,6 +157,7 @@ def test_one_source_after_the_other(web, gathered, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_the_days_limit_ends_it_and_the_next_day_it_goes_on(project, web, gathered, clock):
     web.results = 20
     began = clock.time

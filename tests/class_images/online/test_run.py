@@ -23,6 +23,7 @@ def case(tmp_path, tiny_sd1, monkeypatch, web, clock):
     return make_case(tmp_path / "case", tiny_sd1)
 
 
+@pytest.mark.slow
 def test_pictures_of_the_network_are_a_choice_of_the_path_and_asked_for_once(
     case, web, monkeypatch
 ):
@@ -40,6 +41,7 @@ def test_pictures_of_the_network_are_a_choice_of_the_path_and_asked_for_once(
     assert list_class_images(project) == images
 
 
+@pytest.mark.slow
 def test_a_site_is_not_asked_without_a_contact(case):
     with pytest.raises(ClassImagesError, match=r"--contact you@example\.org"):
         walk(case, class_images=("openverse",))
