@@ -192,7 +192,7 @@ def test_checkpointing_changes_no_gradient_and_keeps_less(tiny_base):
             return kept, {name: p.grad for name, p in adapter.named_parameters().items()}
 
     (whole, plain), (less, again) = gradients(False), gradients(True)
-    assert less < 0.9 * whole  # of all that a step holds, activations are the part that shrinks
+    assert less < 0.9 * whole  # the peak of a step; only its activations shrink, not its gradients
     for name, gradient in plain.items():
         if gradient is None:
             assert again[name] is None

@@ -35,7 +35,7 @@ class MaskResult:
 
     photos: list[Photo]
     without_mask: list[Photo]
-    """What a mask was looked for in, in vain; a mask that stood there still does."""
+    """Photos in which the segmenter found no product; an earlier mask of theirs is kept."""
 
 
 def mask_photos(

@@ -1,4 +1,4 @@
-"""The shoot guide: what the photos lack for learning the product, and how to take it."""
+"""The photo guide: what the photos lack for learning the product, and how to take it."""
 
 from __future__ import annotations
 
