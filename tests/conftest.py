@@ -10,7 +10,8 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from packshot.models import load_base
+from packshot.models import components, load_base
+from packshot.utils.files import sha256
 from tests.families import MAKERS, make_tiny_sd1
 
 pytest_plugins = ["tests.projects", "tests.fake_hub"]
@@ -55,6 +56,25 @@ def own_cache(tmp_path_factory):
         os.environ["PACKSHOT_CACHE"] = before
 
 
+@pytest.fixture(autouse=True, scope="session")
+def tokenizers_read_once():
+    """What the same files give is read once: CLIP's vocabulary takes longer than most tests."""
+    read, made = components._tokenizer, {}
+
+    def tokenizer(checkpoint, encoder, config):
+        folder = checkpoint.path / encoder.replace("text_encoder", "tokenizer")
+        content = (checkpoint.layout, checkpoint.family, encoder, config.get("model_type"))
+        if checkpoint.layout != "single file":
+            content += tuple((file.name, sha256(file)) for file in sorted(folder.glob("*.*")))
+        if content not in made:
+            made[content] = read(checkpoint, encoder, config)
+        return made[content]
+
+    components._tokenizer = tokenizer
+    yield
+    components._tokenizer = read
+
+
 @pytest.fixture(autouse=True)
 def same_start():
     """Each test begins with the same random numbers, one thread and fp32, in whatever order they run."""
@@ -75,9 +95,16 @@ def loaded():
         if folder not in bases:
             bases[folder] = load_base(folder, device="cpu", dtype=torch.float32)
         base = bases[folder]
-        return copy.deepcopy(base, {id(one): one for one in base.tokenizers.values()})
+        shared = [*base.tokenizers.values(), *word_embeddings(base)]
+        return copy.deepcopy(base, {id(one): one for one in shared})
 
     return load
+
+
+def word_embeddings(base):
+    """Most of a tiny checkpoint's bytes, and nothing ever learns them."""
+    encoders = base.text_encoders.values()
+    return [encoder.get_input_embeddings().weight for encoder in encoders]
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from typing import Any
 from tests import walking
 from tests.captioners import MAKERS, make_clip
 from tests.families import make_tiny_sd1
+from tests.lives import Lives, lives
 from tests.projects import painted
 
 
@@ -34,21 +35,15 @@ class Case:
     """A folder to walk in, with options; `by_the_clock`: a timing has a say in what is made."""
 
     name: str
+    lives: Lives
     folder: Path
     options: Mapping[str, Any]
     by_the_clock: bool = False
 
-    def start(self, write: int | None = None, kill_after: float | None = None) -> int | None:
+    def start(self, write: int | None = None, kill_after: float | None = None) -> int:
         """One start of the command, killed at a write or after so many seconds; its exit code."""
-        told = str(self.folder / "writes")
-        process = walking.forked().Process(
-            target=walking.child, args=(str(self.folder), write, json.dumps(self.options), told)
-        )
-        process.start()
-        process.join(kill_after)
-        process.kill()
-        process.join()
-        return process.exitcode
+        given = (str(self.folder), write, json.dumps(self.options), str(self.folder / "writes"))
+        return self.lives.start(walking.life, *given, kill_after=kill_after)
 
     def cleared(self) -> None:
         """As before the first start."""
@@ -56,7 +51,7 @@ class Case:
             shutil.rmtree(self.folder / left, ignore_errors=True)
 
 
-def cases(folder: Path) -> list[Case]:
+def cases(lives: Lives, folder: Path) -> list[Case]:
     """Three sets of options, each with photos and a base of its own."""
     checkpoint = make_tiny_sd1(folder / "tiny")
     blip, clip = MAKERS["blip"](folder / "blip"), make_clip(folder / "clip")
@@ -81,7 +76,7 @@ def cases(folder: Path) -> list[Case]:
     for number, (name, (chosen, by_the_clock)) in enumerate(options.items()):
         place = folder / str(number)
         place.mkdir()
-        made.append(Case(name, walking.make_case(place, checkpoint), chosen, by_the_clock))
+        made.append(Case(name, lives, walking.make_case(place, checkpoint), chosen, by_the_clock))
     return made
 
 
@@ -118,9 +113,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=60)
     count = parser.parse_args().count
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, lives() as started:
         print("| options | writes | killed | went wrong |\n|---|---|---|---|")
-        for case in cases(Path(folder)):
+        for case in cases(started, Path(folder)):
             cut, writes, wrong = killed(case, count // 3)
             print(f"| {case.name} | {writes} | {cut} of {count // 3} | {len(wrong)} |", flush=True)
             for one in wrong:

@@ -1,16 +1,10 @@
-"""A whole run on a tiny base: photos, a base with a short recipe, and `end_to_end.run` on them.
-
-Also run as a process of its own, to be killed: `python -m tests.walking FOLDER KILL OPTIONS`.
-"""
+"""A whole run on a tiny base: photos, a base with a short recipe, and `end_to_end.run` on them."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +15,7 @@ from packshot.project import choices_of
 from packshot.utils import files
 from packshot.workflow import end_to_end
 from packshot.workflow.observer import RunObserver
+from tests.lives import killed_at
 
 RECIPE = "exposures = {1 = 6}\neffective_batch_size = 2\nleast_exposures_share = 0.3\ncrops_per_photo = 1\n"
 OPTIONS = {
@@ -91,7 +86,7 @@ def results(project: Path) -> dict[str, str]:
 
 
 def made_quick(patch=setattr) -> None:
-    """Load bases in fp32 on the CPU, and make pictures in two steps.
+    """Load bases in fp32 on the CPU, time once, and make pictures in two steps.
 
     Args:
         patch: sets an attribute of an object, as pytest's monkeypatch does.
@@ -104,51 +99,23 @@ def made_quick(patch=setattr) -> None:
 
     for module in (calibration, cpu_threads):  # or a timing says with how many threads is computed
         patch(module, "AVAILABLE", 1)
+    patch(calibration, "REPEATS", 1)
     patch(load_base, "best_device", lambda: "cpu")
     patch(load_base, "best_dtype", lambda device: torch.float32)
     patch(UNetModel, "sampler", SamplingDefaults("DPM++ 2M", 2, 4.0))
 
 
-def killed_at(write: int | None) -> list[int]:
-    """Have this process killed as it is about to give the `write`-th file its name; counts them."""
-    replace, count = os.replace, [0]
-
-    def replaced(source, target, **how):
-        count[0] += 1
-        if count[0] == write:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return replace(source, target, **how)
-
-    os.replace = replaced
-    return count
-
-
-def forked() -> Any:
-    """A context for processes that are killed: they are forked from one that has imported all."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        [
-            "packshot.workflow.steps",
-            "tests.walking",
-            "torch.utils.tensorboard",
-            "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
-        ]
-    )
-    return context
-
-
-def child(folder: str, write: int | None, options: str, told: str | None = None) -> None:
-    """One start of the command, killed at a write; how many there were is written to `told`."""
+def life(
+    shared: Any, folder: str, write: int | None, options: str, told: str | None = None
+) -> None:
+    """One start of the command (see `tests.lives`), killed as it is about to give the `write`-th file
+    its name; how many there were is written to `told`."""
     import torch
 
     os.environ["PACKSHOT_CACHE"] = f"{folder}/cache"
     torch.set_num_threads(1)
     made_quick()
-    count = killed_at(write)
+    count = killed_at(write, (os, "replace"))
     walk(Path(folder), **json.loads(options))
     if told:
         Path(told).write_text(str(count[0]))
-
-
-if __name__ == "__main__":
-    child(sys.argv[1], int(sys.argv[2]) or None, sys.argv[3])

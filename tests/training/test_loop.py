@@ -26,7 +26,7 @@ from packshot.training import (
 )
 from packshot.training import loop as training_loop
 from packshot.utils import files
-from tests.walking import forked
+from tests.lives import killed_at, lives
 
 
 def events_of(project, base, **options):
@@ -131,31 +131,19 @@ def test_another_precision_than_the_plans_is_said_with_where_to_set_it(planned_p
         events_of(planned_project, tiny_base)
 
 
-def _child(root, base_folder, moment, told):
+def _load(base_folder):
+    return load_base(base_folder, device="cpu", dtype=torch.float32)
+
+
+def _life(base, root, moment, told):
     """Trains; killed at a moment, as it is about to give a file its name or to judge a batch.
 
     How many such moments there were, if it came to its end, is written to `told`.
     """
-    torch.set_num_threads(1)
-    met = 0
-
-    def killing(work):
-        def call(*args, **options):
-            nonlocal met
-            met += 1
-            if met == moment:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return work(*args, **options)
-
-        return call
-
-    os.replace, training_loop.per_image_loss = (
-        killing(os.replace),
-        killing(training_loop.per_image_loss),
-    )
-    for _ in train(open_project(root), load_base(base_folder, device="cpu", dtype=torch.float32)):
+    met = killed_at(moment, (os, "replace"), (training_loop, "per_image_loss"))
+    for _ in train(open_project(root), base):
         pass
-    told.write_text(str(met))
+    told.write_text(str(met[0]))
 
 
 @pytest.mark.slow
@@ -165,27 +153,26 @@ def test_twenty_kills_end_bit_identical(planned_project, tiny_base, tiny_sd1, tm
     events_of(planned_project, tiny_base)
     whole, told = lora_bytes(planned_project), tmp_path / "moments"
 
-    def start(moment=None):
-        child = forked().Process(target=_child, args=(planned_project.root, tiny_sd1, moment, told))
-        child.start()
-        child.join()
-        return child.exitcode
-
     def fresh():
         shutil.rmtree(planned_project.runs_folder)
         shutil.rmtree(planned_project.lora_folder, ignore_errors=True)
         shutil.rmtree(files.cache_folder() / "latents")
 
-    fresh()
-    assert start() == 0 and lora_bytes(planned_project) == whole
-    moments = int(told.read_text())
-    draw = random.Random(0)
-    for _ in range(5):
+    with lives(_load, tiny_sd1) as started:
+
+        def start(moment=None):
+            return started.start(_life, planned_project.root, moment, told)
+
         fresh()
-        # Each goes on from where the one before was killed, so four quarters never reach the end.
-        kills = [start(draw.randint(1, moments // 4)) for _ in range(4)]
-        assert kills == [-signal.SIGKILL] * 4
         assert start() == 0 and lora_bytes(planned_project) == whole
+        moments = int(told.read_text())
+        draw = random.Random(0)
+        for _ in range(4):
+            fresh()
+            # Each goes on from where the one before was killed, so five fifths never reach the end.
+            kills = [start(draw.randint(1, moments // 5)) for _ in range(5)]
+            assert kills == [-signal.SIGKILL] * 5
+            assert start() == 0 and lora_bytes(planned_project) == whole
 
 
 def test_what_changed_since_the_plan_is_named(planned_project, tiny_base):

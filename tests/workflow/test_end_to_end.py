@@ -1,6 +1,7 @@
 """The whole path on a tiny base: what it leaves, what another start redoes, and what it survives."""
 
 import json
+import random
 import shutil
 import sys
 
@@ -18,6 +19,7 @@ from packshot.weights.helper_models import label
 from packshot.workflow import end_to_end
 from tests import walking
 from tests.captioners import MAKERS
+from tests.lives import lives
 from tests.walking import Listener, make_case, results, walk
 
 
@@ -277,37 +279,33 @@ def test_a_machine_that_gets_slower_is_told_with_what_to_do():
     assert len(said) == 2
 
 
-def _start(folder, write, options, told=None):
-    process = walking.forked().Process(
-        target=walking.child, args=(str(folder), write, json.dumps(options), told)
-    )
-    process.start()
-    process.join()
-    return process.exitcode
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"segmenter": "none", "class_count": None, "images_per_prompt": 1}]
 )
-def test_killed_at_any_write_it_goes_on_and_ends_the_same(case, options):
-    """SIGKILL at writes all over the path, one life each, and then to the end in the same words.
+def test_killed_at_writes_all_over_the_path_it_goes_on_and_ends_the_same(case, options):
+    """SIGKILL eight times, each life going on where the one before was killed, then to the end.
 
     What was measured is taken from the undisturbed run, so that both plan alike; how a decision
     survives a kill is seen by the number of runs.
     """
-    told = case / "writes"
-    assert _start(case, None, options, str(told)) == 0
-    undisturbed = results(case / "project")
-    settled = (case / "project" / "decisions.toml").read_bytes()
-    writes = int(told.read_text())
-    for write in range(1, writes, max(1, writes // 6)):
+    told, decisions = case / "writes", case / "project" / "decisions.toml"
+    with lives() as started:
+
+        def start(write=None):
+            given = (str(case), write, json.dumps(options), str(told))
+            return started.start(walking.life, *given)
+
+        assert start() == 0
+        undisturbed, settled = results(case / "project"), decisions.read_bytes()
+        writes = int(told.read_text())
         for left in ("project", "cache"):
-            shutil.rmtree(case / left, ignore_errors=True)
-        assert _start(case, write, options) == -9
-        decisions = case / "project" / "decisions.toml"
-        if decisions.exists():
-            decisions.write_bytes(settled)
-        assert _start(case, None, options) == 0
-        assert results(case / "project") == undisturbed, f"killed at write {write} of {writes}"
-        assert len(list((case / "project" / "runs").iterdir())) == 1
+            shutil.rmtree(case / left)
+        draw = random.Random(0)
+        for _ in range(8):
+            assert start(draw.randint(1, writes // 6)) == -9
+            if decisions.exists():
+                decisions.write_bytes(settled)
+        assert start() == 0
+    assert results(case / "project") == undisturbed
+    assert len(list((case / "project" / "runs").iterdir())) == 1

@@ -26,6 +26,8 @@ from packshot.plan.cpu_threads import AVAILABLE, choose_cpu_threads
 from packshot.plan.step_memory import OVERHEAD, most_pictures, step_bytes, trace_step
 from packshot.types import TargetModules
 
+REPEATS = 3
+"""Of each timing, after one that warms up."""
 SHOTS_AT_ONCE = 4
 """Pictures that are made together; see `packshot.generation.generate.GenerationSettings.batch`."""
 
@@ -225,10 +227,10 @@ def _train_step(
     optimizer.zero_grad(set_to_none=True)
 
 
-def _median_seconds(base: DiffusionModel, work: Callable[[], object], repeats: int = 3) -> float:
+def _median_seconds(base: DiffusionModel, work: Callable[[], object]) -> float:
     """Median time of `work` after one warm-up; slow work (over 2 s) is timed once."""
     times = []
-    for index in range(repeats + 1):
+    for index in range(REPEATS + 1):
         started = time.perf_counter()
         work()
         if base.device.type == "cuda":
