@@ -1,5 +1,7 @@
 """A small project that is ready to train: five photos in two shapes, class images, a plan."""
 
+from dataclasses import replace
+
 import pytest
 from PIL import Image
 
@@ -61,7 +63,14 @@ def planned_project(ready_project, tiny_base):
         estimate=Estimate(seconds=0, bytes=0, class_images_seen=7, seconds_per_step=0),
     )  # fmt: skip
     write_plan(plan, ready_project.plan_file)
+    samples_in_two_steps(tiny_base)
     return ready_project
+
+
+def samples_in_two_steps(base):
+    """What is tested of samples that are made in training is when they are made, and of what."""
+    base.sampler = replace(base.sampler, steps=2)
+    return base
 
 
 @pytest.fixture

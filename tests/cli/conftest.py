@@ -1,11 +1,14 @@
-"""Commands run in this process, on the tiny checkpoint."""
+"""Commands run in this process, on the tiny checkpoint; pictures are made in two steps."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from packshot import cli
+from packshot.models.families.stable_diffusion import UNetModel
+from packshot.plan import calibration
 
 
 @pytest.fixture
@@ -13,6 +16,8 @@ def command(capsys, monkeypatch, tmp_path):
     """Runs a command in this process; returns its exit code and what it said."""
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("packshot.models.best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(UNetModel, "sampler", replace(UNetModel.sampler, steps=2))
+    monkeypatch.setattr(calibration, "REPEATS", 1)
 
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["packshot", *map(str, words)])

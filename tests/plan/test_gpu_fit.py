@@ -1,9 +1,11 @@
 import pytest
+import torch
 
 from packshot.errors import InvalidPlanError
-from packshot.plan import gpu_fit
+from packshot.models.fake import default_checkpoint
+from packshot.plan import gpu_fit, memory_estimate
 from packshot.plan.gpu_fit import gpu_fit_text, to_bytes
-from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption
+from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate_memory
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,8 @@ def test_the_outlook_refuses_text_encoders_that_do_not_learn():
         )
 
 
-def test_text_encoders_that_are_trained_stay_on_the_gpu(tiny_sd1):
+def test_text_encoders_that_are_trained_stay_on_the_gpu(tiny_sd1, monkeypatch):
+    monkeypatch.setattr(memory_estimate, "trace_step", lambda *given: (10**6, 10**9))
     alone, both = (
         gpu_fit_text(str(tiny_sd1), vram="16GB", target_modules="attention", train_text_encoder=on)
         for on in (False, True)
@@ -43,11 +46,21 @@ def test_text_encoders_that_are_trained_stay_on_the_gpu(tiny_sd1):
 
 
 @pytest.mark.slow
-def test_the_outlook_names_the_first_way_that_fits():
+def test_flux_fits_as_its_users_know_and_the_first_way_that_fits_is_named():
+    """12 billion parameters in bf16 take 24 GB; one picture of 512 px takes about half as much more."""
     said = gpu_fit_text("flux1", vram="16GB", resolution=512, target_modules="cross-attention")
     assert "flux1, 11.9 billion parameters: a LoRA of rank 16 on cross-attention" in said
     marked = [line for line in said.splitlines() if "<- the first that fits 16 GB" in line]
     assert len(marked) == 1 and marked[0].startswith("  int8, checkpointing")
+    demand = estimate_memory(
+        default_checkpoint("flux1"), targets="cross-attention", rank=16, pixels=512,
+        dtype=torch.bfloat16,
+    )  # fmt: skip
+    sizes = {str(way): way.bytes / 1e9 for way in demand.ways}
+    assert 24 < sizes["full, checkpointing"] < 28 < sizes["full"] < 40
+    assert 6 < sizes["nf4, checkpointing"] < 9
+    assert str(demand.first_that_fits(16e9)) == "int8, checkpointing"
+    assert demand.encoder_bytes / 1e9 == pytest.approx(9.5 + 0.25 + 0.17, rel=0.05)
 
 
 @pytest.fixture

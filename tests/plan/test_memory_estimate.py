@@ -4,7 +4,6 @@ from torch import nn
 
 from packshot.lora import inject_lora
 from packshot.models.checkpoint import detect_checkpoint
-from packshot.models.fake import default_checkpoint
 from packshot.models.weight_storage import denoiser_blocks, weight_bytes
 from packshot.plan import memory_estimate
 from packshot.plan.calibration import calibrate
@@ -72,22 +71,6 @@ def test_quantised_layers_take_what_was_said(storage):
     assert sum(p.numel() * p.element_size() for p in parts) == pytest.approx(said, rel=0.01)
 
 
-def test_flux_fits_as_its_users_know():
-    """12 billion parameters in bf16 take 24 GB; one picture of 512 px takes about half as much more."""
-    demand = estimate_memory(
-        default_checkpoint("flux1"),
-        targets="cross-attention",
-        rank=16,
-        pixels=512,
-        dtype=torch.bfloat16,
-    )
-    sizes = {str(way): way.bytes / 1e9 for way in demand.ways}
-    assert 24 < sizes["full, checkpointing"] < 28 < sizes["full"] < 40
-    assert 6 < sizes["nf4, checkpointing"] < 9
-    assert str(demand.first_that_fits(16e9)) == "int8, checkpointing"
-    assert demand.encoder_bytes / 1e9 == pytest.approx(9.5 + 0.25 + 0.17, rel=0.05)
-
-
 def test_the_first_way_that_fits_is_taken():
     ways = tuple(MemoryOption("full", twice, size, 1) for twice, size in ((False, 30), (True, 20)))
     demand = MemoryEstimate(ways, 0, 0, 64)
@@ -99,9 +82,9 @@ def test_the_first_way_that_fits_is_taken():
 def test_an_estimate_is_made_once(tiny_base, monkeypatch, tmp_path):
     """And anew for another question, or where what was kept is damaged."""
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path))
-    traced, heard, trace = [], [], memory_estimate.trace_step
+    traced, heard = [], []
     monkeypatch.setattr(
-        memory_estimate, "trace_step", lambda *given: traced.append(1) or trace(*given)
+        memory_estimate, "trace_step", lambda *given: traced.append(1) or (10**6, 10**9)
     )
 
     def ask(**other):

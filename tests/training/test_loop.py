@@ -27,6 +27,7 @@ from packshot.training import (
 from packshot.training import loop as training_loop
 from packshot.utils import files
 from tests.lives import killed_at, lives
+from tests.projects import samples_in_two_steps
 
 
 def events_of(project, base, **options):
@@ -132,7 +133,7 @@ def test_another_precision_than_the_plans_is_said_with_where_to_set_it(planned_p
 
 
 def _load(base_folder):
-    return load_base(base_folder, device="cpu", dtype=torch.float32)
+    return samples_in_two_steps(load_base(base_folder, device="cpu", dtype=torch.float32))
 
 
 def _life(base, root, moment, told):

@@ -40,9 +40,9 @@ def test_3500_pictures_with_faults_and_kills_none_lost_none_asked_for_twice(proj
     passing = {number: draw.choice(PASSING) for number in draw.sample(others, 460)}
     api_faults = {count: draw.choice(API_FAULTS) for count in range(5, 400, 10)}
     kills = (300, 900, 1500, 2222, 3333)
-    clock = FastClock(60)
+    clock = FastClock(600)
     with Web(clock, bad=lasting, faults=passing, api_faults=api_faults, kills=kills) as web:
-        settings = {"root": str(project.root), "port": web.port, "count": 3500, "times": 60}
+        settings = {"root": str(project.root), "port": web.port, "count": 3500, "times": 600}
         runner = [sys.executable, "-m", "tests.class_images.online.runner", json.dumps(settings)]
         done = subprocess.run(runner, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and json.loads(done.stdout) == [9] * 5 + [0], done.stderr
