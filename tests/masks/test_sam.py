@@ -172,7 +172,8 @@ def test_a_table_that_stands_in_the_file_once(copied, picture):
 
     expected = shares(*names)
     for name in names:
-        assert np.array_equal(shares(name), expected)
+        # Not to the last bit: where a table lies in memory decides how it is multiplied.
+        assert np.allclose(shares(name), expected, rtol=0, atol=1e-6)
 
 
 def assert_refused(folder, words):
