@@ -19,6 +19,19 @@ pytest_plugins = ["tests.projects", "tests.fake_hub"]
 torch.set_num_threads(1)  # also while fixtures of the whole session are made
 
 
+QUICK = ("sd1", "flux1")
+"""Of the families, those that stand for a UNet and for a transformer in `make quick`."""
+
+
+def pytest_collection_modifyitems(items):
+    """Of what is tested of each family, `make quick` leaves out what others stand for."""
+    others = MAKERS.keys() - set(QUICK)
+    for item in items:
+        given = getattr(item, "callspec", None)
+        if given and any(isinstance(one, str) and one in others for one in given.params.values()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def tiny_sd1(tmp_path_factory):
     return make_tiny_sd1(tmp_path_factory.mktemp("checkpoints") / "tiny")

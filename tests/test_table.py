@@ -14,6 +14,7 @@ class Collector:
         self.cells = {cell for item in session.items for cell in table.cells_of(item)}
 
 
+@pytest.mark.slow
 def test_the_committed_table_is_of_the_tests_that_there_are():
     collector = Collector()
     folder = str(Path(__file__).parent / "models")

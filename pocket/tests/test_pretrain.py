@@ -32,6 +32,8 @@ from packshot_pocket.pretrain import (
 from packshot_pocket.pretrain.loop import Budget, LoopConfig
 from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper
 
+pytestmark = pytest.mark.slow
+
 LOOP = LoopConfig(steps=4, batch=2, warmup_steps=1, seed=3)
 CLIP = clip.ClipConfig(
     text_width=16, text_layers=1, text_heads=2, image_width=16, image_layers=1, image_heads=2,
@@ -155,7 +157,6 @@ def test_stages_say_which_stage_is_missing(tmp_path: Path) -> None:
         vae.load_vae(tmp_path, VAE)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", list(RUNS))
 def test_resume_is_bit_identical(stage: str, trained: Path, tmp_path: Path) -> None:
     for needed in trained.iterdir():
@@ -197,7 +198,6 @@ def test_a_former_text_tower_is_kept(trained: Path, tmp_path: Path) -> None:
     assert kept.error(clip.new_clip(CLIP).text_model, tokens, [{"class": "never seen"}]) == 0
 
 
-@pytest.mark.slow
 def test_the_text_tower_learns_to_hear_names(tmp_path: Path, trained: Path) -> None:
     for needed in trained.glob("*.*"):
         if needed.stem != "names":
@@ -215,7 +215,6 @@ def test_the_text_tower_learns_to_hear_names(tmp_path: Path, trained: Path) -> N
     assert after["error with one"] < 0.95 * before["error with one"]
 
 
-@pytest.mark.slow
 def test_the_light_is_learnt_and_a_mirrored_background_has_it_mirrored(tmp_path: Path) -> None:
     config = light.LightConfig(loop=replace(LOOP, steps=40, batch=8))
     backgrounds = make_backgrounds(tmp_path / "backgrounds", scenes=12)
@@ -228,7 +227,6 @@ def test_the_light_is_learnt_and_a_mirrored_background_has_it_mirrored(tmp_path:
     assert torch.allclose(own * torch.tensor([-1.0, 1, 1, 1]), mirrored, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_the_segmenter_learns_boxes_and_disguises_keep_masks_true(
     trained: Path, tmp_path: Path
 ) -> None:
@@ -312,7 +310,6 @@ def exported_clip(base: Path) -> CLIPModel:
     return model.eval()
 
 
-@pytest.mark.slow
 def test_exported_clip_measures_as_the_trained_one(trained: Path, tmp_path: Path) -> None:
     export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER)
     tokens = clip_tokenizer()(["a red suv", "a blue suv"], return_tensors="pt").input_ids

@@ -48,6 +48,7 @@ def test_pixels_and_tokens_are_those_of_transformers(kind, given, tiny_captioner
     assert len(set(said)) > 1  # it looks at them
 
 
+@pytest.mark.slow
 def test_captions_name_the_product_and_are_the_same_each_time(tiny_captioner, pictures, car):
     captioner = load(tiny_captioner("blip"), CPU)
     captions = captioner.caption(iter(pictures), car)

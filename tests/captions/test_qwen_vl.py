@@ -64,6 +64,7 @@ def test_it_is_asked_not_to_describe_the_product(tiny_captioner, car):
     assert "starts with “A car”" in asked and "Do not say what the car itself looks like" in asked
 
 
+@pytest.mark.slow
 def test_sampling_that_a_checkpoint_asks_for_is_left_out(tiny_captioner, tmp_path, pictures, car):
     folder = shutil.copytree(tiny_captioner("qwen2_vl"), tmp_path / "qwen")
     settings = json.loads((folder / "generation_config.json").read_text())

@@ -15,6 +15,8 @@ from packshot.images.video import FrameCandidate, choose, pick_frames
 from tests.odd_files import encoded, filmed, video
 from tests.projects import painted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pick(tmp_path):
@@ -44,7 +46,6 @@ def test_distinct_frames_are_taken_of_each_kind_of_file(pick, ending, codec):
     assert "clip at 000." in frames[0].filename
 
 
-@pytest.mark.slow
 def test_no_more_are_taken_than_asked_for_and_the_same_each_time(pick, tmp_path):
     frames = pick(video(1, frames=60), count=2)
     assert len(frames) == 2

@@ -62,6 +62,7 @@ def test_shadow_and_reflection_are_the_users(product, background_file, tmp_path)
     assert ((wet[232:250, 160:240].astype(int) - background[232:250, 160:240])[..., 1]).mean() < -20
 
 
+@pytest.mark.slow
 def test_the_same_again_is_the_same(product, background_file, tmp_path):
     first = put(product, background_file, tmp_path).file.read_bytes()
     assert put(product, background_file, tmp_path).file.read_bytes() == first
@@ -98,6 +99,7 @@ def test_a_photo_fits_a_mask_in_its_own_proportions(product):
     ]
 
 
+@pytest.mark.slow
 def test_no_other_photo_is_tried_for_what_none_can_mend(
     product, background_file, tmp_path, monkeypatch
 ):
@@ -157,6 +159,7 @@ def painter(loaded, tiny_checkpoint, monkeypatch):
     return loaded(tiny_checkpoint("sd1"))
 
 
+@pytest.mark.slow
 def test_what_is_painted_stays_in_its_region(product, background_file, tmp_path, painter):
     from packshot.lora import Lora
 

@@ -22,6 +22,7 @@ def fails(capsys, monkeypatch, *arguments):
     return capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_box_and_two_versions(product, background_file):
     result = run(background_file, "-p", product.root, "--box", "140,140,120,90", "--count", 2)
     assert result.exit_code == 0, result.output

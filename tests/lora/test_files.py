@@ -36,6 +36,7 @@ def saved(tiny_base, make_lora, tmp_path):
 
 
 # Not kohya with text: diffusers 0.42 loses kohya's text encoder keys under transformers 5.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "text"), [("kohya", False), ("diffusers", False), ("diffusers", True)]
 )

@@ -149,6 +149,7 @@ def test_locon_with_a_core_is_a_plain_convolution(tiny_base, tmp_path):
     assert torch.allclose(changes(tiny_base, tmp_path, tensors)[CONV], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_stacked_rows_are_each_modules_own(loaded, tiny_checkpoint, tmp_path):
     base = loaded(tiny_checkpoint("flux1"))
     ours = [f"transformer_blocks.0.attn.to_{part}" for part in "qkv"]

@@ -26,6 +26,7 @@ def batch_of(base, size=2):
     )
 
 
+@pytest.mark.slow
 def test_shapes_are_those_of_the_loaded_base(tiny_sd1, tiny_base):
     with fake_model(detect_checkpoint(tiny_sd1), torch.bfloat16) as base:
         for ours, theirs in (

@@ -404,6 +404,7 @@ def test_empty_conditioning_has_the_shape_of_the_longest_prompts(tiny_base):
         assert tiny_base.predict(noisy, times, empty).shape == noisy.shape
 
 
+@pytest.mark.slow
 def test_a_sketch_has_the_shapes_of_the_base_and_none_of_its_weights(tiny_base):
     folder = tiny_base.path
     with fake_model(detect_checkpoint(folder), torch.float32) as sketch:

@@ -68,6 +68,7 @@ def test_the_unet_is_told_the_region_and_the_picture_without_it(tiny_base):
     assert torch.equal(seen[1], torch.cat([noisy, region], dim=1))
 
 
+@pytest.mark.slow
 def test_a_shot_is_what_diffusers_inpaints_of_nothing(tiny_base, tmp_path):
     from diffusers import AutoPipelineForInpainting, DiffusionPipeline
 

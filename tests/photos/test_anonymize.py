@@ -84,6 +84,7 @@ def finder(monkeypatch):
     return use
 
 
+@pytest.mark.slow
 @cascades
 def test_a_face_and_a_plate_are_found_blurred_and_listed_and_the_source_is_untouched(
     project, tmp_path

@@ -35,6 +35,7 @@ def test_the_outlook_refuses_text_encoders_that_do_not_learn():
         )
 
 
+@pytest.mark.slow
 def test_text_encoders_that_are_trained_stay_on_the_gpu(tiny_sd1, monkeypatch):
     monkeypatch.setattr(memory_estimate, "trace_step", lambda *given: (10**6, 10**9))
     alone, both = (

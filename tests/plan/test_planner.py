@@ -99,6 +99,7 @@ def test_each_shape_of_picture_is_a_launch_of_its_own(ready_project, tiny_base, 
     assert plan.estimate.seconds_per_step == pytest.approx(1 + 1 / 5)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     whole=st.floats(1, 5000), launch=st.floats(0, 0.5), picture=st.floats(0.001, 1),
@@ -256,6 +257,7 @@ def test_what_was_measured_once_is_not_measured_again(ready_project, tiny_base):
     assert shot_seconds(tiny_base, decisions) == shot_seconds(tiny_base, decisions) > 0
 
 
+@pytest.mark.slow
 def test_calibration_with_text_encoders_costs_more_and_leaves_them_alone(tiny_base):
     names = [name for name, _ in tiny_base.text_encoder.named_modules()]
     asked = {"pixels": 64, "targets": "attention", "rank": 4, "batch": 2}

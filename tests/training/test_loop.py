@@ -95,6 +95,7 @@ def test_a_finished_run_is_not_done_again(planned_project, tiny_base):
     assert lora_bytes(planned_project) == whole and len(planned_project.runs()) == 1
 
 
+@pytest.mark.slow
 def test_a_finished_run_that_lost_its_files_ends_the_same_again(planned_project, tiny_base):
     """From its last checkpoint; the log, which tells of its end already, stays as it is."""
     edit(planned_project, sample_every_n_steps=0)
@@ -111,6 +112,7 @@ def test_a_finished_run_that_lost_its_files_ends_the_same_again(planned_project,
     assert [line["kind"] for line in map(json.loads, log.splitlines())] == told
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_checkpoint_no_step_is_logged_twice(planned_project, tiny_base):
     edit(planned_project, sample_every_n_steps=0, save_every_n_steps=100)
     events = train(planned_project, tiny_base)
