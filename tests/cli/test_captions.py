@@ -75,6 +75,7 @@ def test_replace_and_lock_and_unlock(caption, project):
     assert code == 0 and "note: c.png: the caption lacks the trigger 'ohwx'" in said
 
 
+@pytest.mark.slow
 def test_another_captioner_writes_anew_what_is_not_a_persons(caption, project, tmp_path):
     (project.photos_folder / "a.txt").write_text("ohwx car, mine")
     code, said = caption(

@@ -23,6 +23,7 @@ def test_what_is_meant_as_a_source_and_what_is_a_picture(source):
     assert find([source / "d.txt"]) == [source / "d.txt"]  # named by the user: it will say why not
 
 
+@pytest.mark.slow
 def test_photos_of_a_zip_come_with_their_captions_and_masks(project, source):
     mask = io.BytesIO()
     painted(0).convert("L").save(mask, "PNG")
@@ -57,6 +58,7 @@ def test_a_zip_and_a_video_that_give_nothing(project, source):
     ]
 
 
+@pytest.mark.slow
 def test_of_a_live_photo_the_photo_is_enough(project, source):
     (source / "IMG_1.jpg").write_bytes(encoded(painted(1), "JPEG"))
     (source / "IMG_1.MOV").write_bytes(video(2, ".mov"))

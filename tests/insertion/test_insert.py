@@ -177,6 +177,7 @@ def test_what_is_painted_stays_in_its_region(product, background_file, tmp_path,
     assert told["background unchanged"] == 0 and told["count"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("empty", [1, 2])
 def test_a_seed_that_paints_no_product_is_passed_over(
     empty, product, background_file, tmp_path, painter, monkeypatch

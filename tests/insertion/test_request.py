@@ -37,6 +37,7 @@ def test_a_box_and_two_versions(product, background_file):
     assert first["photo"] != second["photo"]
 
 
+@pytest.mark.slow
 def test_words_and_suggestions(product, background_file):
     assert (
         run(
@@ -52,6 +53,7 @@ def test_words_and_suggestions(product, background_file):
         assert shown.size == (400, 300)
 
 
+@pytest.mark.slow
 def test_a_quad_on_the_ground(product, background_file):
     quad = "130,230,270,230,250,200,150,200"
     assert run(background_file, "-p", product.root, "--quad", quad).exit_code == 0

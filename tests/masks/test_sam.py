@@ -59,6 +59,7 @@ def test_sam_2_says_what_transformers_says(tiny_sam2, picture):
     assert np.abs(found - expected).max() < 1e-4
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_first_sam_says_what_transformers_says(tiny_sam, picture):
     from transformers import SamModel

@@ -115,6 +115,7 @@ def test_schnell_is_told_by_its_lack_of_guidance(parts, family, tmp_path):
     assert (base.sampler.steps, base.schedule.shift(1024)) == (4, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["flux1"])
 def test_flux_fill_is_told_by_its_first_layer_and_other_tools_are_refused(parts, family, tmp_path):
     width = parts["flux1"]["img_in.weight"].shape[0]

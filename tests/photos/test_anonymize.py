@@ -162,6 +162,7 @@ def test_boxes_at_the_edge_and_within_each_other(project, finder):
     assert boxes == [(0, 0, 39, 39), (85, 85, 130, 130), (781, 541, 19, 19)]
 
 
+@pytest.mark.slow
 def test_a_large_photo_is_searched_small_and_blurred_where_it_was_found(finder, tmp_path):
     painted(1, (3072, 1536)).save(tmp_path / "a.png")
     made = create_project(tmp_path / "project", name="Duster", class_noun="car")

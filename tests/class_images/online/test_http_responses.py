@@ -85,6 +85,7 @@ def test_what_is_compressed_though_it_was_not_asked_for_is_not_read(answering, c
             answering(replies(bomb)).json(URL, dict)
 
 
+@pytest.mark.slow
 def test_json_is_capped_as_it_is_decompressed(answering):
     bomb = picture({"content-encoding": "gzip"}, gzip.compress(bytes(2**26)))
     with pytest.raises(PermanentHttpError, match=r"^has more than 8 MB$"):

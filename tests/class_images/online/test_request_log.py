@@ -57,6 +57,7 @@ def test_a_picture_is_known_as_long_as_its_file_is_there(written):
     assert ledger.picture("b") == FETCHED
 
 
+@pytest.mark.slow
 def test_cut_anywhere_it_keeps_what_is_whole_and_takes_more(written):
     whole = written.read_bytes()
     end = whole.index(b'\n{"kind":"scored"')

@@ -65,6 +65,7 @@ def test_a_half_precision_only_folder_loads(tiny_sd1, tiny_base, tmp_path):
             assert torch.equal(halved, found[name]), name
 
 
+@pytest.mark.slow
 def test_a_folder_as_stable_diffusion_15_was_published_loads(tiny_sd1, tiny_base, tmp_path):
     """The autoencoder's attention by its old names, the vocabulary as two bare files, PNDM."""
     import json
