@@ -279,33 +279,39 @@ def test_a_machine_that_gets_slower_is_told_with_what_to_do():
     assert len(said) == 2
 
 
+@pytest.fixture(scope="module")
+def started_lives():
+    with lives() as started:
+        yield started
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"segmenter": "none", "class_count": None, "images_per_prompt": 1}]
 )
-def test_killed_at_writes_all_over_the_path_it_goes_on_and_ends_the_same(case, options):
+def test_killed_at_writes_all_over_the_path_it_goes_on_and_ends_the_same(
+    case, options, started_lives
+):
     """SIGKILL eight times, each life going on where the one before was killed, then to the end.
 
     What was measured is taken from the undisturbed run, so that both plan alike; how a decision
     survives a kill is seen by the number of runs.
     """
     told, decisions = case / "writes", case / "project" / "decisions.toml"
-    with lives() as started:
 
-        def start(write=None):
-            given = (str(case), write, json.dumps(options), str(told))
-            return started.start(walking.life, *given)
+    def start(write=None):
+        return started_lives.start(walking.life, str(case), write, json.dumps(options), str(told))
 
-        assert start() == 0
-        undisturbed, settled = results(case / "project"), decisions.read_bytes()
-        writes = int(told.read_text())
-        for left in ("project", "cache"):
-            shutil.rmtree(case / left)
-        draw = random.Random(0)
-        for _ in range(8):
-            assert start(draw.randint(1, writes // 6)) == -9
-            if decisions.exists():
-                decisions.write_bytes(settled)
-        assert start() == 0
+    assert start() == 0
+    undisturbed, settled = results(case / "project"), decisions.read_bytes()
+    writes = int(told.read_text())
+    for left in ("project", "cache"):
+        shutil.rmtree(case / left)
+    draw = random.Random(0)
+    for _ in range(8):
+        assert start(draw.randint(1, writes // 6)) == -9
+        if decisions.exists():
+            decisions.write_bytes(settled)
+    assert start() == 0
     assert results(case / "project") == undisturbed
     assert len(list((case / "project" / "runs").iterdir())) == 1

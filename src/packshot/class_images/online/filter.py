@@ -8,7 +8,7 @@ from typing import Protocol
 
 from packshot.class_images.online.request_log import Fetched, RequestLog, Scored
 from packshot.errors import ImageRejectedError
-from packshot.images.quality import nearly_the_same
+from packshot.images.quality import SeenImages
 from packshot.models.diffusion_model import ClipSimilarity
 from packshot.photos.manifest import Entry
 from packshot.utils.text import with_article
@@ -64,9 +64,9 @@ class ImageFilter:
     ) -> None:
         self._min_side, self._check, self._ledger = min_side, check, ledger
         self._files: dict[str, str] = {}
-        self._looks = [
-            (photo.perceptual_hash, f"the product's photo {photo.file}") for photo in photos
-        ]
+        self._seen = SeenImages()
+        for photo in photos:
+            self._seen.add(photo.perceptual_hash, f"the product's photo {photo.file}")
 
     def check(self, picture: Fetched) -> None:
         """Accept an image.
@@ -85,18 +85,17 @@ class ImageFilter:
             raise ImageRejectedError(
                 picture.url, f"is the same file as {self._files[picture.sha256]}", "duplicate"
             )
-        for other, name in self._looks:
-            if nearly_the_same(picture.look, other):
-                raise ImageRejectedError(
-                    picture.url, f"is nearly the same image as {name}", "duplicate"
-                )
+        if name := self._seen.nearly_the_same(picture.look):
+            raise ImageRejectedError(
+                picture.url, f"is nearly the same image as {name}", "duplicate"
+            )
         if self._check and (score := self._score(self._check, picture)) <= 0:
             raise ImageRejectedError(
                 picture.url,
                 f"shows something else than the class ({self._check.name}: {score:.3f})",
             )
         self._files[picture.sha256] = picture.url
-        self._looks.append((picture.look, picture.url))
+        self._seen.add(picture.look, picture.url)
 
     def _score(self, check: ClassCheck, picture: Fetched) -> float:
         key = picture.sha256, check.name
