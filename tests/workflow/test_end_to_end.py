@@ -13,6 +13,7 @@ from packshot.lora import load_lora
 from packshot.models.checkpoint import detect_checkpoint
 from packshot.photos.photo_set import list_photos
 from packshot.plan import load_base, read_plan, write_plan
+from packshot.project import Project
 from packshot.report import write_report
 from packshot.utils import files
 from packshot.weights.helper_models import label
@@ -24,11 +25,39 @@ from tests.walking import Listener, make_case, results, walk
 
 
 @pytest.fixture
-def case(tmp_path, tiny_sd1, monkeypatch):
-    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "no segmenters"))
-    walking.made_quick(monkeypatch.setattr)
+def case(tmp_path, tiny_sd1, surroundings):
+    surroundings(tmp_path)
     return make_case(tmp_path, tiny_sd1)
+
+
+@pytest.fixture
+def surroundings(monkeypatch):
+    def of(folder):
+        monkeypatch.setenv("PACKSHOT_CACHE", str(folder / "cache"))
+        monkeypatch.setenv("U2NET_HOME", str(folder / "no segmenters"))
+        walking.made_quick(monkeypatch.setattr)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def walked_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("walked")
+
+
+@pytest.fixture
+def walked(walked_folder, tiny_sd1, surroundings):
+    """A case whose path was walked to its end, once for all; each test has it as it was then."""
+    case, kept = walked_folder / "case", walked_folder / "kept"
+    surroundings(case)
+    if kept.exists():
+        shutil.rmtree(case)
+        shutil.copytree(kept, case)
+    else:
+        case.mkdir()
+        walk(make_case(case, tiny_sd1))
+        shutil.copytree(case, kept)
+    return case
 
 
 @pytest.mark.slow
@@ -93,11 +122,11 @@ def test_a_project_of_packshot_0_1_goes_on(case):
 
 
 @pytest.mark.slow
-def test_started_once_more_it_does_nothing_and_loads_nothing(case):
-    before = walk(case).project
+def test_started_once_more_it_does_nothing_and_loads_nothing(walked):
+    before = Project(walked / "project")
     made = {file: file.stat().st_mtime_ns for file in before.root.rglob("*")}
     heard = Listener()
-    again = walk(case, heard)
+    again = walk(walked, heard)
     assert again.was_complete and again.report_file == before.report_file
     assert not heard.said and not heard.made and not heard.events
     assert {file: file.stat().st_mtime_ns for file in made} == made
@@ -109,16 +138,16 @@ def test_started_once_more_it_does_nothing_and_loads_nothing(case):
 
 
 @pytest.mark.slow
-def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(case):
-    project = walk(case).project
+def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(walked):
+    project = Project(walked / "project")
     plan = read_plan(project.plan_file)
     write_plan(plan.model_copy(update={"steps": plan.steps + 1}), project.plan_file)
     heard = Listener()
-    outcome = walk(case, heard)
+    outcome = walk(walked, heard)
     assert outcome.plan.steps == plan.steps + 1 == heard.events.count("Step")
     next(project.photos_folder.glob("*.txt")).write_text("a photo of ohwx car, mine")
     heard = Listener()
-    outcome = walk(case, heard)
+    outcome = walk(walked, heard)
     assert outcome.plan.inputs != plan.inputs and heard.events.count("Step") == plan.steps
     assert any("planned again, for a new run; changed: captions" in text for text in heard.said)
     assert len(project.runs()) == 3
@@ -136,11 +165,11 @@ def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(case):
         ({"segmenter": "none"}, 0, set()),
     ],
 )
-def test_other_words_redo_what_depends_on_them_and_are_kept(case, words, steps, made_anew):
-    project = walk(case).project
+def test_other_words_redo_what_depends_on_them_and_are_kept(walked, words, steps, made_anew):
+    project = Project(walked / "project")
     before = results(project.root)
     heard = Listener()
-    walk(case, heard, **words)
+    walk(walked, heard, **words)
     assert bool(steps) == ("Step" in heard.events)
     after = results(project.root)
     changed = {name.split("/")[0] for name in before | after if before.get(name) != after.get(name)}
@@ -148,43 +177,43 @@ def test_other_words_redo_what_depends_on_them_and_are_kept(case, words, steps, 
     key, value = next(iter(words.items()))
     assert getattr(project.settings, key) == value
     assert any(text.startswith(f"changed: {key.replace('_', ' ')}: ") for text in heard.said)
-    assert walk(case, **words).was_complete
+    assert walk(walked, **words).was_complete
 
 
 @pytest.mark.slow
-def test_a_budget_that_comes_again_has_its_run_and_its_lora_again(case):
-    first = walk(case)
-    lora = first.project.lora_file.read_bytes()
-    walk(case, time_budget="11m", seed=1)
-    assert first.project.lora_file.read_bytes() != lora
+def test_a_budget_that_comes_again_has_its_run_and_its_lora_again(walked):
+    project = Project(walked / "project")
+    plan, lora = read_plan(project.plan_file), project.lora_file.read_bytes()
+    walk(walked, time_budget="11m", seed=1)
+    assert project.lora_file.read_bytes() != lora
     heard = Listener()
-    again = walk(case, heard, seed=0)
-    assert again.plan == first.plan and "Step" not in heard.events
-    assert first.project.lora_file.read_bytes() == lora and len(first.project.runs()) == 2
+    again = walk(walked, heard, seed=0)
+    assert again.plan == plan and "Step" not in heard.events
+    assert project.lora_file.read_bytes() == lora and len(project.runs()) == 2
 
 
 @pytest.mark.slow
-def test_another_base_has_its_own_run_and_the_one_before_keeps_its_lora(case, tiny_velocity):
-    project = walk(case).project
+def test_another_base_has_its_own_run_and_the_one_before_keeps_its_lora(walked, tiny_velocity):
+    project = Project(walked / "project")
     kept = [run / project.lora_file.name for run in project.runs()]
     lora = kept[0].read_bytes()
     assert lora == project.lora_file.read_bytes()
-    shutil.copytree(tiny_velocity, case / "other")
-    (case / "other" / "recipe.toml").write_text(walking.RECIPE)
+    shutil.copytree(tiny_velocity, walked / "other")
+    (walked / "other" / "recipe.toml").write_text(walking.RECIPE)
     heard = Listener()
-    outcome = walk(case, heard, base=str(case / "other"))
+    outcome = walk(walked, heard, base=str(walked / "other"))
     assert "Step" in heard.events and outcome.project.lora_file.read_bytes() != lora
     assert kept[0].read_bytes() == lora and len(project.runs()) == 2
     assert read_plan(project.plan_file).inputs.base.endswith(
-        detect_checkpoint(case / "other").content_hash
+        detect_checkpoint(walked / "other").content_hash
     )
 
 
 @pytest.mark.slow
-def test_another_products_project_is_not_taken(case):
-    project = walk(case).project
+def test_another_products_project_is_not_taken(walked):
+    project = Project(walked / "project")
     with pytest.raises(ProjectError, match=r"another product: its class noun is 'car', not 'boat'"):
-        end_to_end.run(case / "photos", root=project.root, class_noun="boat")
+        end_to_end.run(walked / "photos", root=project.root, class_noun="boat")
 
 
 @pytest.mark.slow
