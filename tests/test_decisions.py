@@ -29,7 +29,7 @@ def test_it_is_decided_once_for_the_same_and_anew_for_another(project):
     assert book.others("class_count", 13) == [12] and book.latest("class_count").value == 13
     assert settle(budget="4m") == (12, "a tenth of the time", False), "as it was before"
     assert book.others("class_count", 12) == [13] and book.latest("class_count").value == 12
-    assert book.settle("class_count", {"budget": "4m"}, lambda: (30, "asked for"), anew=True).anew
+    assert book.settle("class_count", {"budget": "4m"}, lambda: (30, "asked for"), anew=True).is_new
     assert book.latest("class_count").value == 30 and book.others("class_count", 30) == [13]
     assert book.latest("threads") is None
 

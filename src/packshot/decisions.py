@@ -45,7 +45,7 @@ class Settled(NamedTuple):
 
     value: Any
     reason: str
-    anew: bool
+    is_new: bool
 
 
 class Decisions:

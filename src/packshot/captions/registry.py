@@ -91,7 +91,7 @@ def settle_captioner(
     latest = decisions.latest("captioner")
     again = observer.insists and latest is not None and latest.value == BUNDLED
     settled = decisions.settle("captioner", because, choose, anew=again)
-    if settled.anew and settled.value == BUNDLED:
+    if settled.is_new and settled.value == BUNDLED:
         observer.say(
             f"captions by the bundled CLIP, trained on renderings of ten kinds of place only: "
             f"read them (packshot caption --review). {settled.reason[:1].upper()}{settled.reason[1:]}. "

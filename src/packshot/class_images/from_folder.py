@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from packshot.class_images.class_image import ClassImage
-from packshot.class_images.manifest import told_in
+from packshot.class_images.manifest import read_folder_metadata
 from packshot.errors import ClassImagesError, ImageRejectedError
 from packshot.images import sidecars
 from packshot.images.loading import open_image
@@ -45,7 +45,7 @@ def from_folder(
     if not folder.is_dir():
         raise ClassImagesError(f"There is no folder {folder}. Name one with images of the class.")
     paths = _evenly(list(picture_files(folder)))
-    metadata = told_in(folder)
+    metadata = read_folder_metadata(folder)
     seen: dict[str, str] = {}
     for path in paths:
         if len(seen) == count:

@@ -51,7 +51,7 @@ def _image(project: Project, row: object) -> ClassImage:
     return listed.model_copy(update={"file": path})
 
 
-def told_in(folder: Path) -> dict[str, dict[str, Any]]:
+def read_folder_metadata(folder: Path) -> dict[str, dict[str, Any]]:
     """The metadata of images in a folder's manifest.jsonl, by file name."""
     rows: list[Any] = files.read_json_lines(folder / ORIGINS_FILE)
     return {str(row.get("file")): row for row in rows if isinstance(row, dict)}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packshot.class_images.manifest import ORIGINS_FILE, told_in
+from packshot.class_images.manifest import ORIGINS_FILE, read_folder_metadata
 from packshot.datasets.image_export import write_upright
 from packshot.datasets.metadata import read_json, read_metadata
 from packshot.datasets.model import Dataset, Entry, origin_of
@@ -191,7 +191,7 @@ def _read_subset(subset: Subset, folder: Path, masks: Path | None = None) -> Dat
     if subset.num_repeats < 1:
         return Dataset(notes=[_OFF.format(folder)])
     by_stem = {path.stem: path for path in picture_files(masks)} if masks else {}
-    metadata = told_in(folder) if subset.is_reg else {}
+    metadata = read_folder_metadata(folder) if subset.is_reg else {}
     entries = [
         _as_told(
             Entry(

@@ -50,7 +50,7 @@ def settle_embedder(
     latest = decisions.latest("embedder")
     again = observer.insists and latest is not None and latest.value == NONE and choice == AUTO
     settled = decisions.settle("embedder", because, choose, anew=again)
-    if settled.anew and settled.value == NONE and choice == AUTO:
+    if settled.is_new and settled.value == NONE and choice == AUTO:
         observer.say(
             f"likeness, fidelity to prompts and drift will not be measured: {settled.reason}. "
             f"Name a CLIP: --embedder {OFFERED[0].name}"

@@ -41,7 +41,7 @@ class Attempt:
     """One try: its seed, its composite, and its checks."""
 
     seed: int
-    made: Composite
+    result: Composite
     checks: tuple[Check, ...]
 
     @property
@@ -254,7 +254,7 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
 
 
 def _written(scene: Scene, attempt: Attempt, folder: Path, name: str) -> Insertion:
-    result, seed, checks = attempt.made, attempt.seed, attempt.checks
+    result, seed, checks = attempt.result, attempt.seed, attempt.checks
     after = scene.background.with_colours(scene.crop, result.image, result.changed_mask)
     product = Box(
         result.box.left + scene.crop.left,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from packshot.class_images.online.candidate import MOST_LETTERS, Stored, plain, told_candidate
+from packshot.class_images.online.candidate import MOST_LETTERS, Stored, plain, make_candidate
 from packshot.class_images.online.licences import UNTOLD
 from packshot.errors import ClassImagesError
 
@@ -28,14 +28,14 @@ def test_the_usual_columns_are_known_and_the_first_that_says_something_counts():
         "creator": "Ada", "artist": "Bob", "license": "by", "license_version": "4.0",
         "license_url": "https://creativecommons.org/licenses/by/4.0/", "text": "a red car",
     }  # fmt: skip
-    told = told_candidate(URL, row)
+    told = make_candidate(URL, row)
     assert (told.url, told.source) == (URL, "https://a.example/page")
     assert (told.title, told.author, told.prompt) == ("A car", "Ada", "a red car")
     assert "4.0" in told.licence and told.licence.lower() != UNTOLD
 
 
 def test_where_nothing_is_told_it_says_so():
-    told = told_candidate(URL, {})
+    told = make_candidate(URL, {})
     assert (told.source, told.author, told.licence, told.prompt) == (URL, "unknown", UNTOLD, "")
 
 
@@ -49,5 +49,5 @@ def test_stored_bytes_are_those_of_their_place(tmp_path):
 
 
 def test_where_bytes_lie_is_not_written_down(tmp_path):
-    told = told_candidate(URL, {}, Stored(tmp_path / "a", 0, 1))
+    told = make_candidate(URL, {}, Stored(tmp_path / "a", 0, 1))
     assert told.stored and "stored" not in told.model_dump()

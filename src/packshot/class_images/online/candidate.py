@@ -75,7 +75,7 @@ _COLUMNS = {
 }
 
 
-def told_candidate(url: str, row: Mapping[str, Any], stored: Stored | None = None) -> Candidate:
+def make_candidate(url: str, row: Mapping[str, Any], stored: Stored | None = None) -> Candidate:
     """A candidate from a row of a user's table with the usual column names."""
     metadata = {
         field: next((plain(row[name]) for name in names if row.get(name)), "")

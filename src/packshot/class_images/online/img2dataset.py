@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
 from packshot.class_images.online.api_search import Ask, Limit
-from packshot.class_images.online.candidate import Candidate, Stored, told_candidate
+from packshot.class_images.online.candidate import Candidate, Stored, make_candidate
 from packshot.class_images.online.http_responses import MOST_BYTES
 from packshot.errors import ClassImagesError
 
@@ -56,7 +56,7 @@ def _candidates(shard: Path) -> Iterator[Candidate]:
         if picture and picture.size <= MOST_BYTES:
             metadata = _metadata(parts.get(".json"))
             url = str(metadata.get("url") or f"{shard}/{key}")
-            yield told_candidate(url, metadata, picture)
+            yield make_candidate(url, metadata, picture)
 
 
 def _metadata(part: Stored | None) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from packshot.class_images.online.api_search import Ask, Limit
-from packshot.class_images.online.candidate import Candidate, told_candidate
+from packshot.class_images.online.candidate import Candidate, make_candidate
 from packshot.errors import ClassImagesError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -34,7 +34,7 @@ class UrlList:
                             f"{self._file} has a line without a URL: {str(row)[:80]}. Name each "
                             "picture's in a column 'url', or write one URL a line in a .txt."
                         )
-                    yield told_candidate(url.strip(), row)
+                    yield make_candidate(url.strip(), row)
         except (OSError, ValueError, RecursionError, csv.Error) as error:
             raise ClassImagesError(f"{self._file} cannot be read: {error}. Mend it.") from error
 
