@@ -2,7 +2,7 @@
 
 import pytest
 
-from packshot.class_images.online.candidate import MOST_LETTERS, Stored, plain, make_candidate
+from packshot.class_images.online.candidate import MOST_LETTERS, Stored, make_candidate, plain
 from packshot.class_images.online.licences import UNTOLD
 from packshot.errors import ClassImagesError
 
