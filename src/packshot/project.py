@@ -153,6 +153,11 @@ class Project:
         return self.class_images_folder / "downloads"
 
     @property
+    def lock_file(self) -> Path:
+        """Locked by the process that writes into the project."""
+        return self.root / ".lock"
+
+    @property
     def plan_file(self) -> Path:
         """The plan of the next run; a run keeps its own copy."""
         return self.root / "plan.toml"
@@ -178,6 +183,10 @@ class Project:
     @property
     def shots_folder(self) -> Path:
         return self.root / "shots"
+
+    @property
+    def scores_file(self) -> Path:
+        return self.shots_folder / "scores.json"
 
     @property
     def insertions_folder(self) -> Path:
@@ -231,8 +240,28 @@ class Project:
         Raises:
             ProjectError: another process holds it.
         """
-        with files.lock(self.root / ".lock"):
+        with files.lock(self.lock_file):
             yield
+
+    def refuse_links(self) -> None:
+        """Refuse links, pipes and devices wherever Packshot writes in the project, at every level.
+
+        The project's own folder may be a link: that is where the user has put it.
+
+        Raises:
+            ProjectError: the settings do not parse.
+            UnsafePathError: there is one.
+        """
+        files.refuse_links(self.settings_file)
+        _ = self.settings  # the names of the LoRA's files depend on them
+        for name in sorted({path.relative_to(self.root).parts[0] for path in self._paths()}):
+            files.refuse_links(self.root / name)
+
+    def _paths(self) -> Iterator[Path]:
+        """All paths that are properties of a project."""
+        for name, member in vars(Project).items():
+            if isinstance(member, property) and member.fget.__annotations__["return"] == "Path":
+                yield getattr(self, name)
 
 
 def create_project(
@@ -249,6 +278,7 @@ def create_project(
     settings = _settings(name, class_noun, trigger, choices_of(**chosen))
     project = Project(root)
     if project.settings_file.exists():
+        project.refuse_links()
         if project.settings != settings:
             raise ProjectError(
                 f"{root} is a project with other settings. Edit {project.settings_file}, "
@@ -281,6 +311,7 @@ def open_or_create_project(
         return _make(
             project, _settings(name or root.name, class_noun, trigger or "ohwx", choices)
         ), []
+    project.refuse_links()
     subject = project.subject
     for key, given in (("name", name), ("class_noun", class_noun), ("trigger", trigger)):
         if given is not None and given != getattr(subject, key):
@@ -329,6 +360,7 @@ def open_project(root: Path) -> Project:
 
     Raises:
         ProjectError: there is none, or its settings do not parse.
+        UnsafePathError: as `Project.refuse_links`.
     """
     project = Project(root)
     if not project.settings_file.is_file():
@@ -336,7 +368,7 @@ def open_project(root: Path) -> Project:
             f"{root} is no Packshot project (it has no {SETTINGS_FILE}). "
             f"Make one: packshot new {root} --class car"
         )
-    _ = project.settings
+    project.refuse_links()
     return project
 
 

@@ -1,15 +1,18 @@
 """The loss curve's numbers, against numpy's."""
 
+import math
+
 import numpy as np
 import pytest
 
 from packshot.report.loss_curve import HEIGHT, MARGIN, WIDTH, loss_curve
+from packshot.training.events import Step, Stopped
 
 
 def steps(photos, others=None):
     others = others or [None] * len(photos)
     return [
-        {"kind": "step", "step": step, "instance_loss": photo, "class_loss": other}
+        Step(step, len(photos), 0.5, photo, other, 1e-4, 1.0)
         for step, (photo, other) in enumerate(zip(photos, others, strict=True), start=1)
     ]
 
@@ -20,7 +23,7 @@ def points(path):
 
 @pytest.mark.parametrize(
     "events",
-    [[], [{"kind": "sample", "step": 1}], steps([None, None]), [{"kind": "step", "step": 1}]],
+    [[], [Stopped(1)], steps([None, None]), steps([math.nan, math.inf])],
 )
 def test_without_losses_there_is_no_curve(events):
     assert loss_curve(events) is None
@@ -28,7 +31,7 @@ def test_without_losses_there_is_no_curve(events):
 
 def test_a_curve_lies_where_its_losses_do():
     losses = list(np.random.default_rng(0).uniform(0.1, 1, 100))
-    curve = loss_curve([{"kind": "done", "step": 100}, *steps(losses)])
+    curve = loss_curve([Stopped(100), *steps(losses)])
     assert [line.name for line in curve.lines] == ["photos"] and curve.steps == 100
     means = np.array([np.mean(losses[max(0, i - 5) : i + 6]) for i in range(100)])
     span = means.max() - means.min()

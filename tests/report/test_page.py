@@ -1,6 +1,5 @@
 """The report: whole, self-contained, and safe with hostile words."""
 
-import json
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -12,6 +11,7 @@ from PIL import Image
 from packshot.photos.photo_set import add_photos, list_photos, write_captions, write_mask
 from packshot.project import create_project
 from packshot.report import contact_sheet, write_report
+from packshot.training.events import Done, Step, as_record, log_of
 from packshot.utils import files
 
 EVIL = '<script>alert("1")</script> & "quotes"'
@@ -112,12 +112,9 @@ def test_a_run_is_told(project, tmp_path):
         estimate=Estimate(seconds=61, bytes=2**30, class_images_seen=7, seconds_per_step=1),
     )  # fmt: skip
     write_plan(plan, run / "plan.toml", {"rank": "room for detail"})
-    events = [
-        {"kind": "step", "step": s, "loss": 1 / s, "instance_loss": 1 / s, "class_loss": None}
-        for s in range(1, 10)
-    ]
-    events.append({"kind": "done", "step": 9, "seconds": 75.0, "peak_bytes": 2**31})
-    files.write_text(run / "events.jsonl", "".join(json.dumps(e) + "\n" for e in events))
+    events = [Step(s, 9, 1 / s, 1 / s, None, 1.0, 1.0) for s in range(1, 10)]
+    events.append(Done(9, 75.0, 2**31, project.lora_file, project.diffusers_lora_file))
+    files.write_json_lines(log_of(run), (as_record(event, run) for event in events))
     page = write_report(project).read_text()
     for words in ("room for detail", "1 min 01 s", "1 min 15 s", "1.00 GiB", "2.00 GiB", "9 steps"):
         assert words in page

@@ -1,12 +1,15 @@
 """Which run is whose: the plan's own, a new one, one that was never begun."""
 
+import json
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from packshot.plan import write_plan
 from packshot.plan.config import Asked, Estimate
 from packshot.training import runs
+from packshot.training.events import Done, Step, as_record
 from packshot.training.runs import current_run, finished, open_run, run_of
 from packshot.utils import files
 from tests.training.test_dataset import planned
@@ -83,11 +86,16 @@ def test_a_run_is_finished_by_its_closing_event(project, clock):
     _, run = begun(project)
     assert finished(run) is None
     log = run / "events.jsonl"
-    files.append_line(log, '{"kind": "step", "step": 1}')
+    events = [Step(1, 2, 0.5, 0.5, None, 1e-4, 1.0), *(done(step) for step in (1, 2))]
+    files.append_line(log, json.dumps(as_record(events[0], run)))
     assert finished(run) is None
-    files.append_line(log, '{"kind": "done", "step": 1}')
-    files.append_line(log, '{"kind": "done", "step": 2}')
-    assert finished(run)["step"] == 2
+    for event in events[1:]:
+        files.append_line(log, json.dumps(as_record(event, run)))
+    assert finished(run).step == 2
     with log.open("a") as file:
         file.write('{"kind": "do')  # killed while writing
-    assert finished(run)["step"] == 2
+    assert finished(run).step == 2
+
+
+def done(step):
+    return Done(step, 1.0, 1, Path("a"), Path("b"))

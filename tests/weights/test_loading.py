@@ -142,3 +142,12 @@ def test_whatever_the_libraries_raise_is_one_kind_of_error():
     for kind in (MemoryError, LoraError, KeyboardInterrupt):
         with pytest.raises(kind), refusing(WHERE):
             raise kind
+
+
+def test_blocks_of_blocks_of_blocks_come_to_an_end(tmp_path):
+    def endless():
+        return nn.Sequential(*(nn.Linear(1, 1) for _ in range(10**9)))
+
+    with pytest.raises(ModelLoadError, match="more than 100,000 modules"):
+        empty_network(endless, tmp_path)
+    assert sum(1 for _ in nn.Linear(1, 1).modules()) == 1

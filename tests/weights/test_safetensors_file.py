@@ -115,3 +115,35 @@ def test_a_configuration_is_an_object(tmp_path, text):
         read_config(tmp_path / "config.json")
     (tmp_path / "config.json").write_text('{"è": 1}', encoding="utf-8")
     assert read_config(tmp_path / "config.json") == {"è": 1}
+
+
+CHOOSES_CODE = (
+    "attn_implementation", "_attn_implementation", "_attn_implementation_internal",
+    "attn_implementation_internal", "experts_implementation", "_experts_implementation",
+    "quantization_config", "auto_map", "kernel_config",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", CHOOSES_CODE)
+def test_a_configuration_chooses_no_code_at_any_level(tmp_path, key):
+    file = tmp_path / "config.json"
+    inner = {key: "owner/kernel@main", "hidden_size": 8}
+    told = {key: "owner/kernel@main", "text_config": inner, "parts": [inner], "hidden_size": 4}
+    file.write_text(json.dumps(told))
+    kept = {"hidden_size": 8}
+    assert read_config(file) == {"text_config": kept, "parts": [kept], "hidden_size": 4}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"num_hidden_layers": 10**9}, {"vocab_size": 10**12}, {"max_position_embeddings": 10**12},
+        {"text_config": {"layers_per_block": [10**6]}}, {"block_out_channels": [8] * 20_000},
+        {"pos_embed_max_size": 100_000}, {"hidden_size": -(10**30)},
+    ],
+)  # fmt: skip
+def test_a_configuration_of_absurd_size_is_refused_before_anything_is_built(tmp_path, told):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(told))
+    with pytest.raises(ModelLoadError, match=r"config\.json cannot be read \(\w+ (is|has) "):
+        read_config(file)

@@ -19,6 +19,7 @@ from torch import Tensor
 from packshot.captions.trigger import with_trigger
 from packshot.errors import ModelLoadError
 from packshot.project import Subject
+from packshot.utils import files
 from packshot.weights.loading import refusing
 from packshot.weights.safetensors_file import read_config, read_safetensors
 from packshot.weights.shards import weight_names
@@ -80,7 +81,8 @@ def load_pretrained(folder: Path, networks: Mapping[str, str], device: torch.dev
         )
     tensors = _weights(folder)
     with refusing(folder), _quiet():
-        config = transformers.AutoConfig.from_pretrained(folder, **_LOCAL)
+        # Not from the folder itself, whose configuration may choose code: `settings` is reduced.
+        config = transformers.CONFIG_MAPPING[kind].from_dict(settings)
         network_class = getattr(transformers, networks[kind])
         processor = transformers.AutoImageProcessor.from_pretrained(
             folder,
@@ -95,7 +97,7 @@ def load_pretrained(folder: Path, networks: Mapping[str, str], device: torch.dev
             dtype=_dtype(device),
             output_loading_info=True,
         )
-    _refuse_random(folder, settings, loaded)
+    _refuse_random(folder, loaded)
     if (folder / "generation_config.json").is_file():
         with refusing(folder / "generation_config.json"):
             given = read_config(folder / "generation_config.json")
@@ -120,7 +122,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _refuse_random(folder: Path, settings: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
+def _refuse_random(folder: Path, loaded: Mapping[str, Any]) -> None:
     """Refuse a network with missing weights: they would be random."""
     lost = sorted(loaded["missing_keys"]) + sorted(str(one) for one in loaded["mismatched_keys"])
     if not lost:
@@ -128,7 +130,7 @@ def _refuse_random(folder: Path, settings: Mapping[str, Any], loaded: Mapping[st
     own_code = (
         " It comes with code of its own, which Packshot never runs: look for a conversion to "
         "transformers' own classes (for Florence-2: florence-community/Florence-2-base)."
-        if "auto_map" in settings
+        if "auto_map" in (files.read_json(folder / "config.json") or {})
         else " Copy it again, whole."
     )
     raise ModelLoadError(f"{folder} lacks {len(lost)} weights, such as {lost[0]}.{own_code}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from packshot.images import sidecars
-from packshot.images.loading import FORMATS, encoded, read_picture
+from packshot.images.loading import encoded, opened_picture, read_picture
 from packshot.utils import files
 
 _ORIENTATION, _GPS = 0x0112, 0x8825
@@ -35,10 +35,8 @@ def write_upright(picture: Path, target: Path, mask: Path | None = None) -> Path
 
 def _plain_ending(picture: Path) -> str | None:
     """The ending of a file that can be copied unchanged: upright, opaque, sRGB, and without GPS."""
-    from PIL import Image
-
     try:
-        with Image.open(picture, formats=FORMATS) as image:
+        with opened_picture(picture) as image:
             exif = image.getexif()
             as_it_is = (
                 image.mode in ("RGB", "L")

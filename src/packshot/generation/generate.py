@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from packshot.errors import PackshotError
+from packshot.errors import PackshotError, UnsafePathError
 from packshot.project import Subject
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -55,6 +54,9 @@ class GeneratedImage:
     loras: tuple[tuple[str, float, str], ...]
     base: str
     base_hash: str
+
+
+_RECORD = TypeAdapter(GeneratedImage)
 
 
 def generate_images(
@@ -196,23 +198,24 @@ def parameters(shot: GeneratedImage) -> str:
 
 
 def read_generated_images(folder: Path) -> list[GeneratedImage]:
-    """The generated images in a folder, by their records, sorted by file name."""
+    """The generated images in a folder, by their records, sorted by file name.
+
+    What is no such record is skipped, and what names a file that is not in the folder.
+    """
     shots = []
     for record in sorted(folder.glob("*.json")):
-        values = json.loads(record.read_text(encoding="utf-8"))
-        if isinstance(values, dict) and "prompt" in values:
-            values["loras"] = tuple(tuple(item) for item in values["loras"])
-            shots.append(GeneratedImage(**values | {"file": folder / values["file"]}))
+        with suppress(ValidationError, UnsafePathError):
+            shot = _RECORD.validate_python(files.read_json(record))
+            shots.append(replace(shot, file=files.safe_join(folder, shot.file.name)))
     return [shot for shot in shots if shot.file.is_file()]
 
 
 def write_sheet(shots: Sequence[GeneratedImage], file: Path, columns: int = 4) -> Path:
     """Write a contact sheet of generated images with their prompts."""
-    from PIL import Image
-
     from packshot.images.contact_sheet import contact_sheet
+    from packshot.images.loading import open_image
 
-    pictures = [Image.open(io.BytesIO(shot.file.read_bytes())).convert("RGB") for shot in shots]
+    pictures = [open_image(shot.file) for shot in shots]
     labels = [f"{shot.prompt} (seed {shot.seed})" for shot in shots]
     files.write_image(file, contact_sheet(pictures, columns=columns, labels=labels))
     return file

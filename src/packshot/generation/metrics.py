@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from packshot.generation.generate import GeneratedImage, read_generated_images
 from packshot.models.clip import embed_image_files
 from packshot.models.diffusion_model import ClipSimilarity
@@ -23,6 +25,9 @@ class Score:
     embedder: str
     higher_is_better: bool
     meaning: str
+
+
+_SCORES = TypeAdapter(list[Score])
 
 
 def clip_i(similarity: ClipSimilarity, shots: Sequence[Path], references: Sequence[Path]) -> float:
@@ -104,5 +109,13 @@ def score_project(project: Project, similarity: ClipSimilarity | None) -> list[S
                     False, "how far images of other members of the class moved (0: not at all)",
                 )
             )  # fmt: skip
-    files.write_json(project.shots_folder / "scores.json", [asdict(score) for score in scores])
+    files.write_json(project.scores_file, [asdict(score) for score in scores])
     return scores
+
+
+def read_scores(project: Project) -> list[Score]:
+    """The scores that were written; empty if there are none, or the file is damaged."""
+    try:
+        return _SCORES.validate_python(files.read_json(project.scores_file))
+    except ValidationError:
+        return []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from packshot.training.events import Event, Step
 
 WIDTH, HEIGHT, MARGIN = 640, 220, 36
 
@@ -27,19 +30,23 @@ class Curve:
     steps: int
 
 
-def loss_curve(events: Sequence[dict]) -> Curve | None:
+def loss_curve(events: Sequence[Event]) -> Curve | None:
     """Losses of photos and of class images over the steps of a run; None without steps."""
-    steps = [event for event in events if event["kind"] == "step"]
+    steps = [event for event in events if isinstance(event, Step)]
+    losses = {
+        "photos": [(event.step, event.instance_loss) for event in steps],
+        "class images": [(event.step, event.class_loss) for event in steps],
+    }
     series = {
-        name: [(e["step"], e[key]) for e in steps if e.get(key) is not None]
-        for name, key in (("photos", "instance_loss"), ("class images", "class_loss"))
+        name: [(step, loss) for step, loss in points if loss is not None and math.isfinite(loss)]
+        for name, points in losses.items()
     }
     series = {name: points for name, points in series.items() if points}
     if not series:
         return None
     smooth = {name: _smoothed(points) for name, points in series.items()}
     values = [value for points in smooth.values() for _, value in points]
-    low, high, last = min(values), max(values), max(event["step"] for event in steps)
+    low, high, last = min(values), max(values), max(1, *(event.step for event in steps))
     span = (high - low) or 1.0
     low, high = max(0.0, low - 0.15 * span), high + 0.15 * span
 

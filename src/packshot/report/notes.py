@@ -91,7 +91,7 @@ def _class_images(project: Project) -> str:
 
 
 def _scores(project: Project) -> str:
-    if (project.shots_folder / "scores.json").is_file() and all(_made(project)):
+    if project.scores_file.is_file() and all(_made(project)):
         settled = Decisions(project).latest("embedder")
         if settled and settled.value == "none":
             return (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from packshot.errors import ImageRejectedError
 from packshot.generation.generate import GeneratedImage, read_generated_images
-from packshot.generation.metrics import images_with_and_without
+from packshot.generation.metrics import images_with_and_without, read_scores
 from packshot.images.contact_sheet import overview
 from packshot.images.loading import open_image
 from packshot.images.refusals import read_refusals
@@ -24,6 +25,7 @@ from packshot.plan.config import read_plan_if_valid, read_reasons
 from packshot.project import Project
 from packshot.report import loss_curve as curves
 from packshot.report.notes import notes_on
+from packshot.training.events import Done, Sample, log_of, read_events
 from packshot.training.runs import current_run
 from packshot.utils import files
 from packshot.utils.durations import in_words
@@ -72,7 +74,7 @@ def _facts(project: Project, language: str) -> dict[str, Any]:
         ],
         "pairs": [_pair(root, *pair) for pair in pairs],
         "drift": [_pair(root, *pair) for pair in drift],
-        "scores": _json(project.shots_folder / "scores.json", []),
+        "scores": read_scores(project),
         "notes": notes_on(project),
         "photos": [_photo(root, photo) for photo in list_photos(project)],
         "guide": photo_guide(project, language),
@@ -85,29 +87,41 @@ def _facts(project: Project, language: str) -> dict[str, Any]:
     }
 
 
-def _json(path: Path, otherwise: Any) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
-
-
 def _write_overview(project: Project) -> None:
     shots: dict[str, GeneratedImage] = {}
     for shot, _ in images_with_and_without(project, project.shots_folder):
         shots.setdefault(shot.prompt, shot)
-    references = [open_image(photo.file) for photo in list_photos(project)]
-    if shots and references:
-        pictures = [open_image(shot.file) for shot in shots.values()]
-        files.write_image(project.overview_file, overview(references, pictures, list(shots)))
+    references = _readable({photo.file.name: photo.file for photo in list_photos(project)})
+    pictures = _readable({prompt: shot.file for prompt, shot in shots.items()})
+    if pictures and references:
+        page = overview(list(references.values()), list(pictures.values()), list(pictures))
+        files.write_image(project.overview_file, page)
+
+
+def _readable(named: Mapping[str, Path]) -> dict[str, Image.Image]:
+    """The images that can be read, by their names."""
+    pictures = {}
+    for name, file in named.items():
+        with suppress(ImageRejectedError):  # its thumbnail says why
+            pictures[name] = open_image(file)
+    return pictures
 
 
 def thumbnail(root: Path, file: Path, text: str, pixels: int = THUMBNAIL_PIXELS) -> dict[str, str]:
-    """A thumbnail: data URI, link to the image file, alternative text."""
-    with Image.open(file) as image:
-        small = image.convert("RGB")
+    """A thumbnail: data URI, link to the image file, alternative text.
+
+    Of a file that is no image there is the text alone, with the reason.
+    """
+    href = _link(root, file)
+    try:
+        small = open_image(file)
+    except ImageRejectedError as error:
+        return {"src": "", "href": href, "text": f"{text} ({file.name} {error.reason})"}
     small.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=88)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return {"src": f"data:image/jpeg;base64,{data}", "href": _link(root, file), "text": text}
+    return {"src": f"data:image/jpeg;base64,{data}", "href": href, "text": text}
 
 
 def _photo(root: Path, photo: Photo) -> dict[str, Any]:
@@ -139,9 +153,9 @@ def _run(project: Project) -> dict[str, Any] | None:
         return None
     # None of a run of an earlier Packshot, whose numbers had other names.
     plan = read_plan_if_valid(folder / "plan.toml")
-    events = files.read_json_lines(folder / "events.jsonl")
+    events = read_events(folder)
     reasons = read_reasons(folder / "plan.toml") if plan else {}
-    done = next((event for event in reversed(events) if event["kind"] == "done"), None)
+    done = next((event for event in reversed(events) if isinstance(event, Done)), None)
     predicted = plan.estimate if plan else None
     return {
         "numbers": [
@@ -152,21 +166,21 @@ def _run(project: Project) -> dict[str, Any] | None:
         else [],
         "predicted_time": in_words(predicted.seconds) if predicted else "",
         "predicted_memory": f"{predicted.bytes / 2**30:.2f} GiB" if predicted else "",
-        "time": in_words(done["seconds"]) if done else None,
-        "memory": f"{done['peak_bytes'] / 2**30:.2f} GiB" if done else None,
+        "time": in_words(done.seconds) if done else None,
+        "memory": f"{done.peak_bytes / 2**30:.2f} GiB" if done else None,
         "class_images_seen": predicted.class_images_seen if predicted else "",
         "curve": curves.loss_curve(events),
         "samples": [
             {
-                "step": event["step"],
+                "step": event.step,
                 "pictures": [
-                    thumbnail(project.root, folder / file, prompt)
-                    for file, prompt in zip(event["files"], event["prompts"], strict=True)
-                    if (folder / file).is_file()
+                    thumbnail(project.root, file, prompt)
+                    for file, prompt in zip(event.files, event.prompts, strict=False)
+                    if file.is_file()
                 ],
             }
             for event in events
-            if event["kind"] == "sample"
+            if isinstance(event, Sample)
         ],
     }
 
@@ -179,7 +193,7 @@ def _files(project: Project) -> list[tuple[str, str, str]]:
         (project.diffusers_lora_file, "the LoRA, for diffusers"),
         (project.plan_file, "the plan, to edit and train again"),
         (project.class_images_manifest, "the class images: where each came from"),
-        *([(run / "events.jsonl", "the run's log")] if run else []),
+        *([(log_of(run), "the run's log")] if run else []),
     ]
     return [
         (str(file.relative_to(project.root)), _link(project.root, file), what)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from packshot.errors import UnsafePathError
+from packshot.utils import files
 
 
 @dataclass(frozen=True)
@@ -76,14 +82,53 @@ class Done:
 Event = CachingLatents | Resumed | Step | Sample | StateSaved | Stopped | Done
 
 
+_LOG = "events.jsonl"
+_KINDS: dict[str, TypeAdapter[Event]] = {
+    re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): TypeAdapter(kind)
+    for kind in get_args(Event)
+}
+
+
+def log_of(run_folder: Path) -> Path:
+    """The log of a run's events, one JSON line each."""
+    return run_folder / _LOG
+
+
 def as_record(event: Event, run_folder: Path) -> dict[str, Any]:
-    """An event as one JSON-able line of events.jsonl, paths relative to the run folder if inside it."""
+    """An event as one JSON-able line of the log.
+
+    Paths are relative to the run folder; of files outside it the name alone is kept, since a project
+    is shared, and where it lies on this machine is nobody's business.
+    """
     kind = re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
     values = {"kind": kind} | asdict(event)
 
     def plain(value: Any) -> Any:
         if isinstance(value, Path):
-            return str(value.relative_to(run_folder) if value.is_relative_to(run_folder) else value)
+            inside = value.is_relative_to(run_folder)
+            return value.relative_to(run_folder).as_posix() if inside else value.name
         return [plain(item) for item in value] if isinstance(value, tuple) else value
 
     return {name: plain(value) for name, value in values.items()}
+
+
+def read_events(run_folder: Path) -> list[Event]:
+    """The events in a run's log, their files in the run folder.
+
+    A line that is no event is skipped, and one that names a file outside the run folder.
+    """
+    events = []
+    for line in files.read_json_lines(log_of(run_folder)):
+        kind = line.get("kind") if isinstance(line, dict) else None
+        if isinstance(kind, str) and kind in _KINDS:
+            with suppress(ValidationError, UnsafePathError):
+                told = {name: value for name, value in line.items() if name != "kind"}
+                events.append(_within(run_folder, _KINDS[kind].validate_python(told)))
+    return events
+
+
+def _within(run_folder: Path, event: Event) -> Event:
+    if not isinstance(event, Sample):
+        return event
+    places = tuple(files.safe_join(run_folder, str(file)) for file in event.files)
+    return replace(event, files=places)

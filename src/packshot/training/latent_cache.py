@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from packshot.images.buckets import bucket, cover_box
-from packshot.images.loading import open_image
+from packshot.images.loading import open_image, opened_picture
 from packshot.models.diffusion_model import Conditioning, DiffusionModel, SizeConditioning
 from packshot.training.sampler import seed_of
 from packshot.utils import files
@@ -95,7 +95,7 @@ def to_mask(picture: Picture, latent_size: tuple[int, int]) -> Tensor:
         return torch.ones(1, 1, *latent_size)
     from PIL import Image
 
-    with Image.open(picture.mask, formats=("PNG",)) as image:
+    with opened_picture(picture.mask) as image:
         gray = image.convert("L").resize(picture.size, Image.Resampling.BOX, box=picture.box)
     mask = torch.from_numpy(np.asarray(gray, dtype=np.float32) / 255.0)[None, None]
     mask = torch.nn.functional.adaptive_max_pool2d(mask, latent_size)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,6 +34,8 @@ from packshot.training.events import (
     Step,
     Stopped,
     as_record,
+    log_of,
+    read_events,
 )
 from packshot.training.latent_cache import reseed
 from packshot.training.metadata import metadata_of
@@ -83,7 +84,7 @@ def train(
         if ended and (done := _restore_lora(project, run, ended)):
             yield done
             return
-        until = int(ended["step"]) if ended else None
+        until = ended.step if ended else None
         with closing(_run(project, base, plan, run, should_stop, until, finish)) as events:
             yield from events if ended else _recorded(events, run)
 
@@ -98,24 +99,25 @@ def _check_precision(plan: Plan, base: DiffusionModel, project: Project) -> None
         )
 
 
-def _restore_lora(project: Project, run: Path, ended: Mapping[str, Any]) -> Done | None:
+def _restore_lora(project: Project, run: Path, ended: Done) -> Done | None:
     """Make a finished run's LoRA the project's again; None if the run no longer has it."""
     places = project.lora_file, project.diffusers_lora_file
     kept = [run / place.name for place in places]
-    hashes = tuple(ended.get("lora_sha256", ()))
-    if not all(file.is_file() for file in kept) or hashes != tuple(map(files.sha256, kept)):
+    if not all(file.is_file() for file in kept):
+        return None
+    if ended.lora_sha256 != tuple(map(files.sha256, kept)):
         return None
     for file, place in zip(kept, places, strict=True):
         if not (place.is_file() and place.samefile(file)):
             files.hard_link_or_copy(file, place)
-    return Done(int(ended["step"]), ended["seconds"], ended["peak_bytes"], *places, hashes)
+    return replace(ended, lora_file=places[0], diffusers_lora_file=places[1])
 
 
 def _recorded(events: Iterable[Event], run: Path) -> Iterator[Event]:
     """Pass events through, writing them to events.jsonl and for TensorBoard."""
     for event in logged(events, run / "tensorboard"):
         if not isinstance(event, CachingLatents):
-            files.append_line(run / "events.jsonl", json.dumps(as_record(event, run)))
+            files.append_line(log_of(run), json.dumps(as_record(event, run)))
         yield event
 
 
@@ -162,7 +164,7 @@ def _run(
         if state:
             run_state.check_names(state, set(adapter.state()))
             optimizer.load(state)
-            _rewind_log(run / "events.jsonl", state.step)
+            _rewind_log(run, state.step)
             yield Resumed(state.step, note)
         if finish:
             if not state:
@@ -170,8 +172,8 @@ def _run(
                     "There is nothing to finish: no step of this plan is on the disk."
                 )
             until = state.step
-        if not state and until is None and (run / "events.jsonl").exists():
-            _rewind_log(run / "events.jsonl", 0)  # killed before its first saved state
+        if not state and until is None and log_of(run).exists():
+            _rewind_log(run, 0)  # killed before its first saved state
         until = until or plan.steps
         for step in range(optimizer.step + 1, until + 1):
             yield _step(base, plan, data, optimizer, step)
@@ -330,7 +332,7 @@ def _sample(project: Project, base: DiffusionModel, run: Path, step: int) -> Sam
     )
 
 
-def _rewind_log(log: Path, step: int) -> None:
+def _rewind_log(run: Path, step: int) -> None:
     """Drop the lines logged after the saved state: those steps will be repeated."""
-    lines = [json.dumps(line) for line in files.read_json_lines(log) if line["step"] <= step]
-    files.write_text(log, "".join(line + "\n" for line in lines))
+    kept = (event for event in read_events(run) if getattr(event, "step", 0) <= step)
+    files.write_json_lines(log_of(run), (as_record(event, run) for event in kept))

@@ -6,7 +6,6 @@ A state is valid if its manifest, written last, has the hashes of its files.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def save(folder: Path, state: State) -> Path:
     if not is_valid(place):
         raise OSError(f"{place} does not read back as it was written; is the disk failing?")
     for old in valid(folder)[:-KEPT]:
-        shutil.rmtree(old)
+        files.remove_tree(old, below=folder.parent)
     return place
 
 

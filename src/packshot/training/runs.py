@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from packshot.plan.config import Plan, read_plan_if_valid
 from packshot.project import Project
+from packshot.training.events import Done, read_events
 from packshot.utils import files
 
 
@@ -45,7 +45,6 @@ def current_run(project: Project) -> Path | None:
     return run or next(reversed(project.runs()), None)
 
 
-def finished(run: Path) -> dict[str, Any] | None:
+def finished(run: Path) -> Done | None:
     """The run's closing event; None if it is not finished."""
-    events = files.read_json_lines(run / "events.jsonl")
-    return next((event for event in reversed(events) if event["kind"] == "done"), None)
+    return next((e for e in reversed(read_events(run)) if isinstance(e, Done)), None)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from packshot.images.loading import open_image
 from packshot.training.events import Event, Sample, Step
 
 
 def logged(events: Iterable[Event], folder: Path) -> Iterator[Event]:
     """Pass events through, writing losses, learning rate and samples for TensorBoard."""
     import numpy as np
-    from PIL import Image
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(folder) as writer:
@@ -23,7 +23,6 @@ def logged(events: Iterable[Event], folder: Path) -> Iterator[Event]:
                         writer.add_scalar(name, value, event.step)
             elif isinstance(event, Sample):
                 for prompt, file in zip(event.prompts, event.files, strict=True):
-                    with Image.open(file) as image:
-                        pixels = np.asarray(image.convert("RGB"))
+                    pixels = np.asarray(open_image(file))
                     writer.add_image(prompt, pixels, event.step, dataformats="HWC")
             yield event

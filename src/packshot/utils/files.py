@@ -4,6 +4,9 @@ Every write goes to a temporary file in the same folder, is flushed to the disk 
 (`os.replace`), and the folder is flushed too: a reader sees the old file or the new one, never part
 of one. `_write` is the single function in which tests inject faults.
 
+What changes where it stands (a log, a lock) is opened by `open_in_place`, which follows no link: a
+folder from somebody else may hold links that lead to the user's own files.
+
 Windows' differences are handled here only: it cannot flush folders, few users may create symbolic
 links, and a locked file cannot be read by others.
 """
@@ -16,7 +19,9 @@ import hashlib
 import io
 import json
 import os
-import tempfile
+import secrets
+import shutil
+import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -29,25 +34,92 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+MAX_RECORD_BYTES = 256 * 2**20
+"""Of a file of records that is read at once; ours have a hundredth."""
+# What Windows lacks of these it does not need: there, links are looked for by name.
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_NEVER_WAIT = getattr(os, "O_NONBLOCK", 0)
+_JUNCTION = 0xA0000003
+"""The tag of Windows' links to folders that need no right (IO_REPARSE_TAG_MOUNT_POINT)."""
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for Packshot (`PACKSHOT_CACHE` overrides it)."""
+    """The user's cache folder for Packshot (`PACKSHOT_CACHE` overrides it), for this user alone."""
     import platformdirs
 
-    return Path(os.environ.get("PACKSHOT_CACHE") or platformdirs.user_cache_dir("packshot"))
+    folder = Path(os.environ.get("PACKSHOT_CACHE") or platformdirs.user_cache_dir("packshot"))
+    if not folder.exists():
+        with contextlib.suppress(OSError):  # whoever writes there says why it cannot be
+            folder.mkdir(mode=0o700, parents=True)
+    return folder
 
 
 def safe_join(folder: Path, name: str) -> Path:
-    """`folder / name`, refused when it leads out of `folder` (`..`, absolute names, links).
+    """`folder / name`, refused when it leads out of `folder` (`..`, absolute names, links) or is none.
 
     Raises:
         UnsafePathError: the result would lie outside `folder`.
     """
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UnsafePathError(f"'{name}' leads outside {folder}; use a plain file name.")
+    if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
+        raise UnsafePathError(
+            f"'{printable_name(name)}' leads outside {folder}; use a plain file name."
+        )
     return path
+
+
+def refuse_links(path: Path) -> None:
+    """Refuse links, pipes and devices at `path` and at every level within it.
+
+    What is written or deleted through a link is somebody else's; what is read from a pipe never ends.
+
+    Raises:
+        UnsafePathError: the first that was found.
+    """
+    try:
+        status = path.lstat()
+    except OSError:  # nothing there
+        return
+    if _is_link(status):
+        raise UnsafePathError(
+            f"{path} is a link, to {_target(path)}. What is written there would end outside the folder "
+            "that it is in. Delete the link, or put what it leads to in its place."
+        )
+    if stat.S_ISDIR(status.st_mode):
+        _refuse_links_in(path)
+    elif not stat.S_ISREG(status.st_mode):
+        raise UnsafePathError(f"{path} is a pipe, socket or device, not a file. Delete it.")
+
+
+def _refuse_links_in(folder: Path) -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # Where the listing tells the kind, none of thousands of files is asked for it.
+            plain = os.name != "nt" and entry.is_file(follow_symlinks=False)
+            if not plain:
+                refuse_links(Path(entry.path))
+
+
+def _is_link(status: os.stat_result) -> bool:
+    return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION
+
+
+def _target(link: Path) -> str:
+    try:
+        return printable_name(os.readlink(link))
+    except OSError:
+        return "another place"
+
+
+def remove_tree(folder: Path, below: Path) -> None:
+    """Delete a folder that lies in `below`, and all that is in it.
+
+    Raises:
+        UnsafePathError: a link leads to it.
+    """
+    if folder.resolve() != below.resolve() / folder.relative_to(below):
+        raise UnsafePathError(f"{folder} is not deleted: a link leads to it. Delete the link.")
+    shutil.rmtree(folder)
 
 
 def exists(path: Path) -> bool:
@@ -109,21 +181,28 @@ def write_stream(chunks: Iterable[bytes], path: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=".part", dir=path.parent
-    )
+    temporary = _temporary(path)
+    # The user's umask decides who may read it; a file that stands there keeps its rights.
+    binary = getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | binary, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        with contextlib.suppress(OSError):
+            os.chmod(temporary, stat.S_IMODE(os.lstat(path).st_mode) & 0o777)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
     _flush_folder(path.parent)
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside `path` that nobody can guess."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
 def _flush_folder(folder: Path) -> None:
@@ -197,7 +276,7 @@ def hard_link_or_copy(source: Path, path: Path) -> None:
     if path.exists() and path.samefile(source):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = _temporary(path)
     try:
         os.link(source, temporary)
         os.replace(temporary, path)
@@ -227,9 +306,10 @@ def append_line(path: Path, line: str, *, durable: bool = False) -> None:
 
     Raises:
         DiskFullError: there is no room; the line may be torn.
+        UnsafePathError: as `open_in_place`.
     """
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with open_in_place(path) as file:
             file.write(line + "\n")
             if durable:
                 file.flush()
@@ -238,9 +318,37 @@ def append_line(path: Path, line: str, *, durable: bool = False) -> None:
         raise _explained(error, path, len(line) + 1) from error
 
 
+def open_in_place(path: Path) -> TextIO:
+    """Open a file that changes where it stands, to read and to append, creating it.
+
+    Raises:
+        UnsafePathError: it is a link, has other names besides, or is no file: what is written would
+            end somewhere else, too.
+    """
+    told = f"{path} is written where it stands, so it must be a file of its own, and it is"
+    try:
+        if os.name == "nt" and _is_link(path.lstat()):
+            raise UnsafePathError(f"{told} a link. Delete it.")
+    except FileNotFoundError:
+        pass
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK | _NEVER_WAIT
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket
+            raise UnsafePathError(f"{told} a link or socket. Delete it.") from error
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        kind = "linked from other places" if stat.S_ISREG(status.st_mode) else "a pipe or device"
+        raise UnsafePathError(f"{told} {kind}. Put a copy in its place.")
+    return os.fdopen(descriptor, "a+", encoding="utf-8")
+
+
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """All complete JSON lines of a log; a torn last line is skipped, a missing file gives none."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    text = _record(path).decode("utf-8", errors="replace") if path.exists() else ""
     values = []
     # Not splitlines(), which also splits at characters that JSON may hold unescaped.
     for line in text.split("\n"):
@@ -252,9 +360,30 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 def read_json(path: Path) -> Any:
     """A file's JSON value; None if there is no file, or it is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(_record(path))
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _record(path: Path) -> bytes:
+    """The bytes of a file of records.
+
+    Raises:
+        PackshotError: it is no file, or has more than `MAX_RECORD_BYTES`.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise PackshotError(f"{path} is a pipe or device, not a file. Delete it.")
+        if status.st_size > MAX_RECORD_BYTES:
+            raise PackshotError(
+                f"{path} has {status.st_size / 1e6:,.0f} MB, more than any that Packshot writes. Delete it."
+            )
+        return file.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | _NEVER_WAIT)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -264,7 +393,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         PackshotError: it is not TOML; the message names file and line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(_record(path).decode("utf-8"))
     except (ValueError, RecursionError) as error:  # too long a number or too deep a list, too
         raise PackshotError(f"{path} is not valid TOML: {error}. Mend it or delete it.") from error
 
@@ -291,11 +420,12 @@ def lock(path: Path) -> Iterator[None]:
 
     Raises:
         ProjectError: another process holds it; the message names its process id where it can be read.
+        UnsafePathError: as `open_in_place`.
     """
     import portalocker
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with open_in_place(path) as file:
         try:
             portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
         except portalocker.AlreadyLocked:

@@ -6,10 +6,12 @@ validated (and unpickle those), load adapters in the folder, and leave missing w
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,9 @@ from torch import Tensor, nn
 from packshot.errors import ModelLoadError, as_model_load_error
 from packshot.weights import gguf_file
 from packshot.weights.safetensors_file import is_gguf, read_safetensors, shapes
+
+_MOST_MODULES = 100_000
+"""Of a network; the largest that are published have ten thousand."""
 
 
 def read_shapes(weights: Sequence[Path]) -> dict[str, Tensor]:
@@ -110,8 +115,25 @@ def empty_network(make: Callable[[], nn.Module], where: Path) -> nn.Module:
 
     # Buffers outside the state, such as rotary frequencies, are real.
     empty = init_empty_weights(include_buffers=False)
-    with refusing(where), torch.random.fork_rng(devices=[]), empty:
+    with refusing(where), torch.random.fork_rng(devices=[]), empty, _counted_modules():
         return make().requires_grad_(False).eval()
+
+
+@contextmanager
+def _counted_modules() -> Iterator[None]:
+    """Ends the building of a network that would have no end: layers of blocks of layers."""
+    made, count = nn.Module.__init__, itertools.count(1)
+
+    def counted(self: nn.Module, *given: Any, **options: Any) -> None:
+        if next(count) > _MOST_MODULES:
+            raise ValueError(f"it asks for more than {_MOST_MODULES:,} modules")
+        made(self, *given, **options)
+
+    nn.Module.__init__ = counted  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.__init__ = made  # type: ignore[method-assign]
 
 
 def refusing(where: Path) -> AbstractContextManager[None]:

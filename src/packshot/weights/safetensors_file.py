@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,20 +23,59 @@ CONVERT = (
 )
 
 
+_MAX_CONFIG_BYTES = 16 * 2**20
+_CODE = re.compile(
+    r"_?(attn|attention|experts)_implementation\w*|quantization_config|compression_config|auto_map"
+    r"|custom_\w+|kernel_config|use_kernels|trust_remote_code|_commit_hash",
+    re.IGNORECASE,
+)
+"""Keys of a configuration that shape no network: they choose which code computes it, that of some
+repository among them (transformers fetches attention kernels by such a name)."""
+_FREE = re.compile(r"\w*(theta|_id|_ids|length|pixels)")
+_LARGEST: tuple[tuple[re.Pattern[str], int], ...] = (
+    (re.compile(r"\w*(layers|blocks|depth|depths)\w*"), 1_000),
+    (re.compile(r"pos_embed_max_size"), 512),  # its table is that squared
+    (re.compile(r"\w*"), 2**22),
+)
+"""The largest number by key, the first that fits: some 20 times what any published network has."""
+_LONGEST = 10_000
+
+
 def read_config(path: Path) -> dict[str, Any]:
-    """A JSON object of a checkpoint's folder.
+    """A JSON object of a checkpoint's folder, reduced to what shapes a network.
 
     Raises:
-        ModelLoadError: it is missing or not a JSON object.
+        ModelLoadError: it is missing, not a JSON object, or asks for a network of absurd size.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
+            raise ValueError(f"{path.stat().st_size / 1e6:.0f} MB are no configuration")
+        value = _reduced(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:  # lists too deep, too
         raise ModelLoadError(
             f"{path} cannot be read ({error}); copy the checkpoint again."
         ) from error
     if not isinstance(value, dict):
         raise ModelLoadError(f"{path} is not a JSON object; copy the checkpoint again.")
+    return value
+
+
+def _reduced(value: Any, key: str = "") -> Any:
+    """A value of a configuration without what chooses code, at every level.
+
+    Raises:
+        ValueError: a number or list that would take all memory.
+    """
+    if isinstance(value, dict):
+        return {k: _reduced(one, k) for k, one in value.items() if not _CODE.fullmatch(k)}
+    if isinstance(value, list):
+        if len(value) > _LONGEST:
+            raise ValueError(f"{key} has {len(value):,} values")
+        return [_reduced(one, key) for one in value]
+    if isinstance(value, int) and not isinstance(value, bool) and not _FREE.fullmatch(key):
+        most = next(limit for pattern, limit in _LARGEST if pattern.fullmatch(key))
+        if abs(value) > most:
+            raise ValueError(f"{key} is {value:,}")
     return value
 
 
