@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from packshot.errors import PackshotError, UnsafePathError
 from packshot.project import Subject
@@ -204,7 +204,7 @@ def read_generated_images(folder: Path) -> list[GeneratedImage]:
     """
     shots = []
     for record in sorted(folder.glob("*.json")):
-        with suppress(ValidationError, UnsafePathError):
+        with suppress(ValueError, UnsafePathError):  # pydantic's are ValueErrors
             shot = _RECORD.validate_python(files.read_json(record))
             shots.append(replace(shot, file=files.safe_join(folder, shot.file.name)))
     return [shot for shot in shots if shot.file.is_file()]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from packshot.errors import UnsafePathError
 from packshot.utils import files
@@ -121,7 +121,7 @@ def read_events(run_folder: Path) -> list[Event]:
     for line in files.read_json_lines(log_of(run_folder)):
         kind = line.get("kind") if isinstance(line, dict) else None
         if isinstance(kind, str) and kind in _KINDS:
-            with suppress(ValidationError, UnsafePathError):
+            with suppress(ValueError, UnsafePathError):  # pydantic's are ValueErrors
                 told = {name: value for name, value in line.items() if name != "kind"}
                 events.append(_within(run_folder, _KINDS[kind].validate_python(told)))
     return events

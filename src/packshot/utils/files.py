@@ -55,13 +55,14 @@ def cache_folder() -> Path:
 
 
 def safe_join(folder: Path, name: str) -> Path:
-    """`folder / name`, refused when it leads out of `folder` (`..`, absolute names, links) or is none.
+    """`folder / name`, refused when it leads out of `folder` (`..`, absolute names, links).
 
     Raises:
         UnsafePathError: the result would lie outside `folder`.
+        ValueError: no file can have that name (it holds a null).
     """
     path = folder / name
-    if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
+    if not path.resolve().is_relative_to(folder.resolve()):
         raise UnsafePathError(
             f"'{printable_name(name)}' leads outside {folder}; use a plain file name."
         )
