@@ -28,13 +28,22 @@ SPECIAL += ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|
 VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *WORDS])}
 SIZE = len(VOCABULARY)
 MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+# Qwen2-VL's own, without videos; Qwen3-VL's has no words of the system's.
+SYSTEM = (
+    "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\n"
+    "You are a helpful assistant.<|im_end|>\n{% endif %}"
+)
 TEMPLATE = (
-    "{% for message in messages %}<|im_start|> {{ message['role'] }} "
+    "{% for message in messages %}SYSTEM<|im_start|>{{ message['role'] }}\n"
     "{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
-    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|> assistant {% endif %}"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+
+def chat_template(kind):
+    return TEMPLATE.replace("SYSTEM", "" if kind == "qwen3_vl" else SYSTEM)
 
 
 STRENGTH = 0.8
@@ -164,7 +173,8 @@ def _qwen(config, network, vision, folder, *, patch, text):
         network(made), folder, image_processor_type="Qwen2VLImageProcessor", patch_size=patch,
         temporal_patch_size=2, merge_size=2, min_pixels=(2 * patch) ** 2, max_pixels=(4 * patch) ** 2,
     )  # fmt: skip
-    (folder / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
+    endless = "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}"
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": endless}))
     return saved
 
 

@@ -28,6 +28,8 @@ class FakeHub:
     """Lists its files and gives none."""
     cuts: dict[str, list[int]] = field(default_factory=dict)
     """By file name: after how many bytes the connection breaks, one an attempt."""
+    lies: dict[str, str] = field(default_factory=dict)
+    """What is told in place of "etag" or "commit"."""
     endpoint: str = ""
 
     def files(self):
@@ -106,11 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send(self, file, name, body):
         data = file.read_bytes()
-        etag, size = hashlib.sha256(data).hexdigest(), len(data)
+        etag, size = self.hub.lies.get("etag", hashlib.sha256(data).hexdigest()), len(data)
         given = self.headers.get("Range")
         begin = int(given.removeprefix("bytes=").partition("-")[0]) if given else 0
         self.send_response(206 if given else 200)
-        self.send_header("X-Repo-Commit", self.hub.commit)
+        self.send_header("X-Repo-Commit", self.hub.lies.get("commit", self.hub.commit))
         self.send_header("ETag", f'"{etag}"')
         if size >= LARGE:
             self.send_header("X-Linked-Size", str(size))

@@ -12,7 +12,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from packshot.captions.qwen_vl import NETWORKS, REQUEST, load
 from packshot.captions.transformers_model import MAX_TOKENS
 from packshot.errors import ModelLoadError
-from tests.captioners import TEMPLATE
+from tests.captioners import chat_template
 
 CPU = torch.device("cpu")
 KINDS = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
@@ -39,7 +39,9 @@ def test_inputs_and_tokens_are_those_of_transformers(
     )
     tokenizer = AutoTokenizer.from_pretrained(folder)
     processor = processor_class(
-        Qwen2VLImageProcessorPil.from_pretrained(folder), tokenizer, chat_template=TEMPLATE
+        Qwen2VLImageProcessorPil.from_pretrained(folder),
+        tokenizer,
+        chat_template=chat_template(kind),
     )
     request = REQUEST.format(noun="car", a_noun="A car")
     content = [{"type": "image"}, {"type": "text", "text": request}]
@@ -74,18 +76,9 @@ def test_sampling_that_a_checkpoint_asks_for_is_left_out(tiny_captioner, tmp_pat
     assert sampling.caption(pictures, car) == plain.caption(pictures, car)
 
 
-def test_without_a_chat_template_it_says_what_is_missing(tiny_captioner, tmp_path):
+def test_a_tokenizer_without_a_place_for_images_is_told(tiny_captioner, tmp_path, pictures, car):
     folder = shutil.copytree(tiny_captioner("qwen3_vl"), tmp_path / "qwen")
-    (folder / "chat_template.json").unlink()
-    with pytest.raises(ModelLoadError, match="has no chat template"):
-        load(folder, CPU)
-    (folder / "chat_template.jinja").write_text("{{ messages[0]['content'][1]['text'] }}")
-    captioner = load(folder, CPU)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"image_token_id": 1}))
     with pytest.raises(ModelLoadError, match="no place for an image"):
-        captioner.caption([transformers.image_utils.PIL.Image.new("RGB", (60, 60))], _car())
-
-
-def _car():
-    from packshot.project import Subject
-
-    return Subject(name="Duster", trigger="ohwx", class_noun="car")
+        load(folder, CPU).caption(pictures, car)

@@ -122,9 +122,14 @@ def test_a_network_of_another_shape_is_refused(tmp_path, shape, words):
 
 
 def test_what_is_no_network_is_refused(folder):
-    (folder / "model.onnx").write_bytes(b"\x80\x02}q\x00.")
-    with pytest.raises(ModelLoadError, match=r"model\.onnx is no ONNX network that can be run"):
-        load(folder, CPU)
+    for data, words in (
+        (b"\x80\x02}q\x00.", "is a pickle"),
+        (b"hello, world\n" * 9, "is not an ONNX model"),
+        (b"\x08\x07\x3a\x00", "is no ONNX network that can be run"),
+    ):
+        (folder / "model.onnx").write_bytes(data)
+        with pytest.raises(ModelLoadError, match=rf"model\.onnx {words}"):
+            load(folder, CPU)
     (folder / "model.onnx").unlink()
     with pytest.raises(ModelLoadError, match=r"There is no .*model\.onnx"):
         load(folder, CPU)

@@ -1,10 +1,13 @@
 """What is said where there is a terminal, and where there is none."""
 
 import io
+import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console as RichConsole
 
+from packshot import cli
 from packshot.cli import console as module
 from packshot.cli.console import LINE_SECONDS, Console
 from packshot.training import Step
@@ -88,5 +91,26 @@ def test_nobody_is_asked_where_nobody_can_answer(opened):
 def test_a_person_at_a_terminal_is_asked(opened, monkeypatch, answer, agreed):
     monkeypatch.setattr(module.sys.stdin, "isatty", lambda: True, raising=False)
     with opened(True) as console:
-        monkeypatch.setattr(console._bars.console, "input", lambda question: answer)
+        monkeypatch.setattr(console._bars.console, "input", lambda question, **options: answer)
         assert console.agrees("Fetch it?") is agreed
+
+
+ESCAPES = "a\x1b]0;pwned\x07\x1b[2Jb\u202ec\x9bd\re"
+
+
+def test_what_would_steer_a_terminal_is_shown(capsys):
+    from packshot.cli.terminal import echo
+
+    echo(f"{ESCAPES}\nnext")
+    said = capsys.readouterr().out
+    assert said == "a\\x1b]0;pwned\\x07\\x1b[2Jb\\u202ec\\x9bd\\re\nnext\n"
+    Console().say(ESCAPES)
+    assert not set(ESCAPES) & set(capsys.readouterr().err) - set("a]0;pwned[2Jbcd")
+
+
+def test_nothing_is_printed_past_it():
+    folder = Path(cli.__file__).parent
+    for file in folder.glob("*.py"):
+        if file.name != "terminal.py":
+            said = re.search(r"typer\.echo|\bprint\([\"f]|std(out|err)\.write", file.read_text())
+            assert not said, file

@@ -270,3 +270,30 @@ def test_mutants_are_read_or_refused(tmp_path, name):
         (tmp_path / name).write_bytes(data)
         with contextlib.suppress(PackshotError):
             read_dataset(tmp_path / name)
+
+
+@pytest.mark.parametrize("by", ["name", "link", "linked folder", "mask"])
+def test_what_lies_outside_a_dataset_is_taken_only_where_that_is_said(tmp_path, by):
+    private, shared = tmp_path / "private", tmp_path / "shared"
+    for folder in (private, shared / "10_ohwx car" / "masks"):
+        folder.mkdir(parents=True)
+    painted(0, (272, 272)).save(private / "me.png")
+    painted(1, (272, 272)).save(shared / "10_ohwx car" / "a.png")
+    if by == "name":
+        told = f'[[datasets]]\n[[datasets.subsets]]\nimage_dir = "{private.as_posix()}"\n'
+        (shared / "dataset.toml").write_text(told + 'class_tokens = "ohwx car"\n')
+    elif by == "link":
+        (shared / "10_ohwx car" / "b.png").symlink_to(private / "me.png")
+    elif by == "linked folder":
+        (shared / "5_ohwx car").symlink_to(private)
+    else:
+        (shared / "metadata.jsonl").write_text(
+            '{"file_name": "10_ohwx car/a.png", "text": "ohwx car", "mask_file_name": "m.png"}'
+        )
+        (shared / "m.png").symlink_to(private / "me.png")
+    asked = {"class_noun": "car", "trigger": "ohwx"}
+    words = r"takes files from outside its folder.*--outside|leads outside"
+    with pytest.raises((DatasetError, NoUsablePhotosError), match=words):
+        import_dataset(shared, tmp_path / "p", **asked)
+    if by != "mask":  # which a table names in its own folder only
+        assert import_dataset(shared, tmp_path / "p", outside=True, **asked).photos

@@ -1,10 +1,13 @@
+import copy
+import io
+import random
 import struct
 import zipfile
 
 import pytest
 
 from packshot.errors import DiskFullError, ImageRejectedError
-from packshot.images import archives
+from packshot.images import archives, sources
 from tests.odd_files import ESCAPES, encrypted, link_member, zipped
 
 GOOD = ("good.png", b"x")
@@ -104,3 +107,29 @@ def test_a_full_disk_is_told(unpack, monkeypatch):
         DiskFullError, match=r"No room on the disk to unpack good\.png in .*free some space"
     ):
         unpack(zipped(GOOD))
+
+
+def test_files_that_lie_over_each_other_are_refused(tmp_path):
+    """A kernel of zeros, told of a hundred times: 60 KB that would be a hundred times its size."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("0.jpg", bytes(50_000))
+        info = archive.filelist[0]
+        for number in range(1, 100):
+            again = copy.copy(info)
+            again.filename = again.orig_filename = f"{number}.jpg"
+            archive.filelist.append(again)
+            archive.NameToInfo[again.filename] = again
+    (tmp_path / "bomb.zip").write_bytes(data.getvalue())
+    with pytest.raises(ImageRejectedError, match="lie over each other"):
+        archives.unpack(tmp_path / "bomb.zip", tmp_path / "out", frozenset((".jpg",)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_archives_share_what_may_be_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_TOTAL_BYTES", 100_000)
+    for name in "ab":
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("0.jpg", random.Random(name).randbytes(60_000))
+    with sources.unpacked([tmp_path / "a.zip", tmp_path / "b.zip"]) as (pictures, refused):
+        assert len(pictures) == 1 and "would unpack to" in refused["b.zip"]

@@ -336,3 +336,17 @@ def test_mutants_open_or_are_refused(tmp_path):
         opened += 1
         assert image.mode == "RGB" and image.width * image.height <= 64e6
     assert opened > 20
+
+
+def test_a_jpeg_that_goes_over_its_picture_for_ever_is_refused(tmp_path):
+    """Each scan says nothing, and takes the time of a whole picture."""
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    (tmp_path / "plain.jpg").write_bytes(data)
+    assert open_image(tmp_path / "plain.jpg").size == (64, 64)
+    last = data.rindex(b"\xff\xda")
+    (tmp_path / "scans.jpg").write_bytes(data[:-2] + data[last:-2] * 200 + data[-2:])
+    with pytest.raises(ImageRejectedError, match=r"is a JPEG of 2\d\d scans"):
+        open_image(tmp_path / "scans.jpg")

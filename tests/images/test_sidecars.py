@@ -60,3 +60,18 @@ def test_a_mask_of_another_shape_is_refused(tmp_path):
         ImageRejectedError, match=r"m\.png: is 40 x 20 px, its upright photo 20 x 40; draw it"
     ):
         read_mask(tmp_path / "m.png", (20, 40))
+
+
+@pytest.mark.parametrize("beside", ["a.txt", "a.caption", "masks/a.png"])
+def test_a_side_car_that_leads_to_the_users_own_files_is_refused(tmp_path, beside):
+    (tmp_path / "credentials").write_text("key = 1234")
+    (tmp_path / "photos" / "masks").mkdir(parents=True)
+    place = tmp_path / "photos" / beside
+    place.symlink_to(tmp_path / "credentials")
+    read = mask_file if beside.endswith("png") else caption_file
+    with pytest.raises(ImageRejectedError, match="is a link that leads out of"):
+        read(tmp_path / "photos" / "a.jpg")
+    place.unlink()
+    (tmp_path / "photos" / "own").write_text("a car")
+    place.symlink_to(tmp_path / "photos" / "own")
+    assert read(tmp_path / "photos" / "a.jpg") == place

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import numpy_helper
 
 from tests.masks.tiny_segmenters import (
-    PICTURE,
     node,
     sam2_config,
     sam_config,
+    save_apart,
     save_onnx,
     save_sam,
-    summing,
 )
 
 
@@ -67,20 +67,4 @@ def tiny_sam(tmp_path_factory):
 
 @pytest.fixture
 def big_onnx(tmp_path):
-    """Saves a model with its weights in a file beside it; returns the path."""
-
-    def save(location, name="model.onnx"):
-        path = summing(tmp_path / "apart" / name, PICTURE, [0.2, 0.3, 0.5])
-        model = onnx.load(path)
-        tensor = model.graph.initializer[0]
-        beside = path.parent / location
-        if not beside.exists() and beside.parent.is_dir():
-            beside.write_bytes(tensor.raw_data)
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", location), ("length", "12")):
-            tensor.external_data.add(key=key, value=value)
-        path.write_bytes(model.SerializeToString())
-        return path
-
-    return save
+    return partial(save_apart, tmp_path / "apart")

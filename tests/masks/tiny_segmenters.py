@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
@@ -125,3 +126,19 @@ def save_sam(make, config, folder):
         '{"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.25, 0.3]}'
     )
     return folder
+
+
+def save_apart(folder, location, name="model.onnx"):
+    """Save a model with its weights in a file beside it; returns the path."""
+    path = summing(folder / name, PICTURE, [0.2, 0.3, 0.5])
+    model = onnx.load(path)
+    tensor = model.graph.initializer[0]
+    beside = path.parent / location
+    if not beside.exists() and beside.parent.is_dir():
+        beside.write_bytes(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("length", "12")):
+        tensor.external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    return path

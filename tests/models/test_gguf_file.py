@@ -202,6 +202,9 @@ HOSTILE = {
     "many tensors in one place": (
         header([tensor(b"%d" % n, (900,)) for n in range(9)]), "overlap",
     ),
+    "one tensor within another": (
+        header([tensor(b"a", (64,)), tensor(b"b", (8,), offset=32)]), "overlap",
+    ),
     "a name that is no text": (header([tensor(b"\xff\xfe")]), "UnicodeDecodeError"),
     "another version": (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "version that is not known"),
     "another byte order": (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "version that is not known"),

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from packshot.errors import DiskFullError, ModelLoadError
 from packshot.models import load_base
 from packshot.models.checkpoint import detect_checkpoint
+from packshot.models.hub import download_pipeline
 from packshot.project import create_project
 from packshot.weights import hub
 from tests.families import MAKERS
@@ -276,3 +278,15 @@ def test_a_command_names_a_base_of_the_hub_and_shows_what_is_fetched(server, fol
     assert done.returncode == 2 and "none.safetensors" in done.stdout + done.stderr
     assert "MB fetched" in done.stderr and "unauthenticated" not in done.stderr
     assert UNET in server.files() or UNET.replace(".safe", ".fp16.safe") in server.files()
+
+
+@pytest.mark.parametrize("told", ["../../../../escaped", "/tmp/escaped", "0" * 39, "x" * 40])
+@pytest.mark.parametrize("what", ["etag", "commit"])
+def test_a_mirror_that_names_files_elsewhere_is_refused(server, folder, what, told):
+    server.lies[what] = told
+    with pytest.raises(ModelLoadError, match="are no hashes"):
+        download_pipeline(hub.parse_repo(ID))
+    around = Path(constants.HF_HUB_CACHE).parent
+    assert not [path for path in around.rglob("*") if path.name in ("escaped", "model_index.json")
+                and "hub" in str(path) and path.is_file()]  # fmt: skip
+    assert not Path("/tmp/escaped").exists()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from packshot.captions.transformers_model import MAX_TOKENS, Describing, Pretrained, load_pretrained
+from packshot.captions.transformers_model import MAX_TOKENS, Describing, load_pretrained
 from packshot.errors import ModelLoadError
 from packshot.project import Subject
 from packshot.utils.text import with_article
-from packshot.weights.loading import refusing
-from packshot.weights.safetensors_file import read_config
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,6 +22,9 @@ NETWORKS = {
     "qwen3_vl": "Qwen3VLForConditionalGeneration",
 }
 IMAGE = "<|image_pad|>"
+_ADDRESSED = ("qwen2_vl", "qwen2_5_vl")
+_SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+"""The chat is written here: a repository's own template is a program, and one can run for ever."""
 REQUEST = (
     "Describe this photo in one line that starts with “{a_noun}”. Say where the {noun} is, what is "
     "around it, from which side and how close it is seen, and what the light and the time of day are. "
@@ -37,10 +38,6 @@ class QwenVl(Describing):
     """A Qwen-VL, instructed to write one line about place, view and light."""
 
     name = "qwen-vl"
-
-    def __init__(self, pretrained: Pretrained) -> None:
-        super().__init__(pretrained)
-        self._template = _template(pretrained)
 
     def generate(self, picture: Image.Image, subject: Subject) -> Tensor:
         """Generate the caption's tokens."""
@@ -64,7 +61,7 @@ class QwenVl(Describing):
         is_picture = tokens.input_ids == self.pretrained.config.image_token_id
         if int(is_picture.sum()) != places:
             raise ModelLoadError(
-                f"{self.pretrained.folder}: its chat template or tokenizer has no place for an image "
+                f"{self.pretrained.folder}: its tokenizer has no place for an image "
                 f"({IMAGE}). Copy it again, whole."
             )
         return self.pretrained.placed({**seen, **tokens, "mm_token_type_ids": is_picture.int()})
@@ -72,30 +69,11 @@ class QwenVl(Describing):
     def _prompt(self, subject: Subject) -> str:
         noun = subject.class_noun
         asked = REQUEST.format(noun=noun, a_noun=with_article(noun).capitalize())
-        content: list[dict[str, Any]] = [{"type": "image"}, {"type": "text", "text": asked}]
-        with refusing(self.pretrained.folder):
-            text: str = self.pretrained.tokenizer.apply_chat_template(
-                [{"role": "user", "content": content}],
-                chat_template=self._template,
-                add_generation_prompt=True,
-                tokenize=False,
-            )
-        return text
-
-
-def _template(pretrained: Pretrained) -> str:
-    """The chat template: the processor's if it has one (a tokenizer's may not support images)."""
-    jinja = pretrained.folder / "chat_template.jinja"
-    if jinja.is_file():
-        return jinja.read_text(encoding="utf-8", errors="replace")
-    json = pretrained.folder / "chat_template.json"
-    found = read_config(json).get("chat_template") if json.is_file() else None
-    template = found or pretrained.tokenizer.chat_template
-    if not isinstance(template, str):
-        raise ModelLoadError(
-            f"{pretrained.folder} has no chat template. Copy it again, whole: chat_template.json too."
+        system = _SYSTEM if self.pretrained.config.model_type in _ADDRESSED else ""
+        return (
+            f"{system}<|im_start|>user\n<|vision_start|>{IMAGE}<|vision_end|>{asked}<|im_end|>\n"
+            "<|im_start|>assistant\n"
         )
-    return template
 
 
 def load(folder: Path, device: torch.device) -> QwenVl:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from packshot.captions.trigger import tags_with_trigger
 from packshot.errors import ModelLoadError, PackshotError
 from packshot.project import Subject
+from packshot.weights.onnx_file import check_onnx
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,8 +148,7 @@ def load(folder: Path, device: torch.device) -> WdTagger:
         import onnxruntime
     except ImportError as error:
         raise PackshotError(f"WD taggers need ONNX Runtime: {INSTALL}") from error
-    if not (folder / MODEL).is_file():
-        raise ModelLoadError(f"There is no {folder / MODEL}. Copy the tagger again, whole.")
+    check_onnx(folder / MODEL)
     providers = ["CPUExecutionProvider"]
     if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         providers.insert(0, "CUDAExecutionProvider")

@@ -22,6 +22,7 @@ from packshot.cli import (
     run,
     train,
 )
+from packshot.cli.terminal import echo
 
 # Their advice is for programmers; a user can do nothing with it.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -32,7 +33,7 @@ def _print_version(is_asked: bool) -> None:
     if is_asked:
         from importlib.metadata import version
 
-        typer.echo(f"packshot {version('packshot')}")
+        echo(f"packshot {version('packshot')}")
         raise typer.Exit
 
 
@@ -74,14 +75,14 @@ def main() -> None:
         app()
     except SystemExit as ended:
         if ended.code == 130:
-            typer.echo("packshot: stopped; the same command resumes from here.", err=True)
+            echo("packshot: stopped; the same command resumes from here.", err=True)
         raise
     except PackshotError as error:
-        typer.echo(f"packshot: {error}", err=True)
+        echo(f"packshot: {error}", err=True)
         sys.exit(2)
     except Exception:
-        traceback.print_exc()
-        typer.echo(
+        echo(traceback.format_exc(), err=True)
+        echo(
             "packshot: this is a bug in Packshot, please report it with the lines above. Files are "
             "written completely or not at all: running the same command again is safe.",
             err=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packshot.cli.options import CaptionerName, Yes
+from packshot.cli.terminal import echo, visible
 
 if TYPE_CHECKING:
     from packshot.captions import EditedCaptions
@@ -66,7 +67,7 @@ def caption(
         return
     for photo in list_photos(opened):
         mark = " (locked)" if photo.caption_locked else ""
-        typer.echo(f"{photo.file.name}: {photo.caption or ''}{mark}")
+        echo(f"{photo.file.name}: {photo.caption or ''}{mark}")
 
 
 def _caption(project: Project, chosen: str | None, overwrite_generated: bool, yes: bool) -> None:
@@ -100,8 +101,8 @@ def _caption(project: Project, chosen: str | None, overwrite_generated: bool, ye
 
 def _say(edited: EditedCaptions) -> None:
     for note in edited.notes:
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(f"{len(edited.changed)} captions changed.")
+        echo(f"note: {note}", err=True)
+    echo(f"{len(edited.changed)} captions changed.")
 
 
 def _review(project: Project) -> None:
@@ -117,8 +118,6 @@ def _review(project: Project) -> None:
     table = Table("file", "caption", "locked", "source")
     for photo in list_photos(project):
         cells = (photo.file.name, photo.caption or "", "yes" if photo.caption_locked else "no")
-        table.add_row(*map(escape, cells), escape(photo.caption_by or ""))
+        table.add_row(*(escape(visible(cell)) for cell in (*cells, photo.caption_by or "")))
     Console().print(table)
-    typer.echo(
-        f"Table: {file}\nPage:  {page}\nNext:  packshot caption -p {project.root} --apply {file}"
-    )
+    echo(f"Table: {file}\nPage:  {page}\nNext:  packshot caption -p {project.root} --apply {file}")

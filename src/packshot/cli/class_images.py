@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from packshot.cli.options import (
     ClassCount,
     ClassLicences,
@@ -20,6 +18,7 @@ from packshot.cli.options import (
     project_at,
     sources_of,
 )
+from packshot.cli.terminal import echo
 
 
 def class_images(
@@ -82,4 +81,4 @@ def class_images(
                 console.say(f"{len(result.refused)} left out; {reasons} says why")
             for note in result.notes:
                 console.say(f"note: {note}")
-    typer.echo(f"{len(images)} class images in {opened.class_images_folder}")
+    echo(f"{len(images)} class images in {opened.class_images_folder}")

@@ -23,6 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from packshot.cli.terminal import visible
 from packshot.utils.durations import in_words
 from packshot.workflow.observer import RunObserver
 
@@ -52,7 +53,7 @@ class Console(RunObserver):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
@@ -71,7 +72,7 @@ class Console(RunObserver):
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
     def agrees(self, question: str) -> bool:
         """Ask in a terminal; otherwise decline, or agree with `--yes`."""
@@ -81,7 +82,9 @@ class Console(RunObserver):
             return self.insists
         self._bars.stop()
         try:
-            return self._bars.console.input(f"{question} [Y/n] ").strip().lower() in (
+            return self._bars.console.input(
+                visible(question) + " [Y/n] ", markup=False
+            ).strip().lower() in (
                 "",
                 "y",
                 "yes",
@@ -97,6 +100,7 @@ class Console(RunObserver):
 
     def progress(self, what: str, done: int, total: int, note: str = "") -> None:
         """Show the progress of some work (a `packshot.utils.progress.Progress`)."""
+        note = visible(note)
         if self._lines is not None:
             now = time.monotonic()
             line = self._lines.setdefault(what, _Lines(what, first=done, begun=now))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from packshot.cli.options import BASE, Here, ProjectFolder, project_at
+from packshot.cli.terminal import echo
 
 
 def import_dataset(
@@ -29,6 +30,12 @@ def import_dataset(
     images: Annotated[
         Path | None, typer.Option(help="Folder of a table's images, if it lies elsewhere.")
     ] = None,
+    outside: Annotated[
+        bool,
+        typer.Option(
+            "--outside", help="Take files outside its folder, too, that the dataset names."
+        ),
+    ] = False,
 ) -> None:
     """Import a kohya dataset or a Hugging Face imagefolder into a new or existing project."""
     from packshot import datasets
@@ -43,6 +50,7 @@ def import_dataset(
             trigger=trigger,
             base=base,
             images=images,
+            outside=outside,
             progress=console.progress,
         )
         console.refused(result.refused)
@@ -52,7 +60,7 @@ def import_dataset(
         sum(getattr(photo, kind) is not None for photo in result.photos)
         for kind in ("caption", "mask")
     )
-    typer.echo(
+    echo(
         f"{len(result.photos)} photos accepted ({with_caption} with captions, {with_mask} with "
         f"masks), {len(result.refused)} refused; {len(result.class_images)} class images."
     )
@@ -71,4 +79,4 @@ def export_dataset(
         written = datasets.export_dataset(
             project_at(project), out, format=format, progress=console.progress
         )
-    typer.echo(f"Dataset: {written}")
+    echo(f"Dataset: {written}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from packshot.cli.options import Here, ProjectFolder, base_of, loras_of, project_at
+from packshot.cli.terminal import echo
 
 
 def shoot(
@@ -65,7 +66,7 @@ def shoot(
             usual = list(opened.settings.prompts or default_prompts(opened.subject))
             embedder = embedder_for(opened, lambda: model, console)
             sheet = shoot_all(opened, model, usual, settings, embedder, console.progress)
-            typer.echo(f"Sheet: {sheet}\nNext:  packshot report --project {opened.root}")
+            echo(f"Sheet: {sheet}\nNext:  packshot report --project {opened.root}")
             return
         images = list(
             generate.generate_images(
@@ -79,4 +80,4 @@ def shoot(
             )
         )
     sheet = generate.write_sheet(images, (out or opened.shots_folder) / "sheet.png")
-    typer.echo("\n".join(str(image.file) for image in images) + f"\nSheet: {sheet}")
+    echo("\n".join(str(image.file) for image in images) + f"\nSheet: {sheet}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from packshot.cli.options import LIGHT, Here, ProjectFolder, base_of, loras_of, project_at
+from packshot.cli.terminal import echo
 from packshot.types import InsertionMethod
 
 
@@ -87,7 +88,7 @@ def insert(
         product_height_metres=product_height, camera_height_metres=camera_height,
     )  # fmt: skip
     if suggest:
-        typer.echo(f"Places: {request.show_places(opened, background, place, settings, out)}")
+        echo(f"Places: {request.show_places(opened, background, place, settings, out)}")
         return
     from packshot.cli.console import Console
     from packshot.generation.embedders import embedder_for

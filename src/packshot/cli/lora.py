@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from packshot.cli.options import TARGETS
+from packshot.cli.terminal import echo
 from packshot.types import TargetModules
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def info(file: Annotated[Path, typer.Argument(help="A LoRA file.")]) -> None:
         **details.metadata,
     }  # fmt: skip
     for name, value in rows.items():
-        typer.echo(f"{name:<24} {value}")
+        echo(f"{name:<24} {value}")
 
 
 @app.command()
@@ -122,6 +123,6 @@ def extract(
 def _say(out: Path, edited: EditedLora) -> None:
     ranks = {weights.rank for weights in edited.lora.weights.values()}
     rank = f"{min(ranks)} to {max(ranks)}" if len(ranks) > 1 else str(*ranks)
-    typer.echo(
+    echo(
         f"LoRA: {out}\n  {len(edited.lora.weights)} modules, rank {rank}, {edited.energy_kept:.2%} kept"
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from packshot.cli.options import Here, ProjectFolder, SegmenterName, project_at
+from packshot.cli.terminal import echo
 
 
 def masks(
@@ -36,4 +37,4 @@ def masks(
         )
         console.masked(result)
     count = sum(photo.mask is not None for photo in result.photos)
-    typer.echo(f"{count} masks in {opened.masks_folder}: look at them before you train.")
+    echo(f"{count} masks in {opened.masks_folder}: look at them before you train.")

@@ -16,6 +16,7 @@ from packshot.cli.options import (
     comma_separated,
     project_at,
 )
+from packshot.cli.terminal import echo
 
 if TYPE_CHECKING:
     from packshot.project import Project
@@ -48,7 +49,7 @@ def photos(
         if kinds:
             blurred = blur_photos(opened, kinds, face_model=face_model, progress=console.progress)
             console.blurred(blurred)
-    typer.echo(f"{len(accepted.photos)} photos accepted, {len(accepted.refused)} refused.")
+    echo(f"{len(accepted.photos)} photos accepted, {len(accepted.refused)} refused.")
     _echo_guide(opened, language)
 
 
@@ -71,7 +72,7 @@ def blur(
             progress=console.progress,
         )
         console.blurred(blurred)
-    typer.echo("Look at the photos before you show them: not everything is found.")
+    echo("Look at the photos before you show them: not everything is found.")
 
 
 def photo_guide(project: ProjectFolder = Here, language: Language = "en") -> None:
@@ -83,4 +84,4 @@ def _echo_guide(project: Project, language: str) -> None:
     from packshot.photos import guide
 
     for item in guide.photo_guide(project, language):
-        typer.echo(f"- {item.missing}. {item.advice}")
+        echo(f"- {item.missing}. {item.advice}")

@@ -27,6 +27,7 @@ from packshot.cli.options import (
     comma_separated,
     sources_of,
 )
+from packshot.cli.terminal import echo
 from packshot.types import WeightStorageChoice
 
 _NEW = " (of a new project)"
@@ -102,8 +103,8 @@ def run(
     if result.stopped:
         raise typer.Exit(130)
     if result.was_complete:
-        typer.echo("Nothing to do: all results are there, and nothing they depend on has changed.")
-    typer.echo(f"LoRA:    {result.project.lora_file}\nReport:  {result.report_file}")
+        echo("Nothing to do: all results are there, and nothing they depend on has changed.")
+    echo(f"LoRA:    {result.project.lora_file}\nReport:  {result.report_file}")
 
 
 def new(
@@ -127,4 +128,4 @@ def new(
         weight_storage=weight_storage,
         seed=seed,
     )
-    typer.echo(f"Project: {project.root}\nNext:    packshot photos FOLDER --project {project.root}")
+    echo(f"Project: {project.root}\nNext:    packshot photos FOLDER --project {project.root}")

@@ -17,6 +17,7 @@ from packshot.cli.options import (
     base_of,
     project_at,
 )
+from packshot.cli.terminal import echo
 from packshot.types import TargetModules
 
 Targets = Annotated[TargetModules | None, typer.Option(help=TARGETS)]
@@ -54,7 +55,7 @@ def plan(
             measure_anew=True,
         )
         console.plan(new_plan)
-    typer.echo(f"Plan: {opened.plan_file}")
+    echo(f"Plan: {opened.plan_file}")
 
 
 def memory(
@@ -90,7 +91,7 @@ def memory(
             train_text_encoder=train_text_encoder,
             progress=console.progress,
         )
-    typer.echo(text)
+    echo(text)
 
 
 def train(project: ProjectFolder = Here, finish: Finish = False) -> None:
@@ -113,4 +114,4 @@ def train(project: ProjectFolder = Here, finish: Finish = False) -> None:
     if isinstance(event, Stopped):
         raise typer.Exit(130)
     if isinstance(event, Done):
-        typer.echo(f"LoRA: {event.lora_file}\n      {event.diffusers_lora_file}")
+        echo(f"LoRA: {event.lora_file}\n      {event.diffusers_lora_file}")

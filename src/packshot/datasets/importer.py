@@ -43,6 +43,7 @@ def import_dataset(
     trigger: str | None = None,
     base: str | None = None,
     images: Path | None = None,
+    outside: bool = False,
     progress: Progress = silent,
 ) -> ImportResult:
     """Import a dataset of kohya's sd-scripts, or a Hugging Face imagefolder, into a project.
@@ -58,15 +59,19 @@ def import_dataset(
         trigger: as `class_noun`.
         base: the project's, if it is made now.
         images: the folder of a caption table's image names; by default the table's.
+        outside: take files outside the dataset's folder, too, that it names or links to. A dataset
+            from somebody else could make any of the user's pictures part of what is learnt.
 
     Raises:
-        DatasetError: not a dataset, damaged, or without a class noun.
+        DatasetError: not a dataset, damaged, without a class noun, or it takes files outside.
         ProjectError: the project has other settings, or is in use.
         NoUsablePhotosError: no photo in it can be used.
     """
     dataset = read_dataset(source, images)
     if not (dataset.entries or dataset.class_entries or dataset.refused):
         raise DatasetError(_nothing_in(source))
+    if not outside:
+        _refuse_outside(dataset, source, images)
     wanted = {"class_noun": class_noun, "name": name, "trigger": trigger, "base": base}
     project = _project(root, dataset, {key: value for key, value in wanted.items() if value})
     taken, refused = _take_photos(project, dataset, source, progress)
@@ -75,6 +80,24 @@ def import_dataset(
         refused = refused | add_class_images(project, given, progress)
     notes = [*dataset.notes, *_notes(project.subject, dataset)]
     return ImportResult(project, taken, list_class_images(project) if given else [], refused, notes)
+
+
+def _refuse_outside(dataset: Dataset, source: Path, images: Path | None) -> None:
+    """Refuse a dataset that takes files from elsewhere, by their names or by links."""
+    roots = [(source if source.is_dir() else source.parent).resolve()]
+    roots += [images.resolve()] if images else []
+    taken = (
+        path
+        for entry in (*dataset.entries, *dataset.class_entries)
+        for path in (entry.picture, entry.mask)
+        if path is not None
+    )
+    for path in taken:
+        if not any(path.resolve().is_relative_to(root) for root in roots):
+            raise DatasetError(
+                f"{source} takes files from outside its folder, such as {path}. If the dataset is your "
+                "own, or you know what it takes, say so: packshot import … --outside"
+            )
 
 
 def read_dataset(source: Path, images: Path | None = None) -> Dataset:
@@ -161,7 +184,7 @@ def _stage(entries: Sequence[Entry], folder: Path) -> tuple[list[Path], dict[str
             files.write_text(path.with_suffix(".txt"), entry.caption + "\n")
         if entry.mask:
             sidecars.mask_place(path).parent.mkdir(exist_ok=True)
-            files.point(sidecars.mask_place(path), entry.mask)
+            files.hard_link_or_copy(entry.mask, sidecars.mask_place(path))
     return list(staged.values()), refused
 
 

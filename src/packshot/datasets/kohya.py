@@ -225,6 +225,7 @@ def _caption(picture: Path, extension: str | None) -> str | None:
         path = picture.with_suffix(f".{extension.removeprefix('.')}")
     if path is None or not files.is_file(path):
         return None
+    sidecars.refuse_outside(path, picture.parent)
     try:
         return sidecars.read_caption(path) or None
     except OSError as error:

@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
@@ -31,10 +32,15 @@ _DAMAGE = (
 """What zipfile raises on archives that are no such thing."""
 
 
-def unpack(path: Path, into: Path, endings: frozenset[str]) -> tuple[list[Path], dict[str, str]]:
+def unpack(
+    path: Path, into: Path, endings: frozenset[str], most: float | None = None
+) -> tuple[list[Path], dict[str, str]]:
     """Unpack the members with one of `endings` into the folder `into`, keeping the archive's folders.
 
     Hidden members and those with other endings are skipped, as in a folder.
+
+    Args:
+        most: bytes that may be unpacked, `MAX_TOTAL_BYTES` by default.
 
     Returns:
         The files, and the refused members with the reasons.
@@ -44,11 +50,12 @@ def unpack(path: Path, into: Path, endings: frozenset[str]) -> tuple[list[Path],
         DiskFullError: there is no room to unpack it.
     """
     refuse_unfit(path, MAX_TOTAL_BYTES)
+    limit = MAX_TOTAL_BYTES if most is None else most
     unpacked: list[Path] = []
     refused: dict[str, str] = {}
     try:
         with path.open("rb") as file, zipfile.ZipFile(_Careful(file)) as archive:
-            for member in _members(path.name, archive, endings):
+            for member in _members(path.name, archive, endings, limit):
                 try:
                     unpacked.append(_unpacked(archive, member, into))
                 except ImageRejectedError as error:
@@ -61,7 +68,7 @@ def unpack(path: Path, into: Path, endings: frozenset[str]) -> tuple[list[Path],
 
 
 def _members(
-    archive_name: str, archive: zipfile.ZipFile, endings: frozenset[str]
+    archive_name: str, archive: zipfile.ZipFile, endings: frozenset[str], most: float
 ) -> list[zipfile.ZipInfo]:
     """The members to unpack, after checking their number and sizes."""
     members = [member for member in archive.infolist() if _is_meant(member, endings)]
@@ -70,10 +77,15 @@ def _members(
         raise ImageRejectedError(
             archive_name, f"holds {len(members):,} files, more than {MAX_MEMBERS:,}; split it"
         )
-    if total > MAX_TOTAL_BYTES:
+    places = sorted((member.header_offset, member.compress_size) for member in members)
+    if any(start + size > after for (start, size), (after, _) in pairwise(places)):
+        raise ImageRejectedError(
+            archive_name, "has files that lie over each other, as only a bomb's do"
+        )
+    if total > most:
         raise ImageRejectedError(
             archive_name,
-            f"would unpack to {total / 1e9:,.0f} GB, more than {MAX_TOTAL_BYTES / 1e9:.0f}; split it",
+            f"would unpack to {total / 1e9:,.0f} GB, more than {most / 1e9:.0f}; split it",
         )
     return members
 

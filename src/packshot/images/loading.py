@@ -25,6 +25,7 @@ MAX_BYTES = 400e6
 _GPS, _ORIENTATION = 0x8825, 0x0112
 _EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
 _JPEG_LONGEST = 65_500
+_MOST_SCANS = 100
 _EXIF_LIMIT = 65_000
 """A JPEG's EXIF block holds 65,533 bytes at most."""
 
@@ -115,6 +116,7 @@ def opened_picture(
             warnings.simplefilter("ignore")
             with Image.open(path if data is None else io.BytesIO(data), formats=FORMATS) as opened:
                 _refuse_bomb(path, opened.size, max_pixels)
+                _refuse_scans(path, opened)
                 yield opened
     except ImageRejectedError:
         raise
@@ -171,6 +173,25 @@ def refuse_unfit(path: Path, max_bytes: float = MAX_BYTES) -> None:
             path.name,
             f"has {facts.st_size / 1e6:.0f} MB, more than {max_bytes / 1e6:.0f}; make it smaller first",
             "large",
+        )
+
+
+def _refuse_scans(path: Path, opened: Image.Image) -> None:
+    """Refuse a JPEG that goes over its picture more often than any camera or program has it.
+
+    Each scan takes the time of a whole picture, and little room: a minute for half a megabyte.
+    """
+    if opened.format not in ("JPEG", "MPO") or opened.fp is None:
+        return
+    place, scans, before = opened.fp.tell(), 0, b""
+    opened.fp.seek(0)
+    while chunk := opened.fp.read(2**20):
+        scans += (before[-1:] + chunk).count(b"\xff\xda")
+        before = chunk
+    opened.fp.seek(place)
+    if scans > _MOST_SCANS:
+        raise ImageRejectedError(
+            path.name, f"is a JPEG of {scans:,} scans, where a dozen are usual; save it anew"
         )
 
 

@@ -19,15 +19,40 @@ _MOST_BYTES = 65_536
 
 
 def caption_file(picture: Path) -> Path | None:
-    """An image's caption file (`<stem>.txt`, else `<stem>.caption`), if there is one."""
+    """An image's caption file (`<stem>.txt`, else `<stem>.caption`), if there is one.
+
+    Raises:
+        ImageRejectedError: it is a link that leads out of the image's folder.
+    """
     beside = (picture.with_suffix(ending) for ending in CAPTION_ENDINGS)
-    return next((path for path in beside if files.is_file(path)), None)
+    found = next((path for path in beside if files.is_file(path)), None)
+    return found and refuse_outside(found, picture.parent)
 
 
 def mask_file(picture: Path) -> Path | None:
-    """An image's mask (`masks/<stem>.png`), if there is one."""
+    """An image's mask (`masks/<stem>.png`), if there is one.
+
+    Raises:
+        ImageRejectedError: it is a link that leads out of the image's folder.
+    """
     path = mask_place(picture)
-    return path if files.is_file(path) else None
+    return refuse_outside(path, picture.parent) if files.is_file(path) else None
+
+
+def refuse_outside(path: Path, folder: Path) -> Path:
+    """A side-car, if it lies in the folder of its image.
+
+    In a folder from somebody else a link could make the user's own files part of what is learnt, and
+    shared.
+
+    Raises:
+        ImageRejectedError: it is a link that leads out of `folder`.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ImageRejectedError(
+            path.name, f"is a link that leads out of {folder}; put the file itself in its place"
+        )
+    return path
 
 
 def mask_place(picture: Path) -> Path:

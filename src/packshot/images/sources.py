@@ -106,6 +106,8 @@ class _Opener:
         self.folder, self.frames = folder, frames
         self.pictures: list[Path] = []
         self.refused: dict[str, str] = {}
+        self._left = archives.MAX_TOTAL_BYTES
+        """Bytes that may still be unpacked, of all archives together."""
 
     def open(self, path: Path, beside: Sequence[Path]) -> None:
         """Unpack a ZIP or video; any other file is taken as an image."""
@@ -127,7 +129,8 @@ class _Opener:
 
     def _open_archive(self, path: Path) -> None:
         wanted = _IN_ARCHIVES | frozenset(sidecars.CAPTION_ENDINGS)
-        members, refused = archives.unpack(path, self._place(path), wanted)
+        members, refused = archives.unpack(path, self._place(path), wanted, self._left)
+        self._left -= sum(member.stat().st_size for member in members)
         self.refused |= {files.printable_name(name): reason for name, reason in refused.items()}
         meant = [
             member

@@ -19,9 +19,9 @@ from PIL import Image
 
 from packshot.errors import ModelLoadError, PackshotError, as_model_load_error
 from packshot.masks.bundled import as_mask, without_islands
-from packshot.masks.onnx_file import check_onnx
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
+from packshot.weights.onnx_file import check_onnx
 
 MAX_SIDE = 4096
 _HUB_FILE = "onnx/model.onnx"
@@ -97,6 +97,10 @@ class OnnxSegmenter:
             PackshotError: onnxruntime is not installed.
         """
         runtime = _onnxruntime()
+        if not files.is_file(path):
+            raise ModelLoadError(
+                f"There is no file {path}. Name a model with --segmenter FILE.onnx."
+            )
         check_onnx(path)
         self.path, self.name = path, name or path.stem
         options = runtime.SessionOptions()

@@ -142,7 +142,7 @@ _TRANSFORMERS = {
 def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> Any:
     from transformers import CLIPTokenizer, Qwen2Tokenizer, T5TokenizerFast
 
-    from packshot.weights.tokenizers import clip_tokenizer, qwen_tokenizer, t5_tokenizer
+    from packshot.weights.tokenizers import CHAT, clip_tokenizer, qwen_tokenizer, t5_tokenizer
 
     if checkpoint.layout == "single file":
         if config["model_type"] == "t5":
@@ -162,7 +162,9 @@ def _tokenizer(checkpoint: Checkpoint, encoder: str, config: dict[str, Any]) -> 
         if kind == "t5":
             return T5TokenizerFast.from_pretrained(folder, local_files_only=True)
         if kind.startswith("qwen"):
-            return Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer.chat_template = CHAT  # a checkpoint's own is a program: one can run for ever
+            return tokenizer
         return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 

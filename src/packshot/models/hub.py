@@ -10,7 +10,13 @@ from packshot.errors import ModelLoadError
 from packshot.models import registry
 from packshot.models.checkpoint import folder_family, pipeline_family
 from packshot.utils.progress import Progress, silent
-from packshot.weights.hub import Repository, download_each, file_sizes, hub_errors_explained
+from packshot.weights.hub import (
+    Repository,
+    download_each,
+    download_file,
+    file_sizes,
+    hub_errors_explained,
+)
 from packshot.weights.shards import chosen_weights
 
 
@@ -50,15 +56,13 @@ def _cached(repo: Repository) -> Path | None:
 
 
 def _fetch(repo: Repository, half: bool, progress: Progress) -> Path:
-    from huggingface_hub import hf_hub_download
-
     sizes = file_sizes(repo)  # asked first, for it fails at once where there is no network
     if "model_index.json" not in sizes:
         raise ModelLoadError(
             f"{repo} on the hub is no diffusers pipeline: it has no model_index.json. If it holds a "
             "single .safetensors or .gguf file, download that and name it."
         )
-    index = hf_hub_download(repo.id, "model_index.json", revision=repo.revision)
+    index = download_file(repo, "model_index.json", repo.revision)
     folder = Path(index).parent  # named after the commit that the revision is now
     family = pipeline_family(folder)
     weights = _weights(repo, family, list(sizes), half)

@@ -148,7 +148,12 @@ class Ingest:
 
     def _carry_caption(self, path: Path, entry: Entry) -> None:
         """Copy the source's caption if it is new and no person has edited the project's."""
-        caption, target = sidecars.caption_file(path), self._file(entry).with_suffix(".txt")
+        target = self._file(entry).with_suffix(".txt")
+        try:
+            caption = sidecars.caption_file(path)
+        except ImageRejectedError as error:
+            self.refused[files.printable_name(f"{path.stem}.txt")] = error.reason
+            return
         if caption is None or caption == target or not caption_is_ours(target, entry):
             return
         try:
@@ -163,7 +168,11 @@ class Ingest:
 
     def _carry_mask(self, path: Path, entry: Entry) -> None:
         """Copy the source's mask, likewise, at the photo's size."""
-        mask = sidecars.mask_file(path)
+        try:
+            mask = sidecars.mask_file(path)
+        except ImageRejectedError as error:
+            self.refused[files.printable_name(f"masks/{path.stem}.png")] = error.reason
+            return
         target = self.project.masks_folder / f"{Path(entry.file).stem}.png"
         if mask is None or mask == target or not is_ours(target, entry.written_mask):
             return

@@ -93,7 +93,7 @@ class Plan(BaseModel):
     max_grad_norm: float = Field(default=1.0, gt=0)
     class_image_ratio: float = Field(ge=0, le=0.9)
     prior_loss_weight: float = Field(default=1.0, ge=0, le=10)
-    min_snr_gamma: float = Field(default=5.0, ge=0)
+    min_snr_gamma: float = Field(default=5.0, ge=0, le=1e6)
     caption_dropout_rate: float = Field(default=0.05, ge=0, le=0.5)
     crops_per_photo: int = Field(default=1, ge=1, le=16)
     unmasked_weight: float = Field(default=0.2, ge=0, le=1)

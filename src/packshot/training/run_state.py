@@ -6,6 +6,7 @@ A state is valid if its manifest, written last, has the hashes of its files.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from packshot.errors import StaleRunError
 from packshot.utils import files
 
 KEPT = 2
+_NAME = re.compile("[0-9]{7}")
 _PARTS = ("adapter.safetensors", "optimizer.safetensors")
 
 
@@ -58,7 +60,12 @@ def is_valid(place: Path) -> bool:
 
 def valid(folder: Path) -> list[Path]:
     """The valid states, oldest first."""
-    return [place for place in sorted(folder.glob("[0-9]*")) if is_valid(place)]
+    return [place for place in _places(folder) if is_valid(place)]
+
+
+def _places(folder: Path) -> list[Path]:
+    """The folders that states are saved in, by their names; what is named otherwise is none of ours."""
+    return sorted(place for place in folder.glob("[0-9]*") if _NAME.fullmatch(place.name))
 
 
 def latest(folder: Path) -> tuple[State | None, str]:
@@ -68,7 +75,7 @@ def latest(folder: Path) -> tuple[State | None, str]:
     good = valid(folder)
     newer = [
         place.name
-        for place in sorted(folder.glob("[0-9]*"))
+        for place in _places(folder)
         if (place / "manifest.json").exists() and (not good or place > good[-1])
     ]
     note = f"damaged, not used: {', '.join(newer)}" if newer else ""

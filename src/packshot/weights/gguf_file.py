@@ -10,6 +10,7 @@ import math
 import struct
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -93,7 +94,9 @@ def _placed(
             if stored.start + stored.bytes > size:
                 raise ValueError(f"{name} reaches beyond its end")
             placed[name] = stored
-        if len(placed) < len(entries) or sum(each.bytes for each in placed.values()) > size:
+        ends = sorted((each.start, each.start + each.bytes) for each in placed.values())
+        overlap = any(end > start for (_, end), (start, _) in pairwise(ends))
+        if len(placed) < len(entries) or overlap:
             raise ValueError("tensors overlap, or share a name")
         return placed
 

@@ -19,6 +19,7 @@ from packshot.utils.progress import Progress, silent
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _NAME = re.compile(rf"({_PART}/{_PART})(?:@({_PART}(?:/{_PART})*))?")
+_HASH, _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 _FILES = (".safetensors", ".gguf", ".ckpt", ".bin", ".pt", ".pth")
 
 
@@ -77,6 +78,37 @@ def is_cached(name: str, needed: Sequence[str]) -> bool:
     )
 
 
+def download_file(repo: Repository, name: str, revision: str, **options: Any) -> str:
+    """Download one file, with `hf_hub_download`'s options; returns its path in the hub's cache.
+
+    Raises:
+        ModelLoadError: the server's answer could not be the hub's; nothing is written.
+    """
+    from huggingface_hub import get_session, hf_hub_download
+
+    hooks = get_session().event_hooks
+    if _refuse_names not in hooks["response"]:
+        get_session().event_hooks = {**hooks, "response": [*hooks["response"], _refuse_names]}
+    return hf_hub_download(repo.id, name, revision=revision, **options)
+
+
+def _refuse_names(response: Any) -> None:
+    """Refuse an answer by which the hub's library would name files and folders elsewhere.
+
+    It names a file by its ETag and a folder by its commit, as the server tells them; a mirror that
+    tells `../../x` would have it write there.
+    """
+    told = response.headers
+    commit, etag = told.get("x-repo-commit"), told.get("x-linked-etag") or told.get("etag") or ""
+    if response.request.method != "HEAD" or commit is None:
+        return
+    if not (_COMMIT.fullmatch(commit) and _HASH.fullmatch(etag.removeprefix("W/").strip('"'))):
+        raise ModelLoadError(
+            f"{response.request.url.host} answers with {etag!r} of {commit!r}, which are no hashes as the "
+            "hub's are; nothing was fetched. Is HF_ENDPOINT a mirror that you trust?"
+        )
+
+
 def download_each(
     repo: Repository,
     folder: Path,
@@ -86,8 +118,6 @@ def download_each(
     before_each: Callable[[str], None] = lambda name: None,
 ) -> None:
     """Download files of the commit that `folder` is named after, one after the other."""
-    from huggingface_hub import hf_hub_download
-
     got, whole = 0, sum(sizes[name] for name in names)
 
     def report(count: int) -> None:
@@ -98,7 +128,7 @@ def download_each(
     for name in names:
         before_each(name)
         before = got
-        hf_hub_download(repo.id, name, revision=folder.name, tqdm_class=_meter(report))
+        download_file(repo, name, folder.name, tqdm_class=_meter(report))
         report(before + sizes[name] - got)  # what was there already
 
 
@@ -120,15 +150,13 @@ def download_matching(
         ModelLoadError: no such repository, gated, or no connection; or as `choose`.
         DiskFullError: the cache has no room.
     """
-    from huggingface_hub import hf_hub_download
-
     with hub_errors_explained(repo):
         if folder := cached_folder(repo, mark, choose):
             return folder
         sizes = file_sizes(repo)
         names = choose(list(sizes))
         # The first download resolves the revision to a commit.
-        folder = _root(hf_hub_download(repo.id, names[0], revision=repo.revision), names[0])
+        folder = _root(download_file(repo, names[0], repo.revision), names[0])
         download_each(repo, folder, names, sizes, progress)
         return folder
 

@@ -29,7 +29,7 @@ _QWEN_PLAIN = (
 )  # fmt: skip
 _QWEN3_PLAIN = ("<tool_response>", "</tool_response>", "<think>", "</think>")
 # A chat as Qwen3's own template has it, without tools; thoughts that are not wanted are empty.
-_CHAT = (
+CHAT = (
     "{% for turn in messages %}<|im_start|>{{ turn.role }}\n{{ turn.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}"
@@ -92,7 +92,7 @@ def qwen_tokenizer(*, thinks: bool) -> Qwen2Tokenizer:
         merges=merges,
         eos_token="<|im_end|>",
         pad_token=_QWEN_SPECIAL[0],
-        chat_template=_CHAT,
+        chat_template=CHAT,
     )
     tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in _QWEN_SPECIAL])
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in plain])

@@ -125,3 +125,10 @@ def test_what_trickles_is_cut_off(start, monkeypatch):
         threading.Thread(target=trickle, daemon=True).start()
         with pytest.raises(httpx.ReadTimeout):
             get(f"http://127.0.0.1:{address[1]}/", allow={address})
+
+
+@pytest.mark.parametrize(
+    "address", ["168.63.129.16", "::ffff:168.63.129.16", "161.26.0.10", "192.80.8.124"]
+)
+def test_a_clouds_own_services_are_not_public(address):
+    assert not is_public(address)

@@ -26,6 +26,13 @@ _UNICAST = ipaddress.ip_network("2000::/3")
 """All IPv6 addresses that the internet has so far (RFC 4291, 2.4)."""
 
 
+_CLOUDS_OWN = tuple(
+    map(ipaddress.IPv4Network, ("168.63.129.16/32", "192.80.8.124/32", "161.26.0.0/16"))
+)
+"""Public by their numbers, but within a cloud they are its own services (Azure's, Equinix's, IBM's),
+which tell what only the machine itself may know."""
+
+
 class AddressRefused(ClassImagesError):
     """A host whose address is not public."""
 
@@ -40,7 +47,7 @@ def is_public(address: str) -> bool:
         if inner is None:
             return ip.is_global and ip in _UNICAST
         ip = inner
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in own for own in _CLOUDS_OWN)
 
 
 class PublicTransport(httpx.HTTPTransport):

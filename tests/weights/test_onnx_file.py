@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from onnx import TensorProto, helper
 
 from packshot.errors import ModelLoadError
-from packshot.masks.onnx_file import MAX_BYTES, check_onnx
-from tests.masks.tiny_segmenters import PICTURE, node, save_onnx, summing
+from packshot.weights.onnx_file import MAX_BYTES, check_onnx
+from tests.masks.tiny_segmenters import PICTURE, node, save_apart, save_onnx, summing
+
+
+@pytest.fixture
+def big_onnx(tmp_path):
+    return partial(save_apart, tmp_path / "apart")
 
 
 @pytest.fixture
@@ -42,9 +49,7 @@ def test_what_is_none(tmp_path, data, words):
 
 
 def test_what_is_not_there(tmp_path):
-    assert_refused(
-        tmp_path / "none.onnx", "There is no file .*none.onnx. Name a model with --segmenter"
-    )
+    assert_refused(tmp_path / "none.onnx", "There is no file .*none.onnx. Copy the model again")
     assert_refused(tmp_path, "There is no file")
 
 
@@ -126,3 +131,23 @@ def _length(message):
     while size > 127:
         length, size = length + bytes([128 | size & 127]), size >> 7
     return length + bytes([size])
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        b"\x88\x00",
+        b"\x88\x80\x00",
+        b"\x88" + b"\x80" * 8 + b"\x02",
+        b"\x88" + b"\xff" * 8 + b"\x7f",
+    ],
+)
+def test_numbers_that_other_readers_cut_off_are_refused(tmp_path, number):
+    """Field 1 (the version) with its tag in too many bytes, or of more than 64 bits."""
+    file = tmp_path / "a.onnx"
+    file.write_bytes(b"\x08\x07\x3a\x00")
+    check_onnx(file)
+    for told in (number + b"\x07\x3a\x00", b"\x08" + number + b"\x3a\x00"):
+        file.write_bytes(told)
+        with pytest.raises(ModelLoadError, match="is not an ONNX model"):
+            check_onnx(file)

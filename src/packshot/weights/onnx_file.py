@@ -42,7 +42,7 @@ def check_onnx(path: Path) -> None:
         ModelLoadError: it is not, or is a pickle or too large.
     """
     if not files.is_file(path):
-        raise ModelLoadError(f"There is no file {path}. Name a model with --segmenter FILE.onnx.")
+        raise ModelLoadError(f"There is no file {path}. Copy the model again, whole.")
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ModelLoadError(
@@ -122,16 +122,22 @@ def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, i
             start = first + (8 if kind == _EIGHT_BYTES else 4)
         else:
             raise ValueError("its fields are of no kind that is known")
-        if start > end or tag >> 3 == 0:
+        if start > end or not 0 < tag >> 3 < 2**29:
             raise ValueError("a field does not fit in it")
         yield tag >> 3, first, start
 
 
 def _number(data: mmap.mmap, start: int, end: int) -> tuple[int, int]:
-    """A varint, and the position after it."""
+    """A varint, and the position after it.
+
+    Written in more bytes than it needs, or larger than 64 bits, it is refused: other readers cut such
+    a number off, each in its way, and would then see another file than was judged here.
+    """
     value = 0
     for place in range(start, min(end, start + 10)):
         value |= (data[place] & 127) << 7 * (place - start)
         if data[place] < 128:
+            if value >= 2**64 or (place > start and data[place] == 0):
+                raise ValueError("a number is longer than it may be")
             return value, place + 1
     raise ValueError("a number does not end")
