@@ -181,14 +181,17 @@ def _refuse_scans(path: Path, opened: Image.Image) -> None:
 
     Each scan takes the time of a whole picture, and little room: a minute for half a megabyte.
     """
-    if opened.format not in ("JPEG", "MPO") or opened.fp is None:
+    from PIL import ImageFile
+
+    file = opened.fp if isinstance(opened, ImageFile.ImageFile) else None
+    if opened.format not in ("JPEG", "MPO") or file is None:
         return
-    place, scans, before = opened.fp.tell(), 0, b""
-    opened.fp.seek(0)
-    while chunk := opened.fp.read(2**20):
+    place, scans, before = file.tell(), 0, b""
+    file.seek(0)
+    while chunk := file.read(2**20):
         scans += (before[-1:] + chunk).count(b"\xff\xda")
         before = chunk
-    opened.fp.seek(place)
+    file.seek(place)
     if scans > _MOST_SCANS:
         raise ImageRejectedError(
             path.name, f"is a JPEG of {scans:,} scans, where a dozen are usual; save it anew"
