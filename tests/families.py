@@ -165,9 +165,12 @@ def make_tiny_flux1(folder):
 
 
 CHAT = (
-    "{% for m in messages %}<|im_start|>{{ m.role }} {{ m.content }}<|im_end|>{% endfor %}"
-    "<|im_start|>assistant{% if not enable_thinking %}<think></think>{% endif %}"
+    "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}"
+    "{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
+    "{%- if enable_thinking is defined and enable_thinking is false %}"
+    "{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}{%- endif %}"
 )
+"""What Qwen3's own does with turns of plain text, in its words."""
 
 
 def letter_tokenizer():

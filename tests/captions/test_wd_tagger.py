@@ -125,7 +125,7 @@ def test_what_is_no_network_is_refused(folder):
     for data, words in (
         (b"\x80\x02}q\x00.", "is a pickle"),
         (b"hello, world\n" * 9, "is not an ONNX model"),
-        (b"\x08\x07\x3a\x00", "is no ONNX network that can be run"),
+        (b"\x08\x07\x3a\x00", "cannot be run by onnxruntime"),
     ):
         (folder / "model.onnx").write_bytes(data)
         with pytest.raises(ModelLoadError, match=rf"model\.onnx {words}"):
@@ -137,5 +137,5 @@ def test_what_is_no_network_is_refused(folder):
 
 def test_without_onnx_runtime_it_says_how_to_get_it(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(PackshotError, match=r'need ONNX Runtime: pip install "packshot\[onnx\]"'):
+    with pytest.raises(PackshotError, match=r'not installed: pip install "packshot\[onnx\]"'):
         load(folder, CPU)

@@ -11,12 +11,12 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from packshot.captions.trigger import tags_with_trigger
-from packshot.errors import ModelLoadError, PackshotError
+from packshot.errors import ModelLoadError
 from packshot.project import Subject
-from packshot.weights.onnx_file import check_onnx
+from packshot.weights.onnx_session import OnnxSession
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,6 @@ THRESHOLD = 0.35
 """Least probability of a tag that is said: what its author proposes."""
 GENERAL = "0"
 """The category of what is to be seen; 4 are names of characters, 9 ratings."""
-INSTALL = 'pip install "packshot[onnx]"'
 _MOST_BYTES = 64 * 2**20
 
 
@@ -46,7 +45,7 @@ class WdTagger:
     name, batch = "wd", 1
 
     def __init__(
-        self, session: Any, tags: Sequence[Tag], folder: Path, threshold: float = THRESHOLD
+        self, session: OnnxSession, tags: Sequence[Tag], folder: Path, threshold: float = THRESHOLD
     ) -> None:
         self._session, self._tags, self.threshold = session, tags, threshold
         self._side = _side(session, len(tags), folder)
@@ -57,8 +56,7 @@ class WdTagger:
 
     def tags(self, picture: Image.Image) -> list[str]:
         """The general tags of an image, the most probable first."""
-        (given,) = self._session.get_inputs()
-        likely = self._session.run(None, {given.name: prepared(picture, self._side)[None]})[0][0]
+        likely = self._session.run(prepared(picture, self._side)[None])[0]
         chosen = sorted(
             (float(-probability), index)
             for index, probability in enumerate(likely)
@@ -114,13 +112,13 @@ def read_tags(path: Path) -> list[Tag]:
     return tags
 
 
-def _side(session: Any, count: int, folder: Path) -> int:
+def _side(session: OnnxSession, count: int, folder: Path) -> int:
     """The side of the network's input in pixels.
 
     Raises:
         ModelLoadError: its inputs or outputs are not those of a WD tagger.
     """
-    inputs, outputs = session.get_inputs(), session.get_outputs()
+    inputs, outputs = session.inputs, session.outputs
     shape = inputs[0].shape if len(inputs) == 1 else None
     if shape is None or len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
         raise ModelLoadError(
@@ -144,21 +142,4 @@ def load(folder: Path, device: torch.device) -> WdTagger:
         PackshotError: ONNX Runtime is not installed.
     """
     tags = read_tags(folder / TAGS)
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise PackshotError(f"WD taggers need ONNX Runtime: {INSTALL}") from error
-    check_onnx(folder / MODEL)
-    providers = ["CPUExecutionProvider"]
-    if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        providers.insert(0, "CUDAExecutionProvider")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong is said by what is raised
-    try:
-        session = onnxruntime.InferenceSession(folder / MODEL, options, providers=providers)
-    except Exception as error:  # its own kinds, one a fault
-        reason = " ".join(str(error).split())[:300]
-        raise ModelLoadError(
-            f"{folder / MODEL} is no ONNX network that can be run ({reason}). Copy it again."
-        ) from error
-    return WdTagger(session, tags, folder)
+    return WdTagger(OnnxSession(folder / MODEL, cuda=device.type == "cuda"), tags, folder)

@@ -9,19 +9,18 @@ files are used.
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from PIL import Image
 
-from packshot.errors import ModelLoadError, PackshotError, as_model_load_error
+from packshot.errors import ModelLoadError
 from packshot.masks.bundled import as_mask, without_islands
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
-from packshot.weights.onnx_file import check_onnx
+from packshot.weights.onnx_session import OnnxSession, Port, require_onnxruntime
 
 MAX_SIDE = 4096
 _HUB_FILE = "onnx/model.onnx"
@@ -96,19 +95,13 @@ class OnnxSegmenter:
             ModelLoadError: not an ONNX model from one image to one map, or an unknown kind.
             PackshotError: onnxruntime is not installed.
         """
-        runtime = _onnxruntime()
+        require_onnxruntime()
         if not files.is_file(path):
             raise ModelLoadError(
                 f"There is no file {path}. Name a model with --segmenter FILE.onnx."
             )
-        check_onnx(path)
         self.path, self.name = path, name or path.stem
-        options = runtime.SessionOptions()
-        options.log_severity_level = 4  # its warnings are for programmers
-        available = runtime.get_available_providers()
-        wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
-        with _as_model_load_error(path):
-            self._session = runtime.InferenceSession(str(path), options, providers=wanted)
+        self._session = OnnxSession(path)
         self._input, size = _picture_input(path, self._session)
         self.kind = kind or _kind_by_name(self.name) or _kind_by_size(path, size)
         self.size = size or (ARCHITECTURES[self.kind].side, ARCHITECTURES[self.kind].side)
@@ -121,7 +114,7 @@ class OnnxSegmenter:
             ModelLoadError: there is none, or as the class.
             PackshotError: as the class.
         """
-        _onnxruntime()  # told before anything is fetched
+        require_onnxruntime()  # told before anything is fetched
         from packshot.weights import hub
 
         if model is None:
@@ -145,8 +138,7 @@ class OnnxSegmenter:
         pixels = preprocess(picture, self.size, ARCHITECTURES[self.kind]).astype(
             _DTYPES[self._input.type]
         )
-        with _as_model_load_error(self.path):
-            answer = self._session.run(None, {self._input.name: pixels})[0]
+        answer = self._session.run(pixels)
         probabilities = to_probabilities(
             _one_map(self.path, answer), ARCHITECTURES[self.kind].min_max_normalised
         )
@@ -174,9 +166,8 @@ def to_probabilities(answer: np.ndarray, stretched: bool) -> np.ndarray:
     return answer.clip(0, 1)
 
 
-def _one_map(path: Path, answer: Any) -> np.ndarray:
+def _one_map(path: Path, array: np.ndarray) -> np.ndarray:
     """The fp32 map [h, w] of [1, 1, h, w], [1, h, w] or [h, w]."""
-    array = np.asarray(answer)
     if array.ndim < 2 or array.size == 0 or array.size != array.shape[-2] * array.shape[-1]:
         raise ModelLoadError(
             f"{path} answers with {list(array.shape)}, not with one map of the product; "
@@ -190,9 +181,9 @@ def _one_map(path: Path, answer: Any) -> np.ndarray:
     return values
 
 
-def _picture_input(path: Path, session: Any) -> tuple[Any, tuple[int, int] | None]:
+def _picture_input(path: Path, session: OnnxSession) -> tuple[Port, tuple[int, int] | None]:
     """A model's only input, and its (width, height) if the file has it."""
-    inputs = session.get_inputs()
+    inputs = session.inputs
     description = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
     shape = inputs[0].shape if len(inputs) == 1 else []
     if len(shape) != 4 or (shape[1] not in (3, None) and not isinstance(shape[1], str)):
@@ -200,7 +191,7 @@ def _picture_input(path: Path, session: Any) -> tuple[Any, tuple[int, int] | Non
             f"{path} takes {description or 'nothing'}, not one image [1, 3, height, width]; "
             "it is a model for something else."
         )
-    if inputs[0].type not in _DTYPES or not session.get_outputs():
+    if inputs[0].type not in _DTYPES or not session.outputs:
         raise ModelLoadError(f"{path} takes {description}; inputs in fp32 or fp16 are supported.")
     height, width = shape[2:]
     if not (isinstance(height, int) and isinstance(width, int)):
@@ -224,20 +215,3 @@ def _kind_by_size(path: Path, size: tuple[int, int] | None) -> str:
         f"{path}: neither name nor size tell its preprocessing. Name its kind: "
         f"--segmenter KIND:{path.name}, of the kinds {', '.join(ARCHITECTURES)}."
     )
-
-
-def _onnxruntime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise PackshotError(
-            "ONNX models are run by onnxruntime, which is not installed: "
-            'pip install "packshot[onnx]"'
-        ) from error
-    return onnxruntime
-
-
-def _as_model_load_error(path: Path) -> AbstractContextManager[None]:
-    """Turns whatever onnxruntime raises into `ModelLoadError`."""
-    fault = "cannot be run by onnxruntime"
-    return as_model_load_error(path, fault, "Download it again, or use another.")
