@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import json
 import os
 import resource
@@ -106,6 +107,10 @@ def _judged(target: Target, shared: Any, folder: Path, number: int) -> dict[str,
     except (OSError, ValueError):
         how = "hangs" if not ended[0] or os.WTERMSIG(ended[1]) == signal.SIGXCPU else "dies"
         told = {"refused": 0, "seconds": SECONDS, "bytes": 0, "faults": [f"{how} ({ended[1]})"]}
+    for name in told.get("imported", ()):  # once for all that come after
+        if name not in sys.modules:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
     shutil.rmtree(place, ignore_errors=True)
     return told
 
@@ -117,16 +122,21 @@ def _child(case: Callable[[], None], folder: Path, report: Path) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "case")
     os.chdir(folder / "case")
     faults: list[str] = []
-    with _watched(folder, faults), open(os.devnull, "w") as nothing:
-        with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
-            before, began = resource.getrusage(resource.RUSAGE_SELF), time.process_time()
-            refused = _run(case, faults)
+    with (
+        _watched(folder, faults),
+        open(os.devnull, "w") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+    ):
+        before, began = resource.getrusage(resource.RUSAGE_SELF), time.process_time()
+        refused = _run(case, faults)
     after = resource.getrusage(resource.RUSAGE_SELF)
     told = {
         "refused": refused,
         "seconds": time.process_time() - began,
         "bytes": (after.ru_maxrss - before.ru_maxrss) * 1024,
         "faults": faults,
+        "imported": list(sys.modules),
     }
     if told["bytes"] > MOST_BYTES:
         faults.append("takes more than 1 GB")
@@ -173,7 +183,8 @@ def _watched(folder: Path, faults: list[str]) -> Iterator[None]:
             if writes and not path.startswith(allowed):
                 note("writes", path)
         elif event in _MOVING:
-            for path in given[:2] if event == "os.rename" else given[:1]:
+            both, second = event == "os.rename", event in ("os.link", "os.symlink")
+            for path in given[second : 1 + (both or second)]:
                 if isinstance(path, str | bytes) and not os.path.realpath(
                     os.path.dirname(os.path.abspath(os.fsdecode(path)))
                 ).startswith(allowed):
