@@ -15,6 +15,7 @@
     │   └── InsufficientMemoryError   not even one image at a time fits the memory
     ├── StaleRunError                 a run cannot resume: its inputs have changed
     ├── TrainingDivergedError         a loss or gradient that is not finite
+    ├── UnaskedFetchError             a project names what would be fetched, and its user has not agreed
     ├── DiskFullError                 no room for a file
     └── UnsafePathError               a name that points outside the folder it belongs to
 
@@ -23,8 +24,9 @@ Each message says what is wrong, where, and what to do. The command line prints 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 _TOLD = 300
@@ -117,6 +119,24 @@ class StaleRunError(PackshotError):
 
 class TrainingDivergedError(PackshotError):
     """The loss or a gradient is not finite; the optimizer has not stepped on it."""
+
+
+class UnaskedFetchError(PackshotError):
+    """A project names what would be fetched, and its user has neither named it nor agreed.
+
+    Attributes:
+        root: the project's folder.
+        names: what would be fetched, and by which setting.
+    """
+
+    def __init__(self, root: Path, settings: Path, names: Mapping[str, str]) -> None:
+        told = ", ".join(f"{name} ({key.replace('_', ' ')})" for name, key in names.items())
+        options = " ".join(f"--{key.replace('_', '-')} {name}" for name, key in names.items())
+        self.root, self.names = root, names
+        self.question = f"{settings} names what is fetched from the network: {told}."
+        super().__init__(
+            f"{self.question} If you want that, name it yourself ({options}), or answer in a terminal."
+        )
 
 
 class DiskFullError(PackshotError):

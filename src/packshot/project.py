@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from packshot.errors import PackshotError, ProjectError
 from packshot.types import WeightStorageChoice
-from packshot.utils import durations, files
+from packshot.utils import consent, durations, files
 from packshot.utils.validation import describe, validated
 
 SETTINGS_FILE = "packshot.toml"
@@ -333,6 +333,7 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
 
     before = project.settings
     given = choices.model_dump(exclude_unset=True)
+    consent.agree(project.root, _names(given))
     changed = {key: value for key, value in given.items() if value != getattr(before, key)}
     if not changed:
         return []
@@ -420,7 +421,15 @@ def _make(project: Project, settings: Settings) -> Project:
             f"{root} exists and is not a Packshot project. Name another with --project."
         )
     files.write_text(project.settings_file, _as_toml(settings))
+    consent.agree(project.root, _names(settings.model_dump(exclude={"subject"})))
     return project
+
+
+def _names(chosen: dict[str, Any]) -> Iterator[str]:
+    """Of choices that the user has made, those that may be fetched."""
+    for key in ("base", "captioner", "segmenter", "embedder", "class_images"):
+        value = chosen.get(key) or ()
+        yield from (value,) if isinstance(value, str) else value
 
 
 def _as_toml(settings: Settings) -> str:

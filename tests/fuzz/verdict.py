@@ -72,7 +72,8 @@ def fuzz(kind: str, minutes: float, first: int = 0, most: int | None = None) -> 
 
 def _surround(folder: Path) -> None:
     """A home with a secret, and everything that is written elsewhere below `folder`."""
-    (folder / "home").mkdir()
+    for name in ("home", "cache"):
+        (folder / name).mkdir()
     (folder / "home" / "secret.txt").write_text("secret")
     for name in ("HOME", "U2NET_HOME"):
         os.environ[name] = str(folder / "home")
@@ -118,7 +119,7 @@ def _judged(target: Target, shared: Any, folder: Path, number: int) -> dict[str,
 def _child(case: Callable[[], None], folder: Path, report: Path) -> None:
     """Run a case, write down what came of it, and end."""
     os.setpgrp()
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "case")
     os.chdir(folder / "case")
     faults: list[str] = []

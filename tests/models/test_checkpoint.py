@@ -1,6 +1,7 @@
 """Checkpoints are judged by content; what is refused is refused with words, and never opened."""
 
 import json
+import os
 import pickle
 import shutil
 import zipfile
@@ -268,6 +269,15 @@ def test_the_hash_follows_the_weights_and_nothing_else(folder, tiny_base):
     data[-1] ^= 1
     file.write_bytes(data)
     assert detect_checkpoint(folder).content_hash != tiny_base.content_hash
+
+
+def test_a_file_as_large_and_as_old_as_it_was_is_hashed_again(folder):
+    first, file = detect_checkpoint(folder).content_hash, folder / "unet" / "config.json"
+    before = file.stat()
+    file.write_text(file.read_text().replace('"act_fn": "silu"', '"act_fn": "gelu"'))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size
+    assert detect_checkpoint(folder).content_hash != first
 
 
 def test_the_hash_is_remembered(folder, monkeypatch):

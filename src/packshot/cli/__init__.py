@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from packshot.cli import (
     train,
 )
 from packshot.cli.terminal import echo
+
+if TYPE_CHECKING:
+    from packshot.errors import UnaskedFetchError
 
 # Their advice is for programmers; a user can do nothing with it.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -67,12 +70,30 @@ for command in (
 app.add_typer(lora.app, name="lora")
 
 
+def _agrees(error: UnaskedFetchError) -> bool:
+    """Ask, where somebody can answer, whether a project may have fetched what it names."""
+    from packshot.utils import consent
+
+    if not sys.stdin.isatty():
+        return False
+    echo(f"packshot: {error.question}", err=True)
+    if not typer.confirm("Fetch it?", err=True):
+        return False
+    consent.agree(error.root, error.names)
+    return True
+
+
 def main() -> None:
     """Run a command. Exit codes: 0 done, 2 an error that the user can fix, 130 stopped, 1 a bug."""
-    from packshot.errors import PackshotError
+    from packshot.errors import PackshotError, UnaskedFetchError
 
     try:
-        app()
+        try:
+            app()
+        except UnaskedFetchError as error:
+            if not _agrees(error):
+                raise
+            main()
     except SystemExit as ended:
         if ended.code == 130:
             echo("packshot: stopped; the same command resumes from here.", err=True)

@@ -78,6 +78,7 @@ def _caption(project: Project, chosen: str | None, overwrite_generated: bool, ye
     from packshot.models import has_clip
     from packshot.plan.load_base import load_project_base
     from packshot.project import choices_of, save_choices
+    from packshot.weights.consent import require_consent
 
     with Console(yes=yes) as console:
         settings = project.settings
@@ -85,6 +86,8 @@ def _caption(project: Project, chosen: str | None, overwrite_generated: bool, ye
         if spec == AUTO:
             own_clip, decisions = has_clip(settings.base), Decisions(project, console.say)
             spec = settle_captioner(spec, settings.base, own_clip, decisions, console)
+        if not chosen:
+            require_consent(project, captioner=spec)
         captioner = captioner_of(
             spec,
             base=lambda: load_project_base(project, progress=console.progress),

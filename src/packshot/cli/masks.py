@@ -26,9 +26,12 @@ def masks(
     from packshot.masks import mask_photos
     from packshot.masks.registry import segmenter_of
     from packshot.project import choices_of, save_choices
+    from packshot.weights.consent import require_consent
 
     opened = project_at(project)
     with Console() as console:
+        if not segmenter:
+            require_consent(opened, "segmenter")
         chosen = segmenter or opened.settings.segmenter
         finder = segmenter_of("auto" if chosen == "none" else chosen, console.progress)
         save_choices(opened, choices_of(segmenter=segmenter))  # now that it is one

@@ -84,10 +84,13 @@ def embedder_for(
 
     Raises:
         ModelLoadError: as `embedder_of`.
+        UnaskedFetchError: see `require_consent`.
     """
     from packshot.models import has_clip
+    from packshot.weights.consent import require_consent
 
     settings, decisions = project.settings, Decisions(project, observer.say)
     own_clip = has_clip(settings.base)
     spec = settle_embedder(settings.embedder, settings.base, own_clip, decisions, observer)
+    require_consent(project, embedder=spec)
     return embedder_of(spec, base, observer.progress)

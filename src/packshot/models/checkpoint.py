@@ -158,9 +158,7 @@ def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
     if path.is_dir():
         folders = (path / name for name in (*weights, "scheduler"))
         chosen += sorted(file for folder in folders for file in folder.glob("*config.json"))
-    stamps = [
-        [str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in chosen
-    ]
+    stamps = [[str(file), *files.stamp(file)] for file in (one.resolve() for one in chosen)]
     remembered = files.cache_folder() / "hashes" / files.fingerprint(stamps)
     if remembered.is_file():
         return remembered.read_text()

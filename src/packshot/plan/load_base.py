@@ -14,6 +14,7 @@ from packshot.plan.recipes import recipe_for
 from packshot.project import Project
 from packshot.types import WeightStorage
 from packshot.utils.progress import Progress, silent
+from packshot.weights.consent import require_consent
 
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 SURELY_FITS = 0.25
@@ -32,7 +33,10 @@ def load_project_base(
 
     Raises:
         ModelLoadError, DiskFullError: as `load_base`.
+        UnaskedFetchError: see `require_consent`.
     """
+    if not other:
+        require_consent(project, "base")
     name, wanted = other or project.settings.base, project.settings.weight_storage
     decisions = decisions or Decisions(project)
     device = torch.device(best_device())

@@ -399,6 +399,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise PackshotError(f"{path} is not valid TOML: {error}. Mend it or delete it.") from error
 
 
+def stamp(path: str | Path) -> tuple[int, int, int]:
+    """Size and times of a file (of a link itself), which differ whenever its content does.
+
+    A program that copies a file may set its time of modification, but not that of its change.
+    """
+    status = os.stat(path, follow_symlinks=False)
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

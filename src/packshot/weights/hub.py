@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from packshot.errors import DiskFullError, ModelLoadError, as_model_load_error
+from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -76,6 +77,15 @@ def is_cached(name: str, needed: Sequence[str]) -> bool:
         isinstance(try_to_load_from_cache(repo.id, file, revision=repo.revision), str)
         for file in needed
     )
+
+
+def was_fetched(repo: Repository) -> bool:
+    """Whether anything of a repository is in the hub's cache; nothing is requested."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = repo_folder_name(repo_id=repo.id, repo_type="model")
+    return files.exists(Path(constants.HF_HUB_CACHE) / folder)
 
 
 def download_file(repo: Repository, name: str, revision: str, **options: Any) -> str:

@@ -50,13 +50,9 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
 def _stamp(path: Path) -> str:
     """A hash of the names, sizes and times of a file, or of all files in a folder."""
     if not os.path.isdir(path):
-        return files.fingerprint(_of_file(str(path)) if os.path.isfile(path) else None)
-    stamps = []
+        return files.fingerprint([str(path), *files.stamp(path)] if os.path.isfile(path) else None)
+    stamps: list[list[Any]] = []
     for folder, _, names in os.walk(path):
-        stamps += [_of_file(os.path.join(folder, name)) for name in names]
+        paths = [os.path.join(folder, name) for name in names]
+        stamps += [[path, *files.stamp(path)] for path in paths]
     return files.fingerprint(sorted(stamps))
-
-
-def _of_file(path: str) -> tuple[str, int, int]:
-    status = os.stat(path, follow_symlinks=False)
-    return path, status.st_size, status.st_mtime_ns

@@ -57,6 +57,7 @@ from packshot.training import Step, Stopped, train
 from packshot.utils import files
 from packshot.utils.durations import in_words
 from packshot.utils.progress import Progress, silent
+from packshot.weights.consent import require_consent
 from packshot.weights.helper_models import label
 from packshot.workflow.observer import RunObserver
 from packshot.workflow.result import RunResult
@@ -105,6 +106,7 @@ class Walk:
     def to_the_end(self, source: Path, finish: bool) -> RunResult:
         """Do every step once; `finish` ends an interrupted training."""
         read_current_plan(self.project.plan_file)  # an invalid plan is reported first of all
+        require_consent(self.project, "base", "captioner", "segmenter", "embedder", "class_images")
         refused = add_photos(self.project, source, self.observer.progress).refused
         self.observer.refused(refused)
         if self.settings.blur:
@@ -118,6 +120,7 @@ class Walk:
             embedder = settle_embedder(
                 self.settings.embedder, name, own_clip, self.decisions, self.observer
             )
+            require_consent(self.project, embedder=embedder)
         self._caption(own_clip, embedder)
         self._mask()
         base = self.base
@@ -174,6 +177,7 @@ class Walk:
             spec = settle_captioner(
                 self.settings.captioner, self.settings.base, own_clip, self.decisions, self.observer
             )
+            require_consent(self.project, captioner=spec)
         former = {label(str(photo)) for photo in self.decisions.others("captioner", spec)}
         if not missing and not any(photo.caption_by in former for photo in photos):
             return
@@ -193,6 +197,7 @@ class Walk:
         if self.settings.segmenter == "none":
             return
         spec = settle_segmenter(self.settings.segmenter, self.decisions)
+        require_consent(self.project, segmenter=spec)
         former = {label(str(photo)) for photo in self.decisions.others("segmenter", spec)}
         photos = list_photos(self.project)
         if not any(

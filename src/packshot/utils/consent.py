@@ -1,0 +1,31 @@
+"""What the user has agreed to be fetched for a project.
+
+Kept in the user's cache: a project may be somebody else's, and say of itself what it likes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from packshot.errors import PackshotError
+from packshot.utils import files
+
+
+def agreed(root: Path) -> set[str]:
+    """The names (of models, of sources) that were agreed to for the project in `root`."""
+    known = files.read_json(_file(root))
+    return {str(name) for name in known} if isinstance(known, list) else set()
+
+
+def agree(root: Path, names: Iterable[str]) -> None:
+    """Remember that the user wants these for the project in `root`."""
+    before = agreed(root)
+    if new := set(names) - before:
+        with contextlib.suppress(OSError, PackshotError):  # then it is asked again
+            files.write_json(_file(root), sorted(before | new))
+
+
+def _file(root: Path) -> Path:
+    return files.cache_folder() / "agreed" / f"{files.fingerprint(str(root.resolve()))}.json"
