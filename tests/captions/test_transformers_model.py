@@ -100,6 +100,46 @@ def test_generation_settings_of_the_folder_are_kept(folder):
     assert load(folder).network.generation_config.no_repeat_ngram_size == 3
 
 
+def test_how_long_is_searched_is_not_the_folders_to_say(folder):
+    usual = load(folder).network.generation_config
+    endless = {
+        "num_return_sequences": 10**6,
+        "num_beams": 10**6,
+        "max_length": 10**9,
+        "bos_token_id": 1,
+    }
+    (folder / "generation_config.json").write_text(json.dumps(endless))
+    mended = load(folder).network.generation_config
+    assert mended.bos_token_id == 1
+    for name in ("num_return_sequences", "num_beams", "max_length"):
+        assert getattr(mended, name) == getattr(usual, name)
+    (folder / "generation_config.json").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] |= endless | {"max_length": 4_000_000}
+    (folder / "config.json").write_text(json.dumps(config | {"num_return_sequences": 10**6}))
+    assert load(folder).network.generation_config.num_return_sequences == usual.num_return_sequences
+
+
+@pytest.mark.parametrize("kind", ["blip", "qwen2_vl"])
+@pytest.mark.parametrize(
+    "size", [{"height": 10**6, "width": 10**6}, {"shortest_edge": 10**9}, 1e300, float("inf")]
+)
+def test_pictures_are_not_made_as_large_as_the_folder_says(tiny_captioner, tmp_path, kind, size):
+    folder = shutil.copytree(tiny_captioner(kind), tmp_path / "large")
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings | {"size": size}))
+    with pytest.raises(ModelLoadError, match=r"more than any captioner|height is 1,000,000"):
+        load_captioner(model=str(folder), device="cpu")
+
+
+def test_the_sizes_that_qwen_vl_has_are_none_too_large(tiny_captioner, tmp_path):
+    folder = shutil.copytree(tiny_captioner("qwen2_vl"), tmp_path / "usual")
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    settings["size"] = {"shortest_edge": 3136, "longest_edge": 12_845_056}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    load_captioner(model=str(folder), device="cpu")
+
+
 @pytest.mark.parametrize("kind", MAKERS)
 def test_half_the_precision_will_do(kind, tiny_captioner, pictures, car, monkeypatch):
     """As on a GPU, where they compute in bf16."""

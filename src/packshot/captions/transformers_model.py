@@ -7,6 +7,7 @@ passed to it; it only renames them. Code from a repository is never run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ def load_pretrained(folder: Path, networks: Mapping[str, str], device: torch.dev
             f"{folder} is of the kind {kind!r}, not {' or '.join(map(repr, networks))}."
         )
     tensors = _weights(folder)
+    _refuse_large_pictures(folder, kind)
     with refusing(folder), _quiet():
         # Not from the folder itself, whose configuration may choose code: `settings` is reduced.
         config = transformers.CONFIG_MAPPING[kind].from_dict(settings)
@@ -98,13 +100,50 @@ def load_pretrained(folder: Path, networks: Mapping[str, str], device: torch.dev
             output_loading_info=True,
         )
     _refuse_random(folder, loaded)
-    if (folder / "generation_config.json").is_file():
-        with refusing(folder / "generation_config.json"):
-            given = read_config(folder / "generation_config.json")
-            network.generation_config = transformers.GenerationConfig.from_dict(given)
+    with refusing(folder / "generation_config.json"):
+        network.generation_config = _generation(folder, network)
     return Pretrained(network.to(device).eval(), processor, tokenizer, folder)
 
 
+def _generation(folder: Path, network: Any) -> Any:
+    """How a network generates, of what its folder says: which tokens begin and end, what is not repeated.
+
+    How long and how widely is searched is Packshot's to say: a file could make it endless.
+    """
+    import transformers
+
+    given = network.generation_config.to_dict()
+    if (folder / "generation_config.json").is_file():
+        given = read_config(folder / "generation_config.json")
+    kept = {key: value for key, value in given.items() if _HARMLESS.fullmatch(key)}
+    return transformers.GenerationConfig.from_dict(kept)
+
+
+def _refuse_large_pictures(folder: Path, kind: str) -> None:
+    """Refuse a processor that would make pictures of any size of a photo."""
+    most = _MOST_PIXELS if kind.startswith("qwen") else _MOST_SIDE
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if (folder / name).is_file():
+            for number in _numbers(read_config(folder / name)):
+                if not abs(number) <= most:
+                    raise ModelLoadError(
+                        f"{folder / name} says {number:,}, more than any captioner's pictures have. "
+                        "Copy it again."
+                    )
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(one)
+    elif isinstance(value, int | float):
+        yield value
+
+
+_HARMLESS = re.compile(
+    r"\w*_token_id|no_repeat_ngram_size|repetition_penalty|length_penalty|early_stopping"
+)
+_MOST_SIDE, _MOST_PIXELS = 4_096, 2**24
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 

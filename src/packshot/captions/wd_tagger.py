@@ -28,6 +28,7 @@ THRESHOLD = 0.35
 """Least probability of a tag that is said: what its author proposes."""
 GENERAL = "0"
 """The category of what is to be seen; 4 are names of characters, 9 ratings."""
+MAX_SIDE = 4096
 _MOST_BYTES = 64 * 2**20
 
 
@@ -130,6 +131,10 @@ def _side(session: OnnxSession, count: int, folder: Path) -> int:
         raise ModelLoadError(
             f"{folder / MODEL} gives {outputs_size} numbers for an image of {shape[1]} pixels, {TAGS} lists "
             f"{count} tags: they are not of the same tagger. Copy both again."
+        )
+    if not 0 < shape[1] <= MAX_SIDE:
+        raise ModelLoadError(
+            f"{folder / MODEL} takes images of {shape[1]} px; more than {MAX_SIDE} are not supported."
         )
     return shape[1]
 

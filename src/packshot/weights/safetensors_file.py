@@ -31,10 +31,11 @@ _CODE = re.compile(
 )
 """Keys of a configuration that shape no network: they choose which code computes it, that of some
 repository among them (transformers fetches attention kernels by such a name)."""
-_FREE = re.compile(r"\w*(theta|_id|_ids|length|pixels)")
+_FREE = re.compile(r"\w*(theta|_id|_ids|length|pixels|_edge)")
 _LARGEST: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"\w*(layers|blocks|depth|depths)\w*"), 1_000),
     (re.compile(r"pos_embed_max_size"), 512),  # its table is that squared
+    (re.compile(r"(\w*_)?(image|sample|crop)_size|height|width"), 8_192),
     (re.compile(r"\w*"), 2**22),
 )
 """The largest number by key, the first that fits: some 20 times what any published network has."""
