@@ -19,6 +19,11 @@ def test_write_replaces_whole(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_half_a_pair_of_surrogates_is_written_as_a_question_mark(tmp_path):
+    files.write_text(tmp_path / "a.txt", "a \ud800 b")
+    assert (tmp_path / "a.txt").read_text() == "a ? b"
+
+
 def test_a_name_that_no_file_can_have_is_not_there(tmp_path):
     (tmp_path / "a").touch()
     assert files.exists(tmp_path) and files.exists(tmp_path / "a") and files.is_file(tmp_path / "a")

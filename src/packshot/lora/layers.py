@@ -35,21 +35,28 @@ class LoraLinear(nn.Module):
 
 
 class LoraConv2d(nn.Module):
-    """A frozen `nn.Conv2d` and its LoRA branch: `down` has the layer's kernel, `up` is 1 x 1."""
+    """A frozen `nn.Conv2d` (or a `LoraConv2d`) and its LoRA branch.
 
-    def __init__(self, frozen: nn.Conv2d, down: Tensor, up: Tensor, scale: float) -> None:
+    `down` has the layer's kernel, `up` is 1 x 1.
+    """
+
+    def __init__(
+        self, frozen: nn.Conv2d | LoraConv2d, down: Tensor, up: Tensor, scale: float
+    ) -> None:
         super().__init__()
         self.frozen, self.scale = frozen, scale
+        self.stride, self.padding, self.dilation = frozen.stride, frozen.padding, frozen.dilation
+        self.kernel_size = frozen.kernel_size
         self.down, self.up = nn.Parameter(down), nn.Parameter(up)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, in, H, W] to [B, out, H', W']."""
-        layer, down = self.frozen, self.down.to(x.dtype)
-        if layer.kernel_size == (1, 1) and layer.stride == (1, 1):
+        down = self.down.to(x.dtype)
+        if self.kernel_size == (1, 1) and self.stride == (1, 1):
             inner = _pointwise(x, down)
         else:
-            inner = F.conv2d(x, down, None, layer.stride, layer.padding, layer.dilation)
-        return layer(x) + _pointwise(inner, (self.up * self.scale).to(x.dtype))
+            inner = F.conv2d(x, down, None, self.stride, self.padding, self.dilation)
+        return self.frozen(x) + _pointwise(inner, (self.up * self.scale).to(x.dtype))
 
 
 def _pointwise(x: Tensor, weight: Tensor) -> Tensor:
@@ -58,6 +65,14 @@ def _pointwise(x: Tensor, weight: Tensor) -> Tensor:
     Much faster than the convolution for a few channels in channels_last layout.
     """
     return F.linear(x.movedim(1, -1), weight.flatten(1)).movedim(-1, 1)
+
+
+def branch(frozen: nn.Module, down: Tensor, up: Tensor, scale: float) -> LoraLinear | LoraConv2d:
+    """A layer with a LoRA branch, which may have been made for a 1 x 1 convolution or a linear layer."""
+    if isinstance(frozen, nn.Conv2d | LoraConv2d):
+        kernel = down if down.ndim == 4 else down[..., None, None]
+        return LoraConv2d(frozen, kernel, up.flatten(1)[..., None, None], scale)
+    return LoraLinear(frozen, down.flatten(1), up.flatten(1), scale)
 
 
 class Adapter:

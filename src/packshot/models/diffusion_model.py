@@ -152,6 +152,11 @@ class DiffusionModel(ABC):
             network.to(self.device)
 
     @property
+    def vae_place(self) -> torch.device:
+        """Where the VAE wants its input: it may be off the GPU, unless its hook moves it."""
+        return self.device if self._has_model_offload else next(self.vae.parameters()).device
+
+    @property
     def _encoders(self) -> list[Any]:
         return [self.vae, *self.text_encoders.values()]
 
@@ -199,9 +204,7 @@ class DiffusionModel(ABC):
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [-1, 1] to latents [B, C, h, w]: the posterior's mean."""
-        # The VAE may be off the GPU during training; with model offload its hook moves it.
-        place = self.device if self._has_model_offload else self.vae.device
-        latents: Tensor = self.vae.encode(pixels.to(place, self.dtype)).latent_dist.mean
+        latents: Tensor = self.vae.encode(pixels.to(self.vae_place, self.dtype)).latent_dist.mean
         config = self.vae.config
         return (latents.to(self.device) - (config.shift_factor or 0)) * config.scaling_factor
 

@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-from packshot.errors import ModelLoadError
+from packshot.models.quantised_linear import BLOCK, Int8Linear, Nf4Linear, QuantisedLinear
 from packshot.types import WeightStorage
 
-_BLOCK = 64
-"""Number of weights that share a scale in nf4; a row must be a multiple of it."""
 BYTES = {"int8": 1.0, "nf4": 0.516}
 """Bytes per weight: with nf4's scales, 8 bits for each 64 weights and 32 for each 256 of those."""
 
@@ -46,8 +44,8 @@ def _bytes(tensor: Tensor) -> int:
 def apply_weight_storage(denoiser: nn.Module, storage: WeightStorage, device: torch.device) -> None:
     """Prepare a frozen denoiser in main memory for `storage`.
 
-    Quantisation happens when it is moved to the device. With "offload" everything but the blocks
-    is moved to the device now.
+    Layers are quantised one by one on the device, and stay there. With "offload" everything but
+    the blocks is moved to the device.
 
     Raises:
         ModelLoadError: the quantisation package (bitsandbytes) is not installed.
@@ -55,41 +53,22 @@ def apply_weight_storage(denoiser: nn.Module, storage: WeightStorage, device: to
     if storage == "offload":
         offload_blocks(denoiser, device)
     elif storage != "full":
-        _quantise(denoiser, storage)
+        _quantise(denoiser, storage, device)
 
 
 def is_quantised(module: nn.Module) -> bool:
     """Whether a module's weight is quantised."""
-    return type(module).__module__.startswith("bitsandbytes.")
+    return isinstance(module, QuantisedLinear)
 
 
-def _quantise(denoiser: nn.Module, storage: WeightStorage) -> None:
-    """Replace the blocks' Linear layers by ones that quantise their weights when moved to the GPU."""
+def _quantise(denoiser: nn.Module, storage: WeightStorage, device: torch.device) -> None:
+    """Replace the blocks' Linear layers by quantised ones."""
+    kind = Nf4Linear if storage == "nf4" else Int8Linear
     inside = {id(module) for block in denoiser_blocks(denoiser) for module in block.modules()}
     for name, layer in [*denoiser.named_modules()]:
-        if id(layer) in inside and type(layer) is nn.Linear and layer.in_features % _BLOCK == 0:
+        if id(layer) in inside and type(layer) is nn.Linear and layer.in_features % BLOCK == 0:
             parent, _, child = name.rpartition(".")
-            setattr(denoiser.get_submodule(parent), child, _quantising(layer, storage))
-
-
-def _quantising(layer: nn.Linear, storage: WeightStorage) -> nn.Module:
-    try:
-        from bitsandbytes import nn as bits
-    except ImportError as error:
-        raise ModelLoadError(
-            f"A base in {storage} needs one more package: pip install 'packshot[quantised]'."
-        ) from error
-    size, weight = (layer.in_features, layer.out_features), layer.weight.data
-    quantised: Any
-    with torch.device("meta"):
-        if storage == "nf4":
-            quantised = bits.Linear4bit(*size, compute_dtype=weight.dtype, quant_type="nf4")
-            quantised.weight = bits.Params4bit(weight, requires_grad=False, quant_type="nf4")
-        else:
-            quantised = bits.Linear8bitLt(*size, has_fp16_weights=False)
-            quantised.weight = bits.Int8Params(weight, requires_grad=False, has_fp16_weights=False)
-    quantised.bias = layer.bias
-    return quantised
+            setattr(denoiser.get_submodule(parent), child, kind(layer, device))
 
 
 def offload_blocks(denoiser: nn.Module, device: torch.device) -> None:

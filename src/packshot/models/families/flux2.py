@@ -107,21 +107,24 @@ class Flux2Klein(TransformerModel):
         reader = fitted_qwen3(strip_prefix(tensors, *QWEN3), configs["text_encoder"])
         return configs | {"transformer": config | sizes, "text_encoder": reader}
 
-    def _statistics(self) -> tuple[Tensor, Tensor]:
+    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the channels, where these latents are: the VAE may be elsewhere."""
         norm, shape = self.vae.bn, (1, -1, 1, 1)
         variance = norm.running_var.view(shape) + self.vae.config.batch_norm_eps
-        return norm.running_mean.view(shape).to(self.dtype), variance.sqrt().to(self.dtype)
+        return norm.running_mean.view(shape).to(like), variance.sqrt().to(like)
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
-        mean, spread = self._statistics()
-        latents = self.vae.encode(pixels.to(self.device, self.dtype)).latent_dist.mean
+        place = self.vae_place
+        latents = self.vae.encode(pixels.to(place, self.dtype)).latent_dist.mean.to(self.device)
+        mean, spread = self._statistics(latents)
         return (torch.pixel_unshuffle(latents, 2) - mean) / spread
 
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> Tensor:
-        mean, spread = self._statistics()
-        latents = latents.to(self.device, self.dtype) * spread + mean
+        latents = latents.to(self.device, self.dtype)
+        mean, spread = self._statistics(latents)
+        latents = latents * spread + mean
         pixels: Tensor = self.vae.decode(torch.pixel_shuffle(latents, 2)).sample.clamp(-1, 1)
         return pixels
 
