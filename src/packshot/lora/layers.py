@@ -40,6 +40,11 @@ class LoraConv2d(nn.Module):
     `down` has the layer's kernel, `up` is 1 x 1.
     """
 
+    stride: tuple[int, ...]
+    padding: str | tuple[int, ...]
+    dilation: tuple[int, ...]
+    kernel_size: tuple[int, ...]
+
     def __init__(
         self, frozen: nn.Conv2d | LoraConv2d, down: Tensor, up: Tensor, scale: float
     ) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from packshot.models import registry
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.components import Configs, Tensors, load_components
-from packshot.models.model_offload import offload_models, weight_memory_budget
+from packshot.models.model_offload import bring, offload_models, weight_memory_budget
 from packshot.models.noise_schedules import NoiseSchedule
 from packshot.models.weight_storage import apply_weight_storage, weight_bytes
 from packshot.types import TargetModules, WeightStorage
@@ -146,10 +146,16 @@ class DiffusionModel(ABC):
             sizes[self._denoiser] = denoiser
         self._has_model_offload = sum(sizes.values()) > room
         if self._has_model_offload:
-            offload_models(sizes, self.device, room)
+            if self._denoiser in sizes:
+                self._denoiser.to("cpu")  # what is quantised lies on the device by now
+            offload_models(sizes, self.device, room, always=[self._denoiser, self.vae])
             return
         for network in sizes:
             network.to(self.device)
+
+    def bring_denoiser(self) -> None:
+        """Have the denoiser, with the LoRA in it, where it computes; for what else must lie there."""
+        bring(self._denoiser)
 
     @property
     def vae_place(self) -> torch.device:
@@ -266,9 +272,10 @@ class DiffusionModel(ABC):
     def gradient_checkpointing(self, on: bool = True) -> Iterator[None]:
         """Gradient checkpointing of the denoiser's blocks inside the block (arXiv 1604.06174).
 
-        Activations are recomputed in the backward pass: less memory, about a third more time.
+        Activations are recomputed in the backward pass: less memory, about a third more time. With
+        offload every block is recomputed anyway; checkpoints within it would find no weights.
         """
-        if not on:
+        if not on or self.weight_storage == "offload":
             yield
             return
         self._denoiser.enable_gradient_checkpointing()

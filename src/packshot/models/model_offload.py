@@ -1,4 +1,4 @@
-"""Model offload: a network is on the GPU only during its forward pass; the others wait in RAM."""
+"""Where networks lie: all on the GPU, or each there only while it computes and else in main memory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,27 @@ def weight_memory_budget(device: torch.device) -> float:
     return (1 - ROOM_TO_COMPUTE) * torch.cuda.mem_get_info(device)[0]
 
 
-def offload_models(sizes: Mapping[nn.Module, int], device: torch.device, room: float) -> None:
+def offload_models(
+    sizes: Mapping[nn.Module, int],
+    device: torch.device,
+    room: float,
+    always: Collection[nn.Module] = (),
+) -> None:
     """Keep networks in main memory and move each to the device for its forward pass only.
 
-    A network of more than `room` bytes computes in main memory.
+    A network of more than `room` bytes computes in main memory, unless it is one of `always`: the
+    denoiser, of which it was decided before it was loaded that it fits, and the small VAE.
     """
     for network, size in sizes.items():
-        place = device if size <= room else _MAIN_MEMORY
+        place = device if size <= room or network in always else _MAIN_MEMORY
         add_hook_to_module(network, _OffloadHook(sizes, place, device))
+
+
+def bring(network: nn.Module) -> None:
+    """Move an offloaded network to where it computes, as its next forward pass would."""
+    hook = getattr(network, "_hf_hook", None)
+    if isinstance(hook, _OffloadHook):
+        hook.bring(network)
 
 
 class _OffloadHook(ModelHook):
@@ -40,12 +53,17 @@ class _OffloadHook(ModelHook):
     ) -> None:
         self.networks, self.place, self.execution_device = networks, place, device
 
+    def bring(self, module: nn.Module) -> None:
+        """Move all others to main memory, and this one to its place."""
+        if next(module.parameters()).device == self.place:
+            return
+        for other in self.networks:
+            if next(other.parameters()).device != _MAIN_MEMORY:
+                other.to(_MAIN_MEMORY)
+        module.to(self.place)
+
     def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        if next(module.parameters()).device != self.place:
-            for other in self.networks:
-                if next(other.parameters()).device != _MAIN_MEMORY:
-                    other.to(_MAIN_MEMORY)
-            module.to(self.place)
+        self.bring(module)
         return send_to_device(args, self.place), send_to_device(kwargs, self.place)
 
     def post_forward(self, module: nn.Module, output: Any) -> Any:

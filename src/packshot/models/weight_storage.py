@@ -77,10 +77,12 @@ def offload_blocks(denoiser: nn.Module, device: torch.device) -> None:
         id(tensor) for block in denoiser_blocks(denoiser) for tensor in _tensors(block).values()
     }
     for module in denoiser.modules():
-        own = [*module._parameters.values(), *module._buffers.values()]
-        for tensor in own:
-            if tensor is not None and id(tensor) not in kept:
-                tensor.data = tensor.data.to(device)
+        for name, parameter in module._parameters.items():
+            if parameter is not None and id(parameter) not in kept:
+                module._parameters[name] = nn.Parameter(parameter.data.to(device), False)
+        for name, buffer in module._buffers.items():
+            if buffer is not None and id(buffer) not in kept:
+                module._buffers[name] = buffer.to(device)
     for block in denoiser_blocks(denoiser):
         block.forward = _offloaded_forward(block, device)
 

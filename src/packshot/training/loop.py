@@ -159,6 +159,7 @@ def _run(
         # Embeddings of text encoders that are not trained are cached.
         base.encoders_moved_to(torch.device("cpu"), text=not plan.text_encoder_rank),
     ):
+        base.bring_denoiser()  # a saved state's moments go where the LoRA lies
         optimizer = Optimizer(adapter, plan)
         state, note = run_state.latest(run / "checkpoints")
         if state:

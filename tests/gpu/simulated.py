@@ -1,0 +1,220 @@
+"""A GPU without one: tensors that say they are on it, compute truly, and are counted.
+
+A tensor "on the GPU" is a subclass that holds one in main memory. Operations on it are carried out
+there, after two checks that a GPU makes: that no tensor of main memory takes part, and that all that
+lives there fits; else what PyTorch raises is raised. It needs a process of its own (`tests.lives`), for
+PyTorch is told of a device for good. Its device has an index ("cuda:0").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.backend_registration import (
+    _DummyBackendModule,
+    _setup_privateuseone_for_python_backend,
+)
+
+GPU = torch.device("cuda", 0)
+_NAME = "simulated"
+"""What PyTorch itself calls the device: only to one of its own does it hand gradients."""
+
+
+def _is_gpu(device: Any) -> bool:
+    return device is not None and torch.device(device).type in (GPU.type, _NAME)
+
+
+class OnGpu(torch.Tensor):
+    """A tensor on the simulated GPU."""
+
+    held: torch.Tensor
+    device = property(lambda self: GPU)  # type: ignore[assignment]
+    is_cuda = property(lambda self: True)  # type: ignore[assignment]
+    is_cpu = property(lambda self: False)  # type: ignore[assignment]
+
+    @staticmethod
+    def __new__(cls: type[OnGpu], held: torch.Tensor) -> OnGpu:
+        return torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            cls, held.size(), strides=held.stride(), storage_offset=held.storage_offset(),
+            dtype=held.dtype, layout=held.layout, device=torch.device(_NAME, 0),
+        )  # fmt: skip
+
+    def __init__(self, held: torch.Tensor) -> None:
+        self.held = held
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        return f"OnGpu({self.held})"
+
+    def to(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """As ever; "cuda" is where it is."""
+
+        def known(value: Any) -> Any:
+            here = isinstance(value, str | torch.device) and _is_gpu(value)
+            return torch.device(_NAME, 0) if here else value
+
+        return super().to(*map(known, args), **{k: known(v) for k, v in kwargs.items()})
+
+    def cuda(self, *_: Any, **__: Any) -> OnGpu:  # type: ignore[override]
+        return self
+
+    def tolist(self) -> Any:
+        return self.held.tolist()
+
+    def numpy(self, **_: Any) -> Any:  # type: ignore[override]
+        raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu()")
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return _carry_out(func, args, kwargs or {})
+
+
+class Memory:
+    """What lives on the GPU, and how much may.
+
+    Attributes:
+        size: bytes that there are.
+        used, peak: bytes that tensors take now, and have taken at most.
+    """
+
+    def __init__(self) -> None:
+        self.size, self.used, self.peak = 2**60, 0, 0
+        self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def add(self, tensor: torch.Tensor) -> None:
+        """Count a tensor's storage; raise as CUDA does if there is no room."""
+        storage = tensor.untyped_storage()
+        if storage in self._seen:
+            return
+        size = storage.nbytes()
+        if self.used + size > self.size:
+            raise torch.OutOfMemoryError(
+                f"CUDA out of memory. Tried to allocate {size / 2**20:.2f} MiB; "
+                f"{(self.size - self.used) / 2**20:.2f} MiB is free (simulated)"
+            )
+        self._seen.add(storage)
+        weakref.finalize(storage, self._free, size)
+        self.used += size
+        self.peak = max(self.peak, self.used)
+
+    def _free(self, size: int) -> None:
+        self.used -= size
+
+
+MEMORY = Memory()
+
+
+_MIXED = ("_to_copy", "copy_", "index", "index_put_", "index_put")
+"""What takes tensors of both places: copies, and indices of main memory."""
+
+
+def _held(value: Any) -> Any:
+    return value.held if isinstance(value, OnGpu) else value
+
+
+def _carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    name, device = func.overloadpacket.__name__, kwargs.get("device")
+    tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
+    on_gpu = [one for one in tensors if isinstance(one, OnGpu)]
+    if on_gpu and name not in _MIXED:
+        for one in tensors:
+            if not isinstance(one, OnGpu) and one.dim():
+                raise RuntimeError(
+                    "Expected all tensors to be on the same device, but found at least two "
+                    f"devices, cuda:0 and {one.device}! (in {func}; {list(one.shape)})"
+                )
+    goes = bool(on_gpu) if device is None else _is_gpu(device)
+    if name == "copy_":
+        goes = isinstance(args[0], OnGpu)
+    inside = {key: _held(value) for key, value in kwargs.items()}
+    if device is not None:
+        inside["device"] = torch.device("cpu")
+    output = func(*tree_map(_held, args), **tree_map(_held, inside))
+    if not goes:
+        return output
+    known = {id(one.held): one for one in on_gpu}
+
+    def placed(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        if id(value) in known:  # an operation in place
+            return known[id(value)]
+        MEMORY.add(value)
+        return OnGpu(value)
+
+    return tree_map(placed, output)
+
+
+class _Mode(TorchDispatchMode):
+    """Also what is made on the GPU of nothing."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return _carry_out(func, args, kwargs or {})
+
+
+class _Backend(_DummyBackendModule):
+    """What PyTorch asks of a device's module."""
+
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16, torch.float16]
+
+
+def register() -> None:
+    """Tell PyTorch of the device; once in a process, and for good."""
+    _setup_privateuseone_for_python_backend(_NAME, _Backend())
+    make = torch.tensor
+
+    def tensor(data: Any, *, device: Any = None, **options: Any) -> torch.Tensor:
+        made = make(data, **options)
+        return made if device is None else made.to(device)
+
+    torch.tensor = tensor  # type: ignore[assignment]
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    # They look for a GPU when they are imported, and for its libraries where there is one.
+    for name in ("bitsandbytes", "diffusers.quantizers.auto", "transformers.modeling_utils"):
+        importlib.import_module(name)
+
+
+_CUDA: dict[str, Callable[..., Any]] = {
+    "_lazy_init": lambda: None,
+    "synchronize": lambda *_: None,
+    "empty_cache": lambda: None,
+    "manual_seed_all": lambda _: None,
+    "is_available": lambda: True,
+    "is_bf16_supported": lambda **_: True,
+    "get_device_name": lambda *_: "Simulated GPU",
+    "get_device_capability": lambda *_: (8, 9),
+    "mem_get_info": lambda *_: (MEMORY.size - MEMORY.used, MEMORY.size),
+    "memory_reserved": lambda *_: MEMORY.used,
+    "memory_allocated": lambda *_: MEMORY.used,
+    "max_memory_reserved": lambda *_: MEMORY.peak,
+}
+
+
+@contextlib.contextmanager
+def gpu(size: float = 2**60) -> Iterator[Memory]:
+    """A GPU of so many bytes while the block runs, on which bases are loaded by default."""
+    from packshot.models import load
+    from packshot.plan import gpu_fit, load_base, memory_estimate
+
+    MEMORY.size, MEMORY.peak = int(size), MEMORY.used
+    with contextlib.ExitStack() as undone:
+        for name, answer in _CUDA.items():
+            undone.enter_context(mock.patch.object(torch.cuda, name, answer))
+        for module in (load, load_base, gpu_fit, memory_estimate):
+            undone.enter_context(mock.patch.object(module, "best_device", lambda: str(GPU)))
+        # The threads of a device's own would not be in the mode.
+        undone.enter_context(torch.autograd.set_multithreading_enabled(False))
+        undone.enter_context(_Mode())
+        yield MEMORY
