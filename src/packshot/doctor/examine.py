@@ -13,7 +13,7 @@ from packshot.doctor.machine import machine_findings
 from packshot.doctor.packages import package_findings
 from packshot.doctor.privacy import plain_name, without_names
 from packshot.doctor.report import DoctorReport, Finding, Part, gigabytes, seconds_text
-from packshot.errors import PackshotError, UnaskedFetchError, reason_of
+from packshot.errors import PackshotError, reason_of
 from packshot.utils.durations import in_words
 from packshot.utils.progress import Progress, silent
 
@@ -50,9 +50,9 @@ class _Examination:
     def report(self) -> DoctorReport:
         self._collect("packages", package_findings)
         self._collect("machine", machine_findings)
-        if self._imports() and self._collect("device", device_findings) and self.base:
-            if self._collect("base", self._base) and self.choice and self.choice.has_files:
-                self._collect("trial", self._trial)
+        goes_on = self._imports() and self._collect("device", device_findings)
+        if self.base and goes_on and self._collect("base", self._base):
+            self._collect("trial", self._trial)
         return DoctorReport(tuple(self.findings), self._plain(self._verdict()))
 
     def _plain(self, text: str) -> str:
@@ -115,6 +115,8 @@ class _Examination:
         from packshot.doctor.trial import try_base
 
         assert self.base and self.choice
+        if not self.choice.has_files:
+            return
         yield from try_base(self.base, self.choice, self._told)
 
     def _told(self, what: str, done: int, total: int) -> None:
@@ -123,7 +125,7 @@ class _Examination:
 
     def _explained(self, error: Exception) -> Finding:
         """An error as a finding: what a user can do, or where it was raised."""
-        if isinstance(error, UnaskedFetchError | PackshotError):
+        if isinstance(error, PackshotError):
             return Finding(self.stage, str(error), "problem")
         if _is_out_of_memory(error):
             return Finding(self.stage, "out of memory", "problem", self._less_memory())
@@ -153,7 +155,8 @@ class _Examination:
         ]
         name = plain_name(self.base) if self.base else "Packshot"
         if failed:
-            return f"Will not work: {name}, because {_because(failed[0])}"
+            told = failed[0].about == "base"  # which names it itself
+            return f"Will not work: {'' if told else f'{name}, because '}{_because(failed[0])}"
         if problems:
             unused = " slow" if problems[0].about == "GPU" else " something must be mended"
             return f"Works, but{unused}: {_because(problems[0])}"
@@ -166,22 +169,28 @@ class _Examination:
         return "Ready: packages, machine and GPU are in order. Next: packshot doctor --base BASE."
 
     def _time(self, name: str, choice: Choice) -> str:
+        from packshot.doctor.base import USUAL_PHOTOS
+
         measured = [f.numbers["seconds"] for f in self.findings if f.about == "training step"]
         seconds = measured[0] if measured else choice.step_seconds
         whole = in_words(seconds * choice.pictures)
         run = (
-            f"training on 15 photos goes through {choice.pictures} pictures of {choice.estimate.pixels} px, "
-            f"{seconds_text(seconds)} each{'' if measured else ' at least'}: about {whole}"
+            f"a run on {USUAL_PHOTOS} photos goes through {choice.pictures} pictures of "
+            f"{choice.estimate.pixels} px, {seconds_text(seconds)} each"
+            f"{'' if measured else ' at least'}: about {whole}"
         )
         if seconds * choice.pictures <= SLOW_RUN:
-            return f"Ready: {name}, with {choice.way}; {run}."
-        faster = "a smaller base, or a time budget (--time-budget 1h)"
-        gpu = "" if choice.device.type == "cuda" else "a GPU, "
-        return f"Works, but slow: {name}, with {choice.way}; {run}. Take {gpu}{faster}."
+            return f"Ready: {name}; {run}."
+        others = [] if choice.device.type == "cuda" else ["a GPU"]
+        others.append("a smaller base")
+        if seconds * choice.pictures * choice.recipe.least_exposures_share < SLOW_RUN:
+            others.append("a time budget (--time-budget 6h)")
+        return f"Works, but slow: {name}; {run}. Take {' or '.join(others)}."
 
 
 def _because(finding: Finding) -> str:
-    return f"{finding.about}: {finding.text.rstrip('.')}. {finding.advice}".strip()
+    about = "" if finding.about == "base" else f"{finding.about}: "
+    return f"{about}{finding.text.rstrip('.')}. {finding.advice}".strip()
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -26,14 +26,24 @@ def plain_name(base: str) -> str:
 
 def without_names(text: str, base: str | None = None) -> str:
     """The text with paths cut to their last component, and without names of user and machine."""
-    if base:
-        text = text.replace(base, plain_name(base))
+    for name in _spellings(base):
+        text = re.sub(
+            rf"https?://[^\s'\"]*{re.escape(name)}[^\s'\"),;]*", "its page on the hub", text
+        )
+        text = text.replace(name, plain_name(name))
     for folder in _known_folders():
         text = re.sub(re.escape(folder) + r"[\\/]?", "", text)
     text = _PATH.sub("", text)
     for name in _known_names():
         text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text, flags=re.IGNORECASE)
     return text
+
+
+def _spellings(base: str | None) -> list[str]:
+    """A base's name as messages have it, if it is more than its last component."""
+    if base is None or not re.search(r"[\\/]", base):
+        return []
+    return [base, base.split("@")[0]]
 
 
 def _known_folders() -> list[str]:

@@ -80,7 +80,6 @@ def _timed(about: str, seconds: float, more: str = "") -> Finding:
 
 def _training(base: DiffusionModel, choice: Choice, before: int) -> Finding:
     """A step with its loss, gradient, time and memory, beside what was predicted."""
-    _forget_peak(base)
     seconds, loss, norm = _steps(base, choice)
     peak = peak_bytes(base) - (0 if base.device.type == "cuda" else before)
     predicted = choice.way.bytes
@@ -99,7 +98,7 @@ def _training(base: DiffusionModel, choice: Choice, before: int) -> Finding:
         return Finding(
             "training step", text, "problem", "Please report it with these lines.", numbers
         )
-    what = "GPU memory" if base.device.type == "cuda" else "main memory, loading included"
+    what = "GPU memory" if base.device.type == "cuda" else "main memory, with loading and libraries"
     text = (
         f"{seconds_text(seconds)} (predicted {seconds_text(choice.step_seconds)}); at most "
         f"{gigabytes(peak)} of {what} (predicted {gigabytes(predicted)}); "
@@ -121,6 +120,7 @@ def _steps(base: DiffusionModel, choice: Choice) -> tuple[float, float, float]:
             )
         )
         stack.enter_context(base.gradient_checkpointing(checkpointing))
+        _forget_peak(base)
         parameters = list(adapter.named_parameters().values())
         optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, fused=True)
 
@@ -172,7 +172,10 @@ def _picture(base: DiffusionModel, decoding: float) -> Finding:
     seconds, values = _clocked(lambda: _generate(base, pipeline, steps))
     whole = decoding + sampler.steps * max(0.0, seconds - decoding) / steps
     numbers = {"seconds": seconds, "steps": float(steps), "usual_seconds": whole}
-    text = f"{seconds_text(seconds)} in {steps} steps of {sampler.name}, about {seconds_text(whole)} in its usual {sampler.steps}"
+    text = (
+        f"{seconds_text(seconds)} in {steps} steps of {sampler.name}, "
+        f"about {seconds_text(whole)} in its usual {sampler.steps}"
+    )
     if base.device.type == "cuda":
         numbers["peak_bytes"] = float(peak_bytes(base))
         text += f"; at most {gigabytes(numbers['peak_bytes'])} of GPU memory"
