@@ -44,7 +44,9 @@ def test_a_gpu_that_is_used(machine):
 
 def test_no_gpu_at_all(machine):
     found = machine(None, CPU_ONLY)
-    assert found["GPU"].mark == "note" and "only the bundled base is practical" in found["GPU"].advice
+    assert (
+        found["GPU"].mark == "note" and "only the bundled base is practical" in found["GPU"].advice
+    )
     assert found["precision"].mark == "ok"
 
 

@@ -30,7 +30,7 @@ REPEATS = 3
 PROMPT = "a photo of a cup on a table"
 _DAMAGED = "The base is damaged, or overflows: get its files again, or take another base."
 _CONSTANT = 0.004
-"""A standard deviation of less than one of 256 values: nothing is to be seen."""
+"""A standard deviation of each colour of less than one of 256 values: nothing is to be seen."""
 
 
 def try_base(name: str, choice: Choice, progress: Progress = silent) -> Iterator[Finding]:
@@ -181,7 +181,7 @@ def _picture(base: DiffusionModel, decoding: float) -> Finding:
         text += f"; at most {gigabytes(numbers['peak_bytes'])} of GPU memory"
     if not np.isfinite(values).all():
         return Finding("picture", "its values are not finite (NaN)", "problem", _DAMAGED, numbers)
-    if values.std() < _CONSTANT:
+    if values.std(axis=(0, 1)).max() < _CONSTANT:
         return Finding("picture", "it is all of one colour", "problem", _DAMAGED, numbers)
     return Finding("picture", f"{text}; finite, and not of one colour", numbers=numbers)
 
