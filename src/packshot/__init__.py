@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from packshot.class_images.online.collect import ClassImageResult, download_class_images
     from packshot.datasets.exporter import export_dataset
     from packshot.datasets.importer import ImportResult, import_dataset
+    from packshot.doctor.examine import examine
+    from packshot.doctor.report import DoctorReport
     from packshot.errors import PackshotError
     from packshot.generation.generate import GeneratedImage, GenerationSettings, generate_images
     from packshot.generation.metrics import Score, score_project
@@ -63,6 +65,8 @@ _HOMES = {
     "export_dataset": "datasets.exporter",
     "ImportResult": "datasets.importer",
     "import_dataset": "datasets.importer",
+    "examine": "doctor.examine",
+    "DoctorReport": "doctor.report",
     "PackshotError": "errors",
     "GeneratedImage": "generation.generate",
     "GenerationSettings": "generation.generate",

@@ -95,10 +95,8 @@ def test_a_shot_takes_its_steps_and_passes_and_decoding(
     vars(base).update(changes)
     base.sampler.guidance_scale = guidance
     sizes = []
-    monkeypatch.setattr(calibration, "_latents", lambda base, pixels: None)
-    monkeypatch.setattr(
-        calibration, "_random_batch", lambda base, latents, size: sizes.append(size)
-    )
+    monkeypatch.setattr(calibration, "blank_latents", lambda base, pixels: None)
+    monkeypatch.setattr(calibration, "random_batch", lambda base, latents, size: sizes.append(size))
     seconds = iter([2.0, 0.5])  # of a pass, of decoding
     monkeypatch.setattr(calibration, "_median_seconds", lambda base, work: next(seconds))
     expected = 10 * 2.0 / calibration.SHOTS_AT_ONCE + 0.5
@@ -107,8 +105,8 @@ def test_a_shot_takes_its_steps_and_passes_and_decoding(
 
 
 def test_threads_are_settled_once_and_set_each_time(base, decisions, monkeypatch):
-    monkeypatch.setattr(calibration, "_latents", lambda base, pixels: None)
-    monkeypatch.setattr(calibration, "_random_batch", lambda base, latents, size: None)
+    monkeypatch.setattr(calibration, "blank_latents", lambda base, pixels: None)
+    monkeypatch.setattr(calibration, "random_batch", lambda base, latents, size: None)
     asked = []
     monkeypatch.setattr(
         calibration, "choose_cpu_threads", lambda work: asked.append(1) or (2, "why")

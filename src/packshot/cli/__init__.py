@@ -13,6 +13,7 @@ from packshot.cli import (
     captions,
     class_images,
     datasets,
+    doctor,
     generate,
     insert,
     lora,
@@ -62,8 +63,8 @@ def _options(
 
 # In the order in which they are wanted, and listed.
 for command in (
-    run.run, run.new, photos.photos, photos.blur, photos.photo_guide, captions.caption, masks.masks,
-    class_images.class_images, datasets.import_dataset, datasets.export_dataset, train.plan,
+    doctor.doctor, run.run, run.new, photos.photos, photos.blur, photos.photo_guide, captions.caption,
+    masks.masks, class_images.class_images, datasets.import_dataset, datasets.export_dataset, train.plan,
     train.memory, train.train, generate.shoot, insert.insert, report.report,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_dataset").replace("_", "-"))(command)

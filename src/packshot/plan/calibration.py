@@ -65,7 +65,7 @@ def threads_for(base: DiffusionModel, decisions: Decisions) -> int:
 
     def measure() -> tuple[Value, str]:
         with torch.no_grad():
-            batch = _random_batch(base, _latents(base, base.native_pixels), 1)
+            batch = random_batch(base, blank_latents(base, base.native_pixels), 1)
             return choose_cpu_threads(lambda: per_image_loss(base, batch, 0.0))
 
     because = _machine(base) | {"cores": AVAILABLE}
@@ -82,8 +82,8 @@ def shot_seconds(base: DiffusionModel, decisions: Decisions) -> float:
     @torch.no_grad()
     def measure() -> tuple[Value, str]:
         base.pipeline()  # imports what is needed for the first picture
-        latents = _latents(base, base.native_pixels)
-        batch = _random_batch(base, latents, SHOTS_AT_ONCE * passes)
+        latents = blank_latents(base, base.native_pixels)
+        batch = random_batch(base, latents, SHOTS_AT_ONCE * passes)
         one_pass = _median_seconds(base, lambda: per_image_loss(base, batch, 0.0))
         decoding = _median_seconds(base, lambda: base.decode_latents(latents))
         seconds = sampler.steps * one_pass / SHOTS_AT_ONCE + decoding
@@ -143,7 +143,7 @@ def calibrate(
     """
     with torch.no_grad():
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
-        latents = _latents(base, pixels)
+        latents = blank_latents(base, pixels)
         encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
     free = free_on(base.device)
     adapted = lora.add_adapters(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
@@ -154,11 +154,11 @@ def calibrate(
         parameters = list(adapter.named_parameters().values())
         count = sum(parameter.numel() for parameter in parameters)
         read = partial(_read, base) if text_rank else _as_it_is
-        single = _random_batch(base, latents, 1)
+        single = random_batch(base, latents, 1)
         working, _ = trace_step(base, lambda: read(single))
         most = most_pictures(free, count, working)
         few, many = 1, max(1, min(max(2, batch), most))
-        batches = {size: _random_batch(base, latents, size) for size in (few, many)}
+        batches = {size: random_batch(base, latents, size) for size in (few, many)}
         optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)
         seconds = {
             size: _median_seconds(base, partial(_train_step, base, some, optimizer, read))
@@ -189,13 +189,14 @@ def _machine(base: DiffusionModel) -> dict[str, Scalar]:
 
 
 @torch.no_grad()
-def _latents(base: DiffusionModel, pixels: int) -> Tensor:
+def blank_latents(base: DiffusionModel, pixels: int) -> Tensor:
     """Latents [1, C, h, w] of a square image, fp32."""
     picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
     return base.encode_images(picture).float()
 
 
-def _random_batch(base: DiffusionModel, latents: Tensor, size: int) -> Batch:
+def random_batch(base: DiffusionModel, latents: Tensor, size: int) -> Batch:
+    """A batch of `size` times the same latents [1, C, h, w], with random noise and empty prompts."""
     conditioning = base.empty_conditioning(size)
     several = latents.expand(size, -1, -1, -1).contiguous()
     quantiles = (torch.arange(size, device=base.device) + 0.5) / size
