@@ -63,13 +63,15 @@ def write_lora(lora: Lora, file: Path, base: DiffusionModel, format: Format = "k
             f"{lora.name} holds LoHa, LoKr or DoRA at {len(lora.variants)} modules, which a plain LoRA "
             "can only approximate: give a rank for that."
         )
-    if format == "kohya":
-        kohya = _kohya_tensors(lora, base)
-        hashed = {"sshs_model_hash": _tensor_hash(kohya)}
-        files.write_safetensors(file, kohya, lora.metadata | hashed)
-    else:
-        files.write_safetensors(file, _diffusers_tensors(lora), lora.metadata | {"format": "pt"})
+    tensors = tensors_of(lora, base, format)
+    more = {"format": "pt"} if format == "diffusers" else {"sshs_model_hash": _tensor_hash(tensors)}
+    files.write_safetensors(file, tensors, lora.metadata | more)
     _prove(lora, load_lora(file, base), file)
+
+
+def tensors_of(lora: Lora, base: DiffusionModel, format: Format) -> dict[str, Tensor]:
+    """What a file of the LoRA holds, by its keys."""
+    return _kohya_tensors(lora, base) if format == "kohya" else _diffusers_tensors(lora)
 
 
 def _kohya_tensors(lora: Lora, base: DiffusionModel) -> dict[str, Tensor]:
