@@ -15,11 +15,13 @@ replaced while it is imported, because no picture is made.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.abc
 import importlib.machinery
 import math
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,7 +34,7 @@ import torch
 from torch import Tensor
 
 from packshot.lora import Lora, LoraWeights
-from packshot.lora.files import Format, tensors_of
+from packshot.lora.files import Format, split_key, tensors_of
 from packshot.lora.fuse import shape_of
 from packshot.models import registry
 from packshot.models.diffusion_model import DiffusionModel
@@ -50,8 +52,6 @@ Tensors = dict[str, Tensor]
 
 class Stub(ModuleType):
     """A module, or a package of them, in which everything there is asked for is there."""
-
-    __path__: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -90,12 +90,11 @@ def stubs() -> Iterator[None]:
 
 def import_comfyui(folder: Path) -> Any:
     """ComfyUI's modules that are asked, of a checkout."""
-    import diffusers.loaders.peft  # before the stubs, which transformers would take for real
-    import transformers.models.clip.modeling_clip  # noqa: F401
-
+    for name in ("diffusers.loaders.peft", "transformers.models.clip.modeling_clip"):
+        importlib.import_module(name)  # they would take the stubs for the packages
     sys.path.append(str(folder))  # behind this folder, because both have `tests`
     with stubs():
-        import comfy.cli_args as cli  # type: ignore[import-not-found]
+        import comfy.cli_args as cli
 
         cli.args.cpu = True
         import comfy.lora
@@ -172,7 +171,7 @@ class InComfyUI:
         detection = self.comfy.detection
         if config := detection.model_config_from_unet(dict(weights), ""):
             return config, False
-        if converted := detection.convert_diffusers_mmdit(dict(weights), ""):
+        if converted := self._converted(weights):
             return detection.model_config_from_unet(converted, ""), True
         return detection.model_config_from_diffusers_unet(weights), True
 
@@ -198,14 +197,22 @@ class InComfyUI:
         if self.base.denoiser_root == "unet":
             names = self.comfy.utils.unet_to_diffusers(self.config.unet_config)
             return {theirs: weights[ours] for ours, theirs in names.items() if ours in weights}
-        converted: Tensors = self.comfy.detection.convert_diffusers_mmdit(weights, "")
-        return converted
+        return self._converted(weights)
+
+    def _converted(self, weights: Tensors) -> Tensors:
+        """A transformer's weights by ComfyUI's names; none, if it is no transformer."""
+        left = dict(weights)  # what it does not know stays there
+        if "x_embedder.weight" in left:  # FLUX.2 has no bias, of which it takes the width
+            left.setdefault("x_embedder.bias", left["x_embedder.weight"][:, 0])
+        converted = self.comfy.detection.convert_diffusers_mmdit(left, "") or {}
+        modulation = {key: left[key] for key in left if "stream_modulation" in key}
+        return converted | {k.replace(".linear.", ".lin."): v for k, v in modulation.items()}
 
     def _of_text(self, made: Tensors) -> Tensors:
-        """Text encoders' effects: the first is the network whose name sorts first (clip_l, clip_g)."""
+        """Those of the text encoders, which ComfyUI calls by their kinds of CLIP."""
         found = {}
         networks = [n for n in ("clip_l", "clip_h", "clip_g") if f"{n}.logit_scale" in self.shapes]
-        for encoder, network in zip(self.base.text_encoders, networks, strict=False):
+        for encoder, network in zip(self.base.text_targets(), networks, strict=True):
             for key in (key for key in made if key.startswith(f"{encoder}.")):
                 inner = key.removeprefix(f"{encoder}.").removeprefix("text_model.")
                 found[f"{network}.transformer.text_model.{inner}"] = made[key]
@@ -231,28 +238,44 @@ class Counts:
 def check(there: InComfyUI, lora: Lora, format: Format) -> Counts:
     """Load one file of a LoRA into ComfyUI."""
     tensors = tensors_of(lora, there.base, format)
-    counts = Counts(sum(key.endswith(("lora_up.weight", "lora_B.weight")) for key in tensors))
+    counts = Counts(sum(split_key(key)[1] == "up" for key in tensors))
     patches = there.comfy.lora.load_lora(there.comfy.convert(tensors), there.key_map)
-    wanted, found, by_weight = there.wanted(lora), {}, {}
+    wanted, by_weight = there.wanted(lora), Counter[str]()
+    found: Tensors = {}
     for target, adapter in patches.items():
-        key, offset, function = (*([target] if isinstance(target, str) else target), None, None)[:3]
+        key, offset, function = placed(target)
+        if key not in there.shapes:
+            continue  # ComfyUI passes over what its model does not have
         up, down, alpha = adapter.weights[:3]
-        shape = list(there.shapes[key])
-        if offset is not None:
-            shape[offset[0]] = offset[2]
-        if len(up) != shape[0] or down[0].numel() != math.prod(shape[1:]):
+        if not fits(up, down, there.shapes[key], offset):
             counts.wrong_shape += 1
             continue
-        change = found.setdefault(key, torch.zeros(there.shapes[key][0], 1))
         made = effect(down, up, 1.0 if alpha is None else alpha / len(down))
-        part = change if offset is None else change.narrow(*offset)
+        whole = found.setdefault(key, torch.zeros(there.shapes[key][0], 1))
+        part = whole if offset is None else whole.narrow(*offset)
         part += made if function is None else function(made)
-        by_weight[key] = by_weight.get(key, 0) + 1
+        by_weight[key] += 1
     for key, count in by_weight.items():
         same = key in wanted and torch.allclose(found[key], wanted[key], rtol=1e-3, atol=1e-3)
         counts.loaded += count * same
         counts.elsewhere += count * (not same)
     return counts
+
+
+def placed(target: Any) -> tuple[str, tuple[int, int, int] | None, Any]:
+    """A weight of ComfyUI's, which rows of it a change is for, and what is done to the change first."""
+    key, offset, function, *_ = (
+        (target, None, None) if isinstance(target, str) else (*target, None, None)
+    )
+    return key, offset, function
+
+
+def fits(up: Tensor, down: Tensor, shape: torch.Size, offset: tuple[int, int, int] | None) -> bool:
+    """Whether the product of a LoRA's factors has the shape of (some rows of) a weight."""
+    sides = list(shape)
+    if offset is not None:
+        sides[offset[0]] = offset[2]
+    return len(up) == sides[0] and down[0].numel() == math.prod(sides[1:])
 
 
 def main() -> None:
@@ -274,7 +297,9 @@ def main() -> None:
             for format in get_args(Format):
                 n = check(there, lora, format)
                 row = (n.modules, n.loaded, n.lost, n.wrong_shape, n.elsewhere)
-                print(f"| {family} | {format} | {scope} | {' | '.join(map(str, row))} |", flush=True)
+                print(
+                    f"| {family} | {format} | {scope} | {' | '.join(map(str, row))} |", flush=True
+                )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """LoRA files: read with any tool's keys; written with kohya's or diffusers' keys and verified.
 
 kohya: `lora_unet_<dots as underscores>.lora_down.weight`, `.lora_up.weight`, `.alpha`
-diffusers (PEFT): `unet.<dotted>.lora_A.weight`, `.lora_B.weight`; no alpha, so scale 1
+diffusers (PEFT): `transformer.<dotted>.lora_A.weight`, `.lora_B.weight`; no alpha, so scale 1
+diffusers (UNet): `unet.<dotted>.lora.down.weight`, `.lora.up.weight`, and in attention
+    `.processor.to_q_lora.down.weight`; no alpha either
+ComfyUI loads every module of all: `python -m benchmarks.comfyui_keys`
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from torch import Tensor
 from packshot.errors import LoraError
 from packshot.lora import variants
 from packshot.lora.fuse import shape_of
-from packshot.lora.keys import key_aliases, kohya_names, other_family
+from packshot.lora.keys import diffusers_keys, key_aliases, kohya_names, other_family
 from packshot.lora.weights import Lora, LoraWeights, WeightDelta
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.utils import files
@@ -106,8 +109,9 @@ def _stacked(lora: Lora, base: DiffusionModel, names: list[str], rank: int) -> T
 def _diffusers_tensors(lora: Lora) -> dict[str, Tensor]:
     tensors = {}
     for name, weights in lora.weights.items():
-        tensors[f"{name}.lora_A.weight"] = weights.down.float()
-        tensors[f"{name}.lora_B.weight"] = weights.up.float() * (weights.alpha / weights.rank)
+        down, up = diffusers_keys(name)
+        tensors[down] = weights.down.float()
+        tensors[up] = weights.up.float() * (weights.alpha / weights.rank)
     return tensors
 
 
