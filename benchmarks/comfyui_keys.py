@@ -8,6 +8,7 @@ checkpoints tells where that is. The changes are compared by what they do to one
 
     python -m benchmarks.comfyui_keys --comfyui ../ComfyUI [--only z_image]
 
+Prints a section of docs/families.md, which `make families` takes from benchmarks/comfyui_keys.md.
 Needs a checkout of ComfyUI, but neither a GPU nor ComfyUI's dependencies: those that are absent are
 replaced while it is imported, because no picture is made.
 """
@@ -47,6 +48,12 @@ ABSENT = (
     "torchsde", "torchvision",
 )  # fmt: skip
 """What ComfyUI imports and needs for none of this."""
+SECTION = """\
+## In ComfyUI
+How many modules of each LoRA file ComfyUI {version} loads, by its own code: for denoisers of full size, in
+each scope, with the text encoders where they are trained. A module counts if it changes what it should
+of ComfyUI's weights. Measured with `python -m benchmarks.comfyui_keys`.
+"""
 Tensors = dict[str, Tensor]
 
 
@@ -234,6 +241,15 @@ class Counts:
         """Those that are not loaded at all."""
         return self.modules - self.loaded - self.wrong_shape - self.elsewhere
 
+    def __str__(self) -> str:
+        faults = {
+            "lost": self.lost,
+            "of a wrong shape": self.wrong_shape,
+            "elsewhere": self.elsewhere,
+        }
+        named = ", ".join(f"{count} {fault}" for fault, count in faults.items() if count)
+        return f"{self.loaded} of {self.modules}" + f" ({named})" * bool(named)
+
 
 def check(there: InComfyUI, lora: Lora, format: Format) -> Counts:
     """Load one file of a LoRA into ComfyUI."""
@@ -278,28 +294,29 @@ def fits(up: Tensor, down: Tensor, shape: torch.Size, offset: tuple[int, int, in
     return len(up) == sides[0] and down[0].numel() == math.prod(sides[1:])
 
 
+def row_of(there: InComfyUI, format: Format) -> str:
+    """The table's row of one family's file."""
+    scopes: tuple[TargetModules, ...] = get_args(TargetModules)
+    told = [str(check(there, random_lora(there.base, scope), format)) for scope in scopes]
+    title = registry.families()[there.base.family].title
+    return f"| {' | '.join([title, format, *told])} |"
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the section."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--comfyui", type=Path, required=True, help="a checkout of ComfyUI")
     parser.add_argument("--only", help="this family")
     options = parser.parse_args()
     comfy = import_comfyui(options.comfyui)
-    print(f"ComfyUI {version_of(options.comfyui)}\n")
-    print("| family | file | scope | modules | loaded | lost | wrong shape | elsewhere |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(SECTION.format(version=version_of(options.comfyui)))
+    print(f"| family | file | {' | '.join(get_args(TargetModules))} |")
+    print("| --- " * (2 + len(get_args(TargetModules))) + "|")
     for family in registry.families():
-        if options.only not in (None, family):
-            continue
-        there = InComfyUI(comfy, base_of(family))
-        for scope in get_args(TargetModules):
-            lora = random_lora(there.base, scope)
+        if options.only in (None, family):
+            there = InComfyUI(comfy, base_of(family))
             for format in get_args(Format):
-                n = check(there, lora, format)
-                row = (n.modules, n.loaded, n.lost, n.wrong_shape, n.elsewhere)
-                print(
-                    f"| {family} | {format} | {scope} | {' | '.join(map(str, row))} |", flush=True
-                )
+                print(row_of(there, format), flush=True)
 
 
 if __name__ == "__main__":
