@@ -5,6 +5,8 @@ from pathlib import Path
 from tests.families import MAKERS, PARAMETERS
 
 PAGE = Path(__file__).parents[1] / "docs" / "families.md"
+IN_COMFYUI = Path(__file__).parents[1] / "benchmarks" / "comfyui_keys.md"
+"""What `python -m benchmarks.comfyui_keys` printed: its section of the page."""
 NAMES = {
     "sd1": "Stable Diffusion 1.x", "sd2": "Stable Diffusion 2.x", "sdxl": "SDXL",
     "sd3": "Stable Diffusion 3, 3.5", "flux1": "FLUX.1", "flux2": "FLUX.2 klein",
@@ -105,6 +107,7 @@ def page(cells, skipped=()):
         f"- {column}: {MEANINGS[column]} (`{'`, `'.join(tests)}`)"
         for column, (tests, _) in COLUMNS.items()
     )
+    comfyui = IN_COMFYUI.read_text(encoding="utf-8").strip()
     left = "\n## Not compared\n" + "\n".join(f"- {why}" for why in skipped) if skipped else ""
     return (
         f"""# What each family of checkpoints can do
@@ -116,6 +119,8 @@ classes; the last column is of the full size.
 
 ## Which test shows each
 {shown}
+
+{comfyui}
 {left}""".rstrip()
         + "\n"
     )

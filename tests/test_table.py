@@ -29,3 +29,15 @@ def test_the_committed_table_is_of_the_tests_that_there_are():
 def test_families_and_columns_are_all_told():
     assert list(table.NAMES) == list(table.MAKERS) == list(table.PARAMETERS)
     assert list(table.COLUMNS) == list(table.MEANINGS)
+
+
+def test_comfyui_loads_every_module_of_every_file():
+    """As it was measured: by family and file, of each scope."""
+    rows = [
+        row for row in table.IN_COMFYUI.read_text(encoding="utf-8").splitlines() if " of " in row
+    ]
+    rows = [row.strip("| ").split(" | ") for row in rows if row.startswith("| ")]
+    assert len(rows) == 2 * len(table.NAMES)
+    for family, file, *scopes in rows:
+        counts = [cell.split(" of ") for cell in scopes]
+        assert len(counts) == 4 and all(loaded == there for loaded, there in counts), (family, file)

@@ -4,8 +4,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from packshot.lora import load_lora, save
-from packshot.lora.keys import key_aliases, kohya_names, other_family, plain_title
+from packshot.lora import Lora, LoraWeights, load_lora, save
+from packshot.lora.fuse import shape_of
+from packshot.lora.keys import (
+    diffusers_keys,
+    key_aliases,
+    kohya_names,
+    other_family,
+    plain_title,
+)
 from packshot.models.families.unet_keys import ldm_name
 
 
@@ -47,14 +54,126 @@ def test_ldm_names_are_read_in_kohyas_files(tiny_base, written):
     ],
 )
 @pytest.mark.parametrize("start", ["", "base_model.model."])
-def test_diffusers_older_spellings_are_read(tiny_base, written, down, up, start):
-    lora, folder = written
-    renamed = {
-        start + key.replace("lora_A.weight", down).replace("lora_B.weight", up): tensor
-        for key, tensor in load_file(folder / "d.safetensors").items()
+def test_diffusers_other_spellings_are_read(tiny_base, make_lora, tmp_path, down, up, start):
+    """PEFT's among them, which Packshot wrote for UNets before."""
+    lora = make_lora("all", text=True)
+    save_file(spelt(lora, start, down, up), tmp_path / "a.safetensors")
+    assert same(lora, load_lora(tmp_path / "a.safetensors", tiny_base))
+
+
+def spelt(lora, start="", down="lora_A.weight", up="lora_B.weight"):
+    """Its tensors under its own names, the scale folded into `up`."""
+    return {
+        f"{start}{name}.{part}": tensor
+        for name, weights in lora.weights.items()
+        for part, tensor in (
+            (down, weights.down),
+            (up, weights.up * (weights.alpha / weights.rank)),
+        )
     }
-    save_file(renamed, folder / "old.safetensors")
-    assert same(lora, load_lora(folder / "old.safetensors", tiny_base))
+
+
+@pytest.mark.parametrize(
+    ("name", "down"),
+    {
+        "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q":
+            "unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora.down.weight",
+        "unet.up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_out.0":
+            "unet.up_blocks.1.attentions.0.transformer_blocks.0.attn2.processor.to_out_lora.down.weight",
+        "unet.mid_block.attentions.0.proj_in": "unet.mid_block.attentions.0.proj_in.lora.down.weight",
+        "unet.conv_in": "unet.conv_in.lora.down.weight",
+        "text_encoder.encoder.layers.0.mlp.fc1":
+            "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight",
+        "text_encoder_2.text_model.encoder.layers.0.mlp.fc1":
+            "text_encoder_2.text_model.encoder.layers.0.mlp.fc1.lora_A.weight",
+        "text_encoder_2.encoder.block.0.layer.0.SelfAttention.q":
+            "text_encoder_2.encoder.block.0.layer.0.SelfAttention.q.lora_A.weight",
+        "transformer.layers.0.attention.to_out.0": "transformer.layers.0.attention.to_out.0.lora_A.weight",
+    }.items(),
+)  # fmt: skip
+def test_diffusers_keys_are_those_that_comfyui_knows_too(name, down):
+    up = down.replace("lora_A", "lora_B").replace("lora.down", "lora.up")
+    assert diffusers_keys(name) == (down, up)
+
+
+@pytest.fixture
+def z_image(loaded, tiny_checkpoint):
+    return loaded(tiny_checkpoint("z_image"))
+
+
+@pytest.fixture
+def z_lora(z_image):
+    generator, weights = torch.Generator().manual_seed(0), {}
+    for name in (f"transformer.{name}" for name in z_image.lora_targets("all")):
+        rows, columns = shape_of(z_image, name)
+        down = torch.randn(2, columns, generator=generator)
+        weights[name] = LoraWeights(down, torch.randn(rows, 2, generator=generator), 1.0)
+    return Lora(weights)
+
+
+def test_z_images_kohya_file_keeps_queries_keys_and_values_apart(z_image, z_lora, tmp_path):
+    """And its names' dots: otherwise either ComfyUI or diffusers would not know them."""
+    save(z_lora, tmp_path / "k.safetensors", tmp_path / "d.safetensors", z_image)
+    inside = (
+        "attention.to_q", "attention.to_k", "attention.to_v", "attention.to_out.0",
+        "feed_forward.w1", "feed_forward.w2", "feed_forward.w3", "adaLN_modulation.0",
+    )  # fmt: skip
+    blocks = ("layers.0", "layers.1", "noise_refiner.0", "context_refiner.0")
+    modules = {f"diffusion_model.{block}.{name}" for block in blocks for name in inside}
+    modules.remove("diffusion_model.context_refiner.0.adaLN_modulation.0")  # text has no noise
+    parts = ("lora_down.weight", "lora_up.weight", "alpha")
+    written = load_file(tmp_path / "k.safetensors")
+    assert written.keys() == {f"{module}.{part}" for module in modules for part in parts}
+    assert same(z_lora, load_lora(tmp_path / "k.safetensors", z_image))
+
+
+def test_diffusers_reads_z_images_kohya_file_whole(z_image, z_lora, tmp_path):
+    from diffusers import ZImagePipeline
+
+    save(z_lora, tmp_path / "k.safetensors", tmp_path / "d.safetensors", z_image)
+    read = ZImagePipeline.lora_state_dict(str(tmp_path), weight_name="k.safetensors")
+    assert read.keys() == spelt(z_lora).keys()
+    for name, weights in z_lora.weights.items():
+        delta = read[f"{name}.lora_B.weight"] @ read[f"{name}.lora_A.weight"]
+        assert torch.allclose(delta, weights.delta(), atol=1e-5)
+
+
+def test_ai_toolkits_names_of_z_image_are_read(z_image, z_lora, tmp_path):
+    named = {
+        key.replace("transformer.", "diffusion_model.", 1): tensor
+        for key, tensor in spelt(z_lora).items()
+    }
+    save_file(named, tmp_path / "a.safetensors")
+    assert same(z_lora, load_lora(tmp_path / "a.safetensors", z_image))
+
+
+def test_musubis_names_of_z_image_are_read(z_image, z_lora, tmp_path):
+    """Packshot wrote these before."""
+    named = {}
+    for name, weights in z_lora.weights.items():
+        flat = name.replace("transformer.", "lora_unet.", 1).replace(".", "_")
+        named[f"{flat}.lora_down.weight"], named[f"{flat}.lora_up.weight"] = (
+            weights.down,
+            weights.up,
+        )
+        named[f"{flat}.alpha"] = torch.tensor(weights.alpha)
+    save_file(named, tmp_path / "a.safetensors")
+    assert same(z_lora, load_lora(tmp_path / "a.safetensors", z_image))
+
+
+def test_z_images_stacked_modules_are_read(z_image, z_lora, tmp_path):
+    """As ComfyUI has them, in one matrix: queries, keys and values below each other."""
+    tensors, lora = {}, Lora({})
+    for block in {name.rpartition(".attention.")[0] for name in z_lora.weights} - {""}:
+        called = [f"{block}.attention.to_{letter}" for letter in "qkv"]
+        lora.weights.update({name: z_lora.weights[name] for name in called})
+        parts = [z_lora.weights[name] for name in called]
+        key = "lora_unet_" + block.removeprefix("transformer.").replace(".", "_") + "_attention_qkv"
+        tensors[f"{key}.lora_down.weight"] = torch.cat([part.down for part in parts])
+        tensors[f"{key}.lora_up.weight"] = torch.block_diag(*(part.up for part in parts))
+        tensors[f"{key}.alpha"] = torch.tensor(3.0)  # of rank 6, as 1 of rank 2
+    save_file(tensors, tmp_path / "a.safetensors")
+    assert same(lora, load_lora(tmp_path / "a.safetensors", z_image))
 
 
 def test_attention_processors_are_read(tiny_base, make_lora, tmp_path):

@@ -139,10 +139,8 @@ def test_loras_have_as_many_modules_as_sd_scripts_makes(family, modules):
     base = whole(family)
     names = lora_target_names(base.unet, "attention+mlp")
     assert len(names) == modules
-    base.denoiser_root, base.kohya_uses_original_keys = (
-        "unet",
-        families()[family].kohya_uses_original_keys,
-    )
+    base.denoiser_root, base.kohya_prefix = "unet", "lora_unet_"
+    base.kohya_uses_original_keys = families()[family].kohya_uses_original_keys
     base.original_modules = lambda: ldm_modules(base.unet)
     ours = {name: spelt for spelt, (name,) in kohya_names(base).items()}
     spelt = {ours[f"unet.{name}"] for name in names}

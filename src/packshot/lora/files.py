@@ -1,7 +1,10 @@
 """LoRA files: read with any tool's keys; written with kohya's or diffusers' keys and verified.
 
 kohya: `lora_unet_<dots as underscores>.lora_down.weight`, `.lora_up.weight`, `.alpha`
-diffusers (PEFT): `unet.<dotted>.lora_A.weight`, `.lora_B.weight`; no alpha, so scale 1
+diffusers (PEFT): `transformer.<dotted>.lora_A.weight`, `.lora_B.weight`; no alpha, so scale 1
+diffusers (UNet): `unet.<dotted>.lora.down.weight`, `.lora.up.weight`, and in attention
+    `.processor.to_q_lora.down.weight`; no alpha either
+ComfyUI loads every module of all: `python -m benchmarks.comfyui_keys`
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from torch import Tensor
 from packshot.errors import LoraError
 from packshot.lora import variants
 from packshot.lora.fuse import shape_of
-from packshot.lora.keys import key_aliases, kohya_names, other_family
+from packshot.lora.keys import diffusers_keys, key_aliases, kohya_names, other_family
 from packshot.lora.weights import Lora, LoraWeights, WeightDelta
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.utils import files
@@ -63,13 +66,15 @@ def write_lora(lora: Lora, file: Path, base: DiffusionModel, format: Format = "k
             f"{lora.name} holds LoHa, LoKr or DoRA at {len(lora.variants)} modules, which a plain LoRA "
             "can only approximate: give a rank for that."
         )
-    if format == "kohya":
-        kohya = _kohya_tensors(lora, base)
-        hashed = {"sshs_model_hash": _tensor_hash(kohya)}
-        files.write_safetensors(file, kohya, lora.metadata | hashed)
-    else:
-        files.write_safetensors(file, _diffusers_tensors(lora), lora.metadata | {"format": "pt"})
+    tensors = tensors_of(lora, base, format)
+    more = {"format": "pt"} if format == "diffusers" else {"sshs_model_hash": _tensor_hash(tensors)}
+    files.write_safetensors(file, tensors, lora.metadata | more)
     _prove(lora, load_lora(file, base), file)
+
+
+def tensors_of(lora: Lora, base: DiffusionModel, format: Format) -> dict[str, Tensor]:
+    """What a file of the LoRA holds, by its keys."""
+    return _kohya_tensors(lora, base) if format == "kohya" else _diffusers_tensors(lora)
 
 
 def _kohya_tensors(lora: Lora, base: DiffusionModel) -> dict[str, Tensor]:
@@ -104,8 +109,9 @@ def _stacked(lora: Lora, base: DiffusionModel, names: list[str], rank: int) -> T
 def _diffusers_tensors(lora: Lora) -> dict[str, Tensor]:
     tensors = {}
     for name, weights in lora.weights.items():
-        tensors[f"{name}.lora_A.weight"] = weights.down.float()
-        tensors[f"{name}.lora_B.weight"] = weights.up.float() * (weights.alpha / weights.rank)
+        down, up = diffusers_keys(name)
+        tensors[down] = weights.down.float()
+        tensors[up] = weights.up.float() * (weights.alpha / weights.rank)
     return tensors
 
 

@@ -16,6 +16,7 @@ from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.family_spec import FamilySpec
 
 _ANY_TRANSFORMER = r"^(transformer|lora_transformer)[._]"
+_ATTENTION = re.compile(r"(.*)\.(to_q|to_k|to_v|to_out)(?:\.0)?")
 _ENCODER_STARTS = {
     "text_encoder": ("lora_te_", "lora_te1_"),
     "text_encoder_2": ("lora_te2_",),
@@ -74,13 +75,15 @@ def kohya_names(base: DiffusionModel) -> dict[str, list[str]]:
     kohya's trainer works on the original checkpoint, the denoiser's modules have the original names,
     and text encoders are numbered.
     """
-    root = base.denoiser_root
+    root, start = base.denoiser_root, base.kohya_prefix
     if base.kohya_uses_original_keys:
         modules = base.original_modules()
     else:
         modules = {name: [name] for name in _adaptable(base.denoiser)}
     names = {
-        "lora_unet_" + spelt.replace(".", "_"): [f"{root}.{name}" for name in ours]
+        start + (spelt if start.endswith(".") else spelt.replace(".", "_")): [
+            f"{root}.{name}" for name in ours
+        ]
         for spelt, ours in modules.items()
     }
     for encoder, network in base.text_encoders.items():
@@ -90,6 +93,22 @@ def kohya_names(base: DiffusionModel) -> dict[str, list[str]]:
             flat = name.removeprefix("text_model.").replace(".", "_")
             names[start + flat] = [f"{encoder}.{name}"]
     return names
+
+
+def diffusers_keys(name: str) -> tuple[str, str]:
+    """diffusers' keys of a module's factors, down and up.
+
+    They are PEFT's, but in a UNet the older ones of diffusers: ComfyUI does not know PEFT's keys of a
+    UNet's attention. CLIP's names have the "text_model." that transformers 5 leaves out.
+    """
+    root, _, inner = name.partition(".")
+    if root == "unet":
+        attention = _ATTENTION.fullmatch(name)
+        start = f"{attention[1]}.processor.{attention[2]}_lora" if attention else f"{name}.lora"
+        return f"{start}.down.weight", f"{start}.up.weight"
+    if root in _ENCODER_STARTS and inner.startswith("encoder.layers."):
+        name = f"{root}.text_model.{inner}"
+    return f"{name}.lora_A.weight", f"{name}.lora_B.weight"
 
 
 def key_aliases(base: DiffusionModel) -> dict[str, list[str]]:
@@ -102,7 +121,7 @@ def key_aliases(base: DiffusionModel) -> dict[str, list[str]]:
     for name in _adaptable(base.denoiser):
         flat = name.replace(".", "_")
         own = ("", f"{root}_", f"lora_{root}_", "lora_unet_", f"base_model_model_{root}_")
-        for start in own:
+        for start in (*own, "diffusion_model_"):
             names[start + flat] = [f"{root}.{name}"]
     for encoder, network in base.text_encoders.items():
         for name in _adaptable(network):

@@ -104,6 +104,8 @@ class DiffusionModel(ABC):
     """Whether it is told the region to paint ("region" in the conditioning)."""
     kohya_uses_original_keys: bool
     """Whether kohya's LoRA files have the original names of the denoiser's modules."""
+    kohya_prefix: str
+    """What the denoiser's keys begin with there; after a dot, names keep theirs."""
     extra_keys: Mapping[str, str] = {}
     """By component, a pattern of how names begin that single files hold beside it; of a component
     that is not in it, all are passed over."""
@@ -118,10 +120,8 @@ class DiffusionModel(ABC):
     ) -> None:
         self.family, self.name = checkpoint.family, checkpoint.name
         spec = registry.families()[self.family]
-        self.denoiser_root, self.kohya_uses_original_keys = (
-            spec.denoiser_root,
-            spec.kohya_uses_original_keys,
-        )
+        self.denoiser_root, self.kohya_prefix = spec.denoiser_root, spec.kohya_prefix
+        self.kohya_uses_original_keys = spec.kohya_uses_original_keys
         self.path, self.content_hash = checkpoint.path, checkpoint.content_hash
         self.device, self.dtype, self.weight_storage = device, dtype, storage
         parts = load_components(checkpoint, self, dtype)

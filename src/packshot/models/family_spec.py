@@ -82,6 +82,8 @@ class FamilySpec:
     """The model specification's `modelspec.architecture`."""
     kohya_uses_original_keys: bool = False
     """Whether kohya's LoRA files have the original names of the denoiser's modules."""
+    kohya_prefix: str = "lora_unet_"
+    """What the denoiser's keys begin with in kohya's LoRA files; after a dot, names keep theirs."""
     lora_title: str = ""
     """The name of its LoRAs in messages; families whose LoRAs look alike share one."""
     lora_keys: str = ""

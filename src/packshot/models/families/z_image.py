@@ -170,6 +170,9 @@ SPEC = FamilySpec(
     kohya_base="z_image",
     architecture="Z-Image/lora",
     kohya_uses_original_keys=False,  # diffusers' names are the original ones
+    # With lora_unet_, ComfyUI knows only stacked names, and diffusers only those that are apart.
+    # Both know names that keep their dots, whatever the factors are called.
+    kohya_prefix="diffusion_model.",
 )
 
 SPECS = (SPEC,)
