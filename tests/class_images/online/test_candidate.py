@@ -2,7 +2,13 @@
 
 import pytest
 
-from packshot.class_images.online.candidate import MOST_LETTERS, Stored, make_candidate, plain
+from packshot.class_images.online.candidate import (
+    MOST_LETTERS,
+    Candidate,
+    Stored,
+    make_candidate,
+    plain,
+)
 from packshot.class_images.online.licences import UNTOLD
 from packshot.errors import ClassImagesError
 
@@ -51,3 +57,9 @@ def test_stored_bytes_are_those_of_their_place(tmp_path):
 def test_where_bytes_lie_is_not_written_down(tmp_path):
     told = make_candidate(URL, {}, Stored(tmp_path / "a", 0, 1))
     assert told.stored and "stored" not in told.model_dump()
+
+
+def test_half_a_pair_of_surrogates_is_no_obstacle():
+    halved = Candidate(url="https://x.org/\ud800", source="\udfff", title="a")
+    assert (halved.url, halved.source) == ("https://x.org/?", "?")
+    halved.model_dump_json()

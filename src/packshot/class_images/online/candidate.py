@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from packshot.class_images.online.licences import UNTOLD, licence_name
 from packshot.errors import ClassImagesError
@@ -55,6 +55,12 @@ class Candidate(BaseModel):
     height: int | None = None
     stored: Stored | None = Field(default=None, exclude=True)
     """Its bytes, if they are on this machine already."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole_letters(cls, value: object) -> object:
+        """Half a surrogate pair, which JSON may hold and UTF-8 not, becomes "?"."""
+        return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def plain(text: object) -> str:
