@@ -29,11 +29,11 @@ def tiny_base(request, loaded, tiny_checkpoint):
     return loaded(tiny_checkpoint(request.param))
 
 
-def theirs(base, pipeline, steps=STEPS, guidance=GUIDANCE):
+def theirs(base, pipeline, steps=STEPS, guidance=GUIDANCE, **told):
     """The picture that diffusers makes of the same noise, all of its sampling its own."""
     pipeline.set_progress_bar_config(disable=True)
     scale = "true_cfg_scale" if base.family == "qwen_image" else "guidance_scale"
-    told = {scale: guidance}
+    told[scale] = guidance
     if base.family not in ("flux1", "flux2"):
         told["negative_prompt"] = ""
     return pipeline(
@@ -64,7 +64,10 @@ def test_all_of_it_is_what_diffusers_makes_of_the_same_noise(tiny_base, steps, g
 
 
 VARIANTS = [
-    ("qwen_image", {"shift_terminal": 0.02, "max_image_seq_len": 8192, "max_shift": 0.9}),  # its own
+    (
+        "qwen_image",
+        {"shift_terminal": 0.02, "max_image_seq_len": 8192, "max_shift": 0.9},
+    ),  # its own
     ("sd3", {"use_dynamic_shifting": True}),
     ("flux1", {"use_dynamic_shifting": False, "shift": 1.0}),  # schnell's
     ("z_image", {"shift": 6.0}),  # the undistilled one's
@@ -109,6 +112,25 @@ def test_all_of_it_is_the_shot_of_the_same_seed(tiny_base, tmp_path):
     (shot,) = generate_images(tiny_base, [PROMPT], settings=settings, folder=tmp_path)
     with Image.open(shot.file) as picture:
         assert np.abs(ours(tiny_base, ALL) * 255 - np.asarray(picture)).max() < 2
+
+
+@pytest.mark.parametrize("strength", [0.5, 0.75])
+@pytest.mark.parametrize("family", sorted(set(MAKERS) - {"flux2"}))  # klein's has no such pipeline
+def test_equal_strength_is_diffusers_image_to_image(
+    family, strength, loaded, tiny_checkpoint, monkeypatch
+):
+    from diffusers import AutoPipelineForImage2Image
+    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution as Posterior
+
+    # Where we take the posterior's mean, they draw from it.
+    monkeypatch.setattr(Posterior, "sample", lambda self, generator=None: self.mean)
+    base = loaded(tiny_checkpoint(family))
+    pipeline = AutoPipelineForImage2Image.from_pipe(loaded_by_diffusers(base))
+    pipeline.register_modules(scheduler=base.solver())
+    given = (crop() * 255).round().astype(np.uint8)
+    expected = theirs(base, pipeline, image=Image.fromarray(given), strength=strength)
+    found = ours(base, ALL * strength, given=(given / 255).astype(np.float32))
+    assert np.abs(found - expected).max() < 2 / 255
 
 
 def test_nothing_of_it_is_the_crop_through_the_autoencoder(tiny_base):

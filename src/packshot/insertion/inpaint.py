@@ -96,8 +96,8 @@ def _predicted(
 ) -> Tensor:
     """The denoiser's output in fp32, guided if there are two conditionings."""
     noisy = latents.to(base.dtype)
-    predictions = [base.predict(noisy, time[None], told).float() for told in conditioning]
-    return base.guide(*predictions, guidance_scale) if len(predictions) == 2 else predictions[0]
+    predicted, *unguided = [base.predict(noisy, time[None], told).float() for told in conditioning]
+    return base.guide(predicted, unguided[0], guidance_scale) if unguided else predicted
 
 
 def _conditioning(
