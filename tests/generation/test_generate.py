@@ -68,7 +68,7 @@ def test_settings_stand_in_the_picture_as_automatic1111_reads_them(tiny_base, tm
     assert (prompt, negative) == ("a photo of ohwx car", "Negative prompt: fog")
     values = dict(A1111.findall(last))
     assert values["Steps"] == "2" and values["Seed"] == "0" and values["Size"] == "64x64"
-    assert values["CFG scale"] == "4" and values["Sampler"] == "DPM++ 2M"
+    assert values["CFG scale"] == "7" and values["Sampler"] == "DPM++ 2M"
     assert values["Model"] == tiny_base.name and values["Model hash"] == tiny_base.content_hash[:10]
 
 

@@ -273,7 +273,7 @@ def test_a_command_names_a_base_of_the_hub_and_shows_what_is_fetched(server, fol
         "PACKSHOT_CACHE": str(tmp_path / "cache"),
     }  # fmt: skip
     words = [sys.executable, "-c", "from packshot.cli import main; main()", "shoot"]
-    words += ["-p", str(tmp_path / "p"), "--lora", "none.safetensors"]
+    words += ["-p", str(tmp_path / "p"), "--lora", "none.safetensors", "--base", ID]
     done = subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 2 and "none.safetensors" in done.stdout + done.stderr
     assert "MB fetched" in done.stderr and "unauthenticated" not in done.stderr

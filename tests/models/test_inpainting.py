@@ -68,26 +68,42 @@ def test_the_unet_is_told_the_region_and_the_picture_without_it(tiny_base):
     assert torch.equal(seen[1], torch.cat([noisy, region], dim=1))
 
 
-@pytest.mark.slow
-def test_a_shot_is_what_diffusers_inpaints_of_nothing(tiny_base, tmp_path):
+def inpainted_by_diffusers(base):
+    """What its own pipeline paints where there is nothing to keep."""
     from diffusers import AutoPipelineForInpainting, DiffusionPipeline
 
-    settings = GenerationSettings(steps=3, width=64, height=64)
-    (shot,) = generate_images(tiny_base, ["a car"], settings=settings, folder=tmp_path)
-    if tiny_base.family == "flux1":
-        theirs, negative = DiffusionPipeline.from_pretrained(tiny_base.path), {}
+    if base.family == "flux1":
+        theirs, negative = DiffusionPipeline.from_pretrained(base.path), {}
     else:
-        theirs = AutoPipelineForInpainting.from_pretrained(tiny_base.path)
-        theirs.scheduler, negative = tiny_base.solver(), {"negative_prompt": ""}
+        theirs = AutoPipelineForInpainting.from_pretrained(base.path)
+        theirs.scheduler, negative = base.solver(), {"negative_prompt": ""}
     theirs.set_progress_bar_config(disable=True)
-    expected = theirs(
+    return theirs(
         prompt="a car", **negative, width=64, height=64,
         image=Image.new("RGB", (64, 64), "grey"),
         mask_image=Image.new("L", (64, 64), 255), strength=1.0, num_inference_steps=3,
-        guidance_scale=tiny_base.sampler.guidance_scale, generator=torch.Generator().manual_seed(0),
+        guidance_scale=base.sampler.guidance_scale, generator=torch.Generator().manual_seed(0),
     ).images[0]  # fmt: skip
-    difference = np.asarray(Image.open(shot.file)).astype(int) - np.asarray(expected)
-    assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.slow
+def test_a_shot_is_what_diffusers_inpaints_of_nothing(tiny_base, tmp_path):
+    settings = GenerationSettings(steps=3, width=64, height=64)
+    (shot,) = generate_images(tiny_base, ["a car"], settings=settings, folder=tmp_path)
+    expected = np.asarray(inpainted_by_diffusers(tiny_base))
+    assert np.abs(np.asarray(Image.open(shot.file)).astype(int) - expected).max() <= 1
+
+
+@pytest.mark.slow
+def test_insertion_with_nothing_to_keep_is_what_diffusers_inpaints_of_it(tiny_base, monkeypatch):
+    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution as Posterior
+
+    # Where we take the posterior's mean, they draw from it.
+    monkeypatch.setattr(Posterior, "sample", lambda self, generator=None: self.mean)
+    crop, everywhere = np.zeros((64, 64, 3), np.float32), np.ones((64, 64), np.float32)
+    scale = tiny_base.sampler.guidance_scale
+    made = inpaint(tiny_base, crop, everywhere, "a car", seed=0, steps=3, guidance_scale=scale)
+    assert np.abs(made * 255 - np.asarray(inpainted_by_diffusers(tiny_base))).max() < 1
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from packshot.decisions import Decisions
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.plan import calibration
 from packshot.plan.calibration import StepCost, shot_seconds, step_cost, threads_for
 from packshot.plan.step_memory import OVERHEAD
@@ -15,12 +16,14 @@ COST = StepCost(0.5, 0.25, 0.1, 2**30, 1000, 2**20, 8)
 
 @pytest.fixture
 def base():
-    return SimpleNamespace(
+    made = SimpleNamespace(
         content_hash="ab" * 32, weight_storage="full", dtype=torch.float32, device=torch.device("cpu"),
-        native_pixels=64, is_guidance_distilled=False, pipeline=lambda: None,
+        native_pixels=64, is_guidance_distilled=False, unguided_scale=1.0, pipeline=lambda: None,
+        count_passes=lambda scale: DiffusionModel.count_passes(made, scale),
         sampler=SimpleNamespace(name="Euler", steps=10, guidance_scale=5.0),
         decode_latents=lambda latents: latents,
     )  # fmt: skip
+    return made
 
 
 @pytest.fixture
@@ -87,7 +90,12 @@ def test_a_step_is_measured_once_for_each_of_what_it_depends_on(base, decisions,
 
 @pytest.mark.parametrize(
     ("changes", "guidance", "passes"),
-    [({}, 5.0, 2), ({}, 1.0, 1), ({"is_guidance_distilled": True}, 5.0, 1)],
+    [
+        ({}, 5.0, 2),
+        ({}, 1.0, 1),
+        ({"unguided_scale": 0.0}, 1.0, 2),  # Z-Image's
+        ({"is_guidance_distilled": True}, 5.0, 1),
+    ],
 )
 def test_a_shot_takes_its_steps_and_passes_and_decoding(
     base, decisions, monkeypatch, changes, guidance, passes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -31,8 +31,9 @@ def inpaint(
 
     Differential diffusion (arXiv 2306.00950): at each step the denoiser changes only pixels whose
     strength is high enough for that step's noise level; the others are the crop with as much noise.
-    Steps are DDIM's (arXiv 2010.02502), which for rectified flows are Euler's. Works with any base;
-    inpainting bases also get the mask. The crop's sides must be multiples of `base.pixel_multiple`.
+    Steps, timesteps and guidance are those of the base's pipeline, so that with strength 1 everywhere
+    it is the picture that the pipeline makes of the same noise. Works with any base; inpainting bases
+    also get the mask. The crop's sides must be multiples of `base.pixel_multiple`.
     """
     import torch
 
@@ -43,7 +44,8 @@ def inpaint(
                 f"{side} pixels do not fit {base.name}: a multiple of {base.pixel_multiple} does."
             )
     with torch.no_grad():
-        known = base.encode_images(_tensor(crop))
+        # In fp32, whatever the base's precision: each step adds little.
+        known = base.encode_images(_tensor(crop)).float()
         shape = known.shape[-2:]
         allowed = torch.from_numpy(
             cv2.resize(strength, tuple(shape[::-1]), interpolation=cv2.INTER_AREA)
@@ -52,8 +54,8 @@ def inpaint(
         conditioning = _conditioning(base, prompt, crop, allowed, guidance_scale)
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(known.shape, generator=generator).to(known)
-        times = base.schedule.inference_timesteps(steps, int(shape.numel())).to(base.device)
-        latents = _denoised(base, known, allowed, noise, times, conditioning, guidance_scale)
+        scheduler = base.inference_scheduler(steps, *shape)
+        latents = _denoised(base, known, allowed, noise, scheduler, conditioning, guidance_scale)
         return _colours(base.decode_latents(latents))
 
 
@@ -62,29 +64,40 @@ def _denoised(
     known: Tensor,
     allowed: Tensor,
     noise: Tensor,
-    times: Tensor,
+    scheduler: Any,
     conditioning: Sequence[Conditioning],
     guidance_scale: float,
 ) -> Tensor:
     """Denoises from pure noise to the final latents; the crop's latents outside the region."""
-    steps, schedule = len(times), base.schedule
-    latents = schedule.add_noise(known, noise, times[:1])
-    for index, time in enumerate(times):
-        left = 1 - index / steps
-        if float(allowed.max()) < left - 1 / steps:
-            continue  # no pixel's strength reaches this noise level
-        now = time[None]
-        fixed = schedule.add_noise(known, noise, now)
-        latents = (allowed >= left - 0.5 / steps).to(known) * (latents - fixed) + fixed
-        predictions = [base.predict(latents, now, condition) for condition in conditioning]
-        predicted = predictions[0]
-        if len(predictions) == 2:
-            predicted = predictions[1] + guidance_scale * (predictions[0] - predictions[1])
-        image, remaining = schedule.predict_x0_and_noise(latents, predicted, now)
-        if index + 1 == steps:
-            return (allowed > 0).to(known) * (image - known) + known
-        latents = schedule.add_noise(image, remaining, times[index + 1][None])
-    return known
+    import torch
+
+    times = scheduler.timesteps
+    reached = [allowed >= 1 - (step + 0.5) / len(times) for step in range(len(times))]
+    # No pixel's strength reaches the noise levels before this step's.
+    begin = next((step for step, region in enumerate(reached) if region.any()), None)
+    if begin is None:
+        return known
+    scheduler.set_begin_index(begin)
+    latents = noise if begin == 0 else base.schedule.add_noise(known, noise, times[begin, None])
+    for region, time in zip(reached[begin:], times[begin:], strict=True):
+        fixed = base.schedule.add_noise(known, noise, time[None])
+        latents = torch.where(region, latents, fixed)
+        predicted = _predicted(base, latents, time, conditioning, guidance_scale)
+        latents = scheduler.step(predicted, time, latents, return_dict=False)[0]
+    return torch.where(allowed > 0, latents, known)
+
+
+def _predicted(
+    base: DiffusionModel,
+    latents: Tensor,
+    time: Tensor,
+    conditioning: Sequence[Conditioning],
+    guidance_scale: float,
+) -> Tensor:
+    """The denoiser's output in fp32, guided if there are two conditionings."""
+    noisy = latents.to(base.dtype)
+    predicted, *unguided = [base.predict(noisy, time[None], told).float() for told in conditioning]
+    return base.guide(predicted, unguided[0], guidance_scale) if unguided else predicted
 
 
 def _conditioning(
@@ -100,7 +113,7 @@ def _conditioning(
 
     size = crop.shape[1], crop.shape[0]
     conditionings = []
-    for text in (prompt,) if base.is_guidance_distilled or guidance_scale <= 1 else (prompt, ""):
+    for text in (prompt, "")[: base.count_passes(guidance_scale)]:
         condition = base.add_size_conditioning(
             base.encode_prompts([text]), [SizeConditioning(size, (0, 0), size)]
         )

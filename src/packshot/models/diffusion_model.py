@@ -97,6 +97,8 @@ class DiffusionModel(ABC):
     denoiser_root: str
     """What its LoRAs call the denoiser: "unet" or "transformer"."""
     sampler: SamplingDefaults
+    unguided_scale: float = 1.0
+    """The largest guidance scale without classifier-free guidance, as its pipeline has it."""
     is_guidance_distilled: bool = False
     """Whether it needs no second pass for guidance: it is told it ("guidance" [B] in the
     conditioning), or does without."""
@@ -243,6 +245,31 @@ class DiffusionModel(ABC):
     @abstractmethod
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """The pipeline's keyword arguments for guidance scale and negative prompts."""
+
+    def count_passes(self, guidance_scale: float) -> int:
+        """The denoiser's passes in a step of inference: 2 with classifier-free guidance."""
+        return 1 if self.is_guidance_distilled or guidance_scale <= self.unguided_scale else 2
+
+    def guide(self, conditional: Tensor, unconditional: Tensor, guidance_scale: float) -> Tensor:
+        """Two predictions [B, C, h, w] combined as the pipeline does (arXiv 2207.12598)."""
+        return unconditional + guidance_scale * (conditional - unconditional)
+
+    @abstractmethod
+    def solver(self) -> Any:
+        """A new scheduler of its pipeline, of diffusers."""
+
+    def inference_scheduler(self, steps: int, height: int, width: int) -> Any:
+        """The solver with the timesteps that the pipeline gives it for latents [B, C, height, width]."""
+        scheduler = self.solver()
+        told = self.timestep_settings(scheduler.config, steps, height, width)
+        scheduler.set_timesteps(device=self.device, **told)
+        return scheduler
+
+    def timestep_settings(
+        self, config: Mapping[str, Any], steps: int, height: int, width: int
+    ) -> dict[str, Any]:
+        """What the pipeline sets the timesteps by, for latents [B, C, height, width]."""
+        return {"num_inference_steps": steps}
 
     @abstractmethod
     def pipeline(self) -> DiffusionPipeline:

@@ -10,6 +10,7 @@ from packshot.errors import ModelLoadError
 from packshot.models import hub, registry
 from packshot.models.checkpoint import Checkpoint, detect_checkpoint
 from packshot.models.diffusion_model import DiffusionModel
+from packshot.models.sampler_file import sampler_for
 from packshot.types import WeightStorage
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -36,13 +37,16 @@ def load_base(
         storage: precision or offload of the denoiser's weights.
 
     Raises:
-        ModelLoadError: not there, a pickle, damaged, or of an unknown family.
+        ModelLoadError: not there, a pickle, damaged, or of an unknown family; or its sampler.toml
+            does not parse.
         DiskFullError: no room for the download.
     """
     place = torch.device(device or best_device())
     dtype = dtype or best_dtype(place)
     checkpoint = find_checkpoint(name, half=dtype != torch.float32, progress=progress)
-    return registry.families()[checkpoint.family].model(checkpoint, place, dtype, storage)
+    base = registry.families()[checkpoint.family].model(checkpoint, place, dtype, storage)
+    base.sampler = sampler_for(checkpoint.path, base.sampler)
+    return base
 
 
 def find_checkpoint(

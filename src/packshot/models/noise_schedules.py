@@ -1,6 +1,7 @@
 """Noise schedules: DDPM (noise or velocity targets) and rectified flow.
 
-Each family has one; nothing else in a family knows about timesteps.
+Each family has one. They are those of training: a family's inference is by diffusers' own schedulers,
+see `DiffusionModel.inference_scheduler`.
 """
 
 from __future__ import annotations
@@ -42,16 +43,6 @@ class NoiseSchedule(Protocol):
 
     def loss_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """The loss weight of each timestep, [B] in fp32; gamma is min-SNR's, 0 turns it off."""
-        ...
-
-    def inference_timesteps(self, steps: int, num_latent_pixels: int) -> Tensor:
-        """The timesteps [steps] of inference, the noisiest first."""
-        ...
-
-    def predict_x0_and_noise(
-        self, noisy: Tensor, predicted: Tensor, timesteps: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Predicted clean latents x0 and noise, from noisy latents and the denoiser's output."""
         ...
 
 
@@ -107,19 +98,6 @@ class DDPMSchedule:
         alphas = self._alphas[timesteps]
         return alphas / (1 - alphas)
 
-    def inference_timesteps(self, steps: int, num_latent_pixels: int) -> Tensor:
-        """Evenly spaced, from the last on ("trailing", arXiv 2305.08891)."""
-        return (torch.linspace(self._count, 0, steps + 1)[:-1].round() - 1).long()
-
-    def predict_x0_and_noise(
-        self, noisy: Tensor, predicted: Tensor, timesteps: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """DDIM, eq. 12 (arXiv 2010.02502); velocities by arXiv 2202.00512, app. D."""
-        signal, sigma = self._signal_and_noise(noisy, timesteps)
-        if self.prediction_type == "epsilon":
-            return (noisy - sigma * predicted) / signal, predicted
-        return signal * noisy - sigma * predicted, sigma * noisy + signal * predicted
-
     def loss_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """See `min_snr_weight`."""
         return min_snr_weight(self.snr(timesteps), gamma, self.prediction_type)
@@ -169,18 +147,6 @@ class FlowMatchSchedule:
     def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """noise - latents."""
         return noise - latents
-
-    def inference_timesteps(self, steps: int, num_latent_pixels: int) -> Tensor:
-        """Evenly spaced s, shifted."""
-        even, k = torch.linspace(1, 0, steps + 1)[:-1], self.shift(num_latent_pixels)
-        return self.scale * k * even / (1 + (k - 1) * even)
-
-    def predict_x0_and_noise(
-        self, noisy: Tensor, predicted: Tensor, timesteps: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """x0 = noisy - s * predicted; noise = noisy + (1 - s) * predicted."""
-        sigma = self._sigma(noisy, timesteps)
-        return noisy - sigma * predicted, noisy + (1 - sigma) * predicted
 
     def loss_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """Ones: the density of timesteps already weights them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,12 +56,38 @@ class TransformerModel(DiffusionModel):
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         return {"guidance_scale": guidance_scale, "negative_prompt": negative_prompts}
 
-    def build_pipeline(self, pipeline: Any, **settings: Any) -> Any:
-        """A diffusers pipeline of this class over the model's networks, with Euler flow steps."""
+    def solver(self) -> Any:
+        """Euler's steps of the flow."""
         from diffusers import FlowMatchEulerDiscreteScheduler
 
+        return FlowMatchEulerDiscreteScheduler.from_config(self.schedule.config)
+
+    def timestep_settings(
+        self, config: Mapping[str, Any], steps: int, height: int, width: int
+    ) -> dict[str, Any]:
+        """Evenly spaced sigmas, which the scheduler shifts, by `mu` if by the resolution."""
+        tokens = (height // self.token_side) * (width // self.token_side)
+        sigmas = np.linspace(1.0, 1 / steps, steps)
+        return {"sigmas": sigmas, "mu": self.resolution_shift(config, steps, tokens)}
+
+    def resolution_shift(self, config: Mapping[str, Any], steps: int, tokens: int) -> float:
+        """`mu`, the logarithm of the shift for an image of this number of tokens."""
+        from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+        return float(
+            calculate_shift(
+                tokens,
+                config.get("base_image_seq_len", 256),
+                config.get("max_image_seq_len", 4096),
+                config.get("base_shift", 0.5),
+                config.get("max_shift", 1.15),
+            )
+        )
+
+    def build_pipeline(self, pipeline: Any, **settings: Any) -> Any:
+        """A diffusers pipeline of this class over the model's networks, with Euler flow steps."""
         built = pipeline(
-            scheduler=FlowMatchEulerDiscreteScheduler.from_config(self.schedule.config),
+            scheduler=self.solver(),
             vae=self.vae,
             transformer=self.denoiser,
             **self.text_encoders,

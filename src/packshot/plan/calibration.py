@@ -77,7 +77,7 @@ def threads_for(base: DiffusionModel, decisions: Decisions) -> int:
 def shot_seconds(base: DiffusionModel, decisions: Decisions) -> float:
     """Seconds to generate one image of the base's own size with its default sampler."""
     sampler = base.sampler
-    passes = 1 if base.is_guidance_distilled or sampler.guidance_scale <= 1 else 2
+    passes = base.count_passes(sampler.guidance_scale)
 
     @torch.no_grad()
     def measure() -> tuple[Value, str]:

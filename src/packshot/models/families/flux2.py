@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -163,6 +164,12 @@ class Flux2Klein(TransformerModel):
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """No negative prompt; distilled checkpoints use guidance scale 1."""
         return {"guidance_scale": 1.0 if self.is_guidance_distilled else guidance_scale}
+
+    def resolution_shift(self, config: Mapping[str, Any], steps: int, tokens: int) -> float:
+        """Of the number of steps too, by what its makers found; the configuration does not count."""
+        from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
+
+        return compute_empirical_mu(tokens, steps)
 
     def pipeline(self) -> Any:
         """`Flux2KleinPipeline` with Euler steps."""

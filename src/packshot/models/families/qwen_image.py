@@ -147,6 +147,13 @@ class QwenImage(TransformerModel):
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         return {"true_cfg_scale": guidance_scale, "negative_prompt": negative_prompts}
 
+    def guide(self, conditional: Tensor, unconditional: Tensor, guidance_scale: float) -> Tensor:
+        """Each token as long as the conditional prediction's."""
+        height, width = conditional.shape[-2:]
+        tokens = packed(super().guide(conditional, unconditional, guidance_scale))
+        length = packed(conditional).norm(dim=-1, keepdim=True) / tokens.norm(dim=-1, keepdim=True)
+        return unpacked(tokens * length, height, width)
+
     def pipeline(self) -> Any:
         """`QwenImagePipeline` with Euler steps."""
         from diffusers import QwenImagePipeline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -172,6 +173,16 @@ class StableDiffusion3(TransformerModel):
                 if there.issuperset(ours):  # the last block says nothing to the text
                     modules[f"joint_blocks.{block}.{spelt}"] = ours
         return modules
+
+    def timestep_settings(
+        self, config: Mapping[str, Any], steps: int, height: int, width: int
+    ) -> dict[str, Any]:
+        """The scheduler's own sigmas, which it has shifted already and shifts once more."""
+        if not config.get("use_dynamic_shifting"):
+            return {"num_inference_steps": steps}
+        side = int(self.transformer.config.patch_size)
+        tokens = (height // side) * (width // side)
+        return {"num_inference_steps": steps, "mu": self.resolution_shift(config, steps, tokens)}
 
     def pipeline(self) -> Any:
         """`StableDiffusion3Pipeline` with Euler steps."""

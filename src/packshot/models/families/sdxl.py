@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import CLIP_TOKENS, Conditioning, SizeConditioning
+from packshot.models.diffusion_model import (
+    CLIP_TOKENS,
+    Conditioning,
+    SamplingDefaults,
+    SizeConditioning,
+)
 from packshot.models.families.stable_diffusion import UNET_VAE, UNetModel, schedule_hints
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import latent_parts
@@ -17,6 +22,8 @@ from packshot.models.key_mapping import latent_parts
 
 class StableDiffusionXL(UNetModel):
     """An SDXL checkpoint; members as in `DiffusionModel`."""
+
+    sampler = SamplingDefaults("DPM++ 2M", 20, 6.0)
 
     @staticmethod
     def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:

@@ -65,16 +65,18 @@ def lora_target_names(unet: nn.Module, scope: TargetModules) -> list[str]:
 class UNetModel(DiffusionModel):
     """Base class of the families with a UNet; members as in `DiffusionModel`."""
 
-    sampler = SamplingDefaults("DPM++ 2M", 20, 4.0)
+    sampler = SamplingDefaults("DPM++ 2M", 20, 7.0)
     schedule: DDPMSchedule
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
         self.unet = self._denoiser
-        # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's.
-        self.guidance_rescale = 0.7 if self.schedule.zero_terminal_snr else 0.0
         self.native_pixels = int(self.unet.config.sample_size) * self.vae_factor
         self.is_inpainting = self.unet.config.in_channels == 2 * self.vae.config.latent_channels + 1
+        # Models with zero terminal SNR over-expose under guidance; 0.7 is the paper's. Not every
+        # inpainting pipeline has it.
+        rescales = self.schedule.zero_terminal_snr and not self.is_inpainting
+        self.guidance_rescale = 0.7 if rescales else 0.0
         levels = len(self.unet.config.block_out_channels)
         self.pixel_multiple = self.vae_factor * 2 ** (levels - 1)
 
@@ -110,6 +112,16 @@ class UNetModel(DiffusionModel):
         if not self.is_inpainting:
             return arguments | {"guidance_rescale": self.guidance_rescale}
         return arguments | self.nothing_to_keep(len(negative_prompts))
+
+    def guide(self, conditional: Tensor, unconditional: Tensor, guidance_scale: float) -> Tensor:
+        """Rescaled where `guidance_rescale` says so (arXiv 2305.08891)."""
+        from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
+
+        guided = super().guide(conditional, unconditional, guidance_scale)
+        if not self.guidance_rescale:
+            return guided
+        rescaled: Tensor = rescale_noise_cfg(guided, conditional, self.guidance_rescale)
+        return rescaled
 
     def lora_targets(self, scope: TargetModules) -> list[str]:
         return lora_target_names(self.unet, scope)

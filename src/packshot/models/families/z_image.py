@@ -60,6 +60,7 @@ class ZImage(TransformerModel):
     """A Z-Image checkpoint (Turbo or undistilled)."""
 
     scopes = _SCOPES
+    unguided_scale = 0.0
     extra_keys = _BESIDE
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
@@ -140,6 +141,10 @@ class ZImage(TransformerModel):
             elif inner not in ("to_k", "to_v"):
                 modules[name] = [name]
         return modules
+
+    def guide(self, conditional: Tensor, unconditional: Tensor, guidance_scale: float) -> Tensor:
+        """Counted from the conditional prediction: a scale of 0 is without guidance."""
+        return conditional + guidance_scale * (conditional - unconditional)
 
     def pipeline(self) -> Any:
         """`ZImagePipeline` with Euler steps."""

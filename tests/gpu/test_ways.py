@@ -1,0 +1,107 @@
+"""Every way in which a family's networks lie on a GPU: nothing meets what lies elsewhere."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.families import MAKERS
+from tests.lives import lives
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it forks")
+WAYS = [
+    (storage, turns) for storage in ("full", "int8", "nf4", "offload") for turns in (False, True)
+]
+
+
+def _prepare():
+    from tests.gpu import simulated
+
+    simulated.register()
+
+
+@pytest.fixture(scope="module")
+def gpu_lives():
+    """Processes with a simulated GPU."""
+    with lives(_prepare) as started:
+        yield started
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_each_way_encodes_learns_decodes_and_makes_a_picture(gpu_lives, tiny_checkpoint, family):
+    folder = str(tiny_checkpoint(family))
+    assert gpu_lives.start(_each_way, folder) == 0
+
+
+def _each_way(_, folder):
+    for storage, turns in WAYS:
+        _one_way(Path(folder), storage, turns)
+
+
+def _one_way(folder, storage, turns):
+    import torch
+
+    from packshot.lora import add_adapters, fused
+    from packshot.models import diffusion_model
+    from packshot.models.load import load_base
+    from packshot.models.loss import per_image_loss
+    from packshot.plan.calibration import random_batch
+    from tests.gpu import simulated
+
+    with simulated.gpu() as memory, pytest.MonkeyPatch.context() as patch:
+        if turns:
+            patch.setattr(diffusion_model, "weight_memory_budget", lambda device: 1e5)
+        base = load_base(folder, dtype=torch.bfloat16, storage=storage)
+        assert base.device == simulated.GPU and (memory.used or turns)
+        assert base._has_model_offload or not turns
+        latents = base.encode_images(torch.zeros(1, 3, 64, 64))
+        told = base.encode_prompts(["a car"])
+        assert latents.device == simulated.GPU
+        assert all(value.device == simulated.GPU for value in told.values())
+        adapted = add_adapters(base, "attention+mlp", rank=2, alpha=2, seed=0)
+        with adapted as adapter, base.gradient_checkpointing():
+            base.bring_denoiser()
+            parameters = list(adapter.named_parameters().values())
+            places = {parameter.device for parameter in parameters}
+            assert simulated.GPU in places or storage == "offload"
+            optimizer = torch.optim.AdamW(parameters, lr=1e-3, fused=True)
+            loss = per_image_loss(base, random_batch(base, latents.float(), 1), 0.0).mean()
+            loss.backward()
+            assert {parameter.grad.device for parameter in parameters} == places
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            assert torch.isfinite(loss) and any(bool(p.detach().abs().sum()) for p in parameters)
+            learnt = adapter.to_lora({})
+        assert base.decode_latents(latents).device == simulated.GPU
+        with fused(base, [(learnt, 0.7)]):
+            picture = base.pipeline()(
+                prompt=["a car"], num_inference_steps=2, height=64, width=64,
+                generator=torch.Generator().manual_seed(0), **base.sampling(3.0, [""]),
+            ).images[0]  # fmt: skip
+        assert picture.size == (64, 64)
+
+
+def test_a_tensor_elsewhere_and_too_large_a_one_are_noticed(gpu_lives):
+    assert gpu_lives.start(_misplaced) == 0
+
+
+def _misplaced(_):
+    import torch
+
+    from tests.gpu import simulated
+
+    with simulated.gpu(size=1000) as memory:
+        here, there = torch.ones(3), torch.ones(3, device="cuda:0")
+        assert torch.equal((there * 2).cpu(), here * 2) and there.to("cuda") is there
+        with pytest.raises(RuntimeError, match="same device"):
+            here + there
+        with pytest.raises(torch.OutOfMemoryError):
+            torch.ones(1000, device="cuda:0")
+        layer = torch.nn.Linear(3, 3)
+        weight = layer.weight
+        assert layer.to("cuda:0").weight is weight and weight.device == simulated.GPU
+        layer(there).sum().backward()
+        assert weight.grad.device == simulated.GPU
+        used = memory.used
+        del there, here
+        assert memory.used < used
