@@ -88,6 +88,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.size, self.used, self.peak = 2**60, 0, 0
+        self.lacked, self.in_backward = "", False
         self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def add(self, tensor: torch.Tensor) -> None:
@@ -97,10 +98,12 @@ class Memory:
             return
         size = storage.nbytes()
         if self.used + size > self.size:
-            raise torch.OutOfMemoryError(
+            self.lacked = (
                 f"CUDA out of memory. Tried to allocate {size / 2**20:.2f} MiB; "
                 f"{(self.size - self.used) / 2**20:.2f} MiB is free (simulated)"
             )
+            if not self.in_backward:
+                self.complain()
         self._seen.add(storage)
         weakref.finalize(storage, self._free, size)
         self.used += size
@@ -109,7 +112,23 @@ class Memory:
     def _free(self, size: int) -> None:
         self.used -= size
 
+    def complain(self) -> None:
+        """Raise what was lacking, if anything."""
+        lacked, self.lacked = self.lacked, ""
+        if lacked:
+            raise torch.OutOfMemoryError(lacked)
 
+    def backward(self, *given: Any, **options: Any) -> None:
+        """As `torch.autograd.backward`, through whose own device no error comes out alive."""
+        self.in_backward = True
+        try:
+            _backward(*given, **options)
+        finally:
+            self.in_backward = False
+        self.complain()
+
+
+_backward = torch.autograd.backward
 MEMORY = Memory()
 
 
@@ -180,10 +199,22 @@ def register() -> None:
         return made if device is None else made.to(device)
 
     torch.tensor = tensor  # type: ignore[assignment]
-    torch.__future__.set_swap_module_params_on_conversion(True)
     # They look for a GPU when they are imported, and for its libraries where there is one.
     for name in ("bitsandbytes", "diffusers.quantizers.auto", "transformers.modeling_utils"):
         importlib.import_module(name)
+
+
+_apply = torch.nn.Module._apply
+
+
+def _swapping(module: torch.nn.Module, *given: Any, **options: Any) -> torch.nn.Module:
+    """`nn.Module.to` for tensors of two classes: the parameter stays, what it holds is swapped."""
+    before = torch.__future__.get_swap_module_params_on_conversion()
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        return _apply(module, *given, **options)
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(before)
 
 
 _CUDA: dict[str, Callable[..., Any]] = {
@@ -214,6 +245,8 @@ def gpu(size: float = 2**60) -> Iterator[Memory]:
             undone.enter_context(mock.patch.object(torch.cuda, name, answer))
         for module in (load, load_base, gpu_fit, memory_estimate):
             undone.enter_context(mock.patch.object(module, "best_device", lambda: str(GPU)))
+        undone.enter_context(mock.patch.object(torch.nn.Module, "_apply", _swapping))
+        undone.enter_context(mock.patch.object(torch.autograd, "backward", MEMORY.backward))
         # The threads of a device's own would not be in the mode.
         undone.enter_context(torch.autograd.set_multithreading_enabled(False))
         undone.enter_context(_Mode())

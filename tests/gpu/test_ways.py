@@ -67,7 +67,8 @@ def _one_way(folder, storage, turns):
             optimizer = torch.optim.AdamW(parameters, lr=1e-3, fused=True)
             loss = per_image_loss(base, random_batch(base, latents.float(), 1), 0.0).mean()
             loss.backward()
-            assert {parameter.grad.device for parameter in parameters} == places
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            assert {gradient.device for gradient in gradients} == places
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             assert torch.isfinite(loss) and any(bool(p.detach().abs().sum()) for p in parameters)
@@ -75,7 +76,7 @@ def _one_way(folder, storage, turns):
         assert base.decode_latents(latents).device == simulated.GPU
         with fused(base, [(learnt, 0.7)]):
             picture = base.pipeline()(
-                prompt=["a car"], num_inference_steps=2, height=64, width=64,
+                prompt=["a car"], num_inference_steps=1, height=64, width=64,
                 generator=torch.Generator().manual_seed(0), **base.sampling(3.0, [""]),
             ).images[0]  # fmt: skip
         assert picture.size == (64, 64)

@@ -36,6 +36,7 @@ def base(tmp_path, monkeypatch):
         return conditioning | {"widths": torch.tensor([one.target_size[0] for one in shown])}
 
     return SimpleNamespace(
+        vae=SimpleNamespace(use_tiling=False),
         content_hash="ab" * 32, dtype=torch.float32, device=torch.device("cpu"), pixel_multiple=8,
         encode_images=lambda pixels: F.avg_pool2d(pixels, 8), encode_prompts=encode_prompts,
         add_size_conditioning=add_size_conditioning, asked=asked,

@@ -45,6 +45,7 @@ def base(own_folder):
         return {"context": letters[None, :, None], "pooled": letters[None, :1].clone()}
 
     return SimpleNamespace(
+        vae=SimpleNamespace(use_tiling=False),
         content_hash="ab" * 32, dtype=torch.float32, device=torch.device("cpu"), asked=asked,
         encode_images=encode_images, encode_prompts=encode_prompts,
     )  # fmt: skip

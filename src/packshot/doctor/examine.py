@@ -194,8 +194,6 @@ def _because(finding: Finding) -> str:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Also what PyTorch raises where main memory ends, a RuntimeError."""
-    import torch
+    from packshot.models.device_memory import is_out_of_memory
 
-    told = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return told or "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    return is_out_of_memory(error)

@@ -145,7 +145,25 @@ def _stands(shot: GeneratedImage) -> bool:
 def _pictures(
     base: DiffusionModel, pipeline: Any, shots: Sequence[GeneratedImage]
 ) -> list[Image.Image]:
-    """Generate one batch. Each image's noise comes from its own generator, on the CPU."""
+    """Generate one batch; one image after the other, where memory does not suffice for all."""
+    from packshot.models.device_memory import is_out_of_memory, release_unused, within_memory
+
+    if len(shots) > 1:
+        try:
+            return _at_once(base, pipeline, shots)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        release_unused(base.device)
+        return [picture for shot in shots for picture in _pictures(base, pipeline, [shot])]
+    size = f"an image of {shots[0].width} x {shots[0].height} px"
+    return within_memory(base, lambda: _at_once(base, pipeline, shots), size)
+
+
+def _at_once(
+    base: DiffusionModel, pipeline: Any, shots: Sequence[GeneratedImage]
+) -> list[Image.Image]:
+    """Each image's noise comes from its own generator, on the CPU."""
     import torch
 
     first = shots[0]

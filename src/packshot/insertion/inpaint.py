@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -37,6 +38,8 @@ def inpaint(
     """
     import torch
 
+    from packshot.models.device_memory import within_memory
+
     size = crop.shape[1], crop.shape[0]
     for side in size:
         if side % base.pixel_multiple:
@@ -56,7 +59,8 @@ def inpaint(
         noise = torch.randn(known.shape, generator=generator).to(known)
         scheduler = base.inference_scheduler(steps, *shape)
         latents = _denoised(base, known, allowed, noise, scheduler, conditioning, guidance_scale)
-        return _colours(base.decode_latents(latents))
+        decode = partial(base.decode_latents, latents)
+        return _colours(within_memory(base, decode, f"{size[0]} x {size[1]} px"))
 
 
 def _denoised(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from packshot.errors import InsufficientMemoryError
 
 if TYPE_CHECKING:
     import torch
 
     from packshot.models.diffusion_model import DiffusionModel
+
+T = TypeVar("T")
 
 
 def peak_bytes(base: DiffusionModel) -> int:
@@ -42,6 +47,62 @@ def free_on(device: torch.device) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory gave out, a GPU's or the machine's."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+
+
+def release_unused(device: torch.device) -> None:
+    """Give back what PyTorch keeps of a GPU's memory; for after `is_out_of_memory`."""
+    import gc
+
+    gc.collect()  # the error's frames hold tensors
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
+
+
+def within_memory(base: DiffusionModel, work: Callable[[], T], what: str) -> T:
+    """The result of `work`; if memory gives out, once more with the VAE working in tiles.
+
+    Tiles are decoded apart and blended: the picture differs a little, and takes far less memory.
+
+    Args:
+        what: what is made, for the error's message.
+
+    Raises:
+        InsufficientMemoryError: not even so does it fit.
+    """
+    for may_tile in (not base.vae.use_tiling, False):
+        try:
+            return work()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        release_unused(base.device)
+        if not may_tile:
+            break
+        base.vae.enable_tiling()
+    raise InsufficientMemoryError(not_enough_for(base, what))
+
+
+def not_enough_for(base: DiffusionModel, what: str) -> str:
+    """The message of an `InsufficientMemoryError`."""
+    place = device_name(base.device) if base.device.type == "cuda" else "this machine"
+    smaller = {"full": "int8", "int8": "nf4", "nf4": "offload"}.get(base.weight_storage)
+    advice = f', or set weight_storage = "{smaller}" in packshot.toml' if smaller else ""
+    return (
+        f"The memory of {place} is not enough for {what} with {base.name} ({base.weight_storage}). "
+        f"Close other programs, choose a smaller size{advice}."
+    )
 
 
 def device_name(device: torch.device) -> str:

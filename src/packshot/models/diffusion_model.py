@@ -6,6 +6,7 @@ training loop, the planner and image generation know only the class `DiffusionMo
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,14 @@ class SamplingDefaults:
     guidance_scale: float
 
 
+_FEW_STEPS = re.compile(r"(?<![a-z])(turbo|lightning|hyper|lcm|dmd2?|tcd|schnell)(?![a-z])")
+
+
+def is_called_few_step(name: str) -> bool:
+    """Whether a checkpoint's name says that it does with a few steps."""
+    return _FEW_STEPS.search(name.lower()) is not None
+
+
 class DiffusionModel(ABC):
     """A loaded checkpoint of one family, frozen, on one device and in one dtype.
 
@@ -102,6 +111,8 @@ class DiffusionModel(ABC):
     is_guidance_distilled: bool = False
     """Whether it needs no second pass for guidance: it is told it ("guidance" [B] in the
     conditioning), or does without."""
+    is_step_distilled: bool = False
+    """Whether it was taught to do with a few steps (Turbo, schnell), which direct training undoes."""
     is_inpainting: bool = False
     """Whether it is told the region to paint ("region" in the conditioning)."""
     kohya_uses_original_keys: bool
@@ -129,6 +140,7 @@ class DiffusionModel(ABC):
         parts = load_components(checkpoint, self, dtype)
         self._denoiser, self.vae = parts.networks.pop(self.denoiser_root), parts.networks.pop("vae")
         self.vae_factor = _vae_factor(self.vae)
+        self.vae.enable_slicing()  # several pictures at once would take gigabytes each
         self.text_encoders = parts.networks
         if not checkpoint.shapes_only:
             self._place_on_device()

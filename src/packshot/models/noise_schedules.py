@@ -109,16 +109,27 @@ class FlowMatchSchedule:
     x = (1 - s) x_0 + s noise, the target is noise - x_0, and s is the timestep over `scale`. Uniform
     numbers u become s = sigmoid(normal quantile of u), shifted to s' = k s / (1 + (k - 1) s) (their
     eq. 23), with k fixed, or growing with the resolution as in FLUX. Follows `NoiseSchedule`.
+
+    Pictures are made with the checkpoint's own k. A LoRA learns with `training_shift`, by default the
+    root of it: half as far from the noise levels at which fine print is decided. docs/plan.md has the
+    table of what other trainers take.
     """
 
     prediction_type = "flow"
 
-    def __init__(self, config: dict[str, Any], scale: float = 1000.0, patch: int = 2) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        scale: float = 1000.0,
+        patch: int = 2,
+        training_shift: float | None = None,
+    ) -> None:
         """`config` is that of a `FlowMatchEulerDiscreteScheduler`.
 
         `scale` is the timestep of pure noise, `patch` the side of a token in latent pixels.
         """
         self.config, self.scale, self.patch = config, scale, patch
+        self._training_shift = training_shift
 
     def shift(self, num_latent_pixels: int) -> float:
         """The shift k for latents of `num_latent_pixels`."""
@@ -129,11 +140,15 @@ class FlowMatchSchedule:
         least, most = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
         return math.exp(least + (most - least) * (tokens - low) / (high - low))
 
+    def training_shift(self, num_latent_pixels: int) -> float:
+        """The shift k of the timesteps that are learnt, for latents of `num_latent_pixels`."""
+        return self._training_shift or math.sqrt(self.shift(num_latent_pixels))
+
     def timesteps_at(self, quantiles: Tensor, num_latent_pixels: int) -> Tensor:
         """Logit-normal, then shifted; fp32."""
         inside = quantiles.float().clamp(1e-4, 1 - 1e-4)
         even = torch.special.ndtri(inside).sigmoid()
-        k = self.shift(num_latent_pixels)
+        k = self.training_shift(num_latent_pixels)
         return self.scale * k * even / (1 + (k - 1) * even)
 
     def _sigma(self, like: Tensor, timesteps: Tensor) -> Tensor:

@@ -36,6 +36,8 @@ class TransformerModel(DiffusionModel):
     """The modules that a LoRA adapts in each scope."""
     token_side = 2
     """Latent pixels along a token's side."""
+    training_shift: float | None = None
+    """See `FlowMatchSchedule`; where the root of the checkpoint's own shift is not what is known best."""
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
@@ -48,7 +50,11 @@ class TransformerModel(DiffusionModel):
         return int(self.vae.config.sample_size)
 
     def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> FlowMatchSchedule:
-        return FlowMatchSchedule(config | checkpoint.schedule_hints, patch=self.token_side)
+        return FlowMatchSchedule(
+            config | checkpoint.schedule_hints,
+            patch=self.token_side,
+            training_shift=self.training_shift,
+        )
 
     def lora_targets(self, scope: TargetModules) -> list[str]:
         return linear_names(self.transformer, *self.scopes[scope])

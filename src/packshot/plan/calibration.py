@@ -19,10 +19,20 @@ from torch import Tensor
 
 from packshot import lora
 from packshot.decisions import Decisions, Scalar, Value
-from packshot.models.device_memory import device_name, free_on, peak_bytes
+from packshot.errors import InsufficientMemoryError
+from packshot.models.device_memory import (
+    device_name,
+    free_on,
+    is_out_of_memory,
+    not_enough_for,
+    peak_bytes,
+    release_unused,
+    within_memory,
+)
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import Batch, per_image_loss
 from packshot.plan.cpu_threads import AVAILABLE, choose_cpu_threads
+from packshot.plan.recipes import recipe_for
 from packshot.plan.step_memory import OVERHEAD, most_pictures, step_bytes, trace_step
 from packshot.types import TargetModules
 
@@ -83,14 +93,28 @@ def shot_seconds(base: DiffusionModel, decisions: Decisions) -> float:
     def measure() -> tuple[Value, str]:
         base.pipeline()  # imports what is needed for the first picture
         latents = blank_latents(base, base.native_pixels)
-        batch = random_batch(base, latents, SHOTS_AT_ONCE * passes)
-        one_pass = _median_seconds(base, lambda: per_image_loss(base, batch, 0.0))
-        decoding = _median_seconds(base, lambda: base.decode_latents(latents))
-        seconds = sampler.steps * one_pass / SHOTS_AT_ONCE + decoding
+        one_pass = _seconds_of_a_pass(base, latents, passes)
+        decoding = _median_seconds(
+            base, lambda: within_memory(base, lambda: base.decode_latents(latents), "an image")
+        )
+        seconds = sampler.steps * one_pass + decoding
         return round(seconds, 4), f"{sampler.steps} steps of {sampler.name}, and decoding"
 
     because = _machine(base) | {"sampler": f"{sampler.name}, {sampler.steps}, {passes}"}
     return float(decisions.settle("shot_seconds", because, measure).value)
+
+
+def _seconds_of_a_pass(base: DiffusionModel, latents: Tensor, passes: int) -> float:
+    """Seconds of the denoiser for one image and step, with as many at once as there is memory for."""
+    for at_once in (SHOTS_AT_ONCE, 1):
+        try:
+            batch = random_batch(base, latents, at_once * passes)
+            return _median_seconds(base, lambda: per_image_loss(base, batch, 0.0)) / at_once  # noqa: B023
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        release_unused(base.device)
+    raise InsufficientMemoryError(not_enough_for(base, "an image"))
 
 
 def step_cost(
@@ -126,6 +150,16 @@ def step_cost(
     return StepCost(**decisions.settle("step_cost", because, measure, anew=anew).value)
 
 
+def step_fits(base: DiffusionModel) -> bool:
+    """Whether a training step on one image of the base's own size fits the memory, in the least way."""
+    recipe = recipe_for(base.family, base.path)
+    cost = calibrate(
+        base, pixels=base.native_pixels, targets=recipe.target_modules, rank=recipe.rank, batch=1,
+        checkpointing=True,
+    )  # fmt: skip
+    return cost.most_at_once > 0
+
+
 def calibrate(
     base: DiffusionModel,
     *,
@@ -138,9 +172,32 @@ def calibrate(
 ) -> StepCost:
     """Time a few training steps on random latents of a square image of `pixels` a side.
 
+    Where memory gives out, no picture fits (`most_at_once` is 0).
+
     Raises:
         InvalidPlanError, ModelLoadError: as `packshot.lora.adapters`.
     """
+    try:
+        return _calibrated(base, pixels, targets, rank, batch, checkpointing, text_rank)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    release_unused(base.device)
+    return StepCost(
+        0.0, 0.0, 0.0, peak_bytes(base), 0, 0, most_at_once=0, checkpointing=checkpointing
+    )
+
+
+def _calibrated(
+    base: DiffusionModel,
+    pixels: int,
+    targets: TargetModules,
+    rank: int,
+    batch: int,
+    checkpointing: bool,
+    text_rank: int,
+) -> StepCost:
+    """See `calibrate`."""
     with torch.no_grad():
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
         latents = blank_latents(base, pixels)
@@ -160,10 +217,19 @@ def calibrate(
         few, many = 1, max(1, min(max(2, batch), most))
         batches = {size: random_batch(base, latents, size) for size in (few, many)}
         optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)
-        seconds = {
-            size: _median_seconds(base, partial(_train_step, base, some, optimizer, read))
-            for size, some in batches.items()
-        }
+
+        def timed(size: int) -> float:
+            return _median_seconds(base, partial(_train_step, base, batches[size], optimizer, read))
+
+        seconds = {few: timed(few)}
+        try:
+            seconds[many] = timed(many)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            most = many = (
+                few  # the sum of its tensors would fit, but not with the gaps between them
+            )
     slope = max(0.0, (seconds[many] - seconds[few]) / (many - few)) if many > few else seconds[few]
     return StepCost(
         launch_seconds=max(0.0, seconds[few] - slope),

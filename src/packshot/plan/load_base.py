@@ -7,7 +7,8 @@ import torch
 from packshot.decisions import Decisions, Value
 from packshot.models import DiffusionModel, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
-from packshot.models.device_memory import device_name, free_on
+from packshot.models.device_memory import device_name, free_on, release_unused
+from packshot.plan.calibration import step_fits
 from packshot.plan.config import read_plan_if_valid
 from packshot.plan.memory_estimate import estimate_memory
 from packshot.plan.recipes import recipe_for
@@ -17,6 +18,7 @@ from packshot.utils.progress import Progress, silent
 from packshot.weights.consent import require_consent
 
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
+_SMALLER: dict[WeightStorage, WeightStorage] = {"full": "int8", "int8": "nf4", "nf4": "offload"}
 SURELY_FITS = 0.25
 """Weights of less than this share of the GPU's memory always fit; no estimate is needed."""
 
@@ -29,7 +31,8 @@ def load_project_base(
 ) -> DiffusionModel:
     """Load the project's base, or another one, with the weight storage of the project's settings.
 
-    "auto" is the least costly option with which a training step fits, as decisions.toml has it.
+    "auto" is the least costly option with which a training step fits, as decisions.toml has it. On a
+    GPU that is tried, once: where memory gives out all the same, the next smaller one is taken.
 
     Raises:
         ModelLoadError, DiskFullError: as `load_base`.
@@ -49,7 +52,7 @@ def load_project_base(
     why = "the precision in which this device computes fastest"
     precision = decisions.settle("precision", because, lambda: (fastest, why)).value
     if wanted != "auto":
-        storage = wanted
+        storage, is_tried = wanted, True
     else:
 
         def choose() -> tuple[Value, str]:
@@ -60,9 +63,20 @@ def load_project_base(
             storage = choose_weight_storage(checkpoint, device, progress)
             return storage, "the first option with which a training step fits"
 
-        storage = decisions.settle("storage", because, choose).value
+        settled = decisions.settle("storage", because, choose)
+        storage, is_tried = settled.value, not settled.is_new or device.type != "cuda"
     dtype = next(dtype for dtype, called in _PRECISIONS.items() if called == precision)
-    return load_base(name, dtype=dtype, storage=storage, progress=progress)
+    base = load_base(name, dtype=dtype, storage=storage, progress=progress)
+    while not is_tried and not step_fits(base):
+        smaller = _SMALLER.get(base.weight_storage)
+        if smaller is None:
+            break  # the plan takes smaller pictures, or says that none fits
+        why = f"with {base.weight_storage} memory gave out in a training step"
+        del base
+        release_unused(device)
+        decisions.settle("storage", because, lambda: (smaller, why), anew=True)  # noqa: B023
+        base = load_base(name, dtype=dtype, storage=smaller, progress=progress)
+    return base
 
 
 def choose_weight_storage(
@@ -82,5 +96,5 @@ def choose_weight_storage(
     estimate = estimate_memory(
         checkpoint, targets=recipe.target_modules, rank=recipe.rank, progress=progress
     )
-    option = estimate.first_that_fits(free)
-    return option.storage if option else "offload"
+    option = estimate.first_that_fits(free) or min(estimate.ways, key=lambda way: way.bytes)
+    return option.storage

@@ -11,6 +11,7 @@ from packshot.class_images import ClassImage, list_class_images
 from packshot.decisions import Decisions
 from packshot.errors import InsufficientMemoryError, InvalidPlanError, TimeBudgetError
 from packshot.images.buckets import bucket
+from packshot.models.device_memory import not_enough_for
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.photo_set import require_photos
 from packshot.plan.calibration import SHOTS_AT_ONCE, StepCost, shot_seconds, step_cost, threads_for
@@ -344,6 +345,10 @@ def _sizes(
         yield _Sized(work, pixels, cost, parts, parts * each, why)
         why = "smaller than the base's own, to fit the time"
     if not has_fit:
+        if not cost.working_bytes_per_picture:
+            raise InsufficientMemoryError(
+                not_enough_for(base, f"training on images of {pixels} px")
+            )
         raise InsufficientMemoryError(
             f"One image of {pixels} px takes {cost.bytes(1) / 2**30:.1f} GiB at its peak, more than "
             "is free. Close other programs, or choose fewer layers: packshot plan --target-modules "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from packshot.images.buckets import bucket, cover_box
 from packshot.images.loading import open_image, opened_picture
+from packshot.models.device_memory import within_memory
 from packshot.models.diffusion_model import Conditioning, DiffusionModel, SizeConditioning
 from packshot.training.sampler import seed_of
 from packshot.utils import files
@@ -125,7 +127,9 @@ class LatentCache:
             file = self.file(item)
             if not file.exists():
                 pixels = to_pixels(item).to(self.base.device, self.base.dtype)
-                latents = self.base.encode_images(pixels)[0].float().cpu()
+                size = f"encoding an image of {item.size[0]} x {item.size[1]} px"
+                encode = partial(self.base.encode_images, pixels)
+                latents = within_memory(self.base, encode, size)[0].float().cpu()
                 mask = to_mask(item, (latents.shape[-2], latents.shape[-1]))[0]
                 files.write_safetensors(file, {"latents": latents, "mask": mask})
             yield done

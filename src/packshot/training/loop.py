@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from packshot import class_images, lora
-from packshot.errors import StaleRunError, TrainingDivergedError
-from packshot.models.device_memory import peak_bytes
+from packshot.errors import InsufficientMemoryError, StaleRunError, TrainingDivergedError
+from packshot.models.device_memory import is_out_of_memory, peak_bytes, release_unused
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import per_image_loss
 from packshot.photos import photo_set
@@ -177,7 +177,7 @@ def _run(
             _rewind_log(run, 0)  # killed before its first saved state
         until = until or plan.steps
         for step in range(optimizer.step + 1, until + 1):
-            yield _step(base, plan, data, optimizer, step)
+            yield _step_within_memory(base, plan, data, optimizer, step)
             last = step == plan.steps
             stop = should_stop() and not last
             # Samples first: after a resume, nothing from before the saved state is repeated.
@@ -271,6 +271,22 @@ class _Mean:
     def value(self) -> float | None:
         """The mean; None if nothing was added."""
         return self.total / self.count if self.count else None
+
+
+def _step_within_memory(
+    base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int
+) -> Step:
+    try:
+        return _step(base, plan, data, optimizer, step)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    release_unused(base.device)
+    raise InsufficientMemoryError(
+        f"Memory gave out at step {step}, though the plan was measured to fit: does another program "
+        "take it now? What was saved is safe: close that program and start again. Or plan anew: "
+        "packshot plan."
+    )
 
 
 def _step(

@@ -30,7 +30,7 @@ TIMEOUT_SECONDS = 300
 MEMORY_BYTES, MEMORY_PER_FILE_BYTE = 8 * 2**30, 16
 """Most memory of the process: a network's activations are larger than its weights."""
 INSTALL = 'pip install "packshot[onnx]"'
-_MOST_ANSWER_BYTES = 2**30
+_MOST_ANSWER_BYTES = 2**28
 _MOST_HEADER_BYTES = 2**20
 
 

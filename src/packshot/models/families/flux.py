@@ -80,6 +80,7 @@ class Flux1(TransformerModel):
         self.sampler = (
             SamplingDefaults("Euler", 28, 3.5) if dev else SamplingDefaults("Euler", 4, 0.0)
         )
+        self.is_step_distilled = not dev
         channels = self.transformer.config.in_channels
         self.is_inpainting = channels == _fill_channels(
             self.vae.config.latent_channels, self.vae_factor

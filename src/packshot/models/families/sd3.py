@@ -17,6 +17,7 @@ from packshot.models.diffusion_model import (
     CLIP_TOKENS,
     Conditioning,
     SamplingDefaults,
+    is_called_few_step,
     linear_names,
 )
 from packshot.models.family_spec import FamilySpec
@@ -82,9 +83,14 @@ class StableDiffusion3(TransformerModel):
 
     scopes = _SCOPES
     sampler = SamplingDefaults("Euler", 28, 4.5)
+    # What its makers advise for small trainings, and what sd-scripts takes.
+    training_shift = 1.0
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
+        self.is_step_distilled = is_called_few_step(self.name)  # nothing else tells
+        if self.is_step_distilled:
+            self.sampler = SamplingDefaults("Euler", 4, 1.0)
         self.pixel_multiple = int(self.transformer.config.patch_size) * self.vae_factor
 
     def trained_pixels(self) -> int:
