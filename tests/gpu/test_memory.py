@@ -32,7 +32,7 @@ def _every_size(_, folder, place):
         need = memory.peak
     assert said == ["done"]
     outcomes = []
-    for number, share in enumerate((0.5, 0.15, 0.03)):
+    for number, share in enumerate((0.65, 0.03)):
         with simulated.gpu(share * need):
             outcomes.append(_walk(Path(folder), Path(place) / str(number)))
     print(outcomes, file=sys.stderr)

@@ -45,6 +45,7 @@ def made(shift=None, scale=2.0, **values):
     base = Bare.__new__(Bare)
     base.vae = Vae(shift_factor=shift, scaling_factor=scale)
     base.device, base.dtype, base.native_pixels = CPU, torch.float32, 16
+    base.weight_storage = "full"
     base.text_encoders, base.tokenizers, base._grey = {}, {}, {}
     base.vae_factor = _vae_factor(base.vae)
     vars(base).update(values)
@@ -127,6 +128,9 @@ def test_blocks_are_computed_again_only_inside_and_when_asked():
         assert told == ["on"]
         raise ValueError
     assert told == ["on", "off"]
+    base.weight_storage = "offload"  # whose blocks are computed again anyway
+    with base.gradient_checkpointing():
+        assert told == ["on", "off"]
 
 
 def test_a_latents_side_in_pixels():

@@ -2,6 +2,7 @@
 diffusers' own computation, on tiny random models of the real classes."""
 
 import itertools
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -14,13 +15,14 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from packshot.lora import fused, inject_lora, load_lora, save
 from packshot.models.checkpoint import detect_checkpoint
-from packshot.models.diffusion_model import SizeConditioning
+from packshot.models.diffusion_model import SizeConditioning, is_called_few_step
 from packshot.models.fake import fake_model
 from packshot.models.families.flux import Flux1
 from packshot.models.loss import Batch, per_image_loss
 from packshot.models.registry import families
 from packshot.models.weight_storage import apply_weight_storage, denoiser_blocks, is_quantised
 from packshot.plan import read_plan, write_plan
+from packshot.plan.planner import notes_on
 from packshot.training import Step, Stopped, train
 from tests.families import MAKERS, PARAMETERS, full_size
 
@@ -486,3 +488,33 @@ def test_a_quantised_base_learns_as_one_with_its_rounded_weights(tiny_base, stor
     kept = [(a, b) for a, b in zip(found, reference, strict=True) if b is not None]
     a, b = (torch.cat([one.flatten() for one in side]) for side in zip(*kept, strict=True))
     assert (a - b).norm() < near * b.norm()
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "few"),
+    [
+        ("sdxl", {"timestep_spacing": "trailing"}, True), ("sdxl", {}, False),
+        ("sdxl", {"timestep_spacing": "trailing", "prediction_type": "v_prediction"}, False),
+        ("z_image", {"shift": 3.0}, True), ("z_image", {"shift": 6.0}, False),
+    ],
+)  # fmt: skip
+def test_few_step_bases_are_known_by_their_schedulers(
+    tiny_checkpoint, loaded, tmp_path, family, change, few
+):
+    folder = shutil.copytree(tiny_checkpoint(family), tmp_path / "a base")
+    file = folder / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    base = loaded(folder)
+    assert base.is_step_distilled == few and (base.sampler.steps < 10) == few
+    assert bool(notes_on(base)) == few
+
+
+@pytest.mark.parametrize(
+    ("name", "few"),
+    [
+        ("sd3.5_large_turbo", True), ("sdxl-lightning-4step", True), ("JuggernautXL_Hyper", True),
+        ("turbocharged", False), ("hyperrealism", False), ("dreamshaper-xl-turbo.v2", True),
+    ],
+)  # fmt: skip
+def test_few_step_bases_are_known_by_their_names(name, few):
+    assert is_called_few_step(name) == few

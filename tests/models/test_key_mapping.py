@@ -332,7 +332,7 @@ def test_names_tell_what_nothing_in_files_does(parts, family, tmp_path):
     if family == "z_image":
         told = [load(file), load(file.rename(file.with_name("z_image_bf16.safetensors")))]
         assert [(base.sampler.steps, base.schedule.shift(9)) for base in told] == [
-            (9, 3.0),
+            (8, 3.0),
             (28, 6.0),
         ]
 

@@ -1,6 +1,8 @@
 """Noise, targets and timesteps against diffusers' own schedulers and training utilities."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -80,7 +82,7 @@ def test_flow_times_have_diffusers_density():
     drawn = compute_density_for_timestep_sampling("logit_normal", 100_000, 0.0, 1.0)
     sigmas = FlowMatchEulerDiscreteScheduler(shift=3.0).sigmas.flip(0)  # rising, from 0
     theirs = sigmas[(drawn * 1000).long()] * 1000
-    ours = FlowMatchSchedule({"shift": 3.0}).timesteps_at(SHARES, 256)
+    ours = FlowMatchSchedule({"shift": 3.0}, training_shift=3.0).timesteps_at(SHARES, 256)
     for share in (0.05, 0.25, 0.5, 0.75, 0.95):
         assert ours.quantile(share).item() == pytest.approx(theirs.quantile(share).item(), abs=6)
 
@@ -88,3 +90,36 @@ def test_flow_times_have_diffusers_density():
 @pytest.mark.parametrize(("side", "mu"), [(32, 0.5), (128, 1.15)])
 def test_dynamic_shift_grows_with_the_picture(side, mu):
     assert FlowMatchSchedule(FLUX).shift(side * side) == pytest.approx(math.exp(mu))
+
+
+def test_the_documents_table_of_noise_levels_is_ours():
+    """Shares of the steps below sigma .5 and .25 at 1024 px, by each family's own schedule."""
+    from packshot.models import registry
+    from packshot.models.checkpoint import CONFIGS
+
+    text = (Path(__file__).parents[2] / "docs" / "plan.md").read_text(encoding="utf-8")
+    told = {
+        row.split("|")[1].strip(): row.split("|")[2]
+        for row in text.splitlines()
+        if "/" in row and row[:1] == "|"
+    }
+    called = {
+        "sd3": "SD 3 / 3.5",
+        "flux1": "FLUX.1 dev",
+        "flux2": "FLUX.2 klein",
+        "qwen_image": "Qwen-Image",
+        "z_image": "Z-Image",
+    }
+    for family, name in called.items():
+        config = json.loads((CONFIGS / family / "scheduler" / "scheduler_config.json").read_text())
+        model = registry.families()[family].model
+        schedule = FlowMatchSchedule(
+            config, patch=model.token_side, training_shift=model.training_shift
+        )
+        tokens = 4096
+        quantiles = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
+        sigmas = schedule.timesteps_at(quantiles, tokens * model.token_side**2) / 1000
+        shares = [100 * float((sigmas < level).double().mean()) for level in (0.5, 0.25)]
+        assert [float(part) for part in told[name].split("/")] == pytest.approx(shares, abs=0.06), (
+            name
+        )

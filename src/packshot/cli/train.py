@@ -38,15 +38,19 @@ def plan(
     """Time a few training steps on this machine and write plan.toml, to read and to edit."""
     from packshot.cli.console import Console
     from packshot.plan import Budget, make_plan
+    from packshot.plan.planner import notes_on
     from packshot.utils.durations import to_seconds
 
     opened = project_at(project)
     # What cannot be meant is told before the base is loaded.
     budget = Budget.of_training(to_seconds(time_budget)) if time_budget else None
     with Console() as console:
+        base = base_of(opened, console)
+        for note in notes_on(base):
+            console.say(note)
         new_plan = make_plan(
             opened,
-            base_of(opened, console),
+            base,
             budget=budget,
             target_modules=target_modules,
             rank=rank,

@@ -179,6 +179,8 @@ def calibrate(
     """
     try:
         return _calibrated(base, pixels, targets, rank, batch, checkpointing, text_rank)
+    except InsufficientMemoryError:
+        pass  # not even encoding fits
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -258,7 +260,8 @@ def _machine(base: DiffusionModel) -> dict[str, Scalar]:
 def blank_latents(base: DiffusionModel, pixels: int) -> Tensor:
     """Latents [1, C, h, w] of a square image, fp32."""
     picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
-    return base.encode_images(picture).float()
+    size = f"encoding an image of {pixels} x {pixels} px"
+    return within_memory(base, lambda: base.encode_images(picture), size).float()
 
 
 def random_batch(base: DiffusionModel, latents: Tensor, size: int) -> Batch:

@@ -297,6 +297,16 @@ def _affordable(whole: float, shot_seconds: float) -> int:
     return min(CLASS_IMAGES, max(FEWEST_CLASS_IMAGES, fit))
 
 
+def notes_on(base: DiffusionModel) -> list[str]:
+    """What a user should know before training on this base."""
+    if not base.is_step_distilled:
+        return []
+    return [
+        f"{base.name} was distilled to few steps, and loses them when it is trained: pictures get soft. "
+        "Train on the undistilled base of its family, then: packshot shoot --base with this one."
+    ]
+
+
 def _work(
     project: Project,
     base: DiffusionModel,

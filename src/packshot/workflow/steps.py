@@ -49,7 +49,7 @@ from packshot.plan.calibration import threads_for
 from packshot.plan.config import read_current_plan
 from packshot.plan.inputs import current_inputs
 from packshot.plan.load_base import load_project_base
-from packshot.plan.planner import CLASS_IMAGES
+from packshot.plan.planner import CLASS_IMAGES, notes_on
 from packshot.plan.recipes import recipe_for
 from packshot.project import Project
 from packshot.report import write_report
@@ -130,6 +130,8 @@ class Walk:
             base.pipeline()  # imports what is needed for the first image
         budget = self._budget(judge)
         self._gather(base, budget, None if embedder == BASE else judge)
+        for note in notes_on(base):
+            self.observer.say(note)
         plan = self._plan(base, budget)
         self.observer.plan(plan)
         pace = Pace(plan, self.observer.say)
