@@ -3,6 +3,7 @@ import shutil
 import pytest
 import torch
 
+from packshot.errors import InsufficientMemoryError
 from packshot.models import load_base
 from packshot.plan import load_base as loading
 from packshot.plan import make_plan, read_plan
@@ -109,3 +110,35 @@ def test_the_plan_of_another_base_says_nothing_of_this_one(
     save_choices(ready_project, choices_of(base=str(tmp_path / "other")))
     monkeypatch.setattr(loading, "choose_weight_storage", lambda *given: "full")
     assert load_project_base(ready_project).weight_storage == "full"
+
+
+def test_where_memory_gives_out_the_next_smaller_storage_is_taken_and_remembered(
+    tmp_path, tiny_sd1, tiny_base, monkeypatch
+):
+    tried = []
+
+    def load(name, *, storage="full", **options):
+        tried.append(storage)
+        if storage == "full":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return tiny_base
+
+    monkeypatch.setattr(loading, "load_base", load)
+    monkeypatch.setattr(loading, "step_fits", lambda base: tried[-1] == "nf4")
+    project = create_project(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
+    assert load_project_base(project) is tiny_base and tried == ["full", "int8", "nf4"]
+    tried.clear()
+    assert load_project_base(project) is tiny_base and tried == ["nf4"]
+    assert "with int8 memory gave out" in project.decisions_file.read_text()
+
+
+def test_a_storage_that_was_asked_for_and_does_not_fit_is_said(tmp_path, tiny_sd1, monkeypatch):
+    def load(name, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loading, "load_base", load)
+    project = create_project(
+        tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1), weight_storage="int8"
+    )
+    with pytest.raises(InsufficientMemoryError, match=r"does not hold .* \(int8\). Close other"):
+        load_project_base(project)

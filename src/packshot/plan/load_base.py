@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from packshot.decisions import Decisions, Value
+from packshot.errors import InsufficientMemoryError
 from packshot.models import DiffusionModel, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
-from packshot.models.device_memory import device_name, free_on, release_unused
+from packshot.models.device_memory import (
+    device_name,
+    free_on,
+    is_out_of_memory,
+    release_unused,
+)
 from packshot.plan.calibration import step_fits
 from packshot.plan.config import read_plan_if_valid
 from packshot.plan.memory_estimate import estimate_memory
@@ -66,17 +74,39 @@ def load_project_base(
         settled = decisions.settle("storage", because, choose)
         storage, is_tried = settled.value, not settled.is_new or device.type != "cuda"
     dtype = next(dtype for dtype, called in _PRECISIONS.items() if called == precision)
-    base = load_base(name, dtype=dtype, storage=storage, progress=progress)
-    while not is_tried and not step_fits(base):
-        smaller = _SMALLER.get(base.weight_storage)
+    while True:
+        base = _loaded(name, dtype, storage, device, progress)
+        if base and (is_tried or step_fits(base)):
+            return base
+        smaller = _SMALLER.get(storage) if wanted == "auto" else None
         if smaller is None:
-            break  # the plan takes smaller pictures, or says that none fits
-        why = f"with {base.weight_storage} memory gave out in a training step"
-        del base
+            if base:
+                return base  # the plan takes smaller pictures, or says that none fits
+            raise InsufficientMemoryError(
+                f"The memory of {device_name(device)} does not hold {name} ({storage}). Close other "
+                "programs, choose another --weight-storage, or a smaller base."
+            )
+        why = f"with {storage} memory gave out"
+        base, storage, is_tried = None, smaller, False
         release_unused(device)
-        decisions.settle("storage", because, lambda: (smaller, why), anew=True)  # noqa: B023
-        base = load_base(name, dtype=dtype, storage=smaller, progress=progress)
-    return base
+        decisions.settle("storage", because, partial(_taken, smaller, why), anew=True)
+
+
+def _taken(value: WeightStorage, why: str) -> tuple[Value, str]:
+    return value, why
+
+
+def _loaded(
+    name: str, dtype: torch.dtype, storage: WeightStorage, device: torch.device, progress: Progress
+) -> DiffusionModel | None:
+    """The base; None if it does not fit the memory."""
+    try:
+        return load_base(name, dtype=dtype, storage=storage, progress=progress)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    release_unused(device)
+    return None
 
 
 def choose_weight_storage(
