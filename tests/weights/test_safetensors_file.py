@@ -147,3 +147,11 @@ def test_a_configuration_of_absurd_size_is_refused_before_anything_is_built(tmp_
     file.write_text(json.dumps(told))
     with pytest.raises(ModelLoadError, match=r"config\.json cannot be read \(\w+ (is|has) "):
         read_config(file)
+
+
+def test_an_empty_tensor_of_endless_sides_is_refused(tmp_path):
+    entry = {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}
+    text = json.dumps({"a": entry}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(ModelLoadError, match="damaged"):
+        read_safetensors(tmp_path / "a.safetensors")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot.errors import ModelLoadError, PackshotError
+from packshot.errors import ModelLoadError, PackshotError, reason_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,11 +135,15 @@ def read_safetensors(
     Raises:
         PackshotError: (as `refusal`) as `check_safetensors`.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     keys = check_safetensors(path, refusal)
-    with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in keys}, dict(file.metadata() or {})
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in keys}, dict(file.metadata() or {})
+    except (SafetensorError, ValueError, TypeError, OverflowError) as error:
+        # Empty tensors may have sides of any length, also of more than PyTorch counts to.
+        raise refusal(f"{path} is damaged ({reason_of(error)}). Copy it again.") from error
 
 
 @dataclass(frozen=True)
