@@ -146,16 +146,13 @@ def _pictures(
     base: DiffusionModel, pipeline: Any, shots: Sequence[GeneratedImage]
 ) -> list[Image.Image]:
     """Generate one batch; one image after the other, where memory does not suffice for all."""
-    from packshot.models.device_memory import is_out_of_memory, release_unused, within_memory
+    from packshot.models.device_memory import attempt, within_memory
 
     if len(shots) > 1:
-        try:
-            return _at_once(base, pipeline, shots)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        release_unused(base.device)
-        return [picture for shot in shots for picture in _pictures(base, pipeline, [shot])]
+        together = attempt(base.device, lambda: _at_once(base, pipeline, shots))
+        return together or [
+            picture for shot in shots for picture in _pictures(base, pipeline, [shot])
+        ]
     size = f"an image of {shots[0].width} x {shots[0].height} px"
     return within_memory(base, lambda: _at_once(base, pipeline, shots), size)
 

@@ -70,6 +70,19 @@ def release_unused(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
+def attempt(device: torch.device, work: Callable[[], T]) -> T | None:
+    """The result of `work`; None if memory gave out, of which then all is given back that can be."""
+    try:
+        return work()
+    except InsufficientMemoryError:
+        pass
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    release_unused(device)  # after the error, whose frames hold tensors
+    return None
+
+
 def within_memory(base: DiffusionModel, work: Callable[[], T], what: str) -> T:
     """The result of `work`; if memory gives out, once more with the VAE working in tiles.
 
@@ -81,17 +94,13 @@ def within_memory(base: DiffusionModel, work: Callable[[], T], what: str) -> T:
     Raises:
         InsufficientMemoryError: not even so does it fit.
     """
-    for may_tile in (not base.vae.use_tiling, False):
-        try:
-            return work()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        release_unused(base.device)
-        if not may_tile:
-            break
+    made = attempt(base.device, work)
+    if made is None and not base.vae.use_tiling:
         base.vae.enable_tiling()
-    raise InsufficientMemoryError(not_enough_for(base, what))
+        made = attempt(base.device, work)
+    if made is None:
+        raise InsufficientMemoryError(not_enough_for(base, what))
+    return made
 
 
 def not_enough_for(base: DiffusionModel, what: str) -> str:

@@ -21,12 +21,11 @@ from packshot import lora
 from packshot.decisions import Decisions, Scalar, Value
 from packshot.errors import InsufficientMemoryError
 from packshot.models.device_memory import (
+    attempt,
     device_name,
     free_on,
-    is_out_of_memory,
     not_enough_for,
     peak_bytes,
-    release_unused,
     within_memory,
 )
 from packshot.models.diffusion_model import DiffusionModel
@@ -106,14 +105,14 @@ def shot_seconds(base: DiffusionModel, decisions: Decisions) -> float:
 
 def _seconds_of_a_pass(base: DiffusionModel, latents: Tensor, passes: int) -> float:
     """Seconds of the denoiser for one image and step, with as many at once as there is memory for."""
+
+    def timed(at_once: int) -> float:
+        batch = random_batch(base, latents, at_once * passes)
+        return _median_seconds(base, lambda: per_image_loss(base, batch, 0.0)) / at_once
+
     for at_once in (SHOTS_AT_ONCE, 1):
-        try:
-            batch = random_batch(base, latents, at_once * passes)
-            return _median_seconds(base, lambda: per_image_loss(base, batch, 0.0)) / at_once  # noqa: B023
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        release_unused(base.device)
+        if (seconds := attempt(base.device, partial(timed, at_once))) is not None:
+            return seconds
     raise InsufficientMemoryError(not_enough_for(base, "an image"))
 
 
@@ -153,11 +152,19 @@ def step_cost(
 def step_fits(base: DiffusionModel) -> bool:
     """Whether a training step on one image of the base's own size fits the memory, in the least way."""
     recipe = recipe_for(base.family, base.path)
-    cost = calibrate(
-        base, pixels=base.native_pixels, targets=recipe.target_modules, rank=recipe.rank, batch=1,
-        checkpointing=True,
-    )  # fmt: skip
-    return cost.most_at_once > 0
+    adapted = partial(
+        lora.add_adapters, base, recipe.target_modules, rank=recipe.rank, alpha=recipe.rank, seed=0
+    )
+
+    def pictures() -> int:
+        latents = blank_latents(base, base.native_pixels)
+        free = free_on(base.device)
+        with adapted() as adapter, base.gradient_checkpointing():
+            count = sum(p.numel() for p in adapter.named_parameters().values())
+            working, _ = trace_step(base, lambda: random_batch(base, latents, 1))
+        return most_pictures(free, count, working)
+
+    return bool(attempt(base.device, pictures))
 
 
 def calibrate(
@@ -177,14 +184,9 @@ def calibrate(
     Raises:
         InvalidPlanError, ModelLoadError: as `packshot.lora.adapters`.
     """
-    try:
-        return _calibrated(base, pixels, targets, rank, batch, checkpointing, text_rank)
-    except InsufficientMemoryError:
-        pass  # not even encoding fits
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    release_unused(base.device)
+    settings = (pixels, targets, rank, batch, checkpointing, text_rank)
+    if cost := attempt(base.device, lambda: _calibrated(base, *settings)):
+        return cost
     return StepCost(
         0.0, 0.0, 0.0, peak_bytes(base), 0, 0, most_at_once=0, checkpointing=checkpointing
     )
@@ -224,14 +226,10 @@ def _calibrated(
             return _median_seconds(base, partial(_train_step, base, batches[size], optimizer, read))
 
         seconds = {few: timed(few)}
-        try:
-            seconds[many] = timed(many)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            most = many = (
-                few  # the sum of its tensors would fit, but not with the gaps between them
-            )
+        if (together := attempt(base.device, lambda: timed(many))) is not None:
+            seconds[many] = together
+        else:  # the sum of its tensors would fit, but not with the gaps between them
+            most = many = few
     slope = max(0.0, (seconds[many] - seconds[few]) / (many - few)) if many > few else seconds[few]
     return StepCost(
         launch_seconds=max(0.0, seconds[few] - slope),

@@ -10,12 +10,7 @@ from packshot.decisions import Decisions, Value
 from packshot.errors import InsufficientMemoryError
 from packshot.models import DiffusionModel, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
-from packshot.models.device_memory import (
-    device_name,
-    free_on,
-    is_out_of_memory,
-    release_unused,
-)
+from packshot.models.device_memory import attempt, device_name, free_on, release_unused
 from packshot.plan.calibration import step_fits
 from packshot.plan.config import read_plan_if_valid
 from packshot.plan.memory_estimate import estimate_memory
@@ -72,10 +67,13 @@ def load_project_base(
             return storage, "the first option with which a training step fits"
 
         settled = decisions.settle("storage", because, choose)
-        storage, is_tried = settled.value, not settled.is_new or device.type != "cuda"
+        # Not for another base than the project's: with that pictures are made, and nothing is learnt.
+        is_tried = not settled.is_new or device.type != "cuda" or other is not None
+        storage = settled.value
     dtype = next(dtype for dtype, called in _PRECISIONS.items() if called == precision)
     while True:
-        base = _loaded(name, dtype, storage, device, progress)
+        load = partial(load_base, name, dtype=dtype, storage=storage, progress=progress)
+        base = attempt(device, load)
         if base and (is_tried or step_fits(base)):
             return base
         smaller = _SMALLER.get(storage) if wanted == "auto" else None
@@ -94,19 +92,6 @@ def load_project_base(
 
 def _taken(value: WeightStorage, why: str) -> tuple[Value, str]:
     return value, why
-
-
-def _loaded(
-    name: str, dtype: torch.dtype, storage: WeightStorage, device: torch.device, progress: Progress
-) -> DiffusionModel | None:
-    """The base; None if it does not fit the memory."""
-    try:
-        return load_base(name, dtype=dtype, storage=storage, progress=progress)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    release_unused(device)
-    return None
 
 
 def choose_weight_storage(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from packshot import class_images, lora
 from packshot.errors import InsufficientMemoryError, StaleRunError, TrainingDivergedError
-from packshot.models.device_memory import is_out_of_memory, peak_bytes, release_unused
+from packshot.models.device_memory import attempt, peak_bytes
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import per_image_loss
 from packshot.photos import photo_set
@@ -276,12 +276,8 @@ class _Mean:
 def _step_within_memory(
     base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int
 ) -> Step:
-    try:
-        return _step(base, plan, data, optimizer, step)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    release_unused(base.device)
+    if done := attempt(base.device, lambda: _step(base, plan, data, optimizer, step)):
+        return done
     raise InsufficientMemoryError(
         f"Memory gave out at step {step}, though the plan was measured to fit: does another program "
         "take it now? What was saved is safe: close that program and start again. Or plan anew: "
