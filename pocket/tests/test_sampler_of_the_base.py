@@ -6,6 +6,6 @@ from packshot.models.families.stable_diffusion import StableDiffusion1
 from packshot.models.sampler_file import sampler_for
 
 
-def test_the_bundled_base_keeps_the_guidance_that_it_was_measured_with():
+def test_the_bundled_base_draws_fresh_noise_at_every_step():
     sampler = sampler_for(FOLDER, StableDiffusion1.sampler)
-    assert (sampler.name, sampler.steps, sampler.guidance_scale) == ("DPM++ 2M", 20, 4.0)
+    assert (sampler.name, sampler.steps, sampler.guidance_scale) == ("DPM++ 2M SDE", 30, 4.0)

@@ -1,5 +1,7 @@
 """Painting all of a crop is making a picture: diffusers' own pipelines are the reference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -98,6 +100,15 @@ def test_so_it_is_where_guidance_is_rescaled(loaded, tmp_path):
         guidance_rescale=0.7, generator=torch.Generator().manual_seed(3), output_type="np",
     ).images[0]  # fmt: skip
     assert np.abs(ours(base, ALL, guidance=7.0) - expected).max() < NEAR
+
+
+def test_so_it_is_with_fresh_noise_at_every_step(loaded, tiny_checkpoint, monkeypatch):
+    base = loaded(tiny_checkpoint("sd1"))
+    plain = ours(base, ALL)
+    monkeypatch.setattr(base, "sampler", replace(base.sampler, name="DPM++ 2M SDE"))
+    found = ours(base, ALL)
+    assert np.abs(found - theirs(base, base.pipeline())).max() < NEAR
+    assert np.abs(found - plain).max() > 2 / 255, "or the comparison says nothing"
 
 
 def test_so_it_is_of_a_distilled_klein(loaded, tiny_checkpoint):

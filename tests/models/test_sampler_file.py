@@ -40,6 +40,7 @@ def test_without_one_the_familys_hold_also_for_a_single_file(tmp_path):
     [
         ("steps = 0", r"sampler\.toml: steps = 0: "),
         ("guidance_scale = nan", r"sampler\.toml: guidance_scale = nan: "),
+        ('name = "Euler a"', r"sampler\.toml: name = 'Euler a': "),
         ("cfg = 4", r"sampler\.toml: cfg: there is no such setting"),
     ],
 )
@@ -47,6 +48,13 @@ def test_one_that_makes_no_sense_is_named(tmp_path, text, said):
     (tmp_path / "sampler.toml").write_text(text)
     with pytest.raises(ModelLoadError, match=said):
         sampler_for(tmp_path, FAMILY)
+
+
+def test_it_chooses_among_the_samplers_of_its_family(tmp_path):
+    (tmp_path / "sampler.toml").write_text('name = "DPM++ 2M SDE"')
+    assert sampler_for(tmp_path, FAMILY).name == "DPM++ 2M SDE"
+    with pytest.raises(ModelLoadError, match=r"sampled with Euler only; delete the line"):
+        sampler_for(tmp_path, SamplingDefaults("Euler", 28, 4.0))
 
 
 def test_one_that_is_no_toml_is_named(tmp_path):

@@ -13,7 +13,7 @@ from packshot.errors import PackshotError
 from packshot.insertion.background import Colours
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from packshot.models.diffusion_model import Conditioning, DiffusionModel
 
@@ -56,9 +56,10 @@ def inpaint(
         allowed = allowed.to(known)[None, None]
         conditioning = _conditioning(base, prompt, crop, allowed, guidance_scale)
         generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(known.shape, generator=generator).to(known)
         scheduler = base.inference_scheduler(steps, *shape)
-        latents = _denoised(base, known, allowed, noise, scheduler, conditioning, guidance_scale)
+        latents = _denoised(
+            base, known, allowed, generator, scheduler, conditioning, guidance_scale
+        )
         decode = partial(base.decode_latents, latents)
         return _colours(within_memory(base, decode, f"{size[0]} x {size[1]} px"))
 
@@ -67,7 +68,7 @@ def _denoised(
     base: DiffusionModel,
     known: Tensor,
     allowed: Tensor,
-    noise: Tensor,
+    generator: Generator,
     scheduler: Any,
     conditioning: Sequence[Conditioning],
     guidance_scale: float,
@@ -75,6 +76,7 @@ def _denoised(
     """Denoises from pure noise to the final latents; the crop's latents outside the region."""
     import torch
 
+    noise = torch.randn(known.shape, generator=generator).to(known)
     times = scheduler.timesteps
     reached = [allowed >= 1 - (step + 0.5) / len(times) for step in range(len(times))]
     # No pixel's strength reaches the noise levels before this step's.
@@ -87,7 +89,7 @@ def _denoised(
         fixed = base.schedule.add_noise(known, noise, time[None])
         latents = torch.where(region, latents, fixed)
         predicted = _predicted(base, latents, time, conditioning, guidance_scale)
-        latents = scheduler.step(predicted, time, latents, return_dict=False)[0]
+        latents = scheduler.step(predicted, time, latents, generator=generator).prev_sample
     return torch.where(allowed > 0, latents, known)
 
 

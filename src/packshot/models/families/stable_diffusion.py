@@ -140,11 +140,12 @@ class UNetModel(DiffusionModel):
         }
 
     def solver(self) -> Any:
-        """DPM-Solver++ (arXiv 2211.01095), 2nd order, multistep."""
+        """DPM-Solver++ (arXiv 2211.01095), 2nd order, multistep; with fresh noise at every step if SDE."""
         from diffusers import DPMSolverMultistepScheduler
 
+        kind = "sde-dpmsolver++" if self.sampler.name == "DPM++ 2M SDE" else "dpmsolver++"
         return DPMSolverMultistepScheduler.from_config(
-            self.schedule.config, algorithm_type="dpmsolver++", timestep_spacing="trailing"
+            self.schedule.config, algorithm_type=kind, timestep_spacing="trailing"
         )
 
 
