@@ -1,0 +1,1 @@
+"""What Packshot takes on a GPU, in one run of minutes: see `__main__.py`."""
