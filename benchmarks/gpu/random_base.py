@@ -17,7 +17,7 @@ from packshot.models import registry
 from packshot.models.checkpoint import CONFIGS, Checkpoint
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.model_offload import weight_memory_budget
-from packshot.models.weight_storage import weight_bytes
+from packshot.models.weight_storage import apply_weight_storage
 from packshot.types import WeightStorage
 from packshot.utils import files
 from packshot.weights.tokenizers import clip_tokenizer, t5_tokenizer
@@ -87,17 +87,21 @@ def random_base(
 
     On the device "meta" it has shapes only.
     """
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
     spec, main_memory = registry.families()[checkpoint.family], torch.device("cpu")
     base = spec.model(checkpoint, main_memory if device.type == "meta" else device, dtype, storage)
+    networks: list[Any] = [base.denoiser, base.vae, *base.text_encoders.values()]
+    size = dtype.itemsize * sum(p.numel() for each in networks for p in each.parameters())
+    fits = storage != "offload" and size < weight_memory_budget(device)
     torch.manual_seed(seed)
-    fits = weight_bytes(base.denoiser) < weight_memory_budget(device)
-    _draw(base.denoiser, device, dtype, device if fits and storage != "offload" else main_memory)
-    for encoder in (base.vae, *base.text_encoders.values()):
-        _draw(encoder, device, dtype, device)
-    if checkpoint.family != "flux1":
-        base.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    base.vae.to(memory_format=torch.channels_last)
-    if device.type != "meta":
+    for network in networks:
+        _draw(network, device, dtype, device if fits else main_memory)
+        if isinstance(network, AutoencoderKL | UNet2DConditionModel):
+            network.to(memory_format=torch.channels_last)  # as loaded ones are
+    if fits:
+        apply_weight_storage(base.denoiser, storage, device)
+    else:
         base._place_on_device()
     for name, encoder in base.text_encoders.items():
         kind, openclip = encoder.config.model_type, name in spec.openclip
@@ -107,7 +111,10 @@ def random_base(
 
 @torch.no_grad()
 def _draw(network: nn.Module, device: torch.device, dtype: torch.dtype, home: torch.device) -> None:
-    """Give a network on the meta device weights, drawn on `device`, that keep signals in bounds."""
+    """Give a network on the meta device weights that keep signals in bounds.
+
+    They are drawn on `device`, which is faster, and lie in `home`.
+    """
     drawn: dict[int, nn.Parameter] = {}  # what has two names stays one tensor
     for module in network.modules():
         for name, given in module._parameters.items():
@@ -121,6 +128,7 @@ def _draw(network: nn.Module, device: torch.device, dtype: torch.dtype, home: to
                     value.fill_(0.0 if name == "bias" else 1.0)
                 drawn[id(given)] = nn.Parameter(value.to(home), requires_grad=False)
             module._parameters[name] = drawn[id(given)]
+    network.to(home)  # its buffers
 
 
 @lru_cache
