@@ -37,7 +37,7 @@ from packshot.utils import files
 Result = dict[str, Any]
 BATCH = {"sd1": 4, "sdxl": 2, "flux1": 1}
 """Images of a step, all in one micro-batch."""
-ROUNDS = {"full": 5, "small": 2}
+ROUNDS = {"full": 5, "small": 1}
 NOT_ENOUGH = "memory does not suffice"
 
 
