@@ -15,7 +15,11 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from packshot.lora import fused, inject_lora, load_lora, save
 from packshot.models.checkpoint import detect_checkpoint
-from packshot.models.diffusion_model import SizeConditioning, is_called_few_step
+from packshot.models.diffusion_model import (
+    SizeConditioning,
+    is_called_few_step,
+    join_conditionings,
+)
 from packshot.models.fake import fake_model
 from packshot.models.families.flux import Flux1
 from packshot.models.loss import Batch, per_image_loss
@@ -390,6 +394,39 @@ def test_flux_has_as_many_kohya_modules_as_sd_scripts_makes():
     # While it learns, what is stacked there has a detour for each of its parts.
     apart = rank * width * (19 * (double + 2 * 2) + 38 * (single + 3))
     assert parameters([name] for name in names) == apart == 85_917_696
+
+
+def test_attention_is_masked_only_where_prompts_differ_in_length(tiny_base, monkeypatch):
+    """A mask, be it of ones, keeps PyTorch from flash attention."""
+    masks, real = [], torch.nn.functional.scaled_dot_product_attention
+
+    def spied(query, key, value, attn_mask=None, **options):
+        masks.append(attn_mask)
+        return real(query, key, value, attn_mask, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spied)
+    alone = [tiny_base.encode_prompts([prompt]) for prompt in PROMPTS]
+    noisy = torch.randn(3, *tiny_base.encode_images(torch.zeros(1, 3, 64, 64)).shape[1:])
+    times = tiny_base.schedule.timesteps_at(torch.tensor([0.2, 0.5, 0.8]), noisy[0, 0].numel())
+
+    @torch.no_grad()
+    def predicted(conditioning):
+        masks.clear()
+        said = tiny_base.predict(noisy, times, conditioning)
+        return said, [mask for mask in masks if mask is not None]
+
+    alike = join_conditionings([alone[0]] * 3)
+    said, masked = predicted(alike)
+    assert "mask" not in alike and masks and not masked
+    ones = torch.ones(alike["context"].shape[:2])
+    assert torch.allclose(predicted(alike | {"mask": ones})[0], said, atol=1e-6)
+    mixed = join_conditionings(alone)
+    differ = len({one["context"].shape[1] for one in alone}) > 1
+    said, masked = predicted(mixed)
+    assert ("mask" in mixed) == differ == (tiny_base.family in ("qwen_image", "z_image"))
+    for row, one in enumerate(alone):  # what follows a shorter prompt is not attended to
+        single = tiny_base.predict(noisy[row, None], times[row, None], one)[0]
+        assert torch.allclose(said[row], single, atol=1e-5)
 
 
 LONGEST = "a photo of a car " * 200

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from packshot.models import registry
 from packshot.models.checkpoint import Checkpoint
@@ -32,7 +33,29 @@ if TYPE_CHECKING:
 
 CLIP_TOKENS = 77
 Conditioning = dict[str, Tensor]
-"""What the denoiser is told of the prompts; each tensor's first dimension is the batch."""
+"""What the denoiser is told of the prompts; each tensor's first dimension is the batch.
+
+"context" [B, tokens, width] is in every family's. "mask" [B, tokens] is there only if prompts of a batch
+have different lengths: of ones it would change nothing, and keep PyTorch from flash attention.
+"""
+
+
+def join_conditionings(each: Sequence[Conditioning]) -> Conditioning:
+    """One batch of prompts that were encoded alone (B = 1); shorter ones are followed by zeros.
+
+    Whether there is a mask follows from the shapes: no GPU is waited for.
+    """
+    joined = {
+        name: pad_sequence([one[name][0] for one in each], batch_first=True)
+        for name in each[0]
+        if name != "mask"  # in caches of earlier versions: of one prompt, it is of ones
+    }
+    lengths = [one["context"].shape[1] for one in each]
+    if min(lengths) < max(lengths):
+        places = torch.arange(max(lengths))
+        own = places < torch.tensor(lengths)[:, None]
+        joined["mask"] = own.to(joined["context"].device)
+    return joined
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,16 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from packshot.images.buckets import bucket, cover_box
 from packshot.images.loading import open_image, opened_picture
 from packshot.models.device_memory import within_memory
-from packshot.models.diffusion_model import Conditioning, DiffusionModel, SizeConditioning
+from packshot.models.diffusion_model import (
+    Conditioning,
+    DiffusionModel,
+    SizeConditioning,
+    join_conditionings,
+)
 from packshot.training.sampler import seed_of
 from packshot.utils import files
 
@@ -170,12 +174,8 @@ class PromptCache:
         return self.kept[prompt]
 
     def stack(self, prompts: Sequence[str]) -> Conditioning:
-        """The prompts' embeddings as one batch, shorter ones padded with zeros."""
-        each = [self.read(prompt) for prompt in prompts]
-        return {
-            name: pad_sequence([item[name][0] for item in each], batch_first=True)
-            for name in each[0]
-        }
+        """The prompts' embeddings as one batch."""
+        return join_conditionings([self.read(prompt) for prompt in prompts])
 
 
 def reseed(seed: int, number: int) -> None:

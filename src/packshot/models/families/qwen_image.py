@@ -7,12 +7,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import EMBEDDING, VAE, Companion
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import Conditioning, SamplingDefaults, linear_names
+from packshot.models.diffusion_model import (
+    Conditioning,
+    SamplingDefaults,
+    join_conditionings,
+    linear_names,
+)
 from packshot.models.families.flux import packed, unpacked
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import count_blocks, strip_prefix, transformer_tensors
@@ -107,7 +111,7 @@ class QwenImage(TransformerModel):
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """{"context": [B, tokens, 3584], "mask": [B, tokens]}, as long as the longest prompt."""
+        """{"context": [B, tokens, 3584]}, as long as the longest prompt, and a mask if others are shorter."""
         tokens = self.tokenizers["tokenizer"](
             [_ASKED + prompt + _ANSWER for prompt in prompts],
             padding=True, truncation=True, max_length=TOKENS + _ASKED_TOKENS, return_tensors="pt",
@@ -118,14 +122,10 @@ class QwenImage(TransformerModel):
         ).last_hidden_state
         kept = tokens.attention_mask.bool()
         each = [state[keep][_ASKED_TOKENS:] for state, keep in zip(states, kept, strict=True)]
-        ones = [torch.ones(len(state), device=self.device) for state in each]
-        return {
-            "context": pad_sequence(each, batch_first=True),
-            "mask": pad_sequence(ones, batch_first=True),
-        }
+        return join_conditionings([{"context": state[None]} for state in each])
 
     def empty_conditioning(self, count: int) -> Conditioning:
-        """Without a mask: all tokens are attended to."""
+        """Without a mask: all have one length."""
         width = self.transformer.config.joint_attention_dim
         return {"context": self.zeros(count, TOKENS, width)}
 

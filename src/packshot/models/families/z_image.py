@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import QWEN3, autoencoder, qwen3
@@ -17,6 +16,7 @@ from packshot.models.diffusion_model import (
     Conditioning,
     SamplingDefaults,
     is_called_few_step,
+    join_conditionings,
     linear_names,
 )
 from packshot.models.family_spec import FamilySpec
@@ -107,7 +107,7 @@ class ZImage(TransformerModel):
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
-        """{"context": [B, tokens, width], "mask": [B, tokens]}: the penultimate hidden states."""
+        """{"context": [B, tokens, width]}: the penultimate hidden states; a mask if some are shorter."""
         ids, mask = chat_tokens(self.tokenizers["tokenizer"], prompts, TOKENS, thinking=True)
         states = self.text_encoders["text_encoder"](
             input_ids=ids.to(self.device),
@@ -116,14 +116,10 @@ class ZImage(TransformerModel):
             use_cache=False,
         ).hidden_states[-2]
         each = [state[keep] for state, keep in zip(states, mask.bool(), strict=True)]
-        ones = [torch.ones(len(state), device=self.device) for state in each]
-        return {
-            "context": pad_sequence(each, batch_first=True),
-            "mask": pad_sequence(ones, batch_first=True),
-        }
+        return join_conditionings([{"context": state[None]} for state in each])
 
     def empty_conditioning(self, count: int) -> Conditioning:
-        """Without a mask: all tokens are attended to."""
+        """Without a mask: all have one length."""
         return {"context": self.zeros(count, TOKENS, self.transformer.config.cap_feat_dim)}
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
