@@ -87,8 +87,10 @@ def test_other_layers_are_refused():
 def test_what_a_disk_does_not_keep_is_not_resumed_from(tmp_path, monkeypatch):
     for step in (10, 20):
         run_state.save(tmp_path, state(step))
-    write = files.write_bytes
-    monkeypatch.setattr(files, "write_bytes", lambda path, data: write(path, data[:-1] + b"?"))
+    write = files.write_parts
+    monkeypatch.setattr(
+        files, "write_parts", lambda path, parts: write(path, [*parts[:-1], parts[-1][:-1], b"?"])
+    )
     run_state.save(tmp_path, state(30))
     monkeypatch.undo()
     assert len(run_state.valid(tmp_path)) == 1
@@ -99,7 +101,9 @@ def test_what_a_disk_does_not_keep_is_not_resumed_from(tmp_path, monkeypatch):
 def test_each_byte_is_hashed_once_and_only_as_it_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "sha256", lambda path: pytest.fail("read back"))
     hashed, real = [], files.sha256_of
-    monkeypatch.setattr(files, "sha256_of", lambda data: hashed.append(len(data)) or real(data))
+    monkeypatch.setattr(
+        files, "sha256_of", lambda *data: hashed.extend(map(len, data)) or real(*data)
+    )
     for step in (10, 20, 30):
         place = run_state.save(tmp_path, state(step))
         assert sum(hashed) == sum(file.stat().st_size for file in place.glob("*.safetensors"))

@@ -32,8 +32,9 @@ class State:
 def save(folder: Path, state: State) -> Path:
     """Write a state, then delete the older ones except the newest `KEPT`.
 
-    Each part is hashed once, as it is written: a large LoRA's state has gigabytes. What the disk has
-    made of it is read when a run resumes; then the newest state that is whole is taken.
+    Each part is hashed once, as it is written, and copied nowhere: a large LoRA's state has
+    gigabytes. What the disk has made of it is read when a run resumes; then the newest state that
+    is whole is taken.
 
     Raises:
         DiskFullError: no room; the states before it are intact.
@@ -41,9 +42,9 @@ def save(folder: Path, state: State) -> Path:
     place = folder / f"{state.step:07d}"
     hashes = {}
     for name, tensors in zip(_PARTS, (state.adapter, state.optimizer), strict=True):
-        data = files.safetensors_bytes(tensors)
-        files.write_bytes(place / name, data)
-        hashes[name] = files.sha256_of(data)
+        parts = files.safetensors_parts(tensors)
+        files.write_parts(place / name, parts)
+        hashes[name] = files.sha256_of(*parts)
     files.write_json(place / "manifest.json", {"step": state.step, "sha256": hashes})
     for old in _complete(folder)[:-KEPT]:
         files.remove_tree(old, below=folder.parent)

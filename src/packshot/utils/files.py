@@ -23,7 +23,7 @@ import secrets
 import shutil
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -33,12 +33,18 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+Bytes = bytes | memoryview
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 MAX_RECORD_BYTES = 256 * 2**20
 """Of a file of records that is read at once; ours have a hundredth."""
 # What Windows lacks of these it does not need: there, links are looked for by name.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEVER_WAIT = getattr(os, "O_NONBLOCK", 0)
+_DTYPES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
+    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+"""PyTorch's names of dtypes, and those of safetensors."""
 _JUNCTION = 0xA0000003
 """The tag of Windows' links to folders that need no right (IO_REPARSE_TAG_MOUNT_POINT)."""
 
@@ -144,11 +150,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         DiskFullError: there is no room; an earlier file at `path` is intact.
     """
+    write_parts(path, [data])
+
+
+def write_parts(path: Path, parts: Sequence[Bytes]) -> None:
+    """As `write_bytes`, of what lies in several places, without copying it together."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, data)
+        _write(path, parts)
     except OSError as error:
-        raise _explained(error, path, len(data)) from error
+        raise _explained(error, path, sum(map(len, parts))) from error
 
 
 def _explained(error: OSError, path: Path, size: int) -> Exception:
@@ -181,14 +192,14 @@ def write_stream(chunks: Iterable[bytes], path: Path) -> None:
         raise
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, parts: Sequence[Bytes]) -> None:
     temporary = _temporary(path)
     # The user's umask decides who may read it; a file that stands there keeps its rights.
     binary = getattr(os, "O_BINARY", 0)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | binary, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(OSError):
@@ -235,24 +246,38 @@ def write_safetensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write tensors as a safetensors file atomically; the same content gives the same bytes."""
-    write_bytes(path, safetensors_bytes(tensors, metadata))
+    write_parts(path, safetensors_parts(tensors, metadata))
 
 
-def safetensors_bytes(
+def safetensors_parts(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
-) -> bytes:
-    """The bytes of a safetensors file, with sorted header keys; tensors are made contiguous.
+) -> list[Bytes]:
+    """The bytes of a safetensors file: its header, then each tensor where it lies in memory.
 
-    The library writes metadata in an order that differs between processes.
+    The library copies everything several times, and orders metadata differently in each process.
+
+    Raises:
+        KeyError: a tensor's dtype has no name in these files.
     """
-    from safetensors.torch import save
+    import torch
 
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = save(ready, dict(metadata) if metadata else None)
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[start:]
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    parts: list[Bytes] = []
+    end = 0
+    # The widest numbers first, so that each begins at a multiple of its width.
+    for name in sorted(tensors, key=lambda name: (-tensors[name].element_size(), name)):
+        tensor = tensors[name].detach().cpu().contiguous()
+        parts.append(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        start, end = end, end + len(parts[-1])
+        dtype = _DTYPES[str(tensor.dtype).removeprefix("torch.")]
+        header[name] = {
+            "dtype": dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    told = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    told += b" " * (-len(told) % 8)
+    return [len(told).to_bytes(8, "little") + told, *parts]
 
 
 def write_image(path: Path, image: Image.Image, **options: Any) -> None:
@@ -414,9 +439,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_of(data: bytes) -> str:
-    """SHA-256 of bytes, in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
+def sha256_of(*parts: Bytes) -> str:
+    """SHA-256 of bytes, one part after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def fingerprint(value: Any) -> str:
