@@ -6,9 +6,16 @@ import pytest
 import torch
 
 from packshot.decisions import Decisions
+from packshot.errors import DiskFullError
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.plan import calibration
-from packshot.plan.calibration import StepCost, shot_seconds, step_cost, threads_for
+from packshot.plan.calibration import (
+    StepCost,
+    seconds_between_saves,
+    shot_seconds,
+    step_cost,
+    threads_for,
+)
 from packshot.plan.step_memory import OVERHEAD
 
 COST = StepCost(0.5, 0.25, 0.1, 2**30, 1000, 2**20, 8)
@@ -124,3 +131,46 @@ def test_threads_are_settled_once_and_set_each_time(base, decisions, monkeypatch
     assert threads_for(base, decisions) == 2 == torch.get_num_threads() and len(asked) == 1
     base.device = torch.device("cuda")
     assert threads_for(base, decisions) == 0 and torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "seconds", "between"),
+    [
+        (1000, 0.01, 30),  # a small LoRA's state is soon written
+        (1000, 0.9, 45),
+        (65_000_000, 6, 300),  # FLUX's, on a disk of 130 MB/s
+    ],
+)
+def test_states_are_saved_so_rarely_that_it_takes_two_percent(
+    decisions, monkeypatch, parameters, seconds, between
+):
+    now, written, hashed, real = [0.0], [], [], calibration.files.write_parts
+
+    def write(path, parts):
+        if path == decisions.file:
+            return real(path, parts)
+        written.append(sum(map(len, parts)))
+        now[0] += seconds
+
+    monkeypatch.setattr(calibration.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(calibration.files, "write_parts", write)
+    monkeypatch.setattr(
+        calibration.files, "sha256_of", lambda *parts: hashed.append(sum(map(len, parts)))
+    )
+    for _ in range(2):  # measured once
+        assert seconds_between_saves(decisions, parameters) == pytest.approx(between)
+    assert written == hashed and len(written) == 1
+    assert written[0] == pytest.approx(12 * parameters, rel=0.1)
+
+
+def test_of_a_trial_of_the_disk_nothing_stays(decisions, monkeypatch):
+    assert seconds_between_saves(decisions, 1000) >= 30
+    assert [file.name for file in decisions.file.parent.iterdir() if "saving" in file.name] == []
+
+    def full(*_):
+        raise DiskFullError("No room")
+
+    monkeypatch.setattr(calibration.files, "write_parts", full)
+    with pytest.raises(DiskFullError):
+        seconds_between_saves(decisions, 2000)
+    assert [file.name for file in decisions.file.parent.iterdir() if "saving" in file.name] == []

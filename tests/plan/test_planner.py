@@ -99,6 +99,15 @@ def test_each_shape_of_picture_is_a_launch_of_its_own(ready_project, tiny_base, 
     assert plan.estimate.seconds_per_step == pytest.approx(1 + 1 / 5)
 
 
+def test_states_are_saved_as_often_as_the_disk_allows(ready_project, tiny_base, costs, monkeypatch):
+    monkeypatch.setattr(planner, "seconds_between_saves", lambda decisions, parameters: 240.0)
+    costs(lambda **_: cost(picture=1.0))  # a step takes two seconds
+    assert make_plan(ready_project, tiny_base).save_every_n_steps == 120
+    monkeypatch.setattr(planner, "seconds_between_saves", lambda decisions, parameters: 1e6)
+    plan = make_plan(ready_project, tiny_base)
+    assert plan.save_every_n_steps == plan.steps
+
+
 @pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

@@ -34,11 +34,17 @@ from packshot.plan.cpu_threads import AVAILABLE, choose_cpu_threads
 from packshot.plan.recipes import recipe_for
 from packshot.plan.step_memory import OVERHEAD, most_pictures, step_bytes, trace_step
 from packshot.types import TargetModules
+from packshot.utils import files
 
 REPEATS = 3
 """Of each timing, after one that warms up."""
 SHOTS_AT_ONCE = 4
 """Pictures that are made together; see `packshot.generation.generate.GenerationSettings.batch`."""
+SECONDS_BETWEEN_SAVES = 30.0
+SAVING_SHARE = 0.02
+"""The most of a run's time that saving its state may take."""
+_STATE_BYTES = 12
+"""Of a LoRA's parameter in a saved state: itself and two moments, in fp32."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,33 @@ def step_cost(
         "overhead": OVERHEAD,
     }  # fmt: skip
     return StepCost(**decisions.settle("step_cost", because, measure, anew=anew).value)
+
+
+def seconds_between_saves(decisions: Decisions, parameters: int) -> float:
+    """Half a minute, or longer where saving the state of a run takes a while (`SAVING_SHARE`).
+
+    The disk is measured with as much data: many are quick at first.
+
+    Args:
+        parameters: the LoRA's.
+    """
+    size = _STATE_BYTES * parameters
+
+    def measure() -> tuple[Value, str]:
+        place = decisions.file.with_name(".saving")
+        block = torch.rand(min(size, 2**26) // 4).numpy().data.cast("B")
+        parts = [block] * (size // len(block))
+        started = time.perf_counter()
+        try:
+            files.write_parts(place, parts)
+            files.sha256_of(*parts)
+            seconds = time.perf_counter() - started
+        finally:
+            place.unlink(missing_ok=True)
+        return round(seconds, 4), f"writing and hashing {size / 2**20:.3g} MiB"
+
+    seconds = float(decisions.settle("saving_seconds", {"bytes": size}, measure).value)
+    return max(SECONDS_BETWEEN_SAVES, seconds / SAVING_SHARE)
 
 
 def step_fits(base: DiffusionModel) -> bool:

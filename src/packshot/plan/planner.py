@@ -14,7 +14,14 @@ from packshot.images.buckets import bucket
 from packshot.models.device_memory import not_enough_for
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.photo_set import require_photos
-from packshot.plan.calibration import SHOTS_AT_ONCE, StepCost, shot_seconds, step_cost, threads_for
+from packshot.plan.calibration import (
+    SHOTS_AT_ONCE,
+    StepCost,
+    seconds_between_saves,
+    shot_seconds,
+    step_cost,
+    threads_for,
+)
 from packshot.plan.config import (
     Asked,
     Estimate,
@@ -178,6 +185,7 @@ def make_plan(
     text_rank = recipe.rank if train_text_encoder else 0
     sizes = _sizes(base, decisions, work, text_rank, measure_anew)
     chosen, steps = _chosen(sizes, budget, least_at_least)
+    saved_after = seconds_between_saves(decisions, chosen.cost.adapter_parameters)
     plan = Plan(
         steps=steps,
         effective_batch_size=recipe.effective_batch_size,
@@ -200,7 +208,7 @@ def make_plan(
         precision="bf16" if base.dtype.itemsize == 2 else "fp32",
         cpu_threads=threads_for(base, decisions),
         sample_every_n_steps=max(1, math.ceil(steps / SAMPLE_ROUNDS)),
-        save_every_n_steps=max(1, min(steps, round(30 / chosen.step_seconds))),
+        save_every_n_steps=max(1, min(steps, math.ceil(saved_after / chosen.step_seconds))),
         seed=project.settings.seed,
         estimate=Estimate(
             seconds=round(chosen.seconds(steps), 1),
@@ -457,6 +465,6 @@ def _reasons(
         "precision": "the one in which this machine computes fastest",
         "cpu_threads": "the fastest number of CPU threads when this was planned (0: all)",
         "sample_every_n_steps": "steps between sample images (0: none)",
-        "save_every_n_steps": "steps between checkpoints: about half a minute",
+        "save_every_n_steps": "steps between checkpoints: half a minute, more if saving takes over 2 % of it",
         "seed": "same seed, same machine: same LoRA",
     }
