@@ -1,8 +1,8 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from packshot.images.buckets import bucket, cover_box, sizes
+from packshot.images.buckets import MAX_CUT, bucket, cover_box, is_croppable, nearest, sizes
 
 sides = st.integers(64, 8000)
 bases = st.sampled_from([(64, 8), (128, 16), (96, 32), (512, 64), (1024, 64)])
@@ -33,6 +33,22 @@ def test_buckets_have_whole_multiples_about_the_area_and_the_nearest_shape(width
 )
 def test_known_buckets_of_512(picture, expected):
     assert bucket(*picture, 512, 64) == expected
+
+
+@given(sides, sides, st.sampled_from(sizes(1024, 64)))
+@settings(max_examples=200, deadline=None)
+def test_enough_is_seen_is_what_the_crop_leaves(width, height, size):
+    left, upper, right, lower = cover_box(width, height, *size)
+    seen = (right - left) * (lower - upper) / (width * height)
+    assume(abs(seen - (1 - MAX_CUT)) > 0.02)  # the crop is of whole pixels
+    assert is_croppable(width, height, size) == (seen > 1 - MAX_CUT)
+
+
+def test_the_nearest_of_some_buckets_is_by_shape_and_never_by_chance():
+    some = {(832, 1216), (1216, 832), (896, 1152)}
+    assert nearest(600, 800, some, 1024) == (896, 1152)
+    assert nearest(500, 800, some, 1024) == (832, 1216)
+    assert nearest(1000, 1000, some - {(896, 1152)}, 1024) == (832, 1216), "both are as near"
 
 
 @given(sides, sides, bases, st.floats(0.3, 1), st.tuples(st.floats(0, 1), st.floats(0, 1)))

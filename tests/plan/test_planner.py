@@ -13,6 +13,7 @@ from packshot.errors import (
     NoUsablePhotosError,
     TimeBudgetError,
 )
+from packshot.images import buckets
 from packshot.plan import (
     Asked,
     Budget,
@@ -92,11 +93,15 @@ def test_shots_and_what_else_comes_after_are_left_time_for(ready_project, tiny_b
     )
 
 
-def test_each_shape_of_picture_is_a_launch_of_its_own(ready_project, tiny_base, costs):
-    """Of five photos one is 384 x 272, in another bucket; so are the class images' squares not."""
+@pytest.mark.parametrize(("most", "launches"), [(0.4, 1), (0.2, 1 + 1 / 5)])
+def test_each_size_in_a_batch_is_a_launch_of_its_own(
+    ready_project, tiny_base, costs, monkeypatch, most, launches
+):
+    """Of five photos one is 384 x 272; the class images' squares lose 3 parts of 10 beside it."""
+    monkeypatch.setattr(buckets, "MAX_CUT", most)
     costs(lambda **_: cost(launch=1.0, picture=0.0))
     plan = make_plan(ready_project, tiny_base)  # a photo and a class image a step
-    assert plan.estimate.seconds_per_step == pytest.approx(1 + 1 / 5)
+    assert plan.estimate.seconds_per_step == pytest.approx(launches)
 
 
 def test_states_are_saved_as_often_as_the_disk_allows(ready_project, tiny_base, costs, monkeypatch):

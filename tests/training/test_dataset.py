@@ -9,9 +9,11 @@ from PIL import Image
 from torch.nn import functional as F
 
 from packshot.class_images import ClassImage
+from packshot.images.buckets import MAX_CUT, bucket
 from packshot.photos.photo_set import Photo
 from packshot.plan import Plan
 from packshot.plan.config import Estimate, PlanInputs
+from packshot.plan.planner import _Shapes
 from packshot.project import Subject
 from packshot.training import sampler
 from packshot.training.dataset import TrainingSet
@@ -46,7 +48,10 @@ def base(tmp_path, monkeypatch):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Four photos, the first lying and with a mask, the last without a caption; six class images."""
+    """Four photos, the first lying and with a mask, the last without a caption; six class images.
+
+    Beside the lying one, squares keep their own size: half of them would be cut off.
+    """
     photos, others = [], []
     for number in range(10):
         file, size = tmp_path / f"{number}.png", (320, 160) if number == 0 else (160, 160)
@@ -104,6 +109,110 @@ def test_every_crop_is_seen_and_of_the_class_what_is_reached(base, pictures):
     assert len({item.key() for item in crops}) > 8, "some crops of small pictures are the same"
     assert reached == [pictures[1][i].file for i in sorted(s.index for s in slots if s.is_class)]
     assert len(data_of(base, pictures, steps=500).seen()) == 4 + 6
+
+
+def shaped(folder, sizes):
+    """Class images of these sizes; only their names exist."""
+    return [
+        ClassImage(
+            file=folder / f"{n}.png",
+            sha256=f"{n:064}",
+            width=width,
+            height=height,
+            prompt=f"a car {n}",
+            source="",
+            author="",
+            licence="",
+        )
+        for n, (width, height) in enumerate(sizes)
+    ]
+
+
+def photo(folder, name, size):
+    return Photo(folder / name, name * 64, *size, "ohwx car", None, "", "")
+
+
+def test_class_images_have_the_size_of_the_photos_beside_them(base, tmp_path):
+    """So that a step is one forward pass, unless a photo would show too little of them."""
+    photos = [photo(tmp_path, name, size) for name, size in (("a", (300, 400)), ("b", (400, 300)))]
+    others = shaped(tmp_path, [(512, 512), (400, 300), (300, 400), (800, 200)])
+    data = data_of(base, (photos, others), effective_batch_size=2, steps=400)
+    own = {n: bucket(*size, 64, 8) for n, size in enumerate([(512, 512), (400, 300), (300, 400)])}
+    passes, apart, kept = [], [], []
+    for first in range(0, 800, 2):
+        beside, other = sorted(map(data._slot, (first, first + 1)), key=lambda slot: slot.is_class)
+        size, item = data.picture(beside).size, data.picture(other)
+        passes.append(len({size, item.size}))
+        kept.append(seen_of(item))
+        if item.size != size:
+            apart.append((others[other.index].width, others[other.index].height))
+            assert item.size == own.get(other.index, bucket(800, 200, 64, 8))
+        else:
+            assert kept[-1] >= 1 - MAX_CUT - 0.05, "whole pixels"
+    # What lies is not made to stand: 9/16 of it would be seen.
+    assert set(apart) == {(400, 300), (300, 400), (800, 200)} and max(passes) == 2
+    assert passes.count(2) < 0.6 * len(passes)
+
+
+@pytest.mark.parametrize("batch", [2, 4])
+def test_steps_are_planned_with_the_passes_that_they_take(base, tmp_path, batch):
+    photos = [photo(tmp_path, name, size) for name, size in (("a", (300, 400)), ("b", (400, 300)))]
+    photos.append(photo(tmp_path, "c", (300, 560)))
+    others = shaped(tmp_path, [(512, 512), (400, 300), (300, 400), (400, 250)])
+    data = data_of(base, (photos, others), effective_batch_size=batch)
+    passes = [
+        len({data.picture(data._slot(n)).size for n in range(first, first + batch)})
+        for first in range(0, 400 * batch, batch)
+    ]
+    shapes = _Shapes(*([(one.width, one.height) for one in some] for some in (photos, others)))
+    planned_passes = shapes.launches(base, 64, batch, 0.5)
+    assert planned_passes == pytest.approx(sum(passes) / len(passes), rel=0.12)
+    assert planned_passes > 1.2
+
+
+def seen_of(item):
+    left, upper, right, lower = item.box
+    return (right - left) * (lower - upper) / (item.original[0] * item.original[1])
+
+
+def test_photos_of_one_shape_make_every_step_one_pass(base, tmp_path):
+    """Class images of squares and of both orientations, as a search finds them."""
+    photos = [photo(tmp_path, name, (300, 400)) for name in "abc"]
+    others = shaped(tmp_path, [(512, 512), (768, 1024), (683, 1024), (600, 640)])
+    for batch in (2, 4):
+        data = data_of(base, (photos, others), effective_batch_size=batch)
+        own = [bucket(image.width, image.height, 64, 8) for image in others]
+        assert len(set(own)) > 2
+        for first in range(0, 64, batch):
+            slots = map(data._slot, range(first, first + batch))
+            assert len({data.picture(slot).size for slot in slots}) == 1
+
+
+def test_what_is_seen_of_class_images_is_what_the_slots_show(base, tmp_path):
+    """All crops are encoded beforehand, each once, and they are functions of the slot's number."""
+    photos = [photo(tmp_path, name, size) for name, size in (("a", (300, 400)), ("b", (400, 300)))]
+    others = shaped(tmp_path, [(512, 512), (500, 480)])
+    data = data_of(base, (photos, others), effective_batch_size=2, steps=50)
+    shown = {data.picture(data._slot(n)).key() for n in range(100)}
+    found = [item.key() for item in data.seen()]
+    assert set(found) == shown and len(found) == len(shown) == 2 + 2 * 2
+    again = data_of(base, (photos, others), effective_batch_size=2, steps=50)
+    assert [item.key() for item in again.seen()] == found
+    single = data_of(base, (photos, others), effective_batch_size=2, gradient_accumulation_steps=2)
+    sizes = {single.picture(single._slot(n)).size for n in range(100) if single._slot(n).is_class}
+    assert sizes == {bucket(512, 512, 64, 8)}, "alone, each has its own size"
+
+
+def test_size_conditioning_tells_the_crop_of_a_class_image(base, tmp_path):
+    photos, others = [photo(tmp_path, "a", (300, 400))], shaped(tmp_path, [(500, 500)])
+    data = data_of(base, (photos, others), effective_batch_size=2)
+    (item,) = [data.picture(data._slot(n)) for n in range(2) if data._slot(n).is_class]
+    width, height = item.size
+    shown = item.shown()
+    assert (width, height) == data.photos[0][0].size == bucket(300, 400, 64, 8)
+    assert shown.original_size == (500, 500) and shown.target_size == (width, height)
+    # Resized to the bucket's height, a square is wider than it by this much on either side.
+    assert shown.crop_top_left == ((height - width) // 2, 0)
 
 
 def test_without_a_share_no_class_image_is_used(base, pictures):

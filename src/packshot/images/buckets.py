@@ -7,10 +7,13 @@ about the same area, and sides are multiples of the base's `pixel_multiple`.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 MAX_RATIO = 2.0
 """No bucket is longer than this for its width, or wider for its height."""
+MAX_CUT = 0.4
+"""The most of a class image's area that is cut off so that it has the size of the photos beside it."""
 
 
 @lru_cache(maxsize=64)
@@ -35,14 +38,29 @@ def bucket(width: int, height: int, pixels: int, multiple: int) -> tuple[int, in
         pixels: side of the square bucket.
         multiple: both sides of the bucket are multiples of this.
     """
+    return nearest(width, height, sizes(pixels, multiple), pixels)
+
+
+def nearest(
+    width: int, height: int, among: Iterable[tuple[int, int]], pixels: int
+) -> tuple[int, int]:
+    """Of some buckets, the one whose aspect ratio is nearest to an image's; see `bucket`."""
     shape = math.log(width / height)
 
-    def distance(size: tuple[int, int]) -> tuple[float, int]:
-        return round(abs(math.log(size[0] / size[1]) - shape), 9), abs(
-            size[0] * size[1] - pixels**2
+    def distance(size: tuple[int, int]) -> tuple[float, int, int]:
+        return (
+            round(abs(math.log(size[0] / size[1]) - shape), 9),
+            abs(size[0] * size[1] - pixels**2),
+            size[0],
         )
 
-    return min(sizes(pixels, multiple), key=distance)
+    return min(among, key=distance)
+
+
+def is_croppable(width: int, height: int, size: tuple[int, int]) -> bool:
+    """Whether a bucket shows enough of an image: no more than `MAX_CUT` of its area is cut off."""
+    ratio = width / height * size[1] / size[0]
+    return min(ratio, 1 / ratio) >= 1 - MAX_CUT
 
 
 def cover_box(

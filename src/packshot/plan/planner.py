@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from packshot.class_images import ClassImage, list_class_images
 from packshot.decisions import Decisions
 from packshot.errors import InsufficientMemoryError, InvalidPlanError, TimeBudgetError
-from packshot.images.buckets import bucket
+from packshot.images.buckets import bucket, is_croppable
 from packshot.models.device_memory import not_enough_for
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.photo_set import require_photos
@@ -100,15 +100,24 @@ class _Shapes:
     class_images: Sequence[tuple[int, int]]
 
     def launches(self, base: DiffusionModel, pixels: int, part: int, share: float) -> float:
-        """The average number of buckets among the images of one micro-batch."""
+        """The average number of sizes among the images of one micro-batch."""
         in_class = round(part * share)
-        left_out: dict[tuple[int, int], float] = {}
-        for sizes, count in ((self.photos, part - in_class), (self.class_images, in_class)):
-            buckets = Counter(bucket(*size, pixels, base.pixel_multiple) for size in sizes)
-            for shape, times in buckets.items():
-                chance = (1 - times / len(sizes)) ** count
-                left_out[shape] = left_out.get(shape, 1.0) * chance
-        return max(1.0, sum(1 - chance for chance in left_out.values()))
+        in_photos = part - in_class
+        photos = self.buckets(base, pixels)
+        # A class image has its own size where it is cropped to that of no photo beside it.
+        apart: dict[tuple[int, int], float] = {}
+        for size, times in Counter(self.class_images).items():
+            others = sum(photos[shape] for shape in photos if not is_croppable(*size, shape))
+            chance = (others / photos.total()) ** in_photos * times / len(self.class_images)
+            own = bucket(*size, pixels, base.pixel_multiple)
+            apart[own] = apart.get(own, 0.0) + chance
+        chances = [(times / photos.total(), in_photos) for times in photos.values()]
+        chances += [(chance, in_class) for chance in apart.values()]
+        return max(1.0, sum(1 - (1 - chance) ** count for chance, count in chances))
+
+    def buckets(self, base: DiffusionModel, pixels: int) -> Counter[tuple[int, int]]:
+        """How many photos are used at each size."""
+        return Counter(bucket(*size, pixels, base.pixel_multiple) for size in self.photos)
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,8 @@ class _Sized:
     accumulation: int
     launches: float
     """Of one step."""
+    class_crops: int
+    """Sizes at which a class image may be encoded: the photos' of its micro-batch."""
     why: str
 
     @property
@@ -131,8 +142,9 @@ class _Sized:
         """The seconds of a run of so many steps: encoding, steps, samples, writing."""
         work = self.work
         known = work.class_images if class_images is None else class_images
-        seen = min(known, math.floor(steps * work.recipe.effective_batch_size * work.share))
-        caching = (work.photos * work.recipe.crops_per_photo + seen) * self.cost.encode_seconds
+        slots = math.floor(steps * work.recipe.effective_batch_size * work.share)
+        encoded = work.photos * work.recipe.crops_per_photo + min(known * self.class_crops, slots)
+        caching = encoded * self.cost.encode_seconds
         samples = SAMPLE_ROUNDS * SAMPLES * work.shot_seconds
         return CLOSING_SECONDS + caching + samples + steps * self.step_seconds
 
@@ -359,8 +371,10 @@ def _sizes(
             continue
         has_fit = True
         parts = _parts(recipe.effective_batch_size, cost.most_at_once)
-        each = work.shapes.launches(base, pixels, recipe.effective_batch_size // parts, work.share)
-        yield _Sized(work, pixels, cost, parts, parts * each, why)
+        part = recipe.effective_batch_size // parts
+        each = work.shapes.launches(base, pixels, part, work.share)
+        crops = len(work.shapes.buckets(base, pixels)) if part > 1 else 1
+        yield _Sized(work, pixels, cost, parts, parts * each, crops, why)
         why = "smaller than the base's own, to fit the time"
     if not has_fit:
         if not cost.working_bytes_per_picture:

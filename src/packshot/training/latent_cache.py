@@ -69,12 +69,14 @@ def picture(
     crop: int = 0,
     seed: int = 0,
     mask: Path | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Picture:
     """A training image in its aspect-ratio bucket. Crop 0 is the largest; others are a little closer.
 
-    `width` and `height` are the file's; `pixels` is the side of a square bucket.
+    `width` and `height` are the file's; `pixels` is the side of a square bucket; `size` is another
+    bucket than the image's own.
     """
-    size = bucket(width, height, pixels, multiple)
+    size = size or bucket(width, height, pixels, multiple)
     draw = random.Random(f"{seed}/{sha256}/{crop}")
     zoom = draw.uniform(MIN_ZOOM, 1.0) if crop else 1.0
     offset = (draw.random(), draw.random()) if crop else (0.5, 0.5)
