@@ -58,6 +58,18 @@ def join_conditionings(each: Sequence[Conditioning]) -> Conditioning:
     return joined
 
 
+def split_conditioning(joined: Conditioning) -> list[Conditioning]:
+    """The inverse of `join_conditionings`: each prompt's own (B = 1), as long as it is."""
+    each = [
+        {name: value[row, None] for name, value in joined.items() if name != "mask"}
+        for row in range(len(joined["context"]))
+    ]
+    if "mask" in joined:
+        for one, length in zip(each, joined["mask"].sum(dim=1).tolist(), strict=True):
+            one["context"] = one["context"][:, : int(length)]
+    return each
+
+
 @dataclass(frozen=True)
 class SizeConditioning:
     """SDXL's size conditioning in pixels: original size, crop's top left corner, target size."""

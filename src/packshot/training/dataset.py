@@ -97,8 +97,7 @@ class TrainingSet:
         """Encode all images and prompts of the run; yields (done, total) in images."""
         pictures = self.seen()
         if not self.plan.text_encoder_rank:  # trained text encoders change the embeddings
-            for prompt in sorted({item.prompt for item in pictures} | {""}):
-                self.prompts.read(prompt)
+            self.prompts.fill(sorted({item.prompt for item in pictures} | {""}))
         for done in self.latents.fill(pictures):
             yield done, len(pictures)
 

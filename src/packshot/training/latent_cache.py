@@ -2,16 +2,23 @@
 
 Entries are keyed by the base's hash and the image's (or the prompt's), so projects of one class and
 base share the latents of their class images, and a run that was killed while caching resumes where
-it was. Images are encoded one by one: an entry must not depend on the others in its batch.
+it was.
+
+On the CPU they are encoded one by one: an entry must not depend on the others in its batch, not even
+in its last bit. A GPU encodes several at once, and promises no bits; but batches are formed from all
+that a run will see, whatever of it is there already, so that a resumed run forms the same.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,17 +27,23 @@ from torch import Tensor
 
 from packshot.images.buckets import bucket, cover_box
 from packshot.images.loading import open_image, opened_picture
-from packshot.models.device_memory import within_memory
+from packshot.models.device_memory import attempt, within_memory
 from packshot.models.diffusion_model import (
     Conditioning,
     DiffusionModel,
     SizeConditioning,
     join_conditionings,
+    split_conditioning,
 )
 from packshot.training.sampler import seed_of
 from packshot.utils import files
 
 MIN_ZOOM = 0.85
+AT_ONCE = 4
+"""Images of one size that are decoded together for a GPU, and prompts that it encodes together."""
+PIXELS_AT_ONCE = 2**21
+"""Of images that a GPU encodes together: more would take longer and more memory than a step has."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,29 @@ def to_mask(picture: Picture, latent_size: tuple[int, int]) -> Tensor:
     return torch.nn.functional.max_pool2d(mask, 3, stride=1, padding=1)
 
 
+def _decode(pictures: Sequence[Picture]) -> Tensor:
+    """Pixels [B, 3, H, W] of images of one size, at once: for a GPU that takes longer than encoding."""
+    if len(pictures) == 1:
+        return to_pixels(pictures[0])
+    # Decoding changes the process's filters of warnings; threads do not restore them in order.
+    with warnings.catch_warnings(), ThreadPoolExecutor(len(pictures)) as pool:
+        return torch.cat(list(pool.map(to_pixels, pictures)))
+
+
+def _batches(
+    base: DiffusionModel, items: Sequence[T], kind: Callable[[T], Hashable]
+) -> Iterator[list[T]]:
+    """Items of one kind that are encoded together: on a GPU `AT_ONCE`, on the CPU one by one, in order."""
+    if base.device.type != "cuda":
+        yield from ([item] for item in items)
+        return
+    kinds: dict[Hashable, list[T]] = {}
+    for item in items:
+        kinds.setdefault(kind(item), []).append(item)
+    for alike in kinds.values():
+        yield from (alike[start : start + AT_ONCE] for start in range(0, len(alike), AT_ONCE))
+
+
 def _entry(base: DiffusionModel, kind: str, key: str) -> Path:
     """The file of a cache entry, separate for each base and dtype."""
     folder = f"{base.content_hash[:16]}-{str(base.dtype).removeprefix('torch.')}"
@@ -122,23 +158,47 @@ class LatentCache:
 
     base: DiffusionModel
     kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    is_one_by_one: bool = False
+    """Whether memory did not suffice for several images."""
 
     def file(self, picture: Picture) -> Path:
         return _entry(self.base, "latents", picture.key())
 
     @torch.no_grad()
     def fill(self, pictures: Sequence[Picture]) -> Iterator[int]:
-        """Encode the missing images, one after the other; yields how many are done."""
-        for done, item in enumerate(pictures, start=1):
-            file = self.file(item)
-            if not file.exists():
-                pixels = to_pixels(item).to(self.base.device, self.base.dtype)
-                size = f"encoding an image of {item.size[0]} x {item.size[1]} px"
-                encode = partial(self.base.encode_images, pixels)
-                latents = within_memory(self.base, encode, size)[0].float().cpu()
-                mask = to_mask(item, (latents.shape[-2], latents.shape[-1]))[0]
-                files.write_safetensors(file, {"latents": latents, "mask": mask})
+        """Encode the missing images; yields how many are done."""
+        done = 0
+        for together in _batches(self.base, pictures, lambda item: item.size):
+            if not all(self.file(item).exists() for item in together):
+                self._encode(together)
+            done += len(together)
             yield done
+
+    def _encode(self, together: Sequence[Picture]) -> None:
+        pixels = _decode(together)
+        latents = self._at_once(pixels)
+        if latents is None:
+            height, width = pixels.shape[-2:]
+            size = f"encoding an image of {width} x {height} px"
+            each = [partial(self._latents, [one]) for one in pixels.split(1)]
+            latents = torch.cat([within_memory(self.base, one, size) for one in each])
+        for item, own in zip(together, latents, strict=True):
+            if not self.file(item).exists():
+                mask = to_mask(item, (own.shape[-2], own.shape[-1]))[0]
+                files.write_safetensors(self.file(item), {"latents": own, "mask": mask})
+
+    def _at_once(self, pixels: Tensor) -> Tensor | None:
+        """The latents of several images; None if they are too large, or memory does not suffice."""
+        part = PIXELS_AT_ONCE // pixels[0, 0].numel()
+        if len(pixels) == 1 or part < 2 or self.is_one_by_one:
+            return None
+        latents = attempt(self.base.device, partial(self._latents, pixels.split(part)))
+        self.is_one_by_one = latents is None
+        return latents
+
+    def _latents(self, parts: Sequence[Tensor]) -> Tensor:
+        place = self.base.device, self.base.dtype
+        return torch.cat([self.base.encode_images(part.to(*place)).float().cpu() for part in parts])
 
     def read(self, item: Picture, *, keep: bool) -> tuple[Tensor, Tensor]:
         """Latents [C, h, w] and mask [1, h, w] in fp32; `keep` holds them in memory.
@@ -163,16 +223,29 @@ class PromptCache:
         return _entry(self.base, "prompts", files.sha256_of(prompt.encode()))
 
     @torch.no_grad()
+    def fill(self, prompts: Sequence[str]) -> None:
+        """Encode the missing prompts."""
+        for together in _batches(self.base, prompts, lambda prompt: None):
+            if not all(self.file(prompt).exists() for prompt in together):
+                self._encode(together)
+
+    def _encode(self, together: list[str]) -> None:
+        encode = self.base.encode_prompts
+        found = None
+        if len(together) > 1:
+            found = attempt(self.base.device, lambda: split_conditioning(encode(together)))
+        if found is None:
+            found = [encode([prompt]) for prompt in together]
+        for prompt, encoded in zip(together, found, strict=True):
+            if not self.file(prompt).exists():
+                files.write_safetensors(self.file(prompt), encoded)
+
     def read(self, prompt: str) -> Conditioning:
         """The embeddings of one prompt; first dimension 1."""
         if prompt not in self.kept:
-            file = self.file(prompt)
-            if not file.exists():
-                encoded = self.base.encode_prompts([prompt])
-                files.write_safetensors(file, encoded)
-            self.kept[prompt] = {
-                name: value.to(self.base.device) for name, value in load_file(file).items()
-            }
+            self.fill([prompt])
+            stored = load_file(self.file(prompt))
+            self.kept[prompt] = {name: value.to(self.base.device) for name, value in stored.items()}
         return self.kept[prompt]
 
     def stack(self, prompts: Sequence[str]) -> Conditioning:
