@@ -93,7 +93,7 @@ def test_what_a_disk_does_not_keep_is_not_resumed_from(tmp_path, monkeypatch):
     )
     run_state.save(tmp_path, state(30))
     monkeypatch.undo()
-    assert len(run_state.valid(tmp_path)) == 1
+    assert [run_state.is_valid(place) for place in sorted(tmp_path.iterdir())] == [True, False]
     latest, note = run_state.latest(tmp_path)
     assert latest.step == 20 and "0000030" in note
 
@@ -109,4 +109,14 @@ def test_each_byte_is_hashed_once_and_only_as_it_is_written(tmp_path, monkeypatc
         assert sum(hashed) == sum(file.stat().st_size for file in place.glob("*.safetensors"))
         hashed.clear()
     monkeypatch.undo()
-    assert [place.name for place in run_state.valid(tmp_path)] == ["0000020", "0000030"]
+    assert all(map(run_state.is_valid, tmp_path.iterdir()))
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["0000020", "0000030"]
+
+
+def test_only_the_state_that_a_run_resumes_from_is_read(tmp_path, monkeypatch):
+    for step in (10, 20):
+        run_state.save(tmp_path, state(step))
+    read, real = [], files.sha256
+    monkeypatch.setattr(files, "sha256", lambda path: read.append(path.parent.name) or real(path))
+    assert run_state.latest(tmp_path)[0].step == 20
+    assert read == ["0000020"] * 2

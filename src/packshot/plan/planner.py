@@ -132,6 +132,8 @@ class _Sized:
     """Of one step."""
     class_crops: int
     """Sizes at which a class image may be encoded: the photos' of its micro-batch."""
+    saved_after: float
+    """Seconds of training between saved states."""
     why: str
 
     @property
@@ -197,7 +199,6 @@ def make_plan(
     text_rank = recipe.rank if train_text_encoder else 0
     sizes = _sizes(base, decisions, work, text_rank, measure_anew)
     chosen, steps = _chosen(sizes, budget, least_at_least)
-    saved_after = seconds_between_saves(decisions, chosen.cost.adapter_parameters)
     plan = Plan(
         steps=steps,
         effective_batch_size=recipe.effective_batch_size,
@@ -220,7 +221,7 @@ def make_plan(
         precision="bf16" if base.dtype.itemsize == 2 else "fp32",
         cpu_threads=threads_for(base, decisions),
         sample_every_n_steps=max(1, math.ceil(steps / SAMPLE_ROUNDS)),
-        save_every_n_steps=max(1, min(steps, math.ceil(saved_after / chosen.step_seconds))),
+        save_every_n_steps=max(1, min(steps, math.ceil(chosen.saved_after / chosen.step_seconds))),
         seed=project.settings.seed,
         estimate=Estimate(
             seconds=round(chosen.seconds(steps), 1),
@@ -374,7 +375,8 @@ def _sizes(
         part = recipe.effective_batch_size // parts
         each = work.shapes.launches(base, pixels, part, work.share)
         crops = len(work.shapes.buckets(base, pixels)) if part > 1 else 1
-        yield _Sized(work, pixels, cost, parts, parts * each, crops, why)
+        saved_after = seconds_between_saves(decisions, cost.adapter_parameters)
+        yield _Sized(work, pixels, cost, parts, parts * each, crops, saved_after, why)
         why = "smaller than the base's own, to fit the time"
     if not has_fit:
         if not cost.working_bytes_per_picture:

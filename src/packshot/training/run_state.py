@@ -67,32 +67,29 @@ def is_valid(place: Path) -> bool:
         return False
 
 
-def valid(folder: Path) -> list[Path]:
-    """The valid states, oldest first."""
-    return [place for place in _places(folder) if is_valid(place)]
-
-
 def _places(folder: Path) -> list[Path]:
     """The folders that states are saved in, by their names; what is named otherwise is none of ours."""
     return sorted(place for place in folder.glob("[0-9]*") if _NAME.fullmatch(place.name))
 
 
 def latest(folder: Path) -> tuple[State | None, str]:
-    """The newest valid state (None if there is none), and a note on damaged newer ones."""
+    """The newest valid state (None if there is none), and a note on damaged newer ones.
+
+    Nothing older than it is read.
+    """
     from safetensors.torch import load_file
 
-    good = valid(folder)
-    newer = [
-        place.name
-        for place in _places(folder)
-        if (place / "manifest.json").exists() and (not good or place > good[-1])
-    ]
-    note = f"damaged, not used: {', '.join(newer)}" if newer else ""
-    if not good:
-        return None, note
-    place = good[-1]
-    adapter, optimizer = (load_file(place / name) for name in _PARTS)
-    return State(int(place.name), adapter, optimizer), note
+    damaged: list[str] = []
+    for place in reversed(_complete(folder)):
+        if is_valid(place):
+            adapter, optimizer = (load_file(place / name) for name in _PARTS)
+            return State(int(place.name), adapter, optimizer), _note(damaged)
+        damaged.insert(0, place.name)
+    return None, _note(damaged)
+
+
+def _note(damaged: list[str]) -> str:
+    return f"damaged, not used: {', '.join(damaged)}" if damaged else ""
 
 
 def check_names(state: State, expected: set[str]) -> None:
