@@ -101,7 +101,7 @@ def made_quick(patch=setattr) -> None:
         patch(module, "AVAILABLE", 1)
     patch(calibration, "REPEATS", 1)
     patch(load_base, "best_device", lambda: "cpu")
-    patch(load_base, "best_dtype", lambda device: torch.float32)
+    patch(load_base, "best_dtype", lambda *_: torch.float32)
     patch(UNetModel, "sampler", SamplingDefaults("DPM++ 2M", 2, 4.0))
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+Precision = Literal["bf16", "fp16", "fp32"]
+"""What a base computes in."""
+
 TargetModules = Literal["cross-attention", "attention", "attention+mlp", "all"]
 """Which layers a LoRA adapts: cross-attention only; all attention; also feed-forward and the
 transformers' projections; also the convolutions and time projections of the residual blocks."""

@@ -29,8 +29,8 @@ def computed(monkeypatch):
     """An idle machine, and what `test_memory_estimate.py` and `test_gpu_fit.py` tell of."""
     estimate = MemoryEstimate(WAYS, encoder_bytes=10**8, parameters=10**9, pixels=64)
     monkeypatch.setattr(of_base, "estimate_memory", lambda *given, **options: estimate)
-    monkeypatch.setattr(gpu_fit, "_measured_speed", lambda device: 1e12)
-    monkeypatch.setattr(gpu_fit, "best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(gpu_fit, "_measured_speed", lambda *_: 1e12)
+    monkeypatch.setattr(gpu_fit, "best_dtype", lambda *_: torch.float32)
     monkeypatch.setattr(gpu_fit, "free_on", lambda device: 8 * 10**9)
     monkeypatch.setattr(machine, "free_main_memory", lambda: (16e9, 32e9))
     monkeypatch.setattr(device, "read_driver", lambda: None)
@@ -189,7 +189,7 @@ def test_of_a_familys_name_the_needs_are_told(monkeypatch, gigabytes, chosen, ve
 
 
 def test_a_run_of_days_is_called_slow(monkeypatch):
-    monkeypatch.setattr(gpu_fit, "_measured_speed", lambda device: 1e7)
+    monkeypatch.setattr(gpu_fit, "_measured_speed", lambda *_: 1e7)
     report = examine("sdxl")
     assert report.is_ready and report.verdict.startswith(
         "Works, but slow: sdxl; a run on 15 photos"

@@ -72,9 +72,9 @@ def test_the_settings_decide_then_the_plan_then_the_gpu(
 @pytest.mark.slow
 def test_the_precision_is_as_it_was_settled(tmp_path, tiny_sd1, on_the_cpu, monkeypatch):
     project = create_project(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
-    monkeypatch.setattr(loading, "best_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(loading, "best_dtype", lambda *_: torch.bfloat16)
     assert load_project_base(project).dtype == torch.bfloat16
-    monkeypatch.setattr(loading, "best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(loading, "best_dtype", lambda *_: torch.float32)
     assert load_project_base(project).dtype == torch.bfloat16
 
 

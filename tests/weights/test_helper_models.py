@@ -132,7 +132,7 @@ def published(request, tmp_path, tiny_checkpoint, monkeypatch):
 
     monkeypatch.setattr(calibration, "AVAILABLE", 1)
     monkeypatch.setattr(load_base, "best_device", lambda: "cpu")
-    monkeypatch.setattr(load_base, "best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(load_base, "best_dtype", lambda *_: torch.float32)
     monkeypatch.setattr(UNetModel, "sampler", SamplingDefaults("DPM++ 2M", 2, 4.0))
     case = tmp_path / "case"
     case.mkdir()

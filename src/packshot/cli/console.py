@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from packshot.plan import Plan
     from packshot.training import Event
 
+MANY_SKIPPED = 5
+"""Steps skipped in a row of which the user is told."""
 LINE_SECONDS = 5.0
 """Without a terminal, the interval between two lines of one kind of work."""
 
@@ -148,7 +150,7 @@ class Console(RunObserver):
 
     def event(self, event: Event) -> None:
         """Print an event of training."""
-        from packshot.training import CachingLatents, Resumed, Step, Stopped
+        from packshot.training import CachingLatents, Resumed, Step, StepSkipped, Stopped
 
         match event:
             case CachingLatents():
@@ -158,6 +160,14 @@ class Console(RunObserver):
             case Step():
                 self.training = event.step < event.steps
                 self.progress("training", event.step, event.steps, f"loss {event.loss:.4f}")
+            case StepSkipped():
+                self.training = event.step < event.steps
+                self.progress("training", event.step, event.steps, "skipped")
+                if event.in_a_row % MANY_SKIPPED == 0:
+                    self.say(
+                        f"{event.in_a_row} steps in a row were skipped: their gradients are too large "
+                        f"for fp16; they are scaled by {event.loss_scale:g} now"
+                    )
             case Stopped():
                 self.say(f"stopped after step {event.step}; the same command resumes from here")
 

@@ -13,6 +13,7 @@ from packshot.doctor.report import Finding, gigabytes, seconds_text
 from packshot.models import best_device, find_checkpoint, registry
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.fake import default_checkpoint
+from packshot.models.precision import PRECISIONS, explain, takes_half_files
 from packshot.plan.gpu_fit import EFFICIENCY, Place
 from packshot.plan.load_base import choose_weight_storage
 from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate_memory
@@ -60,14 +61,13 @@ def choose(name: str, progress: Progress = silent) -> Choice:
         InvalidPlanError: its recipe.toml does not parse.
         ModelLoadError, DiskFullError: as `load_base`.
     """
-    place, device = Place.of(None, None), torch.device(best_device())
-    has_files = name not in registry.families()
-    half = place.dtype != torch.float32
+    device, has_files = torch.device(best_device()), name not in registry.families()
     checkpoint = (
-        find_checkpoint(name, half=half, progress=progress)
+        find_checkpoint(name, half=takes_half_files(device), progress=progress)
         if has_files
         else default_checkpoint(name)
     )
+    place = Place.here(checkpoint.family)
     recipe = recipe_for(checkpoint.family, checkpoint.path)
     estimate = estimate_memory(
         checkpoint, targets=recipe.target_modules, rank=recipe.rank, dtype=place.dtype,
@@ -96,6 +96,9 @@ def base_findings(choice: Choice) -> Iterator[Finding]:
     yield Finding("kind", f"{title}, {_parameters(estimate.parameters)}, {estimate.pixels} px")
     if choice.has_files:
         yield _files(checkpoint)
+    dtype = choice.place.dtype
+    why = explain(choice.device, checkpoint.family, dtype)
+    yield Finding("computed in", f"{PRECISIONS[dtype]}: {why}")
     yield _needs(choice)
     yield _chosen(choice)
     if choice.way.storage in ("int8", "nf4") and find_spec("bitsandbytes") is None:

@@ -103,7 +103,7 @@ def device_findings() -> Iterator[Finding]:
     """The GPU with its memory, whether PyTorch uses it, and the precision that is chosen."""
     from packshot.models import best_device, best_dtype
 
-    driver, build = read_driver(), read_torch()
+    driver, build, gpu = read_driver(), read_torch(), None
     yield Finding("PyTorch", f"built for {build.target}")
     if not build.sees_gpu:
         yield unused_gpu(driver, build) if driver else _no_gpu(best_device())
@@ -111,7 +111,7 @@ def device_findings() -> Iterator[Finding]:
         gpu = read_gpu()
         yield from gpu_findings(gpu, driver, build)
         yield computes(gpu, driver)
-    yield _precision(best_device(), best_dtype)
+    yield _precision(best_device(), best_dtype, gpu)
 
 
 def unused_gpu(driver: Driver, build: TorchBuild) -> Finding:
@@ -222,13 +222,20 @@ def computes(gpu: Gpu, driver: Driver | None) -> Finding:
     return Finding("computing", said, "problem", right_torch(made))
 
 
-def _precision(device: str, best_dtype) -> Finding:  # type: ignore[no-untyped-def]
+def _precision(device: str, best_dtype, gpu: Gpu | None) -> Finding:  # type: ignore[no-untyped-def]
     import torch
+
+    from packshot.models import registry
+    from packshot.models.precision import computes_in_fp16
 
     dtype = best_dtype(torch.device(device))
     if dtype == torch.bfloat16:
         return Finding("precision", "bf16")
     if device == "cpu":
         return Finding("precision", "fp32: this CPU has no fast bf16")
-    advice = "Bases need twice the memory. fp16 is never chosen: it overflows in training."
+    if gpu and computes_in_fp16(gpu.name, gpu.capability):
+        text = f"fp16 for {registry.titles('unet')}, else fp32: this GPU has no fast bf16"
+        advice = "fp16 is too narrow for the other families, which need twice the memory in fp32."
+        return Finding("precision", text, "note", advice)
+    advice = "Bases need twice the memory. fp16 is no way out: it is slow or wrong on this GPU."
     return Finding("precision", "fp32: this GPU has no fast bf16", "note", advice)

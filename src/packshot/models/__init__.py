@@ -3,12 +3,12 @@
 from packshot.models.diffusion_model import ClipSimilarity, Conditioning, DiffusionModel
 from packshot.models.load import (
     best_device,
-    best_dtype,
     checkpoint_path,
     find_checkpoint,
     has_clip,
     load_base,
 )
+from packshot.models.precision import best_dtype
 
 __all__ = [
     "ClipSimilarity",

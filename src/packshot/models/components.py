@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from packshot.errors import ModelLoadError
 from packshot.models import registry
 from packshot.models.checkpoint import Checkpoint
+from packshot.models.precision import vae_dtype
 from packshot.weights.loading import (
     empty_network,
     load_weights_into,
@@ -44,7 +45,9 @@ class Components:
 def load_components(
     checkpoint: Checkpoint, family: DiffusionModel, dtype: torch.dtype
 ) -> Components:
-    """Every component of a checkpoint, frozen, in `dtype`, on the CPU; no tokenizers of a fake model.
+    """Every component of a checkpoint, frozen, on the CPU; no tokenizers of a fake model.
+
+    All are in `dtype`, but a VAE that it is too narrow for (see `vae_dtype`).
 
     Raises:
         ModelLoadError: weights are missing or do not fit, or a configuration cannot be read.
@@ -76,7 +79,8 @@ def load_components(
             networks[name] = empty_network(make, where)
             continue
         extra_keys = family.extra_keys.get(name) if whole else None
-        networks[name] = load_weights_into(make, renamed(tensors[name]), where, dtype, extra_keys)
+        own = vae_dtype(configs[name], dtype) if name == "vae" else dtype
+        networks[name] = load_weights_into(make, renamed(tensors[name]), where, own, extra_keys)
         if isinstance(networks[name], AutoencoderKL | AutoencoderKLFlux2 | UNet2DConditionModel):
             networks[name].to(
                 memory_format=torch.channels_last

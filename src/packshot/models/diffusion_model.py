@@ -24,6 +24,7 @@ from packshot.models.checkpoint import Checkpoint
 from packshot.models.components import Configs, Tensors, load_components
 from packshot.models.model_offload import bring, offload_models, weight_memory_budget
 from packshot.models.noise_schedules import NoiseSchedule
+from packshot.models.precision import keep_in_fp32, vae_dtype
 from packshot.models.weight_storage import apply_weight_storage, weight_bytes
 from packshot.types import TargetModules, WeightStorage
 
@@ -122,6 +123,9 @@ class DiffusionModel(ABC):
     """SHA-256 over the weights: the key of caches, and what a plan depends on."""
     device: torch.device
     dtype: torch.dtype
+    """The denoiser's and the text encoders'."""
+    vae_dtype: torch.dtype
+    """The VAE's: see `packshot.models.precision.vae_dtype`."""
     weight_storage: WeightStorage
     """How the denoiser's weights lie in memory."""
     vae: ModelMixin
@@ -176,6 +180,9 @@ class DiffusionModel(ABC):
         self._denoiser, self.vae = parts.networks.pop(self.denoiser_root), parts.networks.pop("vae")
         self.vae_factor = _vae_factor(self.vae)
         self.vae.enable_slicing()  # several pictures at once would take gigabytes each
+        self.vae_dtype = vae_dtype(self.vae.config, dtype)
+        if self.vae_dtype != dtype:
+            keep_in_fp32(self.vae)
         self.text_encoders = parts.networks
         if not checkpoint.shapes_only:
             self._place_on_device()
@@ -259,7 +266,9 @@ class DiffusionModel(ABC):
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [-1, 1] to latents [B, C, h, w]: the posterior's mean."""
-        latents: Tensor = self.vae.encode(pixels.to(self.vae_place, self.dtype)).latent_dist.mean
+        latents: Tensor = self.vae.encode(
+            pixels.to(self.vae_place, self.vae_dtype)
+        ).latent_dist.mean
         config = self.vae.config
         return (latents.to(self.device) - (config.shift_factor or 0)) * config.scaling_factor
 
@@ -267,7 +276,7 @@ class DiffusionModel(ABC):
     def decode_latents(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to images [B, 3, H, W] in [-1, 1]."""
         config = self.vae.config
-        latents = latents.to(self.device, self.dtype) / config.scaling_factor
+        latents = latents.to(self.device, self.vae_dtype) / config.scaling_factor
         pixels: Tensor = self.vae.decode(latents + (config.shift_factor or 0)).sample.clamp(-1, 1)
         return pixels
 

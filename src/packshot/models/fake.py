@@ -35,8 +35,9 @@ def fake_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Iterator[Diffusion
     )
     with FakeTensorMode(allow_non_fake_inputs=True):
         for network in (base.denoiser, base.vae, *base.text_encoders.values()):
+            own = base.vae_dtype if network is base.vae else dtype
             shapes = {name: weight.shape for name, weight in network.state_dict().items()}
-            fakes = {name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()}
+            fakes = {name: torch.empty(shape, dtype=own) for name, shape in shapes.items()}
             network.load_state_dict(fakes, assign=True)
             network.requires_grad_(False)
         yield base

@@ -72,6 +72,8 @@ class FamilySpec:
     # What is trained, and how.
     learns_text: bool = False
     """Whether its text encoders can be trained, too: see `DiffusionModel.text_targets`."""
+    fits_fp16: bool = False
+    """Whether its activations and gradients stay in fp16's range, the VAE's aside."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Overrides of the usual recipe: see `packshot.plan.recipes.Recipe`."""
 

@@ -10,6 +10,7 @@ from packshot.errors import ModelLoadError
 from packshot.models import hub, registry
 from packshot.models.checkpoint import Checkpoint, detect_checkpoint
 from packshot.models.diffusion_model import DiffusionModel
+from packshot.models.precision import best_dtype, takes_half_files
 from packshot.models.sampler_file import sampler_for
 from packshot.types import WeightStorage
 from packshot.utils import files
@@ -28,7 +29,7 @@ def load_base(
 ) -> DiffusionModel:
     """Load a checkpoint, frozen.
 
-    By default on this machine's fastest device, in bf16 if that is fast there.
+    By default on this machine's fastest device, and in the precision that is best for it there.
 
     Args:
         name: a base that a package brings ("pocket"), a diffusers folder, a single .safetensors or
@@ -38,13 +39,19 @@ def load_base(
 
     Raises:
         ModelLoadError: not there, a pickle, damaged, or of an unknown family; or its sampler.toml
-            does not parse.
+            does not parse; or fp16 is asked for, and the family exceeds its range.
         DiskFullError: no room for the download.
     """
     place = torch.device(device or best_device())
-    dtype = dtype or best_dtype(place)
-    checkpoint = find_checkpoint(name, half=dtype != torch.float32, progress=progress)
-    base = registry.families()[checkpoint.family].model(checkpoint, place, dtype, storage)
+    checkpoint = find_checkpoint(name, half=takes_half_files(place, dtype), progress=progress)
+    spec = registry.families()[checkpoint.family]
+    dtype = dtype or best_dtype(place, spec.name)
+    if dtype == torch.float16 and not spec.fits_fp16:
+        raise ModelLoadError(
+            f"{checkpoint.name} is a {spec.title}, whose numbers exceed what fp16 has: compute in bf16 "
+            "or fp32."
+        )
+    base = spec.model(checkpoint, place, dtype, storage)
     base.sampler = sampler_for(checkpoint.path, base.sampler)
     return base
 
@@ -93,14 +100,3 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def best_dtype(device: torch.device) -> torch.dtype:
-    """bf16 where the device multiplies in it, else fp32; never fp16, which overflows in training."""
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        # oneDNN also claims bf16 where it only emulates it (AVX-512 without its bf16 part): slower.
-        computes = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        fast = device.type == "cpu" and computes
-    return torch.bfloat16 if fast else torch.float32

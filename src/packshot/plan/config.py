@@ -9,7 +9,7 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from packshot.errors import InvalidPlanError, PackshotError
-from packshot.types import TargetModules, WeightStorage
+from packshot.types import Precision, TargetModules, WeightStorage
 from packshot.utils import files
 from packshot.utils.validation import describe
 
@@ -99,7 +99,7 @@ class Plan(BaseModel):
     unmasked_weight: float = Field(default=0.2, ge=0, le=1)
     gradient_checkpointing: bool = False
     weight_storage: WeightStorage = "full"
-    precision: Literal["bf16", "fp32"]
+    precision: Precision
     cpu_threads: int = Field(default=0, ge=0, le=1024)
     sample_every_n_steps: int = Field(ge=0)
     save_every_n_steps: int = Field(ge=1)

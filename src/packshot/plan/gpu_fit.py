@@ -34,8 +34,8 @@ class Place:
     speed: float | None
 
     @classmethod
-    def of(cls, gpu: str | None, memory: str | None) -> Place:
-        """A GPU by its name, one with so much memory, or else this machine.
+    def of(cls, gpu: str | None, memory: str | None) -> Place | None:
+        """A GPU by its name, or one with so much memory; None if neither is given.
 
         Raises:
             InvalidPlanError: it is not known, or `memory` is no size.
@@ -46,8 +46,14 @@ class Place:
             return cls(free, torch.bfloat16, speed)
         if memory:
             return cls(to_bytes(memory), torch.bfloat16, None)
+        return None
+
+    @classmethod
+    def here(cls, family: str) -> Place:
+        """This machine, as a family's bases compute on it."""
         device = torch.device(best_device())
-        return cls(free_on(device), best_dtype(device), _measured_speed(device))
+        dtype = best_dtype(device, family)
+        return cls(free_on(device), dtype, _measured_speed(device, dtype))
 
 
 def gpu_fit_text(
@@ -76,11 +82,12 @@ def gpu_fit_text(
         InvalidPlanError: the GPU is not known, `vram` is no size, or the text encoders do not learn here.
         ModelLoadError, DiskFullError: as `load_base`.
     """
-    place = Place.of(gpu, vram)
+    elsewhere = Place.of(gpu, vram)  # a wrong one is told before anything is downloaded
     known = name in registry.families()
     checkpoint = (
         default_checkpoint(name) if known else find_checkpoint(name, half=True, progress=progress)
     )
+    place = elsewhere or Place.here(checkpoint.family)
     recipe = recipe_for(checkpoint.family, checkpoint.path)
     target_modules, rank = target_modules or recipe.target_modules, rank or recipe.rank
     demand = estimate_memory(
@@ -160,10 +167,10 @@ def to_bytes(text: str) -> int:
     return int(float(found[1]) * (1024 if found[3] else 1000) ** unit)
 
 
-def _measured_speed(device: torch.device) -> float:
-    """How fast matrices are multiplied here, in the dtype that bases compute in."""
+def _measured_speed(device: torch.device, dtype: torch.dtype) -> float:
+    """How fast matrices are multiplied here."""
     side = 4096 if device.type == "cuda" else 1024
-    matrix = torch.ones(side, side, device=device, dtype=best_dtype(device))
+    matrix = torch.ones(side, side, device=device, dtype=dtype)
     times = []
     for _ in range(5):
         started = time.perf_counter()

@@ -11,6 +11,7 @@ from packshot.errors import InsufficientMemoryError
 from packshot.models import DiffusionModel, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.device_memory import attempt, device_name, free_on, release_unused
+from packshot.models.precision import PRECISIONS, explain, takes_half_files
 from packshot.plan.calibration import step_fits
 from packshot.plan.config import read_plan_if_valid
 from packshot.plan.memory_estimate import estimate_memory
@@ -20,7 +21,6 @@ from packshot.types import WeightStorage
 from packshot.utils.progress import Progress, silent
 from packshot.weights.consent import require_consent
 
-_PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 _SMALLER: dict[WeightStorage, WeightStorage] = {"full": "int8", "int8": "nf4", "nf4": "offload"}
 SURELY_FITS = 0.25
 """Weights of less than this share of the GPU's memory always fit; no estimate is needed."""
@@ -51,9 +51,20 @@ def load_project_base(
     # One that makes no sense is told where it is carried out, not here.
     undecided = decisions.latest("storage") is None and not other
     planned = read_plan_if_valid(project.plan_file) if undecided else None
-    fastest = planned.precision if planned else _PRECISIONS[best_dtype(device)]
-    why = "the precision in which this device computes fastest"
-    precision = decisions.settle("precision", because, lambda: (fastest, why)).value
+
+    def checkpoint(dtype: torch.dtype | None = None) -> Checkpoint:
+        half = takes_half_files(device, dtype)
+        return find_checkpoint(name, half=half, progress=progress)
+
+    def precise() -> tuple[Value, str]:
+        if planned:
+            return planned.precision, "as in plan.toml"
+        family = checkpoint().family
+        fastest = best_dtype(device, family)
+        return PRECISIONS[fastest], explain(device, family, fastest)
+
+    precision = decisions.settle("precision", because, precise).value
+    dtype = next(dtype for dtype, called in PRECISIONS.items() if called == precision)
     if wanted != "auto":
         storage, is_tried = wanted, True
     else:
@@ -61,16 +72,13 @@ def load_project_base(
         def choose() -> tuple[Value, str]:
             if planned:
                 return planned.weight_storage, "as in plan.toml"
-            half = precision == "bf16"
-            checkpoint = find_checkpoint(name, half=half, progress=progress)
-            storage = choose_weight_storage(checkpoint, device, progress)
+            storage = choose_weight_storage(checkpoint(dtype), device, progress)
             return storage, "the first option with which a training step fits"
 
         settled = decisions.settle("storage", because, choose)
         # Not for another base than the project's: with that pictures are made, and nothing is learnt.
         is_tried = not settled.is_new or device.type != "cuda" or other is not None
         storage = settled.value
-    dtype = next(dtype for dtype, called in _PRECISIONS.items() if called == precision)
     while True:
         load = partial(load_base, name, dtype=dtype, storage=storage, progress=progress)
         base = attempt(device, load)

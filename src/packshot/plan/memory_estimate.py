@@ -86,7 +86,7 @@ def estimate_memory(
         InvalidPlanError: they are not trained here.
         ModelLoadError: a configuration cannot be read.
     """
-    dtype = dtype or best_dtype(torch.device(best_device()))
+    dtype = dtype or best_dtype(torch.device(best_device()), checkpoint.family)
     cached = _cache_file(checkpoint, targets, rank, pixels, str(dtype), text_encoder)
     if (known := _read_estimate(cached)) is not None:
         return known

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from packshot.class_images import ClassImage, list_class_images
 from packshot.decisions import Decisions
 from packshot.errors import InsufficientMemoryError, InvalidPlanError, TimeBudgetError
 from packshot.images.buckets import bucket, is_croppable
 from packshot.models.device_memory import not_enough_for
 from packshot.models.diffusion_model import DiffusionModel
+from packshot.models.precision import PRECISIONS, best_dtype, explain, has_fp16
 from packshot.photos.photo_set import require_photos
 from packshot.plan.calibration import (
     SHOTS_AT_ONCE,
@@ -218,7 +221,7 @@ def make_plan(
         crops_per_photo=recipe.crops_per_photo,
         gradient_checkpointing=chosen.cost.checkpointing,
         weight_storage=base.weight_storage,
-        precision="bf16" if base.dtype.itemsize == 2 else "fp32",
+        precision=PRECISIONS[base.dtype],
         cpu_threads=threads_for(base, decisions),
         sample_every_n_steps=max(1, math.ceil(steps / SAMPLE_ROUNDS)),
         save_every_n_steps=max(1, min(steps, math.ceil(chosen.saved_after / chosen.step_seconds))),
@@ -320,12 +323,21 @@ def _affordable(whole: float, shot_seconds: float) -> int:
 
 def notes_on(base: DiffusionModel) -> list[str]:
     """What a user should know before training on this base."""
-    if not base.is_step_distilled:
-        return []
-    return [
-        f"{base.name} was distilled to few steps, and loses them when it is trained: pictures get soft. "
-        "Train on the undistilled base of its family, then: packshot shoot --base with this one."
-    ]
+    notes = []
+    if base.is_step_distilled:
+        notes.append(
+            f"{base.name} was distilled to few steps, and loses them when it is trained: pictures get "
+            "soft. Train on the undistilled base of its family, then: packshot shoot --base with this "
+            "one."
+        )
+    narrow = best_dtype(base.device, base.family) == base.dtype == torch.float32
+    if narrow and has_fp16(base.device):
+        why = explain(base.device, base.family, base.dtype)
+        notes.append(
+            f"{base.name} computes in fp32: {why}. It takes up to twice the memory and several times "
+            "the time of a GPU with bf16 (RTX 30 and later). SD 1.5 and SDXL compute in fp16 here."
+        )
+    return notes
 
 
 def _work(
@@ -478,7 +490,7 @@ def _reasons(
         "unmasked_weight": "loss weight outside the product where a photo has a mask",
         "gradient_checkpointing": "saves memory for about a third more time, where one image would not fit",
         "weight_storage": "precision or offload of the frozen base: full, int8, nf4, offload",
-        "precision": "the one in which this machine computes fastest",
+        "precision": "the one in which this machine computes this base fastest",
         "cpu_threads": "the fastest number of CPU threads when this was planned (0: all)",
         "sample_every_n_steps": "steps between sample images (0: none)",
         "save_every_n_steps": "steps between checkpoints: half a minute, more if saving takes over 2 % of it",

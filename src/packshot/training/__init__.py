@@ -8,6 +8,7 @@ from packshot.training.events import (
     Sample,
     StateSaved,
     Step,
+    StepSkipped,
     Stopped,
 )
 from packshot.training.loop import train
@@ -20,6 +21,7 @@ __all__ = [
     "Sample",
     "StateSaved",
     "Step",
+    "StepSkipped",
     "Stopped",
     "train",
 ]

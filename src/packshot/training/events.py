@@ -44,6 +44,19 @@ class Step:
 
 
 @dataclass(frozen=True)
+class StepSkipped:
+    """A step in fp16 whose gradients were not finite: nothing was learnt, and the scale was halved.
+
+    `in_a_row` counts it and those just before it.
+    """
+
+    step: int
+    steps: int
+    loss_scale: float
+    in_a_row: int
+
+
+@dataclass(frozen=True)
 class Sample:
     """Images generated with the LoRA after `step` steps."""
 
@@ -79,7 +92,7 @@ class Done:
     lora_sha256: tuple[str, str] = ("", "")
 
 
-Event = CachingLatents | Resumed | Step | Sample | StateSaved | Stopped | Done
+Event = CachingLatents | Resumed | Step | StepSkipped | Sample | StateSaved | Stopped | Done
 
 
 _LOG = "events.jsonl"

@@ -197,7 +197,7 @@ class LatentCache:
         return latents
 
     def _latents(self, parts: Sequence[Tensor]) -> Tensor:
-        place = self.base.device, self.base.dtype
+        place = self.base.device, self.base.vae_dtype
         return torch.cat([self.base.encode_images(part.to(*place)).float().cpu() for part in parts])
 
     def read(self, item: Picture, *, keep: bool) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from packshot.errors import InsufficientMemoryError, StaleRunError, TrainingDive
 from packshot.models.device_memory import attempt, peak_bytes
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import per_image_loss
+from packshot.models.precision import PRECISIONS
 from packshot.photos import photo_set
 from packshot.plan.config import Plan, read_plan
 from packshot.plan.inputs import current_inputs
@@ -32,12 +33,14 @@ from packshot.training.events import (
     Sample,
     StateSaved,
     Step,
+    StepSkipped,
     Stopped,
     as_record,
     log_of,
     read_events,
 )
 from packshot.training.latent_cache import reseed
+from packshot.training.loss_scale import MOST_SKIPPED, LossScale
 from packshot.training.metadata import metadata_of
 from packshot.training.run_state import State
 from packshot.training.runs import finished, open_run
@@ -66,7 +69,7 @@ def train(
         InvalidPlanError: there is no plan, it is out of range, or the text encoders cannot be trained.
         StaleRunError: photos, captions, class images, base, its precision or versions are not those of
             the plan; or there is nothing to finish.
-        TrainingDivergedError: a loss or gradient is not finite.
+        TrainingDivergedError: a loss or gradient is not finite; in fp16, step after step.
         ProjectError: another process works on the project.
         DiskFullError: no room; the last saved state is intact.
     """
@@ -90,7 +93,7 @@ def train(
 
 
 def _check_precision(plan: Plan, base: DiffusionModel, project: Project) -> None:
-    loaded = "bf16" if base.dtype.itemsize == 2 else "fp32"
+    loaded = PRECISIONS[base.dtype]
     if plan.precision != loaded:
         raise StaleRunError(
             f"The plan is for {plan.precision}, and the base was loaded in {loaded}. Set precision "
@@ -188,6 +191,8 @@ def _run(
             if stop:
                 yield Stopped(step)
                 return
+        if not optimizer.has_learnt:
+            raise _overflown(until)
         done_plan = plan.model_copy(update={"steps": until})
         result = adapter.to_lora(metadata_of(project.subject, base, done_plan, data))
     places = project.lora_file, project.diffusers_lora_file
@@ -198,12 +203,20 @@ def _run(
     yield Done(until, time.monotonic() - started, peak_bytes(base), *places, hashes)
 
 
+_LOSS_SCALE = "loss_scale"
+"""Its key in a saved state, beside those of the moments, "<parameter>/<moment>"."""
+
+
 class Optimizer:
-    """AdamW over the adapter's fp32 parameters, with the plan's learning rates."""
+    """AdamW over the adapter's fp32 parameters, with the plan's learning rates.
+
+    In fp16 its gradients are those of a scaled loss until they are clipped.
+    """
 
     def __init__(self, adapter: lora.Adapters, plan: Plan) -> None:
         self.adapter, self.plan, self.step = adapter, plan, 0
         self.named = adapter.named_parameters()
+        self.loss_scale = LossScale() if plan.precision == "fp16" else None
         groups = [list(adapter.denoiser.named_parameters().values())]
         if adapter.text_encoders:
             groups.append(list(adapter.text_encoder_parameters().values()))
@@ -224,6 +237,15 @@ class Optimizer:
         done = (step - plan.lr_warmup_steps) / max(1, plan.steps - plan.lr_warmup_steps)
         return plan.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
 
+    @property
+    def has_learnt(self) -> bool:
+        """Whether any step has been applied."""
+        return bool(self.adamw.state)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the loss's gradients to those that there are."""
+        (loss * self.loss_scale.value if self.loss_scale else loss).backward()
+
     def apply(self, step: int) -> None:
         """Step the optimizer and clear the gradients."""
         now, plan = self.learning_rate(step), self.plan
@@ -231,11 +253,22 @@ class Optimizer:
         for group, rate in zip(self.adamw.param_groups, rates, strict=False):
             group["lr"] = rate
         self.adamw.step()
+        self._end(step, is_finite=True)
+
+    def skip(self, step: int) -> None:
+        """Clear the gradients, which fp16 was too narrow for."""
+        self._end(step, is_finite=False)
+
+    def _end(self, step: int, *, is_finite: bool) -> None:
         self.adamw.zero_grad(set_to_none=True)
+        if self.loss_scale:
+            self.loss_scale.update(is_finite=is_finite)
         self.step = step
 
     def clip(self) -> Tensor:
         """Clip the gradients' total norm to the plan's maximum; returns the norm before."""
+        if self.loss_scale:
+            self.loss_scale.unscale(self.named.values())
         return torch.nn.utils.clip_grad_norm_(self.named.values(), self.plan.max_grad_norm)
 
     def state(self) -> State:
@@ -245,12 +278,16 @@ class Optimizer:
             for name, parameter in self.named.items()
             for key, value in self.adamw.state[parameter].items()
         }
-        return State(self.step, self.adapter.state(), moments)
+        scale = {_LOSS_SCALE: self.loss_scale.state()} if self.loss_scale else {}
+        return State(self.step, self.adapter.state(), moments | scale)
 
     def load(self, state: State) -> None:
         """Restore a saved state."""
         self.adapter.load_state(state.adapter)
         for key, value in state.optimizer.items():
+            if key == _LOSS_SCALE:
+                self.loss_scale = LossScale.of(value)
+                continue
             name, _, moment = key.rpartition("/")
             self.adamw.state[self.named[name]][moment] = value.to(self.named[name].device)
         self.step = state.step
@@ -275,7 +312,7 @@ class _Mean:
 
 def _step_within_memory(
     base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int
-) -> Step:
+) -> Step | StepSkipped:
     if done := attempt(base.device, lambda: _step(base, plan, data, optimizer, step)):
         return done
     raise InsufficientMemoryError(
@@ -287,7 +324,7 @@ def _step_within_memory(
 
 def _step(
     base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int
-) -> Step:
+) -> Step | StepSkipped:
     started = time.monotonic()
     micro = plan.effective_batch_size // plan.gradient_accumulation_steps
     instance, prior, total = _Mean(), _Mean(), 0.0
@@ -299,12 +336,16 @@ def _step(
             each = per_image_loss(base, group.batch, plan.min_snr_gamma)
             loss = (each * group.batch.loss_weights).sum() / plan.effective_batch_size
             slots += group.slots
-            _check_finite(loss, step, data, slots)
-            loss.backward()
+            if not optimizer.loss_scale:
+                _check_finite(loss, step, data, slots)
+            optimizer.backward(loss)
             total += loss.item()
             for item, value in zip(group.slots, each.tolist(), strict=True):
                 (prior if item.is_class else instance).add(value)
-    _check_finite(optimizer.clip(), step, data, slots)
+    norm = optimizer.clip()
+    if optimizer.loss_scale and not torch.isfinite(norm + total):
+        return _skipped(optimizer, optimizer.loss_scale, step)
+    _check_finite(norm, step, data, slots)
     optimizer.apply(step)
     return Step(
         step,
@@ -314,6 +355,21 @@ def _step(
         prior.value,
         optimizer.learning_rate(step),
         time.monotonic() - started,
+    )
+
+
+def _skipped(optimizer: Optimizer, scale: LossScale, step: int) -> StepSkipped:
+    optimizer.skip(step)
+    if scale.skipped >= MOST_SKIPPED:
+        raise _overflown(scale.skipped)
+    return StepSkipped(step, optimizer.plan.steps, scale.value, scale.skipped)
+
+
+def _overflown(count: int) -> TrainingDivergedError:
+    return TrainingDivergedError(
+        f"fp16 is too narrow for this training: the gradients of {count} steps in a row were not "
+        'finite. What was learnt before is safe. Set precision to "fp32" in plan.toml and in '
+        "decisions.toml (more memory, and slower), or lower learning_rate in plan.toml."
     )
 
 

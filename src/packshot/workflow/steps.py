@@ -30,11 +30,11 @@ from packshot.models import (
     ClipSimilarity,
     DiffusionModel,
     best_device,
-    best_dtype,
     checkpoint_path,
     has_clip,
 )
 from packshot.models.clip import embed_image_files
+from packshot.models.precision import takes_half_files
 from packshot.photos.anonymize import blur_photos
 from packshot.photos.photo_set import Photo, add_photos, list_photos, too_small
 from packshot.plan import (
@@ -112,7 +112,7 @@ class Walk:
         if self.settings.blur:
             blur_photos(self.project, self.settings.blur, progress=self.observer.progress)
         with self.clock.paused():
-            half = best_dtype(torch.device(best_device())).itemsize == 2
+            half = takes_half_files(torch.device(best_device()))
             name = self.settings.base
             # A missing base is reported before anything else is done.
             checkpoint_path(name, half=half, progress=self.observer.progress)

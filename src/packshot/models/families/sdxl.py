@@ -136,6 +136,7 @@ SPEC = FamilySpec(
     schedule_hints=schedule_hints,
     openclip=("text_encoder_2",),
     learns_text=True,
+    fits_fp16=True,
     recipe={"exposures": {"5": 600, "15": 1200, "40": 2000}},
     kohya_base="sdxl_base_v1-0",
     architecture="stable-diffusion-xl-v1-base/lora",

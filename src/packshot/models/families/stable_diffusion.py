@@ -284,6 +284,7 @@ SD1 = FamilySpec(
     companions=(UNET_VAE,),
     schedule_hints=schedule_hints,
     learns_text=True,
+    fits_fp16=True,
     kohya_base="sd_v1",
     architecture="stable-diffusion-v1/lora",
     lora_title="Stable Diffusion 1.x or 2.x",
