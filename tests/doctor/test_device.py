@@ -100,8 +100,20 @@ def test_a_gpu_without_kernels(machine):
 
 def test_a_gpu_without_bf16_that_others_use_too(machine):
     found = machine(Driver("T4", "560", 12.6, 7.5, 2), CUDA, Gpu("T4", (7, 5), 3e9, 16e9, False))
-    assert found["precision"].mark == "note" and found["precision"].text.startswith("fp32")
+    assert (
+        found["precision"].mark == "note" and "2.x and SDXL, else fp32" in found["precision"].text
+    )
+    assert "fp16 is too narrow for the other families" in found["precision"].advice
     assert "nvidia-smi" in found["GPU memory"].advice and "2 are there" in found["more GPUs"].text
+
+
+@pytest.mark.parametrize(
+    ("name", "capability"), [("GeForce GTX 1660", (7, 5)), ("GeForce GTX 1080", (6, 1))]
+)
+def test_a_gpu_without_bf16_or_a_sound_fp16(machine, name, capability):
+    found = machine(Driver(name, "560", 12.6, 7.5), CUDA, Gpu(name, capability, 6e9, 6e9, False))
+    assert found["precision"].text == "fp32: this GPU has no fast bf16"
+    assert "fp16 is no way out" in found["precision"].advice
 
 
 def test_what_nvidia_smi_tells_is_read(monkeypatch):

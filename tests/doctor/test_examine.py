@@ -31,6 +31,7 @@ def computed(monkeypatch):
     monkeypatch.setattr(of_base, "estimate_memory", lambda *given, **options: estimate)
     monkeypatch.setattr(gpu_fit, "_measured_speed", lambda *_: 1e12)
     monkeypatch.setattr(gpu_fit, "best_dtype", lambda *_: torch.float32)
+    monkeypatch.setattr(of_base, "takes_half_files", lambda *_: False)
     monkeypatch.setattr(gpu_fit, "free_on", lambda device: 8 * 10**9)
     monkeypatch.setattr(machine, "free_main_memory", lambda: (16e9, 32e9))
     monkeypatch.setattr(device, "read_driver", lambda: None)

@@ -65,9 +65,9 @@ def explain(device: torch.device, family: str, dtype: torch.dtype) -> str:
         return "this device is fast in it"
     if dtype == torch.float16:
         return "this GPU has no fast bf16 (the VAE stays in fp32)"
-    title = registry.families()[family].title
-    if has_fp16(device) and not registry.families()[family].fits_fp16:
-        return f"this GPU has no fast bf16, and fp16 is too narrow for {title}"
+    spec = registry.families()[family]
+    if not spec.fits_fp16 and has_fp16(device):
+        return f"this GPU has no fast bf16, and fp16 is too narrow for {spec.title}"
     return "this device has no fast bf16"
 
 

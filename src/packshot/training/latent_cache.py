@@ -197,8 +197,8 @@ class LatentCache:
         return latents
 
     def _latents(self, parts: Sequence[Tensor]) -> Tensor:
-        place = self.base.device, self.base.vae_dtype
-        return torch.cat([self.base.encode_images(part.to(*place)).float().cpu() for part in parts])
+        place = self.base.device
+        return torch.cat([self.base.encode_images(part.to(place)).float().cpu() for part in parts])
 
     def read(self, item: Picture, *, keep: bool) -> tuple[Tensor, Tensor]:
         """Latents [C, h, w] and mask [1, h, w] in fp32; `keep` holds them in memory.

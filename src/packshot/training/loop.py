@@ -240,7 +240,7 @@ class Optimizer:
     @property
     def has_learnt(self) -> bool:
         """Whether any step has been applied."""
-        return bool(self.adamw.state)
+        return any(self.adamw.state.values())
 
     def backward(self, loss: Tensor) -> None:
         """Add the loss's gradients to those that there are."""
