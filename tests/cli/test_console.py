@@ -10,7 +10,7 @@ from rich.console import Console as RichConsole
 from packshot import cli
 from packshot.cli import console as module
 from packshot.cli.console import LINE_SECONDS, Console
-from packshot.training import Step
+from packshot.training import Step, StepSkipped
 
 
 @pytest.fixture
@@ -59,6 +59,19 @@ def test_without_a_terminal_a_line_every_few_seconds_with_step_loss_and_time_lef
     assert lines[1] == "training 6/100, loss 0.0600, about 1 min 34 s left"
     assert lines[-1] == "training 100/100, loss 1.0000"
     assert len(lines) == 1 + 99 // LINE_SECONDS + 1
+
+
+def test_skipped_steps_are_told_when_they_persist(opened, clock):
+    with opened(False) as console:
+        for number in range(1, 13):
+            console.event(StepSkipped(number, 99, 2.0 ** (16 - number), number))
+    assert [line for line in console.written().splitlines() if "in a row" in line] == [
+        "5 steps in a row were skipped: their gradients are too large for fp16; they are scaled by "
+        "2048 now",
+        "10 steps in a row were skipped: their gradients are too large for fp16; they are scaled by "
+        "64 now",
+    ]
+    assert console.training  # Ctrl-C ends it after a step
 
 
 def test_long_lines_are_not_broken_and_the_same_is_not_said_twice(opened, clock):

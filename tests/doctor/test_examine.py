@@ -75,6 +75,15 @@ def test_a_base_is_tried(tiny_sd1):
 
 
 @pytest.mark.slow
+def test_a_base_is_tried_in_fp16(tiny_sd1, monkeypatch):
+    monkeypatch.setattr(gpu_fit, "best_dtype", lambda *_: torch.float16)
+    report = examine(str(tiny_sd1))
+    assert report.is_ready and of(report, "training step").numbers["gradient_norm"] > 0
+    told = of(report, "computed in").text
+    assert told == "fp16: this GPU has no fast bf16 (the VAE stays in fp32)"
+
+
+@pytest.mark.slow
 def test_what_a_trial_leaves_behind_is_nothing(loads, tiny_sd1):
     before = {name: weight.clone() for name, weight in loads.denoiser.state_dict().items()}
     threads = torch.get_num_threads()
