@@ -9,10 +9,13 @@ from safetensors.torch import load_file, save_file
 
 from packshot.errors import ModelLoadError
 from packshot.insertion.inpaint import inpaint
+from packshot.lora import add_adapters
 from packshot.models import load_base
 from packshot.models.fake import fake_model
 from packshot.models.load import find_checkpoint
+from packshot.models.loss import per_image_loss
 from packshot.models.precision import best_dtype, explain, has_fp16, takes_half_files
+from packshot.plan.calibration import random_batch
 from tests.families import MAKERS, UNETS, make_tiny_sd1, make_tiny_sdxl
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
@@ -150,3 +153,24 @@ def test_a_vae_that_was_changed_for_fp16_computes_in_it(tmp_path, upcasts):
     with fake_model(find_checkpoint(folder), torch.float16) as fake:
         assert fake.vae.dtype == expected and fake.unet.dtype == torch.float16
         assert fake.encode_images(torch.zeros(1, 3, 64, 64)).shape == (1, 4, 16, 16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["full", "int8", "nf4", "offload"])
+def test_gradients_in_fp16_are_those_of_fp32(tiny_checkpoint, storage):
+    """Of a scaled loss, however the frozen weights lie; they are the LoRA's own fp32."""
+
+    def gradient(dtype, scale):
+        base = load_base(tiny_checkpoint("sdxl"), device="cpu", dtype=dtype, storage=storage)
+        latents = base.encode_images(torch.zeros(1, 3, 64, 64)).float()
+        adapted = add_adapters(base, "attention+mlp", rank=2, alpha=2, seed=0)
+        with adapted as adapter, base.gradient_checkpointing():
+            torch.manual_seed(0)
+            (per_image_loss(base, random_batch(base, latents, 2), 0.0).mean() * scale).backward()
+            each = [p.grad for p in adapter.named_parameters().values() if p.grad is not None]
+        assert {one.dtype for one in each} == {torch.float32}
+        return torch.cat([one.flatten() for one in each]) / scale
+
+    expected, found = gradient(torch.float32, 1.0), gradient(torch.float16, 2.0**16)
+    assert torch.cosine_similarity(expected, found, dim=0) > 0.999
+    assert found.norm() == pytest.approx(float(expected.norm()), rel=0.01)
