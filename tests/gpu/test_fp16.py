@@ -10,6 +10,7 @@ from tests.gpu.test_ways import gpu_lives  # noqa: F401  (a fixture)
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it forks")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
 def test_a_unet_learns_in_fp16(gpu_lives, tiny_checkpoint, family, tmp_path):  # noqa: F811
     assert gpu_lives.start(_learns, str(tiny_checkpoint(family)), str(tmp_path / "p")) == 0

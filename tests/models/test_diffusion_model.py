@@ -51,7 +51,7 @@ def made(shift=None, scale=2.0, **values):
     base = Bare.__new__(Bare)
     base.vae = Vae(shift_factor=shift, scaling_factor=scale)
     base.device, base.dtype, base.native_pixels = CPU, torch.float32, 16
-    base.weight_storage = "full"
+    base.vae_dtype, base.weight_storage = torch.float32, "full"
     base.text_encoders, base.tokenizers, base._grey = {}, {}, {}
     base.vae_factor = _vae_factor(base.vae)
     vars(base).update(values)

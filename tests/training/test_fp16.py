@@ -38,6 +38,7 @@ def narrow_project(planned_project):
     return planned_project
 
 
+@pytest.mark.slow
 def test_it_learns_what_fp32_does(narrow_project, narrow_base, tiny_base):
     told = {"learning_rate": 1e-3, "lr_scheduler": "constant", "steps": 8, "rank": 4, "alpha": 4}
     losses, moved = {}, {}
@@ -77,6 +78,7 @@ def test_a_step_that_overflows_is_skipped_and_the_scale_halved(
     assert {float(value) for key, value in state.items() if key.endswith("/step")} == {5.0}
 
 
+@pytest.mark.slow
 def test_nothing_is_learnt_in_a_skipped_step(narrow_project, narrow_base, monkeypatch):
     edit(narrow_project, save_every_n_steps=1, steps=4)
     _poison(monkeypatch, {4})
@@ -123,6 +125,7 @@ def test_a_short_run_that_never_learnt_makes_no_lora(narrow_project, narrow_base
         assert not narrow_project.lora_file.exists()
 
 
+@pytest.mark.slow
 def test_a_scale_that_is_too_great_is_found_smaller(narrow_project, narrow_base, monkeypatch):
     """Here gradients truly overflow, and the losses are finite."""
     first = 2.0**31
@@ -137,6 +140,7 @@ def test_a_scale_that_is_too_great_is_found_smaller(narrow_project, narrow_base,
     assert all(step.loss > 0 for step in told[len(skipped) :])
 
 
+@pytest.mark.slow
 def test_stopping_and_going_on_is_bit_identical(narrow_project, narrow_base, monkeypatch):
     """Of a run whose scale changed before."""
     _poison(monkeypatch, {2})
