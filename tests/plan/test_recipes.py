@@ -1,7 +1,13 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from packshot.errors import InvalidPlanError
+from packshot.models import registry
 from packshot.plan.recipes import family_recipe, recipe_for
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize(
@@ -26,3 +32,33 @@ def test_a_recipe_that_makes_no_sense_is_named(tmp_path):
     (tmp_path / "recipe.toml").write_text("effective_batch_size = 0\n")
     with pytest.raises(InvalidPlanError, match=r"recipe\.toml: effective_batch_size"):
         recipe_for("sd1", tmp_path)
+
+
+def _rows(page, first):
+    """The cells of the rows of a page's tables whose line matches, by each family that they name."""
+    rows = {}
+    for line in (DOCS / page).read_text("utf-8").splitlines():
+        if re.match(first, line):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            rows |= {name: cells[1:] for name in re.findall(r"`(\w+)`", cells[0])}
+    return rows
+
+
+def _told(recipe):
+    exposures = " / ".join(str(recipe.exposures_for(photos)) for photos in (5, 15, 40))
+    rate = f"{recipe.learning_rate:.0e}".replace("e-0", "e-")
+    return exposures, rate, str(recipe.rank), str(recipe.effective_batch_size)
+
+
+def test_the_pages_tell_every_familys_recipe():
+    compared = _rows("recipes.md", r"\| `.*\*\*Packshot")
+    planned = _rows("plan.md", r"\| `\w+`.* / .* / ")
+    families = set(registry.families())
+    assert set(compared) == families and set(planned) - {"pocket"} == families
+    for name in families:
+        recipe = family_recipe(name)
+        exposures, rate, rank, batch = _told(recipe)
+        shown = [f"{exposures}, batch {batch}", rate, f"{rank} / {rank}", "cosine"]
+        assert compared[name][1:5] == shown, name
+        rest = [str(recipe.class_image_ratio), str(recipe.crops_per_photo)]
+        assert planned[name] == [rate, rank, batch, *rest, exposures], name

@@ -16,9 +16,9 @@ from packshot.types import TargetModules
 
 LARGE_RECIPE: Mapping[str, Any] = {
     "effective_batch_size": 1,
-    "exposures": {"5": 500, "15": 1000, "40": 2000},
+    "exposures": {"5": 600, "15": 1200, "40": 2000},
 }
-"""Overrides of the usual recipe for transformers of billions of parameters."""
+"""Overrides of the usual recipe for transformers of ten billion parameters or more."""
 Scopes = Mapping[TargetModules, tuple[tuple[str, ...], tuple[str, ...]]]
 """For each scope the endings and the beginnings of the Linear modules' names."""
 ATTENTION = (

@@ -48,8 +48,8 @@ class Recipe(BaseModel):
         return round(float(np.interp(photos, [row[0] for row in rows], [row[1] for row in rows])))
 
 
-# Rates, rank, exposures: the middle of what diffusers', kohya's, OneTrainer's and ai-toolkit's own
-# examples use for one subject. Products have fine graphics, hence the MLP too.
+# Rates, rank, exposures: chosen from what the trainers' own examples use for one subject, which is in
+# docs/recipes.md. Products have fine graphics, hence the MLP too.
 _USUAL = Recipe(
     learning_rate=1e-4,
     rank=16,

@@ -212,7 +212,7 @@ SPEC = FamilySpec(
         t5("text_encoder_3"),
     ),
     openclip=("text_encoder_2",),
-    recipe={"exposures": {"5": 600, "15": 1200, "40": 2000}},
+    recipe={"exposures": {"5": 800, "15": 1500, "40": 2500}},
     kohya_base="sd3.5",
     architecture="stable-diffusion-3/lora",
     kohya_uses_original_keys=True,

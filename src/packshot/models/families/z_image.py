@@ -28,7 +28,7 @@ from packshot.models.key_mapping import (
     strip_prefix,
     transformer_tensors,
 )
-from packshot.models.transformer_model import LARGE_RECIPE, Scopes, TransformerModel, chat_tokens
+from packshot.models.transformer_model import Scopes, TransformerModel, chat_tokens
 
 TOKENS = 512
 _LAYERS = ("layers.",)
@@ -178,7 +178,7 @@ SPEC = FamilySpec(
         qwen3("cap_embedder.1.weight", 1),
     ),
     schedule_hints=_schedule_hints,
-    recipe=LARGE_RECIPE,
+    recipe={"rank": 32, "exposures": {"5": 800, "15": 1500, "40": 3000}},
     kohya_base="z_image",
     architecture="Z-Image/lora",
     kohya_uses_original_keys=False,  # diffusers' names are the original ones
