@@ -1,17 +1,20 @@
 """A small project that is ready to train: five photos in two shapes, class images, a plan."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from packshot.captions import caption_photos
 from packshot.class_images import collect_class_images
+from packshot.lora import add_adapters, write_lora
 from packshot.photos.photo_set import add_photos, list_photos
 from packshot.plan import Plan, write_plan
-from packshot.plan.config import Estimate
+from packshot.plan.config import Estimate, read_current_plan
 from packshot.plan.inputs import current_inputs
-from packshot.project import create_project
+from packshot.project import choices_of, create_project, save_choices
 from tests.odd_files import painted  # which must stay light: it is tried in little memory
 
 
@@ -71,6 +74,27 @@ def samples_in_two_steps(base):
     """What is tested of samples that are made in training is when they are made, and of what."""
     base.sampler = replace(base.sampler, steps=2)
     return base
+
+
+@pytest.fixture
+def assisted(tiny_base, tmp_path):
+    """Gives a project an assistant that changes much, and the plan, if there is one, its hash."""
+
+    def give(project, seed=0, name=None):
+        file = name or str(tmp_path / f"assistant-{seed}.safetensors")
+        if name is None:
+            with add_adapters(tiny_base, "attention", rank=2, alpha=2, seed=seed) as adapters:
+                for parameter in adapters.named_parameters().values():
+                    torch.nn.init.normal_(parameter, std=0.2)
+                lora = adapters.to_lora({})
+            write_lora(lora, Path(file), tiny_base)
+        save_choices(project, choices_of(assistant=file))
+        if plan := read_current_plan(project.plan_file):
+            depends = current_inputs(project, tiny_base)
+            write_plan(plan.model_copy(update={"inputs": depends}), project.plan_file)
+        return file
+
+    return give
 
 
 @pytest.fixture

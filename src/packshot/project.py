@@ -65,6 +65,8 @@ class Choices(BaseModel):
     """An e-mail address or URL, sent to the sites from which class images are downloaded."""
     prompts: tuple[str, ...] = ()
     """The prompts to generate; empty for default prompts of the class."""
+    assistant: str = "none"
+    """A LoRA beside the base while the product's is learnt: a file, or "none"."""
     images_per_prompt: int = Field(default=2, ge=1, le=64)
     """Number of images of each prompt."""
 

@@ -1,10 +1,13 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
 from packshot.errors import LoraError
-from packshot.lora import Lora, fused
+from packshot.lora import Lora, add_adapters, fused
 from packshot.lora.variants import LoHa
+from packshot.models.loss import per_image_loss
 from packshot.models.weight_storage import apply_weight_storage, is_quantised
+from packshot.plan.calibration import blank_latents, random_batch
 
 
 def weights(base):
@@ -90,3 +93,54 @@ def test_streamed_blocks_are_folded_where_they_lie(tiny_base, make_lora):
     expected = said()
     apply_weight_storage(tiny_base.denoiser, "offload", torch.device("cpu"))
     assert torch.equal(said(), expected)
+
+
+def _losses_and_gradients(base, batch, adapters):
+    torch.manual_seed(0)
+    losses = per_image_loss(base, batch, 0.0)
+    losses.sum().backward()
+    gradients = {n: p.grad.clone() for n, p in adapters.named_parameters().items()}
+    for parameter in adapters.named_parameters().values():
+        parameter.grad = None
+    return losses.detach(), gradients
+
+
+@pytest.mark.parametrize("storage", ["full", "nf4"])
+def test_beside_a_lora_that_learns_it_is_counted_and_learns_nothing(tiny_base, make_lora, storage):
+    """As if its changes were added to what the frozen layers say."""
+    helper = make_lora("attention", strength=3.0)
+    batch = random_batch(tiny_base, blank_latents(tiny_base, 64), 2)
+    if storage != "full":
+        apply_weight_storage(tiny_base.denoiser, storage, torch.device("cpu"))
+        tiny_base.denoiser.to("cpu")
+    adapted = add_adapters(tiny_base, "attention+mlp", rank=2, alpha=2, seed=0)
+    with adapted as adapters:
+        for name, parameter in adapters.named_parameters().items():
+            if name.endswith("up"):
+                torch.nn.init.normal_(parameter, std=0.1)
+        learning = set(adapters.named_parameters())
+        plain, _ = _losses_and_gradients(tiny_base, batch, adapters)
+        with fused(tiny_base, [(helper, 0.5)]):
+            assert set(adapters.named_parameters()) == learning
+            assert sum(p.requires_grad for p in tiny_base.denoiser.parameters()) == len(learning)
+            found, gradients = _losses_and_gradients(tiny_base, batch, adapters)
+        hooks = []
+        for name, weights in helper.weights.items():
+            layer = adapters.denoiser.layers[name.removeprefix("unet.")].frozen
+            delta = 0.5 * weights.delta()
+
+            def add(module, given, out, delta=delta):
+                if delta.ndim == 2:
+                    return out + F.linear(given[0], delta)
+                return out + F.conv2d(given[0], delta, None, module.stride, module.padding)
+
+            hooks.append(layer.register_forward_hook(add))
+        expected, reference = _losses_and_gradients(tiny_base, batch, adapters)
+        for hook in hooks:
+            hook.remove()
+        assert torch.allclose(found, expected, rtol=1e-5)
+        assert not torch.allclose(found, plain, rtol=1e-3)
+        for name, gradient in gradients.items():
+            assert torch.allclose(gradient, reference[name], rtol=1e-3, atol=1e-6), name
+        again, _ = _losses_and_gradients(tiny_base, batch, adapters)
+        assert torch.equal(again, plain)

@@ -8,6 +8,7 @@ from PIL import Image
 from packshot.class_images import add_class_images
 from packshot.photos.photo_set import add_photos
 from packshot.plan.inputs import current_inputs
+from packshot.project import choices_of, save_choices
 from tests.projects import painted
 
 
@@ -49,6 +50,11 @@ def storage(project, tmp_path, base):
     base.weight_storage = "nf4"
 
 
+def assistant(project, tmp_path, base):
+    (tmp_path / "assistant.safetensors").write_bytes(b"weights")
+    save_choices(project, choices_of(assistant=str(tmp_path / "assistant.safetensors")))
+
+
 def weights(project, tmp_path, base):
     base.content_hash = "cd" * 32
 
@@ -57,7 +63,7 @@ def weights(project, tmp_path, base):
     ("change", "name"),
     [
         (caption, "captions"), (mask, "photos"), (photo, "photos"), (class_image, "class images"),
-        (storage, "base"), (weights, "base"),
+        (storage, "base"), (weights, "base"), (assistant, "assistant"),
     ],
 )  # fmt: skip
 def test_a_change_shows_where_it_was_and_nowhere_else(filled, base, tmp_path, change, name):

@@ -6,13 +6,18 @@ import random
 import shutil
 import signal
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from packshot.errors import InvalidPlanError, ProjectError, StaleRunError, TrainingDivergedError
+from packshot.generation.generate import GenerationSettings, generate_images
+from packshot.lora import load_lora
 from packshot.models import load_base
 from packshot.plan import read_plan, write_plan
+from packshot.plan.assistant import load_assistant
 from packshot.project import open_project
 from packshot.training import (
     CachingLatents,
@@ -275,3 +280,93 @@ def test_masks_are_alive(planned_project, tiny_base, masked):
 def edit(project, **changes):
     plan = read_plan(project.plan_file)
     write_plan(type(plan).model_validate(plan.model_dump() | changes), project.plan_file)
+
+
+def _trained(project, base):
+    """The losses of the steps, and the LoRA's tensors; nothing of the run is left."""
+    losses = [event.loss for event in events_of(project, base) if isinstance(event, Step)]
+    learnt = load_file(project.lora_file)
+    shutil.rmtree(project.runs_folder)
+    return losses, learnt
+
+
+@pytest.mark.slow
+def test_beside_an_assistant_it_learns_as_on_a_base_that_has_it(
+    planned_project, tiny_base, assisted
+):
+    """Weights that have the assistant's changes added by hand, and no assistant, are the reference."""
+    edit(planned_project, sample_every_n_steps=3)
+    alone, _ = _trained(planned_project, tiny_base)
+    assisted(planned_project)
+    before = {name: one.clone() for name, one in tiny_base.denoiser.state_dict().items()}
+    losses, learnt = _trained(planned_project, tiny_base)
+    after = tiny_base.denoiser.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(one, after[name]) for name, one in before.items())
+    ((lora, _),) = load_assistant(planned_project, tiny_base)
+    with torch.no_grad():
+        for name, weights in lora.weights.items():
+            weight = tiny_base.denoiser.get_submodule(name.removeprefix("unet.")).weight
+            weight += weights.delta().reshape(weight.shape)
+    assisted(planned_project, name="none")
+    expected, reference = _trained(planned_project, tiny_base)
+    assert losses == pytest.approx(expected, rel=1e-5)
+    assert losses != pytest.approx(alone, rel=1e-3)
+    assert learnt.keys() == reference.keys()
+    for key, tensor in learnt.items():  # Adam's first steps go by the gradient's sign
+        assert torch.allclose(tensor, reference[key], atol=1e-4), key
+
+
+@pytest.mark.slow
+def test_pictures_and_the_lora_are_without_the_assistant(planned_project, tiny_base, assisted):
+    """With a rate of almost 0 nothing is learnt: pictures are the base's, the LoRA is nothing."""
+    assisted(planned_project)
+    edit(planned_project, learning_rate=1e-12)
+    run = events_of(planned_project, tiny_base)
+    samples = [event for event in run if isinstance(event, Sample)]
+    assert [sample.step for sample in samples] == [3, 6]
+    assistant = load_assistant(planned_project, tiny_base)
+
+    def pictures(loras, name):
+        shots = generate_images(
+            tiny_base, list(samples[0].prompts), loras=loras,
+            settings=GenerationSettings(seeds=(0,)), folder=planned_project.root / name,
+            subject=planned_project.subject,
+        )  # fmt: skip
+        return pixels(shot.file for shot in shots)
+
+    def pixels(shots):
+        return np.stack([np.asarray(Image.open(file), np.int16) for file in shots])
+
+    alone = pictures([], "alone")
+    for sample in samples:
+        assert abs(pixels(sample.files) - alone).max() <= 1
+    assert abs(pictures(assistant, "beside") - alone).max() > 20
+    learnt = load_lora(planned_project.lora_file, tiny_base)
+    targets = tiny_base.lora_targets("attention+mlp")
+    assert set(learnt.weights) == {f"unet.{name}" for name in targets}
+    assert all(weights.rank == 2 for weights in learnt.weights.values())
+    assert max(float(weights.delta().abs().max()) for weights in learnt.weights.values()) < 1e-9
+
+
+@pytest.mark.slow
+def test_beside_an_assistant_going_on_is_bit_identical(planned_project, tiny_base, assisted):
+    assisted(planned_project)
+    events_of(planned_project, tiny_base)
+    whole = lora_bytes(planned_project)
+    shutil.rmtree(planned_project.runs_folder)
+    shutil.rmtree(planned_project.lora_folder)
+    asked = iter([False, False, False, True])
+    assert isinstance(
+        events_of(planned_project, tiny_base, should_stop=lambda: next(asked))[-1], Stopped
+    )
+    assert kinds(events_of(planned_project, tiny_base))[0] is Resumed
+    assert lora_bytes(planned_project) == whole
+
+
+def test_another_assistant_than_the_plans_is_refused(planned_project, tiny_base, assisted):
+    other, file = assisted(planned_project, seed=1), assisted(planned_project)
+    shutil.copy(other, file)
+    with pytest.raises(StaleRunError, match=r"Changed since the plan was made: assistant\. Make"):
+        events_of(planned_project, tiny_base)
+    assert planned_project.runs() == []

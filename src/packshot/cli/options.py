@@ -20,6 +20,10 @@ WEIGHT_STORAGE = (
 )
 RANK = "The LoRA's rank."
 TRAIN_TEXT_ENCODER = "Train the text encoders too (CLIP's)."
+ASSISTANT = (
+    "A LoRA beside the base while yours is learnt, left out of pictures and of yours: the training "
+    "adapter of a base with few steps. A file, or none."
+)
 LIGHT = " Default: estimated from the background."
 
 ProjectFolder = Annotated[Path, typer.Option("--project", "-p", help="The project folder.")]
@@ -85,6 +89,7 @@ OpenverseToken = Annotated[
         envvar="PACKSHOT_OPENVERSE_TOKEN", help="Class images online: for more requests a day."
     ),
 ]
+Assistant = Annotated[str | None, typer.Option(help=ASSISTANT, metavar="FILE")]
 Yes = Annotated[bool, typer.Option("--yes", help="Download the offered models without asking.")]
 Finish = Annotated[
     bool, typer.Option("--finish", help="End an interrupted training and keep its LoRA.")
@@ -116,6 +121,23 @@ def sources_of(given: list[str] | None) -> tuple[str, ...] | None:
         return None
     parts = ([source] if Path(source).exists() else source.split(",") for source in given)
     return tuple(word.strip() for part in parts for word in part if word.strip())
+
+
+def assistant_of(given: str | None) -> str | None:
+    """The setting for --assistant: an absolute path, as it is read in later starts, or "none".
+
+    Raises:
+        LoraError: there is no such file.
+    """
+    if given is None or given == "none":
+        return given
+    if not Path(given).is_file():
+        from packshot.errors import LoraError
+
+        raise LoraError(
+            f"There is no file {given}, which --assistant names. None: --assistant none."
+        )
+    return str(Path(given).absolute())
 
 
 def loras_of(given: list[str], base):  # type: ignore[no-untyped-def]

@@ -10,6 +10,7 @@ import typer
 from packshot.cli.options import (
     BASE,
     WEIGHT_STORAGE,
+    Assistant,
     Blur,
     CaptionerName,
     ClassCount,
@@ -24,6 +25,7 @@ from packshot.cli.options import (
     SegmenterName,
     TimeBudget,
     Yes,
+    assistant_of,
     comma_separated,
     sources_of,
 )
@@ -41,6 +43,7 @@ def run(
     name: Annotated[str | None, typer.Option(help=f"The product's name{_NEW}.")] = None,
     base: Annotated[str | None, typer.Option(help=BASE)] = None,
     weight_storage: Annotated[WeightStorageChoice | None, typer.Option(help=WEIGHT_STORAGE)] = None,
+    assistant: Assistant = None,
     time_budget: TimeBudget = None,
     prompts_file: Annotated[
         Path | None, typer.Option(help="One prompt a line; {subject} is the product.")
@@ -85,7 +88,7 @@ def run(
         class_images=sources_of(class_images), class_count=class_count, class_query=class_query,
         class_licences=comma_separated(class_licences), class_min_side=class_min_side,
         prompts=tuple(read_prompts(prompts_file)) if prompts_file else None,
-        images_per_prompt=images_per_prompt, seed=seed,
+        images_per_prompt=images_per_prompt, seed=seed, assistant=assistant_of(assistant),
     )  # fmt: skip
     with Console(yes=yes) as console, console.stoppable():
         result = end_to_end.run(

@@ -11,9 +11,11 @@ from packshot.cli.options import (
     RANK,
     TARGETS,
     TRAIN_TEXT_ENCODER,
+    Assistant,
     Finish,
     Here,
     ProjectFolder,
+    assistant_of,
     base_of,
     project_at,
 )
@@ -34,19 +36,24 @@ def plan(
         float | None, typer.Option(min=0, max=0.9, help="Class images' share of each batch.")
     ] = None,
     train_text_encoder: TrainTextEncoder = False,
+    assistant: Assistant = None,
 ) -> None:
     """Time a few training steps on this machine and write plan.toml, to read and to edit."""
     from packshot.cli.console import Console
     from packshot.plan import Budget, make_plan
+    from packshot.plan.assistant import assistant_file, choose_assistant
     from packshot.plan.planner import notes_on
     from packshot.utils.durations import to_seconds
 
     opened = project_at(project)
     # What cannot be meant is told before the base is loaded.
     budget = Budget.of_training(to_seconds(time_budget)) if time_budget else None
+    chosen = assistant_of(assistant)
     with Console() as console:
         base = base_of(opened, console)
-        for note in notes_on(base):
+        if chosen:
+            choose_assistant(opened, base, chosen)
+        for note in notes_on(base, has_assistant=assistant_file(opened) is not None):
             console.say(note)
         new_plan = make_plan(
             opened,

@@ -1,4 +1,4 @@
-"""Adding LoRAs to a base during generation, and leaving it exactly as it was.
+"""Adding LoRAs to a base for a while, and leaving it exactly as it was.
 
 Where weights are fp32 a LoRA is added to them: as fast as the base alone. In 16 bits a weight's own
 rounding would swallow up to a sixth of a small LoRA, and quantised weights cannot be changed: there
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from packshot.errors import LoraError
-from packshot.lora.layers import branch, swap_modules
+from packshot.lora.layers import branch, frozen_in, swap_modules
 from packshot.lora.weights import Lora
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.weight_storage import is_quantised
@@ -27,9 +27,9 @@ def _place(base: DiffusionModel, name: str) -> tuple[nn.Module, str]:
 
 
 def module_of(base: DiffusionModel, name: str) -> nn.Module:
-    """The base's module of a LoRA's module name."""
+    """The base's module of a LoRA's module name; within LoRA layers that are there by now."""
     network, rest = _place(base, name)
-    return network.get_submodule(rest)
+    return frozen_in(network.get_submodule(rest))
 
 
 def weight_of(base: DiffusionModel, name: str) -> nn.Parameter:
@@ -53,6 +53,7 @@ def fused(base: DiffusionModel, loras: Sequence[tuple[Lora, float]]) -> Iterator
     """Add each LoRA times its weight to the base while the block runs; several add up.
 
     What is changed is kept in main memory and put back, so the base is bit-identical afterwards.
+    Within `add_adapters` they stand beside the LoRA that learns, and learn nothing.
 
     Raises:
         LoraError: the base is quantised, and a LoRA has LoHa, LoKr or DoRA modules.
@@ -62,7 +63,7 @@ def fused(base: DiffusionModel, loras: Sequence[tuple[Lora, float]]) -> Iterator
         for name in names:
             network, rest = _place(base, name)
             if _stays_beside(module_of(base, name), name, loras):
-                branched = _with_branches(module_of(base, name), name, loras)
+                branched = _with_branches(network.get_submodule(rest), name, loras)
                 undone.enter_context(swap_modules(network, {rest: branched}))
             else:
                 undone.enter_context(_changed(weight_of(base, name), name, loras))
@@ -95,7 +96,7 @@ def _changed(
     try:
         yield
     finally:
-        parameter.data = kept.to(place)
+        parameter.data = kept.to(parameter.device)  # model offload may have moved it
 
 
 def _deltas(lora: Lora, name: str, frozen: Tensor) -> Iterator[Tensor]:
@@ -106,7 +107,7 @@ def _deltas(lora: Lora, name: str, frozen: Tensor) -> Iterator[Tensor]:
 
 
 def _with_branches(frozen: nn.Module, name: str, loras: Sequence[tuple[Lora, float]]) -> nn.Module:
-    """The layer with a LoRA branch for each LoRA."""
+    """The layer with a frozen LoRA branch for each LoRA."""
     place = next(frozen.parameters()).device
     for lora, weight in loras:
         if name in lora.variants:
@@ -115,7 +116,8 @@ def _with_branches(frozen: nn.Module, name: str, loras: Sequence[tuple[Lora, flo
                 'Set weight_storage = "full" in packshot.toml.'
             )
         if own := lora.weights.get(name):
-            frozen = branch(
-                frozen, own.down.to(place), own.up.to(place), weight * own.alpha / own.rank
-            )
+            scale = weight * own.alpha / own.rank
+            frozen = branch(frozen, own.down.to(place), own.up.to(place), scale)
+            frozen.down.requires_grad_(False)
+            frozen.up.requires_grad_(False)
     return frozen

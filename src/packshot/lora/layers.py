@@ -80,6 +80,13 @@ def branch(frozen: nn.Module, down: Tensor, up: Tensor, scale: float) -> LoraLin
     return LoraLinear(frozen, down.flatten(1), up.flatten(1), scale)
 
 
+def frozen_in(module: nn.Module) -> nn.Module:
+    """The layer within a module's LoRA branches; the module itself where it has none."""
+    while isinstance(module, LoraLinear | LoraConv2d):
+        module = module.frozen
+    return module
+
+
 class Adapter:
     """The LoRA layers in a network, by the dotted names of the modules that they replace."""
 

@@ -10,7 +10,7 @@ so that the plan does not change with the machine's load.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -132,25 +132,28 @@ def step_cost(
     batch: int,
     checkpointing: bool = False,
     text_rank: int = 0,
+    assistant: Sequence[tuple[lora.Lora, float]] = (),
     anew: bool = False,
 ) -> StepCost:
     """The result of `calibrate`, measured once per setting.
 
     Args:
+        assistant: LoRAs beside the one that is learnt.
         anew: measure again.
     """
 
     def measure() -> tuple[Value, str]:
         cost = calibrate(
             base, pixels=pixels, targets=targets, rank=rank, batch=batch,
-            checkpointing=checkpointing, text_rank=text_rank,
+            checkpointing=checkpointing, text_rank=text_rank, assistant=assistant,
         )  # fmt: skip
         return asdict(cost), f"{cost.seconds(batch):.3g} s a step of {batch} alike, measured"
 
-    because: dict[str, Scalar] = _machine(base) | {
-        "threads": threads_for(base, decisions), "pixels": pixels, "targets": targets,
-        "rank": rank, "batch": batch, "checkpointing": checkpointing, "text_rank": text_rank,
-        "overhead": OVERHEAD,
+    because: dict[str, Scalar | None] = {
+        **_machine(base), "threads": threads_for(base, decisions), "pixels": pixels,
+        "targets": targets, "rank": rank, "batch": batch, "checkpointing": checkpointing,
+        "text_rank": text_rank, "overhead": OVERHEAD,
+        "assistant": " ".join(helper.sha256[:12] for helper, _ in assistant) or None,
     }  # fmt: skip
     return StepCost(**decisions.settle("step_cost", because, measure, anew=anew).value)
 
@@ -209,6 +212,7 @@ def calibrate(
     batch: int,
     checkpointing: bool = False,
     text_rank: int = 0,
+    assistant: Sequence[tuple[lora.Lora, float]] = (),
 ) -> StepCost:
     """Time a few training steps on random latents of a square image of `pixels` a side.
 
@@ -216,8 +220,9 @@ def calibrate(
 
     Raises:
         InvalidPlanError, ModelLoadError: as `packshot.lora.adapters`.
+        LoraError: as `packshot.lora.fused`.
     """
-    settings = (pixels, targets, rank, batch, checkpointing, text_rank)
+    settings = (pixels, targets, rank, batch, checkpointing, text_rank, assistant)
     if cost := attempt(base.device, lambda: _calibrated(base, *settings)):
         return cost
     return StepCost(
@@ -233,16 +238,19 @@ def _calibrated(
     batch: int,
     checkpointing: bool,
     text_rank: int,
+    assistant: Sequence[tuple[lora.Lora, float]],
 ) -> StepCost:
     """See `calibrate`."""
     with torch.no_grad():
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
         latents = blank_latents(base, pixels)
         encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
-    free = free_on(base.device)
+    with lora.fused(base, assistant):
+        free = free_on(base.device)
     adapted = lora.add_adapters(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
     with (
         adapted as adapter,
+        lora.fused(base, assistant),
         base.gradient_checkpointing(checkpointing),
     ):
         parameters = list(adapter.named_parameters().values())

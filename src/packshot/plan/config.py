@@ -44,13 +44,15 @@ class PlanInputs(BaseModel):
     captions: str
     class_images: str
     subject: str
+    assistant: str = ""
+    """"" if there is none."""
     versions: dict[str, str]
 
     def differences(self, other: PlanInputs) -> list[str]:
         """Names of what differs, versions with both values."""
         names = [
             name.replace("_", " ")
-            for name in ("base", "photos", "captions", "class_images", "subject")
+            for name in ("base", "photos", "captions", "class_images", "subject", "assistant")
             if getattr(self, name) != getattr(other, name)
         ]
         return names + [

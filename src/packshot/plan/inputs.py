@@ -7,13 +7,18 @@ from importlib.metadata import version
 from packshot.class_images import list_class_images
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.photo_set import list_photos
+from packshot.plan.assistant import assistant_hash
 from packshot.plan.config import PlanInputs
 from packshot.project import Project
 from packshot.utils import files
 
 
 def current_inputs(project: Project, base: DiffusionModel) -> PlanInputs:
-    """Hashes of the photos (with masks), captions, class images, base and subject; versions."""
+    """Hashes of the photos (with masks), captions, class images, base, subject, assistant; versions.
+
+    Raises:
+        LoraError: the assistant's file is not there.
+    """
     photos = list_photos(project)
     masks = [files.sha256(photo.mask) if photo.mask else None for photo in photos]
     return PlanInputs(
@@ -25,5 +30,6 @@ def current_inputs(project: Project, base: DiffusionModel) -> PlanInputs:
             [[image.sha256, image.prompt] for image in list_class_images(project)]
         ),
         subject=files.fingerprint(project.subject.model_dump()),
+        assistant=assistant_hash(project),
         versions={name: version(name) for name in ("packshot", "torch", "diffusers")},
     )

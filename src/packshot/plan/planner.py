@@ -13,10 +13,12 @@ from packshot.class_images import ClassImage, list_class_images
 from packshot.decisions import Decisions
 from packshot.errors import InsufficientMemoryError, InvalidPlanError, TimeBudgetError
 from packshot.images.buckets import bucket, is_croppable
+from packshot.lora import Lora
 from packshot.models.device_memory import not_enough_for
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.precision import PRECISIONS, best_dtype, explain, has_fp16
 from packshot.photos.photo_set import require_photos
+from packshot.plan.assistant import load_assistant
 from packshot.plan.calibration import (
     SHOTS_AT_ONCE,
     StepCost,
@@ -34,7 +36,7 @@ from packshot.plan.config import (
     write_plan,
 )
 from packshot.plan.inputs import current_inputs
-from packshot.plan.recipes import Recipe, recipe_for
+from packshot.plan.recipes import Recipe, few_step_recipe, recipe_for
 from packshot.project import Project
 from packshot.types import TargetModules
 from packshot.utils import files
@@ -188,19 +190,19 @@ def make_plan(
         TimeBudgetError: the message names the least budget that makes sense.
         InsufficientMemoryError: not even one image at a time fits, at any resolution of the recipe.
         InvalidPlanError: the recipe or an override is out of range, or the text encoders cannot be trained.
+        LoraError: the assistant is not there, does not fit the base, or its weights' storage.
     """
     if budget is not None and budget.whole <= 0:
         raise InvalidPlanError(
             "The budget must be more than nothing; write it as 90s, 10m or 1h30m."
         )
     decisions = Decisions(project)
-    recipe = _with_overrides(
-        recipe_for(base.family, base.path), target_modules, rank, class_image_ratio
-    )
+    assistant = load_assistant(project, base)
+    recipe = _with_overrides(_recipe(base, assistant), target_modules, rank, class_image_ratio)
     prior = list_class_images(project)
     work = _work(project, base, decisions, recipe, prior)
     text_rank = recipe.rank if train_text_encoder else 0
-    sizes = _sizes(base, decisions, work, text_rank, measure_anew)
+    sizes = _sizes(base, decisions, work, text_rank, measure_anew, assistant)
     chosen, steps = _chosen(sizes, budget, least_at_least)
     plan = Plan(
         steps=steps,
@@ -254,10 +256,11 @@ def class_images_within(
     Raises:
         TimeBudgetError: too little time is left for training; the message names the least
             budget that is enough for everything.
-        NoUsablePhotosError, InsufficientMemoryError: as `make_plan`.
+        NoUsablePhotosError, InsufficientMemoryError, LoraError: as `make_plan`.
     """
     decisions = Decisions(project)
-    work = _work(project, base, decisions, recipe_for(base.family, base.path), None)
+    assistant = load_assistant(project, base)
+    work = _work(project, base, decisions, _recipe(base, assistant), None)
     spent = budget.spent
     tried: list[_Sized] = []
 
@@ -267,7 +270,7 @@ def class_images_within(
         images = (count + budget.shots_after) * work.shot_seconds
         return spent + training + images + budget.seconds_after
 
-    for size in _sizes(base, decisions, work, 0, False):
+    for size in _sizes(base, decisions, work, 0, False, assistant):
         tried.append(size)
         if needed(budget.whole) <= budget.whole:
             return wanted or _affordable(budget.whole, work.shot_seconds)
@@ -321,14 +324,14 @@ def _affordable(whole: float, shot_seconds: float) -> int:
     return min(CLASS_IMAGES, max(FEWEST_CLASS_IMAGES, fit))
 
 
-def notes_on(base: DiffusionModel) -> list[str]:
+def notes_on(base: DiffusionModel, *, has_assistant: bool = False) -> list[str]:
     """What a user should know before training on this base."""
     notes = []
-    if base.is_step_distilled:
+    if base.is_step_distilled and not has_assistant:
         notes.append(
             f"{base.name} was distilled to few steps, and loses them when it is trained: pictures get "
             "soft. Train on the undistilled base of its family, then: packshot shoot --base with this "
-            "one."
+            "one. Or beside a training adapter for it: packshot plan --assistant FILE."
         )
     narrow = best_dtype(base.device, base.family) == base.dtype == torch.float32
     if narrow and has_fp16(base.device):
@@ -338,6 +341,11 @@ def notes_on(base: DiffusionModel) -> list[str]:
             "the time of a GPU with bf16 (RTX 30 and later). SD 1.5 and SDXL compute in fp16 here."
         )
     return notes
+
+
+def _recipe(base: DiffusionModel, assistant: Sequence[tuple[Lora, float]]) -> Recipe:
+    recipe = recipe_for(base.family, base.path)
+    return few_step_recipe(recipe) if assistant and base.is_step_distilled else recipe
 
 
 def _work(
@@ -360,7 +368,12 @@ def _work(
 
 
 def _sizes(
-    base: DiffusionModel, decisions: Decisions, work: _Work, text_rank: int, anew: bool
+    base: DiffusionModel,
+    decisions: Decisions,
+    work: _Work,
+    text_rank: int,
+    anew: bool,
+    assistant: Sequence[tuple[Lora, float]],
 ) -> Iterator[_Sized]:
     """The recipe's resolutions that fit the memory, the largest first.
 
@@ -375,7 +388,7 @@ def _sizes(
             cost = step_cost(
                 base, decisions, pixels=pixels, targets=recipe.target_modules, rank=recipe.rank,
                 batch=recipe.effective_batch_size, text_rank=text_rank,
-                checkpointing=checkpointing, anew=anew,
+                checkpointing=checkpointing, assistant=assistant, anew=anew,
             )  # fmt: skip
             if cost.most_at_once:
                 break

@@ -65,6 +65,22 @@ _USUAL = Recipe(
 )
 
 
+_EXPOSURES_WITH_ASSISTANT = {5: 500, 15: 900, 40: 1200}
+_RANK_WITH_ASSISTANT = 16
+
+
+def few_step_recipe(recipe: Recipe) -> Recipe:
+    """The recipe for a base that was distilled to few steps, beside an assistant: shorter, as the
+    distillation wears off all the same, only slower (its makers' page); at most rank 16.
+    """
+    exposures = {
+        str(photos): min(recipe.exposures_for(photos), most)
+        for photos, most in _EXPOSURES_WITH_ASSISTANT.items()
+    }
+    rank = min(recipe.rank, _RANK_WITH_ASSISTANT)
+    return recipe.model_copy(update={"exposures": exposures, "rank": rank})
+
+
 def family_recipe(family: str) -> Recipe:
     """A family's recipe: the usual recipe with the overrides of its spec."""
     return Recipe.model_validate(_USUAL.model_dump() | dict(registry.families()[family].recipe))

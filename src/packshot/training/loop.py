@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import per_image_loss
 from packshot.models.precision import PRECISIONS
 from packshot.photos import photo_set
+from packshot.plan.assistant import load_assistant
 from packshot.plan.config import Plan, read_plan
 from packshot.plan.inputs import current_inputs
 from packshot.project import Project
@@ -72,6 +73,7 @@ def train(
         TrainingDivergedError: a loss or gradient is not finite; in fp16, step after step.
         ProjectError: another process works on the project.
         DiskFullError: no room; the last saved state is intact.
+        LoraError: the project's assistant does not fit the base.
     """
     with project.held():
         plan = read_plan(project.plan_file)
@@ -139,6 +141,7 @@ def _run(
         torch.set_num_threads(
             plan.cpu_threads
         )  # sums of other threads' parts differ in the last bit
+    assistant = load_assistant(project, base)
     data = TrainingSet(
         base,
         plan,
@@ -161,6 +164,7 @@ def _run(
         base.gradient_checkpointing(plan.gradient_checkpointing),
         # Embeddings of text encoders that are not trained are cached.
         base.encoders_moved_to(torch.device("cpu"), text=not plan.text_encoder_rank),
+        ExitStack() as assisted,
     ):
         base.bring_denoiser()  # a saved state's moments go where the LoRA lies
         optimizer = Optimizer(adapter, plan)
@@ -179,13 +183,16 @@ def _run(
         if not state and until is None and log_of(run).exists():
             _rewind_log(run, 0)  # killed before its first saved state
         until = until or plan.steps
+        assisted.enter_context(lora.fused(base, assistant))
         for step in range(optimizer.step + 1, until + 1):
             yield _step_within_memory(base, plan, data, optimizer, step)
             last = step == plan.steps
             stop = should_stop() and not last
             # Samples first: after a resume, nothing from before the saved state is repeated.
             if plan.sample_every_n_steps and (last or step % plan.sample_every_n_steps == 0):
+                assisted.close()  # pictures are of the LoRA alone
                 yield _sample(project, base, run, step)
+                assisted.enter_context(lora.fused(base, assistant))
             if last or stop or step % plan.save_every_n_steps == 0:
                 yield StateSaved(step, run_state.save(run / "checkpoints", optimizer.state()))
             if stop:

@@ -42,6 +42,7 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
         "settings": files.fingerprint(settings.model_dump()),
         "source": [str(source.resolve()), _stamp(source)],
         "base": _stamp(base),
+        "assistant": _stamp(Path(settings.assistant)),
         "class images": [_stamp(Path(name)) for name in settings.class_images],
         "left": {str(path.relative_to(project.root)): _stamp(path) for path in left},
     }

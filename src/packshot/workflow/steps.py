@@ -45,6 +45,7 @@ from packshot.plan import (
     make_plan,
     plan_that_holds,
 )
+from packshot.plan.assistant import assistant_file, load_assistant
 from packshot.plan.calibration import threads_for
 from packshot.plan.config import read_current_plan
 from packshot.plan.inputs import current_inputs
@@ -107,6 +108,7 @@ class Walk:
         """Do every step once; `finish` ends an interrupted training."""
         read_current_plan(self.project.plan_file)  # an invalid plan is reported first of all
         require_consent(self.project, "base", "captioner", "segmenter", "embedder", "class_images")
+        assistant_file(self.project)
         refused = add_photos(self.project, source, self.observer.progress).refused
         self.observer.refused(refused)
         if self.settings.blur:
@@ -124,13 +126,16 @@ class Walk:
         self._caption(own_clip, embedder)
         self._mask()
         base = self.base
+        assistant = load_assistant(
+            self.project, base
+        )  # one of another family is told before the rest
         self._tell_small_photos(base)
         with self.clock.paused():
             judge = embedder_of(embedder, lambda: base, self.observer.progress)
             base.pipeline()  # imports what is needed for the first image
         budget = self._budget(judge)
         self._gather(base, budget, None if embedder == BASE else judge)
-        for note in notes_on(base):
+        for note in notes_on(base, has_assistant=bool(assistant)):
             self.observer.say(note)
         plan = self._plan(base, budget)
         self.observer.plan(plan)

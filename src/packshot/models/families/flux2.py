@@ -205,7 +205,7 @@ SPEC = FamilySpec(
     relatives=(Relative("FLUX.2 dev", ("double_stream_modulation_img.", "guidance_in.")),),
     companions=(autoencoder(""), qwen3("txt_in.weight", 3)),
     # It learns fast: PEFT's comparison measures no more likeness after 200 exposures.
-    recipe=LARGE_RECIPE | {"rank": 32, "exposures": {"5": 500, "15": 1000, "40": 1600}},
+    recipe={**LARGE_RECIPE, "rank": 32, "exposures": {"5": 500, "15": 1000, "40": 1600}},
     kohya_base="flux2",
     architecture="Flux.2-klein/lora",
     kohya_uses_original_keys=True,
