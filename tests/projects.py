@@ -1,7 +1,6 @@
 """A small project that is ready to train: five photos in two shapes, class images, a plan."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -77,17 +76,28 @@ def samples_in_two_steps(base):
 
 
 @pytest.fixture
-def assisted(tiny_base, tmp_path):
-    """Gives a project an assistant that changes much, and the plan, if there is one, its hash."""
+def make_assistant(tiny_base, tmp_path):
+    """Writes a LoRA that changes much; returns its file's name."""
 
-    def give(project, seed=0, name=None):
-        file = name or str(tmp_path / f"assistant-{seed}.safetensors")
-        if name is None:
-            with add_adapters(tiny_base, "attention", rank=2, alpha=2, seed=seed) as adapters:
-                for parameter in adapters.named_parameters().values():
-                    torch.nn.init.normal_(parameter, std=0.2)
-                lora = adapters.to_lora({})
-            write_lora(lora, Path(file), tiny_base)
+    def make(seed=0):
+        file = tmp_path / f"assistant-{seed}.safetensors"
+        chance = torch.Generator().manual_seed(seed)
+        with add_adapters(tiny_base, "attention", rank=2, alpha=2, seed=0) as adapters:
+            for parameter in adapters.named_parameters().values():
+                torch.nn.init.normal_(parameter, std=0.2, generator=chance)
+            lora = adapters.to_lora({})
+        write_lora(lora, file, tiny_base)
+        return str(file)
+
+    return make
+
+
+@pytest.fixture
+def assisted(make_assistant, tiny_base):
+    """Gives a project an assistant, and the plan, if there is one, its hash."""
+
+    def give(project, name=None):
+        file = name or make_assistant()
         save_choices(project, choices_of(assistant=file))
         if plan := read_current_plan(project.plan_file):
             depends = current_inputs(project, tiny_base)

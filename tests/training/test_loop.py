@@ -364,9 +364,10 @@ def test_beside_an_assistant_going_on_is_bit_identical(planned_project, tiny_bas
     assert lora_bytes(planned_project) == whole
 
 
-def test_another_assistant_than_the_plans_is_refused(planned_project, tiny_base, assisted):
-    other, file = assisted(planned_project, seed=1), assisted(planned_project)
-    shutil.copy(other, file)
+def test_another_assistant_than_the_plans_is_refused(
+    planned_project, tiny_base, assisted, make_assistant
+):
+    shutil.copy(make_assistant(seed=1), assisted(planned_project))
     with pytest.raises(StaleRunError, match=r"Changed since the plan was made: assistant\. Make"):
         events_of(planned_project, tiny_base)
     assert planned_project.runs() == []

@@ -181,6 +181,26 @@ def test_other_words_redo_what_depends_on_them_and_are_kept(walked, words, steps
 
 
 @pytest.mark.slow
+def test_an_assistant_and_what_is_in_its_file_make_a_new_run(walked, make_assistant):
+    """The pictures without a LoRA are made without it, too."""
+    project, file = Project(walked / "project"), make_assistant()
+    before = results(project.root)
+    loras = [project.lora_file.read_bytes()]
+    for _ in range(2):
+        heard = Listener()
+        walk(walked, heard, assistant=file)
+        assert "Step" in heard.events and "changed: assistant." in " ".join(heard.said)
+        loras.append(project.lora_file.read_bytes())
+        assert walk(walked).was_complete
+        shutil.copy(make_assistant(seed=1), file)  # another one under the same name
+    assert len(set(loras)) == 3 and len(project.runs()) == 3
+    after = results(project.root)
+    changed = {name for name in before | after if before.get(name) != after.get(name)}
+    assert {name.split("/")[0] for name in changed} == {"lora", "shots"}
+    assert not any("/without/" in name for name in changed)
+
+
+@pytest.mark.slow
 def test_a_budget_that_comes_again_has_its_run_and_its_lora_again(walked):
     project = Project(walked / "project")
     plan, lora = read_plan(project.plan_file), project.lora_file.read_bytes()
