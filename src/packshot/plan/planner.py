@@ -198,7 +198,8 @@ def make_plan(
         )
     decisions = Decisions(project)
     assistant = load_assistant(project, base)
-    recipe = _with_overrides(_recipe(base, assistant), target_modules, rank, class_image_ratio)
+    recipe = recipe_of(base, has_assistant=bool(assistant))
+    recipe = _with_overrides(recipe, target_modules, rank, class_image_ratio)
     prior = list_class_images(project)
     work = _work(project, base, decisions, recipe, prior)
     text_rank = recipe.rank if train_text_encoder else 0
@@ -260,7 +261,8 @@ def class_images_within(
     """
     decisions = Decisions(project)
     assistant = load_assistant(project, base)
-    work = _work(project, base, decisions, _recipe(base, assistant), None)
+    recipe = recipe_of(base, has_assistant=bool(assistant))
+    work = _work(project, base, decisions, recipe, None)
     spent = budget.spent
     tried: list[_Sized] = []
 
@@ -343,9 +345,10 @@ def notes_on(base: DiffusionModel, *, has_assistant: bool = False) -> list[str]:
     return notes
 
 
-def _recipe(base: DiffusionModel, assistant: Sequence[tuple[Lora, float]]) -> Recipe:
+def recipe_of(base: DiffusionModel, *, has_assistant: bool) -> Recipe:
+    """The base's recipe, shorter if it is distilled to few steps and trained beside an assistant."""
     recipe = recipe_for(base.family, base.path)
-    return few_step_recipe(recipe) if assistant and base.is_step_distilled else recipe
+    return few_step_recipe(recipe) if has_assistant and base.is_step_distilled else recipe
 
 
 def _work(

@@ -50,8 +50,7 @@ from packshot.plan.calibration import threads_for
 from packshot.plan.config import read_current_plan
 from packshot.plan.inputs import current_inputs
 from packshot.plan.load_base import load_project_base
-from packshot.plan.planner import CLASS_IMAGES, notes_on
-from packshot.plan.recipes import recipe_for
+from packshot.plan.planner import CLASS_IMAGES, notes_on, recipe_of
 from packshot.project import Project
 from packshot.report import write_report
 from packshot.training import Step, Stopped, train
@@ -248,7 +247,7 @@ class Walk:
             collect_class_images(self.project, base, count=count, progress=self.observer.progress)
             return
         if count is None:
-            recipe = recipe_for(base.family, base.path)
+            recipe = recipe_of(base, has_assistant=assistant_file(self.project) is not None)
             exposures = recipe.exposures_for(len(list_photos(self.project)))
             count = math.ceil(exposures * recipe.class_image_ratio / (1 - recipe.class_image_ratio))
         if folder := plain_folder(sources):
