@@ -83,8 +83,9 @@ class BlockOffload:
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         size = slot_bytes(parts)
         self._slots = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(SLOTS)]
-        if self._stream:
-            for slot in self._slots:  # whoever gets their memory next waits for a copy under way
+        for number, slot in enumerate(self._slots):  # as what the network keeps there for good
+            network.register_buffer(f"slot_{number}", slot, persistent=False)
+            if self._stream:  # whoever gets their memory next waits for a copy under way
                 slot.record_stream(self._stream)
         self._now = 0
         self._ahead: _Part | None = None
