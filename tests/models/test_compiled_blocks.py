@@ -46,13 +46,9 @@ def graphs():
     return counters["stats"]["unique_graphs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("family", "checkpointing"),
-    [
-        ("sd1", False),
-        pytest.param("sd1", True, marks=pytest.mark.slow),
-        pytest.param("flux1", False, marks=pytest.mark.slow),
-    ],
+    ("family", "checkpointing"), [("sd1", False), ("sd1", True), ("flux1", False)]
 )
 def test_loss_and_gradients_are_those_of_plain_blocks(
     tiny_checkpoint, loaded, family, checkpointing

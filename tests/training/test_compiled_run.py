@@ -24,6 +24,7 @@ def quick_compiler(monkeypatch, planned_project):
     torch.compiler.reset()
 
 
+@pytest.mark.slow
 def test_a_compiled_run_that_is_stopped_ends_with_the_same_bits(planned_project, tiny_base):
     """And what it learns is what a plain one does; samples, of other shapes, are not compiled."""
     counters.clear()
