@@ -10,7 +10,7 @@ from rich.console import Console as RichConsole
 from packshot import cli
 from packshot.cli import console as module
 from packshot.cli.console import LINE_SECONDS, Console
-from packshot.training import Step, StepSkipped
+from packshot.training import CompileFailed, Step, StepSkipped
 
 
 @pytest.fixture
@@ -72,6 +72,14 @@ def test_skipped_steps_are_told_when_they_persist(opened, clock):
         "64 now",
     ]
     assert console.training  # Ctrl-C ends it after a step
+
+
+def test_a_run_that_goes_on_without_compiling_says_so(opened):
+    with opened(False) as console:
+        console.event(CompileFailed(0, "there is no C++ compiler"))
+    assert console.written() == (
+        "torch.compile does not work here (there is no C++ compiler): training goes on without\n"
+    )
 
 
 def test_long_lines_are_not_broken_and_the_same_is_not_said_twice(opened, clock):

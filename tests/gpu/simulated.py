@@ -2,7 +2,8 @@
 
 A tensor "on the GPU" is a subclass that holds one in main memory. Operations on it are carried out
 there, after two checks that a GPU makes: that no tensor of main memory takes part, and that all that
-lives there fits; else what PyTorch raises is raised. It needs a process of its own (`tests.lives`), for
+lives there fits; else what PyTorch raises is raised. Copies on a stream of their own land as late as they
+may (`streams.py`). It needs a process of its own (`tests.lives`), for
 PyTorch is told of a device for good. Its device has an index ("cuda:0").
 """
 
@@ -23,6 +24,8 @@ from torch.utils.backend_registration import (
     _setup_privateuseone_for_python_backend,
 )
 
+from tests.gpu.streams import Streams
+
 GPU = torch.device("cuda", 0)
 _NAME = "simulated"
 """What PyTorch itself calls the device: only to one of its own does it hand gradients."""
@@ -30,6 +33,9 @@ _NAME = "simulated"
 
 def _is_gpu(device: Any) -> bool:
     return device is not None and torch.device(device).type in (GPU.type, _NAME)
+
+
+_DATA: Any = torch.Tensor.data
 
 
 class OnGpu(torch.Tensor):
@@ -65,6 +71,18 @@ class OnGpu(torch.Tensor):
     def cuda(self, *_: Any, **__: Any) -> OnGpu:  # type: ignore[override]
         return self
 
+    def record_stream(self, stream: Any) -> None:
+        STREAMS.watch(self.held)
+
+    @property
+    def data(self) -> Any:
+        return _DATA.__get__(self)
+
+    @data.setter
+    def data(self, other: OnGpu) -> None:
+        _DATA.__set__(self, other)
+        self.held = other.held
+
     def tolist(self) -> Any:
         return self.held.tolist()
 
@@ -84,10 +102,12 @@ class Memory:
     Attributes:
         size: bytes that there are.
         used, peak: bytes that tensors take now, and have taken at most.
+        brought, fetched: bytes copied there from main memory, and back.
     """
 
     def __init__(self) -> None:
         self.size, self.used, self.peak = 2**60, 0, 0
+        self.brought = self.fetched = 0
         self.lacked, self.in_backward = "", False
         self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -127,13 +147,24 @@ class Memory:
             self.in_backward = False
         self.complain()
 
+    def count_copy(self, name: str, args: Any, goes: bool) -> None:
+        """Count what is copied between the two memories."""
+        source = args[1] if name == "copy_" else args[0]
+        size = source.numel() * source.element_size()
+        if goes and not isinstance(source, OnGpu):
+            self.brought += size
+        elif isinstance(source, OnGpu) and not goes:
+            self.fetched += size
+
 
 _backward = torch.autograd.backward
 MEMORY = Memory()
+STREAMS = Streams()
 
 
 _MIXED = ("_to_copy", "copy_", "index", "index_put_", "index_put")
 """What takes tensors of both places: copies, and indices of main memory."""
+_VIEWS = ("slice", "as_strided", "view", "alias", "detach")
 
 
 def _held(value: Any) -> Any:
@@ -154,6 +185,14 @@ def _carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     goes = bool(on_gpu) if device is None else _is_gpu(device)
     if name == "copy_":
         goes = isinstance(args[0], OnGpu)
+    if name in ("copy_", "_to_copy"):
+        MEMORY.count_copy(name, args, goes)
+    STREAMS.use(func, tree_leaves(tree_map(_held, (args, kwargs))))
+    if STREAMS.is_aside:
+        assert name in ("copy_", *_VIEWS), f"{func} on a stream of copies"
+        if name == "copy_":
+            STREAMS.copy(_held(args[0]), _held(args[1]))
+            return args[0]
     inside = {key: _held(value) for key, value in kwargs.items()}
     if device is not None:
         inside["device"] = torch.device("cpu")
@@ -217,6 +256,13 @@ def _swapping(module: torch.nn.Module, *given: Any, **options: Any) -> torch.nn.
         torch.__future__.set_swap_module_params_on_conversion(before)
 
 
+class _Stream:
+    """In the place of `torch.cuda.Stream`, which is also named as a type."""
+
+    def __new__(cls, *_: Any) -> Any:
+        return STREAMS.make()
+
+
 _CUDA: dict[str, Callable[..., Any]] = {
     "_lazy_init": lambda: None,
     "synchronize": lambda *_: None,
@@ -230,6 +276,10 @@ _CUDA: dict[str, Callable[..., Any]] = {
     "memory_reserved": lambda *_: MEMORY.used,
     "memory_allocated": lambda *_: MEMORY.used,
     "max_memory_reserved": lambda *_: MEMORY.peak,
+    "Stream": _Stream,
+    "stream": lambda stream: STREAMS.entered(stream),
+    "current_stream": lambda *_: STREAMS.current,
+    "cudart": lambda: STREAMS,
 }
 
 
@@ -240,6 +290,7 @@ def gpu(size: float = 2**60) -> Iterator[Memory]:
     from packshot.plan import gpu_fit, load_base, memory_estimate
 
     MEMORY.size, MEMORY.peak = int(size), MEMORY.used
+    STREAMS.reset()
     with contextlib.ExitStack() as undone:
         for name, answer in _CUDA.items():
             undone.enter_context(mock.patch.object(torch.cuda, name, answer))

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from packshot.errors import ModelLoadError
+from packshot.models.block_offload import parts_to_offload
 from packshot.models.weight_storage import (
     apply_weight_storage,
     denoiser_blocks,
@@ -60,10 +61,20 @@ def test_bytes_are_those_of_the_weights_as_they_are_stored(denoiser):
     inside = 64 * 64 + 64 + 8 * 64 + 8
     outside = 64 * 64 + 64
     assert weight_bytes(denoiser) == 4 * (3 * inside + outside)
-    assert weight_bytes(denoiser, "offload") == 4 * (inside + outside)
+    slot = 4 * (inside + 64) + (-4 * 8) % 256  # with the buffer; each tensor takes whole 256 bytes
+    assert weight_bytes(denoiser, "offload") == 4 * outside + 2 * slot
     matrices = 3 * (64 * 64 + 8 * 64)
     assert weight_bytes(denoiser, "int8") == weight_bytes(denoiser) - 3 * matrices
     assert weight_bytes(denoiser.bfloat16()) == 2 * (3 * inside + outside)
+
+
+def test_a_block_that_only_lists_layers_is_copied_layer_by_layer():
+    """As the levels of a UNet, each of which may be a third of it."""
+    level, plain, empty = nn.Module(), Block(64), nn.ModuleList([nn.Identity()])
+    level.rows, level.others = nn.ModuleList([Block(8), Block(8)]), nn.ModuleList([Block(16)])
+    assert parts_to_offload([level, plain, empty]) == [*level.rows, *level.others, plain]
+    level.register_buffer("own", torch.ones(1))
+    assert parts_to_offload([level, plain]) == [level, plain]
 
 
 def test_plain_is_as_it_is(denoiser):

@@ -52,7 +52,7 @@ def test_times_are_medians_after_one_for_warming_up(base, monkeypatch):
     def work():
         now[0] += next(taken)
 
-    assert calibration._median_seconds(base, work) == 2.0 and next(taken, None) is None
+    assert calibration.median_seconds(base, work) == 2.0 and next(taken, None) is None
 
 
 def test_slow_work_is_timed_once(base, monkeypatch):
@@ -63,7 +63,7 @@ def test_slow_work_is_timed_once(base, monkeypatch):
         calls.append(1)
         now[0] += 3.0
 
-    assert calibration._median_seconds(base, work) == 3.0 and len(calls) == 2
+    assert calibration.median_seconds(base, work) == 3.0 and len(calls) == 2
 
 
 def test_a_step_is_measured_once_for_each_of_what_it_depends_on(base, decisions, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_shot_takes_its_steps_and_passes_and_decoding(
     monkeypatch.setattr(calibration, "blank_latents", lambda base, pixels: None)
     monkeypatch.setattr(calibration, "random_batch", lambda base, latents, size: sizes.append(size))
     seconds = iter([2.0, 0.5])  # of a pass, of decoding
-    monkeypatch.setattr(calibration, "_median_seconds", lambda base, work: next(seconds))
+    monkeypatch.setattr(calibration, "median_seconds", lambda base, work: next(seconds))
     expected = 10 * 2.0 / calibration.SHOTS_AT_ONCE + 0.5
     assert shot_seconds(base, decisions) == expected == shot_seconds(base, decisions)
     assert sizes == [calibration.SHOTS_AT_ONCE * passes]

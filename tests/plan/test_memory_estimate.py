@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from packshot.lora import inject_lora
+from packshot.models.block_offload import parts_to_offload, slot_bytes
 from packshot.models.checkpoint import detect_checkpoint
 from packshot.models.weight_storage import denoiser_blocks, weight_bytes
 from packshot.plan import memory_estimate
@@ -45,8 +46,8 @@ def test_weights_take_what_each_storage_says(tiny_base):
     assert weight_bytes(denoiser) == 4 * everything
     assert weight_bytes(denoiser, "int8") == 4 * everything - 3 * matrices
     assert weight_bytes(denoiser, "nf4") == pytest.approx(4 * everything - 3.484 * matrices, abs=1)
-    largest = max(sum(p.numel() for p in block.parameters()) for block in denoiser_blocks(denoiser))
-    assert weight_bytes(denoiser, "offload") == 4 * (everything - sum(sizes.values()) + largest)
+    slots = 2 * slot_bytes(parts_to_offload(denoiser_blocks(denoiser)))
+    assert weight_bytes(denoiser, "offload") == 4 * (everything - sum(sizes.values())) + slots
 
 
 @pytest.mark.parametrize("storage", ["int8", "nf4"])

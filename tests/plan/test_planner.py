@@ -26,6 +26,7 @@ from packshot.plan import (
     write_plan,
 )
 from packshot.plan.calibration import StepCost, calibrate, shot_seconds, step_cost
+from packshot.plan.compile_gain import CompileGain
 from packshot.plan.step_memory import OVERHEAD
 from packshot.project import create_project
 
@@ -53,6 +54,29 @@ def costs(monkeypatch):
 
 def training(seconds):
     return Budget.of_training(seconds)
+
+
+def test_a_run_that_compiles_is_planned_with_what_it_saves(
+    ready_project, tiny_base, costs, monkeypatch
+):
+    asked, plain = [], make_plan(ready_project, tiny_base)
+
+    def choose(base, decisions, work, **options):
+        asked.append((work, options))
+        return CompileGain(True, "it pays", step_seconds=0.25, seconds=20.0)
+
+    monkeypatch.setattr(planner, "choose_compile", choose)
+    plan = make_plan(ready_project, tiny_base)
+    assert plan.torch_compile and not plain.torch_compile
+    assert read_reasons(ready_project.plan_file)["torch_compile"] == "it pays"
+    assert plain.estimate.seconds - plan.estimate.seconds == pytest.approx(20.0)
+    assert plain.estimate.seconds_per_step - plan.estimate.seconds_per_step == 0.25
+    work, options = asked[0]
+    assert options == {"spare_seconds": float("inf"), "anew": False}
+    assert (work.steps, work.pixels, work.at_once) == (plan.steps, plan.resolution, 2)
+    assert work.shapes % work.at_once == 0 and work.shapes >= 2
+    make_plan(ready_project, tiny_base, budget=training(plain.estimate.seconds + 50))
+    assert asked[1][1]["spare_seconds"] == pytest.approx(50, abs=0.1)
 
 
 def test_without_a_budget_the_whole_recipe_is_planned(ready_project, tiny_base, costs):

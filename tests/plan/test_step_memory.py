@@ -3,12 +3,13 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from packshot.lora import add_adapters
 from packshot.models.checkpoint import detect_checkpoint
-from packshot.models.weight_storage import weight_bytes
+from packshot.models.weight_storage import apply_weight_storage, weight_bytes
 from packshot.plan import calibration
 from packshot.plan.calibration import calibrate
 from packshot.plan.memory_estimate import estimate_memory
-from packshot.plan.step_memory import OVERHEAD, Tally, most_pictures, step_bytes
+from packshot.plan.step_memory import OVERHEAD, Tally, most_pictures, step_bytes, trace_step
 
 
 def test_a_chain_of_layers_takes_what_its_shapes_say():
@@ -38,6 +39,24 @@ def test_so_many_pictures_fit_as_their_bytes_say(pictures):
     assert most_pictures(needed + 100, 10**6, 10**6) == pictures
     assert most_pictures(needed - 100, 10**6, 10**6) == pictures - 1
     assert most_pictures(0, 10**6, 10**6) == 0
+
+
+def test_offloaded_blocks_take_no_more_in_a_step_than_computing_them_twice(tiny_base):
+    """What they are copied to lies there for good, and is counted among the weights."""
+
+    def working():
+        with (
+            add_adapters(tiny_base, "attention", rank=2, alpha=2, seed=0),
+            tiny_base.gradient_checkpointing(),
+        ):
+            latents = calibration.blank_latents(tiny_base, 64)
+            return trace_step(tiny_base, lambda: calibration.random_batch(tiny_base, latents, 1))[0]
+
+    plain = working()
+    apply_weight_storage(tiny_base.denoiser, "offload", torch.device("cpu"))
+    tiny_base.weight_storage = "offload"
+    slots = sum(buffer.nbytes for buffer in tiny_base.denoiser.buffers(recurse=False))
+    assert 0 < working() <= plain and slots > 0.5 * plain, "which would be seen if it were counted"
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 
 from packshot.training.events import (
     CachingLatents,
+    CompileFailed,
     Done,
     Resumed,
     Sample,
@@ -24,6 +25,7 @@ RUN = Path("/project/runs/1")
     [
         (CachingLatents(1, 2), {"kind": "caching_latents", "done": 1, "total": 2}),
         (Resumed(3, "damaged"), {"kind": "resumed", "step": 3, "note": "damaged"}),
+        (CompileFailed(0, "why"), {"kind": "compile_failed", "step": 0, "reason": "why"}),
         (
             Step(1, 9, 0.5, None, 0.25, 1e-4, 2.0),
             {

@@ -150,13 +150,24 @@ class Console(RunObserver):
 
     def event(self, event: Event) -> None:
         """Print an event of training."""
-        from packshot.training import CachingLatents, Resumed, Step, StepSkipped, Stopped
+        from packshot.training import (
+            CachingLatents,
+            CompileFailed,
+            Resumed,
+            Step,
+            StepSkipped,
+            Stopped,
+        )
 
         match event:
             case CachingLatents():
                 self.progress("encoding", event.done, event.total)
             case Resumed():
                 self.say(f"resuming after step {event.step} {event.note}".rstrip())
+            case CompileFailed():
+                self.say(
+                    f"torch.compile does not work here ({event.reason}): training goes on without"
+                )
             case Step():
                 self.training = event.step < event.steps
                 self.progress("training", event.step, event.steps, f"loss {event.loss:.4f}")

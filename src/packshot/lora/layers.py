@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from packshot.lora.weights import Lora, LoraWeights
+from packshot.models.block_offload import compute_device
 
 
 class LoraLinear(nn.Module):
@@ -177,7 +178,7 @@ def _layer(
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
     down = torch.empty(down_shape)
     nn.init.kaiming_uniform_(down, a=math.sqrt(5), generator=generator)
-    device = frozen.weight.device
+    device = compute_device(frozen)
     kind = LoraLinear if isinstance(frozen, nn.Linear) else LoraConv2d
     return kind(frozen, down.to(device), torch.zeros(up_shape, device=device), alpha / rank)  # type: ignore[arg-type]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,20 @@ class WeightDelta(Protocol):
     def delta(self, frozen: Tensor) -> Tensor:
         """What to add to the weight `frozen`, fp32, in its shape."""
         ...
+
+
+def on_device(change: T, device: torch.device) -> T:
+    """A change of a module's weight (or a tensor, or a tuple of these) with its tensors on a device."""
+    moved: Any = change
+    if isinstance(change, Tensor):
+        moved = change.to(device)
+    elif isinstance(change, tuple):
+        moved = tuple(on_device(one, device) for one in change)
+    elif is_dataclass(change) and not isinstance(change, type):
+        named = {one.name: getattr(change, one.name) for one in fields(change)}
+        moved = replace(change, **{name: on_device(one, device) for name, one in named.items()})
+    result: T = moved
+    return result
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.utils.checkpoint import checkpoint
 
+from packshot.models.block_offload import (
+    SLOTS,
+    BlockOffload,
+    parts_to_offload,
+    slot_bytes,
+    tensors_of,
+)
 from packshot.models.quantised_linear import BLOCK, Int8Linear, Nf4Linear, QuantisedLinear
 from packshot.types import WeightStorage
 
@@ -31,8 +33,8 @@ def weight_bytes(network: nn.Module, storage: WeightStorage = "full") -> int:
         return plain
     inside = [weight for block in denoiser_blocks(network) for weight in block.parameters()]
     if storage == "offload":
-        largest = max(sum(map(_bytes, block.parameters())) for block in denoiser_blocks(network))
-        return plain - sum(map(_bytes, inside)) + largest
+        slots = SLOTS * slot_bytes(parts_to_offload(denoiser_blocks(network)))
+        return plain - sum(map(_bytes, inside)) + slots
     width = BYTES[storage]
     return plain - int(sum(_bytes(w) - width * w.numel() for w in inside if w.ndim == 2))
 
@@ -72,10 +74,9 @@ def _quantise(denoiser: nn.Module, storage: WeightStorage, device: torch.device)
 
 
 def offload_blocks(denoiser: nn.Module, device: torch.device) -> None:
-    """Move all but the blocks to the device; each block's weights are copied there to compute."""
-    kept = {
-        id(tensor) for block in denoiser_blocks(denoiser) for tensor in _tensors(block).values()
-    }
+    """Move all but the blocks to the device; those are copied there when they compute."""
+    parts = parts_to_offload(denoiser_blocks(denoiser))
+    kept = {id(tensor) for part in parts for tensor in tensors_of(part).values()}
     for module in denoiser.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None and id(parameter) not in kept:
@@ -83,36 +84,4 @@ def offload_blocks(denoiser: nn.Module, device: torch.device) -> None:
         for name, buffer in module._buffers.items():
             if buffer is not None and id(buffer) not in kept:
                 module._buffers[name] = buffer.to(device)
-    for block in denoiser_blocks(denoiser):
-        block.forward = _offloaded_forward(block, device)
-
-
-def _offloaded_forward(block: nn.Module, device: torch.device) -> Callable[..., Any]:
-    """The block's forward, with copies of its tensors on the device.
-
-    With gradients it is checkpointed (arXiv 1604.06174) and copies the tensors again in the
-    backward pass: copies kept by the graph would fill the memory that offload saves.
-    """
-    compute, inside = block.forward, False
-
-    def with_copies(*args: Any, **kwargs: Any) -> Any:
-        nonlocal inside
-        copies = {name: t.to(device, non_blocking=True) for name, t in _tensors(block).items()}
-        inside = True
-        try:
-            return functional_call(block, copies, args, kwargs)
-        finally:
-            inside = False
-
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        if inside:
-            return compute(*args, **kwargs)
-        if torch.is_grad_enabled():
-            return checkpoint(with_copies, *args, use_reentrant=False, **kwargs)
-        return with_copies(*args, **kwargs)
-
-    return forward
-
-
-def _tensors(block: nn.Module) -> dict[str, Tensor]:
-    return dict(block.named_parameters()) | dict(block.named_buffers())
+    BlockOffload(denoiser, parts, device)

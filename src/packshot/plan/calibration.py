@@ -83,7 +83,7 @@ def threads_for(base: DiffusionModel, decisions: Decisions) -> int:
             batch = random_batch(base, blank_latents(base, base.native_pixels), 1)
             return choose_cpu_threads(lambda: per_image_loss(base, batch, 0.0))
 
-    because = _machine(base) | {"cores": AVAILABLE}
+    because = machine(base) | {"cores": AVAILABLE}
     threads = int(decisions.settle("threads", because, measure).value)
     torch.set_num_threads(threads)
     return threads
@@ -99,13 +99,13 @@ def shot_seconds(base: DiffusionModel, decisions: Decisions) -> float:
         base.pipeline()  # imports what is needed for the first picture
         latents = blank_latents(base, base.native_pixels)
         one_pass = _seconds_of_a_pass(base, latents, passes)
-        decoding = _median_seconds(
+        decoding = median_seconds(
             base, lambda: within_memory(base, lambda: base.decode_latents(latents), "an image")
         )
         seconds = sampler.steps * one_pass + decoding
         return round(seconds, 4), f"{sampler.steps} steps of {sampler.name}, and decoding"
 
-    because = _machine(base) | {"sampler": f"{sampler.name}, {sampler.steps}, {passes}"}
+    because = machine(base) | {"sampler": f"{sampler.name}, {sampler.steps}, {passes}"}
     return float(decisions.settle("shot_seconds", because, measure).value)
 
 
@@ -114,7 +114,7 @@ def _seconds_of_a_pass(base: DiffusionModel, latents: Tensor, passes: int) -> fl
 
     def timed(at_once: int) -> float:
         batch = random_batch(base, latents, at_once * passes)
-        return _median_seconds(base, lambda: per_image_loss(base, batch, 0.0)) / at_once
+        return median_seconds(base, lambda: per_image_loss(base, batch, 0.0)) / at_once
 
     for at_once in (SHOTS_AT_ONCE, 1):
         if (seconds := attempt(base.device, partial(timed, at_once))) is not None:
@@ -150,7 +150,7 @@ def step_cost(
         return asdict(cost), f"{cost.seconds(batch):.3g} s a step of {batch} alike, measured"
 
     because: dict[str, Scalar | None] = {
-        **_machine(base), "threads": threads_for(base, decisions), "pixels": pixels,
+        **machine(base), "threads": threads_for(base, decisions), "pixels": pixels,
         "targets": targets, "rank": rank, "batch": batch, "checkpointing": checkpointing,
         "text_rank": text_rank, "overhead": OVERHEAD,
         "assistant": " ".join(helper.sha256[:12] for helper, _ in assistant) or None,
@@ -244,7 +244,7 @@ def _calibrated(
     with torch.no_grad():
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
         latents = blank_latents(base, pixels)
-        encode_seconds = _median_seconds(base, lambda: base.encode_images(picture))
+        encode_seconds = median_seconds(base, lambda: base.encode_images(picture))
     with lora.fused(base, assistant):
         free = free_on(base.device)
     adapted = lora.add_adapters(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
@@ -255,7 +255,7 @@ def _calibrated(
     ):
         parameters = list(adapter.named_parameters().values())
         count = sum(parameter.numel() for parameter in parameters)
-        read = partial(_read, base) if text_rank else _as_it_is
+        read = reader(base, text_rank)
         single = random_batch(base, latents, 1)
         working, _ = trace_step(base, lambda: read(single))
         most = most_pictures(free, count, working)
@@ -264,7 +264,7 @@ def _calibrated(
         optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)
 
         def timed(size: int) -> float:
-            return _median_seconds(base, partial(_train_step, base, batches[size], optimizer, read))
+            return median_seconds(base, partial(train_step, base, batches[size], optimizer, read))
 
         seconds = {few: timed(few)}
         if (together := attempt(base.device, lambda: timed(many))) is not None:
@@ -284,7 +284,7 @@ def _calibrated(
     )
 
 
-def _machine(base: DiffusionModel) -> dict[str, Scalar]:
+def machine(base: DiffusionModel) -> dict[str, Scalar]:
     """The machine's description, for which measured times are valid."""
     precision = str(base.dtype).removeprefix("torch.")
     return {
@@ -315,8 +315,9 @@ def random_batch(base: DiffusionModel, latents: Tensor, size: int) -> Batch:
     )
 
 
-def _as_it_is(batch: Batch) -> Batch:
-    return batch
+def reader(base: DiffusionModel, text_rank: int) -> Callable[[Batch], Batch]:
+    """What prepares a batch for a step: where the text encoders learn, they read its prompts."""
+    return partial(_read, base) if text_rank else lambda batch: batch
 
 
 def _read(base: DiffusionModel, batch: Batch) -> Batch:
@@ -324,19 +325,20 @@ def _read(base: DiffusionModel, batch: Batch) -> Batch:
     return replace(batch, conditioning=base.encode_prompts([""] * len(batch.latents)))
 
 
-def _train_step(
+def train_step(
     base: DiffusionModel,
     batch: Batch,
     optimizer: torch.optim.Optimizer,
     read: Callable[[Batch], Batch],
 ) -> None:
+    """A step on a batch, which `read` prepares."""
     per_image_loss(base, read(batch), 0.0).mean().backward()
     torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
 
-def _median_seconds(base: DiffusionModel, work: Callable[[], object]) -> float:
+def median_seconds(base: DiffusionModel, work: Callable[[], object]) -> float:
     """Median time of `work` after one warm-up; slow work (over 2 s) is timed once."""
     times = []
     for index in range(REPEATS + 1):

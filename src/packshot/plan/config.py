@@ -100,6 +100,7 @@ class Plan(BaseModel):
     crops_per_photo: int = Field(default=1, ge=1, le=16)
     unmasked_weight: float = Field(default=0.2, ge=0, le=1)
     gradient_checkpointing: bool = False
+    torch_compile: bool = False
     weight_storage: WeightStorage = "full"
     precision: Precision
     cpu_threads: int = Field(default=0, ge=0, le=1024)
@@ -117,6 +118,10 @@ class Plan(BaseModel):
             raise ValueError(
                 f"effective_batch_size {self.effective_batch_size} is not a multiple of "
                 f"gradient_accumulation_steps {self.gradient_accumulation_steps}"
+            )
+        if self.torch_compile and self.weight_storage != "full":
+            raise ValueError(
+                f"torch_compile is for weight_storage full; with {self.weight_storage} set it to false"
             )
         if self.lr_warmup_steps >= self.steps:
             raise ValueError(

@@ -27,6 +27,7 @@ from packshot.plan.calibration import (
     step_cost,
     threads_for,
 )
+from packshot.plan.compile_gain import CompileGain, Work, choose_compile
 from packshot.plan.config import (
     Asked,
     Estimate,
@@ -103,6 +104,11 @@ class _Shapes:
 
     photos: Sequence[tuple[int, int]]
     class_images: Sequence[tuple[int, int]]
+
+    def count(self, base: DiffusionModel, pixels: int) -> int:
+        """The number of buckets among the images."""
+        sizes = (*self.photos, *self.class_images)
+        return len({bucket(*size, pixels, base.pixel_multiple) for size in sizes})
 
     def launches(self, base: DiffusionModel, pixels: int, part: int, share: float) -> float:
         """The average number of sizes among the images of one micro-batch."""
@@ -205,6 +211,9 @@ def make_plan(
     text_rank = recipe.rank if train_text_encoder else 0
     sizes = _sizes(base, decisions, work, text_rank, measure_anew, assistant)
     chosen, steps = _chosen(sizes, budget, least_at_least)
+    compiling = CompileGain(False, "off beside an assistant, where it was not tried")
+    if not assistant:
+        compiling = _compiling(base, decisions, chosen, steps, text_rank, budget, measure_anew)
     plan = Plan(
         steps=steps,
         effective_batch_size=recipe.effective_batch_size,
@@ -223,6 +232,7 @@ def make_plan(
         caption_dropout_rate=recipe.caption_dropout_rate,
         crops_per_photo=recipe.crops_per_photo,
         gradient_checkpointing=chosen.cost.checkpointing,
+        torch_compile=compiling.is_on,
         weight_storage=base.weight_storage,
         precision=PRECISIONS[base.dtype],
         cpu_threads=threads_for(base, decisions),
@@ -230,20 +240,46 @@ def make_plan(
         save_every_n_steps=max(1, min(steps, math.ceil(chosen.saved_after / chosen.step_seconds))),
         seed=project.settings.seed,
         estimate=Estimate(
-            seconds=round(chosen.seconds(steps), 1),
+            seconds=round(chosen.seconds(steps) - compiling.seconds, 1),
             bytes=chosen.cost.bytes(recipe.effective_batch_size // chosen.accumulation),
             class_images_seen=min(
                 len(prior), math.floor(steps * recipe.effective_batch_size * work.share)
             ),
-            seconds_per_step=round(chosen.step_seconds, 4),
+            seconds_per_step=round(chosen.step_seconds - compiling.step_seconds, 4),
         ),
         inputs=current_inputs(project, base),
         asked=asked,
     )
     reasons = _reasons(plan, recipe, work.photos, len(prior), chosen.why)
+    reasons["torch_compile"] = compiling.why
     _keep_aside(project, plan)
     write_plan(plan, project.plan_file, reasons)
     return plan
+
+
+def _compiling(
+    base: DiffusionModel,
+    decisions: Decisions,
+    chosen: _Sized,
+    steps: int,
+    text_rank: int,
+    budget: Budget | None,
+    anew: bool,
+) -> CompileGain:
+    """Whether the run's blocks are compiled; tried only where a time budget leaves time for it."""
+    spare = math.inf
+    if budget is not None:
+        after = budget.seconds_after + budget.shots_after * chosen.work.shot_seconds
+        spare = budget.left() - after - chosen.seconds(steps)
+    recipe = chosen.work.recipe
+    at_once = recipe.effective_batch_size // chosen.accumulation
+    work = Work(
+        pixels=chosen.pixels, targets=recipe.target_modules, rank=recipe.rank, at_once=at_once,
+        accumulation=chosen.accumulation, checkpointing=chosen.cost.checkpointing,
+        text_rank=text_rank, steps=steps, step_seconds=chosen.step_seconds,
+        shapes=at_once * chosen.work.shapes.count(base, chosen.pixels),
+    )  # fmt: skip
+    return choose_compile(base, decisions, work, spare_seconds=spare, anew=anew)
 
 
 def class_images_within(

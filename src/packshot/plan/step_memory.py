@@ -60,7 +60,7 @@ def trace_step(base: DiffusionModel, make_batch: Callable[[], Batch]) -> tuple[i
     Of the forward and backward pass, from the call of `make_batch` on.
     """
     networks = (base.denoiser, *base.text_encoders.values())
-    known = (parameter for network in networks for parameter in network.parameters())
+    known = (one for net in networks for one in (*net.parameters(), *net.buffers()))
     with Tally(known) as tally:
         per_image_loss(base, make_batch(), 0.0).mean().backward()
     return tally.peak, tally.flops

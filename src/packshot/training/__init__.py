@@ -2,6 +2,7 @@
 
 from packshot.training.events import (
     CachingLatents,
+    CompileFailed,
     Done,
     Event,
     Resumed,
@@ -15,6 +16,7 @@ from packshot.training.loop import train
 
 __all__ = [
     "CachingLatents",
+    "CompileFailed",
     "Done",
     "Event",
     "Resumed",

@@ -31,6 +31,14 @@ class Resumed:
 
 
 @dataclass(frozen=True)
+class CompileFailed:
+    """The plan asks for torch.compile, which does not work: after `step` it goes on without, slower."""
+
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Step:
     """One optimizer step is done. Losses are weighted means; None if the batch had no such image."""
 
@@ -92,7 +100,17 @@ class Done:
     lora_sha256: tuple[str, str] = ("", "")
 
 
-Event = CachingLatents | Resumed | Step | StepSkipped | Sample | StateSaved | Stopped | Done
+Event = (
+    CachingLatents
+    | Resumed
+    | CompileFailed
+    | Step
+    | StepSkipped
+    | Sample
+    | StateSaved
+    | Stopped
+    | Done
+)
 
 
 _LOG = "events.jsonl"

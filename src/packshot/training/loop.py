@@ -15,6 +15,12 @@ from torch import Tensor
 
 from packshot import class_images, lora
 from packshot.errors import InsufficientMemoryError, StaleRunError, TrainingDivergedError
+from packshot.models.compiled_blocks import (
+    Compilation,
+    compiled_blocks,
+    missing_compiler,
+    uncompiled,
+)
 from packshot.models.device_memory import attempt, peak_bytes
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import per_image_loss
@@ -28,6 +34,7 @@ from packshot.training import run_state
 from packshot.training.dataset import TrainingSet
 from packshot.training.events import (
     CachingLatents,
+    CompileFailed,
     Done,
     Event,
     Resumed,
@@ -159,9 +166,11 @@ def _run(
         seed=plan.seed,
         text_rank=plan.text_encoder_rank,
     )
+    lacks = missing_compiler(base.device) if plan.torch_compile else None
     with (
         adapted as adapter,
         base.gradient_checkpointing(plan.gradient_checkpointing),
+        compiled_blocks(base.denoiser, plan.torch_compile and not lacks) as compilation,
         # Embeddings of text encoders that are not trained are cached.
         base.encoders_moved_to(torch.device("cpu"), text=not plan.text_encoder_rank),
         ExitStack() as assisted,
@@ -184,14 +193,22 @@ def _run(
             _rewind_log(run, 0)  # killed before its first saved state
         until = until or plan.steps
         assisted.enter_context(lora.fused(base, assistant))
+        if lacks and optimizer.step < until:
+            yield CompileFailed(optimizer.step, lacks)
         for step in range(optimizer.step + 1, until + 1):
-            yield _step_within_memory(base, plan, data, optimizer, step)
+            made = _compiled_step(base, plan, data, optimizer, step, compilation)
+            if isinstance(made, str):
+                yield CompileFailed(step - 1, made)
+                made = _step_within_memory(base, plan, data, optimizer, step)
+            yield made
             last = step == plan.steps
             stop = should_stop() and not last
             # Samples first: after a resume, nothing from before the saved state is repeated.
             if plan.sample_every_n_steps and (last or step % plan.sample_every_n_steps == 0):
                 assisted.close()  # pictures are of the LoRA alone
-                yield _sample(project, base, run, step)
+                with uncompiled(plan.torch_compile):
+                    sample = _sample(project, base, run, step)
+                yield sample
                 assisted.enter_context(lora.fused(base, assistant))
             if last or stop or step % plan.save_every_n_steps == 0:
                 yield StateSaved(step, run_state.save(run / "checkpoints", optimizer.state()))
@@ -315,6 +332,21 @@ class _Mean:
     def value(self) -> float | None:
         """The mean; None if nothing was added."""
         return self.total / self.count if self.count else None
+
+
+def _compiled_step(
+    base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int,
+    compilation: Compilation,
+) -> Step | StepSkipped | str:  # fmt: skip
+    """A step; or, where the blocks do not compile, why: then they are as they were before."""
+    try:
+        return _step_within_memory(base, plan, data, optimizer, step)
+    except RuntimeError as error:
+        if (why := compilation.fault_of(error)) is None:
+            raise
+    compilation.stop()
+    optimizer.adamw.zero_grad(set_to_none=True)
+    return why
 
 
 def _step_within_memory(
