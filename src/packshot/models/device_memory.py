@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from packshot.errors import InsufficientMemoryError
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from packshot.models.diffusion_model import DiffusionModel
 
-T = TypeVar("T")
+S, T = TypeVar("S"), TypeVar("T")
 
 
 def peak_bytes(base: DiffusionModel) -> int:
@@ -101,6 +101,25 @@ def within_memory(base: DiffusionModel, work: Callable[[], T], what: str) -> T:
     if made is None:
         raise InsufficientMemoryError(not_enough_for(base, what))
     return made
+
+
+def all_within_memory(
+    base: DiffusionModel, make: Callable[[Sequence[S]], list[T]], items: Sequence[S], what: str
+) -> list[T]:
+    """What `make` makes of all items at once; of one after the other, where memory gives out.
+
+    Args:
+        what: what is made of one of them, for the error's message.
+
+    Raises:
+        InsufficientMemoryError: not even one fits, see `within_memory`.
+    """
+    if len(items) > 1 and (together := attempt(base.device, lambda: make(items))):
+        return together
+    return [
+        within_memory(base, lambda item=item: make([item]), what)[0]  # type: ignore[misc]
+        for item in items
+    ]
 
 
 def not_enough_for(base: DiffusionModel, what: str) -> str:
