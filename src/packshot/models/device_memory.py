@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from packshot.errors import InsufficientMemoryError
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
     from packshot.models.diffusion_model import DiffusionModel
 
-S, T = TypeVar("S"), TypeVar("T")
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 def peak_bytes(base: DiffusionModel) -> int:
@@ -116,10 +118,7 @@ def all_within_memory(
     """
     if len(items) > 1 and (together := attempt(base.device, lambda: make(items))):
         return together
-    return [
-        within_memory(base, lambda item=item: make([item]), what)[0]  # type: ignore[misc]
-        for item in items
-    ]
+    return [within_memory(base, partial(make, [item]), what)[0] for item in items]
 
 
 def not_enough_for(base: DiffusionModel, what: str) -> str:
