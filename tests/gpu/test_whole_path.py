@@ -10,7 +10,6 @@ import pytest
 
 from tests.captioners import MAKERS as CAPTIONERS
 from tests.captioners import make_clip
-from tests.families import MAKERS
 from tests.gpu.test_ways import _prepare
 from tests.lives import lives
 
@@ -46,9 +45,6 @@ WAYS = {
     "sdxl": (Way(text=True, checkpointing=True), Way("int8", turns=True)),
     "sd3": (Way("offload"),),
     "flux1": (Way(turns=True, checkpointing=True), Way("nf4", turns=True)),
-    "flux2": (Way("int8", checkpointing=True),),
-    "qwen_image": (Way(turns=True),),
-    "z_image": (Way("nf4"),),
 }
 
 
@@ -59,7 +55,7 @@ def gpu_lives():
         yield started
 
 
-@pytest.mark.parametrize("family", MAKERS)
+@pytest.mark.parametrize("family", WAYS)
 def test_the_whole_path_is_walked_and_a_killed_run_ends_the_same(
     gpu_lives, tiny_checkpoint, tmp_path, family
 ):
