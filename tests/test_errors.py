@@ -22,8 +22,3 @@ def test_our_own_errors_and_those_of_the_machine_pass(error):
     with pytest.raises(type(error)) as passed:
         raise_within(error)
     assert passed.value is error
-
-
-def test_nothing_raised_is_nothing_changed():
-    with as_model_load_error("a.gguf", "cannot be read", "Copy it again."):
-        pass

@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from packshot.class_images import collect_class_images, list_class_images
 from packshot.class_images import from_base as module
 from packshot.class_images.from_base import class_prompt, generate_class_images, shared_folder
+from packshot.errors import InsufficientMemoryError
 from packshot.models.diffusion_model import SamplingDefaults
 from packshot.project import create_project
 from packshot.utils.progress import silent
@@ -98,3 +101,30 @@ def test_another_sampler_makes_others(tiny_base):
     before = shared_folder(tiny_base, "car")
     tiny_base.sampler = SamplingDefaults("Euler", 3, 1.0)
     assert shared_folder(tiny_base, "car") != before
+
+
+@pytest.mark.parametrize("most", [1, 0])
+def test_where_memory_gives_out_they_are_made_one_by_one_or_it_is_said(
+    tiny_base, monkeypatch, most
+):
+    real, asked = tiny_base.unet.forward, []
+
+    def short_of_memory(noisy, *given, **options):
+        asked.append(len(noisy) // 2)  # guidance takes two passes
+        if asked[-1] > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(noisy, *given, **options)
+
+    together = list(generate_class_images(tiny_base, "car", 4, silent))
+    pixels = [np.asarray(Image.open(image.file)).astype(int) for image in together]
+    for image in together:
+        image.file.unlink()
+    monkeypatch.setattr(tiny_base.unet, "forward", short_of_memory)
+    if not most:
+        with pytest.raises(InsufficientMemoryError, match=r"not enough for an image of 64 x 64 px"):
+            list(generate_class_images(tiny_base, "car", 4, silent))
+        return
+    alone = list(generate_class_images(tiny_base, "car", 4, silent))
+    assert asked[:2] == [4, 1] and set(asked[1:]) == {1}
+    for before, image in zip(pixels, alone, strict=True):
+        assert abs(np.asarray(Image.open(image.file)) - before).max() <= 1

@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import (
@@ -234,9 +235,10 @@ def register() -> None:
     make = torch.tensor
 
     def tensor(data: Any, *, device: Any = None, **options: Any) -> torch.Tensor:
-        made = make(data, **options)
+        made = make(tree_map(_held, data), **options)
         return made if device is None else made.to(device)
 
+    _device_constructors()  # what `with torch.device("meta")` is for: it is noted once
     torch.tensor = tensor  # type: ignore[assignment]
     # They look for a GPU when they are imported, and for its libraries where there is one.
     for name in ("bitsandbytes", "diffusers.quantizers.auto", "transformers.modeling_utils"):
@@ -286,6 +288,7 @@ _CUDA: dict[str, Callable[..., Any]] = {
 @contextlib.contextmanager
 def gpu(size: float = 2**60) -> Iterator[Memory]:
     """A GPU of so many bytes while the block runs, on which bases are loaded by default."""
+    from packshot import models
     from packshot.models import load
     from packshot.plan import gpu_fit, load_base, memory_estimate
 
@@ -294,7 +297,7 @@ def gpu(size: float = 2**60) -> Iterator[Memory]:
     with contextlib.ExitStack() as undone:
         for name, answer in _CUDA.items():
             undone.enter_context(mock.patch.object(torch.cuda, name, answer))
-        for module in (load, load_base, gpu_fit, memory_estimate):
+        for module in (models, load, load_base, gpu_fit, memory_estimate):
             undone.enter_context(mock.patch.object(module, "best_device", lambda: str(GPU)))
         undone.enter_context(mock.patch.object(torch.nn.Module, "_apply", _swapping))
         undone.enter_context(mock.patch.object(torch.autograd, "backward", MEMORY.backward))

@@ -82,6 +82,32 @@ def _one_way(folder, storage, turns):
         assert picture.size == (64, 64)
 
 
+def test_a_lora_leaves_a_network_that_has_moved_whole(gpu_lives, tiny_checkpoint):
+    assert gpu_lives.start(_moved_while_fused, str(tiny_checkpoint("sd1"))) == 0
+
+
+def _moved_while_fused(_, folder):
+    """In fp32 a LoRA is in the weights themselves, and the base's networks take turns."""
+    import torch
+
+    from packshot.lora import add_adapters, fused
+    from packshot.models import diffusion_model
+    from packshot.models.load import load_base
+    from tests.gpu import simulated
+
+    with simulated.gpu(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diffusion_model, "weight_memory_budget", lambda device: 1e5)
+        base = load_base(folder, dtype=torch.float32)
+        with add_adapters(base, "cross-attention", rank=2, alpha=2, seed=0) as adapter:
+            lora = adapter.to_lora({})
+        base.bring_denoiser()
+        weights = [weight.cpu() for weight in base.denoiser.parameters()]
+        with fused(base, [(lora, 1.0)]), torch.no_grad():
+            base.encode_images(torch.zeros(1, 3, 32, 32))
+        assert {weight.device.type for weight in base.denoiser.parameters()} == {"cpu"}
+        assert all(map(torch.equal, base.denoiser.parameters(), weights))
+
+
 def test_a_tensor_elsewhere_and_too_large_a_one_are_noticed(gpu_lives):
     assert gpu_lives.start(_misplaced) == 0
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from packshot.errors import InsufficientMemoryError
 from packshot.generation.generate import GenerationSettings, generate_images
 from packshot.insertion.inpaint import inpaint
 from tests.families import MAKERS, make_tiny_sd1
@@ -185,3 +186,14 @@ def test_a_size_that_does_not_fit_is_refused(tiny_base):
     odd = np.zeros((63, 64, 3), np.float32)
     with pytest.raises(PackshotError, match="63 pixels do not fit"):
         ours(tiny_base, np.ones((63, 64), np.float32), given=odd)
+
+
+def test_where_memory_does_not_suffice_it_is_said(loaded, tiny_checkpoint, monkeypatch):
+    base = loaded(tiny_checkpoint("sd1"))
+
+    def full(*given, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(base.unet, "forward", full)
+    with pytest.raises(InsufficientMemoryError, match=r"not enough for 64 x 64 px with"):
+        ours(base, np.ones((64, 64), np.float32))

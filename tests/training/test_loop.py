@@ -18,6 +18,7 @@ from packshot.lora import load_lora
 from packshot.models import load_base
 from packshot.plan import read_plan, write_plan
 from packshot.plan.assistant import load_assistant
+from packshot.plan.inputs import current_inputs
 from packshot.project import open_project
 from packshot.training import (
     CachingLatents,
@@ -139,8 +140,9 @@ def test_another_precision_than_the_plans_is_said_with_where_to_set_it(planned_p
         events_of(planned_project, tiny_base)
 
 
-def _load(base_folder):
-    return samples_in_two_steps(load_base(base_folder, device="cpu", dtype=torch.float32))
+def _load(base_folder, storage="full"):
+    base = load_base(base_folder, device="cpu", dtype=torch.float32, storage=storage)
+    return samples_in_two_steps(base)
 
 
 def _life(base, root, moment, told):
@@ -161,26 +163,63 @@ def test_twenty_kills_end_bit_identical(planned_project, tiny_base, tiny_sd1, tm
     events_of(planned_project, tiny_base)
     whole, told = lora_bytes(planned_project), tmp_path / "moments"
 
-    def fresh():
-        shutil.rmtree(planned_project.runs_folder)
-        shutil.rmtree(planned_project.lora_folder, ignore_errors=True)
-        shutil.rmtree(files.cache_folder() / "latents")
-
     with lives(_load, tiny_sd1) as started:
 
         def start(moment=None):
             return started.start(_life, planned_project.root, moment, told)
 
-        fresh()
+        _forget(planned_project)
         assert start() == 0 and lora_bytes(planned_project) == whole
         moments = int(told.read_text())
         draw = random.Random(0)
         for _ in range(4):
-            fresh()
+            _forget(planned_project)
             # Each goes on from where the one before was killed, so five fifths never reach the end.
             kills = [start(draw.randint(1, moments // 5)) for _ in range(5)]
             assert kills == [-signal.SIGKILL] * 5
             assert start() == 0 and lora_bytes(planned_project) == whole
+
+
+def _forget(project):
+    """What was trained, and what was encoded for it."""
+    shutil.rmtree(project.runs_folder)
+    shutil.rmtree(project.lora_folder, ignore_errors=True)
+    shutil.rmtree(files.cache_folder() / "latents")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("storage", "checkpointing"),
+    [("full", True), ("int8", False), ("nf4", True), ("offload", False)],
+)
+def test_a_kill_in_each_way_ends_bit_identical(
+    planned_project, tiny_sd1, tmp_path, storage, checkpointing
+):
+    """LoRA, and the optimizer's moments in the last state."""
+    inputs = current_inputs(planned_project, _load(tiny_sd1, storage))
+    edit(
+        planned_project, inputs=inputs.model_dump(), gradient_checkpointing=checkpointing, steps=4,
+        save_every_n_steps=1, sample_every_n_steps=2,
+    )  # fmt: skip
+    told = tmp_path / "moments"
+
+    def left():
+        (run,) = planned_project.runs()
+        states = [file.read_bytes() for file in sorted(run.glob("checkpoints/*/*"))]
+        assert len(states) == 2 * 3
+        return lora_bytes(planned_project), states
+
+    with lives(_load, tiny_sd1, storage) as started:
+
+        def start(moment=None):
+            return started.start(_life, planned_project.root, moment, told)
+
+        assert start() == 0
+        whole, moments = left(), int(told.read_text())
+        for third in (1, 2):
+            _forget(planned_project)
+            assert start(third * moments // 3) == -signal.SIGKILL
+            assert start() == 0 and left() == whole
 
 
 def test_what_changed_since_the_plan_is_named(planned_project, tiny_base):

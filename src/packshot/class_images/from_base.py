@@ -8,16 +8,21 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from packshot.class_images.class_image import ClassImage
 from packshot.errors import ImageRejectedError
 from packshot.images.loading import open_image
+from packshot.models.device_memory import all_within_memory
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.utils import files
 from packshot.utils.progress import Progress
 from packshot.utils.text import with_article
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 BATCH = 4
 SEED = 0
@@ -57,7 +62,11 @@ def generate_class_images(
     """The first `count` class images of a class, generated if they are not in the cache.
 
     Each depends on its number alone: batches always consist of the same numbers (so that a few more
-    than `count` may be generated), finished images are kept, and a stopped call resumes.
+    than `count` may be generated), finished images are kept, and a stopped call resumes. Where
+    memory does not suffice for a batch, its images are made one after the other.
+
+    Raises:
+        InsufficientMemoryError: the memory does not suffice for one image.
     """
     folder = shared_folder(base, noun)
     progress("class images", 0, count)
@@ -84,8 +93,19 @@ def _is_there(folder: Path, noun: str, index: int) -> bool:
 
 def _make(base: DiffusionModel, noun: str, indices: Sequence[int], folder: Path) -> None:
     """Generate images, each from its own noise, and save each with its prompt as a side-car."""
+    size = f"an image of {base.native_pixels} x {base.native_pixels} px"
+    pictures = all_within_memory(base, lambda some: _pictures(base, noun, some), indices, size)
+    for index, picture in zip(indices, pictures, strict=True):
+        if _is_there(folder, noun, index):
+            continue
+        path = folder / f"{index:05d}.png"
+        files.write_text(path.with_suffix(".txt"), class_prompt(noun, index) + "\n")
+        files.write_image(path, picture)
+
+
+def _pictures(base: DiffusionModel, noun: str, indices: Sequence[int]) -> list[Image.Image]:
     prompts = [class_prompt(noun, index) for index in indices]
-    pictures = base.pipeline()(
+    pictures: list[Image.Image] = base.pipeline()(
         prompts,
         num_inference_steps=base.sampler.steps,
         **base.sampling(base.sampler.guidance_scale, [""] * len(prompts)),
@@ -93,12 +113,7 @@ def _make(base: DiffusionModel, noun: str, indices: Sequence[int], folder: Path)
         height=base.native_pixels,
         generator=[torch.Generator().manual_seed(_seed(noun, index)) for index in indices],
     ).images
-    for index, prompt, picture in zip(indices, prompts, pictures, strict=True):
-        if _is_there(folder, noun, index):
-            continue
-        path = folder / f"{index:05d}.png"
-        files.write_text(path.with_suffix(".txt"), prompt + "\n")
-        files.write_image(path, picture)
+    return pictures
 
 
 def _seed(noun: str, index: int) -> int:

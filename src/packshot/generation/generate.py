@@ -146,15 +146,10 @@ def _pictures(
     base: DiffusionModel, pipeline: Any, shots: Sequence[GeneratedImage]
 ) -> list[Image.Image]:
     """Generate one batch; one image after the other, where memory does not suffice for all."""
-    from packshot.models.device_memory import attempt, within_memory
+    from packshot.models.device_memory import all_within_memory
 
-    if len(shots) > 1:
-        together = attempt(base.device, lambda: _at_once(base, pipeline, shots))
-        return together or [
-            picture for shot in shots for picture in _pictures(base, pipeline, [shot])
-        ]
     size = f"an image of {shots[0].width} x {shots[0].height} px"
-    return within_memory(base, lambda: _at_once(base, pipeline, shots), size)
+    return all_within_memory(base, lambda some: _at_once(base, pipeline, some), shots, size)
 
 
 def _at_once(

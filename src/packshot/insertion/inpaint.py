@@ -35,6 +35,9 @@ def inpaint(
     Steps, timesteps and guidance are those of the base's pipeline, so that with strength 1 everywhere
     it is the picture that the pipeline makes of the same noise. Works with any base; inpainting bases
     also get the mask. The crop's sides must be multiples of `base.pixel_multiple`.
+
+    Raises:
+        InsufficientMemoryError: the memory does not suffice for the crop.
     """
     import torch
 
@@ -46,22 +49,39 @@ def inpaint(
             raise PackshotError(
                 f"{side} pixels do not fit {base.name}: a multiple of {base.pixel_multiple} does."
             )
+    paint = partial(_painted, base, crop, strength, prompt, seed, steps, guidance_scale)
     with torch.no_grad():
-        # In fp32, whatever the base's precision: each step adds little.
-        known = base.encode_images(_tensor(crop)).float()
-        shape = known.shape[-2:]
-        allowed = torch.from_numpy(
-            cv2.resize(strength, tuple(shape[::-1]), interpolation=cv2.INTER_AREA)
-        )
-        allowed = allowed.to(known)[None, None]
-        conditioning = _conditioning(base, prompt, crop, allowed, guidance_scale)
-        generator = torch.Generator().manual_seed(seed)
-        scheduler = base.inference_scheduler(steps, *shape)
-        latents = _denoised(
-            base, known, allowed, generator, scheduler, conditioning, guidance_scale
-        )
-        decode = partial(base.decode_latents, latents)
-        return _colours(within_memory(base, decode, f"{size[0]} x {size[1]} px"))
+        return within_memory(base, paint, f"{size[0]} x {size[1]} px")
+
+
+def _painted(
+    base: DiffusionModel,
+    crop: Colours,
+    strength: Colours,
+    prompt: str,
+    seed: int,
+    steps: int,
+    guidance_scale: float,
+) -> Colours:
+    """See `inpaint`."""
+    import torch
+
+    from packshot.models.device_memory import within_memory
+
+    # In fp32, whatever the base's precision: each step adds little.
+    known = base.encode_images(_tensor(crop)).float()
+    shape = known.shape[-2:]
+    allowed = torch.from_numpy(
+        cv2.resize(strength, tuple(shape[::-1]), interpolation=cv2.INTER_AREA)
+    )
+    allowed = allowed.to(known)[None, None]
+    conditioning = _conditioning(base, prompt, crop, allowed, guidance_scale)
+    generator = torch.Generator().manual_seed(seed)
+    scheduler = base.inference_scheduler(steps, *shape)
+    latents = _denoised(base, known, allowed, generator, scheduler, conditioning, guidance_scale)
+    # By itself, so that nothing is denoised again where only the VAE must work in tiles.
+    decode = partial(base.decode_latents, latents)
+    return _colours(within_memory(base, decode, f"{crop.shape[1]} x {crop.shape[0]} px"))
 
 
 def _denoised(

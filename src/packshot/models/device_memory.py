@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from packshot.errors import InsufficientMemoryError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from packshot.models.diffusion_model import DiffusionModel
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -101,6 +103,22 @@ def within_memory(base: DiffusionModel, work: Callable[[], T], what: str) -> T:
     if made is None:
         raise InsufficientMemoryError(not_enough_for(base, what))
     return made
+
+
+def all_within_memory(
+    base: DiffusionModel, make: Callable[[Sequence[S]], list[T]], items: Sequence[S], what: str
+) -> list[T]:
+    """What `make` makes of all items at once; of one after the other, where memory gives out.
+
+    Args:
+        what: what is made of one of them, for the error's message.
+
+    Raises:
+        InsufficientMemoryError: not even one fits, see `within_memory`.
+    """
+    if len(items) > 1 and (together := attempt(base.device, lambda: make(items))):
+        return together
+    return [within_memory(base, partial(make, [item]), what)[0] for item in items]
 
 
 def not_enough_for(base: DiffusionModel, what: str) -> str:
