@@ -27,7 +27,7 @@ def pair(module, rank=4, down="lora_down.weight", up="lora_up.weight", kernel=()
 def test_kohyas(look):
     found = look(
         {"ss_output_name": "duster", "ss_steps": "100", "ss_secret": "x", "modelspec.title": ""},
-        **pair("lora_unet_mid_to_q"), **pair("lora_unet_mid_to_k", 16), **pair("lora_te_a"),
+        **pair("lora_unet_mid_block_to_q"), **pair("lora_unet_mid_block_to_k", 16), **pair("lora_te_a"),
         **{"lora_te_a.alpha": ()},
     )  # fmt: skip
     assert (found.kind, found.format) == ("LoRA", "kohya")

@@ -12,6 +12,7 @@ from packshot.lora.keys import (
     kohya_names,
     other_family,
     plain_title,
+    told_family,
 )
 from packshot.models.families.unet_keys import ldm_name
 
@@ -35,7 +36,7 @@ def test_ldm_names_are_read_in_kohyas_files(tiny_base, written):
     called, renamed = kohya_names(tiny_base), {}
     for key, tensor in load_file(folder / "k.safetensors").items():
         flat, _, part = key.partition(".")
-        (ours,) = called[flat]
+        (ours,) = called[flat].names
         if ours.startswith("unet."):
             spelt = ldm_name(tiny_base.denoiser, ours.removeprefix("unet."))
             flat = "lora_unet_" + spelt.replace(".", "_")
@@ -190,9 +191,9 @@ def test_attention_processors_are_read(tiny_base, make_lora, tmp_path):
 
 def test_no_spelling_means_two_modules(tiny_base):
     known = key_aliases(tiny_base)
-    for spelt, ours in kohya_names(tiny_base).items():
-        assert known[spelt] == ours
-        assert known[ours[0].replace(".", "_")] == ours
+    for spelt, place in kohya_names(tiny_base).items():
+        assert known[spelt] == place
+        assert known[place.names[0].replace(".", "_")] == place
 
 
 FAMILIES = {
@@ -221,12 +222,65 @@ def test_families_are_told_by_their_keys(family, key):
     assert found.startswith(family) and count >= 1
 
 
+UNET = "lora_unet_down_blocks_0_attentions_0_proj_in.alpha"
+TOLD = {
+    "Qwen-Image": [
+        ["lora_unet_transformer_blocks_0_img_mlp_net_2.alpha"],
+        ["diffusion_model.transformer_blocks.59.attn.to_q.lora_A.weight"],
+        ["transformer_blocks.0.txt_mod.1.lora_A.default.weight"],
+    ],
+    "Z-Image": [
+        ["diffusion_model.layers.0.attention.to_q.lora_A.weight"],
+        ["lora_unet_noise_refiner_0_feed_forward_w1.alpha"],
+        ["transformer.layers.29.adaLN_modulation.0.lora_down.weight"],
+    ],
+    "a transformer (Stable Diffusion 3, FLUX": [
+        ["lora_unet_transformer_blocks_0_attn_to_q.alpha"],
+        ["transformer_blocks.0.attn.to_q.lora_A.default.weight"],
+        ["lora_transformer_transformer_blocks_0_attn_to_q.alpha"],
+    ],
+    "FLUX": [["lora_te3_encoder_block_0_layer_0_SelfAttention_q.alpha", "lora_unet_img_in.alpha",
+              "lora_unet_guidance_in_in_layer.alpha"]],
+    "Stable Diffusion 1.x or 2.x": [[UNET]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("title", "keys"), [(t, keys) for t, each in TOLD.items() for keys in each]
+)
+def test_what_a_file_is_for_is_told_by_its_keys(title, keys):
+    found, count = told_family(keys, {})
+    assert found.startswith(title) and count == 1
+
+
+@pytest.mark.parametrize(
+    ("says", "title"),
+    [
+        ({"ss_base_model_version": "qwen_image"}, "Qwen-Image"),
+        ({"modelspec.architecture": "Z-Image/lora"}, "Z-Image"),
+        ({"ss_base_model_version": "sd3"}, "Stable Diffusion 3"),
+        ({"ss_base_model_version": "flux1"}, "FLUX"),
+    ],
+)
+def test_where_keys_are_many_families_metadata_tells(says, title):
+    assert told_family(TOLD["a transformer (Stable Diffusion 3, FLUX"][0], says) == (title, 0)
+
+
+def test_text_encoders_alone_are_of_no_family():
+    keys = ["lora_te1_text_model_encoder_layers_0_self_attn_q_proj.alpha"]
+    assert told_family(keys, {}) is None
+    assert told_family(keys, {"ss_base_model_version": "sd_v1"}) == (plain_title(), 0)
+    assert other_family(keys, {}, "flux1") is None
+
+
 def test_where_no_family_is_wanted_any_is_named():
     key = FAMILIES["a transformer"][0]
-    assert other_family([key], {}, "")[0].startswith("a transformer (Stable Diffusion 3, FLUX")
     assert other_family([key], {}, "qwen_image") is None
-    assert other_family(["lora_unet_a.alpha"], {"ss_base_model_version": "sd_v1"}, "") is None
+    assert told_family([UNET], {"ss_base_model_version": "sd_v1"}) == (plain_title(), 0)
     assert plain_title() == "Stable Diffusion 1.x or 2.x"
+    assert other_family([UNET], {}, "sdxl") is None, "names are SDXL's, too"
+    assert other_family([UNET], {"ss_base_model_version": "sd_v1"}, "sdxl") == (plain_title(), 0)
+    assert other_family([UNET], {}, "flux1") == (plain_title(), 1)
 
 
 def test_sdxl_is_told_by_its_metadata_and_sd1_is_not_foreign(tiny_base):

@@ -142,7 +142,8 @@ def test_loras_have_as_many_modules_as_sd_scripts_makes(family, modules):
     base.denoiser_root, base.kohya_prefix = "unet", "lora_unet_"
     base.kohya_uses_original_keys = families()[family].kohya_uses_original_keys
     base.original_modules = lambda: ldm_modules(base.unet)
-    ours = {name: spelt for spelt, (name,) in kohya_names(base).items()}
+    base.swapped_modules = tuple
+    ours = {name: spelt for spelt, place in kohya_names(base).items() for name in place.names}
     spelt = {ours[f"unet.{name}"] for name in names}
     assert len(spelt) == modules
     if family == "sdxl":

@@ -7,16 +7,19 @@ decomposition (Eckart and Young 1936); what it keeps is reported as a share of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from packshot.errors import LoraError
 from packshot.lora.fuse import weight_of
+from packshot.lora.metadata import agreed_metadata
 from packshot.lora.weights import Lora, LoraWeights
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.types import TargetModules
+
+_MADE_BY = "packshot.made_by"
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,14 @@ def merge(
     if not loras:
         raise LoraError("There is nothing to merge: name LoRA files.")
     story = " + ".join(f"{weight:g} x {lora.name}" for lora, weight in loras)
+    metadata = agreed_metadata([lora for lora, _ in loras]) | {_MADE_BY: f"merge: {story}"}
     if rank is None:
         if curious := [lora.name for lora, _ in loras if lora.variants]:
             raise LoraError(f"{curious[0]} is no standard LoRA: give --rank to approximate it.")
         weights = {name: _side_by_side(loras, name) for name in _modules(loras)}
-        return EditedLora(_with_metadata(weights, loras[0][0], f"merge: {story}"), 1.0)
+        return EditedLora(Lora(weights, metadata, loras[0][0].name), 1.0)
     pairs = ((name, _change(loras, name, base)) for name in _modules(loras))
-    return _nearest(pairs, rank, None, loras[0][0], f"merge: {story}")
+    return _nearest(pairs, rank, None, Lora({}, metadata, loras[0][0].name))
 
 
 def resize(
@@ -60,7 +64,8 @@ def resize(
     if (rank is None) == (energy is None) or (energy is not None and not 0 < energy <= 1):
         raise LoraError("Give either a rank or the energy to keep, over 0 and at most 1.")
     pairs = ((name, _change([(lora, 1.0)], name, base)) for name in _modules([(lora, 1.0)]))
-    return _nearest(pairs, rank, energy, lora, f"resize: {lora.name}")
+    metadata = lora.metadata | {_MADE_BY: f"resize: {lora.name}"}
+    return _nearest(pairs, rank, energy, Lora({}, metadata, lora.name))
 
 
 def extract(
@@ -86,8 +91,8 @@ def extract(
             pairs.append((name, new.float() - old.float()))
     if not pairs:
         raise LoraError(f"{tuned.name} and {base.name} do not differ in {scope}.")
-    nothing = Lora({}, {}, tuned.name)
-    return _nearest(pairs, rank, None, nothing, f"extract: {tuned.name} - {base.name}")
+    story = {_MADE_BY: f"extract: {tuned.name} - {base.name}"}
+    return _nearest(pairs, rank, None, Lora({}, story, tuned.name))
 
 
 def _modules(loras: Sequence[tuple[Lora, float]]) -> list[str]:
@@ -118,7 +123,6 @@ def _nearest(
     rank: int | None,
     energy: float | None,
     like: Lora,
-    story: str,
 ) -> EditedLora:
     weights: dict[str, LoraWeights] = {}
     all_of_it = kept = 0.0
@@ -141,13 +145,4 @@ def _nearest(
         all_of_it += total
         kept += float(energies[:count].sum())
     share = kept / all_of_it if all_of_it else 1.0
-    return EditedLora(_with_metadata(weights, like, story), share)
-
-
-def _with_metadata(weights: dict[str, LoraWeights], like: Lora, story: str) -> Lora:
-    """The result with the metadata of its source, as far as it still holds."""
-    rank = str(max((each.rank for each in weights.values()), default=0))
-    own = {"ss_network_dim": rank, "ss_network_alpha": rank, "packshot.made_by": story}
-    hashes = ("sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256")
-    before = {key: value for key, value in like.metadata.items() if key not in hashes}
-    return Lora(weights, before | own, like.name)
+    return EditedLora(replace(like, weights=weights), share)

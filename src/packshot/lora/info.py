@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from packshot.errors import LoraError
 from packshot.lora import variants
 from packshot.lora.files import split_key
-from packshot.lora.keys import other_family, plain_title
+from packshot.lora.keys import told_family
 from packshot.weights.safetensors_file import shapes
 
 _FORMATS = {
@@ -53,7 +54,7 @@ def read_info(file: Path) -> LoraInfo:
     if not modules and not kind:
         raise LoraError(f"{file} is no LoRA: it has keys such as '{next(iter(keys), '')}'.")
     ranks = Counter(header.by_key[k][0] for k, (_, part) in split.items() if part == "down")
-    family = other_family(keys, header.metadata, "") or (plain_title(), 0)
+    family = told_family(keys, header.metadata) or ("unknown", 0)
     return LoraInfo(
         kind or "LoRA",
         next(
@@ -70,8 +71,8 @@ def read_info(file: Path) -> LoraInfo:
 
 
 def _kind(keys: list[str], parts: set[str]) -> str:
-    for refused, endings in variants.REFUSED.items():
-        if any(key.endswith(endings) for key in keys):
+    for refused, pattern in variants.REFUSED.items():
+        if any(re.search(pattern, key) for key in keys):
             return f"{refused.removeprefix('an ').removeprefix('a ')} (not read)"
     plain = (
         "LoHa" if "hada_w1_a" in parts else "LoKr" if any("lokr" in p for p in parts) else "LoRA"

@@ -8,90 +8,134 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from torch import nn
 
 from packshot.models import registry
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.family_spec import FamilySpec
+from packshot.models.key_mapping import adaptable
 
-_ANY_TRANSFORMER = r"^(transformer|lora_transformer)[._]"
+_WRAPPED = (
+    r"^((lora_unet|lora_transformer|lycoris|transformer|diffusion_model|base_model\.model)[._])*"
+)
+_ANY_TRANSFORMER = rf"^(transformer|lora_transformer)[._]|{_WRAPPED}transformer_blocks[._]"
+_ANY_UNET = r"(^|[._])((down|mid|up)_blocks?|(input|output)_blocks|middle_block)[._]"
 _ATTENTION = re.compile(r"(.*)\.(to_q|to_k|to_v|to_out)(?:\.0)?")
-_ENCODER_STARTS = {
-    "text_encoder": ("lora_te_", "lora_te1_"),
-    "text_encoder_2": ("lora_te2_",),
-    "text_encoder_3": ("lora_te3_",),
-}
+_DENOISERS = (
+    "", "unet.", "transformer.", "diffusion_model.", "model.diffusion_model.", "lora_unet.",
+    "lora_transformer.", "lycoris.",
+)  # fmt: skip
+_PEFT = "base_model.model."
+"""What keys begin with before a module's name: the network, and PEFT's wrapper around it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a key's module is: ours that are stacked in it, in order."""
+
+    names: tuple[str, ...]
+    is_swapped: bool = False
+    """Whether its rows are shift and scale, and ours scale and shift."""
+
+
+def told_family(keys: Iterable[str], metadata: Mapping[str, str]) -> tuple[str, int] | None:
+    """The title of the LoRAs that a file is one of, and how many keys show it; None if nothing does.
+
+    A count of 0 means that its metadata shows it.
+    """
+    keys = list(keys)
+
+    def count(pattern: str) -> int:
+        return sum(1 for key in keys if re.search(pattern, key))
+
+    certain = _key_patterns()
+    for title, pattern in certain["transformer"]:
+        if found := count(pattern):
+            return title, found
+    says = " ".join(metadata.get(key, "") for key in _TELLING).lower()
+    transformers, unets = (
+        [spec for spec in registry.families().values() if spec.denoiser_root == root]
+        for root in ("transformer", "unet")
+    )
+    if found := count(_ANY_TRANSFORMER):
+        some = ", ".join(title for title, _ in certain["transformer"])
+        return _by_metadata(transformers, says) or (f"a transformer ({some} or the like)", found)
+    for title, pattern in certain["unet"]:
+        if found := count(pattern):
+            return title, found
+    if told := _by_metadata([*unets, *transformers], says):
+        return told
+    return (plain_title(), found) if (found := count(_ANY_UNET)) else None
+
+
+_TELLING = ("ss_base_model_version", "modelspec.architecture")
+
+
+def _by_metadata(specs: Iterable[FamilySpec], says: str) -> tuple[str, int] | None:
+    for spec in specs:
+        if any(word in says for word in spec.lora_metadata):
+            return spec.lora_title, 0
+    return None
 
 
 def other_family(
     keys: Iterable[str], metadata: Mapping[str, str], own: str
 ) -> tuple[str, int] | None:
-    """The family that a file is for, if it is not `own` ("" is none), and how many keys show it.
-
-    A count of 0 means that its metadata shows it.
-    """
-    keys, wanted = list(keys), registry.families().get(own)
-    root, title = (wanted.denoiser_root, wanted.lora_title) if wanted else ("", "")
-    for family_title, pattern in _key_patterns():
-        if count := sum(1 for key in keys if re.search(pattern, key)):
-            is_any = pattern == _ANY_TRANSFORMER and root == "transformer"
-            return None if is_any or family_title == title else (family_title, count)
-    says = metadata.get("ss_base_model_version", "") + metadata.get("modelspec.architecture", "")
-    for spec in _unets():
-        if any(word in says for word in spec.lora_metadata):
-            return None if spec.lora_title == title else (spec.lora_title, 0)
-    # LoRAs of a family that metadata tells always say so; one that says something else is another's.
-    return (plain_title(), 0) if says and wanted and wanted.lora_metadata else None
+    """The family that a file is for, if it is not `own`, and how many keys show it, as `told_family`."""
+    wanted = registry.families()[own]
+    told = told_family(keys, metadata)
+    if told is None or told[0] == wanted.lora_title:
+        return None
+    if told[0].startswith("a transformer"):  # nothing tells which
+        return None if wanted.denoiser_root == "transformer" else told
+    names_only = told[0] == plain_title() and told[1] > 0  # SDXL has such names, too
+    return None if names_only and wanted.denoiser_root == "unet" else told
 
 
 def plain_title() -> str:
     """The title of LoRAs whose keys and metadata are of no particular family: the plain UNet's."""
-    return next(spec.lora_title for spec in _unets() if not spec.lora_keys)
+    unets = (spec for spec in registry.families().values() if spec.denoiser_root == "unet")
+    return next(spec.lora_title for spec in unets if not spec.lora_keys)
 
 
-def _unets() -> list[FamilySpec]:
-    return [spec for spec in registry.families().values() if spec.denoiser_root == "unet"]
+def _key_patterns() -> dict[str, list[tuple[str, str]]]:
+    """LoRA titles with the regex of keys that only theirs have, by the denoiser's root.
 
-
-def _key_patterns() -> list[tuple[str, str]]:
-    """LoRA titles with the regex of their keys; the first that matches any key decides.
-
-    Transformers come before UNets, because text encoders' names are common to both.
+    Transformers' come first, because text encoders' names are common to both.
     """
     patterns: dict[str, list[tuple[str, str]]] = {"transformer": [], "unet": []}
     for spec in registry.families().values():
         if spec.lora_keys:
             patterns[spec.denoiser_root].append((spec.lora_title, spec.lora_keys))
-    some = ", ".join(title for title, _ in patterns["transformer"])
-    generic = (f"a transformer ({some} or the like)", _ANY_TRANSFORMER)
-    return [*patterns["transformer"], generic, *patterns["unet"]]
+    return patterns
 
 
-def kohya_names(base: DiffusionModel) -> dict[str, list[str]]:
-    """kohya's name of every module, with our names of what is stacked in it, in order.
+def kohya_names(base: DiffusionModel) -> dict[str, Place]:
+    """kohya's name of every module, with what is stacked in it.
 
     "unet.mid.to_q" is "lora_unet_mid_to_q"; text encoders' names are "lora_te_text_model_…". Where
     kohya's trainer works on the original checkpoint, the denoiser's modules have the original names,
     and text encoders are numbered.
     """
-    root, start = base.denoiser_root, base.kohya_prefix
+    start = base.kohya_prefix
     if base.kohya_uses_original_keys:
-        modules = base.original_modules()
+        places = _original_places(base, base.original_modules())
     else:
-        modules = {name: [name] for name in _adaptable(base.denoiser)}
+        places = _own_places(base)
     names = {
-        start + (spelt if start.endswith(".") else spelt.replace(".", "_")): [
-            f"{root}.{name}" for name in ours
-        ]
-        for spelt, ours in modules.items()
+        start + (spelt if start.endswith(".") else spelt.replace(".", "_")): place
+        for spelt, place in places.items()
     }
     for encoder, network in base.text_encoders.items():
         number = encoder.removeprefix("text_encoder").removeprefix("_") or "1"
-        start = f"lora_te{number if base.kohya_uses_original_keys else ''}_text_model_"
-        for name in _adaptable(network):
-            flat = name.removeprefix("text_model.").replace(".", "_")
-            names[start + flat] = [f"{encoder}.{name}"]
+        start = f"lora_te{number if base.kohya_uses_original_keys else ''}_"
+        if _is_t5(network):
+            start = "lora_te3_"  # FLUX.1's, too: as ComfyUI and sd-scripts have it
+        for name, inner in _inner_names(network).items():
+            spelt = f"text_model.{inner}" if inner.startswith("encoder.layers.") else inner
+            names[start + spelt.replace(".", "_")] = Place((f"{encoder}.{name}",))
     return names
 
 
@@ -106,35 +150,64 @@ def diffusers_keys(name: str) -> tuple[str, str]:
         attention = _ATTENTION.fullmatch(name)
         start = f"{attention[1]}.processor.{attention[2]}_lora" if attention else f"{name}.lora"
         return f"{start}.down.weight", f"{start}.up.weight"
-    if root in _ENCODER_STARTS and inner.startswith("encoder.layers."):
+    if root.startswith("text_encoder") and inner.startswith("encoder.layers."):
         name = f"{root}.text_model.{inner}"
     return f"{name}.lora_A.weight", f"{name}.lora_B.weight"
 
 
-def key_aliases(base: DiffusionModel) -> dict[str, list[str]]:
-    """All key names other tools use, dots as underscores, mapped to our module names."""
-    root, names = base.denoiser_root, {}
-    for spelt, ours in base.original_modules().items():
-        flat = spelt.replace(".", "_")
-        for start in ("lora_unet_", "unet_", "diffusion_model_", ""):
-            names[start + flat] = [f"{root}.{name}" for name in ours]
-    for name in _adaptable(base.denoiser):
-        flat = name.replace(".", "_")
-        own = ("", f"{root}_", f"lora_{root}_", "lora_unet_", f"base_model_model_{root}_")
-        for start in (*own, "diffusion_model_"):
-            names[start + flat] = [f"{root}.{name}"]
-    for encoder, network in base.text_encoders.items():
-        for name in _adaptable(network):
-            rest = name.removeprefix("text_model.").replace(".", "_")
-            starts = (*_ENCODER_STARTS[encoder], f"{encoder}_", f"base_model_model_{encoder}_")
-            for start in starts:
-                names[f"{start}text_model_{rest}"] = names[start + rest] = [f"{encoder}.{name}"]
-    return names
-
-
-def _adaptable(network: nn.Module) -> Iterable[str]:
-    return (
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear | nn.Conv2d)
+def key_aliases(base: DiffusionModel) -> dict[str, Place]:
+    """All key names other tools use, dots as underscores, mapped to our modules."""
+    places: dict[str, Place] = {}
+    spelt_places = (
+        _original_places(base, base.other_modules())
+        | _original_places(base, base.original_modules())
+        | _own_places(base)
     )
+    for spelt, place in spelt_places.items():
+        for start in _DENOISERS:
+            for wrapped in (start, start + _PEFT, _PEFT + start):
+                places[_flat(wrapped + spelt)] = place
+    for encoder, network in base.text_encoders.items():
+        starts = _encoder_starts(encoder, network)
+        for name, inner in _inner_names(network).items():
+            for start in starts:
+                for wrapped in (start, start + _PEFT, _PEFT + start):
+                    for spelt in (inner, f"text_model.{inner}"):
+                        places[_flat(wrapped + spelt)] = Place((f"{encoder}.{name}",))
+    return places
+
+
+def _flat(spelt: str) -> str:
+    return spelt.replace(".", "_")
+
+
+def _encoder_starts(encoder: str, network: nn.Module) -> tuple[str, ...]:
+    """What keys of a text encoder begin with: diffusers', kohya's and ComfyUI's names of it."""
+    if _is_t5(network):
+        kohya = ("lora_te3.", "lora_te2.") if encoder == "text_encoder_2" else ("lora_te3.",)
+        return (f"{encoder}.", *kohya, "text_encoders.t5xxl.transformer.")
+    if encoder == "text_encoder":
+        comfy = (f"text_encoders.{name}.transformer." for name in ("clip_l", "clip_h"))
+        return (f"{encoder}.", "lora_te.", "lora_te1.", *comfy)
+    return (f"{encoder}.", "lora_te2.", "text_encoders.clip_g.transformer.")
+
+
+def _is_t5(network: nn.Module) -> bool:
+    return type(network).__name__.startswith("T5")
+
+
+def _inner_names(network: nn.Module) -> dict[str, str]:
+    """A text encoder's modules, by their names with what those are without "text_model."."""
+    return {name: name.removeprefix("text_model.") for name in adaptable(network)}
+
+
+def _own_places(base: DiffusionModel) -> dict[str, Place]:
+    return {name: Place((f"{base.denoiser_root}.{name}",)) for name in adaptable(base.denoiser)}
+
+
+def _original_places(base: DiffusionModel, modules: Mapping[str, list[str]]) -> dict[str, Place]:
+    swapped, root = base.swapped_modules(), base.denoiser_root
+    return {
+        spelt: Place(tuple(f"{root}.{name}" for name in ours), ours[0] in swapped)
+        for spelt, ours in modules.items()
+    }

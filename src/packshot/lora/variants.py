@@ -117,6 +117,24 @@ class RowSlice:
         return self.whole.delta(stacked)[self.start : self.start + len(frozen)]
 
 
+@dataclass(frozen=True)
+class Swapped:
+    """The change of a module whose rows are in another order in the file: shift before scale."""
+
+    whole: WeightDelta
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        return self.whole.fits(shape)
+
+    def delta(self, frozen: Tensor) -> Tensor:
+        return swap_halves(self.whole.delta(swap_halves(frozen)))
+
+
+def swap_halves(rows: Tensor) -> Tensor:
+    """The second half of the rows before the first."""
+    return torch.cat(rows.chunk(2)[::-1])
+
+
 PARTS = (
     "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2",
     "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2",
@@ -124,13 +142,13 @@ PARTS = (
 """How their keys end; DoRA's magnitude is "dora", or "magnitude" in PEFT's files."""
 
 REFUSED = {
-    "a full fine-tune's difference": (".diff", ".diff_b", ".w_norm", ".b_norm"),
-    "an OFT": (".oft_blocks", ".oft_diag", ".oft_r"),
-    "a GLoRA": (".a1.weight", ".b1.weight"),
-    "an IA3": (".on_input",),
-    "a textual-inversion embedding": ("emb_params", "clip_l", "clip_g"),
+    "a full fine-tune's difference": r"\.(diff|diff_b|w_norm|b_norm)$",
+    "an OFT": r"\.(oft_blocks|oft_diag|oft_r|oft_R\.weight)$",
+    "a GLoRA": r"\.[ab]1\.weight$",
+    "an IA3": r"\.on_input$",
+    "a textual-inversion embedding": r"^(emb_params|clip_l|clip_g)$",
 }
-"""Kinds that change weights in ways not known here, by how their keys end."""
+"""Kinds that change weights in ways not known here, by a pattern of their keys."""
 
 
 def delta_from_tensors(parts: Mapping[str, Tensor], alpha: float) -> WeightDelta | None:

@@ -68,3 +68,5 @@ class Lora:
     sha256: str = ""
     variants: dict[str, WeightDelta] = field(default_factory=dict)
     """Changes of other kinds (LoHa, LoKr, DoRA), which are folded but not written."""
+    left_out: tuple[str, ...] = ()
+    """Keys of its file that are no LoRA's and were not read: embeddings trained along."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -248,6 +248,14 @@ class DiffusionModel(ABC):
 
         Several, in order, where the original module stacks their rows (queries, keys, values).
         """
+
+    def swapped_modules(self) -> Collection[str]:
+        """diffusers names of modules whose output is scale and shift, where originals have shift first."""
+        return ()
+
+    def other_modules(self) -> dict[str, list[str]]:
+        """As `original_modules`, by names that other programs alone give them: to read, not to write."""
+        return {}
 
     @abstractmethod
     def lora_targets(self, scope: TargetModules) -> list[str]:

@@ -91,7 +91,7 @@ class FamilySpec:
     lora_keys: str = ""
     """Regex of the keys that only LoRAs of this title have."""
     lora_metadata: tuple[str, ...] = ()
-    """Texts in their metadata, where the keys may be another family's as well."""
+    """Texts, in small letters, that their metadata names the base by: keys alone do not always tell."""
 
     @property
     def denoiser_root(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from packshot.errors import ModelLoadError
 from packshot.models.components import Configs, Tensors
@@ -53,6 +53,25 @@ class KeyMapping:
                 renamed[key] = value
         return {key: self._ordered(key, value) for key, value in renamed.items()}
 
+    def modules(self, network: nn.Module) -> dict[str, list[str]]:
+        """`DiffusionModel.original_modules` of a transformer; one named alike is there as it is."""
+        found = self.renamed_modules(network)
+        known = {name for names in found.values() for name in names}
+        return found | {name: [name] for name in adaptable(network) if name not in known}
+
+    def renamed_modules(self, network: nn.Module) -> dict[str, list[str]]:
+        """Those of its modules that have other names here."""
+        there = set(adaptable(network))
+        found = {}
+        for spelt, (ours, names) in self.blocks.items():
+            inside = (name.split(".")[1] for name in there if name.startswith(f"{ours}."))
+            for number in sorted(set(inside), key=int):
+                for inner, stacked in names.items():
+                    modules = [f"{ours}.{number}.{name}" for name in stacked]
+                    if there.issuperset(modules):  # not in every block is all of it
+                        found[f"{spelt}.{number}.{inner}"] = modules
+        return found | {spelt: [ours] for spelt, ours in self.others.items() if ours in there}
+
     def _modules(self, module: str) -> list[str]:
         """The diffusers names of what is stacked in a block's module; none if it is unknown."""
         block = re.fullmatch(r"(\w+)\.(\d+)\.(.+)", module)
@@ -76,6 +95,15 @@ def _rows(value: Tensor, count: int, weight: Tensor | None) -> Sequence[Tensor]:
         raise ModelLoadError("A bias in it has no weight. Copy it again, whole.")
     width = weight.shape[1]
     return value.split([width] * (count - 1) + [len(value) - width * (count - 1)])
+
+
+def adaptable(network: nn.Module) -> list[str]:
+    """The names of a network's Linear and Conv2d modules, which LoRAs adapt."""
+    return [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
 
 
 def strip_prefix(tensors: Tensors, *prefixes: str) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.diffusion_model import DiffusionModel, linear_names
+from packshot.models.key_mapping import KeyMapping
 from packshot.models.noise_schedules import FlowMatchSchedule
 from packshot.types import TargetModules
 
@@ -55,6 +56,16 @@ class TransformerModel(DiffusionModel):
             patch=self.token_side,
             training_shift=self.training_shift,
         )
+
+    def key_mapping(self) -> KeyMapping:
+        """How original names become diffusers'; here they are the same."""
+        return KeyMapping({}, {})
+
+    def original_modules(self) -> dict[str, list[str]]:
+        return self.key_mapping().modules(self.transformer)
+
+    def swapped_modules(self) -> Collection[str]:
+        return self.key_mapping().scale_shift_swapped
 
     def lora_targets(self, scope: TargetModules) -> list[str]:
         return linear_names(self.transformer, *self.scopes[scope])

@@ -17,6 +17,7 @@ from packshot.models.diffusion_model import Conditioning, SamplingDefaults
 from packshot.models.families.flux_streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
 from packshot.models.family_spec import FamilySpec, Relative
 from packshot.models.key_mapping import (
+    KeyMapping,
     count_blocks,
     latent_parts,
     strip_prefix,
@@ -65,6 +66,36 @@ _STREAMS = Streams(
         "guidance_in.in_layer": "time_text_embed.guidance_embedder.linear_1",
         "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2",
     },
+)
+# DiffSynth's names, and of ComfyUI's one for a part of linear1.
+_OTHERS_NAMES = KeyMapping(
+    blocks={
+        "blocks": (
+            "transformer_blocks",
+            {
+                "attn.a_to_qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
+                "attn.b_to_qkv": ["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
+                "attn.a_to_out": ["attn.to_out.0"],
+                "attn.b_to_out": ["attn.to_add_out"],
+                "ff_a.0": ["ff.net.0.proj"],
+                "ff_a.2": ["ff.net.2"],
+                "ff_b.0": ["ff_context.net.0.proj"],
+                "ff_b.2": ["ff_context.net.2"],
+                "norm1_a.linear": ["norm1.linear"],
+                "norm1_b.linear": ["norm1_context.linear"],
+            },
+        ),
+        "single_blocks": (
+            "single_transformer_blocks",
+            {
+                "to_qkv_mlp": ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"],
+                "linear1_qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
+                "proj_out": ["proj_out"],
+                "norm.linear": ["norm.linear"],
+            },
+        ),
+    },
+    others={},
 )
 
 
@@ -163,8 +194,11 @@ class Flux1(TransformerModel):
         mask = region[:, :1].expand(-1, self.vae_factor**2, -1, -1)
         return torch.cat([tokens, packed(region[:, 1:]), packed(mask)], dim=-1)
 
-    def original_modules(self) -> dict[str, list[str]]:
-        return _STREAMS.original_modules(self.transformer.config)
+    def key_mapping(self) -> KeyMapping:
+        return _STREAMS.layout()
+
+    def other_modules(self) -> dict[str, list[str]]:
+        return _OTHERS_NAMES.renamed_modules(self.transformer)
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """Distilled guidance: one pass a step, no negative prompt."""
@@ -234,7 +268,9 @@ SPEC = FamilySpec(
     architecture="flux-1-dev/lora",
     kohya_uses_original_keys=True,
     lora_title="FLUX",
-    lora_keys=r"(^|[._])(double|single)_(transformer_)?blocks[._]",
+    lora_keys=r"(^|[._])(double|single)_(transformer_)?blocks[._]"
+    r"|(^|[._])(double_stream_modulation|single_stream_modulation|guidance_in|vector_in)[._]",
+    lora_metadata=("flux",),
 )
 
 SPECS = (SPEC,)

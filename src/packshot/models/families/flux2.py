@@ -15,6 +15,7 @@ from packshot.models.diffusion_model import Conditioning, SamplingDefaults
 from packshot.models.families.flux_streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
 from packshot.models.family_spec import FamilySpec, Relative
 from packshot.models.key_mapping import (
+    KeyMapping,
     count_blocks,
     fitted_qwen3,
     latent_parts,
@@ -166,8 +167,8 @@ class Flux2Klein(TransformerModel):
         predicted: Tensor = output.transpose(1, 2).unflatten(2, (height, width))
         return predicted
 
-    def original_modules(self) -> dict[str, list[str]]:
-        return _STREAMS.original_modules(self.transformer.config)
+    def key_mapping(self) -> KeyMapping:
+        return _STREAMS.layout()
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """No negative prompt; distilled checkpoints use guidance scale 1."""
@@ -210,6 +211,7 @@ SPEC = FamilySpec(
     architecture="Flux.2-klein/lora",
     kohya_uses_original_keys=True,
     lora_title="FLUX",
+    lora_metadata=("flux",),
 )
 
 SPECS = (SPEC,)

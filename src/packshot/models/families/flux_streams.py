@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from packshot.models.key_mapping import KeyMapping, Names
 
@@ -54,18 +53,3 @@ class Streams:
             others={**_OTHERS, **self.others},
             scale_shift_swapped=("norm_out.linear",),
         )
-
-    def original_modules(self, config: Any) -> dict[str, list[str]]:
-        """The blocks' part of `DiffusionModel.original_modules`.
-
-        `config` is the diffusers configuration of the transformer.
-        """
-        modules = {}
-        for kind, count, ours, names in (
-            ("double_blocks", config.num_layers, DOUBLE, self.double),
-            ("single_blocks", config.num_single_layers, SINGLE, self.single),
-        ):
-            for block in range(count):
-                for spelt, stacked in names.items():
-                    modules[f"{kind}.{block}.{spelt}"] = [f"{ours}{block}.{n}" for n in stacked]
-        return modules

@@ -11,12 +11,7 @@ from torch import Tensor
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import EMBEDDING, VAE, Companion
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import (
-    Conditioning,
-    SamplingDefaults,
-    join_conditionings,
-    linear_names,
-)
+from packshot.models.diffusion_model import Conditioning, SamplingDefaults, join_conditionings
 from packshot.models.families.flux import packed, unpacked
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import count_blocks, strip_prefix, transformer_tensors
@@ -141,9 +136,6 @@ class QwenImage(TransformerModel):
         )[0]
         return unpacked(predicted, height, width)
 
-    def original_modules(self) -> dict[str, list[str]]:
-        return {name: [name] for name in linear_names(self.transformer, ("",), ("",))}
-
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         return {"true_cfg_scale": guidance_scale, "negative_prompt": negative_prompts}
 
@@ -199,6 +191,11 @@ SPEC = FamilySpec(
     kohya_base="qwen_image",
     architecture="Qwen-Image/lora",
     kohya_uses_original_keys=False,  # diffusers' names are the original ones
+    lora_title="Qwen-Image",
+    # Other transformers of such blocks have half as many.
+    lora_keys=r"(^|[._])transformer_blocks[._]\d+[._](img|txt)_(mlp|mod)[._]"
+    r"|(^|_unet_|former[._]|model[._])transformer_blocks[._](3[89]|[45]\d)[._]",
+    lora_metadata=("qwen",),
 )
 
 SPECS = (SPEC,)

@@ -18,7 +18,6 @@ from packshot.models.diffusion_model import (
     Conditioning,
     SamplingDefaults,
     is_called_few_step,
-    linear_names,
 )
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import (
@@ -78,6 +77,16 @@ _OTHERS = {
 }
 
 
+def _layout(blocks: int) -> KeyMapping:
+    """The mapping of a transformer of this many blocks, of which the last only reads the text."""
+    last = f"transformer_blocks.{blocks - 1}.norm1_context.linear"
+    return KeyMapping(
+        blocks={"joint_blocks": ("transformer_blocks", _NAMES | _NORMS)},
+        others=_OTHERS,
+        scale_shift_swapped=("norm_out.linear", last),
+    )
+
+
 class StableDiffusion3(TransformerModel):
     """A Stable Diffusion 3 or 3.5 checkpoint."""
 
@@ -100,12 +109,7 @@ class StableDiffusion3(TransformerModel):
     @staticmethod
     def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
         own = transformer_tensors(tensors)
-        last = f"transformer_blocks.{count_blocks(own, 'joint_blocks') - 1}.norm1_context.linear"
-        layout = KeyMapping(
-            blocks={"joint_blocks": ("transformer_blocks", _NAMES | _NORMS)},
-            others=_OTHERS,
-            scale_shift_swapped=("norm_out.linear", last),
-        )
+        layout = _layout(count_blocks(own, "joint_blocks"))
         clip_l = strip_prefix(tensors, "text_encoders.clip_l.transformer.")
         # Its makers take CLIP-L's text as it is; many files hold no projection of it.
         width = clip_l["text_model.final_layer_norm.weight"].shape[0]
@@ -170,15 +174,8 @@ class StableDiffusion3(TransformerModel):
         )[0]
         return predicted
 
-    def original_modules(self) -> dict[str, list[str]]:
-        there = set(linear_names(self.transformer, ("",), _BLOCKS))
-        modules = {}
-        for block in range(self.transformer.config.num_layers):
-            for spelt, stacked in _NAMES.items():
-                ours = [f"transformer_blocks.{block}.{name}" for name in stacked]
-                if there.issuperset(ours):  # the last block says nothing to the text
-                    modules[f"joint_blocks.{block}.{spelt}"] = ours
-        return modules
+    def key_mapping(self) -> KeyMapping:
+        return _layout(int(self.transformer.config.num_layers))
 
     def timestep_settings(
         self, config: Mapping[str, Any], steps: int, height: int, width: int
@@ -217,7 +214,8 @@ SPEC = FamilySpec(
     architecture="stable-diffusion-3/lora",
     kohya_uses_original_keys=True,
     lora_title="Stable Diffusion 3",
-    lora_keys=r"joint_blocks|lora_te3_|text_encoder_3\.",
+    lora_keys=r"joint_blocks|text_encoder_3[._]",
+    lora_metadata=("sd3", "stable-diffusion-3"),
 )
 
 SPECS = (SPEC,)

@@ -288,6 +288,7 @@ SD1 = FamilySpec(
     kohya_base="sd_v1",
     architecture="stable-diffusion-v1/lora",
     lora_title="Stable Diffusion 1.x or 2.x",
+    lora_metadata=("sd_v1", "sd_v2", "stable-diffusion-v1", "stable-diffusion-v2"),
 )
 SD2 = replace(
     SD1,

@@ -17,7 +17,6 @@ from packshot.models.diffusion_model import (
     SamplingDefaults,
     is_called_few_step,
     join_conditionings,
-    linear_names,
 )
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import (
@@ -136,18 +135,8 @@ class ZImage(TransformerModel):
         )[0]
         return -torch.stack(predicted)[:, :, 0]
 
-    def original_modules(self) -> dict[str, list[str]]:
-        """As in ComfyUI's files: queries, keys and values stacked."""
-        modules = {}
-        for name in linear_names(self.transformer, ("",), ("",)):
-            block, _, inner = name.rpartition(".attention.")
-            if inner == "to_q":
-                modules[f"{block}.attention.qkv"] = [f"{block}.attention.to_{k}" for k in "qkv"]
-            elif inner == "to_out.0":
-                modules[f"{block}.attention.out"] = [name]
-            elif inner not in ("to_k", "to_v"):
-                modules[name] = [name]
-        return modules
+    def key_mapping(self) -> KeyMapping:
+        return _LAYOUT
 
     def guide(self, conditional: Tensor, unconditional: Tensor, guidance_scale: float) -> Tensor:
         """Counted from the conditional prediction: a scale of 0 is without guidance."""
@@ -185,6 +174,10 @@ SPEC = FamilySpec(
     # With lora_unet_, ComfyUI knows only stacked names, and diffusers only those that are apart.
     # Both know names that keep their dots, whatever the factors are called.
     kohya_prefix="diffusion_model.",
+    lora_title="Z-Image",
+    lora_keys=r"(^|[._])(layers|noise_refiner|context_refiner)[._]\d+[._]"
+    r"(attention[._]|feed_forward[._]|adaLN_modulation[._])",
+    lora_metadata=("z-image", "z_image", "zimage"),
 )
 
 SPECS = (SPEC,)
