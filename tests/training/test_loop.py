@@ -12,8 +12,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from packshot.errors import InvalidPlanError, ProjectError, StaleRunError, TrainingDivergedError
+from packshot.errors import (
+    InvalidPlanError,
+    LoraError,
+    ProjectError,
+    StaleRunError,
+    TrainingDivergedError,
+)
 from packshot.generation.generate import GenerationSettings, generate_images
+from packshot.lora import files as lora_files
 from packshot.lora import load_lora
 from packshot.models import load_base
 from packshot.plan import read_plan, write_plan
@@ -229,6 +236,17 @@ def test_what_changed_since_the_plan_is_named(planned_project, tiny_base):
         StaleRunError, match=r"Changed since the plan was made: captions\. Make a new"
     ):
         events_of(planned_project, tiny_base)
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_trained(
+    planned_project, tiny_base, monkeypatch
+):
+    """And nothing is left of what was tried."""
+    monkeypatch.setattr(lora_files, "diffusers_keys", lambda name: (f"{name}.a", f"{name}.b"))
+    events = train(planned_project, tiny_base)
+    with pytest.raises(LoraError, match="is no LoRA for tiny"):
+        next(events)
+    assert not list(planned_project.lora_folder.iterdir())
 
 
 def test_no_plan_is_said(planned_project, tiny_base):

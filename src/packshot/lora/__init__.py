@@ -1,8 +1,8 @@
 """LoRA: trainable layers, files that other tools load, and fusing into the base's weights."""
 
-from packshot.lora.adapters import Adapters, add_adapters
+from packshot.lora.adapters import Adapters, adapted_names, add_adapters
 from packshot.lora.edit import extract, merge, resize
-from packshot.lora.files import load_lora, save, write_lora
+from packshot.lora.files import load_lora, save, try_writing, write_lora
 from packshot.lora.fuse import fused
 from packshot.lora.layers import Adapter, inject_lora
 from packshot.lora.weights import Lora, LoraWeights
@@ -12,6 +12,7 @@ __all__ = [
     "Adapters",
     "Lora",
     "LoraWeights",
+    "adapted_names",
     "add_adapters",
     "extract",
     "fused",
@@ -20,5 +21,6 @@ __all__ = [
     "merge",
     "resize",
     "save",
+    "try_writing",
     "write_lora",
 ]

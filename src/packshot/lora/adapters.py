@@ -52,6 +52,24 @@ class Adapters:
         return whole
 
 
+def adapted_names(base: DiffusionModel, target_modules: TargetModules, *, text: bool) -> list[str]:
+    """The modules that `add_adapters` adapts, by their names in a `Lora`; raises as it does."""
+    inside = {base.denoiser_root: base.lora_targets(target_modules)}
+    inside |= _text_targets(base) if text else {}
+    return [f"{network}.{name}" for network, names in inside.items() for name in names]
+
+
+def _text_targets(base: DiffusionModel) -> dict[str, list[str]]:
+    if found := base.text_targets():
+        return found
+    kinds = ", ".join(type(network).__name__ for network in base.text_encoders.values())
+    raise InvalidPlanError(
+        f"{base.name} ({base.family}) reads prompts with {kinds}, which Packshot does not train: "
+        f"only the text encoders of {registry.titles(learns_text=True)}. Set text_encoder_rank = 0 "
+        "in plan.toml, or leave out --train-text-encoder."
+    )
+
+
 @contextmanager
 def add_adapters(
     base: DiffusionModel,
@@ -71,14 +89,7 @@ def add_adapters(
         InvalidPlanError: the base's text encoders cannot be trained.
         ModelLoadError: the text encoders do not fit the device together with the denoiser.
     """
-    reading = base.text_targets() if text_rank else {}
-    if text_rank and not reading:
-        kinds = ", ".join(type(network).__name__ for network in base.text_encoders.values())
-        raise InvalidPlanError(
-            f"{base.name} ({base.family}) reads prompts with {kinds}, which Packshot does not train: "
-            f"only the text encoders of {registry.titles(learns_text=True)}. Set text_encoder_rank = 0 "
-            "in plan.toml, or leave out --train-text-encoder."
-        )
+    reading = _text_targets(base) if text_rank else {}
     with ExitStack() as stack:
         names = base.lora_targets(target_modules)
         denoiser = stack.enter_context(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -78,7 +78,9 @@ def write_lora(lora: Lora, file: Path, base: DiffusionModel, format: Format = "k
     _prove(lora, load_lora(file, base), file)
 
 
-def try_writing(names: Iterable[str], file: Path, base: DiffusionModel) -> None:
+def try_writing(
+    names: Iterable[str], metadata: Mapping[str, str], file: Path, base: DiffusionModel
+) -> None:
     """Write and read back a LoRA of rank 1 on these modules in both formats, and delete it.
 
     What was trained for hours can then be written.
@@ -93,7 +95,7 @@ def try_writing(names: Iterable[str], file: Path, base: DiffusionModel) -> None:
         weights[name] = LoraWeights(torch.randn(1, *others, generator=generator), up, 1.0)
     try:
         for format in get_args(Format):
-            write_lora(Lora(weights), file, base, format)
+            write_lora(Lora(weights, dict(metadata)), file, base, format)
     finally:
         file.unlink(missing_ok=True)
 

@@ -160,7 +160,8 @@ def true_metadata(lora: Lora, base: DiffusionModel) -> dict[str, str]:
     kept = {key: value for key, value in lora.metadata.items() if not _OF_THE_FILE.fullmatch(key)}
     rank = _common(each.rank for each in lora.weights.values())
     kernels = [each for each in lora.weights.values() if each.down[0, 0].numel() > 1]
-    inside = _common(each.rank for each in kernels)
+    inside: int | str = _common(each.rank for each in kernels)
+    inside = int(inside) if str(inside).isdigit() else inside
     conv = {"conv_dim": inside, "conv_alpha": inside} if kernels else {}
     told = {
         "ss_v2": str(family.kohya_base == "sd_v2"),

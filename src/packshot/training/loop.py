@@ -156,6 +156,10 @@ def _run(
         photo_set.list_photos(project),
         class_images.list_class_images(project),
     )
+    # What will be written at the end is tried before hours are spent on it.
+    names = lora.adapted_names(base, plan.target_modules, text=bool(plan.text_encoder_rank))
+    told = metadata_of(project.subject, base, plan, data)
+    lora.try_writing(names, told, project.lora_folder / ".trial.safetensors", base)
     for done, total in data.fill_caches():
         yield CachingLatents(done, total)
     adapted = lora.add_adapters(

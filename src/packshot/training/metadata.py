@@ -30,12 +30,6 @@ def metadata_of(
     return {
         "ss_v2": str(family.kohya_base == "sd_v2"),
         "ss_base_model_version": family.kohya_base,
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": str(plan.rank),
-        "ss_network_alpha": str(float(plan.rank)),
-        "ss_network_args": json.dumps(
-            {"conv_dim": plan.rank, "conv_alpha": plan.rank} if plan.target_modules == "all" else {}
-        ),
         "ss_output_name": subject.name,
         "ss_sd_model_name": base.name,
         "ss_learning_rate": str(plan.learning_rate),
