@@ -6,6 +6,7 @@ import pytest
 
 from packshot.cli.options import comma_separated, loras_of, sources_of
 from packshot.errors import LoraError
+from packshot.lora import Lora
 
 
 @pytest.mark.parametrize(
@@ -35,13 +36,23 @@ def test_sources_are_given_several_times_or_with_commas(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_a_lora_has_its_weight_after_a_colon(monkeypatch, text, file, weight):
-    monkeypatch.setattr("packshot.lora.load_lora", lambda file, base: file)
+    monkeypatch.setattr("packshot.cli.options.lora_of", lambda file, base: file)
     assert loras_of([text], None) == [(Path(file), weight)]
     assert loras_of([], None) == []
 
 
-@pytest.mark.parametrize("weight", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("weight", ["nan", "inf", "-inf", "1e39", "101"])
 def test_a_weight_that_is_no_number_is_refused(monkeypatch, weight):
     monkeypatch.setattr("packshot.lora.load_lora", lambda file, base: file)
     with pytest.raises(LoraError, match="is not a weight"):
         loras_of([f"a.safetensors:{weight}"], None)
+
+
+def test_what_is_left_out_of_a_lora_is_said(monkeypatch, capsys):
+    lora = Lora({}, left_out=("bundle_emb.<x>.clip_l",))
+    monkeypatch.setattr("packshot.lora.load_lora", lambda file, base: lora)
+    assert loras_of(["a.safetensors"], None) == [(lora, 1.0)]
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert (
+        "a.safetensors: the LoRA is used, but not the 1 embeddings that were trained along" in said
+    )

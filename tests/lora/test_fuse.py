@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from packshot.errors import LoraError
-from packshot.lora import Lora, add_adapters, fused
+from packshot.lora import Lora, add_adapters, fused, merge
 from packshot.lora.variants import LoHa
 from packshot.models.loss import per_image_loss
 from packshot.models.weight_storage import apply_weight_storage, is_quantised
@@ -144,3 +144,16 @@ def test_beside_a_lora_that_learns_it_is_counted_and_learns_nothing(tiny_base, m
             assert torch.allclose(gradient, reference[name], rtol=1e-3, atol=1e-6), name
         again, _ = _losses_and_gradients(tiny_base, batch, adapters)
         assert torch.equal(again, plain)
+
+
+@pytest.mark.parametrize("strength", [float("nan"), float("inf"), -float("inf"), 1e30])
+def test_a_weight_that_makes_black_pictures_is_refused(tiny_base, make_lora, strength):
+    with (
+        pytest.raises(
+            LoraError, match=r"lora: .* is not a weight; write a number such as 0\.8, at"
+        ),
+        fused(tiny_base, [(make_lora("attention"), strength)]),
+    ):
+        pass
+    with pytest.raises(LoraError, match="is not a weight"):
+        merge([(make_lora("attention"), strength)], tiny_base)

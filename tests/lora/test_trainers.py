@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from packshot.errors import LoraError
-from packshot.lora import load_lora, write_lora
+from packshot.lora import fused, load_lora, write_lora
 from packshot.lora.files import try_writing
 from packshot.lora.fuse import shape_of
 from packshot.models import registry
@@ -461,6 +461,82 @@ def test_a_written_file_says_only_what_is_true_of_it(base_of, tmp_path):
         "modelspec.architecture": "stable-diffusion-v1/lora", "ss_network_module": "networks.lora",
         "ss_network_dim": "2", "ss_network_alpha": "2", "ss_network_args": '{"conv_dim": 2, "conv_alpha": 2}',
     }  # fmt: skip
+
+
+def test_other_ranks_in_other_modules_are_told_to_diffusers(base_of, tmp_path):
+    """Without that, older versions of it take the commonest rank for every alpha."""
+    from safetensors import safe_open
+
+    base = base_of("sd1")
+    tensors, _ = written_by("sd-scripts", "sd1", base)
+    key = "lora_unet_mid_block_attentions_0_proj_in"
+    for part, dim in (("lora_down.weight", 0), ("lora_up.weight", 1)):
+        tensors[f"{key}.{part}"] = torch.cat([tensors[f"{key}.{part}"]] * 3, dim)
+    save_file(tensors, tmp_path / "a.safetensors")
+    lora = load_lora(tmp_path / "a.safetensors", base)
+    write_lora(lora, tmp_path / "b.safetensors", base, "diffusers")
+    with safe_open(tmp_path / "b.safetensors", "pt") as file:
+        told = json.loads(file.metadata()["lora_adapter_metadata"])
+    assert told["unet.rank_pattern"] == told["unet.alpha_pattern"] == {f"^{UNET[2]}": 3 * RANK}
+    assert told["unet.r"] == told["unet.lora_alpha"] == told["text_encoder.r"] == RANK
+    assert sorted(told["unet.target_modules"]) == sorted(UNET)
+    assert told["text_encoder.target_modules"] == [CLIP]
+    assert told["text_encoder.alpha_pattern"] == {}
+    write_lora(lora, tmp_path / "c.safetensors", base, "kohya")
+    with safe_open(tmp_path / "c.safetensors", "pt") as file:
+        assert "lora_adapter_metadata" not in file.metadata()
+        assert file.metadata()["ss_network_dim"] == "Dynamic"
+
+
+def picture(pipeline):
+    """Values from 0 to 255."""
+    made = pipeline(
+        "a photo of ohwx car", num_inference_steps=3, guidance_scale=3.0, height=64, width=64,
+        output_type="np", generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    return torch.from_numpy(made.images[0]) * 255
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("producer", "family"),
+    [("SimpleTuner, diffusers", f) for f in ("sd1", "sdxl", "sd3", "flux1", "flux2", "z_image")]
+    + [("sd-scripts", "sd1"), ("diffusers 0.21", "sd1"), ("ai-toolkit", "flux1")],
+)
+@pytest.mark.parametrize("case", ["rank-stabilised", "none of the scale"])
+def test_the_picture_is_diffusers_own(base_of, tmp_path, producer, family, case):
+    """Of the file as it came, and of the one that is written of it."""
+    base, other = base_of(family), base_of(family)
+    tensors, _ = written_by(producer, family, base)
+    tensors = {
+        k: v for k, v in tensors.items() if "_te_" not in k and T5 not in k
+    }  # as it loses those
+    roots = {key.partition(".")[0] for key in tensors}
+    settings = SETTINGS[case][0] | {"target_modules": sorted({of_module(key) for key in tensors})}
+    metadata = {f"{root}.{key}": value for root in roots for key, value in settings.items()}
+    if case == "none of the scale":
+        save_file(tensors, tmp_path / "a.safetensors")
+    elif producer != "SimpleTuner, diffusers":
+        pytest.skip("tells no settings")
+    else:
+        told = {"lora_adapter_metadata": json.dumps(metadata)}
+        save_file(tensors, tmp_path / "a.safetensors", told)
+    plain = picture(base.pipeline())
+    lora = load_lora(tmp_path / "a.safetensors", base)
+    with fused(base, [(lora, 1.0)]):
+        ours = picture(base.pipeline())
+    assert (ours - plain).abs().max() > 4, "the LoRA must be seen"
+    write_lora(lora, tmp_path / "b.safetensors", base, "diffusers")
+    for name in ("a.safetensors", "b.safetensors"):
+        pipeline = other.pipeline()
+        pipeline.load_lora_weights(str(tmp_path), weight_name=name)
+        assert (picture(pipeline) - ours).abs().max() <= 2
+        pipeline.unload_lora_weights()
+
+
+def of_module(key):
+    """A module's name within its network."""
+    return key.partition(".")[2].partition(".lora_")[0]
 
 
 # Single keys -------------------------------------------------------------------------------------

@@ -49,12 +49,13 @@ def convert(
     format: As = "diffusers",
 ) -> None:
     """Write a LoRA in the other format."""
-    from packshot.lora import load_lora, write_lora
+    from packshot.cli.options import lora_of
+    from packshot.lora import write_lora
     from packshot.lora.edit import EditedLora
     from packshot.models import load_base
 
     model = load_base(base)
-    lora = load_lora(file, model)
+    lora = lora_of(file, model)
     write_lora(lora, out, model, format)
     _say(out, EditedLora(lora, 1.0))
 
@@ -90,12 +91,13 @@ def resize(
     format: As = "kohya",
 ) -> None:
     """Reduce a LoRA's rank (or convert a LoHa, LoKr or DoRA to a standard LoRA)."""
-    from packshot.lora import load_lora, write_lora
+    from packshot.cli.options import lora_of
     from packshot.lora import resize as resized
+    from packshot.lora import write_lora
     from packshot.models import load_base
 
     model = load_base(base)
-    edited = resized(load_lora(file, model), model, rank, energy)
+    edited = resized(lora_of(file, model), model, rank, energy)
     write_lora(edited.lora, out, model, format)
     _say(out, edited)
 

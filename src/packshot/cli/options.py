@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from packshot.cli.terminal import echo
 
 if TYPE_CHECKING:
     from packshot.cli.console import Console
@@ -144,10 +145,9 @@ def loras_of(given: list[str], base):  # type: ignore[no-untyped-def]
     """LoRAs with their weights, of FILE or FILE:WEIGHT.
 
     Raises:
-        LoraError: a weight that is not finite, or as `load_lora`.
+        LoraError: as `check_strength`, or as `load_lora`.
     """
-    from packshot.errors import LoraError
-    from packshot.lora import load_lora
+    from packshot.lora.weights import check_strength
 
     loras = []
     for text in given:
@@ -156,7 +156,19 @@ def loras_of(given: list[str], base):  # type: ignore[no-untyped-def]
             file, strength = (Path(name), float(weight)) if name else (Path(text), 1.0)
         except ValueError:
             file, strength = Path(text), 1.0
-        if not math.isfinite(strength):
-            raise LoraError(f"{text}: {weight} is not a weight; write a number such as 0.8.")
-        loras.append((load_lora(file, base), strength))
+        check_strength(text, strength)
+        loras.append((lora_of(file, base), strength))
     return loras
+
+
+def lora_of(file: Path, base):  # type: ignore[no-untyped-def]
+    """A LoRA, saying what of its file is left out; raises as `load_lora`."""
+    from packshot.lora import load_lora
+
+    lora = load_lora(file, base)
+    if lora.left_out:
+        echo(
+            f"{file}: the LoRA is used, but not the {len(lora.left_out)} embeddings that were trained "
+            f"along, such as '{lora.left_out[0]}'."
+        )
+    return lora

@@ -15,7 +15,7 @@ from torch import Tensor
 from packshot.errors import LoraError
 from packshot.lora.fuse import weight_of
 from packshot.lora.metadata import agreed_metadata
-from packshot.lora.weights import Lora, LoraWeights
+from packshot.lora.weights import Lora, LoraWeights, check_strength
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.types import TargetModules
 
@@ -38,10 +38,13 @@ def merge(
     Without a rank the result is exact: the ranks add up, by concatenation.
 
     Raises:
-        LoraError: nothing to merge; or LoHa, LoKr or DoRA without a rank to approximate them with.
+        LoraError: nothing to merge; a weight that is none, as `check_strength`; or LoHa, LoKr or
+            DoRA without a rank to approximate them with.
     """
     if not loras:
         raise LoraError("There is nothing to merge: name LoRA files.")
+    for lora, weight in loras:
+        check_strength(lora.name, weight)
     story = " + ".join(f"{weight:g} x {lora.name}" for lora, weight in loras)
     metadata = agreed_metadata([lora for lora, _ in loras]) | {_MADE_BY: f"merge: {story}"}
     if rank is None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from packshot.errors import LoraError
 from packshot.lora.layers import branch, frozen_in, swap_modules
-from packshot.lora.weights import Lora, on_device
+from packshot.lora.weights import Lora, check_strength, on_device
 from packshot.models.block_offload import compute_device
 from packshot.models.device_memory import free_on
 from packshot.models.diffusion_model import DiffusionModel
@@ -62,8 +62,11 @@ def fused(base: DiffusionModel, loras: Sequence[tuple[Lora, float]]) -> Iterator
     and learn nothing.
 
     Raises:
-        LoraError: the base is quantised, and a LoRA has LoHa, LoKr or DoRA modules.
+        LoraError: the base is quantised, and a LoRA has LoHa, LoKr or DoRA modules; or a weight is
+            none, as `check_strength`.
     """
+    for lora, weight in loras:
+        check_strength(lora.name, weight)
     names = list(dict.fromkeys(n for lora, _ in loras for n in (*lora.weights, *lora.variants)))
     beside = [name for name in names if _stays_beside(module_of(base, name), name, loras)]
     folded = [name for name in names if name not in set(beside)]

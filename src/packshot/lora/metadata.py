@@ -197,11 +197,13 @@ def peft_metadata(modules: Mapping[str, LoraWeights]) -> str:
     networks: dict[str, dict[str, int]] = {}
     for name, each in modules.items():
         network, _, inner = name.partition(".")
-        networks.setdefault(network, {})[inner] = each.rank
+        # Names' ends suffice, so that they hold with and without what transformers 5 leaves out.
+        networks.setdefault(network, {})[inner.removeprefix("text_model.")] = each.rank
     settings: dict[str, Any] = {}
     for network, ranks in sorted(networks.items()):
         usual = Counter(ranks.values()).most_common(1)[0][0]
-        others = {f"^{name}": rank for name, rank in sorted(ranks.items()) if rank != usual}
+        start = "" if network.startswith("text_encoder") else "^"
+        others = {f"{start}{name}": rank for name, rank in sorted(ranks.items()) if rank != usual}
         settings |= {
             f"{network}.r": usual,
             f"{network}.lora_alpha": usual,

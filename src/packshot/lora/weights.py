@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from packshot.errors import LoraError
+
 T = TypeVar("T")
 
 
@@ -30,6 +32,22 @@ class LoraWeights:
         """(alpha / rank) * up @ down, in fp32 and in the shape of the module's weight."""
         product = self.up.float().flatten(1) @ self.down.float().flatten(1)
         return product.reshape(self.up.shape[0], *self.down.shape[1:]) * (self.alpha / self.rank)
+
+
+MAX_STRENGTH = 100.0
+
+
+def check_strength(called: str, strength: float) -> None:
+    """Refuse to apply a LoRA at a strength that only makes black pictures.
+
+    Raises:
+        LoraError: not finite, or beyond `MAX_STRENGTH`.
+    """
+    if not abs(strength) <= MAX_STRENGTH:  # so is no comparison with what is no number
+        raise LoraError(
+            f"{called}: {strength:g} is not a weight; write a number such as 0.8, at most "
+            f"{MAX_STRENGTH:g}."
+        )
 
 
 class WeightDelta(Protocol):
