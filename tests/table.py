@@ -7,6 +7,8 @@ from tests.families import MAKERS, PARAMETERS
 PAGE = Path(__file__).parents[1] / "docs" / "families.md"
 IN_COMFYUI = Path(__file__).parents[1] / "benchmarks" / "comfyui_keys.md"
 """What `python -m benchmarks.comfyui_keys` printed: its section of the page."""
+IN_DIFFUSERS = IN_COMFYUI.with_name("lora_readers.md")
+"""What `python -m benchmarks.lora_readers` printed, likewise."""
 NAMES = {
     "sd1": "Stable Diffusion 1.x", "sd2": "Stable Diffusion 2.x", "sdxl": "SDXL",
     "sd3": "Stable Diffusion 3, 3.5", "flux1": "FLUX.1", "flux2": "FLUX.2 klein",
@@ -107,7 +109,9 @@ def page(cells, skipped=()):
         f"- {column}: {MEANINGS[column]} (`{'`, `'.join(tests)}`)"
         for column, (tests, _) in COLUMNS.items()
     )
-    comfyui = IN_COMFYUI.read_text(encoding="utf-8").strip()
+    comfyui, diffusers = (
+        measured.read_text(encoding="utf-8").strip() for measured in (IN_COMFYUI, IN_DIFFUSERS)
+    )
     left = "\n## Not compared\n" + "\n".join(f"- {why}" for why in skipped) if skipped else ""
     return (
         f"""# What each family of checkpoints can do
@@ -121,6 +125,8 @@ classes; the last column is of the full size.
 {shown}
 
 {comfyui}
+
+{diffusers}
 {left}""".rstrip()
         + "\n"
     )

@@ -41,3 +41,15 @@ def test_comfyui_loads_every_module_of_every_file():
     for family, file, *scopes in rows:
         counts = [cell.split(" of ") for cell in scopes]
         assert len(counts) == 4 and all(loaded == there for loaded, there in counts), (family, file)
+
+
+def test_diffusers_loads_every_module_of_every_file_in_each_version():
+    """As it was measured; older versions do not know every family."""
+    text = table.IN_DIFFUSERS.read_text(encoding="utf-8")
+    rows = [row.strip("| ").split(" | ") for row in text.splitlines() if " of " in row]
+    rows = [row for row in rows if len(row) == 4]
+    assert len(rows) == 3 * len(table.NAMES)
+    for family, file, new, old in rows:
+        for cell in (new, old):
+            loaded, _, there = cell.partition(" of ")
+            assert (cell == "-" and cell == old) or loaded == there, (family, file)

@@ -53,6 +53,27 @@ def test_kohyas_numbered_text_encoders(look):
     assert found.parts == {"text_encoder": 1, "text_encoder_2": 1, "text_encoder_3": 1}
 
 
+def test_t5_is_flux_second_text_encoder_whatever_its_number(look):
+    flux = pair("lora_unet_double_blocks_0_img_attn_proj")
+    for called in ("lora_te3_encoder_block_0", "text_encoders.t5xxl.transformer.encoder.block.0"):
+        found = look(**flux, **pair(called), **pair("text_encoders.clip_l.transformer.a"))
+        assert found.family == "FLUX"
+        assert found.parts == {"denoiser": 1, "text_encoder": 1, "text_encoder_2": 1}
+
+
+@pytest.mark.parametrize(
+    ("module", "family"),
+    [
+        ("lora_unet_transformer_blocks_0_img_mlp_net_2", "Qwen-Image"),
+        ("diffusion_model.layers.0.attention.to_q", "Z-Image"),
+        ("lora_unet_joint_blocks_0_x_block_attn_qkv", "Stable Diffusion 3"),
+        ("lora_unet_blocks_0_self_attn_q", "unknown"),
+    ],
+)
+def test_families_are_not_mistaken_for_the_plainest(look, module, family):
+    assert look(**pair(module)).family == family
+
+
 @pytest.mark.parametrize(
     ("parts", "kind"),
     [

@@ -417,6 +417,17 @@ def test_pefts_settings_count(base_of, tmp_path, case, place):
         assert_means(load_lora(tmp_path / "b" / "c.safetensors", base), meant)
 
 
+def test_what_an_older_packshot_copied_into_a_merged_file_does_not_count(base_of, tmp_path):
+    base = base_of("sd1")
+    tensors, meant = written_by("SimpleTuner, diffusers", "sd1", base)
+    told = {
+        "lora_adapter_metadata": '{"unet.lora_alpha": 16, "unet.r": 2}',
+        "packshot.made_by": "merge",
+    }
+    save_file(tensors, tmp_path / "a.safetensors", told)
+    assert_means(load_lora(tmp_path / "a.safetensors", base), meant)
+
+
 HOSTILE = {
     "is no JSON": "{",
     "is no JSON object": "[1]",

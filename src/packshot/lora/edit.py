@@ -14,12 +14,10 @@ from torch import Tensor
 
 from packshot.errors import LoraError
 from packshot.lora.fuse import weight_of
-from packshot.lora.metadata import agreed_metadata
+from packshot.lora.metadata import MADE_BY, agreed_metadata
 from packshot.lora.weights import Lora, LoraWeights, check_strength
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.types import TargetModules
-
-_MADE_BY = "packshot.made_by"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def merge(
     for lora, weight in loras:
         check_strength(lora.name, weight)
     story = " + ".join(f"{weight:g} x {lora.name}" for lora, weight in loras)
-    metadata = agreed_metadata([lora for lora, _ in loras]) | {_MADE_BY: f"merge: {story}"}
+    metadata = agreed_metadata([lora for lora, _ in loras]) | {MADE_BY: f"merge: {story}"}
     if rank is None:
         if curious := [lora.name for lora, _ in loras if lora.variants]:
             raise LoraError(f"{curious[0]} is no standard LoRA: give --rank to approximate it.")
@@ -67,7 +65,7 @@ def resize(
     if (rank is None) == (energy is None) or (energy is not None and not 0 < energy <= 1):
         raise LoraError("Give either a rank or the energy to keep, over 0 and at most 1.")
     pairs = ((name, _change([(lora, 1.0)], name, base)) for name in _modules([(lora, 1.0)]))
-    metadata = lora.metadata | {_MADE_BY: f"resize: {lora.name}"}
+    metadata = lora.metadata | {MADE_BY: f"resize: {lora.name}"}
     return _nearest(pairs, rank, energy, Lora({}, metadata, lora.name))
 
 
@@ -94,7 +92,7 @@ def extract(
             pairs.append((name, new.float() - old.float()))
     if not pairs:
         raise LoraError(f"{tuned.name} and {base.name} do not differ in {scope}.")
-    story = {_MADE_BY: f"extract: {tuned.name} - {base.name}"}
+    story = {MADE_BY: f"extract: {tuned.name} - {base.name}"}
     return _nearest(pairs, rank, None, Lora({}, story, tuned.name))
 
 

@@ -4,7 +4,7 @@ kohya: `lora_unet_<dots as underscores>.lora_down.weight`, `.lora_up.weight`, `.
 diffusers (PEFT): `transformer.<dotted>.lora_A.weight`, `.lora_B.weight`; no alpha, so scale 1
 diffusers (UNet): `unet.<dotted>.lora.down.weight`, `.lora.up.weight`, and in attention
     `.processor.to_q_lora.down.weight`; no alpha either
-ComfyUI loads every module of all: `python -m benchmarks.comfyui_keys`
+ComfyUI and diffusers' versions load every module: `python -m benchmarks.comfyui_keys`, `.lora_readers`
 """
 
 from __future__ import annotations

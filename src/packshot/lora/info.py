@@ -15,7 +15,7 @@ from packshot.weights.safetensors_file import shapes
 
 _FORMATS = {
     "kohya": ("lora_down", "lora_up", "hada_", "lokr_"),
-    "diffusers": ("lora_A", "lora_B", "lora.down", "lora.up"),
+    "diffusers": ("lora_A", "lora_B", "lora.down", "lora.up", "lora_linear_layer"),
 }
 _SHOWN_METADATA = (
     "modelspec.title", "modelspec.trigger_phrase", "modelspec.architecture", "ss_output_name",
@@ -64,7 +64,7 @@ def read_info(file: Path) -> LoraInfo:
         family[0],
         len(modules),
         dict(sorted(ranks.items())),
-        dict(Counter(_part(module) for module in modules)),
+        dict(Counter(_part(module, family[0]) for module in modules)),
         sum(_product(shape) for shape in header.by_key.values()),
         {key: header.metadata[key] for key in _SHOWN_METADATA if header.metadata.get(key)},
     )
@@ -83,16 +83,19 @@ def _kind(keys: list[str], parts: set[str]) -> str:
     )
 
 
-def _part(module: str) -> str:
-    flat = module.replace(".", "_")
-    for start, name in (
-        ("lora_te3", "text_encoder_3"), ("lora_te2", "text_encoder_2"), ("lora_te", "text_encoder"),
-        ("text_encoder_3", "text_encoder_3"), ("text_encoder_2", "text_encoder_2"),
-        ("text_encoder", "text_encoder"),
-    ):  # fmt: skip
-        if flat.startswith(start):
-            return name
-    return "denoiser"
+_PARTS = (
+    ("lora_te3", "text_encoder_3"), ("lora_te2", "text_encoder_2"), ("lora_te", "text_encoder"),
+    ("text_encoders_t5xxl", "text_encoder_3"), ("text_encoders_clip_g", "text_encoder_2"),
+    ("text_encoder_3", "text_encoder_3"), ("text_encoder_2", "text_encoder_2"),
+    ("text_encoder", "text_encoder"),
+)  # fmt: skip
+
+
+def _part(module: str, family: str) -> str:
+    flat = module.removeprefix("base_model.model.").replace(".", "_")
+    part = next((part for start, part in _PARTS if flat.startswith(start)), "denoiser")
+    # kohya counts T5 as the third everywhere; of FLUX.1 it is the second.
+    return "text_encoder_2" if (part, family) == ("text_encoder_3", "FLUX") else part
 
 
 def _product(shape: list[int]) -> int:

@@ -23,6 +23,8 @@ from packshot.models import registry
 from packshot.models.diffusion_model import DiffusionModel
 
 _HEADER = "lora_adapter_metadata"
+MADE_BY = "packshot.made_by"
+"""Entry of merged, resized and extracted LoRAs: of what they were made."""
 _MAX_BYTES = 2**22
 _MAX_QUANTIFIERS = 3  # of a pattern: what a match may cost grows with their number
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
@@ -68,6 +70,8 @@ def peft_configs(
         LoraError: they are no JSON, or of no sense.
     """
     beside = file.parent / "adapter_config.json"
+    if MADE_BY in metadata:  # their scale is in the weights, whatever an older version copied
+        return {}
     if raw := metadata.get(_HEADER):
         settings = _parsed(raw, f"{file}: {_HEADER} in its header")
     elif beside.is_file() and (file.stem.startswith("adapter_model") or _are_pefts(keys)):
