@@ -18,6 +18,7 @@ from packshot.errors import LoraError
 from packshot.lora import fused, load_lora, write_lora
 from packshot.lora.files import try_writing
 from packshot.lora.fuse import shape_of
+from packshot.lora.info import read_info
 from packshot.models import registry
 
 UNET = [
@@ -579,6 +580,31 @@ def test_other_spellings(base_of, tmp_path, case, alpha):  # fmt: skip
     save_file(tensors, tmp_path / "a.safetensors")
     lora = load_lora(tmp_path / "a.safetensors", base)
     assert_means(lora, {f"unet.{ATTENTION}": 5 / RANK * up @ down})
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16])
+def test_narrow_numbers_are_read_and_written(base_of, tmp_path, dtype):
+    base = base_of("flux1")
+    tensors, _ = written_by("sd-scripts", "flux1", base)
+    narrow = {key: value.to(dtype) if value.ndim else value for key, value in tensors.items()}
+    save_file(narrow, tmp_path / "a.safetensors")
+    wide = {key: value.float() for key, value in narrow.items()}
+    save_file(wide, tmp_path / "b.safetensors")
+    narrow, wide = (load_lora(tmp_path / f"{n}.safetensors", base).weights for n in "ab")
+    assert narrow.keys() == wide.keys()
+    assert all(torch.equal(narrow[name].delta(), wide[name].delta()) for name in wide)
+
+
+@pytest.mark.parametrize("name", ["pytorch_lora_weights.safetensors", "adapter_model.safetensors"])
+def test_a_folder_as_diffusers_and_peft_save_it(base_of, tmp_path, name):
+    base = base_of("sd1")
+    tensors, meant = written_by("SimpleTuner, diffusers", "sd1", base)
+    save_file(tensors, tmp_path / name)
+    assert_means(load_lora(tmp_path, base), meant)
+    assert read_info(tmp_path).modules == len(meant)
+    (tmp_path / name).unlink()
+    with pytest.raises(LoraError):
+        load_lora(tmp_path, base)
 
 
 @pytest.mark.parametrize("alpha", [torch.tensor(True), torch.tensor(math.nan), torch.zeros(2)])

@@ -36,6 +36,7 @@ _PROCESSOR = re.compile(r"(.+?)\.(?:processor\.)?(to_[qkv]|to_out)_lora\.(down|u
 _MAGNITUDE = re.compile(r"(.+)\.(?:lora_magnitude_vector|magnitude)(?:\.[^.]+)?(?:\.weight)?")
 _OTHER = re.compile(rf"(.+)\.(alpha|dora_scale|{'|'.join(variants.PARTS)})")
 _NAMED = {"A": "down", "B": "up", "dora_scale": "dora"}
+_PEFTS_NAME = "adapter_model.safetensors"
 _LEFT_OUT = ("bundle_emb.",)
 """Keys of what lies in LoRA files and is none: embeddings that OneTrainer trains along."""
 
@@ -191,13 +192,14 @@ def _effect(weights: LoraWeights) -> Tensor:
 
 
 def load_lora(file: Path, base: DiffusionModel) -> Lora:
-    """Read a LoRA of either format, from any tool, for this base.
+    """Read a LoRA of either format, from any tool, for this base; a folder is diffusers' or PEFT's.
 
     LoCon, LoHa, LoKr and DoRA too: LoHa, LoKr and DoRA modules become `variants`.
 
     Raises:
         LoraError: not there, not safetensors, damaged, for another family, or of other shapes.
     """
+    file = file_of(file)
     tensors, metadata = read_safetensors(file, LoraError)
     _refuse_foreign(file, base, tensors, metadata)
     known = key_aliases(base)
@@ -240,6 +242,12 @@ def load_lora(file: Path, base: DiffusionModel) -> Lora:
             )
         weights, deltas = weights | plain, deltas | found
     return Lora(weights, metadata, file.stem, files.sha256(file), deltas, tuple(left_out))
+
+
+def file_of(place: Path) -> Path:
+    """The LoRA's file, in a folder under the name that diffusers or PEFT gives it."""
+    named = (place / name for name in ("pytorch_lora_weights.safetensors", _PEFTS_NAME))
+    return next((file for file in named if file.is_file()), place)
 
 
 def _inner(name: str) -> str:
@@ -347,6 +355,8 @@ def _weights(
             f"{file} does not fit {base.name}: at {called} it would make a weight of "
             f"{(*up.shape[:1], *down.shape[1:])}, the checkpoint's is {shape}."
         )
+    if down.element_size() == 1:  # little can be computed in 8 bits
+        down, up = down.float(), up.float()
     # Linear layers and 1 x 1 convolutions may each be written as the other.
     down = down.reshape(len(down), *shape[1:])
     up = up.reshape(shape[0], len(down), *(1 for _ in shape[2:]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packshot.errors import LoraError
 from packshot.lora import variants
-from packshot.lora.files import split_key
+from packshot.lora.files import file_of, split_key
 from packshot.lora.keys import told_family
 from packshot.weights.safetensors_file import shapes
 
@@ -46,6 +46,7 @@ def read_info(file: Path) -> LoraInfo:
     Raises:
         LoraError: no safetensors file, or none of its keys are a LoRA's.
     """
+    file = file_of(file)
     header = shapes(file, LoraError)
     keys = list(header.by_key)
     split = {key: split_key(key) for key in keys}
