@@ -99,7 +99,7 @@ def _read_archive(seeds: dict[str, bytes], folder: Path, draw: Random) -> None:
 
 def _safetensors_seeds(folder: Path) -> tuple[Any, dict[str, bytes]]:
     import torch
-    from safetensors.torch import save
+    from safetensors.torch import load_file, save
 
     from packshot.lora import Lora, LoraWeights
     from packshot.lora.files import write_lora
@@ -115,6 +115,10 @@ def _safetensors_seeds(folder: Path) -> tuple[Any, dict[str, bytes]]:
         write_lora(
             Lora(weights, {"modelspec.title": "x"}), folder / f"{form}.safetensors", base, form
         )
+    settings = {"unet.lora_alpha": 3, "unet.r": 2, "unet.alpha_pattern": {"^a.*b": 1, "to_q": 4}}
+    tensors = load_file(folder / "diffusers.safetensors")
+    told = {"lora_adapter_metadata": json.dumps(settings)}
+    (folder / "settings.safetensors").write_bytes(save(tensors, told))
     for name, values in {
         "half": torch.float16,
         "brain": torch.bfloat16,

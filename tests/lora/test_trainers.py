@@ -583,6 +583,17 @@ def test_other_spellings(base_of, tmp_path, case, alpha):  # fmt: skip
     assert_means(lora, {f"unet.{ATTENTION}": 5 / RANK * up @ down})
 
 
+@pytest.mark.parametrize("part", ["lora_A.weight", "lora_B.weight"])
+@pytest.mark.parametrize("value", [torch.tensor(1.0), torch.zeros(0, 64), torch.zeros(2, 3, 4)])
+@pytest.mark.parametrize("told", [None, {"lora_adapter_metadata": '{"unet.lora_alpha": 1e300}'}])
+def test_factors_of_odd_shapes_are_refused(base_of, tmp_path, part, value, told):
+    base = base_of("sd1")
+    tensors, _ = written_by("SimpleTuner, diffusers", "sd1", base)
+    save_file(tensors | {f"unet.{UNET[0]}.{part}": value}, tmp_path / "a.safetensors", told)
+    with pytest.raises(LoraError, match=r"does not fit|no finite"):
+        load_lora(tmp_path / "a.safetensors", base)
+
+
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16])
 def test_narrow_numbers_are_read_and_written(base_of, tmp_path, dtype):
     base = base_of("flux1")

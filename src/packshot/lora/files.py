@@ -230,10 +230,10 @@ def load_lora(file: Path, base: DiffusionModel) -> Lora:
     weights: dict[str, LoraWeights] = {}
     deltas: dict[str, WeightDelta] = {}
     for place, own in parts.items():
-        _check_numbers(file, place, own)
         config = configs.get(place.names[0].partition(".")[0]) or configs.get("")
         if config and "alpha" not in own:
             own = _scaled(own, config, (spelt[place], *map(_inner, place.names)))
+        _check_numbers(file, place, own)
         found = _variant(file, base, place, own)
         plain = {} if found else _weights(file, base, place, own)
         if twice := (found | plain).keys() & (weights.keys() | deltas.keys()):
@@ -259,7 +259,7 @@ def _scaled(
 ) -> dict[str, Tensor]:
     """A module's tensors, one of them multiplied by PEFT's scale."""
     ranked = ("down", "hada_w1_b", "lokr_w1_b", "lokr_w2_b")
-    rank = next((len(parts[key]) for key in ranked if key in parts), 0)
+    rank = next((sum(parts[key].shape[:1]) for key in ranked if key in parts), 0)
     key = next((key for key in ("up", "hada_w1_b", "lokr_w1", "lokr_w1_b") if key in parts), None)
     return parts | {key: parts[key].float() * config.scale(names, rank)} if key else parts
 
@@ -309,7 +309,7 @@ def _variant(
         if variant is None:
             return {}
         fits = variant.fits(shape)
-    except (RuntimeError, IndexError, ValueError):  # factors that cannot be multiplied
+    except (RuntimeError, IndexError, ValueError, TypeError):  # what cannot be multiplied
         fits = False
     if variant is None or not fits:
         raise LoraError(
