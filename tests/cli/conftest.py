@@ -15,7 +15,7 @@ from packshot.plan import calibration
 def command(capsys, monkeypatch, tmp_path):
     """Runs a command in this process; returns its exit code and what it said."""
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("packshot.models.best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr("packshot.models.best_dtype", lambda *_: torch.float32)
     monkeypatch.setattr(UNetModel, "sampler", replace(UNetModel.sampler, steps=2))
     monkeypatch.setattr(calibration, "REPEATS", 1)
 

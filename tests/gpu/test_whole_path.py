@@ -102,7 +102,7 @@ def _one_way(root, place, way):
         if way.turns:
             patch.setattr(diffusion_model, "weight_memory_budget", lambda device: 1e5)
         if not way.half:
-            patch.setattr(load_base, "best_dtype", lambda device: torch.float32)
+            patch.setattr(load_base, "best_dtype", lambda *_: torch.float32)
         project = _project(root, place, way)
         base = load_base.load_project_base(project)
         assert base.device == simulated.GPU and base._has_model_offload == way.turns
