@@ -37,13 +37,22 @@ def in_other_colours(path):
     painted(1, (48, 64)).save(path, icc_profile=profile, quality=95)
 
 
-@pytest.mark.parametrize("make", [turned, with_place, cut_out, in_other_colours])
+def in_colours_that_exif_says(path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 2
+    painted(1, (48, 64)).save(path, exif=exif, quality=95)
+
+
+@pytest.mark.parametrize(
+    "make", [turned, with_place, cut_out, in_other_colours, in_colours_that_exif_says]
+)
 def test_what_others_would_see_otherwise_is_written_anew(tmp_path, make):
     make(tmp_path / "a.jpg")
     written = Image.open(write_upright(tmp_path / "a.jpg", tmp_path / "b"))
     exif = written.getexif()
     assert written.size == (48, 64) and written.mode == "RGB"
     assert 0x0112 not in exif and 0x8825 not in exif and "icc_profile" not in written.info
+    assert exif.get_ifd(0x8769).get(0xA001, 1) == 1
     if make is cut_out:
         assert written.getpixel((5, 5)) == (255, 255, 255)
 

@@ -1,21 +1,18 @@
 import io
 import tracemalloc
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from packshot.errors import ImageRejectedError
 from packshot.insertion.background import Box, load_background
 from tests.backgrounds import landscape
+from tests.odd_files import exif, png, png_chunk
 
 BOX = Box(100, 150, 80, 60)
-
-
-def adobe():
-    """A profile with other primaries than sRGB: its reds and blues swapped would do as well."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
 def weights():
@@ -61,7 +58,9 @@ def test_all_outside_the_weights_stays_to_the_bit_through_the_file(tmp_path, kin
     assert np.array_equal(kept[outside()], before[outside()])
     assert not np.array_equal(kept[BOX.region], before[BOX.region])
     if kind.endswith("A"):
-        assert np.array_equal(kept[..., -1], before[..., -1]), "transparency stays everywhere"
+        clear = before[BOX.region][..., -1] / 255
+        raised = 255 * (weights() + clear * (1 - weights()))
+        assert np.abs(kept[BOX.region][..., -1] - raised).max() <= 0.51
 
 
 def test_sixteen_bits_stay(tmp_path):
@@ -118,14 +117,63 @@ def _linear_profile():
 
 def test_turned_and_cmyk_plates_are_seen_as_they_are_meant(tmp_path):
     picture = Image.fromarray(landscape())
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    turned = saved(tmp_path, picture, "turned.png", exif=exif)
+    turned = saved(tmp_path, picture, "turned.png", exif=exif(orientation=6))
     assert (turned.width, turned.height) == (300, 400)
     assert np.array_equal(turned.pixels, np.rot90(np.asarray(picture), -1))
     cmyk = saved(tmp_path, picture.convert("CMYK"), "cmyk.jpg", quality=95)
     assert cmyk.pixels.shape == (300, 400, 3)
     assert np.abs(cmyk.pixels.astype(int) - np.asarray(picture)).mean() < 6
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sixteen_bit_plates_are_turned_upright(tmp_path, channels, orientation):
+    """As Pillow turns the same picture of 8 bits."""
+    values = np.random.default_rng(channels).integers(0, 65536, (30, 50, channels), np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunk = png_chunk(b"eXIf", exif(orientation).tobytes().removeprefix(b"Exif\0\0"))
+    kind = {1: 0, 3: 2, 4: 6}[channels]
+    (tmp_path / "a.png").write_bytes(png(50, 30, rows, chunk, depth=16, colour=kind))
+    read = load_background(tmp_path / "a.png")
+    flat = Image.fromarray((values >> 8).astype(np.uint8).squeeze())
+    flat.getexif()[0x0112] = orientation
+    shown = np.asarray(ImageOps.exif_transpose(flat)).reshape(read.pixels.shape)
+    assert read.pixels.dtype == np.uint16 and np.array_equal(read.pixels >> 8, shown)
+    assert np.array_equal(np.sort(read.pixels, axis=None), np.sort(values, axis=None))
+
+
+@pytest.mark.parametrize("clear", [0, 90, 255])
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_lies_over_a_transparent_part_is_seen_there(tmp_path, clear, deep):
+    """As Pillow composes the same layers; where nothing lies, the plate stays as it was."""
+    plate = Image.fromarray(landscape()).convert("RGBA")
+    plate.putalpha(Image.fromarray(np.full((300, 400), clear, np.uint8)))
+    opacity, red = weights(), np.float32((0.9, 0.1, 0.1))
+    opacity[30:40] *= 0.5
+    values = np.asarray(plate).astype(np.uint16) * (257 if deep else 1)
+    background = saved(tmp_path, plate)
+    if deep:
+        background = replace(background, pixels=values)
+    hidden = background.colours(BOX)
+    over = hidden * (1 - opacity[..., None]) + red * opacity[..., None]
+    everywhere = (opacity > 0).astype(np.float32)
+    made = background.with_colours(BOX, over, everywhere, opacity).pixels / (257 if deep else 1)
+    layer = np.zeros((300, 400, 4), np.float32)
+    layer[BOX.region] = np.concatenate(
+        [np.broadcast_to(red, over.shape), opacity[..., None]], axis=2
+    )
+    layer = Image.fromarray((layer * 255).round().astype(np.uint8))
+    expected = np.asarray(Image.alpha_composite(plate, layer)).astype(float)
+    assert np.array_equal(made[outside()], np.asarray(plate)[outside()])
+    assert np.abs(made[..., 3] - expected[..., 3])[~outside()].max() <= 1.1
+    seen = np.abs(made[..., :3] - expected[..., :3]) * expected[..., 3:] / 255
+    assert seen[~outside()].max() <= 2
+
+
+def test_a_colour_that_means_transparent_is_transparent(tmp_path):
+    picture = Image.new("RGB", (400, 300), (10, 20, 30))
+    background = saved(tmp_path, picture, transparency=(10, 20, 30))
+    assert background.pixels.shape[2] == 4 and background.pixels[..., 3].max() == 0
 
 
 def test_what_is_no_still_picture_is_refused(tmp_path):

@@ -78,3 +78,15 @@ def test_the_grain_is_the_seeds():
         composite(shown, cut_out_of(), InsertionSettings(), seed).image for seed in (1, 1, 2)
     )
     assert np.array_equal(one, same) and not np.array_equal(one, other)
+
+
+def test_its_opacity_is_what_it_hides_of_the_ground():
+    """Where it is 1 nothing of the ground is seen, and the rest is light from what lies there."""
+    shown = scene("smooth")
+    made = inserted(shown, "car", reflection=0.5)
+    share = made.opacity[..., None]
+    own = made.image - shown.image * (1 - share)
+    assert made.opacity[made.changed_mask == 0].max() == 0
+    assert (made.opacity[made.box.region][made.alpha == 1] == 1).all()
+    assert (made.opacity[made.shadow > 0.1] >= made.shadow[made.shadow > 0.1] - 1e-6).all()
+    assert own.min() >= -0.001 and (own <= share + 0.001).all()

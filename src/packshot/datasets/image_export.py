@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from packshot.images import sidecars
+from packshot.images import colour, sidecars
 from packshot.images.loading import encoded, opened_picture, read_picture
 from packshot.utils import files
 
@@ -42,6 +42,7 @@ def _plain_ending(picture: Path) -> str | None:
                 image.mode in ("RGB", "L")
                 and not image.has_transparency_data
                 and not image.info.get("icc_profile")
+                and colour.stated_profile(image, picture.name) is None
                 and exif.get(_ORIENTATION, 1) == 1
                 and _GPS not in exif
             )

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from packshot.errors import ImageRejectedError, Refusal
+from packshot.images import colour
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,9 +24,10 @@ MAX_PIXELS = 64e6
 MAX_BYTES = 400e6
 """Of a file. 64 megapixels of 16-bit RGB take 384 MB; some decoders read the whole file at once."""
 _GPS, _ORIENTATION = 0x8825, 0x0112
-_EXIF_FOLDER, _MAKER_NOTE = 0x8769, 0x927C
+_EXIF_FOLDER, _MAKER_NOTE, _INTEROPERABILITY, _COLOUR_SPACE = 0x8769, 0x927C, 0xA005, 0xA001
 _JPEG_LONGEST = 65_500
 _MOST_SCANS = 100
+_HEAD = 64
 _EXIF_LIMIT = 65_000
 """A JPEG's EXIF block holds 65,533 bytes at most."""
 
@@ -89,8 +91,9 @@ def read_picture(
             whose transparency is a mask.
     """
     with opened_picture(path, max_pixels, data) as opened:
-        upright, alpha = _upright_rgb(opened, over_white)
-        return Picture(upright, alpha, _exif(opened), str(opened.format))
+        profile = colour.stated_profile(opened, path.name)
+        rgb, alpha = _upright_rgb(opened, profile, over_white)
+        return Picture(rgb, alpha, _exif(opened), str(opened.format))
 
 
 @contextmanager
@@ -216,7 +219,7 @@ def _refuse_bomb(path: Path, size: tuple[int, int], max_pixels: float) -> None:
 
 
 def _exif(image: Image.Image) -> bytes:
-    """EXIF without GPS and orientation; empty if it is malformed or too long to write.
+    """EXIF without GPS and orientation, in sRGB; empty if it is malformed or too long to write.
 
     The maker's note is removed too: its offsets would be wrong, and it may contain serial numbers
     and thumbnails.
@@ -225,32 +228,49 @@ def _exif(image: Image.Image) -> bytes:
         exif = image.getexif()
         for tag in (_GPS, _ORIENTATION):
             exif.pop(tag, None)
-        exif.get_ifd(_EXIF_FOLDER).pop(_MAKER_NOTE, None)
+        folder = exif.get_ifd(_EXIF_FOLDER)
+        for tag in (_MAKER_NOTE, _INTEROPERABILITY):
+            folder.pop(tag, None)
+        if _COLOUR_SPACE in folder:
+            folder[_COLOUR_SPACE] = 1
         data = exif.tobytes() if len(exif) else b""
     except Exception:  # a picture is not refused for its EXIF
         return b""
     return data if len(data) < _EXIF_LIMIT else b""
 
 
-def _upright_rgb(opened: Image.Image, over_white: bool) -> tuple[Image.Image, Image.Image | None]:
-    """The image and its transparency. With few copies: one of 64 megapixels takes 256 MB."""
-    from PIL import Image, ImageOps
+def upright(opened: Image.Image) -> Image.Image:
+    """An opened image, decoded and turned upright in place; 16 bits of grey become 8."""
+    from PIL import ImageOps
 
     opened.load()
-    profile = opened.info.get("icc_profile")
     # Malformed EXIF again: as it lies, then.
     with contextlib.suppress(Exception):
         ImageOps.exif_transpose(opened, in_place=True)
-    image = _eight_bits(opened) if opened.mode.startswith("I") else opened
+    return _eight_bits(opened) if opened.mode.startswith("I") else opened
+
+
+def orientation_of(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1 if there is none, or it is malformed."""
+    with contextlib.suppress(Exception):
+        return int(image.getexif().get(_ORIENTATION, 1))
+    return 1
+
+
+def _upright_rgb(
+    opened: Image.Image, profile: bytes | None, over_white: bool
+) -> tuple[Image.Image, Image.Image | None]:
+    """The image and its transparency. With few copies: one of 64 megapixels takes 256 MB."""
+    from PIL import Image
+
+    image = upright(opened)
     alpha = None
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         alpha = layer.getchannel("A")
         image = Image.new("RGB", layer.size, "white")
         image.paste(layer, mask=alpha if over_white else None)
-    image = image.copy() if image is opened else image
-    image = _to_srgb(image, profile) if profile else image
-    image = image if image.mode == "RGB" else image.convert("RGB")
+    image = colour.to_srgb(image.copy() if image is opened else image, profile)
     image.info.clear()
     return image, alpha
 
@@ -264,41 +284,23 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
 
 
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Converts to sRGB: phones write Display P3, and a product's colours matter."""
-    from PIL import ImageCms
-
-    try:
-        meant: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "srgb" in ImageCms.getProfileDescription(meant).lower():
-            return image
-        srgb: Any = ImageCms.createProfile("sRGB")
-        in_place = image.mode == "RGB"
-        converted = ImageCms.profileToProfile(
-            image, meant, srgb, outputMode="RGB", inPlace=in_place
-        )
-        return converted or image
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return image  # a profile that does not fit the picture
-
-
 def _why_not(path: Path, data: bytes | None, error: Exception) -> str | Refusal:
     """The reason why a file could not be opened, from its first bytes."""
     try:
-        head = _head(path) if data is None else data[:16]
+        head = _head(path) if data is None else data[:_HEAD]
     except OSError as cause:
         return unreadable(cause)
     if isinstance(error, MemoryError):
         return Refusal("needs more memory than there is; make it smaller first", "large")
     if not head:
         return Refusal("is empty (0 bytes); copy it again from the camera or the cloud", "damaged")
-    if any(head.startswith(magic) for magic in _OURS) or _brand(head) in ("heic", "heix", "mif1"):
+    if _brands(head) & {"avif", "avis"}:
+        return "is an AVIF; save it as JPEG, PNG, WebP or HEIC"
+    if any(head.startswith(magic) for magic in _OURS) or _brands(head) & {"heic", "heix", "mif1"}:
         return Refusal(DAMAGED, "damaged")
     for magic, name in _OTHERS.items():
         if head.startswith(magic):
             return f"is {name}; save it as JPEG, PNG, WebP or HEIC"
-    if _brand(head).startswith("avif"):
-        return "is an AVIF; save it as JPEG, PNG, WebP or HEIC"
     return "is not an image that Packshot reads; save it as JPEG, PNG, WebP or HEIC"
 
 
@@ -309,9 +311,12 @@ def unreadable(error: OSError) -> str:
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(16)
+        return file.read(_HEAD)
 
 
-def _brand(head: bytes) -> str:
-    """The major brand of an ISO media file ("heic", "avif"), else ""."""
-    return head[8:12].decode("latin-1") if head[4:8] == b"ftyp" else ""
+def _brands(head: bytes) -> set[str]:
+    """The brands of an ISO media file ("heic", "avif"), the major one and those it is compatible with."""
+    if head[4:8] != b"ftyp":
+        return set()
+    listed = head[8 : min(len(head), int.from_bytes(head[:4], "big"))].decode("latin-1")
+    return {listed[at : at + 4] for at in range(0, len(listed), 4)}

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from packshot.errors import ImageRejectedError
-from packshot.images.loading import opened_picture
+from packshot.images import colour
+from packshot.images.loading import opened_picture, orientation_of, upright
 from packshot.utils import files
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Background:
     name: str
     pixels: Pixels
     profile: bytes | None
-    """ICC; None means sRGB."""
+    """ICC, of grey for grey pixels; None means sRGB."""
     source: Path | None = None
     """The file that it was read from, which is never written to."""
 
@@ -79,7 +80,8 @@ class Background:
         """The colours of a part, in sRGB."""
         values = self._colour_channels(self.pixels[box.region])
         eight = (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
-        return _through(eight, self.profile, None).astype(np.float32) / 255
+        seen = colour.to_srgb(_image(np.ascontiguousarray(eight)), self.profile)
+        return np.asarray(seen).astype(np.float32) / 255
 
     def whole(self, longest: int) -> tuple[Colours, float]:
         """The whole background with its longer side at most `longest`, and the scale, at most 1."""
@@ -89,23 +91,31 @@ class Background:
         thumb = replace(self, pixels=small.reshape(size[1], size[0], -1))
         return thumb.colours(Box(0, 0, *size)), scale
 
-    def with_colours(self, box: Box, colours: Colours, weights: Colours) -> Background:
+    def with_colours(
+        self, box: Box, colours: Colours, weights: Colours, opacity: Colours | None = None
+    ) -> Background:
         """This background with `colours` blended over `box` by `weights` [h, w] in [0, 1].
 
-        Where a weight is 0 every value is bit-identical; transparency is never changed.
+        Where a weight is 0 every value is bit-identical.
+
+        Args:
+            opacity: how much of the ground is hidden by what `colours` show on it, [h, w] in
+                [0, 1]: where the background is transparent it is raised to that, and the colours
+                become those of what lies over it (Porter and Duff 1984). None: as `weights`.
         """
         pixels = self.pixels.copy()
         part = pixels[box.region]
         own = self._colour_channels(part).astype(np.float32)
-        eight = (colours.clip(0, 1) * 255).round().astype(np.uint8)
-        new = _through(eight, None, self.profile).astype(np.float32)
-        new = new * 257 if pixels.dtype == np.uint16 else new
-        mixed = own + weights[..., None] * (new - own)
-        count = 1 if pixels.shape[2] < 3 else 3
-        values = mixed.mean(axis=2, keepdims=True) if count == 1 else mixed
+        eight = _image((colours.clip(0, 1) * 255).round().astype(np.uint8))
+        eight = eight if own.shape[2] == 3 or self.profile else eight.convert("L")
+        new = np.array(colour.from_srgb(eight, self.profile), np.float32).reshape(own.shape)
+        most = np.iinfo(pixels.dtype).max
+        mixed = own + weights[..., None] * (new * (most / 255) - own)
         changed = (weights > 0)[..., None]
-        rounded = values.round().clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
-        part[..., :count] = np.where(changed, rounded, part[..., :count])
+        if pixels.shape[2] == 4:
+            hides = weights if opacity is None else np.minimum(weights, opacity)
+            mixed = _over(part.astype(np.float32), mixed, hides[..., None], most)
+        part[:] = np.where(changed, mixed.round().clip(0, most).astype(pixels.dtype), part)
         return replace(self, pixels=pixels)
 
     def write(self, path: Path, **notes: str) -> None:
@@ -122,7 +132,7 @@ class Background:
 
     @staticmethod
     def _colour_channels(values: Pixels) -> Pixels:
-        return np.repeat(values[..., :1], 3, axis=2) if values.shape[2] < 3 else values[..., :3]
+        return values[..., :3]
 
 
 def load_background(path: Path) -> Background:
@@ -134,30 +144,26 @@ def load_background(path: Path) -> Background:
     with opened_picture(path) as image:
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             raise ImageRejectedError(path.name, "moves; save one frame of it as a PNG")
-        profile = image.info.get("icc_profile") or None
+        profile = colour.stated_profile(image, path.name)
+        is_grey = image.mode in colour.GREY
         if image.format == "PNG" and _is_deep(path):
-            pixels = _deep_pixels(path)
+            pixels = _deep_pixels(path, orientation_of(image))
         else:
-            image.load()
             pixels, profile = _plain_pixels(image, profile)
-    if pixels.shape[2] == 2:
-        pixels = np.ascontiguousarray(pixels[..., [0, 0, 0, 1]])
+    if is_grey and pixels.shape[2] > 1:
+        profile = colour.as_rgb_profile(profile)
     return Background(path.name, pixels, profile, path)
 
 
 def _plain_pixels(image: Image.Image, profile: bytes | None) -> tuple[Pixels, bytes | None]:
-    from PIL import ImageCms, ImageOps
-
-    upright = ImageOps.exif_transpose(image) or image
-    if upright.mode == "CMYK":
-        if profile:
-            meant, srgb = _opened(profile), ImageCms.createProfile("sRGB")
-            converted: Any = ImageCms.profileToProfile(upright, meant, srgb, outputMode="RGB")
-            return np.array(converted), None
-        return np.array(upright.convert("RGB")), None
-    if upright.mode not in ("L", "RGB", "RGBA"):
-        upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    pixels = np.array(upright)
+    shown = upright(image)
+    if shown.mode == "CMYK":
+        return np.array(colour.to_srgb(shown, profile)), None
+    if shown.has_transparency_data:
+        shown = shown.convert("RGBA")
+    elif shown.mode not in ("L", "RGB"):
+        shown = shown.convert("L" if shown.mode in colour.GREY else "RGB")
+    pixels = np.array(shown)
     return pixels.reshape(*pixels.shape[:2], -1), profile
 
 
@@ -166,13 +172,22 @@ def _is_deep(path: Path) -> bool:
         return file.read(25)[24] == 16
 
 
-def _deep_pixels(path: Path) -> Pixels:
-    """Reads 16 bits per channel, which Pillow would cut to 8."""
+def _deep_pixels(path: Path, orientation: int) -> Pixels:
+    """Reads 16 bits per channel, which Pillow would cut to 8, and turns them upright by EXIF."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
     values: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16:
         raise ImageRejectedError(path.name, "is damaged or cut short; copy it again")
-    return _reordered(values.reshape(*values.shape[:2], -1))
+    pixels = _reordered(values.reshape(*values.shape[:2], -1))
+    if pixels.shape[2] == 2:
+        pixels = pixels[..., [0, 0, 0, 1]]
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def _reordered(pixels: Pixels) -> Pixels:
@@ -198,24 +213,24 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
 
 
-def _opened(profile: bytes) -> Any:
-    from PIL import ImageCms
+def _image(eight: Pixels) -> Image.Image:
+    """Values uint8 [h, w, 1 or 3] as an image, "L" or "RGB"."""
+    from PIL import Image
 
-    return ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    return Image.fromarray(eight[..., 0] if eight.shape[2] == 1 else eight)
 
 
-def _through(eight: Pixels, source: bytes | None, target: bytes | None) -> Pixels:
-    """Converts colours uint8 [h, w, 3] from one ICC profile to another; None is sRGB."""
-    from PIL import Image, ImageCms
+def _over(own: Colours, mixed: Colours, hides: Colours, most: int) -> Colours:
+    """RGBA of what lies over a background that is transparent in places.
 
-    if source == target:
-        return eight
-    srgb = ImageCms.createProfile("sRGB")
-    start, end = (_opened(profile) if profile else srgb for profile in (source, target))
-    try:
-        converted: Any = ImageCms.profileToProfile(
-            Image.fromarray(eight), start, end, outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return eight  # a profile that does not fit the picture
-    return np.asarray(converted)
+    Args:
+        own: the background, [h, w, 4] from 0 to `most`.
+        mixed: its colours with what lies over them, as if it were opaque: [h, w, 3].
+        hides: the opacity of what lies over it, [h, w, 1] in [0, 1].
+    """
+    shows = own[..., 3:] / most
+    opacity = hides + shows * (1 - hides)
+    seen = mixed - own[..., :3] * (1 - hides) * (1 - shows)
+    is_thin = (shows < 1) & (opacity > 0)
+    colours = np.where(is_thin, seen / np.maximum(opacity, 1e-6), mixed)
+    return np.concatenate([colours, opacity * most], axis=2)

@@ -35,7 +35,9 @@ def composite(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int)
     ground[box.region] = ground[box.region] * (1 - share) + product * share
     zone = ((shadow > 0) | (mirrored > 0)).astype(np.float32)
     zone[box.region] = np.maximum(zone[box.region], alpha > 0)
-    return Composite(ground, zone, colours, alpha, box, shadow, cut)
+    opacity = 1 - (1 - shadow) * (1 - mirrored)
+    opacity[box.region] = 1 - (1 - opacity[box.region]) * (1 - alpha)
+    return Composite(ground, zone, colours, alpha, box, shadow, opacity, cut)
 
 
 def _fading(scene: Scene) -> Colours:

@@ -58,7 +58,9 @@ def inpaint_product(
     alpha, box = _segmented(after, canvas.box, weights)
     zone = (weights > 0).astype(np.float32)
     shadow = _darkening(scene.image, after, zone)
-    return Composite(after, zone, after[box.region], alpha, box, shadow, None)
+    opacity = shadow.copy()
+    opacity[box.region] = 1 - (1 - opacity[box.region]) * (1 - alpha)
+    return Composite(after, zone, after[box.region], alpha, box, shadow, opacity, None)
 
 
 def _region(scene: Scene) -> Colours:

@@ -206,10 +206,16 @@ def horizon_for(background: Background, placement: Placement, settings: Insertio
     return background.height * DEFAULT_HORIZON if detected is None else detected
 
 
+def _background_with(scene: Scene, result: Composite) -> Background:
+    return scene.background.with_colours(
+        scene.crop, result.image, result.changed_mask, result.opacity
+    )
+
+
 def _checked(
     scene: Scene, result: Composite, ranked: Sequence[CutOut], embedder: ClipSimilarity | None
 ) -> tuple[Check, ...]:
-    after = scene.background.with_colours(scene.crop, result.image, result.changed_mask)
+    after = _background_with(scene, result)
     inserted = result.image[result.box.region]
     foot = (result.box.left + result.box.width / 2, float(result.box.bottom))
     checks = [
@@ -255,7 +261,7 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
 
 def _written(scene: Scene, attempt: Attempt, folder: Path, name: str) -> Insertion:
     result, seed, checks = attempt.result, attempt.seed, attempt.checks
-    after = scene.background.with_colours(scene.crop, result.image, result.changed_mask)
+    after = _background_with(scene, result)
     product = Box(
         result.box.left + scene.crop.left,
         result.box.top + scene.crop.top,

@@ -35,6 +35,8 @@ class Composite:
         alpha: the product's opacity per pixel of `box`, 0 to 1.
         box: the product's box in the crop.
         shadow: shadow opacity per pixel, 0 to 1, [height, width].
+        opacity: of product, shadow and reflection together: how much of the ground they hide,
+            [height, width].
         cut: the cut-out that was composited; None if the product was inpainted.
     """
 
@@ -44,4 +46,5 @@ class Composite:
     alpha: Colours
     box: Box
     shadow: Colours
+    opacity: Colours
     cut: CutOut | None
