@@ -132,6 +132,20 @@ def turned(mp4, degrees, size):
     return mp4[:at] + struct.pack(">9i", *matrix) + mp4[at + 36 :]
 
 
+def stretched(mp4, across, down):
+    """An MP4 whose pixels are not square: `across` wide and `down` high."""
+    entry = mp4.index(b"mp4v", mp4.index(b"stsd")) - 4
+    end = entry + struct.unpack(">I", mp4[entry : entry + 4])[0]
+    box, changed = struct.pack(">I4sII", 16, b"pasp", across, down), bytearray(mp4)
+    starts = [
+        mp4.index(name) - 4 for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    ]
+    for at in (*starts, entry):
+        changed[at : at + 4] = struct.pack(">I", struct.unpack(">I", mp4[at : at + 4])[0] + 16)
+    assert b"pasp" not in mp4 and mp4.index(b"mdat") < mp4.index(b"moov"), "places in it stay"
+    return bytes(changed[:end]) + box + bytes(changed[end:])
+
+
 def zipped(*members, compression=zipfile.ZIP_STORED):
     """A ZIP of names (or ZipInfos) and their bytes."""
     buffer = io.BytesIO()

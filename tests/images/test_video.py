@@ -12,7 +12,7 @@ from packshot.errors import ImageRejectedError
 from packshot.images import video as decoder
 from packshot.images.quality import distance, perceptual_hash
 from packshot.images.video import FrameCandidate, choose, pick_frames
-from tests.odd_files import encoded, filmed, video
+from tests.odd_files import encoded, filmed, stretched, turned, video
 from tests.projects import painted
 
 pytestmark = pytest.mark.slow
@@ -69,6 +69,24 @@ def test_frames_are_upright(pick, degrees, size):
     assert turned.size == size
     expected = np.asarray(plain.rotate(-degrees, expand=True)).astype(int)
     assert np.abs(np.asarray(turned).astype(int) - expected).mean() < 8
+
+
+@pytest.mark.parametrize(
+    ("across", "down", "turn", "size"),
+    [
+        (8, 5, 0, (307, 160)), (2, 1, 0, (384, 160)), (1, 2, 0, (96, 160)), (1, 1, 0, (192, 160)),
+        (8, 5, 90, (160, 307)), (8, 5, 180, (307, 160)), (0, 1, 0, (192, 160)),
+        (2**31 - 1, 1, 0, (192, 160)),
+    ],
+)  # fmt: skip
+def test_frames_of_anamorphic_videos_have_square_pixels(pick, across, down, turn, size):
+    """As a player shows them: the plain video's frame, turned, resized."""
+    data = stretched(video(3, still=True), across, down)
+    shown = pick(turned(data, turn, (192, 160)) if turn else data)[0]
+    assert shown.size == size
+    plain = pick(video(3, still=True))[0].rotate(-turn, expand=True)
+    expected = np.asarray(plain.resize(size, Image.Resampling.LANCZOS)).astype(int)
+    assert np.abs(np.asarray(shown).astype(int) - expected).mean() < 8
 
 
 def test_of_each_half_second_the_sharpest_and_none_that_is_blurred_beside_the_others():

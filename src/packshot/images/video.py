@@ -8,13 +8,14 @@ with limits on time and (on Linux) on memory:
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ _WINDOW = 4
 """Looks of which the sharpest stands for all: half a second."""
 _NEIGHBOURS = 4
 """Windows to each side with which a frame's sharpness is compared."""
+_MOST_STRETCHED = 4
+"""Of a pixel's sides. Films have 2 at most; more is a damaged header."""
 _DEMUXERS = "mov,matroska,avi"
 """No playlists: they would open other files, and addresses in the network."""
 
@@ -126,8 +129,8 @@ def _is_sharp(best: Sequence[FrameCandidate], index: int) -> bool:
     return best[index].sharpness >= max(quality.MIN_SHARPNESS, usual / 2)
 
 
-def _frames(video: Path) -> Iterator[tuple[int, float, Any]]:
-    """The examined frames: number, seconds, and a function that returns the image.
+def _frames(video: Path) -> Iterator[tuple[int, float, Callable[[], Image.Image | None]]]:
+    """The examined frames: number, seconds, and a function that returns the image, with square pixels.
 
     Raises:
         ImageRejectedError: the video cannot be opened, or its colours would be wrong.
@@ -143,11 +146,12 @@ def _frames(video: Path) -> Iterator[tuple[int, float, Any]]:
     per_second = capture.get(cv2.CAP_PROP_FPS)
     per_second = min(max(per_second, 1.0), 240.0) if math.isfinite(per_second) else 30.0
     stride = max(1, round(per_second / _LOOKS_PER_SECOND))
+    shape = _pixel_shape(capture)
     for number in range(MAX_FRAMES):
         if not capture.grab():
             return
         if number % stride == 0:
-            yield number, number / per_second, capture.retrieve
+            yield number, number / per_second, functools.partial(_picture, capture, shape)
 
 
 def _refuse_unsuited(name: str, capture: Any) -> None:
@@ -156,7 +160,7 @@ def _refuse_unsuited(name: str, capture: Any) -> None:
     width, height = (
         int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
     )
-    if not 0 < width * height <= MAX_PIXELS:
+    if not 0 < width * height * math.prod(_pixel_shape(capture)) <= MAX_PIXELS:
         raise ImageRejectedError(
             name, f"has frames of {width} x {height} px; make it smaller first"
         )
@@ -169,16 +173,34 @@ def _refuse_unsuited(name: str, capture: Any) -> None:
         )
 
 
-def _picture(retrieve: Any) -> Image.Image | None:
+def _pixel_shape(capture: Any) -> tuple[float, float]:
+    """Width and height of a pixel of the upright frame: of anamorphic videos it is not square."""
+    import cv2
+
+    across, down = (capture.get(side) for side in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
+    ratio = across / down if across > 0 and down > 0 else 1.0
+    if not 1 / _MOST_STRETCHED <= ratio <= _MOST_STRETCHED:
+        return 1.0, 1.0
+    lies = round(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 == 90
+    return (1.0, ratio) if lies else (ratio, 1.0)
+
+
+def _picture(capture: Any, shape: tuple[float, float]) -> Image.Image | None:
     from PIL import Image
 
-    whole, pixels = retrieve()
-    return Image.fromarray(pixels[..., ::-1]) if whole else None
+    whole, pixels = capture.retrieve()
+    if not whole:
+        return None
+    frame = Image.fromarray(pixels[..., ::-1])
+    if shape == (1.0, 1.0):
+        return frame
+    size = max(1, round(frame.width * shape[0])), max(1, round(frame.height * shape[1]))
+    return frame.resize(size, Image.Resampling.LANCZOS)
 
 
 def _looks(video: Path) -> Iterator[FrameCandidate]:
-    for number, _, retrieve in _frames(video):
-        if picture := _picture(retrieve):
+    for number, _, shown in _frames(video):
+        if picture := shown():
             yield FrameCandidate(
                 number, quality.sharpness(picture), quality.perceptual_hash(picture)
             )
@@ -187,8 +209,8 @@ def _looks(video: Path) -> Iterator[FrameCandidate]:
 def _write(video: Path, into: Path, chosen: Sequence[FrameCandidate]) -> list[str]:
     """Write the chosen frames; decoding once more takes less memory than keeping them all."""
     wanted, names = {look.frame for look in chosen}, []
-    for number, seconds, retrieve in _frames(video):
-        if number in wanted and (picture := _picture(retrieve)):
+    for number, seconds, shown in _frames(video):
+        if number in wanted and (picture := shown()):
             names.append(f"{files.printable_name(video.stem)[:80]} at {seconds:06.2f} s.jpg")
             data = encoded(Picture(picture, None, b"", "JPEG"), ".jpg")
             files.write_bytes(into / names[-1], data)
