@@ -1,8 +1,7 @@
 import pytest
-from PIL import Image
 
 from packshot.errors import ImageRejectedError
-from packshot.images.sidecars import caption_file, mask_file, read_caption, read_mask
+from packshot.images.sidecars import caption_file, mask_file, read_caption
 
 
 @pytest.mark.parametrize(
@@ -39,27 +38,6 @@ def test_a_name_too_long_for_side_cars_has_none(tmp_path):
     picture = tmp_path / ("n" * 251 + ".jpg")
     picture.touch()
     assert caption_file(picture) is None and mask_file(picture) is None
-
-
-def test_a_mask_is_white_on_the_product_at_the_photos_size(tmp_path):
-    mask = Image.new("L", (40, 20))
-    mask.paste(255, (0, 0, 20, 20))
-    mask.save(tmp_path / "m.png")
-    scaled = read_mask(tmp_path / "m.png", (80, 40))
-    assert (scaled.mode, scaled.size) == ("L", (80, 40))
-    assert (scaled.getpixel((5, 5)), scaled.getpixel((75, 5))) == (255, 0)
-    cut_out = Image.new("RGB", (40, 20), "red")
-    cut_out.putalpha(mask)
-    cut_out.save(tmp_path / "m.png")
-    assert list(read_mask(tmp_path / "m.png", (40, 20)).getdata()) == list(mask.getdata())
-
-
-def test_a_mask_of_another_shape_is_refused(tmp_path):
-    Image.new("L", (40, 20)).save(tmp_path / "m.png")
-    with pytest.raises(
-        ImageRejectedError, match=r"m\.png: is 40 x 20 px, its upright photo 20 x 40; draw it"
-    ):
-        read_mask(tmp_path / "m.png", (20, 40))
 
 
 @pytest.mark.parametrize("beside", ["a.txt", "a.caption", "masks/a.png"])

@@ -83,6 +83,36 @@ def test_the_manifest_is_whole_after_each_file(project, take, source, monkeypatc
     assert names(take(b=None)) == ["a.png", "b.png"]
 
 
+def cut_out(number, box=(40, 30, 150, 140)):
+    picture = painted(number).convert("RGBA")
+    alpha = Image.new("L", picture.size)
+    alpha.paste(255, box)
+    picture.putalpha(alpha)
+    return picture
+
+
+def test_a_product_that_is_cut_out_already_brings_its_mask(project, take, source):
+    (source / "masks").mkdir()
+    drawn = Image.new("L", (192, 160))
+    drawn.paste(255, (10, 10, 80, 80))
+    drawn.save(source / "masks" / "b.png")
+    intake = take(a=cut_out(0), b=cut_out(1), c=painted(2))
+    masks = project.masks_folder
+    assert sorted(path.name for path in masks.iterdir()) == ["a.png", "b.png"]
+    assert Image.open(masks / "a.png").tobytes() == cut_out(0).getchannel("A").tobytes()
+    assert Image.open(masks / "b.png").tobytes() == drawn.tobytes(), "one beside it comes first"
+    assert Image.open(project.photos_folder / "a.png").getpixel((5, 5)) == (255, 255, 255)
+    assert [entry.masked_by for entry in intake.manifest.photos] == [None, None, None]
+
+
+def test_a_mask_of_its_own_that_a_person_changed_stays(project, take):
+    take(a=cut_out(0))
+    Image.new("L", (192, 160), 9).save(project.masks_folder / "a.png")
+    take(a=None)
+    take(a=cut_out(0, box=(0, 0, 100, 100)))
+    assert Image.open(project.masks_folder / "a.png").getpixel((5, 5)) == 9
+
+
 def test_the_same_file_and_the_same_picture_are_taken_once(take, source):
     intake = take(a=painted(0), b=painted(0).rotate(0))
     assert names(intake) == ["a.png"] and intake.refused["b.png"].startswith(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from packshot.images import colour, sidecars
+from packshot.images import colour
 from packshot.images.loading import encoded, opened_picture, read_picture
+from packshot.images.masks import read_mask
 from packshot.utils import files
 
 _ORIENTATION, _GPS = 0x0112, 0x8825
@@ -27,7 +28,7 @@ def write_upright(picture: Path, target: Path, mask: Path | None = None) -> Path
     read = read_picture(picture)
     ending = ".jpg" if read.format in ("JPEG", "HEIF") and mask is None else ".png"
     if mask is not None:
-        read.image.putalpha(sidecars.read_mask(mask, read.image.size))
+        read.image.putalpha(read_mask(mask, read.image.size))
     written = target.with_name(target.name + ending)
     files.write_bytes(written, encoded(read, ending))
     return written

@@ -10,7 +10,7 @@ from packshot.datasets.image_export import write_upright
 from packshot.datasets.metadata import MASK_COLUMN, read_metadata
 from packshot.datasets.model import Dataset, origin_of
 from packshot.errors import DatasetError
-from packshot.images import sidecars
+from packshot.images.masks import read_mask
 from packshot.photos.photo_set import Photo
 from packshot.project import Subject
 from packshot.utils import files
@@ -92,5 +92,5 @@ def _write_mask(photo: Photo, folder: Path) -> str | None:
     if photo.mask is None:
         return None
     name = f"masks/{photo.file.stem}.png"
-    files.write_image(folder / name, sidecars.read_mask(photo.mask, (photo.width, photo.height)))
+    files.write_image(folder / name, read_mask(photo.mask, (photo.width, photo.height)))
     return name

@@ -1,17 +1,12 @@
-"""Side-cars of an image: captions and masks next to it, as kohya's trainer reads them."""
+"""Side-cars of an image: captions and masks next to it, where kohya's trainer finds them."""
 
 from __future__ import annotations
 
 import codecs
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from packshot.errors import ImageRejectedError
-from packshot.images.loading import read_picture
 from packshot.utils import files
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 CAPTION_ENDINGS = (".txt", ".caption")
 MAX_CAPTION = 300
@@ -89,25 +84,3 @@ def decode(data: bytes, *, whole: bool = True) -> str:
         return codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")  # what Windows' older editors write
-
-
-def read_mask(path: Path, size: tuple[int, int]) -> Image.Image:
-    """Read a mask, white on the product, resized to its upright photo's (width, height).
-
-    A cut-out, transparent around the product, works too.
-
-    Raises:
-        ImageRejectedError: not an image, or of another aspect ratio than the photo.
-    """
-    from PIL import Image
-
-    drawn = read_picture(path)
-    cut_out = drawn.alpha is not None and drawn.alpha.getextrema() != (255, 255)
-    mask = drawn.alpha if drawn.alpha and cut_out else drawn.image.convert("L")
-    if abs(mask.width * size[1] - mask.height * size[0]) > 0.02 * mask.width * size[1]:
-        raise ImageRejectedError(
-            path.name,
-            f"is {mask.width} x {mask.height} px, its upright photo {size[0]} x {size[1]}; "
-            "draw it at the photo's size",
-        )
-    return mask if mask.size == size else mask.resize(size, Image.Resampling.BOX)

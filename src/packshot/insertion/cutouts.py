@@ -12,6 +12,7 @@ from PIL import Image
 from packshot.errors import InsertionError
 from packshot.images import sidecars
 from packshot.images.loading import open_image
+from packshot.images.masks import read_mask
 from packshot.insertion.background import Box, Colours
 from packshot.insertion.placement import Placement
 from packshot.masks import Segmenter
@@ -55,10 +56,8 @@ def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
         ImageRejectedError: the photo or its mask cannot be read.
     """
     image = open_image(photo.file)
-    if photo.mask:
-        mask = sidecars.read_mask(photo.mask, image.size)
-    else:
-        mask = (segmenter or load_segmenter()).mask(image)
+    own = read_mask(photo.mask, image.size) if photo.mask else None
+    mask = own or (segmenter or load_segmenter()).mask(image)
     alpha = np.asarray(mask, dtype=np.float32) / 255
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
     if not len(rows):

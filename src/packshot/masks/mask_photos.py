@@ -9,14 +9,10 @@ from typing import Protocol
 from PIL import Image
 
 from packshot.images.loading import open_image
+from packshot.images.masks import shows_a_product
 from packshot.photos.photo_set import Photo, list_photos, note_missed, require_photos, write_mask
 from packshot.project import Project
 from packshot.utils.progress import Progress, silent
-
-_SURE = 128
-"""Of 255: from here on a pixel is the product's."""
-_LEAST, _MOST = 0.001, 0.995
-"""Of a photo's pixels, what a product covers; else nothing was found, or all was taken for it."""
 
 
 class Segmenter(Protocol):
@@ -88,9 +84,3 @@ def mask_photos(
         now = list_photos(project)
         missed |= {photo.file for photo in now if photo.mask is None}
         return MaskResult(now, [photo for photo in now if photo.file in missed])
-
-
-def shows_a_product(mask: Image.Image) -> bool:
-    """Whether a mask is neither empty nor covers everything."""
-    counts = mask.histogram()
-    return _LEAST <= sum(counts[_SURE:]) / max(1, sum(counts)) <= _MOST

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packshot.errors import ImageRejectedError, Refusal
 from packshot.images import quality, sidecars, sources
 from packshot.images.loading import Picture, encoded, read_picture, refuse_unfit, unreadable
+from packshot.images.masks import own_mask, read_mask
 from packshot.photos import manifest
 from packshot.photos.manifest import PERSON, Entry, caption_is_ours, is_ours
 from packshot.project import Project
 from packshot.utils import files
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Ingest:
@@ -29,7 +34,9 @@ class Ingest:
         """Add one file, or record why it is refused."""
         try:
             sha256 = _sha256(path)
-            entry = self._known(sha256) or self._new(path, sha256)
+            entry, own = self._known(sha256), None
+            if entry is None:
+                entry, own = self._new(path, sha256)
         except ImageRejectedError as error:
             sources.refuse(self.refused, path, error.reason)
             return
@@ -39,7 +46,7 @@ class Ingest:
             return
         self.accepted.add(entry.file)
         self._carry_caption(path, entry)
-        self._carry_mask(path, entry)
+        self._carry_mask(path, entry, own)
         manifest.write(self.project, self.manifest)
 
     def _file(self, entry: Entry) -> Path:
@@ -56,7 +63,8 @@ class Ingest:
                 return entry
         return None
 
-    def _new(self, path: Path, source_sha256: str) -> Entry:
+    def _new(self, path: Path, source_sha256: str) -> tuple[Entry, Image.Image | None]:
+        """A new photo, and the mask that its transparency is, if it is a cut-out."""
         picture = read_picture(path)
         image = picture.image
         sharpness = self._check(path, picture)
@@ -81,7 +89,7 @@ class Ingest:
         )  # fmt: skip
         others = [other for other in self.manifest.photos if other.file != name]
         self.manifest.photos = sorted([*others, entry], key=lambda entry: entry.file)
-        return entry
+        return entry, own_mask(picture.alpha)
 
     def _check(self, path: Path, picture: Picture) -> float:
         """The image's sharpness; raises if it is too small or too blurred."""
@@ -166,25 +174,27 @@ class Ingest:
             entry.carried_caption, entry.written_caption = sha256, files.sha256(target)
             entry.caption_by = PERSON
 
-    def _carry_mask(self, path: Path, entry: Entry) -> None:
-        """Copy the source's mask, likewise, at the photo's size."""
+    def _carry_mask(self, path: Path, entry: Entry, own: Image.Image | None) -> None:
+        """Copy the source's mask, likewise, at the photo's size; without one, its own."""
         try:
             mask = sidecars.mask_file(path)
         except ImageRejectedError as error:
             self.refused[files.printable_name(f"masks/{path.stem}.png")] = error.reason
             return
         target = self.project.masks_folder / f"{Path(entry.file).stem}.png"
-        if mask is None or mask == target or not is_ours(target, entry.written_mask):
+        if mask == target or not is_ours(target, entry.written_mask):
             return
         try:
-            sha256 = _sha256(mask)
-            if sha256 != entry.carried_mask:
-                drawn = sidecars.read_mask(mask, (entry.width, entry.height))
+            sha256 = _sha256(mask) if mask else entry.source_sha256
+            if sha256 == entry.carried_mask:
+                return
+            drawn = read_mask(mask, (entry.width, entry.height)) if mask else own
+            if drawn is not None:
                 files.write_image(target, drawn)
                 entry.carried_mask, entry.written_mask = sha256, files.sha256(target)
                 entry.masked_by = entry.former_mask = None
         except ImageRejectedError as error:
-            self.refused[f"masks/{files.printable_name(mask.name)}"] = error.reason
+            self.refused[f"masks/{files.printable_name((mask or path).name)}"] = error.reason
 
 
 def _sha256(path: Path) -> str:

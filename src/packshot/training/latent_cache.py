@@ -26,7 +26,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from packshot.images.buckets import bucket, cover_box
-from packshot.images.loading import open_image, opened_picture
+from packshot.images.loading import open_image
+from packshot.images.masks import read_mask
 from packshot.models.device_memory import attempt, within_memory
 from packshot.models.diffusion_model import (
     Conditioning,
@@ -116,8 +117,8 @@ def to_mask(picture: Picture, latent_size: tuple[int, int]) -> Tensor:
         return torch.ones(1, 1, *latent_size)
     from PIL import Image
 
-    with opened_picture(picture.mask) as image:
-        gray = image.convert("L").resize(picture.size, Image.Resampling.BOX, box=picture.box)
+    drawn = read_mask(picture.mask, picture.original)
+    gray = drawn.resize(picture.size, Image.Resampling.BOX, box=picture.box)
     mask = torch.from_numpy(np.asarray(gray, dtype=np.float32) / 255.0)[None, None]
     mask = torch.nn.functional.adaptive_max_pool2d(mask, latent_size)
     return torch.nn.functional.max_pool2d(mask, 3, stride=1, padding=1)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from packshot.images.loading import read_picture
+from packshot.images.masks import read_drawn
 from packshot.photos.photo_set import Photo
 
 VIEWS = {
@@ -93,7 +94,7 @@ def _said(text: str, words: dict[str, str]) -> frozenset[str]:
 def _mask(path: Path | None) -> np.ndarray | None:
     if path is None:
         return None
-    drawn = read_picture(path).image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    drawn = read_drawn(path).image.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     mask = np.asarray(drawn) > 127
     return mask if 0 < mask.mean() < 1 else None
 
