@@ -107,4 +107,6 @@ def insert(
             missed = [check.name for check in result.checks if not check.passed]
             verdict = f"fails: {', '.join(missed)}" if missed else "all checks passed"
             console.say(f"{result.file}  ({verdict})")
+            for note in result.notes:
+                console.say(f"  note: {note}")
             console.say(f"  sheet: {result.sheet}")

@@ -61,6 +61,8 @@ class Insertion:
     light: Light
     horizon: float
     checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
+    """How its place was understood, where that is not plain."""
 
     @property
     def passed(self) -> bool:
@@ -112,7 +114,7 @@ def insert(
             break
     progress("insertion", settings.tries, settings.tries)
     assert best is not None
-    return _written(scene, best, folder, name)
+    return _written(scene, best, folder, name, placement.notes)
 
 
 def _tries(
@@ -259,7 +261,9 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
     return darkening * visible, shadows.cast_shadow(*standing, scene.light) * visible
 
 
-def _written(scene: Scene, attempt: Attempt, folder: Path, name: str) -> Insertion:
+def _written(
+    scene: Scene, attempt: Attempt, folder: Path, name: str, notes: tuple[str, ...]
+) -> Insertion:
     result, seed, checks = attempt.result, attempt.seed, attempt.checks
     after = _background_with(scene, result)
     product = Box(
@@ -271,11 +275,12 @@ def _written(scene: Scene, attempt: Attempt, folder: Path, name: str) -> Inserti
     file, page = folder / f"{name}.png", folder / f"{name}.sheet.png"
     photo = result.cut.photo.file.name if result.cut else ""
     insertion = Insertion(
-        file, page, photo, seed, scene.light, scene.ground.horizon + scene.crop.top, checks
+        file, page, photo, seed, scene.light, scene.ground.horizon + scene.crop.top, checks, notes
     )
     record = {
         "file": file.name, "background": scene.background.name, "photo": photo, "seed": seed,
         "box": asdict(product), "light": asdict(scene.light), "horizon": insertion.horizon,
+        "notes": list(notes),
         "checks": [asdict(check) | {"passed": check.passed} for check in checks],
     }  # fmt: skip
     files.write_image(

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from packshot.errors import InsertionError
-from packshot.images.loading import opened_picture
 from packshot.insertion.background import Background, Box, Colours
+from packshot.insertion.placement_mask import read_placement_mask
 
 CAMERA_HEIGHT_METRES = 1.6
 """How high a camera is held, if nothing else is known."""
@@ -34,12 +34,14 @@ class Placement:
     """The product's box in the background: it fits inside and stands on the lower edge.
 
     `mask` [height, width] of the box, if any, is the product's wanted silhouette; `horizon`, known
-    from a quad on the ground, is in pixels from the background's top.
+    from a quad on the ground, is in pixels from the background's top; `notes` say how a mask was
+    understood, where that is not plain.
     """
 
     box: Box
     mask: Colours | None = None
     horizon: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def in_box(background: Background, numbers: str) -> Placement:
@@ -148,25 +150,13 @@ def checked(background: Background, box: Box) -> Box:
 
 
 def in_mask(background: Background, path: Path) -> Placement:
-    """A placement from a mask of the background's size, white where the product shall be.
+    """A placement from a mask of the background's size that marks where the product shall be.
 
     Raises:
-        InsertionError: the mask has another size, or nothing in it is white.
-        ImageRejectedError: it is not an image.
+        InsertionError, ImageRejectedError: as `read_placement_mask`.
     """
-    with opened_picture(path) as image:
-        grey = np.asarray(image.convert("L"), dtype=np.float32) / 255
-    if grey.shape != (background.height, background.width):
-        raise InsertionError(
-            f"The mask {path.name} is {grey.shape[1]} x {grey.shape[0]} px, the background {background.name} "
-            f"{background.width} x {background.height}. Paint it over the background itself."
-        )
-    rows, columns = (np.flatnonzero((grey > 0.5).any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        raise InsertionError(f"The mask {path.name} is empty: paint white where the product goes.")
-    top, left = int(rows[0]), int(columns[0])
-    box = checked(background, Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top))
-    return Placement(box, grey[box.region])
+    grey, box, notes = read_placement_mask(background, path)
+    return Placement(checked(background, box), grey[box.region], notes=notes)
 
 
 def at_words(
