@@ -307,6 +307,28 @@ def test_grey_profiles_are_honoured(tmp_path, gamma, mode):
         assert space.strip() == ("GRAY" if out.mode in ("L", "I;16") else "RGB")
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF"])
+def test_profiles_are_honoured_in_every_format(tmp_path, kind):
+    pillow_heif.register_heif_opener()
+    values = Image.fromarray(written_in("srgb", "linear"))
+    options = {"quality": 97, "lossless": True} if kind == "WEBP" else {"quality": 97}
+    (tmp_path / "a.bin").write_bytes(encoded(values, kind, icc_profile=linear_profile(), **options))
+    assert off(tmp_path / "a.bin") < (6 if kind in ("JPEG", "HEIF") else 1.5)
+    background = load_background(tmp_path / "a.bin")
+    assert background.profile == linear_profile(), "written back as it is"
+
+
+def test_a_grey_plate_with_a_profile_of_colours_becomes_one_of_colours(tmp_path):
+    grey = Image.fromarray(written_in("srgb", "linear")[..., 0])
+    (tmp_path / "a.jpg").write_bytes(
+        encoded(grey, "JPEG", quality=97, icc_profile=linear_profile())
+    )
+    background = load_background(tmp_path / "a.jpg")
+    assert background.pixels.shape[2] == 3 and background.profile == linear_profile()
+    expected = 255 * curved(np.asarray(grey) / 255, "srgb")
+    assert np.abs(background.colours(background.all)[..., 1] * 255 - expected).mean() < 4
+
+
 def test_a_grey_png_with_a_gamma_is_a_grey_plate_with_a_profile(tmp_path):
     grey = scene()[..., 0]
     stored = (linear(grey / 255) * 65535).round().astype(np.uint16)

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from packshot.errors import ImageRejectedError, PackshotError
 from packshot.images.loading import header_size, open_image, read_picture
@@ -19,6 +19,7 @@ from tests.odd_files import (
     motion_photo,
     painted,
     png,
+    png_chunk,
     with_exif,
 )
 
@@ -128,6 +129,22 @@ def test_sixteen_bit_colours_keep_their_range(tmp_path):
     values = np.asarray(open_image(tmp_path / "a.png"))[2].astype(int)
     assert np.abs(values[:, 0] - np.arange(256)).max() <= 1
     assert np.abs(values[:, 1] - np.arange(256)[::-1]).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("orientation", [2, 3, 6, 8])
+def test_sixteen_bit_photos_are_turned_upright(tmp_path, channels, orientation):
+    """As Pillow turns the same picture of 8 bits."""
+    values = np.random.default_rng(channels).integers(0, 65536, (30, 50, channels), np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunk = png_chunk(b"eXIf", exif(orientation).tobytes().removeprefix(b"Exif\0\0"))
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    (tmp_path / "a.png").write_bytes(png(50, 30, rows, chunk, depth=16, colour=kind))
+    flat = Image.fromarray((values / 257).round().astype(np.uint8).squeeze()).convert("RGBA")
+    flat.getexif()[ORIENTATION] = orientation
+    shown = ImageOps.exif_transpose(flat).convert("RGB")
+    read = read_picture(tmp_path / "a.png", over_white=False).image
+    assert np.abs(np.asarray(read).astype(int) - np.asarray(shown)).max() <= 1
 
 
 def test_cmyk_goes_through_its_profile(tmp_path):
@@ -268,6 +285,8 @@ def test_a_file_that_is_no_picture_is_named_for_what_it_is(tmp_path):
         buffer = io.BytesIO()
         halves().save(buffer, kind)
         assert refused(buffer.getvalue()) == f"is {name}{save}"
+    photo = encoded(halves(), "AVIF")
+    assert refused(photo[:8] + b"mif1" + photo[12:]) == f"is an AVIF{save}"
     assert refused(b"<svg xmlns='http://www.w3.org/2000/svg'/>") == f"is an SVG drawing{save}"
 
 

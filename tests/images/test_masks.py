@@ -134,6 +134,13 @@ def test_soft_edges_stay_and_colour_profiles_change_nothing(tmp_path):
     assert np.array_equal(np.asarray(read_drawn(tmp_path / "m.png").image), np.asarray(soft))
 
 
+@pytest.mark.parametrize("box", [(2, 2, 46, 30), (10, 8, 30, 32)])
+def test_a_hole_may_be_large_and_reach_the_lower_edge(tmp_path, box):
+    with_alpha(photo(), inverted(drawn(box=box))).save(tmp_path / "m.png")
+    read = read_drawn(tmp_path / "m.png")
+    assert read.by == "hole" and read.image.tobytes() == drawn(box=box).tobytes()
+
+
 def test_a_cut_out_that_fills_its_picture_is_no_hole(tmp_path):
     """Its corners are transparent, and those lie at the edge."""
     mask = Image.new("L", SIZE, 255)

@@ -42,6 +42,25 @@ def test_the_product_stands_there_and_all_else_is_as_it_was(product, background_
         assert page.width > 1500
 
 
+def test_what_stands_on_transparent_ground_is_seen(product, tmp_path):
+    """A plate that is cut out along its horizon: its ground is there, but transparent."""
+    plate = Image.fromarray(landscape()).convert("RGBA")
+    plate.paste((90, 60, 60, 0), (0, 130, 400, 300))
+    plate.save(tmp_path / "clear.png")
+    place = Placement(Box(140, 140, 120, 90), notes=("as it was understood",))
+    made = put(product, tmp_path / "clear.png", tmp_path, place, horizon=130.0)
+    out = np.asarray(Image.open(made.file)).astype(int)
+    inside = out[150:220, 150:250]
+    assert np.median(inside[..., 3]) == 255 and np.median(inside[..., 0] - inside[..., 1]) > 80
+    shadow = out[200:260, 100:300]
+    half = (shadow[..., 3] > 20) & (shadow[..., 3] < 235)
+    assert half.sum() > 100, "a shadow lies on what is behind"
+    assert np.array_equal(out[:100], np.asarray(plate)[:100])
+    assert (out[290:, :, 3] == 0).all()
+    assert made.notes == ("as it was understood",)
+    assert json.loads(made.file.with_suffix(".json").read_text())["notes"] == [*made.notes]
+
+
 @pytest.mark.slow
 def test_shadow_and_reflection_are_the_users(product, background_file, tmp_path):
     background = landscape().astype(int)

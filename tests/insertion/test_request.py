@@ -63,6 +63,20 @@ def test_a_quad_on_the_ground(product, background_file):
 
 
 @pytest.mark.slow
+def test_how_a_mask_was_understood_is_said(product, background_file, tmp_path):
+    hole = Image.open(background_file).convert("RGBA")
+    alpha = Image.new("L", hole.size, 255)
+    alpha.paste(0, (140, 140, 260, 230))
+    hole.putalpha(alpha)
+    hole.save(tmp_path / "m.png")
+    result = run(background_file, "-p", product.root, "--mask", tmp_path / "m.png")
+    said = " ".join(result.output.split())
+    assert "note: the mask m.png has a transparent hole, as ComfyUI saves masks" in said
+    record = json.loads((product.insertions_folder / "beach.json").read_text())
+    assert record["box"]["top"] + record["box"]["height"] == 230 and len(record["notes"]) == 1
+
+
+@pytest.mark.slow
 def test_a_table_goes_on_where_it_was(product, background_file, tmp_path, monkeypatch):
     for number in range(3):
         Image.fromarray(landscape()).save(tmp_path / f"p{number}.png")

@@ -38,12 +38,13 @@ def _plain_ending(picture: Path) -> str | None:
     """The ending of a file that can be copied unchanged: upright, opaque, sRGB, and without GPS."""
     try:
         with opened_picture(picture) as image:
+            is_srgb = colour.stated_profile(image, picture.name) is None
             exif = image.getexif()
             as_it_is = (
                 image.mode in ("RGB", "L")
                 and not image.has_transparency_data
                 and not image.info.get("icc_profile")
-                and colour.stated_profile(image, picture.name) is None
+                and is_srgb
                 and exif.get(_ORIENTATION, 1) == 1
                 and _GPS not in exif
             )

@@ -117,24 +117,28 @@ def from_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile is None:
         return image
     meant: Any = _opened(profile)
+    mode = _mode_of(meant)
     try:
-        converted: Any = ImageCms.profileToProfile(
-            image, _srgb(), meant, outputMode=_mode_of(meant)
-        )
+        converted: Any = ImageCms.profileToProfile(image, _srgb(), meant, outputMode=mode)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):  # one that only reads
-        return image
+        return image.convert(mode)
     return converted
+
+
+def is_of_grey(profile: bytes) -> bool:
+    """Whether a profile is of grey values."""
+    return profile[16:20] == b"GRAY"
 
 
 def as_rgb_profile(profile: bytes | None) -> bytes | None:
     """A grey profile as one of RGB in which equal values are the same greys; None if it has no curve."""
-    if profile is None or profile[16:20] != b"GRAY":
+    if profile is None or not is_of_grey(profile):
         return profile
     curve = _tag(profile, b"kTRC")
     return _profile(_SRGB, curve, is_grey=False) if curve and profile[20:24] == b"XYZ " else None
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)
 def is_srgb(profile: bytes) -> bool:
     """Whether a profile leaves sRGB's values as they are, whatever it is called."""
     import numpy as np
@@ -171,7 +175,7 @@ def _fits(profile: bytes, mode: str) -> bool:
     return meant is not None and (meant == "CMYK") == (mode == "CMYK")
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)
 def _hdr_curve(profile: bytes) -> str | None:
     """The name of an HDR profile's curve; by its cicp tag (ICC.1:2022, 9.2.17), or as half grey is dark."""
     from PIL import Image, ImageCms
@@ -278,7 +282,7 @@ def _srgb() -> Any:
 def _mode_of(profile: Any) -> str | None:
     """Pillow's mode for a profile's colours; None for those that no file here has."""
     modes = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-    return modes.get(profile.profile.xcolor_space.strip())
+    return modes.get((profile.profile.xcolor_space or "").strip())
 
 
 def _tag(profile: bytes, name: bytes) -> bytes | None:

@@ -118,7 +118,7 @@ def _is_hole(alpha: Image.Image) -> bool:
 
     clear = np.asarray(alpha) < _SURE
     edge = np.concatenate([clear[0], clear[-1], clear[:, 0], clear[:, -1]])
-    return bool(clear.any() and clear.mean() < 0.5 and edge.mean() < _HOLE)
+    return bool(clear.any() and edge.mean() < _HOLE)
 
 
 def _bright(image: Image.Image) -> Image.Image:

@@ -152,6 +152,8 @@ def load_background(path: Path) -> Background:
             pixels, profile = _plain_pixels(image, profile)
     if is_grey and pixels.shape[2] > 1:
         profile = colour.as_rgb_profile(profile)
+    elif profile and pixels.shape[2] == 1 and not colour.is_of_grey(profile):
+        pixels = np.repeat(pixels, 3, axis=2)  # a PNG's profile is of the colours that it has
     return Background(path.name, pixels, profile, path)
 
 
