@@ -72,6 +72,14 @@ def test_every_option_that_is_named_alone_exists(document):
 
 
 @each_document
+def test_every_test_that_is_named_exists(document):
+    for file, name in re.findall(
+        r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text(encoding="utf-8")
+    ):
+        assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), name
+
+
+@each_document
 def test_every_target_and_module_that_is_run_exists(document):
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     homes = (ROOT, ROOT / "src", ROOT / "pocket/src")

@@ -198,7 +198,9 @@ def test_hdr_is_refused_with_the_reason(tmp_path, code, name):
     (tmp_path / "a.heic").write_bytes(heic(scene(), **codes))
     tagged = with_tag(linear_profile(), b"cicp", b"cicp\0\0\0\0" + bytes((9, code, 0, 1)))
     (tmp_path / "a.jpg").write_bytes(encoded(Image.fromarray(scene()), "JPEG", icc_profile=tagged))
-    for ending in ("png", "heic", "jpg"):
+    webp = encoded(Image.fromarray(scene()), "WEBP", icc_profile=tagged)
+    (tmp_path / "a.webp").write_bytes(webp)
+    for ending in ("png", "heic", "jpg", "webp"):
         for read in (open_image, load_background):
             with pytest.raises(ImageRejectedError) as caught:
                 read(tmp_path / f"a.{ending}")
@@ -316,6 +318,18 @@ def test_profiles_are_honoured_in_every_format(tmp_path, kind):
     assert off(tmp_path / "a.bin") < (6 if kind in ("JPEG", "HEIF") else 1.5)
     background = load_background(tmp_path / "a.bin")
     assert background.profile == linear_profile(), "written back as it is"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "HEIF"])
+def test_grey_profiles_are_honoured_in_lossy_formats(tmp_path, kind):
+    pillow_heif.register_heif_opener()
+    grey = Image.fromarray(written_in("srgb", "linear")[..., 1])
+    data = encoded(grey, kind, quality=97, icc_profile=grey_profile(1.0))
+    (tmp_path / "a.bin").write_bytes(data)
+    expected = (255 * curved(np.asarray(grey) / 255, "srgb"))[..., None]
+    assert off(tmp_path / "a.bin", by=expected) < 4
+    background = load_background(tmp_path / "a.bin")
+    assert np.abs(background.colours(background.all) * 255 - expected).mean() < 4
 
 
 def test_a_grey_plate_with_a_profile_of_colours_becomes_one_of_colours(tmp_path):

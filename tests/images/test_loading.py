@@ -188,6 +188,17 @@ def with_thumbnail(block, thumbnail):
     return b"Exif\0\0" + bytes(tiff) + thumbnail
 
 
+def test_a_heics_transparency_lies_over_white(tmp_path):
+    pillow_heif.register_heif_opener()
+    image = halves("RGBA")
+    image.paste((255, 0, 0, 0), (0, 0, 32, 16))
+    image.save(tmp_path / "a.heic", quality=95)
+    picture = read_picture(tmp_path / "a.heic")
+    assert near(picture.image.getpixel((5, 2)), (255, 255, 255))
+    assert near(picture.image.getpixel((5, 28)), (255, 0, 0))
+    assert picture.alpha.getpixel((5, 2)) <= 2 and picture.alpha.getpixel((5, 28)) >= 253
+
+
 def test_transparency_lies_over_white(tmp_path):
     image = halves("RGBA")
     image.putalpha(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
@@ -169,6 +170,18 @@ def test_what_lies_over_a_transparent_part_is_seen_there(tmp_path, clear, deep):
     assert np.abs(made[..., 3] - expected[..., 3])[~outside()].max() <= 1.1
     seen = np.abs(made[..., :3] - expected[..., :3]) * expected[..., 3:] / 255
     assert seen[~outside()].max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "HEIF"])
+def test_a_transparent_plate_of_another_format_is_written_as_a_png(tmp_path, kind):
+    pillow_heif.register_heif_opener()
+    plate = Image.fromarray(landscape()).convert("RGBA")
+    plate.paste((90, 60, 60, 0), (0, 130, 400, 300))
+    plate.save(tmp_path / "a.bin", kind, quality=95)
+    background = load_background(tmp_path / "a.bin")
+    assert np.abs(background.pixels[..., 3].astype(int) - np.asarray(plate)[..., 3]).mean() < 1
+    made = painted(background).pixels[BOX.region]
+    assert made[30, 40, 3] == 255 and made[30, 40, 0] > 200 and made[2, 2, 3] <= 2
 
 
 def test_a_colour_that_means_transparent_is_transparent(tmp_path):
