@@ -89,6 +89,21 @@ def test_one_that_covers_nearly_everything_is_refused(place):
     assert place((20, 90, 380, 295)).notes == ("the mask m.png covers 62% of the picture",)
 
 
+def test_one_that_is_faint_or_a_photo_is_refused(place):
+    with pytest.raises(
+        InsertionError, match=r"m\.png is empty \(its brightest part is 40% white\)"
+    ):
+        place((0, 0, 9, 9), ink=60, image=place_at(102))
+    with pytest.raises(InsertionError, match=r"m\.png looks like a photo: most of it is neither"):
+        place(image=Image.fromarray(landscape()))
+
+
+def place_at(grey):
+    image = Image.new("L", (400, 300))
+    image.paste(grey, WHOLE)
+    return image
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [

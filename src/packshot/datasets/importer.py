@@ -165,7 +165,10 @@ def _take_photos(
     with tempfile.TemporaryDirectory(prefix="packshot-") as folder:
         staged, refused = _stage(dataset.entries, Path(folder))
         refused = dataset.refused | refused
-        accepted = photos.ingest(project, staged, str(source), progress, refused=refused)
+        # Whether transparency is a mask, the dataset says; `_stage` has followed it.
+        accepted = photos.ingest(
+            project, staged, str(source), progress, refused=refused, has_own_masks=False
+        )
     return accepted.photos, accepted.refused
 
 

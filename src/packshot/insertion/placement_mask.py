@@ -16,7 +16,7 @@ _EDGE = 0.75
 _LEAST_BLACK = 0.001
 _MOST = 0.9
 """Of the picture, the most that a product may cover: around it must be ground."""
-_MUCH = 0.5
+_MUCH, _SOFT = 0.5, 0.1
 _SPECK = 0.01
 """Of the largest white part: smaller ones are slips of the brush."""
 _NEAR = 0.05
@@ -33,8 +33,8 @@ def read_placement_mask(background: Background, path: Path) -> tuple[Colours, Bo
     The notes say what was taken for the place where that is not plain.
 
     Raises:
-        InsertionError: it has other proportions than the background, or marks nothing, everything,
-            all but the middle, or several places.
+        InsertionError: it has other proportions than the background, is a photo, or marks nothing,
+            everything, all but the middle, or several places.
         ImageRejectedError: it is not an image.
     """
     drawn, size = masks.read_drawn(path), (background.width, background.height)
@@ -45,7 +45,7 @@ def read_placement_mask(background: Background, path: Path) -> tuple[Colours, Bo
             f"{background.name} {size[0]} x {size[1]}. Paint it over the background itself."
         )
     grey: Colours = np.asarray(masks.resized(drawn.image, size), dtype=np.float32) / 255
-    _refuse_unclear(path.name, grey > 0.5)
+    _refuse_unclear(path.name, grey)
     grey, box, more = _one_place(path.name, grey)
     covered = float((grey > 0.5).mean())
     if covered > _MUCH:
@@ -53,9 +53,18 @@ def read_placement_mask(background: Background, path: Path) -> tuple[Colours, Bo
     return grey, box, (*notes, *more)
 
 
-def _refuse_unclear(name: str, white: np.ndarray) -> None:
+def _refuse_unclear(name: str, grey: Colours) -> None:
+    white = grey > 0.5
     if not white.any():
-        raise InsertionError(f"The mask {name} is empty: paint white where the product goes.")
+        faint = f" (its brightest part is {grey.max():.0%} white)" if grey.any() else ""
+        raise InsertionError(
+            f"The mask {name} is empty{faint}: paint white where the product goes."
+        )
+    if ((grey > _SOFT) & (grey < 1 - _SOFT)).mean() > _MUCH:
+        raise InsertionError(
+            f"The mask {name} looks like a photo: most of it is neither black nor white. Paint white "
+            "where the product goes, and black elsewhere."
+        )
     covered = float(white.mean())
     edge = np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]])
     if edge.mean() > _EDGE and covered <= 1 - _LEAST_BLACK:

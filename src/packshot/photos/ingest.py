@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 class Ingest:
     """Adds the files of one call. The manifest on disk is complete after each file."""
 
-    def __init__(self, project: Project, min_side: int, min_sharpness: float) -> None:
+    def __init__(
+        self, project: Project, min_side: int, min_sharpness: float, *, has_own_masks: bool = True
+    ) -> None:
         self.project, self.min_side, self.min_sharpness = project, min_side, min_sharpness
+        self.has_own_masks = has_own_masks
+        """Whether a cut-out's transparency is its mask."""
         self.manifest = manifest.read(project)
         self.accepted: set[str] = set()
         """Names that this call's files have in the project."""
@@ -89,7 +93,7 @@ class Ingest:
         )  # fmt: skip
         others = [other for other in self.manifest.photos if other.file != name]
         self.manifest.photos = sorted([*others, entry], key=lambda entry: entry.file)
-        return entry, own_mask(picture.alpha)
+        return entry, own_mask(picture.alpha) if self.has_own_masks else None
 
     def _check(self, path: Path, picture: Picture) -> float:
         """The image's sharpness; raises if it is too small or too blurred."""

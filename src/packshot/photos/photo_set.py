@@ -74,7 +74,8 @@ def add_photos(
 ) -> IngestResult:
     """Add photos to the project, from folders or files, including ZIPs and videos (sharp frames).
 
-    Each is written upright and without GPS data, with its side-car caption and mask if it has any.
+    Each is written upright and without GPS data, with its side-car caption and mask if it has any. A
+    cut-out without a side-car mask brings its transparency as one.
     The source is not changed. Called again, it redoes only what has changed: known photos are kept,
     also those deleted from the source, and captions that a person has edited are not overwritten.
     refused.json lists what this call refused.
@@ -106,15 +107,17 @@ def ingest(
     refused: Mapping[str, str] | None = None,
     min_side: int = MIN_SIDE,
     min_sharpness: float = quality.MIN_SHARPNESS,
+    has_own_masks: bool = True,
 ) -> IngestResult:
     """As `add_photos`, for these files.
 
     Args:
         where: the source's name in messages.
         refused: files that were refused before, with the reasons, to be reported with the others.
+        has_own_masks: whether the transparency of cut-outs is their mask.
     """
     with project.held():
-        intake = Ingest(project, min_side, min_sharpness)
+        intake = Ingest(project, min_side, min_sharpness, has_own_masks=has_own_masks)
         intake.refused |= refused or {}
         for done, path in enumerate(sorted(found, key=_larger_first), start=1):
             intake.add(path)
