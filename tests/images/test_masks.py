@@ -141,6 +141,12 @@ def test_a_hole_may_be_large_and_reach_the_lower_edge(tmp_path, box):
     assert read.by == "hole" and read.image.tobytes() == drawn(box=box).tobytes()
 
 
+def test_half_white_stays_half(tmp_path):
+    half = drawn().point(lambda value: value // 2 + value % 2)
+    half.save(tmp_path / "m.png")
+    assert read_drawn(tmp_path / "m.png").image.tobytes() == half.tobytes()
+
+
 def test_a_cut_out_that_fills_its_picture_is_no_hole(tmp_path):
     """Its corners are transparent, and those lie at the edge."""
     mask = Image.new("L", SIZE, 255)

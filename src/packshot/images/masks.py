@@ -19,6 +19,8 @@ _LEAST, _MOST = 0.001, 0.995
 _HOLE = 0.25
 """Of a picture's edge, what may be transparent where the transparent part is a hole in it. Around a
 cut-out nearly all of the edge is."""
+_MOST_LABELS = 16
+"""Programs that number what they find begin at 0; a person's grey is lighter."""
 _INK = 16
 """Of 255: how far from black and white a drawing in ink may be."""
 _DRAWN = 0.98
@@ -37,8 +39,8 @@ class DrawnMask:
 def read_drawn(path: Path) -> DrawnMask:
     """Read a mask at its own size.
 
-    Without transparency the product is white, or of any bright colour; if there are only two values
-    (labels such as 0 and 1), it is the brighter. With transparency it is what is opaque (a cut-out, a layer
+    Without transparency the product is white, or of any colour; of two labels (such as 0 and 1) it
+    is the higher. With transparency it is what is opaque (a cut-out, a layer
     that was painted on), unless only a hole in the middle is transparent, as ComfyUI's mask editor
     saves it.
 
@@ -122,12 +124,18 @@ def _is_hole(alpha: Image.Image) -> bool:
 
 
 def _bright(image: Image.Image) -> Image.Image:
-    """The brightest channel: any colour marks as white does; of only two values the brighter is white."""
+    """The brightest channel: any colour marks as white does, and so does a label.
+
+    A grey between stays: for training it is a weight.
+    """
     import numpy as np
     from PIL import Image
 
-    values: Any = np.asarray(image.convert("RGB")).max(axis=2)
+    channels: Any = np.asarray(image.convert("RGB"))
+    values = channels.max(axis=2)
     darkest, brightest = int(values.min()), int(values.max())
-    if darkest < min(brightest, _SURE) and np.isin(values, (darkest, brightest)).all():
-        values = np.where(values == brightest, 255, 0).astype(np.uint8)
+    if darkest < brightest and np.isin(values, (darkest, brightest)).all():
+        is_coloured = bool((channels.min(axis=2) != values).any())
+        if brightest <= _MOST_LABELS or is_coloured:
+            values = np.where(values == brightest, 255, 0).astype(np.uint8)
     return Image.fromarray(values)
