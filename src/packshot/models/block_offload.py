@@ -20,7 +20,6 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -79,6 +78,8 @@ class BlockOffload:
     def __init__(
         self, network: nn.Module, parts: Sequence[nn.Module], device: torch.device
     ) -> None:
+        import psutil
+
         self._device = device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         size = slot_bytes(parts)
