@@ -117,11 +117,20 @@ def test_the_settings_that_are_shown_are_a_projects():
     Settings.model_validate(shown[0])
 
 
-def test_the_families_page_names_tests_that_are_there():
-    named = re.findall(r"`(test_\w+)`", (ROOT / "docs/families.md").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", ["families.md", "data.md"])
+def test_the_tests_that_a_page_names_are_there(page):
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / page).read_text(encoding="utf-8"))
     tests = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tests/**/test_*.py"))
     assert named
     assert [name for name in named if f"def {name}(" not in tests] == []
+
+
+def test_what_is_read_of_other_trainers_datasets_is_tested():
+    text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.count("|") == 8]
+    told = [row for row in rows if any(cell.strip().startswith("yes") for cell in row)]
+    assert len(told) == len(rows) - 2 > 5
+    assert all("`test_" in row[-1] for row in told)
 
 
 @pytest.mark.parametrize("page", ["troubleshooting.md", "insertion.md"])

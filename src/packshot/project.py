@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from packshot.errors import PackshotError, ProjectError
-from packshot.types import WeightStorageChoice
+from packshot.types import PLACEHOLDER, WeightStorageChoice
 from packshot.utils import consent, durations, files
 from packshot.utils.validation import describe, validated
 
@@ -33,8 +33,9 @@ class Subject(BaseModel):
         return f"{self.trigger} {self.class_noun}"
 
     def fill(self, prompt: str) -> str:
-        """A prompt with `{subject}` replaced by the phrase."""
-        return prompt.replace("{subject}", self.phrase)
+        """A prompt or caption with its placeholders (see `PLACEHOLDER`) replaced."""
+        words = {"subject": self.phrase, "class": self.class_noun}
+        return PLACEHOLDER.sub(lambda found: words.get(found[1].lower(), self.trigger), prompt)
 
 
 class Choices(BaseModel):
@@ -339,7 +340,7 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
     changed = {key: value for key, value in given.items() if value != getattr(before, key)}
     if not changed:
         return []
-    document = tomlkit.parse(project.settings_file.read_text(encoding="utf-8"))
+    document = tomlkit.parse(project.settings_file.read_text(encoding="utf-8-sig"))
     for former in _RENAMED.keys() & document.keys():
         document.pop(former)
         changed.setdefault(_RENAMED[former], getattr(before, _RENAMED[former]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 Precision = Literal["bf16", "fp16", "fp32"]
@@ -21,3 +22,9 @@ WeightStorageChoice = Literal["auto", "full", "int8", "nf4", "offload"]
 
 InsertionMethod = Literal["composite", "inpaint"]
 """composite: the best-matching real photo, cut out. inpaint: the LoRA paints the product there."""
+
+PLACEHOLDER = re.compile(
+    r"[\[{]\s*(subject|class|trigger(?:[ _]?word)?|name)\s*[\]}]", re.IGNORECASE
+)
+"""What stands for the product in prompts and captions: `{subject}` for trigger and class noun,
+`{class}`, and `{trigger}`, which ai-toolkit writes `[trigger]` or `[name]`."""

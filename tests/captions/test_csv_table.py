@@ -98,8 +98,8 @@ def test_a_locked_caption_is_changed_only_where_its_row_unlocks_it(reviewed, tmp
         (HEADER + "c.png,ohwx new,no,\na.png,,no,\n", r"a\.png: would be empty"),
         (HEADER + "c.png,ohwx new,maybe,\n", "line 2: locked is 'maybe'; write yes or no"),
         (
-            HEADER + "c.png,ohwx new,no,\na.png," + "x" * 301 + ",no,\n",
-            "301 characters; 300 are read",
+            HEADER + "c.png,ohwx new,no,\na.png," + "x" * 10_001 + ",no,\n",
+            "10001 characters; 10000 are read",
         ),
         (HEADER + 'c.png,"ohwx new,no,\n', "no table that can be read"),
     ],

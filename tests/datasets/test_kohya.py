@@ -103,7 +103,7 @@ def test_a_caption_that_cannot_be_read(root, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("packshot.images.sidecars.read_caption", refuse)
+    monkeypatch.setattr("packshot.images.sidecars.read_text", refuse)
     with pytest.raises(DatasetError, match=r"0\.txt cannot be read \(Permission denied\); check"):
         read_folders(root)
 

@@ -11,10 +11,12 @@ from packshot.images.sidecars import caption_file, mask_file, read_caption
         ("﻿una macchina, di là".encode(), "una macchina, di là"),
         ("una macchina, di là".encode("utf-16"), "una macchina, di là"),
         ("una macchina, di là".encode("cp1252"), "una macchina, di là"),
+        ("una macchina, di là".encode("utf-16-le"), "una macchina, di là"),
+        ("una macchina, di là".encode("utf-16-be"), "una macchina, di là"),
         (b"a\0b\x1b[31m", "a b [31m"),
         (b"", ""),
-        (("word " * 20_000 + "à").encode(), "word " * 59 + "word"),
-        (b"x" * 500, "x" * 300),
+        (("word " * 20_000 + "à").encode(), "word " * 1999 + "word"),
+        (b"x" * 20_000, "x" * 10_000),
     ],
 )
 def test_a_caption_is_one_line_as_it_was_written(tmp_path, data, expected):
@@ -34,13 +36,24 @@ def test_side_cars_go_by_the_stem(tmp_path):
     assert mask_file(picture) == tmp_path / "masks" / "a.b.png"
 
 
+def test_side_cars_as_windows_and_onetrainer_name_them(tmp_path):
+    picture = tmp_path / "a.jpg"
+    (tmp_path / "a.TXT").touch()
+    (tmp_path / "a-masklabel.png").touch()
+    assert caption_file(picture) == tmp_path / "a.TXT"
+    assert mask_file(picture) == tmp_path / "a-masklabel.png"
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "a.png").touch()
+    assert mask_file(picture) == tmp_path / "masks" / "a.png"
+
+
 def test_a_name_too_long_for_side_cars_has_none(tmp_path):
     picture = tmp_path / ("n" * 251 + ".jpg")
     picture.touch()
     assert caption_file(picture) is None and mask_file(picture) is None
 
 
-@pytest.mark.parametrize("beside", ["a.txt", "a.caption", "masks/a.png"])
+@pytest.mark.parametrize("beside", ["a.txt", "a.caption", "masks/a.png", "a-masklabel.png"])
 def test_a_side_car_that_leads_to_the_users_own_files_is_refused(tmp_path, beside):
     (tmp_path / "credentials").write_text("key = 1234")
     (tmp_path / "photos" / "masks").mkdir(parents=True)

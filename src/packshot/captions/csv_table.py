@@ -10,7 +10,7 @@ from pathlib import Path
 
 from packshot.captions.edit import EditedCaptions, named, write_edited
 from packshot.errors import CaptionError
-from packshot.images import sidecars
+from packshot.images import sidecars, tables
 from packshot.photos.photo_set import Photo, list_photos, set_caption_locks
 from packshot.project import Project
 from packshot.utils import files
@@ -108,11 +108,8 @@ def read_table(table: Path) -> list[Row]:
         raise CaptionError(f"There is no table {table}. Make one: packshot caption --review")
     if table.stat().st_size > _MOST_BYTES:
         raise CaptionError(f"{table} is far too large for a table of captions.")
-    text = sidecars.decode(table.read_bytes())
-    header = text.partition("\n")[0]
-    between = max(",;\t", key=header.count)
     try:
-        lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=between, strict=True)
+        lines = tables.read_rows(sidecars.decode(table.read_bytes()), strict=True)
         if missing := {"file", "caption"} - set(lines.fieldnames or ()):
             raise CaptionError(
                 f"{table} has no column {min(missing)!r}; its first line must say "

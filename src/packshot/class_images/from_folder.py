@@ -11,6 +11,7 @@ from packshot.class_images.class_image import ClassImage
 from packshot.class_images.manifest import read_folder_metadata
 from packshot.errors import ClassImagesError, ImageRejectedError
 from packshot.images import sidecars
+from packshot.images.caption_text import Remarks, Syntax
 from packshot.images.loading import open_image
 from packshot.images.sources import picture_files
 from packshot.utils import files
@@ -45,13 +46,14 @@ def from_folder(
     if not folder.is_dir():
         raise ClassImagesError(f"There is no folder {folder}. Name one with images of the class.")
     paths = _evenly(list(picture_files(folder)))
-    metadata = read_folder_metadata(folder)
+    metadata, remarks = read_folder_metadata(folder), Remarks()
     seen: dict[str, str] = {}
     for path in paths:
         if len(seen) == count:
             break
         try:
-            image = class_image(path, noun, known, _with_caption(path, metadata.get(path.name, {})))
+            told = _with_caption(path, metadata.get(path.name, {}), remarks)
+            image = class_image(path, noun, known, told)
             if image.sha256 in seen:
                 raise ImageRejectedError(
                     path.name, f"is the same file as {seen[image.sha256]}", "duplicate"
@@ -62,6 +64,8 @@ def from_folder(
         seen[image.sha256] = path.name
         progress("class images", len(seen), min(count, len(paths) - len(refused)))
         yield image
+    for kind, names in remarks.names.items():
+        refused |= {name: f"is used, but has {kind}" for name in names}
     if not seen and count:
         raise ClassImagesError(_nothing(folder, refused))
 
@@ -74,11 +78,14 @@ def _evenly(paths: Sequence[Path]) -> list[Path]:
     return [paths[index] for index in sorted(range(len(paths)), key=lambda i: i * _GOLDEN % 1)]
 
 
-def _with_caption(path: Path, told: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_caption(path: Path, told: Mapping[str, Any], remarks: Remarks) -> Mapping[str, Any]:
     """An image's metadata, with its side-car as the prompt if it has one."""
     caption = sidecars.caption_file(path)
     try:
-        return {**told, "prompt": sidecars.read_caption(caption)} if caption else told
+        if caption is None:
+            return told
+        text = Syntax().read(sidecars.read_text(caption), caption.name, remarks)
+        return {**told, "prompt": text}
     except OSError as error:
         raise ImageRejectedError(path.name, f"cannot be read ({error.strerror})") from error
 

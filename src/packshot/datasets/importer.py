@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,13 @@ from typing import Any
 
 from packshot.class_images import ClassImage, add_class_images, list_class_images
 from packshot.datasets.imagefolder import TABLES, find_table, read_imagefolder
-from packshot.datasets.kohya import CONFIG_FILE, read_config, read_folders
-from packshot.datasets.metadata import read_json, read_metadata
+from packshot.datasets.kohya import (
+    CONFIG_FILE,
+    read_captions_json,
+    read_config,
+    read_folders,
+)
+from packshot.datasets.metadata import CSV_ENDINGS, read_json, read_metadata
 from packshot.datasets.model import Dataset, Entry
 from packshot.errors import DatasetError, ImageRejectedError, ProjectError
 from packshot.images import sidecars
@@ -108,7 +114,7 @@ def read_dataset(source: Path, images: Path | None = None) -> Dataset:
     """
     if not files.exists(source):
         raise DatasetError(f"There is no {source}. Name a dataset: a folder, or its .toml.")
-    if images and source.suffix.lower() not in (".json", ".jsonl", ".csv"):
+    if images and source.suffix.lower() not in (".json", ".jsonl", *CSV_ENDINGS):
         raise DatasetError(f"--images goes with a table of captions; {source} is none.")
     if source.is_dir():
         if (source / CONFIG_FILE).is_file():
@@ -120,11 +126,24 @@ def read_dataset(source: Path, images: Path | None = None) -> Dataset:
             return read_config(source)
         case ".json":
             value = read_json(source)
-            is_config = isinstance(value, dict) and isinstance(value.get("datasets"), list)
-            return read_config(source) if is_config else read_metadata(source, images)
-        case ".jsonl" | ".csv":
+            if isinstance(value, dict) and isinstance(value.get("datasets"), list):
+                return read_config(source)
+            _refuse_simpletuner(source, value)
+            return read_captions_json(source, images)
+        case ".jsonl" | ".csv" | ".tsv":
             return read_metadata(source, images)
     raise DatasetError(_nothing_in(source))
+
+
+def _refuse_simpletuner(source: Path, value: Any) -> None:
+    """Refuse SimpleTuner's multidatabackend.json: it names folders and says how they are read."""
+    backends = [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    named = [str(one["instance_data_dir"]) for one in backends if one.get("instance_data_dir")]
+    if named:
+        raise DatasetError(
+            f"{source} is SimpleTuner's, which Packshot does not read. Import the folder that it "
+            f"names: packshot import {named[0]}"
+        )
 
 
 def _nothing_in(source: Path) -> str:
@@ -224,6 +243,18 @@ def _notes(subject: Subject, dataset: Dataset) -> list[str]:
         notes.append(
             f"repeats of {', '.join(map(str, repeats))} were left out: "
             "Packshot shows all photos equally often"
+        )
+    if (dataset.class_noun or "").split()[:1] == [subject.trigger]:
+        notes.append(
+            f'the class images are called "{dataset.class_noun}", as the product is: they were taken '
+            f'for class images of "{subject.class_noun}"'
+        )
+    trigger = re.compile(rf"(?<![\w-]){re.escape(subject.trigger)}(?![\w-])")
+    named = sum(bool(trigger.search(entry.caption or "")) for entry in dataset.class_entries)
+    if named:
+        notes.append(
+            f"class images with the trigger {subject.trigger!r} in their captions: {named}. They would "
+            "be learnt as the product: take it out there, and import again"
         )
     if dataset.class_tokens and dataset.class_tokens != subject.phrase:
         notes.append(

@@ -1,13 +1,14 @@
 """Datasets of kohya's sd-scripts: folders with repeats, and `--dataset_config` files.
 
-Compatible with its library/config_util.py and train_util.py (48d368f).
+Compatible with its library/config_util.py and train_util.py (48d368f). Plain folders of pictures and
+side-cars, as OneTrainer and ai-toolkit take them, are read here, too.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from packshot.datasets.metadata import read_json, read_metadata
 from packshot.datasets.model import Dataset, Entry, origin_of
 from packshot.errors import DatasetError
 from packshot.images import sidecars
+from packshot.images.caption_text import Remarks, Syntax
 from packshot.images.sources import picture_files
 from packshot.photos.photo_set import Photo
 from packshot.project import Subject
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "dataset.toml"
 _REPEATS = re.compile(r"(\d+)_(.*)", re.DOTALL)
+_KNOWN = ("reg", "masks")
+_CACHES = (".npz", ".safetensors", ".json", ".toml")
+"""Beside images: what is cached of them, and tables, which are told of by themselves."""
+_SHOWN = 5
 _OFF = "{} was skipped: it is to be repeated 0 times"
 _THE_PLANS = frozenset(
     (
@@ -55,6 +61,10 @@ class Subset(BaseModel):
     caption_prefix: str | None = None
     caption_suffix: str | None = None
     caption_separator: str = ", "
+    keep_tokens_separator: str | None = None
+    secondary_separator: str | None = None
+    enable_wildcard: bool | None = False
+    """None where no configuration says it."""
     conditioning_data_dir: str | None = None
     alpha_mask: bool = False
     metadata_file: str | None = None
@@ -76,18 +86,22 @@ def read_folders(root: Path) -> Dataset:
 
     A folder without such folders is read as one folder of images of the product.
     """
-    inside = root / "img" if (root / "img").is_dir() else root
+    inside = _child(root, "img") or root
     folders = _folders(inside)
     numbered = [path for path in folders if _REPEATS.fullmatch(path.name)]
     dataset = Dataset()
     for folder in numbered or [inside]:
         dataset.add(_read_folder(folder, is_reg=False))
-    reg = root / "reg"
-    if reg.is_dir():
+    if reg := _child(root, "reg"):
         for folder in _folders(reg) or [reg]:
             dataset.add(_read_folder(folder, is_reg=True))
     dataset.notes += _passed_over(inside, folders, numbered)
     return dataset
+
+
+def _child(root: Path, name: str) -> Path | None:
+    """A folder in `root`, in capitals or not."""
+    return next((path for path in _folders(root) if path.name.lower() == name), None)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -97,12 +111,35 @@ def _folders(root: Path) -> list[Path]:
 def _passed_over(inside: Path, folders: Sequence[Path], numbered: Sequence[Path]) -> Iterator[str]:
     """Notes on images that were not read."""
     for folder in folders:
-        if folder not in numbered and folder.name not in ("reg", "masks") and _shows(folder):
+        if folder not in numbered and folder.name.lower() not in _KNOWN and _shows(folder):
             yield f"{folder} was skipped: its name gives no repeats, as 10_ohwx car does"
     if numbered and _shows(inside):
         yield f"images in {inside} itself were skipped: they are in no folder with repeats"
     for table in sorted(inside.glob("*.json")):
         yield f"{table} was not read: if it holds captions, import it by its name"
+
+
+def _unread(folder: Path, read: Collection[Path]) -> Iterator[str]:
+    """A note on files beside the images that belong to none of them."""
+    left = [
+        path.name
+        for path in sorted(folder.iterdir())
+        if path.name[0] != "." and path.is_file() and path not in read
+        and path.suffix.lower() not in _CACHES
+    ]  # fmt: skip
+    if left:
+        more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+        yield f"{folder}: left out, for no image has them: {', '.join(left[:_SHOWN])}{more}"
+
+
+def _shared(entries: Sequence[Entry]) -> Iterator[str]:
+    """Notes on images that have one stem, and so one caption."""
+    by_stem: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_stem.setdefault(entry.picture.stem, []).append(entry)
+    for stem, same in by_stem.items():
+        if len(same) > 1 and same[0].caption:
+            yield f"{', '.join(entry.picture.name for entry in same)} share the caption of {stem}"
 
 
 def _shows(folder: Path) -> bool:
@@ -111,9 +148,13 @@ def _shows(folder: Path) -> bool:
 
 def _read_folder(folder: Path, *, is_reg: bool) -> Dataset:
     named = _REPEATS.fullmatch(folder.name)
-    tokens = named[2].strip() if named else ""
-    repeats = int(named[1]) if named else 1
-    return _read_subset(Subset(num_repeats=repeats, class_tokens=tokens, is_reg=is_reg), folder)
+    subset = Subset(
+        num_repeats=int(named[1]) if named else 1,
+        class_tokens=named[2].strip() if named else "",
+        is_reg=is_reg,
+        enable_wildcard=None,
+    )
+    return _read_subset(subset, folder, joins_lines=False if named else None)
 
 
 def read_config(file: Path) -> Dataset:
@@ -160,13 +201,23 @@ def _read_named(file: Path, subset: Subset) -> Dataset:
     if subset.num_repeats < 1:
         return Dataset(notes=[_OFF.format(table or folder)])
     if table:
-        read = read_metadata(table, folder, subset.caption_separator)
-        read.entries = [_as_told(entry, subset) for entry in read.entries]
+        read, remarks = read_metadata(table, folder, subset.caption_separator), Remarks()
+        read.entries = [_as_told(entry, subset, remarks) for entry in read.entries]
+        read.notes += remarks.notes()
     elif folder:
         read = _read_subset(subset, folder, masks)
     else:
         raise DatasetError(f"{file}: a subset names no image_dir and no metadata_file.")
-    read.notes += notes
+    read.notes = notes + read.notes
+    return read
+
+
+def read_captions_json(file: Path, folder: Path | None = None) -> Dataset:
+    """A metadata JSON of sd-scripts by itself; see `read_metadata`."""
+    read, remarks = read_metadata(file, folder), Remarks()
+    subset = Subset(enable_wildcard=None)
+    read.entries = [_as_told(entry, subset, remarks) for entry in read.entries]
+    read.notes += remarks.notes()
     return read
 
 
@@ -183,7 +234,9 @@ def _named(file: Path, name: str, notes: list[str]) -> Path:
     return moved
 
 
-def _read_subset(subset: Subset, folder: Path, masks: Path | None = None) -> Dataset:
+def _read_subset(
+    subset: Subset, folder: Path, masks: Path | None = None, *, joins_lines: bool | None = False
+) -> Dataset:
     """The images of one folder with their side-cars; its subfolders are ignored."""
     for path in (folder, masks or folder):
         if not path.is_dir():
@@ -192,45 +245,61 @@ def _read_subset(subset: Subset, folder: Path, masks: Path | None = None) -> Dat
         return Dataset(notes=[_OFF.format(folder)])
     by_stem = {path.stem: path for path in picture_files(masks)} if masks else {}
     metadata = read_folder_metadata(folder) if subset.is_reg else {}
-    entries = [
-        _as_told(
-            Entry(
-                picture=path,
-                caption=_caption(path, subset.caption_extension),
-                mask=by_stem.get(path.stem) or sidecars.mask_file(path),
-                origin=origin_of(metadata.get(path.name, {})),
-            ),
-            subset,
+    remarks, known = Remarks(), {folder / ORIGINS_FILE}
+    entries = []
+    for path in picture_files(folder):
+        side_car = _side_car(path, subset.caption_extension)
+        mask = by_stem.get(path.stem) or sidecars.mask_file(path)
+        entry = Entry(
+            picture=path,
+            caption=_text(side_car) if side_car else None,
+            mask=mask,
+            origin=origin_of(metadata.get(path.name, {})),
         )
-        for path in picture_files(folder)
-    ]
+        entries.append(_as_told(entry, subset, remarks, joins_lines=joins_lines))
+        known |= {path, *filter(None, (side_car, mask, sidecars.caption_file(path)))}
+    notes = [*remarks.notes(), *_shared(entries), *_unread(folder, known)]
     if subset.is_reg:
-        return Dataset(class_entries=entries, class_noun=subset.class_tokens or None)
-    return Dataset(entries=entries, class_tokens=subset.class_tokens or None)
+        noun = subset.class_tokens or None
+        return Dataset(class_entries=entries, class_noun=noun, notes=notes)
+    return Dataset(entries=entries, class_tokens=subset.class_tokens or None, notes=notes)
 
 
-def _as_told(entry: Entry, subset: Subset) -> Entry:
-    words = (subset.caption_prefix, entry.caption, subset.caption_suffix)
+def _as_told(
+    entry: Entry, subset: Subset, remarks: Remarks, *, joins_lines: bool | None = False
+) -> Entry:
+    syntax = Syntax(
+        has_wildcards=subset.enable_wildcard,
+        separator=subset.caption_separator,
+        keep_tokens_separator=subset.keep_tokens_separator,
+        secondary_separator=subset.secondary_separator,
+        prefix=subset.caption_prefix or "",
+        suffix=subset.caption_suffix or "",
+        joins_lines=joins_lines,
+    )
     return replace(
         entry,
-        caption=" ".join(word for word in words if word) if entry.caption else None,
+        caption=syntax.read(entry.caption or "", entry.picture.name, remarks) or None,
         alpha_is_mask=subset.alpha_mask and entry.mask is None,
         repeats=subset.num_repeats,
     )
 
 
-def _caption(picture: Path, extension: str | None) -> str | None:
+def _side_car(picture: Path, extension: str | None) -> Path | None:
     path = sidecars.caption_file(picture)
     if extension:
         path = picture.with_suffix(f".{extension.removeprefix('.')}")
     if path is None or not files.is_file(path):
         return None
-    sidecars.refuse_outside(path, picture.parent)
+    return sidecars.refuse_outside(path, picture.parent)
+
+
+def _text(side_car: Path) -> str:
     try:
-        return sidecars.read_caption(path) or None
+        return sidecars.read_text(side_car)
     except OSError as error:
         raise DatasetError(
-            f"{path} cannot be read ({error.strerror}); check that you may read it."
+            f"{side_car} cannot be read ({error.strerror}); check that you may read it."
         ) from error
 
 

@@ -1,23 +1,26 @@
-"""Caption tables: kohya's metadata JSON, Hugging Face's metadata.jsonl and metadata.csv."""
+"""Caption tables: kohya's metadata JSON, Hugging Face's metadata.jsonl and metadata.csv (.tsv)."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from packshot.datasets.model import ORIGIN, Dataset, Entry, origin_of
 from packshot.errors import DatasetError, UnsafePathError
-from packshot.images import sidecars
+from packshot.images import sidecars, tables
 from packshot.images.sources import PICTURE_ENDINGS, picture_files
 from packshot.utils import files
 
+CSV_ENDINGS = (".csv", ".tsv")
 NAME_COLUMNS = ("file_name", "image_path")
 CAPTION_COLUMNS = ("text", "caption", "prompt")
 MASK_COLUMN, TAGS_COLUMN = "mask_file_name", "tags"
+_ROOT = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
+"""How a whole path begins, on any system."""
 _MEASURED = ("image_size", "train_resolution")
 """Columns of kohya's that are found out anew, or belong to its caches."""
 _READ = {
@@ -36,21 +39,49 @@ def read_metadata(file: Path, folder: Path | None = None, separator: str = ", ")
         DatasetError: the table is damaged, or lists no images.
     """
     folder = folder or file.parent
-    dataset, columns = Dataset(), set[str]()
+    dataset, columns, moved, seen = Dataset(), set[str](), list[str](), set[Path]()
     for number, row in enumerate(_rows(file), start=1):
         name = next((row[key] for key in NAME_COLUMNS if row.get(key)), None)
         if not isinstance(name, str):
             raise DatasetError(f"{file}, entry {number}: it names no image; give each a file_name.")
         try:
-            dataset.entries.append(_entry(file, number, folder, name, row, separator))
+            entry = _entry(file, number, folder, name, row, separator)
+            if entry.picture in seen:  # an image has one caption
+                raise ValueError(
+                    f"is {entry.picture.name} again; what its first entry says is read"
+                )
         except ValueError as error:
             dataset.refused[name] = str(error)
-        columns |= row.keys()
+            continue
+        finally:
+            columns |= row.keys()
+        dataset.entries.append(entry)
+        seen.add(entry.picture)
+        if _ROOT.match(name) and entry.picture.with_suffix("") != Path(name).with_suffix(""):
+            moved.append(name)
     if not dataset.entries and not dataset.refused:
         raise DatasetError(f"{file} lists no images.")
     if unused := sorted(columns - _READ):
         dataset.notes.append(f"{file.name}: not used: {', '.join(unused)}")
+    if moved:
+        dataset.notes.append(
+            f"{file.name}: found in {folder}, not where it says: {len(moved)} (such as {moved[0]})"
+        )
+    dataset.notes += _unlisted(file, folder, dataset)
     return dataset
+
+
+def _unlisted(file: Path, folder: Path, dataset: Dataset) -> Iterator[str]:
+    """A note on images beside those of a table that it does not list."""
+    listed = {entry.picture for entry in dataset.entries}
+    listed |= {entry.mask for entry in dataset.entries if entry.mask}
+    folders = sorted({folder, *(path.parent for path in listed)}) if listed else []
+    refused = {re.split(r"[/\\]", name)[-1] for name in dataset.refused}
+    found = (path for place in folders for path in picture_files(place))
+    left = [path for path in found if path not in listed and path.name not in refused]
+    if left:
+        names = ", ".join(path.name for path in left[:3]) + ", …" * (len(left) > 3)
+        yield f"{file.name} does not list all images: {len(left)} left out ({names})"
 
 
 def read_json(file: Path) -> Any:
@@ -82,9 +113,32 @@ def _entry(
 def _picture(folder: Path, name: str) -> Path:
     """The image file of a name; kohya's older tables omit the ending.
 
+    Names may have Windows' separators. Of one that says where the image lay on some disk, as much of
+    the end is used as is needed to find it here.
+
     Raises:
         ValueError: the name leads out of the folder, or there is no such file.
     """
+    reasons = []
+    for tail in _tails(name):
+        try:
+            return _picture_at(folder, tail)
+        except ValueError as error:
+            reasons.append(error)
+    raise reasons[0]
+
+
+def _tails(name: str) -> list[str]:
+    """The name; with slashes only; and if it begins at a disk's root, its ends, the longest first."""
+    parts = re.split(r"[/\\]+", name)
+    if ".." in parts:
+        return [name]
+    ends = range(1, len(parts)) if _ROOT.match(name) else ()
+    plain = "/".join(parts)
+    return list(dict.fromkeys((name, plain, *("/".join(parts[start:]) for start in ends))))
+
+
+def _picture_at(folder: Path, name: str) -> Path:
     try:
         path = files.safe_join(folder, name)
         if path.is_file() and path.suffix.lower() in PICTURE_ENDINGS:
@@ -104,10 +158,11 @@ def _picture(folder: Path, name: str) -> Path:
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
     """The table's rows, in any of the formats, with kohya's or Hugging Face's columns."""
+    if file.suffix.lower() in CSV_ENDINGS:
+        yield from _csv_rows(file)
+        return
     text = _text(file)
-    if file.suffix.lower() == ".csv":
-        yield from _csv_rows(text, file)
-    elif file.suffix.lower() == ".jsonl":
+    if file.suffix.lower() == ".jsonl":
         # Not splitlines(), which also splits at characters that stand in captions unescaped.
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
@@ -117,9 +172,9 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
             yield {**_object(row, file), NAME_COLUMNS[0]: name}
 
 
-def _csv_rows(text: str, file: Path) -> Iterator[dict[str, Any]]:
+def _csv_rows(file: Path) -> Iterator[dict[str, Any]]:
     try:
-        for row in csv.DictReader(io.StringIO(text, newline="")):
+        for row in tables.read_rows(sidecars.decode(_bytes(file))):
             yield {key: value for key, value in row.items() if isinstance(key, str)}
     except csv.Error as error:
         raise DatasetError(f"{file} is not valid CSV: {error}. Mend it.") from error
@@ -142,7 +197,18 @@ def _parsed(text: str, file: Path, where: str) -> Any:
 
 
 def _text(file: Path) -> str:
+    """A JSON file's text: UTF-8, as the standard says, or UTF-16, as PowerShell writes it."""
+    data = _bytes(file)
+    if sidecars.is_utf16(data):
+        return sidecars.decode(data)
     try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise DatasetError(f"{file} cannot be read as UTF-8 text: {error}.") from error
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read: {error}.") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from packshot.captions.vocabulary import words
 
 ORIGIN = ("source", "author", "licence", "title", "licence_url")
 
@@ -55,8 +57,20 @@ class Dataset:
         self.notes += other.notes
 
     def subject(self) -> tuple[str | None, str | None]:
-        """Trigger and class noun from class tokens such as "ohwx car", as far as they are known."""
-        words = (self.class_tokens or "").split()
-        if not words or self.class_tokens == self.class_noun:
+        """Trigger and class noun from class tokens such as "ohwx car", as far as they are known.
+
+        Class images may be called "ohwx car", too: then their noun is what follows the trigger.
+        """
+        tokens, noun = (self.class_tokens or "").split(), (self.class_noun or "").split()
+        if not tokens or (tokens == noun and (len(tokens) == 1 or _is_noun(tokens))):
             return None, self.class_noun
-        return words[0], " ".join(words[1:]) or self.class_noun
+        if len(noun) > 1 and noun[0] == tokens[0]:
+            return tokens[0], " ".join(noun[1:])
+        return tokens[0], " ".join(tokens[1:]) or self.class_noun
+
+
+def _is_noun(tokens: Sequence[str]) -> bool:
+    """Whether words are those of a thing, without a trigger before them: "sports car"."""
+    known, phrase = words(), " ".join(tokens).lower()
+    nouns = {part for kind in known.kinds for noun in kind for part in (noun, noun.split()[0])}
+    return phrase in nouns or tokens[0].lower() in known.attributes | known.situations | nouns

@@ -9,8 +9,14 @@ from packshot.errors import ImageRejectedError
 from packshot.utils import files
 
 CAPTION_ENDINGS = (".txt", ".caption")
-MAX_CAPTION = 300
+_ON_WINDOWS = tuple(ending.upper() for ending in CAPTION_ENDINGS)
+MASK_LABEL, CONDITIONING_LABEL = "-masklabel", "-condlabel"
+"""What OneTrainer adds to a photo's stem: its mask, and an image to condition on."""
+MAX_CAPTION = 10_000
+"""Characters; more than any text encoder reads, see `packshot.models.prompt_length`."""
 _MOST_BYTES = 65_536
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UTF16_ZEROS = ([True, False] * 2, [False, True] * 2)
 
 
 def caption_file(picture: Path) -> Path | None:
@@ -19,19 +25,31 @@ def caption_file(picture: Path) -> Path | None:
     Raises:
         ImageRejectedError: it is a link that leads out of the image's folder.
     """
-    beside = (picture.with_suffix(ending) for ending in CAPTION_ENDINGS)
+    beside = (picture.with_suffix(ending) for ending in (*CAPTION_ENDINGS, *_ON_WINDOWS))
     found = next((path for path in beside if files.is_file(path)), None)
     return found and refuse_outside(found, picture.parent)
 
 
 def mask_file(picture: Path) -> Path | None:
-    """An image's mask (`masks/<stem>.png`), if there is one.
+    """An image's mask (`masks/<stem>.png`, else OneTrainer's `<stem>-masklabel.png`), if there is one.
 
     Raises:
         ImageRejectedError: it is a link that leads out of the image's folder.
     """
-    path = mask_place(picture)
-    return refuse_outside(path, picture.parent) if files.is_file(path) else None
+    label = picture.with_name(f"{picture.stem}{MASK_LABEL}.png")
+    path = next(filter(files.is_file, (mask_place(picture), label)), None)
+    return path and refuse_outside(path, picture.parent)
+
+
+def labelled(picture: Path) -> tuple[str, str]:
+    """The stem of the photo that an image file of OneTrainer's belongs to, and which kind it is.
+
+    Both are empty for a photo.
+    """
+    for kind in (MASK_LABEL, CONDITIONING_LABEL):
+        if picture.stem.lower().endswith(kind) and picture.stem.lower() != kind:
+            return picture.stem[: -len(kind)], kind
+    return "", ""
 
 
 def refuse_outside(path: Path, folder: Path) -> Path:
@@ -56,15 +74,15 @@ def mask_place(picture: Path) -> Path:
 
 
 def read_caption(path: Path) -> str:
-    """Read a caption as one line of at most 300 characters, otherwise unchanged."""
+    """Read a caption as one line, otherwise unchanged."""
+    return one_line(read_text(path))[:MAX_CAPTION].rstrip()
+
+
+def read_text(path: Path) -> str:
+    """The text of a caption file with its lines; of a longer one, the first 64 KiB."""
     with path.open("rb") as file:
         data = file.read(_MOST_BYTES)
-    line = one_line(decode(data, whole=len(data) < _MOST_BYTES))
-    return (
-        line
-        if len(line) <= MAX_CAPTION
-        else line[: MAX_CAPTION + 1].rsplit(" ", 1)[0][:MAX_CAPTION]
-    )
+    return decode(data, whole=len(data) < _MOST_BYTES)
 
 
 def one_line(text: str) -> str:
@@ -72,14 +90,22 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+def is_utf16(data: bytes) -> bool:
+    """Whether bytes are UTF-16: by their mark, or by the zeros of the first two Latin letters."""
+    is_unmarked = len(data) > 3 and [byte == 0 for byte in data[:4]] in _UTF16_ZEROS
+    return data.startswith(_UTF16_MARKS) or is_unmarked
+
+
 def decode(data: bytes, *, whole: bool = True) -> str:
-    """Decode a text file's bytes: UTF-8, UTF-16 with a byte order mark, else Windows-1252.
+    """Decode a text file's bytes: UTF-8, UTF-16 (also without its mark), else Windows-1252.
 
     Args:
         whole: False if the bytes may have been cut within a character.
     """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
+    if is_utf16(data):
+        unmarked = "utf-16-be" if data[0] == 0 else "utf-16-le"
+        encoding = "utf-16" if data.startswith(_UTF16_MARKS) else unmarked
+        return data.decode(encoding, errors="replace")
     try:
         return codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
     except UnicodeDecodeError:

@@ -29,7 +29,7 @@ _IN_FOLDERS = _IN_ARCHIVES | {".zip"}
 
 
 def picture_files(folder: Path) -> Iterator[Path]:
-    """The image files in a folder, by their endings; hidden ones are skipped."""
+    """The image files in a folder, by their endings; hidden ones and masks of others are skipped."""
     return (path for path in _meant(folder, PICTURE_ENDINGS) if files.is_file(path))
 
 
@@ -38,8 +38,16 @@ def _meant(folder: Path, endings: frozenset[str]) -> Iterator[Path]:
         inside = sorted(folder.iterdir())
     except OSError as error:
         raise NoUsablePhotosError(f"{folder} {unreadable(error)}.") from error
-    for path in inside:
-        if path.suffix.lower() in endings and path.name[0] != ".":
+    meant = [path for path in inside if path.suffix.lower() in endings and path.name[0] != "."]
+    yield from _without_masks(meant)
+
+
+def _without_masks(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files but those that are OneTrainer's masks of others among them."""
+    stems = {path.with_suffix("") for path in paths}
+    for path in paths:
+        stem, kind = sidecars.labelled(path)
+        if kind != sidecars.MASK_LABEL or path.with_name(stem) not in stems:
             yield path
 
 
@@ -132,11 +140,8 @@ class _Opener:
         members, refused = archives.unpack(path, self._place(path), wanted, self._left)
         self._left -= sum(member.stat().st_size for member in members)
         self.refused |= {files.printable_name(name): reason for name, reason in refused.items()}
-        meant = [
-            member
-            for member in members
-            if member.suffix.lower() in _IN_ARCHIVES and member.parent.name != "masks"
-        ]
+        in_archives = [member for member in members if member.suffix.lower() in _IN_ARCHIVES]
+        meant = [path for path in _without_masks(in_archives) if path.parent.name != "masks"]
         if not (meant or refused):
             raise ImageRejectedError(path.name, "is a ZIP archive without photos or videos in it")
         for member in meant:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from packshot.errors import ImageRejectedError, Refusal
 from packshot.images import quality, sidecars, sources
+from packshot.images.caption_text import Remarks, Syntax
 from packshot.images.loading import Picture, encoded, read_picture, refuse_unfit, unreadable
 from packshot.images.masks import own_mask, read_mask
 from packshot.photos import manifest
@@ -24,9 +25,17 @@ class Ingest:
     """Adds the files of one call. The manifest on disk is complete after each file."""
 
     def __init__(
-        self, project: Project, min_side: int, min_sharpness: float, *, has_own_masks: bool = True
+        self,
+        project: Project,
+        min_side: int,
+        min_sharpness: float,
+        *,
+        syntax: Syntax | None = None,
+        has_own_masks: bool = True,
     ) -> None:
         self.project, self.min_side, self.min_sharpness = project, min_side, min_sharpness
+        self.syntax = syntax
+        """How captions are read; None if they were read before."""
         self.has_own_masks = has_own_masks
         """Whether a cut-out's transparency is its mask."""
         self.manifest = manifest.read(project)
@@ -37,6 +46,7 @@ class Ingest:
     def add(self, path: Path) -> None:
         """Add one file, or record why it is refused."""
         try:
+            _refuse_label(path)
             sha256 = _sha256(path)
             entry, own = self._known(sha256), None
             if entry is None:
@@ -169,7 +179,7 @@ class Ingest:
         if caption is None or caption == target or not caption_is_ours(target, entry):
             return
         try:
-            sha256, text = _sha256(caption), sidecars.read_caption(caption)
+            sha256, text = _sha256(caption), self._read_caption(caption)
         except ImageRejectedError as error:
             self.refused[files.printable_name(caption.name)] = error.reason
             return
@@ -177,6 +187,17 @@ class Ingest:
             files.write_text(target, text + "\n")
             entry.carried_caption, entry.written_caption = sha256, files.sha256(target)
             entry.caption_by = PERSON
+
+    def _read_caption(self, caption: Path) -> str:
+        """The text of a side-car; what is left out of it is told among what is refused."""
+        if self.syntax is None:
+            return sidecars.read_caption(caption)
+        remarks = Remarks()
+        text = self.syntax.read(sidecars.read_text(caption), caption.name, remarks)
+        if remarks.names:
+            told = "; ".join(remarks.names)
+            self.refused[files.printable_name(caption.name)] = f"is used, but has {told}"
+        return text[: sidecars.MAX_CAPTION]
 
     def _carry_mask(self, path: Path, entry: Entry, own: Image.Image | None) -> None:
         """Copy the source's mask, likewise, at the photo's size; without one, its own."""
@@ -199,6 +220,17 @@ class Ingest:
                 entry.masked_by = entry.former_mask = None
         except ImageRejectedError as error:
             self.refused[f"masks/{files.printable_name((mask or path).name)}"] = error.reason
+
+
+def _refuse_label(path: Path) -> None:
+    """Refuse what OneTrainer puts beside a photo, named as if it were one."""
+    _, kind = sidecars.labelled(path)
+    if kind == sidecars.MASK_LABEL:
+        raise ImageRejectedError(path.name, "is the mask of a photo that is not there")
+    if kind:
+        raise ImageRejectedError(
+            path.name, "is OneTrainer's image to condition on; Packshot has nothing for it"
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from packshot.errors import NoUsablePhotosError
 from packshot.images import quality, sidecars, sources, video
+from packshot.images.caption_text import Syntax
 from packshot.images.loading import header_size, open_image
 from packshot.images.refusals import write_refusals
 from packshot.photos import manifest as photo_manifest
 from packshot.photos.ingest import Ingest
 from packshot.photos.manifest import Blurred, Entry
-from packshot.project import Project
+from packshot.project import Project, Subject
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
@@ -31,7 +32,10 @@ SHARP_ENOUGH = 0.9
 
 @dataclass(frozen=True)
 class Photo:
-    """One accepted photo of the product, upright, with its current caption and mask."""
+    """One accepted photo of the product, upright, with its current caption and mask.
+
+    In the caption the placeholders, such as `[trigger]`, are filled.
+    """
 
     file: Path
     sha256: str
@@ -93,7 +97,7 @@ def add_photos(
     where = ", ".join(map(str, named))
     with sources.unpacked(sources.find(named), frames, progress) as (found, refused):
         return ingest(
-            project, found, where, progress,
+            project, found, where, progress, syntax=Syntax(),
             refused=refused, min_side=min_side, min_sharpness=min_sharpness,
         )  # fmt: skip
 
@@ -104,6 +108,7 @@ def ingest(
     where: str,
     progress: Progress = silent,
     *,
+    syntax: Syntax | None = None,
     refused: Mapping[str, str] | None = None,
     min_side: int = MIN_SIDE,
     min_sharpness: float = quality.MIN_SHARPNESS,
@@ -113,11 +118,14 @@ def ingest(
 
     Args:
         where: the source's name in messages.
+        syntax: how captions are read; None if they were read before, and are one line.
         refused: files that were refused before, with the reasons, to be reported with the others.
         has_own_masks: whether the transparency of cut-outs is their mask.
     """
     with project.held():
-        intake = Ingest(project, min_side, min_sharpness, has_own_masks=has_own_masks)
+        intake = Ingest(
+            project, min_side, min_sharpness, syntax=syntax, has_own_masks=has_own_masks
+        )
         intake.refused |= refused or {}
         for done, path in enumerate(sorted(found, key=_larger_first), start=1):
             intake.add(path)
@@ -143,7 +151,11 @@ def list_photos(project: Project) -> list[Photo]:
     """
     entries = photo_manifest.read(project).photos
     listed = ((files.safe_join(project.photos_folder, entry.file), entry) for entry in entries)
-    return [_photo(project, path, entry) for path, entry in listed if path.is_file()]
+    there = [(path, entry) for path, entry in listed if path.is_file()]
+    if not there:
+        return []
+    subject = project.subject
+    return [_photo(project, subject, path, entry) for path, entry in there]
 
 
 def require_photos(project: Project) -> list[Photo]:
@@ -158,7 +170,7 @@ def require_photos(project: Project) -> list[Photo]:
     raise NoUsablePhotosError(f"{project.root} has no photos yet. Add some: packshot photos FOLDER")
 
 
-def _photo(project: Project, path: Path, entry: Entry) -> Photo:
+def _photo(project: Project, subject: Subject, path: Path, entry: Entry) -> Photo:
     sha256, size = files.sha256(path), (entry.width, entry.height)
     if sha256 != entry.sha256:
         size = open_image(path).size
@@ -168,7 +180,9 @@ def _photo(project: Project, path: Path, entry: Entry) -> Photo:
         sha256=sha256,
         width=size[0],
         height=size[1],
-        caption=(sidecars.read_caption(caption) or None) if caption.is_file() else None,
+        caption=(subject.fill(sidecars.read_caption(caption)) or None)
+        if caption.is_file()
+        else None,
         mask=mask if mask.is_file() else None,
         source=entry.source,
         why=entry.why,

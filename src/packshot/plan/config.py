@@ -199,6 +199,6 @@ def read_plan_if_valid(path: Path) -> Plan | None:
 
 def read_reasons(path: Path) -> dict[str, str]:
     """The comment on each number's line of a plan file."""
-    lines = tomlkit.parse(path.read_text(encoding="utf-8")).body
+    lines = tomlkit.parse(path.read_text(encoding="utf-8-sig")).body
     comments = {key.key: item.trivia.comment for key, item in lines if key}
     return {name: text.lstrip("# ") for name, text in comments.items() if text}

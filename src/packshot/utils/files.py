@@ -419,9 +419,17 @@ def read_toml(path: Path) -> dict[str, Any]:
         PackshotError: it is not TOML; the message names file and line.
     """
     try:
-        return tomllib.loads(_record(path).decode("utf-8"))
+        return tomllib.loads(_record(path).decode("utf-8-sig"))  # Windows' editors write its mark
     except (ValueError, RecursionError) as error:  # too long a number or too deep a list, too
-        raise PackshotError(f"{path} is not valid TOML: {error}. Mend it or delete it.") from error
+        raise PackshotError(
+            f"{path} is not valid TOML: {error}. Mend it or delete it.{_hint(str(error))}"
+        ) from error
+
+
+def _hint(fault: str) -> str:
+    """What is wrong with a path of Windows's in a TOML string, if that may be the fault."""
+    is_escape = any(word in fault for word in ("hex value", "escape", "Escaped"))
+    return " Write a path that has \\ in it between ' and ', not \"." if is_escape else ""
 
 
 def stamp(path: str | Path) -> tuple[int, int, int]:
