@@ -32,6 +32,10 @@ class Subject(BaseModel):
         """Trigger and class noun, as used in prompts: "ohwx car"."""
         return f"{self.trigger} {self.class_noun}"
 
+    def is_named_in(self, text: str) -> bool:
+        """Whether a text has the trigger, as a word of its own."""
+        return bool(re.search(rf"(?<![\w-]){re.escape(self.trigger)}(?![\w-])", text))
+
     def fill(self, prompt: str) -> str:
         """A prompt or caption with its placeholders (see `PLACEHOLDER`) replaced."""
         words = {"subject": self.phrase, "class": self.class_noun}

@@ -57,6 +57,10 @@ def test_step_by_step(command, source, base, tmp_path):
     assert code == 0 and "sheet.png" in said
     shot = next((project / "shots").glob("ohwx-car-in-the-rain*.png"))
     assert "<lora:duster:1>" in Image.open(shot).info["parameters"]
+    long = "[trigger] <lora:x:1> " + "word " * 80
+    said = " ".join(command("shoot", long, *at, "--steps", "1")[1].split())
+    assert "<lora:x:1>: no LoRA is loaded by a prompt" in said
+    assert "reads 77 tokens of a" in said, said
     code, said = command("shoot", *at, "--steps", "1")
     assert code == 0 and (project / "shots" / "scores.json").is_file()
     code, said = command("report", *at)

@@ -72,6 +72,29 @@ def test_settings_stand_in_the_picture_as_automatic1111_reads_them(tiny_base, tm
     assert values["Model"] == tiny_base.name and values["Model hash"] == tiny_base.content_hash[:10]
 
 
+def test_what_the_base_reads_of_a_long_prompt_stands_in_the_picture(tiny_base, tmp_path):
+    """And the picture is diffusers' own of the whole prompt."""
+    read, said = "ohwx car, " + "word " * 71 + "word", []
+    prompt = "[trigger] {class}, " + "word " * 72 + 'lost, "words"'
+    first, second = (
+        take(tiny_base, tmp_path / name, [text], settings={"seeds": (0,)}, say=said.append)[0]
+        for name, text in (("whole", prompt), ("read", read))
+    )
+    last = Image.open(first.file).info["parameters"].split("\n")[-1]
+    assert dict(A1111.findall(last))["Prompt read"] == f'"{read}"'
+    assert "Prompt read" not in Image.open(second.file).info["parameters"]
+    assert np.abs(pixels(first) - pixels(second)).max() <= 1
+    (note,) = said
+    assert "what follows is not used: “lost, " in note
+
+
+def test_notes_on_prompts_are_warnings_where_nobody_listens(tiny_base, tmp_path):
+    with pytest.warns(UserWarning, match=r"\(red:1\.3\): words have no weights"):
+        take(tiny_base, tmp_path, ["a (red:1.3) car"], settings={"seeds": (0,)})
+    with pytest.warns(UserWarning, match="reads 77 tokens"):
+        take(tiny_base, tmp_path, ["a car"], settings={"seeds": (0,), "negative_prompt": "x " * 99})
+
+
 def test_loras_are_named_with_their_weights(tiny_base, tmp_path):
     import torch
 

@@ -1,7 +1,7 @@
 import pytest
 
 from packshot.errors import PackshotError
-from packshot.generation.prompts import class_prompts, default_prompts, read_prompts
+from packshot.generation.prompts import class_prompts, default_prompts, notes_on, read_prompts
 from packshot.project import Subject
 
 
@@ -18,6 +18,45 @@ def test_files_without_prompts_are_refused(tmp_path, content, words):
     (tmp_path / "p.txt").write_bytes(content)
     with pytest.raises(PackshotError, match=words):
         read_prompts(tmp_path / "p.txt")
+
+
+def test_prompts_of_windows_editors_are_read(tmp_path):
+    for encoding in ("utf-16", "utf-8-sig", "cp1252"):
+        (tmp_path / "p.txt").write_bytes("è là\r\n".encode(encoding))
+        assert read_prompts(tmp_path / "p.txt") == ["è là"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "note"),
+    [
+        ("a (red:1.3) car", "(red:1.3): words have no weights here"),
+        ("a ((red)) car", "((red)): words have no weights"),
+        ("(a, (b:0.8)), [red] (c:.5)", "(b:0.8), [red], (c:.5): words have no weights"),
+        ("a car BREAK a house AND a tree", "BREAK, AND: a prompt is not divided"),
+        ("a car <lora:my car_v2:0.8>", "<lora:my car_v2:0.8>: no LoRA is loaded by a prompt here"),
+        ("<LYCO:x:1> <hypernet:y:1>", "<LYCO:x:1>: no LoRA"),
+        ("<LYCO:x:1> <hypernet:y:1>", "<hypernet:y:1>: hypernetworks are not"),
+        ("a [red:blue:0.5] [a|b] car", "[red:blue:0.5], [a|b]: a prompt is the same at every step"),
+        ("a {red|blue} __place__ car", "{red|blue}, __place__: nothing is chosen"),
+    ],
+)
+def test_syntax_of_other_programs_is_told(tiny_base, prompt, note):
+    assert any(said.startswith(note) for said in notes_on(tiny_base, [prompt, "a car"]))
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a car (side view), 16:9", "a BROKEN sand castle", "f/1.8: x", ""]
+)
+def test_plain_words_are_not_taken_for_syntax(tiny_base, prompt):
+    assert notes_on(tiny_base, [prompt]) == []
+
+
+def test_what_is_not_read_of_a_prompt_is_told(tiny_base):
+    (note,) = notes_on(
+        tiny_base, ["word " * 75 + "lost words", "a car", "word " * 75 + "lost words"]
+    )
+    assert note.startswith(f"{tiny_base.name} reads 77 tokens of a prompt; this one only up to “…")
+    assert note.endswith("what follows is not used: “lost words”")
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -115,11 +115,10 @@ def _fault(photo: Photo, text: str) -> str | None:
 
 def notes_on(shown: Sequence[Photo], subject: Subject) -> list[str]:
     """Notes on captions without the trigger: the trigger is not trained by these photos."""
-    named = re.compile(rf"(?<![\w-]){re.escape(subject.trigger)}(?![\w-])")
     return [
         f"{photo.file.name}: the caption lacks the trigger {subject.trigger!r}"
         for photo in shown
-        if photo.caption and not named.search(photo.caption)
+        if photo.caption and not subject.is_named_in(photo.caption)
     ]
 
 

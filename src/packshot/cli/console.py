@@ -74,7 +74,9 @@ class Console(RunObserver):
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(
+            visible(text), markup=False, highlight=False, emoji=False, soft_wrap=True
+        )
 
     def agrees(self, question: str) -> bool:
         """Ask in a terminal; otherwise decline, or agree with `--yes`."""
@@ -85,7 +87,7 @@ class Console(RunObserver):
         self._bars.stop()
         try:
             return self._bars.console.input(
-                visible(question) + " [Y/n] ", markup=False
+                visible(question) + " [Y/n] ", markup=False, emoji=False
             ).strip().lower() in (
                 "",
                 "y",

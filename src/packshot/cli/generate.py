@@ -65,7 +65,7 @@ def shoot(
 
             usual = list(opened.settings.prompts or default_prompts(opened.subject))
             embedder = embedder_for(opened, lambda: model, console)
-            sheet = shoot_all(opened, model, usual, settings, embedder, console.progress)
+            sheet = shoot_all(opened, model, usual, settings, embedder, console)
             echo(f"Sheet: {sheet}\nNext:  packshot report --project {opened.root}")
             return
         images = list(
@@ -77,6 +77,7 @@ def shoot(
                 folder=out or opened.shots_folder,
                 subject=opened.subject,
                 progress=console.progress,
+                say=console.say,
             )
         )
     sheet = generate.write_sheet(images, (out or opened.shots_folder) / "sheet.png")

@@ -92,6 +92,7 @@ def insert(
         return
     from packshot.cli.console import Console
     from packshot.generation.embedders import embedder_for
+    from packshot.generation.prompts import notes_on
 
     with Console() as console:
         model, loras = None, []
@@ -99,6 +100,8 @@ def insert(
             model = base_of(opened, console, base)
             given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
             loras = loras_of(given, model)
+            for note in notes_on(model, [opened.subject.fill(prompt)]):
+                console.say(note)
         embedder = embedder_for(opened, lambda: model or base_of(opened, console), console)
         for result in request.insert_all(
             opened, background, place, settings, count, out, model, loras, embedder,

@@ -39,7 +39,9 @@ def plan(
     assistant: Assistant = None,
 ) -> None:
     """Time a few training steps on this machine and write plan.toml, to read and to edit."""
+    from packshot.captions.length import check_lengths
     from packshot.cli.console import Console
+    from packshot.photos.photo_set import list_photos
     from packshot.plan import Budget, make_plan
     from packshot.plan.assistant import assistant_file, choose_assistant
     from packshot.plan.planner import notes_on
@@ -53,7 +55,8 @@ def plan(
         base = base_of(opened, console)
         if chosen:
             choose_assistant(opened, base, chosen)
-        for note in notes_on(base, has_assistant=assistant_file(opened) is not None):
+        told = notes_on(base, has_assistant=assistant_file(opened) is not None)
+        for note in (*told, *check_lengths(list_photos(opened), opened.subject, base)):
             console.say(note)
         new_plan = make_plan(
             opened,

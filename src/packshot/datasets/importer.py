@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -249,8 +248,7 @@ def _notes(subject: Subject, dataset: Dataset) -> list[str]:
             f'the class images are called "{dataset.class_noun}", as the product is: they were taken '
             f'for class images of "{subject.class_noun}"'
         )
-    trigger = re.compile(rf"(?<![\w-]){re.escape(subject.trigger)}(?![\w-])")
-    named = sum(bool(trigger.search(entry.caption or "")) for entry in dataset.class_entries)
+    named = sum(subject.is_named_in(entry.caption or "") for entry in dataset.class_entries)
     if named:
         notes.append(
             f"class images with the trigger {subject.trigger!r} in their captions: {named}. They would "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from packshot.errors import PackshotError, UnsafePathError
+from packshot.generation.prompts import notes_on
+from packshot.models.prompt_length import read_part
 from packshot.project import Subject
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -68,6 +72,7 @@ def generate_images(
     folder: Path,
     subject: Subject | None = None,
     progress: Progress = silent,
+    say: Callable[[str], None] = warnings.warn,
 ) -> Iterator[GeneratedImage]:
     """Generate an image of each prompt with each seed; existing ones in `folder` are not redone.
 
@@ -77,6 +82,7 @@ def generate_images(
     Args:
         prompts: `{subject}` in them becomes the subject's trigger and class noun.
         loras: each with its weight; several add up.
+        say: receives notes on the prompts, such as what of them the base does not read.
 
     Raises:
         PackshotError: no prompts, or a size that the base cannot generate.
@@ -84,6 +90,10 @@ def generate_images(
     from packshot.lora import fused
 
     wanted = _wanted(base, prompts, loras, settings or GenerationSettings(), folder, subject)
+    for note in notes_on(
+        base, [text for shot in wanted for text in (shot.prompt, shot.negative_prompt)]
+    ):
+        say(note)
     size = (settings or GenerationSettings()).batch
     # By seeds first: with more of them what stands is in the batches that it was made in.
     ordered = sorted(wanted, key=lambda shot: shot.seed)
@@ -97,7 +107,7 @@ def generate_images(
                 progress("shots", done, len(wanted))
                 for shot, picture in zip(batch, _pictures(base, pipeline, batch), strict=True):
                     if not _stands(shot):
-                        _write(shot, picture)
+                        _write(shot, picture, read_part(base, shot.prompt))
                 done += len(batch)
     progress("shots", len(wanted), len(wanted))
     yield from wanted
@@ -170,11 +180,11 @@ def _at_once(
     )  # fmt: skip
 
 
-def _write(shot: GeneratedImage, picture: Image.Image) -> None:
+def _write(shot: GeneratedImage, picture: Image.Image, read: str) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     chunks = PngInfo()
-    chunks.add_text("parameters", parameters(shot))
+    chunks.add_text("parameters", parameters(shot, read))
     files.write_image(shot.file, picture, pnginfo=chunks)
     write_record(shot)
 
@@ -185,8 +195,12 @@ def write_record(shot: GeneratedImage) -> None:
     files.write_json(shot.file.with_suffix(".json"), record)
 
 
-def parameters(shot: GeneratedImage) -> str:
-    """The settings in AUTOMATIC1111's text format, which ComfyUI and other tools read, too."""
+def parameters(shot: GeneratedImage, read: str = "") -> str:
+    """The settings in AUTOMATIC1111's text format, which ComfyUI and other tools read, too.
+
+    Args:
+        read: what the base reads of the prompt; it is named if that is not all.
+    """
     tags = "".join(f" <lora:{name}:{weight:g}>" for name, weight, _ in shot.loras)
     lines = [shot.prompt + tags]
     if shot.negative_prompt:
@@ -203,6 +217,8 @@ def parameters(shot: GeneratedImage) -> str:
     if shot.loras:
         hashes = ", ".join(f"{name}: {digest[:12]}" for name, _, digest in shot.loras)
         values["Lora hashes"] = f'"{hashes}"'
+    if read and read != shot.prompt:
+        values["Prompt read"] = json.dumps(read, ensure_ascii=False)
     values["Version"] = f"packshot {version('packshot')}"
     return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in values.items())])
 

@@ -292,6 +292,18 @@ class DiffusionModel(ABC):
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """The prompts' embeddings, as `predict` takes them."""
 
+    @property
+    def prompt_limit(self) -> tuple[str, int]:
+        """The tokenizer whose encoder reads most of a prompt, and the tokens that it reads.
+
+        Those before the prompt count, too, and a token that ends it.
+        """
+        return "tokenizer", CLIP_TOKENS
+
+    def prompt_in_template(self, prompt: str) -> str:
+        """A prompt as that tokenizer is given it."""
+        return prompt
+
     @abstractmethod
     def empty_conditioning(self, count: int) -> Conditioning:
         """Zeros in the shape of the embeddings of `count` prompts of the greatest length."""

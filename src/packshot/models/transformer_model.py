@@ -115,17 +115,20 @@ class TransformerModel(DiffusionModel):
         return built
 
 
+def as_turn(tokenizer: Any, prompt: str, *, thinking: bool) -> str:
+    """A prompt as a user's turn in the checkpoint's chat template."""
+    turn: str = tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}],
+        tokenize=False, add_generation_prompt=True, enable_thinking=thinking,
+    )  # fmt: skip
+    return turn
+
+
 def chat_tokens(
     tokenizer: Any, prompts: list[str], length: int, *, thinking: bool
 ) -> tuple[Tensor, Tensor]:
     """Prompts as a user's turns in the checkpoint's chat template: ids and mask [B, length]."""
-    turns = [
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}],
-            tokenize=False, add_generation_prompt=True, enable_thinking=thinking,
-        )
-        for prompt in prompts
-    ]  # fmt: skip
+    turns = [as_turn(tokenizer, prompt, thinking=thinking) for prompt in prompts]
     tokens = tokenizer(
         turns, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from packshot.captions.length import check_lengths
 from packshot.class_images import ClassImage, list_class_images
 from packshot.decisions import Decisions
 from packshot.errors import InsufficientMemoryError, InvalidPlanError, TimeBudgetError
@@ -193,6 +194,7 @@ def make_plan(
 
     Raises:
         NoUsablePhotosError: the project has no photos.
+        CaptionError: the base does not read as far as the trigger in a caption.
         TimeBudgetError: the message names the least budget that makes sense.
         InsufficientMemoryError: not even one image at a time fits, at any resolution of the recipe.
         InvalidPlanError: the recipe or an override is out of range, or the text encoders cannot be trained.
@@ -202,6 +204,7 @@ def make_plan(
         raise InvalidPlanError(
             "The budget must be more than nothing; write it as 90s, 10m or 1h30m."
         )
+    check_lengths(require_photos(project), project.subject, base)
     decisions = Decisions(project)
     assistant = load_assistant(project, base)
     recipe = recipe_of(base, has_assistant=bool(assistant))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from packshot import class_images, lora
+from packshot.captions.length import check_lengths
 from packshot.errors import InsufficientMemoryError, StaleRunError, TrainingDivergedError
 from packshot.models.compiled_blocks import (
     Compilation,
@@ -77,6 +78,7 @@ def train(
         InvalidPlanError: there is no plan, it is out of range, or the text encoders cannot be trained.
         StaleRunError: photos, captions, class images, base, its precision or versions are not those of
             the plan; or there is nothing to finish.
+        CaptionError: the base does not read as far as the trigger in a caption.
         TrainingDivergedError: a loss or gradient is not finite; in fp16, step after step.
         ProjectError: another process works on the project.
         DiskFullError: no room; the last saved state is intact.
@@ -91,6 +93,7 @@ def train(
                 "Make a new plan (packshot plan), then train; finished runs stay as they are."
             )
         _check_precision(plan, base, project)
+        check_lengths(photo_set.list_photos(project), project.subject, base)
         run = open_run(project, plan)
         ended = finished(run)
         if ended and (done := _restore_lora(project, run, ended)):

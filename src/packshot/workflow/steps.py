@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from packshot.captions import caption_photos
+from packshot.captions.length import check_lengths
 from packshot.captions.registry import captioner_of, settle_captioner
 from packshot.captions.views import with_views
 from packshot.class_images import collect_class_images, list_class_images
@@ -56,11 +57,13 @@ from packshot.report import write_report
 from packshot.training import Step, Stopped, train
 from packshot.utils import files
 from packshot.utils.durations import in_words
-from packshot.utils.progress import Progress, silent
+from packshot.utils.progress import Observer
 from packshot.weights.consent import require_consent
 from packshot.weights.helper_models import label
 from packshot.workflow.observer import RunObserver
 from packshot.workflow.result import RunResult
+
+_SILENT = Observer()
 
 
 class Clock:
@@ -134,7 +137,10 @@ class Walk:
             base.pipeline()  # imports what is needed for the first image
         budget = self._budget(judge)
         self._gather(base, budget, None if embedder == BASE else judge)
-        for note in notes_on(base, has_assistant=bool(assistant)):
+        for note in (
+            *notes_on(base, has_assistant=bool(assistant)),
+            *check_lengths(list_photos(self.project), self.subject, base),
+        ):
             self.observer.say(note)
         plan = self._plan(base, budget)
         self.observer.plan(plan)
@@ -147,7 +153,7 @@ class Walk:
                 pace.step(event)
             if isinstance(event, Stopped):
                 return RunResult(self.project, refused, plan, None, stopped=True)
-        shoot_all(self.project, base, self._prompts, self._shots, judge, self.observer.progress)
+        shoot_all(self.project, base, self._prompts, self._shots, judge, self.observer)
         report = write_report(self.project)
         if self.settings.time_budget:
             took = in_words(self.clock.seconds)
@@ -383,7 +389,7 @@ def shoot_all(
     prompts: Sequence[str],
     settings: GenerationSettings,
     judge: ClipSimilarity | None,
-    progress: Progress = silent,
+    observer: Observer = _SILENT,
 ) -> Path:
     """Generate the report's images with and without the LoRA: of the product, and of its class.
 
@@ -400,7 +406,7 @@ def shoot_all(
         ):
             shots = generate_images(
                 base, asked, loras=loras, settings=settings, folder=folder, subject=subject,
-                progress=progress,
+                progress=observer.progress, say=(observer if kind == "with" else _SILENT).say,
             )  # fmt: skip
             images[folder] = list(shots)
     score_project(project, judge)

@@ -158,6 +158,10 @@ class Flux1(TransformerModel):
         ids = self.tokens("tokenizer_2", prompts, self.tokens_of_t5)
         return {"context": self.text_encoders["text_encoder_2"](ids)[0], "pooled": pooled}
 
+    @property
+    def prompt_limit(self) -> tuple[str, int]:
+        return "tokenizer_2", self.tokens_of_t5
+
     def empty_conditioning(self, count: int) -> Conditioning:
         config = self.transformer.config
         return {

@@ -28,6 +28,7 @@ from packshot.models.transformer_model import (
     LARGE_RECIPE,
     Scopes,
     TransformerModel,
+    as_turn,
     chat_tokens,
 )
 from packshot.weights.safetensors_file import read_config
@@ -149,6 +150,13 @@ class Flux2Klein(TransformerModel):
             use_cache=False,
         )
         return {"context": torch.cat([output.hidden_states[layer] for layer in LAYERS], dim=-1)}
+
+    @property
+    def prompt_limit(self) -> tuple[str, int]:
+        return "tokenizer", TOKENS
+
+    def prompt_in_template(self, prompt: str) -> str:
+        return as_turn(self.tokenizers["tokenizer"], prompt, thinking=False)
 
     def empty_conditioning(self, count: int) -> Conditioning:
         return {"context": self.zeros(count, TOKENS, self.transformer.config.joint_attention_dim)}

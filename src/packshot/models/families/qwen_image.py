@@ -108,7 +108,7 @@ class QwenImage(TransformerModel):
     def encode_prompts(self, prompts: list[str]) -> Conditioning:
         """{"context": [B, tokens, 3584]}, as long as the longest prompt, and a mask if others are shorter."""
         tokens = self.tokenizers["tokenizer"](
-            [_ASKED + prompt + _ANSWER for prompt in prompts],
+            [self.prompt_in_template(prompt) for prompt in prompts],
             padding=True, truncation=True, max_length=TOKENS + _ASKED_TOKENS, return_tensors="pt",
         )  # fmt: skip
         states = self.text_encoders["text_encoder"](
@@ -118,6 +118,13 @@ class QwenImage(TransformerModel):
         kept = tokens.attention_mask.bool()
         each = [state[keep][_ASKED_TOKENS:] for state, keep in zip(states, kept, strict=True)]
         return join_conditionings([{"context": state[None]} for state in each])
+
+    @property
+    def prompt_limit(self) -> tuple[str, int]:
+        return "tokenizer", TOKENS + _ASKED_TOKENS
+
+    def prompt_in_template(self, prompt: str) -> str:
+        return _ASKED + prompt + _ANSWER
 
     def empty_conditioning(self, count: int) -> Conditioning:
         """Without a mask: all have one length."""

@@ -156,6 +156,10 @@ class StableDiffusion3(TransformerModel):
         context = torch.cat([F.pad(clips, (0, output.shape[-1] - clips.shape[-1])), output], dim=1)
         return {"context": context, "pooled": torch.cat(pooled, dim=-1)}
 
+    @property
+    def prompt_limit(self) -> tuple[str, int]:
+        return "tokenizer_3", T5_TOKENS
+
     def empty_conditioning(self, count: int) -> Conditioning:
         config = self.transformer.config
         tokens = CLIP_TOKENS + T5_TOKENS

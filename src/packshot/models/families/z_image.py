@@ -27,7 +27,7 @@ from packshot.models.key_mapping import (
     strip_prefix,
     transformer_tensors,
 )
-from packshot.models.transformer_model import Scopes, TransformerModel, chat_tokens
+from packshot.models.transformer_model import Scopes, TransformerModel, as_turn, chat_tokens
 
 TOKENS = 512
 _LAYERS = ("layers.",)
@@ -116,6 +116,13 @@ class ZImage(TransformerModel):
         ).hidden_states[-2]
         each = [state[keep] for state, keep in zip(states, mask.bool(), strict=True)]
         return join_conditionings([{"context": state[None]} for state in each])
+
+    @property
+    def prompt_limit(self) -> tuple[str, int]:
+        return "tokenizer", TOKENS
+
+    def prompt_in_template(self, prompt: str) -> str:
+        return as_turn(self.tokenizers["tokenizer"], prompt, thinking=True)
 
     def empty_conditioning(self, count: int) -> Conditioning:
         """Without a mask: all have one length."""
