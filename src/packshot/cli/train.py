@@ -55,8 +55,9 @@ def plan(
         base = base_of(opened, console)
         if chosen:
             choose_assistant(opened, base, chosen)
-        told = notes_on(base, has_assistant=assistant_file(opened) is not None)
-        for note in (*told, *check_lengths(list_photos(opened), opened.subject, base)):
+        photos, has_assistant = list_photos(opened), assistant_file(opened) is not None
+        told = notes_on(base, photos, has_assistant=has_assistant)
+        for note in (*told, *check_lengths(photos, opened.subject, base)):
             console.say(note)
         new_plan = make_plan(
             opened,

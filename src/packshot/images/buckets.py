@@ -10,22 +10,25 @@ import math
 from collections.abc import Iterable
 from functools import lru_cache
 
-MAX_RATIO = 2.0
-"""No bucket is longer than this for its width, or wider for its height."""
+MAX_RATIO = 4.0
+"""No bucket is longer than this for its width, or wider for its height; sd-scripts' default, too."""
 MAX_CUT = 0.4
 """The most of a class image's area that is cut off so that it has the size of the photos beside it."""
+_MOST_OFF = 0.25
+"""The share by which a bucket's area may be off: with large multiples the longest would be further."""
 
 
 @lru_cache(maxsize=64)
 def sizes(pixels: int, multiple: int) -> tuple[tuple[int, int], ...]:
-    """All buckets (width, height): area about `pixels` squared, ratio 1:2 to 2:1."""
+    """All buckets (width, height): area about `pixels` squared, ratio 1:4 to 4:1."""
     square = max(1, round(pixels / multiple)) * multiple
     buckets = {(square, square)}
     for long_side in range(
         square + multiple, int(pixels * math.sqrt(MAX_RATIO)) + multiple, multiple
     ):
         short_side = round(pixels * pixels / long_side / multiple) * multiple
-        if short_side and long_side <= MAX_RATIO * short_side:
+        is_near = abs(long_side * short_side / pixels**2 - 1) < _MOST_OFF
+        if short_side and is_near and long_side <= MAX_RATIO * short_side:
             buckets |= {(long_side, short_side), (short_side, long_side)}
     return tuple(sorted(buckets))
 
@@ -57,10 +60,15 @@ def nearest(
     return min(among, key=distance)
 
 
+def cut_share(width: int, height: int, size: tuple[int, int]) -> float:
+    """The share of an image's area that no crop of this bucket shows; 0 if it has its shape."""
+    ratio = width / height * size[1] / size[0]
+    return 1 - min(ratio, 1 / ratio)
+
+
 def is_croppable(width: int, height: int, size: tuple[int, int]) -> bool:
     """Whether a bucket shows enough of an image: no more than `MAX_CUT` of its area is cut off."""
-    ratio = width / height * size[1] / size[0]
-    return min(ratio, 1 / ratio) >= 1 - MAX_CUT
+    return cut_share(width, height, size) <= MAX_CUT
 
 
 def cover_box(

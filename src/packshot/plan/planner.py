@@ -13,12 +13,12 @@ from packshot.captions.length import check_lengths
 from packshot.class_images import ClassImage, list_class_images
 from packshot.decisions import Decisions
 from packshot.errors import InsufficientMemoryError, InvalidPlanError, TimeBudgetError
-from packshot.images.buckets import bucket, is_croppable
+from packshot.images.buckets import bucket, cut_share, is_croppable
 from packshot.lora import Lora
 from packshot.models.device_memory import not_enough_for
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.precision import PRECISIONS, best_dtype, explain, has_fp16
-from packshot.photos.photo_set import require_photos
+from packshot.photos.photo_set import Photo, require_photos
 from packshot.plan.assistant import load_assistant
 from packshot.plan.calibration import (
     SHOTS_AT_ONCE,
@@ -53,6 +53,8 @@ CLASS_IMAGES = 100
 FEWEST_CLASS_IMAGES = 8
 CLASS_IMAGES_TIME_SHARE = 0.1
 _SPARE = 1.02
+_MOST_CUT = 0.15
+"""Of a photo's area: what its ends may lose to the shape of its bucket before that is told."""
 
 
 @dataclass(frozen=True)
@@ -365,8 +367,10 @@ def _affordable(whole: float, shot_seconds: float) -> int:
     return min(CLASS_IMAGES, max(FEWEST_CLASS_IMAGES, fit))
 
 
-def notes_on(base: DiffusionModel, *, has_assistant: bool = False) -> list[str]:
-    """What a user should know before training on this base."""
+def notes_on(
+    base: DiffusionModel, photos: Sequence[Photo] = (), *, has_assistant: bool = False
+) -> list[str]:
+    """What a user should know before training on this base, with these photos."""
     notes = []
     if base.is_step_distilled and not has_assistant:
         notes.append(
@@ -381,7 +385,22 @@ def notes_on(base: DiffusionModel, *, has_assistant: bool = False) -> list[str]:
             f"{base.name} computes in fp32: {why}. It takes up to twice the memory and several times "
             "the time of a GPU with bf16 (RTX 30 and later). SD 1.5 and SDXL compute in fp16 here."
         )
-    return notes
+    return [*notes, *_cut_photos(base, photos)]
+
+
+def _cut_photos(base: DiffusionModel, photos: Sequence[Photo]) -> Iterator[str]:
+    """A note on photos that are longer than any bucket."""
+    cut = []
+    for photo in photos:
+        size = bucket(photo.width, photo.height, base.native_pixels, base.pixel_multiple)
+        if (share := cut_share(photo.width, photo.height, size)) > _MOST_CUT:
+            cut.append(f"{photo.file.name} {share:.0%}")
+    if cut:
+        more = f" and {len(cut) - 5} more" if len(cut) > 5 else ""
+        yield (
+            f"too long or too wide for the shapes in which {base.name} is trained, so their ends are "
+            f"cut: {', '.join(cut[:5])}{more}. Crop them around the product yourself."
+        )
 
 
 def recipe_of(base: DiffusionModel, *, has_assistant: bool) -> Recipe:

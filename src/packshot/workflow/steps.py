@@ -137,10 +137,9 @@ class Walk:
             base.pipeline()  # imports what is needed for the first image
         budget = self._budget(judge)
         self._gather(base, budget, None if embedder == BASE else judge)
-        for note in (
-            *notes_on(base, has_assistant=bool(assistant)),
-            *check_lengths(list_photos(self.project), self.subject, base),
-        ):
+        photos = list_photos(self.project)
+        told = notes_on(base, photos, has_assistant=bool(assistant))
+        for note in (*told, *check_lengths(photos, self.subject, base)):
             self.observer.say(note)
         plan = self._plan(base, budget)
         self.observer.plan(plan)
