@@ -2,6 +2,8 @@ import json
 import re
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from packshot.datasets.metadata import read_metadata
 from packshot.errors import DatasetError
@@ -86,6 +88,40 @@ def test_names_that_lead_elsewhere_are_refused_and_the_rest_taken(folder, name, 
     dataset = read_metadata(folder / "m.jsonl")
     assert listed(dataset) == {"b.png": None}
     assert re.match(reason, dataset.refused[name if column == "file_name" else "a.jpg"])
+
+
+PLACES = ["", "/content/drive/", "C:\\Users\\me\\", "D:/", "\\\\nas\\share\\", "/"]
+
+
+@given(
+    st.sampled_from(PLACES),
+    st.sampled_from(["a.jpg", "a", "sub/写真.jpg", "sub/写真"]),
+    st.sampled_from(["/", "\\"]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_names_from_any_machine_are_found(folder, place, name, separator):
+    row = {"file_name": place + name.replace("/", separator), "text": "x"}
+    (folder / "m.jsonl").write_text(json.dumps(row))
+    dataset = read_metadata(folder / "m.jsonl")
+    (entry,) = dataset.entries
+    found = folder / (name if name.endswith(".jpg") else f"{name}.jpg")
+    assert entry.picture == found and dataset.refused == {}
+    assert any("not where it says" in note for note in dataset.notes) == bool(place)
+
+
+@given(
+    st.text(max_size=40)
+    | st.lists(st.sampled_from(["..", "/", "\\", "C:", "secret.png", "a.jpg", "sub", "."])).map(
+        "".join
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_name_leads_out_of_the_folder(folder, name):
+    (folder / "m.jsonl").write_text(json.dumps({"file_name": f"{name} ", "text": "x"}) + "\n")
+    (folder / "n.jsonl").write_text(json.dumps({"file_name": name or "x", "text": "x"}) + "\n")
+    for table in ("m.jsonl", "n.jsonl"):
+        for entry in read_metadata(folder / table).entries:
+            assert entry.picture.resolve().is_relative_to(folder.resolve())
 
 
 def test_pictures_may_lie_elsewhere_if_a_person_says_so(folder):

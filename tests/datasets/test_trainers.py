@@ -239,10 +239,11 @@ def test_ai_toolkit_placeholders_and_lines(tmp_path):
     assert "joined by commas, as ai-toolkit does" in result.notes[0]
 
 
-def test_ai_toolkit_masks(tmp_path):
+@pytest.mark.parametrize("ending", ["png", "webp"])
+def test_ai_toolkit_masks(tmp_path, ending):
     folder = pictures(tmp_path / "pics", "a.png")
     (folder / "masks").mkdir()
-    half().save(folder / "masks" / "a.png")
+    half().convert("RGB").save(folder / "masks" / f"a.{ending}", lossless=True)
     (photo,) = import_dataset(folder, tmp_path / "project", class_noun="car").photos
     assert (np.asarray(Image.open(photo.mask)) == np.asarray(half())).all()
 
@@ -278,10 +279,12 @@ def test_imagefolder_whole_text(tmp_path):
 
 def test_files_that_belong_to_no_image_are_told(tmp_path):
     folder = pictures(tmp_path / "img" / "10_ohwx car", "a.png")
+    pictures(folder / "best", "b.png")
     for name in ("a.txt", "a.npz", "a.caption", "gone.txt", "clip.mp4", ".DS_Store"):
         (folder / name).write_bytes(b"x")
     assert read_dataset(tmp_path).notes == [
-        f"{folder}: left out, for no image has them: a.caption, clip.mp4, gone.txt"
+        f"{folder}: left out, for no image has them: a.caption, clip.mp4, gone.txt",
+        f"{folder / 'best'} was skipped: folders within one with repeats are not read",
     ]
 
 

@@ -154,7 +154,11 @@ def _read_folder(folder: Path, *, is_reg: bool) -> Dataset:
         is_reg=is_reg,
         enable_wildcard=None,
     )
-    return _read_subset(subset, folder, joins_lines=False if named else None)
+    read = _read_subset(subset, folder, joins_lines=False if named else None)
+    for inner in _folders(folder) if named else []:
+        if inner.name.lower() != "masks" and _shows(inner):
+            read.notes.append(f"{inner} was skipped: folders within one with repeats are not read")
+    return read
 
 
 def read_config(file: Path) -> Dataset:

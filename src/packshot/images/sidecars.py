@@ -10,6 +10,7 @@ from packshot.utils import files
 
 CAPTION_ENDINGS = (".txt", ".caption")
 _ON_WINDOWS = tuple(ending.upper() for ending in CAPTION_ENDINGS)
+_MASK_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 MASK_LABEL, CONDITIONING_LABEL = "-masklabel", "-condlabel"
 """What OneTrainer adds to a photo's stem: its mask, and an image to condition on."""
 MAX_CAPTION = 10_000
@@ -31,13 +32,15 @@ def caption_file(picture: Path) -> Path | None:
 
 
 def mask_file(picture: Path) -> Path | None:
-    """An image's mask (`masks/<stem>.png`, else OneTrainer's `<stem>-masklabel.png`), if there is one.
+    """An image's mask, if there is one: in `masks/`, else OneTrainer's `<stem>-masklabel.png`.
 
     Raises:
         ImageRejectedError: it is a link that leads out of the image's folder.
     """
+    place = mask_place(picture)
+    drawn = (place.with_name(f"{picture.stem}{ending}") for ending in _MASK_ENDINGS)
     label = picture.with_name(f"{picture.stem}{MASK_LABEL}.png")
-    path = next(filter(files.is_file, (mask_place(picture), label)), None)
+    path = next(filter(files.is_file, (*drawn, label)), None)
     return path and refuse_outside(path, picture.parent)
 
 

@@ -132,15 +132,15 @@ class Walk:
             self.project, base
         )  # one of another family is told before the rest
         self._tell_small_photos(base)
+        photos = list_photos(self.project)
+        told = notes_on(base, photos, has_assistant=bool(assistant))
+        for note in (*told, *check_lengths(photos, self.subject, base)):
+            self.observer.say(note)
         with self.clock.paused():
             judge = embedder_of(embedder, lambda: base, self.observer.progress)
             base.pipeline()  # imports what is needed for the first image
         budget = self._budget(judge)
         self._gather(base, budget, None if embedder == BASE else judge)
-        photos = list_photos(self.project)
-        told = notes_on(base, photos, has_assistant=bool(assistant))
-        for note in (*told, *check_lengths(photos, self.subject, base)):
-            self.observer.say(note)
         plan = self._plan(base, budget)
         self.observer.plan(plan)
         pace = Pace(plan, self.observer.say)
