@@ -4,6 +4,7 @@ from packshot.errors import ProjectError
 from packshot.project import (
     Choices,
     Project,
+    Subject,
     choices_of,
     create_project,
     open_or_create_project,
@@ -21,6 +22,34 @@ def test_new_project_opens_again_with_the_same_settings(tmp_path):
     assert made.subject.phrase == "ohwx car"
     assert made.subject.fill("a photo of {subject} on a beach") == "a photo of ohwx car on a beach"
     assert made.lora_file.name == "dacia-duster.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("[trigger] {trigger} [Trigger] { trigger } [name]", "ohwx ohwx ohwx ohwx ohwx"),
+        ("{trigger_word} [trigger word] {class} [subject]", "ohwx ohwx car ohwx car"),
+        ("trigger [triggers] {x} {a|b} [trigger", "trigger [triggers] {x} {a|b} [trigger"),
+    ],
+)
+def test_placeholders_of_other_trainers_are_filled(text, filled):
+    subject = Subject(name="Duster", trigger="ohwx", class_noun="car")
+    assert subject.fill(text) == filled
+
+
+@pytest.mark.parametrize("text", ["an ohwx car", "ohwx", "(ohwx:1.2)", "ohwx,"])
+def test_the_trigger_is_a_word_of_its_own(text):
+    subject = Subject(name="Duster", trigger="ohwx", class_noun="car")
+    assert subject.is_named_in(text)
+    assert not subject.is_named_in(text.replace("ohwx", "ohwxs"))
+    assert not subject.is_named_in(text.replace("ohwx", "my-ohwx"))
+
+
+def test_settings_with_a_windows_editors_mark_open_and_are_kept(tmp_path):
+    made = create_project(tmp_path / "p", name="One", class_noun="car")
+    made.settings_file.write_bytes(b"\xef\xbb\xbf" + made.settings_file.read_bytes())
+    assert open_project(tmp_path / "p").subject.name == "One"
+    assert save_choices(made, choices_of(seed=7)) and made.settings.seed == 7
 
 
 def test_other_settings_are_refused_and_nothing_is_overwritten(tmp_path):

@@ -88,6 +88,12 @@ def test_what_the_base_reads_of_a_long_prompt_stands_in_the_picture(tiny_base, t
     assert "what follows is not used: “lost, " in note
 
 
+def test_placeholders_are_filled_in_both_prompts(tiny_base, tmp_path):
+    settings = {"seeds": (0,), "negative_prompt": "another {class}"}
+    (shot,) = take(tiny_base, tmp_path, ["[trigger] {Trigger} [x] {subject}"], settings=settings)
+    assert (shot.prompt, shot.negative_prompt) == ("ohwx ohwx [x] ohwx car", "another car")
+
+
 def test_notes_on_prompts_are_warnings_where_nobody_listens(tiny_base, tmp_path):
     with pytest.warns(UserWarning, match=r"\(red:1\.3\): words have no weights"):
         take(tiny_base, tmp_path, ["a (red:1.3) car"], settings={"seeds": (0,)})

@@ -67,6 +67,15 @@ def test_what_is_no_text_is_refused(table):
         read_jobs(table.parent / "none.csv")
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252", "utf-8-sig"])
+def test_tables_of_any_spreadsheet_are_read(table, separator, encoding):
+    lines = ["background,name", "a.png,là"]
+    text = "\r\n".join(lines).replace(",", separator)
+    table.write_bytes(text.encode(encoding))
+    assert [job.name for job in read_jobs(table)] == ["là"]
+
+
 @pytest.fixture
 def jobs(table):
     table.write_text("background,mask\na.png,mask.png\nb.png,\n")

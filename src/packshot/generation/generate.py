@@ -80,7 +80,8 @@ def generate_images(
     other images of its batch. So batches are always the same, whichever images exist.
 
     Args:
-        prompts: `{subject}` in them becomes the subject's trigger and class noun.
+        prompts: placeholders in them, such as `{subject}` for trigger and class noun, are filled, as
+            in the negative prompt.
         loras: each with its weight; several add up.
         say: receives notes on the prompts, such as what of them the base does not read.
 
@@ -136,10 +137,11 @@ def _wanted(
     guidance = base.sampler.guidance_scale if guidance is None else guidance
     used = tuple((lora.name, weight, lora.sha256) for lora, weight in loras)
     shots = []
-    for prompt, seed in product(prompts, settings.seeds):
-        text = subject.fill(prompt) if subject else prompt
+    filled = subject.fill if subject else str
+    negative = filled(settings.negative_prompt)
+    for text, seed in product(map(filled, prompts), settings.seeds):
         shot = GeneratedImage(
-            Path(), text, settings.negative_prompt, seed, steps, guidance,
+            Path(), text, negative, seed, steps, guidance,
             base.sampler.name, width, height, used, base.name, base.content_hash,
         )  # fmt: skip
         slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from packshot.errors import InsertionError
+from packshot.images import sidecars, tables
 from packshot.images.sources import picture_files
 from packshot.utils import files
 
@@ -43,10 +43,13 @@ def read_jobs(table: Path) -> list[InsertionJob]:
             for background in picture_files(table)
         ]
     try:
-        reader = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8-sig"), newline=""))
+        text = sidecars.decode(table.read_bytes())
+        reader = tables.read_rows(text)
         columns, rows = reader.fieldnames or (), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise InsertionError(f"{table} cannot be read as CSV: {error}.") from error
+    if "\0" in text:
+        raise InsertionError(f"{table} cannot be read as CSV: it is no text.")
     if "background" not in columns or (unknown := set(columns) - set(_COLUMNS)):
         what = (
             f"has a column {sorted(unknown)[0]}"
