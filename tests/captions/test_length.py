@@ -1,6 +1,6 @@
 import pytest
 
-from packshot.captions.length import check_lengths
+from packshot.captions.length import check_class_lengths, check_lengths
 from packshot.errors import CaptionError
 from packshot.photos.photo_set import add_photos, list_photos
 from packshot.plan import make_plan
@@ -60,3 +60,9 @@ def test_a_plan_of_before_trains_no_such_caption_either(planned_project, tiny_ba
 def test_many_photos_are_not_all_listed(captioned, project, tiny_base):
     (note,) = check_lengths(captioned(*[WORDS] * 12), project.subject, tiny_base)
     assert note.count("read up to") == 10 and note.endswith("\n  and 2 more")
+
+
+def test_prompts_of_class_images_are_told_too(tiny_base):
+    (note,) = check_class_lengths({"a.jpg": WORDS, "b.jpg": "a car", "c.jpg": WORDS}, tiny_base)
+    assert [line.split(":")[0] for line in note.split("\n")[1:]] == ["  a.jpg", "  c.jpg"]
+    assert check_class_lengths({"b.jpg": "a car"}, tiny_base) == []

@@ -116,6 +116,12 @@ def test_which_word_is_the_trigger_where_both_folders_have_one_name(tokens, noun
     assert Dataset(class_tokens=tokens, class_noun=noun).subject() == subject
 
 
+@pytest.mark.parametrize("tokens", [None, "coffee mug", "zwx"])
+def test_a_trigger_that_is_said_is_no_part_of_the_noun(tokens):
+    assert Dataset(class_tokens=tokens, class_noun="zwx mug").subject("zwx") == ("zwx", "mug")
+    assert Dataset(class_noun="coffee mug").subject("zwx") == (None, "coffee mug")
+
+
 NAMES = {
     "sub\\a.png": "a.png",
     "C:\\data\\train\\b.png": "b.png",

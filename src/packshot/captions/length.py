@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from packshot.errors import CaptionError
 from packshot.models.diffusion_model import DiffusionModel
@@ -20,28 +20,41 @@ def check_lengths(photos: Sequence[Photo], subject: Subject, base: DiffusionMode
     Raises:
         CaptionError: of one, the trigger is in what is not read; the message names the photos.
     """
-    cut = [
-        (photo.file.name, photo.caption, read)
-        for photo in photos
-        if photo.caption and (read := read_part(base, photo.caption)) != photo.caption
-    ]
-    limit = f"{base.name} reads {base.prompt_limit[1]} tokens of a caption"
+    captions = [(photo.file.name, photo.caption) for photo in photos if photo.caption]
+    cut = _cut(captions, base)
     lost = [
-        (name, caption, read)
+        (name, read)
         for name, caption, read in cut
         if subject.is_named_in(caption) and not subject.is_named_in(read)
     ]
     if lost:
         raise CaptionError(
-            f"{limit}, and the trigger {subject.trigger!r} comes after them:\n{_listed(lost)}\n"
+            f"{_limit(base)}, and the trigger {subject.trigger!r} comes after them:\n{_listed(lost)}\n"
             "Put it at the caption's beginning, or shorten the caption: packshot caption --review"
         )
-    if not cut:
-        return []
-    return [f"{limit}; what comes after them is not learnt:\n{_listed(cut)}"]
+    return _notes([(name, read) for name, _, read in cut], base)
 
 
-def _listed(cut: Sequence[tuple[str, str, str]]) -> str:
-    lines = [f"  {name}: read up to “…{read[-_END:]}”" for name, _, read in cut]
+def check_class_lengths(prompts: Mapping[str, str], base: DiffusionModel) -> list[str]:
+    """As `check_lengths`, for the prompts of class images, by their names."""
+    return _notes([(name, read) for name, _, read in _cut(list(prompts.items()), base)], base)
+
+
+def _cut(captions: Sequence[tuple[str, str]], base: DiffusionModel) -> list[tuple[str, str, str]]:
+    """Of (name, caption), those that are not read whole, with what is read."""
+    read = {caption: read_part(base, caption) for _, caption in captions}
+    return [(name, text, read[text]) for name, text in captions if read[text] != text]
+
+
+def _notes(cut: Sequence[tuple[str, str]], base: DiffusionModel) -> list[str]:
+    return [f"{_limit(base)}; what comes after them is not learnt:\n{_listed(cut)}"] if cut else []
+
+
+def _limit(base: DiffusionModel) -> str:
+    return f"{base.name} reads {base.prompt_limit[1]} tokens of a caption"
+
+
+def _listed(cut: Sequence[tuple[str, str]]) -> str:
+    lines = [f"  {name}: read up to “…{read[-_END:]}”" for name, read in cut]
     more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return "\n".join(lines[:_SHOWN] + more)

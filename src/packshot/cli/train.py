@@ -39,7 +39,8 @@ def plan(
     assistant: Assistant = None,
 ) -> None:
     """Time a few training steps on this machine and write plan.toml, to read and to edit."""
-    from packshot.captions.length import check_lengths
+    from packshot.captions.length import check_class_lengths, check_lengths
+    from packshot.class_images import list_class_images
     from packshot.cli.console import Console
     from packshot.photos.photo_set import list_photos
     from packshot.plan import Budget, make_plan
@@ -57,7 +58,9 @@ def plan(
             choose_assistant(opened, base, chosen)
         photos, has_assistant = list_photos(opened), assistant_file(opened) is not None
         told = notes_on(base, photos, has_assistant=has_assistant)
-        for note in (*told, *check_lengths(photos, opened.subject, base)):
+        prompts = {image.file.name: image.prompt for image in list_class_images(opened)}
+        long = check_lengths(photos, opened.subject, base) + check_class_lengths(prompts, base)
+        for note in (*told, *long):
             console.say(note)
         new_plan = make_plan(
             opened,

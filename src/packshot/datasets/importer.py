@@ -165,7 +165,7 @@ def _project(root: Path, dataset: Dataset, wanted: dict[str, str]) -> Project:
                     f"{value!r}). Leave that out, or name another folder with --project."
                 )
         return project
-    trigger, class_noun = dataset.subject()
+    trigger, class_noun = dataset.subject(wanted.get("trigger"))
     tokens = {"trigger": trigger, "class_noun": class_noun}
     values = {key: value for key, value in tokens.items() if value} | wanted
     if "class_noun" not in values:

@@ -56,12 +56,17 @@ class Dataset:
         self.refused |= other.refused
         self.notes += other.notes
 
-    def subject(self) -> tuple[str | None, str | None]:
+    def subject(self, known: str | None = None) -> tuple[str | None, str | None]:
         """Trigger and class noun from class tokens such as "ohwx car", as far as they are known.
 
         Class images may be called "ohwx car", too: then their noun is what follows the trigger.
+
+        Args:
+            known: the trigger, if a person has said it.
         """
         tokens, noun = (self.class_tokens or "").split(), (self.class_noun or "").split()
+        if len(noun) > 1 and noun[0] == known:
+            return known, " ".join(noun[1:])
         if not tokens or (tokens == noun and (len(tokens) == 1 or _is_noun(tokens))):
             return None, self.class_noun
         if len(noun) > 1 and noun[0] == tokens[0]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from packshot.captions import caption_photos
-from packshot.captions.length import check_lengths
+from packshot.captions.length import check_class_lengths, check_lengths
 from packshot.captions.registry import captioner_of, settle_captioner
 from packshot.captions.views import with_views
 from packshot.class_images import collect_class_images, list_class_images
@@ -141,6 +141,9 @@ class Walk:
             base.pipeline()  # imports what is needed for the first image
         budget = self._budget(judge)
         self._gather(base, budget, None if embedder == BASE else judge)
+        prompts = {image.file.name: image.prompt for image in list_class_images(self.project)}
+        for note in check_class_lengths(prompts, base):
+            self.observer.say(note)
         plan = self._plan(base, budget)
         self.observer.plan(plan)
         pace = Pace(plan, self.observer.say)
