@@ -292,6 +292,7 @@ def test_files_that_belong_to_no_image_are_told(tmp_path):
         f"{folder}: left out, for no image has them: a.caption, clip.mp4, gone.txt",
         f"{folder / 'best'} was skipped: folders within one with repeats are not read",
     ]
+    assert read_dataset(folder).notes == read_dataset(tmp_path).notes
 
 
 def test_a_label_that_is_a_link_elsewhere_is_refused(tmp_path):

@@ -110,7 +110,7 @@ def _folders(root: Path) -> list[Path]:
 
 def _passed_over(inside: Path, folders: Sequence[Path], numbered: Sequence[Path]) -> Iterator[str]:
     """Notes on images that were not read."""
-    for folder in folders:
+    for folder in [] if _REPEATS.fullmatch(inside.name) else folders:  # there told by itself
         if folder not in numbered and folder.name.lower() not in _KNOWN and _shows(folder):
             yield f"{folder} was skipped: its name gives no repeats, as 10_ohwx car does"
     if numbered and _shows(inside):
