@@ -109,6 +109,15 @@ def test_names_from_any_machine_are_found(folder, place, name, separator):
     assert any("not where it says" in note for note in dataset.notes) == bool(place)
 
 
+@pytest.mark.parametrize("name", ["A.JPG", "a.Jpg", "A", "SUB\\..", "B.png"])
+def test_letters_case_is_no_matter_as_on_windows(folder, name):
+    (folder / "A.PNG").touch()
+    (folder / "m.jsonl").write_text(json.dumps({"file_name": name, "text": "x"}))
+    found = {"A.JPG": "a.jpg", "a.Jpg": "a.jpg", "A": "A.PNG", "B.png": "b.png"}
+    listed_names = [entry.picture.name for entry in read_metadata(folder / "m.jsonl").entries]
+    assert listed_names == [found[name]] if name in found else listed_names == []
+
+
 @given(
     st.text(max_size=40)
     | st.lists(st.sampled_from(["..", "/", "\\", "C:", "secret.png", "a.jpg", "sub", "."])).map(

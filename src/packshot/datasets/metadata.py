@@ -143,8 +143,11 @@ def _picture_at(folder: Path, name: str) -> Path:
         path = files.safe_join(folder, name)
         if path.is_file() and path.suffix.lower() in PICTURE_ENDINGS:
             return path
-        images = picture_files(path.parent) if path.parent.is_dir() else iter(())
-        image = next((image for image in images if image.stem == path.name), None)
+        images = list(picture_files(path.parent)) if path.parent.is_dir() else []
+        named = [image for image in images if image.stem == path.name]
+        # Windows, where many a table was made, takes A.JPG for a.jpg.
+        named += [one for one in images if path.name.lower() in (one.name.lower(), one.stem.lower())]
+        image = next(iter(named), None)
     except UnsafePathError:
         raise ValueError(f"leads outside {folder}; move it there, or name its folder") from None
     except (OSError, ValueError):  # too long a name, or one with a null in it
