@@ -146,7 +146,9 @@ def _picture_at(folder: Path, name: str) -> Path:
         images = list(picture_files(path.parent)) if path.parent.is_dir() else []
         named = [image for image in images if image.stem == path.name]
         # Windows, where many a table was made, takes A.JPG for a.jpg.
-        named += [one for one in images if path.name.lower() in (one.name.lower(), one.stem.lower())]
+        named += [
+            one for one in images if path.name.lower() in (one.name.lower(), one.stem.lower())
+        ]
         image = next(iter(named), None)
     except UnsafePathError:
         raise ValueError(f"leads outside {folder}; move it there, or name its folder") from None

@@ -86,9 +86,7 @@ class Syntax:
         return _BRACES.sub(_first, caption) if is_wild else caption
 
     def _in_order(self, caption: str, name: str, remarks: Remarks) -> str:
-        parts = [caption]
-        for mark in filter(None, {self.keep_tokens_separator or SEPARATOR, SEPARATOR}):
-            parts = [piece for part in parts for piece in part.split(mark)]
+        parts = caption.split(self.keep_tokens_separator or SEPARATOR)
         if len(parts) > 1:
             remarks.add(ORDER, name)
             edges = f" {self.separator.strip()}"

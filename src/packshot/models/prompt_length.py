@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from packshot.models.diffusion_model import DiffusionModel
 
-
 _LONGEST_WORD = 40
 """Characters; what is longer is of a script without spaces, and is cut anywhere."""
 
