@@ -90,7 +90,8 @@ def test_what_the_base_reads_of_a_long_prompt_stands_in_the_picture(tiny_base, t
 
 def test_placeholders_are_filled_in_both_prompts(tiny_base, tmp_path):
     settings = {"seeds": (0,), "negative_prompt": "another {class}"}
-    (shot,) = take(tiny_base, tmp_path, ["[trigger] {Trigger} [x] {subject}"], settings=settings)
+    prompt = "[trigger] {Trigger} [x] {subject}"
+    (shot,) = take(tiny_base, tmp_path, [prompt], settings=settings, say=lambda note: None)
     assert (shot.prompt, shot.negative_prompt) == ("ohwx ohwx [x] ohwx car", "another car")
 
 

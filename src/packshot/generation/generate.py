@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from packshot.errors import PackshotError, UnsafePathError
 from packshot.generation.prompts import notes_on
-from packshot.models.prompt_length import read_part
 from packshot.project import Subject
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -89,6 +88,7 @@ def generate_images(
         PackshotError: no prompts, or a size that the base cannot generate.
     """
     from packshot.lora import fused
+    from packshot.models.prompt_length import read_part
 
     wanted = _wanted(base, prompts, loras, settings or GenerationSettings(), folder, subject)
     for note in notes_on(

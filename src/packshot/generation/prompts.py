@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from packshot.errors import PackshotError
 from packshot.images import sidecars
-from packshot.models.prompt_length import read_part
 from packshot.project import Subject
 
 if TYPE_CHECKING:
@@ -116,6 +115,8 @@ def notes_on(base: DiffusionModel, prompts: Sequence[str]) -> list[str]:
 
     Which part the base does not read; and what is other programs' syntax, and only words here.
     """
+    from packshot.models.prompt_length import read_part
+
     notes = [
         f"{base.name} reads {base.prompt_limit[1]} tokens of a prompt; this one only up to “…{read[-40:]}”"
         f": what follows is not used: “{prompt[len(read) :].strip()[:80]}”"
