@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tarfile
 
 import pytest
@@ -82,10 +83,32 @@ def test_hostile_archives(output):
 
 def test_the_words_of_what_cannot_be_read(output, tmp_path):
     (output / "00001.tar").write_bytes(b"damaged" * 100)
-    with pytest.raises(ClassImagesError, match=r"00001\.tar is damaged .* Download it again\."):
-        listed(output)
+    *good, odd = listed(output)
+    assert len(good) == 2 and odd.url == str(output / "00001.tar")
+    assert re.fullmatch(r"is damaged \(.*\); download it again", odd.reason)
     (tmp_path / "parquet").mkdir()
     with pytest.raises(
         ClassImagesError, match=r"has no shard that Packshot reads\. Run img2dataset"
     ):
         listed(tmp_path / "parquet")
+
+
+def test_of_an_archive_cut_short_what_is_whole_is_taken(output):
+    data = (output / "00001.tar").read_bytes()
+    second = data.index(b"000000003.jpg")
+    (output / "00001.tar").write_bytes(data[: second + 100])
+    found = listed(output)
+    assert [one.stored.read() for one in found] == [jpeg(number) for number in range(3)]
+
+
+def test_a_picture_whose_file_is_gone_meanwhile_costs_itself(output, project, clock):
+    class Gone(Img2Dataset):
+        def candidates(self, ask):
+            for one in super().candidates(ask):
+                if one.url.endswith("/1.jpg"):
+                    one.stored.path.unlink()
+                yield one
+
+    found = download_from(project, [Gone(output)], Fetcher("", clock), 5, FREE, min_side=64)
+    assert len(found.images) == 4
+    assert "cannot be read (No such file" in found.refused["https://example.org/1.jpg"]

@@ -75,3 +75,16 @@ def test_the_words_of_a_refusal(web, listed):
         ClassImagesError, match=r"^Openverse refused http://.*: it is not to be had"
     ):
         listed(1)
+
+
+RESULT = {"url": "https://example.org/0.jpg", "license": "by", "title": "0"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    (None, 3, [], {}, {"license": "by"}, RESULT | {"license": None}, RESULT | {"url": 3}),
+)
+def test_an_odd_result_costs_itself_and_not_the_page(odd):
+    read = Openverse("car", FREE)._reader(1)
+    found, more = read({"results": [RESULT, odd, RESULT | {"width": "wide"}], "page_count": 1})
+    assert [(one.title, one.width) for one in found] == [("0", None)] * 2 and not more

@@ -39,21 +39,43 @@ def test_tables_tell_more(tmp_path):
 @pytest.mark.parametrize(
     "name, text, words",
     (
-        (
-            "a.csv",
-            "link\nx\n",
-            r"a\.csv has a line without a URL: .*link.*\. Name each picture's in",
-        ),
-        ("a.jsonl", '{"url": 3}\n', "has a line without a URL"),
-        ("a.jsonl", "[]\n", r"a\.jsonl cannot be read: \[\] is no JSON object\. Mend it\."),
-        ("a.jsonl", "{", r"cannot be read: .*\. Mend it\."),
+        ("a.csv", "link\nx\n", r"a\.csv has no line with a URL: one has no URL: .*link"),
+        ("a.jsonl", '{"url": 3}\n', r"one has no URL: .*\. Name each picture's in a column 'url'"),
+        ("a.jsonl", "[]\n", r"one cannot be read: \[\] is no JSON object\."),
+        ("a.jsonl", "{", "cannot be read"),
         ("a.jsonl", "[" * 100_000, "cannot be read"),
         ("a.csv", "url\n" + "x" * 200_000, "cannot be read: field larger"),
-        ("a.txt", "\ud800", "cannot be read"),
+        (".", "", "cannot be read: .*Mend it"),
     ),
 )
 def test_the_words_of_a_list_that_is_none(tmp_path, name, text, words):
     file = tmp_path / name
-    file.write_bytes(text.encode("utf-8", errors="surrogatepass"))
+    if text:
+        file.write_text(text)
     with pytest.raises(ClassImagesError, match=words):
         list(UrlList(file).candidates(None))
+
+
+GOOD = {"a.csv": f"{URL},by", "a.jsonl": json.dumps({"url": URL, "license": "by"}), "a.txt": URL}
+ODD = {
+    "a.csv": (b",by", b"x" * 200_000 + b",by", b"   ,"),
+    "a.jsonl": (b"{", b"[1]", b'{"url": 3}', b'{"url": ["a"]}', b"[" * 100_000, b"\xff{}"),
+}
+
+
+@pytest.mark.parametrize("name, odd", [(name, odd) for name in ODD for odd in ODD[name]])
+def test_an_odd_line_costs_itself_and_not_the_list(tmp_path, name, odd):
+    head = b"url,license\n" if name == "a.csv" else b""
+    good = GOOD[name].encode()
+    (tmp_path / name).write_bytes(head + good + b"\n" + odd + b"\n" + good + b"\n")
+    first, wrong, last = UrlList(tmp_path / name).candidates(None)
+    assert first == last and (first.url, first.licence) == (URL, "CC BY")
+    assert wrong.url == f"{name}, line {3 if head else 2}"
+    assert wrong.reason.startswith(("has no URL", "cannot be read"))
+
+
+def test_letters_that_are_no_utf8_are_in_one_line(tmp_path):
+    (tmp_path / "a.txt").write_bytes(f"{URL}\n".encode() + b"https://\xff.org/\n")
+    assert [one.url for one in UrlList(tmp_path / "a.txt").candidates(None)] == [
+        URL, "https://\ufffd.org/",
+    ]  # fmt: skip

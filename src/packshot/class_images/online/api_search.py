@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,13 @@ from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.http_responses import RetryLaterError
 from packshot.class_images.online.rate_limit import PATIENCE
-from packshot.class_images.online.request_log import Answered, Asked, Page, RequestLog
+from packshot.class_images.online.request_log import (
+    Answered,
+    Asked,
+    Page,
+    RejectedUrl,
+    RequestLog,
+)
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,8 @@ class Source(Protocol):
     @property
     def limits(self) -> Sequence[Limit]: ...
 
-    def candidates(self, ask: Ask) -> Iterator[Candidate]:
-        """All candidates, best first."""
+    def candidates(self, ask: Ask) -> Iterator[Candidate | RejectedUrl]:
+        """All candidates, best first, and what is none, with the reason."""
         ...
 
 
@@ -42,6 +48,20 @@ Read = Callable[[Any], tuple[Sequence[Candidate], bool]]
 
 Raises ValueError, LookupError, TypeError or AttributeError if it is no such answer.
 """
+
+
+def candidates_in(
+    results: Iterable[Any], read: Callable[[Any], Candidate | None]
+) -> list[Candidate]:
+    """The candidates of a page's results. An odd result costs itself, and not the page."""
+    found = []
+    for result in results:
+        with suppress(
+            ValueError, LookupError, TypeError, AttributeError
+        ):  # pydantic's is the first
+            if candidate := read(result):
+                found.append(candidate)
+    return found
 
 
 class Ask(Protocol):

@@ -62,6 +62,12 @@ class Candidate(BaseModel):
         """Half a surrogate pair, which JSON may hold and UTF-8 not, becomes "?"."""
         return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
+    @field_validator("width", "height", mode="before")
+    @classmethod
+    def _pixels(cls, value: object) -> object:
+        """What is no number of pixels is unknown: the image itself tells."""
+        return value if isinstance(value, int) and value > 0 else None
+
 
 def plain(text: object) -> str:
     """Untrusted text, maybe HTML, as one short printable line."""

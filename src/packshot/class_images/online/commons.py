@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from packshot.class_images.online.api_search import Ask, Limit, Read, walk
+from packshot.class_images.online.api_search import Ask, Limit, Read, candidates_in, walk
 from packshot.class_images.online.candidate import Candidate, plain
 from packshot.class_images.online.licences import licence_code, licence_name
 
@@ -55,28 +56,36 @@ class Commons:
         def read(answer: Any) -> tuple[list[Candidate], bool]:
             if "error" in answer:
                 raise ValueError(answer["error"]["info"])
-            pages = sorted(answer.get("query", {}).get("pages", []), key=lambda one: one["index"])
-            more = "gsroffset" in answer.get("continue", {}) and after < DEPTH
-            return [candidate for page in pages if (candidate := _candidate(page))], more
+            # PHP writes an empty object as a list.
+            pages = list((answer.get("query") or {}).get("pages") or [])
+            more = "gsroffset" in (answer.get("continue") or {}) and after < DEPTH
+            return candidates_in(sorted(pages, key=_rank), _candidate), more
 
         return url, read
+
+
+def _rank(page: Any) -> float:
+    """The place of a page among the results; what tells none is last."""
+    index = page.get("index") if isinstance(page, dict) else None
+    return index if isinstance(index, int) else math.inf
 
 
 def _candidate(page: dict[str, Any]) -> Candidate | None:
     info = next(iter(page.get("imageinfo") or []), None)
     if not info:  # deleted since it was indexed
         return None
-    metadata = {name: plain(entry["value"]) for name, entry in info["extmetadata"].items()}
+    entries = info.get("extmetadata") or {}
+    metadata = {name: plain(entry["value"]) for name, entry in entries.items()}
     licence = metadata.get("LicenseShortName", ""), metadata.get("LicenseUrl", "")
     if not licence_code(*licence):
         return None
     return Candidate(
-        url=info.get("thumburl") or info["url"],
-        source=info["descriptionurl"],
-        title=plain(re.sub(r"^File:|\.\w+$", "", page["title"])),
+        url=(url := info.get("thumburl") or info["url"]),
+        source=info.get("descriptionurl") or url,
+        title=plain(re.sub(r"^File:|\.\w+$", "", str(page.get("title") or ""))),
         author=metadata.get("Artist") or "unknown",
         licence=licence_name(*licence),
         licence_url=licence[1],
-        width=info.get("thumbwidth") or info["width"],
-        height=info.get("thumbheight") or info["height"],
+        width=info.get("thumbwidth") or info.get("width"),
+        height=info.get("thumbheight") or info.get("height"),
     )

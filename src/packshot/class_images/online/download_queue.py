@@ -17,7 +17,7 @@ from packshot.class_images.online.filter import ImageFilter
 from packshot.class_images.online.http_responses import PermanentHttpError, RetryLaterError
 from packshot.class_images.online.licences import UNTOLD, licence_code
 from packshot.class_images.online.request_log import Fetched, RejectedUrl, RequestLog
-from packshot.errors import ImageRejectedError, Refusal
+from packshot.errors import ClassImagesError, ImageRejectedError, Refusal
 from packshot.images import quality
 from packshot.images.loading import read_picture
 from packshot.utils import files
@@ -73,6 +73,9 @@ class DownloadQueue:
         for source in sources:
             try:
                 for candidate in source.candidates(asking(source, self.fetcher, self.ledger)):
+                    if isinstance(candidate, RejectedUrl):
+                        self.refused[candidate.url] = candidate.reason
+                        continue
                     if candidate.url in seen:
                         continue
                     seen.add(candidate.url)
@@ -102,6 +105,10 @@ class DownloadQueue:
             self.refused[candidate.url] = error.reason
         except RetryLaterError as error:
             self.refused[candidate.url] = f"did not come; run this again to ask again ({error})"
+        except ClassImagesError as error:  # its file can no longer be read
+            self.refused[candidate.url] = str(error)
+        except MemoryError:
+            self.refused[candidate.url] = Refusal("needs more memory than there is", "large")
 
     def _fetched(self, candidate: Candidate) -> Fetched:
         """The image, downloaded unless the log has its result. Runs in a thread."""

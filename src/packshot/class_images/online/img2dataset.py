@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from packshot.class_images.online.api_search import Ask, Limit
 from packshot.class_images.online.candidate import Candidate, Stored, make_candidate
 from packshot.class_images.online.http_responses import MOST_BYTES
+from packshot.class_images.online.request_log import RejectedUrl
 from packshot.errors import ClassImagesError
 
 _PICTURES = (".jpg", ".png", ".webp")
@@ -34,7 +35,7 @@ class Img2Dataset:
     def __init__(self, folder: Path) -> None:
         self.name, self._folder = str(folder), folder
 
-    def candidates(self, ask: Ask) -> Iterator[Candidate]:
+    def candidates(self, ask: Ask) -> Iterator[Candidate | RejectedUrl]:
         has_shard = False
         for shard in sorted(self._folder.iterdir()):
             if shard.is_dir() or shard.suffix == ".tar":
@@ -47,10 +48,13 @@ class Img2Dataset:
             )
 
 
-def _candidates(shard: Path) -> Iterator[Candidate]:
+def _candidates(shard: Path) -> Iterator[Candidate | RejectedUrl]:
     by_key: defaultdict[str, dict[str, Stored]] = defaultdict(dict)
-    for name, stored in _in_archive(shard) if shard.suffix == ".tar" else _in_folder(shard):
-        by_key[name.stem][name.suffix.lower()] = stored
+    try:
+        for name, stored in _in_archive(shard) if shard.suffix == ".tar" else _in_folder(shard):
+            by_key[name.stem][name.suffix.lower()] = stored
+    except (OSError, tarfile.TarError) as error:  # what was read until then is as it should be
+        yield RejectedUrl(url=str(shard), reason=f"is damaged ({error}); download it again")
     for key, parts in by_key.items():
         picture = next((parts[ending] for ending in _PICTURES if ending in parts), None)
         if picture and picture.size <= MOST_BYTES:
@@ -64,7 +68,7 @@ def _metadata(part: Stored | None) -> dict[str, object]:
         return {}
     try:
         metadata = json.loads(part.read())
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, ClassImagesError):
         return {}
     return metadata if isinstance(metadata, dict) else {}
 
@@ -76,10 +80,7 @@ def _in_folder(shard: Path) -> Iterator[tuple[PurePath, Stored]]:
 
 
 def _in_archive(shard: Path) -> Iterator[tuple[PurePath, Stored]]:
-    try:
-        with tarfile.open(shard, "r:") as archive:
-            for member in archive:
-                if member.isreg() and not member.issparse():
-                    yield PurePath(member.name), Stored(shard, member.offset_data, member.size)
-    except (OSError, tarfile.TarError) as error:
-        raise ClassImagesError(f"{shard} is damaged ({error}). Download it again.") from error
+    with tarfile.open(shard, "r:") as archive:
+        for member in archive:
+            if member.isreg() and not member.issparse():
+                yield PurePath(member.name), Stored(shard, member.offset_data, member.size)

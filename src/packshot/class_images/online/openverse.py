@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from packshot.class_images.online.api_search import Ask, Limit, Read, walk
+from packshot.class_images.online.api_search import Ask, Limit, Read, candidates_in, walk
 from packshot.class_images.online.candidate import Candidate, plain
 from packshot.class_images.online.http_responses import PermanentHttpError
 from packshot.class_images.online.licences import licence_code, licence_name
@@ -82,11 +82,9 @@ class Openverse:
         size = self._page_size
 
         def read(answer: Any) -> tuple[list[Candidate], bool]:
-            candidates = [
-                candidate for item in answer["results"] if (candidate := _candidate(item))
-            ]
+            results = list(answer["results"] or [])
             more = number < answer["page_count"] and (number + 1) * size <= DEPTH
-            return candidates, more and bool(answer["results"])
+            return candidates_in(results, _candidate), more and bool(results)
 
         return read
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,43 +11,80 @@ from typing import Any, TextIO
 
 from packshot.class_images.online.api_search import Ask, Limit
 from packshot.class_images.online.candidate import Candidate, make_candidate
+from packshot.class_images.online.request_log import RejectedUrl
 from packshot.errors import ClassImagesError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _URL_COLUMNS = ("url", "URL", "image_url")
+_REMEDY = "Name each picture's in a column 'url', or write one URL a line in a .txt."
 
 
 class UrlList:
-    """The images in a list, in its order; metadata that it lacks is "unknown"."""
+    """The images in a list, in its order; metadata that it lacks is "unknown".
+
+    A line that cannot be read costs itself, and not the list, unless there is no other.
+    """
 
     limits: Sequence[Limit] = ()
 
     def __init__(self, file: Path) -> None:
         self.name, self._file = str(file), file
 
-    def candidates(self, ask: Ask) -> Iterator[Candidate]:
+    def candidates(self, ask: Ask) -> Iterator[Candidate | RejectedUrl]:
+        fault, has_url = "", False
         try:
-            with self._file.open(encoding="utf-8-sig", newline="") as lines:
-                for row in _rows(lines, self._file.suffix.lower()):
-                    url = next((row[name] for name in _URL_COLUMNS if row.get(name)), None)
-                    if not isinstance(url, str):
-                        raise ClassImagesError(
-                            f"{self._file} has a line without a URL: {str(row)[:80]}. Name each "
-                            "picture's in a column 'url', or write one URL a line in a .txt."
-                        )
-                    yield make_candidate(url.strip(), row)
-        except (OSError, ValueError, RecursionError, csv.Error) as error:
+            # What is no UTF-8 is so in one line: its address will not be found.
+            with self._file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+                for number, row in _rows(lines, self._file.suffix.lower()):
+                    found = _candidate(row, f"{self._file.name}, line {number}")
+                    has_url = has_url or isinstance(found, Candidate)
+                    if isinstance(found, RejectedUrl):
+                        fault = fault or found.reason
+                    yield found
+        except OSError as error:
             raise ClassImagesError(f"{self._file} cannot be read: {error}. Mend it.") from error
+        if fault and not has_url:
+            raise ClassImagesError(f"{self._file} has no line with a URL: one {fault}. {_REMEDY}")
 
 
-def _rows(lines: TextIO, ending: str) -> Iterator[dict[str, Any]]:
+def _candidate(row: dict[str, Any] | Exception, line: str) -> Candidate | RejectedUrl:
+    """What a line names, or why that is nothing."""
+    if isinstance(row, Exception):
+        return RejectedUrl(url=line, reason=f"cannot be read: {str(row)[:200]}")
+    url = next((row[name] for name in _URL_COLUMNS if row.get(name)), None)
+    if not isinstance(url, str) or not url.strip():
+        return RejectedUrl(url=line, reason=f"has no URL: {str(row)[:80]}")
+    try:
+        return make_candidate(url.strip(), row)
+    except (ValueError, RecursionError) as error:
+        return RejectedUrl(url=line, reason=f"cannot be read: {str(error)[:200]}")
+
+
+def _rows(lines: TextIO, ending: str) -> Iterator[tuple[int, dict[str, Any] | Exception]]:
+    """The lines with their numbers: what each holds, or why it cannot be read."""
     if ending in _SEPARATORS:
-        yield from csv.DictReader(lines, delimiter=_SEPARATORS[ending])
+        yield from _table(csv.DictReader(lines, delimiter=_SEPARATORS[ending]))
         return
-    for line in (line.strip() for line in lines):
-        if not line or line.startswith("#"):
-            continue
-        row = json.loads(line) if ending == ".jsonl" else {"url": line}
-        if not isinstance(row, dict):
-            raise ValueError(f"{line[:80]} is no JSON object")
-        yield row
+    for number, line in enumerate((line.strip() for line in lines), start=1):
+        if line and not line.startswith("#"):
+            yield number, _json(line) if ending == ".jsonl" else {"url": line}
+
+
+def _table(reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, Any] | Exception]]:
+    """The rows under the heading, numbered as a spreadsheet does."""
+    for number in itertools.count(2):
+        try:
+            row: dict[str, Any] | Exception = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # the reader goes on after the row
+            row = error
+        yield number, row
+
+
+def _json(line: str) -> dict[str, Any] | Exception:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return error
+    return row if isinstance(row, dict) else ValueError(f"{line[:80]} is no JSON object")
