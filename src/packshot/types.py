@@ -8,6 +8,9 @@ from typing import Literal
 Precision = Literal["bf16", "fp16", "fp32"]
 """What a base computes in."""
 
+SEEDS = 2**64
+"""How many seeds an image may have: PyTorch's generators take no larger one."""
+
 TargetModules = Literal["cross-attention", "attention", "attention+mlp", "all"]
 """Which layers a LoRA adapts: cross-attention only; all attention; also feed-forward and the
 transformers' projections; also the convolutions and time projections of the residual blocks."""

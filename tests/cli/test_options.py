@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from packshot.cli import main
 from packshot.cli.options import comma_separated, loras_of, sources_of
 from packshot.errors import LoraError
 from packshot.lora import Lora
@@ -56,3 +57,31 @@ def test_what_is_left_out_of_a_lora_is_said(monkeypatch, capsys):
     assert (
         "a.safetensors: the LoRA is used, but not the 1 embeddings that were trained along" in said
     )
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 10**30])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["shoot", "a car", "--first-seed"], ["insert", "a.png", "--box", "1,2,3,4", "--seed"],
+        ["new", "x", "--class", "car", "--seed"], ["run", "x", "--class", "car", "--seed"],
+    ],
+)  # fmt: skip
+def test_a_seed_that_no_generator_takes_is_refused_in_words(
+    command, seed, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["packshot", *command, str(seed)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and "seed" in told and "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_of_many_seeds_is_one_that_a_generator_takes(project, monkeypatch, capsys):
+    order = ["shoot", "a car", "--first-seed", str(2**64 - 2), "--images-per-prompt", "3"]
+    monkeypatch.setattr("sys.argv", ["packshot", *order, "-p", str(project.root)])
+    with pytest.raises(SystemExit):
+        main()
+    assert f"seeds.2 = {2**64}: input should be less than {2**64}" in capsys.readouterr().err

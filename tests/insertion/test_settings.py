@@ -9,6 +9,7 @@ from packshot.utils.validation import validated
     "name,fit,unfit",
     [
         ("method", ("composite", "inpaint"), ("paste",)),
+        ("seed", (0, 2**64 - 1), (-1, 2**64)),
         ("tries", (1, 64), (0, 65)),
         ("steps", (None, 1, 1000), (0, 1001)),
         ("guidance_scale", (None, 0, 50), (-0.1, 51, float("nan"))),

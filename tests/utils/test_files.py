@@ -1,10 +1,13 @@
 import errno
 import json
+import math
 import multiprocessing
 import os
 
 import pytest
 import torch
+import hypothesis
+from hypothesis import strategies as st
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save
@@ -143,6 +146,37 @@ def test_json_lines_are_read_as_they_were_written(tmp_path):
     rows = [{"a": "è\u2028\x85"}, {"a": 'x, "y"\nz'}]
     files.write_json_lines(tmp_path / "rows", iter(rows))
     assert files.read_json_lines(tmp_path / "rows") == rows
+
+
+@hypothesis.given(
+    st.recursive(
+        st.none() | st.floats() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner),
+        max_leaves=10,
+    )
+)
+def test_json_holds_no_number_that_others_cannot_read(value):
+    def odd(name):
+        raise ValueError(name)
+
+    def same(read, given):
+        match given:
+            case dict():
+                return read.keys() == given.keys() and all(same(read[k], given[k]) for k in given)
+            case list() | tuple():
+                return len(read) == len(given) and all(map(same, read, given))
+            case float() if not math.isfinite(given):
+                return read is None
+        return read == given
+
+    assert same(json.loads(files.as_json(value), parse_constant=odd), value)
+
+
+def test_what_is_not_finite_is_null_in_every_file(tmp_path):
+    files.write_json(tmp_path / "a", {"limits": (-math.inf, 1.0), "nan": [math.nan]})
+    assert json.loads((tmp_path / "a").read_text()) == {"limits": [None, 1.0], "nan": [None]}
+    files.write_json_lines(tmp_path / "b", [{"a": math.inf}])
+    assert (tmp_path / "b").read_text() == '{"a": null}\n'
 
 
 @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "x/../../a"])

@@ -9,6 +9,7 @@ import typer
 
 from packshot.cli.options import Here, ProjectFolder, base_of, loras_of, project_at
 from packshot.cli.terminal import echo
+from packshot.types import SEEDS
 
 
 def shoot(
@@ -25,7 +26,7 @@ def shoot(
     images_per_prompt: Annotated[
         int, typer.Option(min=1, max=10_000, help="Images of each prompt.")
     ] = 1,
-    first_seed: Annotated[int, typer.Option(min=0, help="The first image's seed.")] = 0,
+    first_seed: Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="The first image's seed.")] = 0,
     steps: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Denoising steps; default: the base's own.")
     ] = None,

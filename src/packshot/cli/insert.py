@@ -9,7 +9,7 @@ import typer
 
 from packshot.cli.options import LIGHT, Here, ProjectFolder, base_of, loras_of, project_at
 from packshot.cli.terminal import echo
-from packshot.types import InsertionMethod
+from packshot.types import SEEDS, InsertionMethod
 
 
 def insert(
@@ -67,7 +67,7 @@ def insert(
         list[str] | None, typer.Option(help="FILE:WEIGHT; default: the project's.")
     ] = None,
     base: Annotated[str | None, typer.Option(help="Another checkpoint than the project's.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The first version's seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="The first version's seed.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
 ) -> None:
     """Put the product into an existing photo; the rest of the photo is unchanged."""

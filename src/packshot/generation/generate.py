@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from packshot.errors import PackshotError, UnsafePathError
 from packshot.generation.prompts import notes_on
 from packshot.project import Subject
+from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
@@ -32,7 +33,7 @@ class GenerationSettings(BaseModel):
     """Settings of a generation. None means the base's default; width and height 0 its own size."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=SEEDS)], ...] = Field(default=(0,), min_length=1)
     steps: int | None = Field(default=None, ge=1, le=1000)
     guidance_scale: float | None = Field(default=None, ge=0, le=50)
     negative_prompt: str = ""

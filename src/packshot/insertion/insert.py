@@ -25,6 +25,7 @@ from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.sheet import sheet
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
+from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
@@ -141,7 +142,7 @@ def _tries(
         yield from _painted(project, scene, settings, base, loras)
         return
     for number in range(min(settings.tries, len(ranked))):
-        seed = settings.seed + number
+        seed = (settings.seed + number) % SEEDS
         result = composite(scene, ranked[seed % len(ranked)], settings, seed)
         if settings.refine and base is not None:
             from packshot.insertion.refine import refine
@@ -161,7 +162,7 @@ def _painted(
 
     nothing: NothingPainted | None = None
     has_painted = False
-    for seed in range(settings.seed, settings.seed + settings.tries):
+    for seed in ((settings.seed + number) % SEEDS for number in range(settings.tries)):
         try:
             result = inpaint_product(project.subject, scene, settings, seed, base, loras)
         except NothingPainted as reason:

@@ -27,6 +27,7 @@ from packshot.insertion.placement import (
 from packshot.insertion.settings import InsertionSettings
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
+from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 
@@ -102,7 +103,7 @@ def insert_all(
         where = place.resolve(read, project, settings)
         for version in range(count):
             name = background.stem if count == 1 else f"{background.stem}-{version + 1}"
-            other = settings.model_copy(update={"seed": settings.seed + version})
+            other = settings.model_copy(update={"seed": (settings.seed + version) % SEEDS})
             yield insert(
                 project, read, where, folder, name=name, base=base, loras=loras,
                 embedder=embedder, settings=other, progress=progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from packshot.types import InsertionMethod
+from packshot.types import SEEDS, InsertionMethod
 
 
 class InsertionSettings(BaseModel):
@@ -23,7 +23,7 @@ class InsertionSettings(BaseModel):
     method: InsertionMethod = "composite"
     prompt: str = "a photo of {subject}"
     view: str | None = None
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
     tries: int = Field(default=4, ge=1, le=64)
     steps: int | None = Field(default=None, ge=1, le=1000)
     guidance_scale: float | None = Field(default=None, ge=0, le=50)

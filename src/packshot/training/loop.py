@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -132,7 +131,7 @@ def _recorded(events: Iterable[Event], run: Path) -> Iterator[Event]:
     """Pass events through, writing them to events.jsonl and for TensorBoard."""
     for event in logged(events, run / "tensorboard"):
         if not isinstance(event, CachingLatents):
-            files.append_line(log_of(run), json.dumps(as_record(event, run)))
+            files.append_line(log_of(run), files.as_json(as_record(event, run)))
         yield event
 
 
