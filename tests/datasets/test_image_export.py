@@ -26,6 +26,16 @@ def with_place(path):
     painted(1, (48, 64)).save(path, exif=exif, quality=95)
 
 
+def with_a_serial_number(path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA435] = "LENS123"
+    painted(1, (48, 64)).save(path, exif=exif, quality=95)
+
+
+def with_xmp(path):
+    painted(1, (48, 64)).save(path, xmp=b"<x aux:SerialNumber='BODY123'/>", quality=95)
+
+
 def cut_out(path):
     image = painted(1, (48, 64)).convert("RGBA")
     image.putalpha(0)
@@ -44,11 +54,17 @@ def in_colours_that_exif_says(path):
 
 
 @pytest.mark.parametrize(
-    "make", [turned, with_place, cut_out, in_other_colours, in_colours_that_exif_says]
+    "make",
+    [
+        turned, with_place, with_a_serial_number, with_xmp, cut_out, in_other_colours,
+        in_colours_that_exif_says,
+    ],
 )
 def test_what_others_would_see_otherwise_is_written_anew(tmp_path, make):
     make(tmp_path / "a.jpg")
-    written = Image.open(write_upright(tmp_path / "a.jpg", tmp_path / "b"))
+    file = write_upright(tmp_path / "a.jpg", tmp_path / "b")
+    assert b"123" not in file.read_bytes()
+    written = Image.open(file)
     exif = written.getexif()
     assert written.size == (48, 64) and written.mode == "RGB"
     assert 0x0112 not in exif and 0x8825 not in exif and "icc_profile" not in written.info

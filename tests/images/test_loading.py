@@ -9,6 +9,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from packshot.errors import ImageRejectedError, PackshotError
+from packshot.images import loading
 from packshot.images.loading import header_size, open_image, read_picture
 from tests.odd_files import (
     EXIF_FOLDER,
@@ -380,3 +381,34 @@ def test_a_jpeg_that_goes_over_its_picture_for_ever_is_refused(tmp_path):
     (tmp_path / "scans.jpg").write_bytes(data[:-2] + data[last:-2] * 200 + data[-2:])
     with pytest.raises(ImageRejectedError, match=r"is a JPEG of 2\d\d scans"):
         open_image(tmp_path / "scans.jpg")
+
+
+SECRETS = {0xA430: "OWNER", 0xA431: "BODY", 0xA435: "LENS", 0xA420: "UNIQUE", 0x927C: b"NOTE"}
+IN_THE_MAIN_FOLDER = {0xC62F: "BODY", 0xFDE8: "OWNER", 0xFDE9: "BODY", 0x02BC: b"<x>BODY</x>"}
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_owner_and_serial_numbers_leave_the_exif(tmp_path, ending):
+    """In whichever folder a program has put them; XMP and IPTC do not come along at all."""
+    exif = Image.Exif()
+    exif[MAKE] = "Camera"
+    inside = exif.get_ifd(0x8769)
+    inside[0x829A] = 0.01  # the exposure
+    for tag, value in SECRETS.items():
+        inside[tag] = value
+    for tag, value in (SECRETS | IN_THE_MAIN_FOLDER).items():
+        exif[tag] = value
+    path = tmp_path / f"a.{ending}"
+    packet = b"<rdf aux:SerialNumber='BODY' aux:OwnerName='OWNER' exifEX:LensSerialNumber='LENS'/>"
+    painted(1, (64, 48)).save(path, exif=exif, xmp=packet)
+    words = (b"OWNER", b"BODY", b"LENS", b"UNIQUE", b"NOTE")
+    assert all(word in path.read_bytes() for word in words[:3])
+    with Image.open(path) as image:
+        assert loading.tells_of_its_owner(image)
+    picture = loading.read_picture(path)
+    data = loading.encoded(picture, picture.suffix)
+    assert not any(word in data for word in words)
+    with Image.open(io.BytesIO(data)) as image:
+        kept = image.getexif()
+        assert kept[MAKE] == "Camera" and kept.get_ifd(0x8769)[0x829A] == pytest.approx(0.01)
+        assert not loading.tells_of_its_owner(image)

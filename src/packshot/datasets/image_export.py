@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from packshot.images import colour
-from packshot.images.loading import encoded, opened_picture, read_picture
+from packshot.images.loading import encoded, opened_picture, read_picture, tells_of_its_owner
 from packshot.images.masks import read_mask
 from packshot.utils import files
 
-_ORIENTATION, _GPS = 0x0112, 0x8825
+_ORIENTATION = 0x0112
 _ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
 
@@ -35,7 +35,7 @@ def write_upright(picture: Path, target: Path, mask: Path | None = None) -> Path
 
 
 def _plain_ending(picture: Path) -> str | None:
-    """The ending of a file that can be copied unchanged: upright, opaque, sRGB, and without GPS."""
+    """The ending of a file that can be copied unchanged: upright, opaque, sRGB, and with nothing of its owner's."""
     try:
         with opened_picture(picture) as image:
             is_srgb = colour.stated_profile(image, picture.name) is None
@@ -46,7 +46,7 @@ def _plain_ending(picture: Path) -> str | None:
                 and not image.info.get("icc_profile")
                 and is_srgb
                 and exif.get(_ORIENTATION, 1) == 1
-                and _GPS not in exif
+                and not tells_of_its_owner(image)
             )
             return _ENDINGS.get(str(image.format)) if as_it_is else None
     except Exception:  # Pillow raises nearly anything; reading it in earnest says what is wrong

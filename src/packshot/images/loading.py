@@ -23,8 +23,22 @@ FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 MAX_PIXELS = 64e6
 MAX_BYTES = 400e6
 """Of a file. 64 megapixels of 16-bit RGB take 384 MB; some decoders read the whole file at once."""
-_GPS, _ORIENTATION = 0x8825, 0x0112
-_EXIF_FOLDER, _MAKER_NOTE, _INTEROPERABILITY, _COLOUR_SPACE = 0x8769, 0x927C, 0xA005, 0xA001
+_ORIENTATION = 0x0112
+_EXIF_FOLDER, _INTEROPERABILITY, _COLOUR_SPACE = 0x8769, 0xA005, 0xA001
+_TELLING = frozenset(
+    (
+        0x8825,  # GPS
+        0x927C,  # the maker's note: serial numbers and thumbnails; its offsets would be wrong, too
+        0xA430, 0xA431, 0xA435,  # the camera's owner, serial numbers of camera and lens
+        0xA420,  # ImageUniqueID: some cameras count in it
+        0xC62F, 0xC634, 0xC65D, 0xC68B,  # DNG: serial number, private data, raw ID, raw file's name
+        0xFDE8, 0xFDE9,  # Adobe: owner and serial number
+        0x02BC, 0x83BB, 0x8649,  # XMP, IPTC and Photoshop's resources, which may repeat all of that
+    )
+)  # fmt: skip
+"""EXIF tags that tell where a photo was taken, by whose camera, or which one."""
+_MORE = ("xmp", "XML:com.adobe.xmp", "photoshop", "Raw profile type xmp", "Raw profile type iptc")
+"""What Pillow calls the other places for the same."""
 _JPEG_LONGEST = 65_500
 _MOST_SCANS = 100
 _HEAD = 64
@@ -55,7 +69,7 @@ class Picture:
     alpha: Image.Image | None
     """Its transparency, "L", where it has any."""
     exif: bytes
-    """Without GPS, orientation and the maker's note."""
+    """Without orientation, and without what tells place, owner or serial numbers."""
     format: str
 
     @property
@@ -218,21 +232,24 @@ def _refuse_bomb(path: Path, size: tuple[int, int], max_pixels: float) -> None:
         )
 
 
-def _exif(image: Image.Image) -> bytes:
-    """EXIF without GPS and orientation, in sRGB; empty if it is malformed or too long to write.
+def tells_of_its_owner(image: Image.Image) -> bool:
+    """Whether a file's metadata may tell where it was taken, by whose camera, or which one."""
+    exif = image.getexif()
+    tags = {*exif, *exif.get_ifd(_EXIF_FOLDER)}
+    return bool(_TELLING & tags) or any(name in image.info for name in _MORE)
 
-    The maker's note is removed too: its offsets would be wrong, and it may contain serial numbers
-    and thumbnails.
-    """
+
+def _exif(image: Image.Image) -> bytes:
+    """EXIF without `_TELLING` and orientation, in sRGB; empty if it is malformed or too long to write."""
     try:
         exif = image.getexif()
-        for tag in (_GPS, _ORIENTATION):
+        inside = exif.get_ifd(_EXIF_FOLDER)
+        for tag in (*_TELLING, _ORIENTATION):
             exif.pop(tag, None)
-        folder = exif.get_ifd(_EXIF_FOLDER)
-        for tag in (_MAKER_NOTE, _INTEROPERABILITY):
-            folder.pop(tag, None)
-        if _COLOUR_SPACE in folder:
-            folder[_COLOUR_SPACE] = 1
+            inside.pop(tag, None)
+        inside.pop(_INTEROPERABILITY, None)
+        if _COLOUR_SPACE in inside:
+            inside[_COLOUR_SPACE] = 1
         data = exif.tobytes() if len(exif) else b""
     except Exception:  # a picture is not refused for its EXIF
         return b""
