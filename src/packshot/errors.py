@@ -17,6 +17,7 @@
     ├── TrainingDivergedError         a loss or gradient that is not finite
     ├── UnaskedFetchError             a project names what would be fetched, and its user has not agreed
     ├── DiskFullError                 no room for a file
+    ├── OverwriteError                a file in the way that Packshot has not written
     └── UnsafePathError               a name that points outside the folder it belongs to
 
 Each message says what is wrong, where, and what to do. The command line prints it and exits with 2.
@@ -141,6 +142,10 @@ class UnaskedFetchError(PackshotError):
 
 class DiskFullError(PackshotError):
     """A file could not be written for lack of room; the earlier file is intact."""
+
+
+class OverwriteError(PackshotError):
+    """A result would replace a file that Packshot has not written, or that was changed since."""
 
 
 class UnsafePathError(PackshotError):

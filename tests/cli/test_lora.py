@@ -46,3 +46,14 @@ def test_layers_that_are_none_are_told_before_anything_is_loaded(command, monkey
         "lora", "extract", "a", "b", "--base", "pocket", "--target-modules", "most"
     )
     assert code == 2 and "'most' is not one of 'cross-attention', 'attention'" in said
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_file_of_somebody_elses_is_not_written_over(command, monkeypatch, tmp_path, name):
+    """With `merge` all the more: who forgets the file to write names one to read there."""
+    monkeypatch.setattr("packshot.models.load_base", lambda *args, **how: pytest.fail("loaded"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b").write_bytes(b"mine")
+    code, said = command("lora", name, *OTHER[name], "--base", "pocket")
+    assert code == 2 and "b was not written by Packshot, or was changed since" in said
+    assert (tmp_path / "b").read_bytes() == b"mine"

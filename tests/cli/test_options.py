@@ -79,6 +79,24 @@ def test_a_seed_that_no_generator_takes_is_refused_in_words(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("arguments", [["shoot", "a car", "--out"], ["doctor", "--json"]])
+def test_results_replace_nothing_of_the_users(arguments, project, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    mine = out / ("sheet.png" if arguments[0] == "shoot" else "report.json")
+    mine.write_text("mine")
+    place = [out, "-p", project.root] if arguments[0] == "shoot" else [mine]
+    monkeypatch.setattr(
+        "packshot.plan.load_base.load_project_base", lambda *_: pytest.fail("loaded")
+    )
+    monkeypatch.setattr("sys.argv", ["packshot", *arguments, *map(str, place)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert f"{mine} was not written by Packshot, or was changed since" in capsys.readouterr().err
+    assert mine.read_text() == "mine" and list(out.iterdir()) == [mine]
+
+
 def test_the_last_of_many_seeds_is_one_that_a_generator_takes(project, monkeypatch, capsys):
     order = ["shoot", "a car", "--first-seed", str(2**64 - 2), "--images-per-prompt", "3"]
     monkeypatch.setattr("sys.argv", ["packshot", *order, "-p", str(project.root)])

@@ -26,7 +26,7 @@ def fails(capsys, monkeypatch, *arguments):
 def test_a_box_and_two_versions(product, background_file):
     result = run(background_file, "-p", product.root, "--box", "140,140,120,90", "--count", 2)
     assert result.exit_code == 0, result.output
-    made = sorted(file.name for file in product.insertions_folder.iterdir())
+    made = sorted(file.name for file in product.insertions_folder.glob("[!.]*"))
     assert made == [
         "beach-1.json", "beach-1.png", "beach-1.sheet.png",
         "beach-2.json", "beach-2.png", "beach-2.sheet.png",
@@ -114,6 +114,14 @@ def test_errors_say_what_to_do(product, background_file, tmp_path, capsys, monke
     own = said("--box", "140,140,120,90", "--out", background_file.parent)
     assert "beach.png would be overwritten: name another folder" in own
     assert background_file.read_bytes() == before
+    for name in ("beach.png", "beach.sheet.png", "beach.json"):
+        out = tmp_path / name.replace(".", "-")
+        out.mkdir()
+        (out / name).write_text("mine")
+        told = said("--box", "140,140,120,90", "--out", out)
+        assert f"{name} was not written by Packshot, or was changed since" in told
+        assert [path.name for path in out.iterdir()] == [name]
+        assert (out / name).read_text() == "mine"
     assert "Say where it goes: --box x,y,w,h, or --quad with four corners" in said()
     assert "Say where it goes" in said("--box", "1,2,30,40", "--at", "left")
     assert "Move it inside" in said("--box", "390,10,100,100")

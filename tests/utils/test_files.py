@@ -4,15 +4,21 @@ import math
 import multiprocessing
 import os
 
+import hypothesis
 import pytest
 import torch
-import hypothesis
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from packshot.errors import DiskFullError, PackshotError, ProjectError, UnsafePathError
+from packshot.errors import (
+    DiskFullError,
+    OverwriteError,
+    PackshotError,
+    ProjectError,
+    UnsafePathError,
+)
 from packshot.utils import files
 
 
@@ -287,6 +293,56 @@ def test_where_there_can_be_no_link_there_is_a_copy(tmp_path, monkeypatch, fails
     files.hard_link_or_copy(source, place)
     assert place.read_text() == "one" and not place.samefile(source)
     assert [p.name for p in place.parent.iterdir()] == ["b"]
+
+
+def test_a_result_replaces_results_and_nothing_else(tmp_path):
+    ours, theirs = tmp_path / "a.txt", tmp_path / "b.txt"
+    theirs.write_text("theirs")
+    for text in (b"one", b"two"):
+        files.write_result(ours, text)
+    with pytest.raises(
+        OverwriteError, match=r"b\.txt was not written by Packshot, .* Move it away"
+    ):
+        files.write_result(theirs, b"ours")
+    ours.write_text("changed by somebody")
+    with pytest.raises(OverwriteError, match=r"a\.txt was not written .*, or was changed since"):
+        files.refuse_others(tmp_path / "none", ours)
+    ours.write_text("one")  # as it was written once
+    files.write_result(ours, b"three")
+    assert ours.read_bytes() == b"three" and theirs.read_text() == "theirs"
+
+
+def test_what_stands_in_the_way_of_a_result_may_be_no_file(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("folder", "link"):
+        with pytest.raises(OverwriteError, match=name):
+            files.write_result(tmp_path / name, b"ours")
+    assert (tmp_path / "link").is_symlink() and not (tmp_path / "nowhere").exists()
+
+
+def test_a_result_whose_writing_was_killed_is_written_again(tmp_path, monkeypatch):
+    def killed(*given):
+        real(*given)
+        raise KeyboardInterrupt
+
+    real = os.replace
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_result(tmp_path / "a", b"one")
+    monkeypatch.undo()
+    assert (tmp_path / "a").read_bytes() == b"one"
+    files.write_result(tmp_path / "a", b"two")
+
+
+def test_a_link_stays_one_whatever_is_written(tmp_path):
+    """A caption that is a link, for one: neither it nor what it leads to is replaced."""
+    (tmp_path / "shared.txt").write_text("theirs")
+    (tmp_path / "a.txt").symlink_to(tmp_path / "shared.txt")
+    with pytest.raises(UnsafePathError, match=r"a\.txt is a link, to .*shared\.txt, and stays one"):
+        files.write_text(tmp_path / "a.txt", "ours")
+    assert (tmp_path / "a.txt").is_symlink() and (tmp_path / "a.txt").read_text() == "theirs"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "shared.txt"]
 
 
 def test_a_log_on_a_full_disk_says_so(tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ def doctor(
     from packshot.cli.console import Console
     from packshot.utils import files
 
+    if json:
+        files.refuse_others(json)
     with Console() as console:
         console.progress("libraries", 0, 1)  # importing them alone takes seconds
         from packshot.doctor import examine
@@ -28,6 +30,7 @@ def doctor(
         report = examine(base, console.progress)
     echo(report.text())
     if json:
-        files.write_json(json, report.as_json())
+        text = files.as_json(report.as_json(), indent=2) + "\n"
+        files.write_result(json, text.encode("utf-8", "replace"))
     if not report.is_ready:
         raise typer.Exit(2)

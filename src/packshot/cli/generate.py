@@ -26,7 +26,9 @@ def shoot(
     images_per_prompt: Annotated[
         int, typer.Option(min=1, max=10_000, help="Images of each prompt.")
     ] = 1,
-    first_seed: Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="The first image's seed.")] = 0,
+    first_seed: Annotated[
+        int, typer.Option(min=0, max=SEEDS - 1, help="The first image's seed.")
+    ] = 0,
     steps: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Denoising steps; default: the base's own.")
     ] = None,
@@ -45,6 +47,7 @@ def shoot(
     from packshot.generation import generate
     from packshot.generation.embedders import embedder_for
     from packshot.generation.prompts import default_prompts, read_prompts
+    from packshot.utils import files
     from packshot.utils.validation import validated
 
     opened = project_at(project)
@@ -59,9 +62,13 @@ def shoot(
         steps=steps,
         guidance_scale=guidance_scale,
     )
+    is_usual = not (asked or lora or base or out)
+    page = (out or opened.shots_folder) / "sheet.png"
+    if not is_usual:
+        files.refuse_others(page)
     with Console() as console:
         model = base_of(opened, console, base)
-        if not (asked or lora or base or out):
+        if is_usual:
             from packshot.workflow.steps import shoot_all
 
             usual = list(opened.settings.prompts or default_prompts(opened.subject))
@@ -81,5 +88,5 @@ def shoot(
                 say=console.say,
             )
         )
-    sheet = generate.write_sheet(images, (out or opened.shots_folder) / "sheet.png")
+    sheet = generate.write_sheet(images, page)
     echo("\n".join(str(image.file) for image in images) + f"\nSheet: {sheet}")

@@ -35,7 +35,7 @@ def write_upright(picture: Path, target: Path, mask: Path | None = None) -> Path
 
 
 def _plain_ending(picture: Path) -> str | None:
-    """The ending of a file that can be copied unchanged: upright, opaque, sRGB, and with nothing of its owner's."""
+    """The ending of a file that can be copied unchanged: upright, opaque, sRGB, telling of no owner."""
     try:
         with opened_picture(picture) as image:
             is_srgb = colour.stated_profile(image, picture.name) is None

@@ -87,6 +87,7 @@ def generate_images(
 
     Raises:
         PackshotError: no prompts, or a size that the base cannot generate.
+        OverwriteError: another file has the name of an image or its record.
     """
     from packshot.lora import fused
     from packshot.models.prompt_length import read_part
@@ -188,14 +189,15 @@ def _write(shot: GeneratedImage, picture: Image.Image, read: str) -> None:
 
     chunks = PngInfo()
     chunks.add_text("parameters", parameters(shot, read))
-    files.write_image(shot.file, picture, pnginfo=chunks)
+    files.write_result(shot.file, files.image_bytes(".png", picture, pnginfo=chunks))
     write_record(shot)
 
 
 def write_record(shot: GeneratedImage) -> None:
     """Write an image's settings next to it, for `read_generated_images`."""
     record = asdict(shot) | {"file": shot.file.name}
-    files.write_json(shot.file.with_suffix(".json"), record)
+    text = files.as_json(record, indent=2) + "\n"
+    files.write_result(shot.file.with_suffix(".json"), text.encode("utf-8", "replace"))
 
 
 def parameters(shot: GeneratedImage, read: str = "") -> str:
@@ -240,11 +242,16 @@ def read_generated_images(folder: Path) -> list[GeneratedImage]:
 
 
 def write_sheet(shots: Sequence[GeneratedImage], file: Path, columns: int = 4) -> Path:
-    """Write a contact sheet of generated images with their prompts."""
+    """Write a contact sheet of generated images with their prompts.
+
+    Raises:
+        OverwriteError: there is another file of that name.
+    """
     from packshot.images.contact_sheet import contact_sheet
     from packshot.images.loading import open_image
 
     pictures = [open_image(shot.file) for shot in shots]
     labels = [f"{shot.prompt} (seed {shot.seed})" for shot in shots]
-    files.write_image(file, contact_sheet(pictures, columns=columns, labels=labels))
+    sheet = contact_sheet(pictures, columns=columns, labels=labels)
+    files.write_result(file, files.image_bytes(file.suffix, sheet))
     return file

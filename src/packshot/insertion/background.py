@@ -128,7 +128,7 @@ class Background:
         if self.profile:
             chunks.insert(0, _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(self.profile)))
         header = len(_PNG) + 25  # the signature, and IHDR
-        files.write_bytes(path, data[:header] + b"".join(chunks) + data[header:])
+        files.write_result(path, data[:header] + b"".join(chunks) + data[header:])
 
     @staticmethod
     def _colour_channels(values: Pixels) -> Pixels:

@@ -98,12 +98,14 @@ def insert(
     Raises:
         InsertionError: no photo shows the product, there is no LoRA to inpaint with, or the
             background's own file would be overwritten.
+        OverwriteError: another file has the name of one of the results.
     """
     settings, name = settings or InsertionSettings(), name or Path(background.name).stem
     if background.source and background.source.resolve() == (folder / f"{name}.png").resolve():
         raise InsertionError(
             f"{background.source} would be overwritten: name another folder than its own with --out."
         )
+    files.refuse_others(*results_of(folder, name))
     scene = _scene(background, placement, settings)
     ranked = cutouts.best_photos(list_photos(project), placement, settings.view)
     best: Attempt | None = None  # only the best is kept in memory
@@ -116,6 +118,11 @@ def insert(
     progress("insertion", settings.tries, settings.tries)
     assert best is not None
     return _written(scene, best, folder, name, placement.notes)
+
+
+def results_of(folder: Path, name: str) -> tuple[Path, Path, Path]:
+    """The files of an insertion: the image, its sheet and its record."""
+    return folder / f"{name}.png", folder / f"{name}.sheet.png", folder / f"{name}.json"
 
 
 def _tries(
@@ -273,7 +280,7 @@ def _written(
         result.box.width,
         result.box.height,
     )
-    file, page = folder / f"{name}.png", folder / f"{name}.sheet.png"
+    file, page, _ = results_of(folder, name)
     photo = result.cut.photo.file.name if result.cut else ""
     insertion = Insertion(
         file, page, photo, seed, scene.light, scene.ground.horizon + scene.crop.top, checks, notes
@@ -284,9 +291,9 @@ def _written(
         "notes": list(notes),
         "checks": [asdict(check) | {"passed": check.passed} for check in checks],
     }  # fmt: skip
-    files.write_image(
-        page, sheet(scene.background, after, result.changed_mask, scene.crop, product, checks)
-    )
-    files.write_json(folder / f"{name}.json", record)
+    shown = sheet(scene.background, after, result.changed_mask, scene.crop, product, checks)
+    files.write_result(page, files.image_bytes(page.suffix, shown))
+    text = files.as_json(record, indent=2) + "\n"
+    files.write_result(folder / f"{name}.json", text.encode("utf-8", "replace"))
     after.write(file, Software="packshot", Comment=json.dumps(record["box"]))
     return insertion

@@ -166,7 +166,7 @@ def show_places(
         text = f'{number}: --at "{words}"  --box {box.left},{box.top},{box.width},{box.height}'
         draw.text((corners[0] + 6, corners[3] - 18), text, fill="#ffcc00")
     file = (out or project.insertions_folder) / f"{background.stem}.places.png"
-    files.write_image(file, image)
+    files.write_result(file, files.image_bytes(file.suffix, image))
     return file
 
 

@@ -28,7 +28,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from packshot.errors import DiskFullError, PackshotError, ProjectError, UnsafePathError
+from packshot.errors import (
+    DiskFullError,
+    OverwriteError,
+    PackshotError,
+    ProjectError,
+    UnsafePathError,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
 
 Bytes = bytes | memoryview
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+RESULTS = ".packshot.jsonl"
+"""A folder's record of the results that Packshot has written there, by their hashes."""
 MAX_RECORD_BYTES = 256 * 2**20
 """Of a file of records that is read at once; ours have a hundredth."""
 # What Windows lacks of these it does not need: there, links are looked for by name.
@@ -194,6 +202,11 @@ def write_stream(chunks: Iterable[bytes], path: Path) -> None:
 
 
 def _write(path: Path, parts: Sequence[Bytes]) -> None:
+    if path.is_symlink():
+        raise UnsafePathError(
+            f"{path} is a link, to {_target(path)}, and stays one: nothing is written through it, and "
+            "nothing in its place. Delete the link, or put what it leads to in its place."
+        )
     temporary = _temporary(path)
     # The user's umask decides who may read it; a file that stands there keeps its rights.
     binary = getattr(os, "O_BINARY", 0)
@@ -305,6 +318,44 @@ def image_bytes(suffix: str, image: Image.Image, **options: Any) -> bytes:
     kind = {"jpg": "JPEG"}.get(suffix[1:].lower(), suffix[1:].upper())
     image.save(buffer, format=kind, **options)
     return buffer.getvalue()
+
+
+def write_result(path: Path, data: bytes) -> None:
+    """As `write_bytes`, into a folder that may hold the user's own files: it replaces none of them.
+
+    Raises:
+        OverwriteError: as `refuse_others`.
+    """
+    refuse_others(path)
+    note_result(path, sha256_of(data))
+    write_bytes(path, data)
+
+
+def refuse_others(*paths: Path) -> None:
+    """Refuse to replace what Packshot has not written, by the record of each file's folder.
+
+    Raises:
+        OverwriteError: there is a file that is not in the record as it stands.
+    """
+    for path in paths:
+        if os.path.lexists(path) and not _is_result(path):
+            raise OverwriteError(
+                f"{path} was not written by Packshot, or was changed since, so it is not replaced. Move "
+                "it away, or name another place for the results."
+            )
+
+
+def note_result(path: Path, sha256: str) -> None:
+    """Record that the file at `path` with this hash is Packshot's, before or after it is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    append_line(path.parent / RESULTS, as_json({"file": path.name, "sha256": sha256}), durable=True)
+
+
+def _is_result(path: Path) -> bool:
+    if _is_link(path.lstat()) or not path.is_file():
+        return False
+    noted = read_json_lines(path.parent / RESULTS)
+    return {"file": path.name, "sha256": sha256(path)} in noted
 
 
 def hard_link_or_copy(source: Path, path: Path) -> None:

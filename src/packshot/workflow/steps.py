@@ -412,4 +412,7 @@ def shoot_all(
             )  # fmt: skip
             images[folder] = list(shots)
     score_project(project, judge)
-    return write_sheet(images[project.shots_folder / "with"], project.shots_folder / "sheet.png")
+    page = project.shots_folder / "sheet.png"
+    if page.is_file() and not (project.shots_folder / files.RESULTS).exists():
+        files.note_result(page, files.sha256(page))  # of Packshot 0.1, which kept no record
+    return write_sheet(images[project.shots_folder / "with"], page)
