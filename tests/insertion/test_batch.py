@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from packshot.errors import InsertionError
-from packshot.insertion.batch import InsertionJob, mark_done, pending_jobs, read_jobs
+from packshot.insertion.batch import InsertionJob, begin, mark_done, pending_jobs, read_jobs
+from packshot.insertion.insert import results_of
+from packshot.utils import files
 
 
 @pytest.fixture
@@ -44,10 +46,6 @@ def test_a_folder_is_its_pictures(table):
 @pytest.mark.parametrize(
     "text,words",
     [
-        ("background,name\na.png,x\nb.png,x\n", "line 3: give it another name than x"),
-        ("background,name\na.png,x/y\n", "line 2: give it another name than x/y"),
-        ("background\na.png\n,\n", "line 3: there is no background"),
-        ("background\nnone.png\n", "line 2: there is no background"),
         ("file\na.png\n", "has no column background"),
         ("background,size\na.png,3\n", "has a column size; its columns may be background, box"),
         ("", "has no column background"),
@@ -57,6 +55,44 @@ def test_a_table_that_makes_no_sense_is_refused(table, text, words):
     table.write_text(text)
     with pytest.raises(InsertionError, match=words):
         read_jobs(table)
+
+
+@pytest.mark.parametrize(
+    "row,words",
+    [
+        ("b.png,,x", "line 3: give it another name than x"),
+        ("b.png,,X", "line 3: give it another name than X"),
+        ("b.png,,x.sheet", "line 3: give it another name than x.sheet"),
+        ("b.png,,x/y", "line 3: give it another name than x/y"),
+        (",,", "line 3: there is no background"),
+        ("none.png,,", "line 3: there is no background"),
+        ("b.png,none.png,", "line 3: there is no mask"),
+    ],
+)
+def test_a_row_that_makes_no_sense_costs_itself(table, row, words):
+    table.write_text(f"background,mask,name\na.png,,x\n{row}\nb.png,,\n")
+    first, wrong, last = read_jobs(table)
+    assert words in wrong.fault and not (first.fault or last.fault)
+    assert (first.name, last.name) == ("x", "b-3")
+
+
+def test_two_backgrounds_of_one_stem_have_results_of_their_own(table, tmp_path):
+    folder = tmp_path / "plates"
+    folder.mkdir()
+    for name in ("a.png", "A.jpg", "b.png", "b.sheet.png", "a-png.webp"):
+        Image.new("RGB", (4, 4)).save(folder / name)
+    names = [job.name for job in read_jobs(folder)]
+    results = [path.name.lower() for name in names for path in results_of(folder, name)]
+    assert len(set(results)) == len(results) == 15
+    assert {"A-jpg", "a-png", "b"} <= set(names)
+
+
+def test_results_beside_backgrounds_are_no_backgrounds(table, tmp_path):
+    folder = tmp_path / "plates"
+    folder.mkdir()
+    Image.new("RGB", (4, 4)).save(folder / "a.jpg")
+    files.write_result(folder / "a.png", (folder / "a.jpg").read_bytes())
+    assert [job.background.name for job in read_jobs(folder)] == ["a.jpg"]
 
 
 def test_what_is_no_text_is_refused(table):
@@ -94,6 +130,8 @@ def test_what_stands_is_not_pending(jobs, tmp_path):
     finish(jobs[1], tmp_path)
     assert pending_jobs(jobs, tmp_path, "s") == []
     assert pending_jobs(jobs, tmp_path, "other settings") == jobs
+    begin(jobs[0], tmp_path)  # and killed before its result was replaced
+    assert pending_jobs(jobs, tmp_path, "s") == jobs[:1]
 
 
 CHANGES = {

@@ -1,12 +1,19 @@
 """The command as a user types it."""
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from packshot.cli import app, main
+from packshot.errors import DiskFullError
+from packshot.insertion import request
+from packshot.insertion.settings import InsertionSettings
+from packshot.models.diffusion_model import SamplingDefaults
+from packshot.utils import files
 from tests.backgrounds import landscape
 
 
@@ -86,8 +93,6 @@ def test_a_table_goes_on_where_it_was(product, background_file, tmp_path, monkey
         'p0.png,"100,140,90,80",,one\np1.png,,"right, near",two\np2.png,,,three\n'
     )
     order = [table, "-p", product.root, "--at", "centre", "--product-height", 0.5]
-    from packshot.insertion import request
-
     calls, real = [], request.insert
 
     def dies_at_the_second(*given, **options):
@@ -137,7 +142,143 @@ def test_errors_say_what_to_do(product, background_file, tmp_path, capsys, monke
         "background,size\na.png,3\n": "has a column size",
         "background\nnone.png\n": "line 2: there is no background",
         "background,name\nbeach.png,../x\n": "line 2: give it another name than ../x",
+        "background,at\nbeach.png,nowhere\n": "Nothing was inserted into any of",
     }.items():
         table.write_text(text.replace("\\\n", "\n"))
         assert words in fails(capsys, monkeypatch, table, "-p", product.root, "--at", "left")
     assert not product.insertions_folder.exists()
+
+
+@pytest.fixture
+def plates(tmp_path):
+    """Three backgrounds, the second of which is damaged."""
+    folder = tmp_path / "plates"
+    folder.mkdir()
+    for name in ("a", "c"):
+        Image.fromarray(landscape()).save(folder / f"{name}.png")
+    (folder / "b.png").write_bytes(b"\x89PNG damaged")
+    return folder
+
+
+PLACE = ("--box", "140,140,120,90")
+
+
+@pytest.mark.slow
+def test_a_bad_background_costs_itself_and_is_named(product, plates):
+    done = run(plates, "-p", product.root, *PLACE)
+    assert done.exit_code == 3, done.output
+    assert "not made: b: b.png: is damaged or cut short" in done.stderr.replace("\n", "")
+    made = {path.stem for path in product.insertions_folder.glob("*.done")}
+    assert made == {"a", "c"}
+    Image.fromarray(landscape()).save(plates / "b.png")
+    again = run(plates, "-p", product.root, *PLACE)
+    assert again.exit_code == 0 and again.stderr.count("sheet:") == 1
+
+
+class Made:
+    """Stands for an insertion: writes a picture, and counts."""
+
+    def __init__(self, fault=None):
+        self.names, self.fault = [], fault
+
+    def __call__(self, project, background, where, folder, *, name, **given):
+        self.names.append(name)
+        if self.fault and name == "b":
+            raise self.fault
+        files.write_result(folder / f"{name}.png", b"made")
+        return name
+
+
+@pytest.mark.parametrize(
+    "fault,words",
+    [
+        (ValueError("odd"), "ValueError: odd (a bug in Packshot, please report it)"),
+        (MemoryError(), "MemoryError"), (OSError("gone"), "gone"),
+    ],
+)  # fmt: skip
+def test_whatever_one_background_does_the_others_are_made(
+    product, plates, monkeypatch, fault, words
+):
+    shutil.copy(plates / "a.png", plates / "b.png")
+    monkeypatch.setattr(request, "insert", made := Made(fault))
+    refused = {}
+    order = product, plates, request.PlacementRequest(box=PLACE[1]), InsertionSettings()
+    assert list(request.insert_all(*order, refused=refused)) == ["a", "c"]
+    assert made.names == ["a", "b", "c"] and words in refused["b"]
+    made.fault = None
+    assert list(request.insert_all(*order)) == ["b"]
+    made.fault = DiskFullError("No room")
+    monkeypatch.setattr(request, "version", lambda name: "another")
+    with pytest.raises(DiskFullError):
+        list(request.insert_all(*order))
+
+
+def _no_mask(project):
+    next(project.masks_folder.iterdir()).unlink()
+
+
+def _another_photo(project):
+    photo = next(project.photos_folder.glob("*.png"))
+    with Image.open(photo) as image:
+        flipped = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    flipped.save(photo)
+
+
+def _another_trigger(project):
+    text = project.settings_file.read_text()
+    project.settings_file.write_text(text.replace('trigger = "ohwx"', 'trigger = "zzz"'))
+
+
+def _a_caption(project):
+    (next(project.photos_folder.glob("*.png")).with_suffix(".txt")).write_text("rear view")
+
+
+CHANGES = {
+    "a mask": _no_mask, "a photo": _another_photo, "the subject": _another_trigger,
+    "a caption": _a_caption, "nothing": lambda project: None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_result_is_as_new_as_all_that_it_depends_on(product, plates, monkeypatch, change):
+    monkeypatch.setattr(request, "insert", made := Made())
+    place = request.PlacementRequest(box=PLACE[1])
+
+    def go(**given):
+        made.names.clear()
+        list(request.insert_all(product, plates, place, InsertionSettings(), refused={}, **given))
+        return made.names
+
+    assert go() == ["a", "c"] and go() == []
+    CHANGES[change](product)
+    assert go() == ([] if change == "nothing" else ["a", "c"])
+
+
+def test_base_lora_and_mask_belong_to_what_a_result_depends_on(product, plates, monkeypatch):
+    monkeypatch.setattr(request, "insert", made := Made())
+    base = SimpleNamespace(
+        content_hash="1", dtype="float32", weight_storage="full",
+        sampler=SamplingDefaults("a", 1, 1.0),
+    )  # fmt: skip
+    lora = SimpleNamespace(sha256="2")
+    mask = plates.parent / "mask.png"
+    Image.new("L", (400, 300), 255).save(mask)
+
+    def go(base=base, lora=lora, weight=1.0):
+        made.names.clear()
+        place = request.PlacementRequest(mask=mask)
+        list(request.insert_all(
+            product, plates, place, InsertionSettings(), base=base, loras=[(lora, weight)], refused={}
+        ))  # fmt: skip
+        return made.names
+
+    assert go() == ["a", "c"] and go() == []
+    other = SimpleNamespace(**(vars(base) | {"content_hash": "3"}))
+    slower = SimpleNamespace(**(vars(base) | {"sampler": SamplingDefaults("a", 2, 1.0)}))
+    for change in (
+        {"base": other}, {"base": slower}, {"lora": SimpleNamespace(sha256="4")}, {"weight": 0.5},
+    ):  # fmt: skip
+        assert go(**change) == ["a", "c"]
+    go()
+    Image.new("L", (400, 300), 254).save(mask)
+    assert go() == ["a", "c"]

@@ -85,7 +85,11 @@ def _agrees(error: UnaskedFetchError) -> bool:
 
 
 def main() -> None:
-    """Run a command. Exit codes: 0 done, 2 an error that the user can fix, 130 stopped, 1 a bug."""
+    """Run a command.
+
+    Exit codes: 0 done, 2 an error that the user can fix, 3 done but for some of many (`PARTLY`),
+    130 stopped, 1 a bug.
+    """
     from packshot.errors import PackshotError, UnaskedFetchError
 
     try:

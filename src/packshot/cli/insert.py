@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from packshot.cli.options import LIGHT, Here, ProjectFolder, base_of, loras_of, project_at
-from packshot.cli.terminal import echo
+from packshot.cli.terminal import PARTLY, echo
 from packshot.types import SEEDS, InsertionMethod
 
 
@@ -70,7 +70,10 @@ def insert(
     seed: Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="The first version's seed.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
 ) -> None:
-    """Put the product into an existing photo; the rest of the photo is unchanged."""
+    """Put the product into an existing photo; the rest of the photo is unchanged.
+
+    Of many, exit code 3 says that some could not be made; it is said which, and why.
+    """
     from packshot.errors import InsertionError
     from packshot.insertion import request
     from packshot.insertion.settings import InsertionSettings
@@ -96,6 +99,7 @@ def insert(
 
     with Console() as console:
         model, loras = None, []
+        refused: dict[str, str] = {}
         if method == "inpaint" or refine > 0:
             model = base_of(opened, console, base)
             given = lora or ([str(opened.lora_file)] if opened.lora_file.is_file() else [])
@@ -105,7 +109,7 @@ def insert(
         embedder = embedder_for(opened, lambda: model or base_of(opened, console), console)
         for result in request.insert_all(
             opened, background, place, settings, count, out, model, loras, embedder,
-            console.progress,
+            console.progress, refused,
         ):  # fmt: skip
             missed = [check.name for check in result.checks if not check.passed]
             verdict = f"fails: {', '.join(missed)}" if missed else "all checks passed"
@@ -113,3 +117,7 @@ def insert(
             for note in result.notes:
                 console.say(f"  note: {note}")
             console.say(f"  sheet: {result.sheet}")
+        for name, reason in refused.items():
+            console.say(f"not made: {name}: {reason}")
+    if refused:
+        raise typer.Exit(PARTLY)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import typer
 
+PARTLY = 3
+"""The exit code of a command over many, if some of them could not be done."""
+
 
 def visible(text: object) -> str:
     """Text without power over a terminal: escapes and other characters that do not print are shown.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from packshot.errors import InsertionError
 from packshot.images import sidecars, tables
 from packshot.images.sources import picture_files
+from packshot.insertion.insert import results_of
 from packshot.utils import files
 
 _COLUMNS = ("background", "box", "quad", "mask", "at", "view", "name")
@@ -26,22 +28,35 @@ class InsertionJob:
     at: str
     view: str
     name: str
+    fault: str = ""
+    """Why nothing can be made of it; the others are made."""
 
 
 def read_jobs(table: Path) -> list[InsertionJob]:
     """The jobs of a folder of backgrounds, or of a table.
 
     A table is a CSV with a column `background` and any of box, quad, mask, at, view, name. Paths
-    are relative to the table.
+    are relative to the table. A row that makes no sense is a job with a fault.
 
     Raises:
-        InsertionError: no table, no such columns, or a background that is not there.
+        InsertionError: no table, or no such columns.
     """
-    if table.is_dir():
-        return [
-            InsertionJob(background, "", "", None, "", "", background.stem)
-            for background in picture_files(table)
-        ]
+    return _of_folder(table) if table.is_dir() else _of_table(table)
+
+
+def _of_folder(folder: Path) -> list[InsertionJob]:
+    """Of two backgrounds with one stem, each result has its background's whole name."""
+    plates = [path for path in picture_files(folder) if not files.is_result(path)]
+    jobs: list[InsertionJob] = []
+    stems = [_plain(path.stem) for path in plates]
+    for path in plates:
+        unique = stems.count(_plain(path.stem)) == 1
+        name = path.stem if unique else f"{path.stem}-{path.suffix[1:].lower()}"
+        jobs.append(InsertionJob(path, "", "", None, "", "", _free(name, jobs)))
+    return jobs
+
+
+def _of_table(table: Path) -> list[InsertionJob]:
     try:
         text = sidecars.decode(table.read_bytes())
         reader = tables.read_rows(text)
@@ -61,18 +76,50 @@ def read_jobs(table: Path) -> list[InsertionJob]:
     for number, row in enumerate(rows, start=2):
         given = {key: (row.get(key) or "").strip() for key in _COLUMNS}
         background = table.parent / given["background"]
-        if not given["background"] or not files.is_file(background):
-            raise InsertionError(f"{table}, line {number}: there is no background {background}.")
-        name = given["name"] or f"{background.stem}-{number - 1}"
-        if name in {job.name for job in jobs} or Path(name).name != name:
-            raise InsertionError(f"{table}, line {number}: give it another name than {name}.")
         mask = table.parent / given["mask"] if given["mask"] else None
+        wanted = given["name"] or f"{background.stem}-{number - 1}"
+        name = wanted if given["name"] else _free(wanted, jobs)
+        fault = ""
+        if not given["background"] or not files.is_file(background):
+            fault = f"there is no background {background}"
+        elif mask and not files.is_file(mask):
+            fault = f"there is no mask {mask}"
+        elif Path(name).name != name or "\0" in name or name != _free(name, jobs):
+            fault = f"give it another name than {name}"
+        if fault:
+            fault, name = f"{table}, line {number}: {fault}", _free(f"line {number}", jobs)
         jobs.append(
             InsertionJob(
-                background, given["box"], given["quad"], mask, given["at"], given["view"], name
+                background,
+                given["box"],
+                given["quad"],
+                mask,
+                given["at"],
+                given["view"],
+                name,
+                fault,
             )
         )
     return jobs
+
+
+def _free(name: str, jobs: Iterable[InsertionJob]) -> str:
+    """The name, numbered if one of its results would have the name of another's."""
+    taken = {_plain(path.name) for job in jobs for path in _results(job.name)}
+    free, number = name, 1
+    while taken & {_plain(path.name) for path in _results(free)}:
+        number += 1
+        free = f"{name}-{number}"
+    return free
+
+
+def _results(name: str) -> list[Path]:
+    return [*results_of(Path(), name), Path(f"{name}.done")]
+
+
+def _plain(name: str) -> str:
+    """Names that are one to some file system are one here."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def pending_jobs(jobs: Iterable[InsertionJob], folder: Path, settings: str) -> list[InsertionJob]:
@@ -80,16 +127,29 @@ def pending_jobs(jobs: Iterable[InsertionJob], folder: Path, settings: str) -> l
     return [job for job in jobs if not _stands(job, folder, settings)]
 
 
+def begin(job: InsertionJob, folder: Path) -> None:
+    """Forget how a job's earlier result was made: from now on it is being replaced.
+
+    Raises:
+        OverwriteError: another file has the name of our mark.
+    """
+    files.refuse_others(_mark(job, folder))
+    _mark(job, folder).unlink(missing_ok=True)
+
+
 def mark_done(job: InsertionJob, folder: Path, settings: str) -> None:
     """Record that a job's result in `folder` was made with these `settings`."""
-    files.write_text(_mark(job, folder), _key(job, settings))
+    files.write_result(_mark(job, folder), _key(job, settings).encode())
 
 
 def _stands(job: InsertionJob, folder: Path, settings: str) -> bool:
     mark = _mark(job, folder)
-    if not (mark.is_file() and (folder / f"{job.name}.png").is_file()):
+    if job.fault or not (mark.is_file() and (folder / f"{job.name}.png").is_file()):
         return False
-    return mark.read_text() == _key(job, settings)
+    try:
+        return mark.read_bytes() == _key(job, settings).encode()
+    except OSError:  # whoever makes it says why it cannot be read
+        return False
 
 
 def _mark(job: InsertionJob, folder: Path) -> Path:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from packshot.errors import InsertionError
+from packshot.errors import DiskFullError, InsertionError, PackshotError, reason_of
 from packshot.insertion import cutouts
 from packshot.insertion.background import Background, load_background
-from packshot.insertion.batch import InsertionJob, mark_done, pending_jobs, read_jobs
+from packshot.insertion.batch import InsertionJob, begin, mark_done, pending_jobs, read_jobs
 from packshot.insertion.insert import Insertion, horizon_for, insert
 from packshot.insertion.placement import (
     CAMERA_HEIGHT_METRES,
@@ -91,40 +92,93 @@ def insert_all(
     loras: Sequence[tuple[Lora, float]] = (),
     embedder: ClipSimilarity | None = None,
     progress: Progress = silent,
+    refused: dict[str, str] | None = None,
 ) -> Iterator[Insertion]:
     """Insert into one background `count` times, or into each pending background of a folder or table.
 
+    Of several backgrounds, one that nothing can be inserted into does not keep the others from it.
+
+    Args:
+        refused: of several, receives the names of those that were not made, with the reasons.
+
     Raises:
-        InsertionError, ImageRejectedError: as `insert` and `load_background`; earlier results stay.
+        InsertionError, ImageRejectedError: as `insert` and `load_background`; of several, only where
+            none was made. Earlier results stay.
     """
     folder = out or project.insertions_folder
     if background.suffix.lower() != ".csv" and not background.is_dir():
         read = load_background(background)
         where = place.resolve(read, project, settings)
-        for version in range(count):
-            name = background.stem if count == 1 else f"{background.stem}-{version + 1}"
-            other = settings.model_copy(update={"seed": (settings.seed + version) % SEEDS})
+        for number in range(count):
+            name = background.stem if count == 1 else f"{background.stem}-{number + 1}"
+            other = settings.model_copy(update={"seed": (settings.seed + number) % SEEDS})
             yield insert(
                 project, read, where, folder, name=name, base=base, loras=loras,
                 embedder=embedder, settings=other, progress=progress,
             )  # fmt: skip
         return
+    refused = {} if refused is None else refused
     jobs = read_jobs(background)
-    lora_hashes = [(lora.sha256, weight) for lora, weight in loras]
-    key = files.fingerprint([settings.model_dump(), str(place), lora_hashes])
+    key = _inputs(project, place, settings, base, loras, embedder)
     pending = pending_jobs(jobs, folder, key)
     for left, job in zip(range(len(pending), 0, -1), pending, strict=True):
         progress("backgrounds", len(jobs) - left, len(jobs))
         own = settings.model_copy(update={"view": job.view or settings.view})
-        read = load_background(job.background)
-        where = _place_of(job, place).resolve(read, project, own)
-        insertion = insert(
-            project, read, where, folder, name=job.name, base=base, loras=loras,
-            embedder=embedder, settings=own,
-        )  # fmt: skip
-        mark_done(job, folder, key)
+        try:
+            if job.fault:
+                raise InsertionError(job.fault)
+            begin(job, folder)
+            read = load_background(job.background)
+            where = _place_of(job, place).resolve(read, project, own)
+            insertion = insert(
+                project, read, where, folder, name=job.name, base=base, loras=loras,
+                embedder=embedder, settings=own,
+            )  # fmt: skip
+            mark_done(job, folder, key)
+        except DiskFullError:  # so it is for all
+            raise
+        except Exception as error:  # nothing that one background does may cost the others
+            refused[job.name] = _reason(error, folder / f"{job.name}.png")
+            continue
         yield insertion
     progress("backgrounds", len(jobs), len(jobs))
+    if jobs and len(refused) == len(jobs):
+        lines = "".join(f"\n  {name}: {reason}" for name, reason in list(refused.items())[:20])
+        raise InsertionError(f"Nothing was inserted into any of {background}:{lines}")
+
+
+def _inputs(
+    project: Project,
+    place: PlacementRequest,
+    settings: InsertionSettings,
+    base: DiffusionModel | None,
+    loras: Sequence[tuple[Lora, float]],
+    embedder: ClipSimilarity | None,
+) -> str:
+    """A fingerprint of all that every result of a batch depends on; files by their content."""
+    photos = [
+        (photo.sha256, photo.mask and files.sha256(photo.mask), photo.caption)
+        for photo in list_photos(project)
+    ]
+    mask = place.mask and files.is_file(place.mask) and files.sha256(place.mask)
+    model = base and (
+        base.content_hash, str(base.dtype), base.weight_storage, asdict(base.sampler)
+    )  # fmt: skip
+    return files.fingerprint(
+        [
+            version("packshot"), project.subject.model_dump(), project.settings.segmenter, photos,
+            settings.model_dump(), asdict(replace(place, mask=None)), mask, model,
+            [(lora.sha256, weight) for lora, weight in loras], embedder and embedder.name,
+        ]
+    )  # fmt: skip
+
+
+def _reason(error: Exception, file: Path) -> str:
+    if not isinstance(error, PackshotError | OSError | MemoryError):
+        told = f"{reason_of(error)} (a bug in Packshot, please report it)"
+    else:
+        told = str(error) or reason_of(error)
+    return f"{told} (its earlier result there is out of date)" if file.is_file() else told
 
 
 def _place_of(job: InsertionJob, otherwise: PlacementRequest) -> PlacementRequest:

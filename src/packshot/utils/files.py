@@ -338,7 +338,7 @@ def refuse_others(*paths: Path) -> None:
         OverwriteError: there is a file that is not in the record as it stands.
     """
     for path in paths:
-        if os.path.lexists(path) and not _is_result(path):
+        if os.path.lexists(path) and not is_result(path):
             raise OverwriteError(
                 f"{path} was not written by Packshot, or was changed since, so it is not replaced. Move "
                 "it away, or name another place for the results."
@@ -351,11 +351,12 @@ def note_result(path: Path, sha256: str) -> None:
     append_line(path.parent / RESULTS, as_json({"file": path.name, "sha256": sha256}), durable=True)
 
 
-def _is_result(path: Path) -> bool:
-    if _is_link(path.lstat()) or not path.is_file():
+def is_result(path: Path) -> bool:
+    """Whether a file is as Packshot has written it there as a result."""
+    if path.is_symlink() or not path.is_file():
         return False
-    noted = read_json_lines(path.parent / RESULTS)
-    return {"file": path.name, "sha256": sha256(path)} in noted
+    noted = [row for row in read_json_lines(path.parent / RESULTS) if row.get("file") == path.name]
+    return bool(noted) and {"file": path.name, "sha256": sha256(path)} in noted
 
 
 def hard_link_or_copy(source: Path, path: Path) -> None:
