@@ -1,8 +1,12 @@
+import os
+import time
+
 import pytest
 
-from packshot.class_images import add_class_images, list_class_images
+from packshot.class_images import add_class_images, list_class_images, require_unchanged
 from packshot.errors import ClassImagesError
 from packshot.images.refusals import read_refusals
+from packshot.utils import files
 from tests.projects import painted
 
 
@@ -23,7 +27,7 @@ def test_pictures_are_added_with_what_is_told_of_them(project, tmp_path):
     assert (two.prompt, two.author, two.licence, two.source) == (
         "a photo of a blue car", "Ada", "CC0", "here",
     )  # fmt: skip
-    assert two.file.samefile(second) and two.file.parent == project.class_images_folder
+    assert two.file.parent == project.class_images_folder and not two.file.samefile(second)
 
 
 def test_what_cannot_be_used_is_told(project, tmp_path):
@@ -47,3 +51,63 @@ def test_a_damaged_list_is_not_written_over(project, tmp_path):
     with pytest.raises(ClassImagesError, match=r"manifest\.jsonl is damaged"):
         add_class_images(project, {saved(1, tmp_path / "a.png"): {}})
     assert project.class_images_manifest.read_text() == '{"file": 3}\n'
+
+
+def test_what_happens_to_the_originals_does_not_happen_to_the_copies(project, tmp_path):
+    given = saved(1, tmp_path / "a.png")
+    add_class_images(project, {given: {}})
+    (image,) = list_class_images(project)
+    before = image.file.read_bytes()
+    with given.open("r+b") as file:  # as an editor writes that does not make a new file
+        file.truncate(9)
+    assert image.file.read_bytes() == before
+    require_unchanged([image])
+
+
+@pytest.mark.parametrize("old", [0, 10])
+def test_a_copy_that_was_changed_is_told_and_gathered_again(project, tmp_path, old):
+    """Even one of the same size and time of modification."""
+    given = saved(1, tmp_path / "a.png")
+    add_class_images(project, {given: {}})
+    (image,) = list_class_images(project)
+    before = time.time() - old
+    os.utime(image.file, (before, before))
+    require_unchanged([image])
+    data = bytearray(image.file.read_bytes())
+    data[60] ^= 1
+    image.file.write_bytes(data)
+    os.utime(image.file, (before, before))
+    with pytest.raises(ClassImagesError, match=r"was changed since it was collected.* gather them"):
+        require_unchanged([image])
+    add_class_images(project, {given: {}})
+    require_unchanged(list_class_images(project))
+
+
+def test_a_second_name_of_the_original_becomes_a_copy(project, tmp_path):
+    """Packshot 0.1 gave the originals second names."""
+    given = saved(1, tmp_path / "a.png")
+    add_class_images(project, {given: {}})
+    (image,) = list_class_images(project)
+    image.file.unlink()
+    os.link(given, image.file)
+    add_class_images(project, {given: {}})
+    (again,) = list_class_images(project)
+    assert again == image and not again.file.samefile(given)
+
+
+def test_what_changes_while_it_is_copied_costs_itself(project, tmp_path, monkeypatch):
+    given = [saved(number, tmp_path / f"{number}.png") for number in range(3)]
+    real = files.copy
+
+    def copy(source, path):
+        if source == given[1]:
+            source.write_bytes(b"short")
+        if source == given[2]:
+            source.unlink()
+        real(source, path)
+
+    monkeypatch.setattr(files, "copy", copy)
+    refused = add_class_images(project, {path: {} for path in given})
+    assert refused == {"1.png": "was changed while it was read", "2.png": "is gone"}
+    assert [image.source for image in list_class_images(project)] == [str(given[0])]
+    assert read_refusals(project.class_images_refused_file) == refused

@@ -271,6 +271,20 @@ def test_the_hash_follows_the_weights_and_nothing_else(folder, tiny_base):
     assert detect_checkpoint(folder).content_hash != tiny_base.content_hash
 
 
+@pytest.mark.parametrize("change", ["edited", "one more", "one less"])
+def test_the_hash_follows_the_tokenizers_too(folder, tiny_base, change):
+    """The embeddings of prompts, which are kept, depend on their files."""
+    files = sorted((folder / "tokenizer").iterdir())
+    match change:
+        case "edited":
+            files[0].write_bytes(files[0].read_bytes() + b" ")
+        case "one more":
+            (folder / "tokenizer" / "added_tokens.json").write_text("{}")
+        case "one less":
+            files[0].unlink()
+    assert detect_checkpoint(folder).content_hash != tiny_base.content_hash
+
+
 def test_a_file_as_large_and_as_old_as_it_was_is_hashed_again(folder):
     first, file = detect_checkpoint(folder).content_hash, folder / "unet" / "config.json"
     before = file.stat()

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from packshot.errors import StaleRunError
 from packshot.images.buckets import cover_box
 from packshot.training import latent_cache
 from packshot.training.latent_cache import (
@@ -195,3 +196,27 @@ def test_what_is_random_in_a_batch_is_a_function_of_its_number():
             reseed(seed, number)
             drawn.append(tuple(torch.rand(4).tolist()))
     assert drawn[0] == drawn[3] and len(set(drawn)) == 3
+
+
+@pytest.mark.parametrize("change", ["smaller", "no picture", "mask"])
+def test_a_file_that_is_no_longer_the_one_of_its_hash_is_not_encoded(base, tmp_path, change):
+    Image.new("L", (160, 160), 255).save(tmp_path / "m.png")
+    item = taken(tmp_path / "a.png", mask=tmp_path / "m.png")
+    cache = LatentCache(base)
+    match change:
+        case "smaller":
+            painted(0, (64, 64)).save(tmp_path / "a.png")
+        case "no picture":
+            (tmp_path / "a.png").write_bytes(b"hello")
+        case "mask":
+            Image.new("L", (160, 160)).save(tmp_path / "m.png")
+    with pytest.raises(StaleRunError, match=r"\.png was changed while it was used"):
+        list(cache.fill([item]))
+    assert not cache.file(item).exists()
+
+
+def test_another_version_of_the_cache_encodes_again(base, tmp_path, monkeypatch):
+    item, latents, prompts = taken(tmp_path / "a.png"), LatentCache(base), PromptCache(base)
+    before = latents.file(item), prompts.file("a car")
+    monkeypatch.setattr(files, "CACHE_VERSION", files.CACHE_VERSION + 1)
+    assert not {latents.file(item), prompts.file("a car")} & set(before)

@@ -3,6 +3,7 @@ import json
 import math
 import multiprocessing
 import os
+import time
 
 import hypothesis
 import pytest
@@ -293,6 +294,53 @@ def test_where_there_can_be_no_link_there_is_a_copy(tmp_path, monkeypatch, fails
     files.hard_link_or_copy(source, place)
     assert place.read_text() == "one" and not place.samefile(source)
     assert [p.name for p in place.parent.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_a_copy_is_a_file_of_its_own(tmp_path, monkeypatch, shares):
+    """`FICLONE` is the file system's; here it is one that has it, or one that has not."""
+    (tmp_path / "a").write_bytes(b"one")
+
+    def clone(target, request, source):
+        if not shares:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        assert request == 0x40049409
+        os.write(target, os.read(source, 9))
+
+    monkeypatch.setattr("fcntl.ioctl", clone)
+    for _ in range(2):
+        files.copy(tmp_path / "a", tmp_path / "folder" / "b")
+    copied = tmp_path / "folder" / "b"
+    assert copied.read_bytes() == b"one" and not copied.samefile(tmp_path / "a")
+    (tmp_path / "a").write_bytes(b"two")
+    assert copied.read_bytes() == b"one" and list(copied.parent.iterdir()) == [copied]
+
+
+def test_a_copy_that_finds_no_room_leaves_no_litter(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"one")
+    (tmp_path / "b").write_bytes(b"old")
+
+    def full(*_given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    monkeypatch.setattr("fcntl.ioctl", full)
+    with pytest.raises(DiskFullError, match=r"No room on the disk for .*b \(3 bytes needed\)"):
+        files.copy(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_hash_is_remembered_for_as_long_as_the_stamp_is_the_same(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    first = files.known_sha256(path)
+    path.write_bytes(b"two")  # of one size, maybe within one tick of the clock
+    assert files.known_sha256(path) != first == files.sha256_of(b"one")
+    later = time.time_ns() + 10**10
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    again = files.known_sha256(path)
+    monkeypatch.setattr(files, "sha256", lambda path: pytest.fail("read again"))
+    assert files.known_sha256(path) == again == files.sha256_of(b"two")
 
 
 def test_a_result_replaces_results_and_nothing_else(tmp_path):

@@ -5,11 +5,12 @@
 
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.collect import add_class_images, collect_class_images
-from packshot.class_images.manifest import list_class_images
+from packshot.class_images.manifest import list_class_images, require_unchanged
 
 __all__ = [
     "ClassImage",
     "add_class_images",
     "collect_class_images",
     "list_class_images",
+    "require_unchanged",
 ]

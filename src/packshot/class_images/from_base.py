@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from packshot.class_images.class_image import ClassImage
-from packshot.errors import ImageRejectedError
-from packshot.images.loading import open_image
 from packshot.models.device_memory import all_within_memory
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.utils import files
@@ -49,10 +47,11 @@ def class_prompt(noun: str, index: int) -> str:
 
 
 def shared_folder(base: DiffusionModel, noun: str) -> Path:
-    """The cache folder of the class images of a base, its sampler and a class, for all projects."""
+    """The cache folder of the class images of a base, its sampler, its dtype and a class, for all projects."""
     plain = re.sub(r"[^a-z0-9]+", "-", noun.lower()).strip("-")
     slug = plain or files.sha256_of(noun.encode())[:12]
-    version = f"{base.content_hash[:12]}-{files.fingerprint(asdict(base.sampler))[:8]}"
+    how = files.fingerprint([files.CACHE_VERSION, asdict(base.sampler), str(base.dtype)])
+    version = f"{base.content_hash[:12]}-{how[:8]}"
     return files.cache_folder() / "class_images" / version / slug
 
 
@@ -81,26 +80,25 @@ def generate_class_images(
 
 def _is_there(folder: Path, noun: str, index: int) -> bool:
     path = folder / f"{index:05d}.png"
-    prompt = path.with_suffix(".txt")
-    if not (path.is_file() and prompt.is_file()):
+    record = files.read_json(path.with_suffix(".json"))
+    if not (path.is_file() and isinstance(record, dict)):
         return False
-    try:
-        open_image(path)
-    except ImageRejectedError:
-        return False
-    return prompt.read_text(encoding="utf-8") == class_prompt(noun, index) + "\n"
+    made = {"prompt": class_prompt(noun, index), "sha256": files.known_sha256(path)}
+    return record == made
 
 
 def _make(base: DiffusionModel, noun: str, indices: Sequence[int], folder: Path) -> None:
-    """Generate images, each from its own noise, and save each with its prompt as a side-car."""
+    """Generate images, each from its own noise, and save each beside its prompt and hash."""
     size = f"an image of {base.native_pixels} x {base.native_pixels} px"
     pictures = all_within_memory(base, lambda some: _pictures(base, noun, some), indices, size)
     for index, picture in zip(indices, pictures, strict=True):
         if _is_there(folder, noun, index):
             continue
         path = folder / f"{index:05d}.png"
-        files.write_text(path.with_suffix(".txt"), class_prompt(noun, index) + "\n")
-        files.write_image(path, picture)
+        data = files.image_bytes(path.suffix, picture)
+        record = {"prompt": class_prompt(noun, index), "sha256": files.sha256_of(data)}
+        files.write_json(path.with_suffix(".json"), record)
+        files.write_bytes(path, data)
 
 
 def _pictures(base: DiffusionModel, noun: str, indices: Sequence[int]) -> list[Image.Image]:
@@ -125,7 +123,7 @@ def _listed(base: DiffusionModel, noun: str, index: int, folder: Path) -> ClassI
     path = folder / f"{index:05d}.png"
     return ClassImage(
         file=path,
-        sha256=files.sha256(path),
+        sha256=files.known_sha256(path),
         width=base.native_pixels,
         height=base.native_pixels,
         prompt=class_prompt(noun, index),

@@ -37,6 +37,20 @@ def list_class_images(project: Project) -> list[ClassImage]:
     return [_image(project, row) for row in files.read_json_lines(project.class_images_manifest)]
 
 
+def require_unchanged(images: Iterable[ClassImage]) -> None:
+    """Compare the files of class images with the hashes in the list.
+
+    Raises:
+        ClassImagesError: one was changed since it was collected.
+    """
+    for image in images:
+        if files.known_sha256(image.file) != image.sha256:
+            raise ClassImagesError(
+                f"The class image {image.file} was changed since it was collected, or is damaged. Delete "
+                "it and gather them again: packshot class-images"
+            )
+
+
 def _image(project: Project, row: object) -> ClassImage:
     again = "Gather them again: packshot class-images"
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from packshot.class_images import list_class_images
+from packshot.class_images import list_class_images, require_unchanged
 from packshot.datasets.imagefolder import write_imagefolder
 from packshot.datasets.kohya import write_kohya
 from packshot.errors import DatasetError
@@ -27,6 +27,7 @@ def export_dataset(
     Raises:
         DatasetError: there is no such format, or the folder is not empty.
         NoUsablePhotosError: the project has no photos.
+        ClassImagesError: a class image was changed since it was collected.
         ProjectError: another process works on the project.
     """
     if format not in WRITERS:
@@ -36,5 +37,6 @@ def export_dataset(
     with project.held():
         exported_photos = require_photos(project)
         others = sorted(list_class_images(project), key=lambda image: image.file.name)
+        require_unchanged(others)
         WRITERS[format](folder, project.subject, exported_photos, others, progress)
     return folder

@@ -150,7 +150,7 @@ def _unknown(path: Path, found: str) -> ModelLoadError:
 
 
 def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
-    """Hash of the weights' and configurations' hashes.
+    """Hash of the hashes of weights, configurations and tokenizers' files.
 
     Cached by file names, sizes and times, because hashing takes seconds.
     """
@@ -158,6 +158,7 @@ def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
     if path.is_dir():
         folders = (path / name for name in (*weights, "scheduler"))
         chosen += sorted(file for folder in folders for file in folder.glob("*config.json"))
+        chosen += sorted(file for file in path.glob("tokenizer*/*") if file.is_file())
     stamps = [[str(file), *files.stamp(file)] for file in (one.resolve() for one in chosen)]
     remembered = files.cache_folder() / "hashes" / files.fingerprint(stamps)
     if remembered.is_file():

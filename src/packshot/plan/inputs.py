@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from packshot.class_images import list_class_images
+from packshot.class_images import list_class_images, require_unchanged
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.photo_set import list_photos
 from packshot.plan.assistant import assistant_hash
@@ -18,17 +18,18 @@ def current_inputs(project: Project, base: DiffusionModel) -> PlanInputs:
 
     Raises:
         LoraError: the assistant's file is not there.
+        ClassImagesError: a class image was changed since it was collected.
     """
     photos = list_photos(project)
+    images = list_class_images(project)
+    require_unchanged(images)
     masks = [files.sha256(photo.mask) if photo.mask else None for photo in photos]
     return PlanInputs(
         base=f"{base.family}/{base.content_hash}"
         + f"/{base.weight_storage}" * (base.weight_storage != "full"),
         photos=files.fingerprint([[photo.sha256 for photo in photos], masks]),
         captions=files.fingerprint([photo.caption for photo in photos]),
-        class_images=files.fingerprint(
-            [[image.sha256, image.prompt] for image in list_class_images(project)]
-        ),
+        class_images=files.fingerprint([[image.sha256, image.prompt] for image in images]),
         subject=files.fingerprint(project.subject.model_dump()),
         assistant=assistant_hash(project),
         versions={name: version(name) for name in ("packshot", "torch", "diffusers")},

@@ -25,6 +25,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from packshot.errors import StaleRunError
 from packshot.images.buckets import bucket, cover_box
 from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
@@ -108,6 +109,19 @@ def to_pixels(picture: Picture) -> Tensor:
     return torch.from_numpy(array).permute(2, 0, 1)[None]
 
 
+def _require_unchanged(picture: Picture) -> None:
+    """Compare the files with the hashes that the cache goes by.
+
+    Raises:
+        StaleRunError: one was changed since it was listed.
+    """
+    for file, sha256 in ((picture.file, picture.sha256), (picture.mask, picture.mask_sha256)):
+        if file and files.known_sha256(file) != sha256:
+            raise StaleRunError(
+                f"{file} was changed while it was used. Run the same command again."
+            )
+
+
 def to_mask(picture: Picture, latent_size: tuple[int, int]) -> Tensor:
     """The product's mask over the latents, [1, 1, h, w] in [0, 1], grown by one latent pixel.
 
@@ -148,8 +162,9 @@ def _batches(
 
 
 def _entry(base: DiffusionModel, kind: str, key: str) -> Path:
-    """The file of a cache entry, separate for each base and dtype."""
-    folder = f"{base.content_hash[:16]}-{str(base.dtype).removeprefix('torch.')}"
+    """The file of a cache entry, separate for each base and dtype, and version of the cache."""
+    dtype = str(base.dtype).removeprefix("torch.")
+    folder = f"{base.content_hash[:16]}-{dtype}-{files.CACHE_VERSION}"
     return files.cache_folder() / kind / folder / f"{key}.safetensors"
 
 
@@ -176,6 +191,8 @@ class LatentCache:
             yield done
 
     def _encode(self, together: Sequence[Picture]) -> None:
+        for item in together:
+            _require_unchanged(item)
         pixels = _decode(together)
         latents = self._at_once(pixels)
         if latents is None:

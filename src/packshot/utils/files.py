@@ -23,6 +23,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -54,6 +55,12 @@ _DTYPES = {
     "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
 }  # fmt: skip
 """PyTorch's names of dtypes, and those of safetensors."""
+_FICLONE = 0x40049409
+_HASHES: dict[tuple[Path, tuple[int, int, int]], str] = {}
+_TICK = 2 * 10**9
+"""Nanoseconds that file systems' clocks may take from one time to the next (FAT: two seconds)."""
+CACHE_VERSION = 2
+"""Part of the keys of what is kept in the cache folder; it rises when what Packshot computes changes."""
 _JUNCTION = 0xA0000003
 """The tag of Windows' links to folders that need no right (IO_REPARSE_TAG_MOUNT_POINT)."""
 
@@ -378,6 +385,39 @@ def hard_link_or_copy(source: Path, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def copy(source: Path, path: Path) -> None:
+    """Make `path` a file of its own with the content of `source`, atomically.
+
+    Where the file system can (btrfs, XFS), they share their room until one of
+    them is changed. Not flushed to the disk: whoever reads it checks its hash.
+
+    Raises:
+        DiskFullError: there is no room; an earlier file at `path` is intact.
+    """
+    temporary = _temporary(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as given, temporary.open("xb") as made:
+            if not _share_blocks(given.fileno(), made.fileno()):
+                shutil.copyfileobj(given, made, 2**20)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise _explained(error, path, source.stat().st_size) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _share_blocks(source: int, target: int) -> bool:
+    """Make an empty file a clone of another (Linux' FICLONE); False where that cannot be."""
+    try:
+        import fcntl
+
+        fcntl.ioctl(target, _FICLONE, source)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 def point(path: Path, source: Path) -> None:
     """Make `path` a symbolic link to the file `source`, or a hard link or copy if that is not allowed.
 
@@ -511,6 +551,16 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_sha256(path: Path) -> str:
+    """As `sha256`; in one process, a file is read again only if its stamp has changed."""
+    before = stamp(path)
+    if (known := _HASHES.get((path, before))) is None:
+        known = sha256(path)
+        if time.time_ns() - max(before[1:]) > _TICK:  # else it may change under one stamp
+            _HASHES[path, before] = known
+    return known
 
 
 def sha256_of(*parts: Bytes) -> str:
