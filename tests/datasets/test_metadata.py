@@ -1,5 +1,6 @@
 import json
 import re
+import unicodedata
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from packshot.datasets.metadata import read_metadata
 from packshot.errors import DatasetError
+from tests.projects import painted
 
 
 @pytest.fixture
@@ -160,3 +162,17 @@ def test_tables_that_are_refused(folder, name, data, words):
     (folder / name).write_bytes(data)
     with pytest.raises(DatasetError, match=words):
         read_metadata(folder / name)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("ending", [".png", ""])
+def test_a_name_is_found_in_any_form_of_unicode(tmp_path, forms, ending):
+    told, there = (unicodedata.normalize(form, "Città") for form in forms)
+    painted(1).save(tmp_path / f"{there}.png")
+    table = tmp_path / "metadata.json"
+    table.write_text(json.dumps({f"{told}{ending}": {"caption": "a car"}}))
+    dataset = read_metadata(table)
+    assert not dataset.refused
+    assert [(entry.picture.name, entry.caption) for entry in dataset.entries] == [
+        (f"{there}.png", "a car")
+    ]

@@ -1,3 +1,7 @@
+import os
+import time
+import unicodedata
+
 import pytest
 
 from packshot.errors import ImageRejectedError
@@ -45,6 +49,47 @@ def test_side_cars_as_windows_and_onetrainer_name_them(tmp_path):
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "a.png").touch()
     assert mask_file(picture) == tmp_path / "masks" / "a.png"
+
+
+FORMS = ("NFC", "NFD")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("other", FORMS)
+@pytest.mark.parametrize("ending", [".txt", ".TXT", ".Caption"])
+@pytest.mark.parametrize("mask", [".png", ".PNG", ".Png"])
+def test_side_cars_are_found_in_any_form_of_unicode_and_any_case(
+    tmp_path, form, other, ending, mask
+):
+    stem, beside = (unicodedata.normalize(name, "Città.là") for name in (form, other))
+    picture = tmp_path / f"{stem}.jpg"
+    assert caption_file(picture) is None and mask_file(picture) is None  # and it is looked again
+    (tmp_path / "masks").mkdir()
+    (tmp_path / f"{beside}{ending}").touch()
+    (tmp_path / "masks" / f"{beside}{mask}").touch()
+    assert caption_file(picture) == tmp_path / f"{beside}{ending}"
+    assert mask_file(picture) == tmp_path / "masks" / f"{beside}{mask}"
+    assert caption_file(tmp_path / "Citta.jpg") is None
+    (tmp_path / f"{beside}{ending}").unlink()
+    assert caption_file(picture) is None
+
+
+def test_a_side_car_of_the_very_name_is_preferred(tmp_path):
+    for name in ("a.TXT", "a.txt", "a.Txt"):
+        (tmp_path / name).touch()
+    assert caption_file(tmp_path / "a.jpg").name == "a.txt"
+    (tmp_path / "a.txt").unlink()
+    assert caption_file(tmp_path / "a.jpg").name == "a.TXT"
+
+
+def test_a_folder_that_has_settled_is_listed_once(tmp_path, monkeypatch):
+    (tmp_path / "a.TXT").touch()
+    later = time.time_ns() + 10**11
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    assert caption_file(tmp_path / "a.jpg") == tmp_path / "a.TXT"
+    monkeypatch.setattr(os, "listdir", lambda folder: pytest.fail("listed again"))
+    assert caption_file(tmp_path / "b.jpg") is None
+    assert caption_file(tmp_path / "a.jpg") == tmp_path / "a.TXT"
 
 
 def test_a_name_too_long_for_side_cars_has_none(tmp_path):

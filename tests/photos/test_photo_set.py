@@ -339,3 +339,20 @@ def test_six_wanted_photos_of_one_product_are_all_taken(project, shared_files):
     folder = shared_files / "photos" / "clock"
     accepted = add_photos(project, folder)
     assert len(accepted.photos) == 6 and accepted.refused == {}
+
+
+def test_side_cars_with_capital_endings_are_a_persons(project, tmp_path):
+    """As some editors write them: they are read, and neither replaced nor hidden by ours."""
+    (tmp_path / "given" / "masks").mkdir(parents=True)
+    painted(1).save(tmp_path / "given" / "a.png")
+    add_photos(project, tmp_path / "given")
+    (photo,) = list_photos(project)
+    photo.file.with_suffix(".TXT").write_text("a photo of ohwx car by night")
+    project.masks_folder.mkdir(exist_ok=True)
+    Image.new("L", (photo.width, photo.height), 255).save(project.masks_folder / "a.PNG", "PNG")
+    (tmp_path / "given" / "a.Txt").write_text("another")
+    Image.new("L", (photo.width, photo.height)).save(tmp_path / "given" / "masks" / "a.png")
+    add_photos(project, tmp_path / "given")
+    (photo,) = list_photos(project)
+    assert (photo.caption, photo.caption_by) == ("a photo of ohwx car by night", "person")
+    assert photo.mask == project.masks_folder / "a.PNG" and photo.masked_by is None

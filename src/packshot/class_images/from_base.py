@@ -47,7 +47,7 @@ def class_prompt(noun: str, index: int) -> str:
 
 
 def shared_folder(base: DiffusionModel, noun: str) -> Path:
-    """The cache folder of the class images of a base, its sampler, its dtype and a class, for all projects."""
+    """The cache folder of the class images of a base, sampler, dtype and class, for all projects."""
     plain = re.sub(r"[^a-z0-9]+", "-", noun.lower()).strip("-")
     slug = plain or files.sha256_of(noun.encode())[:12]
     how = files.fingerprint([files.CACHE_VERSION, asdict(base.sampler), str(base.dtype)])

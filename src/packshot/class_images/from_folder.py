@@ -52,7 +52,7 @@ def from_folder(
         if len(seen) == count:
             break
         try:
-            told = _with_caption(path, metadata.get(path.name, {}), remarks)
+            told = _with_caption(path, metadata.get(sidecars.same_form(path.name), {}), remarks)
             image = class_image(path, noun, known, told)
             if image.sha256 in seen:
                 raise ImageRejectedError(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from packshot.class_images.attribution import attribution
 from packshot.class_images.class_image import ClassImage
 from packshot.errors import ClassImagesError
+from packshot.images import sidecars
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.validation import describe
@@ -66,6 +67,6 @@ def _image(project: Project, row: object) -> ClassImage:
 
 
 def read_folder_metadata(folder: Path) -> dict[str, dict[str, Any]]:
-    """The metadata of images in a folder's manifest.jsonl, by file name."""
+    """The metadata of images in a folder's manifest.jsonl, by file name in `sidecars.same_form`."""
     rows: list[Any] = files.read_json_lines(folder / ORIGINS_FILE)
-    return {str(row.get("file")): row for row in rows if isinstance(row, dict)}
+    return {sidecars.same_form(str(row.get("file"))): row for row in rows if isinstance(row, dict)}

@@ -247,18 +247,19 @@ def _read_subset(
             raise DatasetError(f"{path} is no folder; name one with images.")
     if subset.num_repeats < 1:
         return Dataset(notes=[_OFF.format(folder)])
-    by_stem = {path.stem: path for path in picture_files(masks)} if masks else {}
+    named = picture_files(masks) if masks else ()
+    by_stem = {sidecars.same_form(path.stem): path for path in named}
     metadata = read_folder_metadata(folder) if subset.is_reg else {}
     remarks, known = Remarks(), {folder / ORIGINS_FILE}
     entries = []
     for path in picture_files(folder):
         side_car = _side_car(path, subset.caption_extension)
-        mask = by_stem.get(path.stem) or sidecars.mask_file(path)
+        mask = by_stem.get(sidecars.same_form(path.stem)) or sidecars.mask_file(path)
         entry = Entry(
             picture=path,
             caption=_text(side_car) if side_car else None,
             mask=mask,
-            origin=origin_of(metadata.get(path.name, {})),
+            origin=origin_of(metadata.get(sidecars.same_form(path.name), {})),
         )
         entries.append(_as_told(entry, subset, remarks, joins_lines=joins_lines))
         known |= {path, *filter(None, (side_car, mask, sidecars.caption_file(path)))}
@@ -292,8 +293,9 @@ def _as_told(
 def _side_car(picture: Path, extension: str | None) -> Path | None:
     path = sidecars.caption_file(picture)
     if extension:
-        path = picture.with_suffix(f".{extension.removeprefix('.')}")
-    if path is None or not files.is_file(path):
+        ending = f".{extension.removeprefix('.')}"
+        path = sidecars.find_beside(picture.parent, picture.stem, ending)
+    if path is None:
         return None
     return sidecars.refuse_outside(path, picture.parent)
 

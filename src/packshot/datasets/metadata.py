@@ -144,11 +144,10 @@ def _picture_at(folder: Path, name: str) -> Path:
         if path.is_file() and path.suffix.lower() in PICTURE_ENDINGS:
             return path
         images = list(picture_files(path.parent)) if path.parent.is_dir() else []
-        named = [image for image in images if image.stem == path.name]
+        wanted = sidecars.same_form(path.name)
+        named = [image for image in images if wanted in _forms(image)]
         # Windows, where many a table was made, takes A.JPG for a.jpg.
-        named += [
-            one for one in images if path.name.lower() in (one.name.lower(), one.stem.lower())
-        ]
+        named += [one for one in images if wanted.lower() in map(str.lower, _forms(one))]
         image = next(iter(named), None)
     except UnsafePathError:
         raise ValueError(f"leads outside {folder}; move it there, or name its folder") from None
@@ -159,6 +158,11 @@ def _picture_at(folder: Path, name: str) -> Path:
     if image is None:
         raise ValueError(f"is not in {folder}; name the folder that it is in")
     return image
+
+
+def _forms(image: Path) -> tuple[str, str]:
+    """What a table may call an image: with its ending, or without."""
+    return sidecars.same_form(image.name), sidecars.same_form(image.stem)
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import codecs
-from pathlib import Path
+import functools
+import os
+import time
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path, PurePath
 
 from packshot.errors import ImageRejectedError
 from packshot.utils import files
 
 CAPTION_ENDINGS = (".txt", ".caption")
-_ON_WINDOWS = tuple(ending.upper() for ending in CAPTION_ENDINGS)
 _MASK_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 MASK_LABEL, CONDITIONING_LABEL = "-masklabel", "-condlabel"
 """What OneTrainer adds to a photo's stem: its mask, and an image to condition on."""
@@ -18,6 +22,8 @@ MAX_CAPTION = 10_000
 _MOST_BYTES = 65_536
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF16_ZEROS = ([True, False] * 2, [False, True] * 2)
+_SETTLED = 2 * 10**9
+"""Nanoseconds after which a folder's stamp tells every change; see `files.known_sha256`."""
 
 
 def caption_file(picture: Path) -> Path | None:
@@ -26,9 +32,9 @@ def caption_file(picture: Path) -> Path | None:
     Raises:
         ImageRejectedError: it is a link that leads out of the image's folder.
     """
-    beside = (picture.with_suffix(ending) for ending in (*CAPTION_ENDINGS, *_ON_WINDOWS))
-    found = next((path for path in beside if files.is_file(path)), None)
-    return found and refuse_outside(found, picture.parent)
+    found = (find_beside(picture.parent, picture.stem, ending) for ending in CAPTION_ENDINGS)
+    path = next(filter(None, found), None)
+    return path and refuse_outside(path, picture.parent)
 
 
 def mask_file(picture: Path) -> Path | None:
@@ -37,10 +43,9 @@ def mask_file(picture: Path) -> Path | None:
     Raises:
         ImageRejectedError: it is a link that leads out of the image's folder.
     """
-    place = mask_place(picture)
-    drawn = (place.with_name(f"{picture.stem}{ending}") for ending in _MASK_ENDINGS)
-    label = picture.with_name(f"{picture.stem}{MASK_LABEL}.png")
-    path = next(filter(files.is_file, (*drawn, label)), None)
+    drawn = (find_beside(picture.parent / "masks", picture.stem, end) for end in _MASK_ENDINGS)
+    path = next(filter(None, drawn), None)
+    path = path or find_beside(picture.parent, f"{picture.stem}{MASK_LABEL}", ".png")
     return path and refuse_outside(path, picture.parent)
 
 
@@ -53,6 +58,46 @@ def labelled(picture: Path) -> tuple[str, str]:
         if picture.stem.lower().endswith(kind) and picture.stem.lower() != kind:
             return picture.stem[: -len(kind)], kind
     return "", ""
+
+
+def find_beside(folder: Path, stem: str, ending: str) -> Path | None:
+    """The file of this stem and ending in a folder, if there is one.
+
+    Whatever the Unicode form of the stem (macOS and others write an accent as a character of its own,
+    or do not) and the case of the ending.
+    """
+    exact = folder / f"{stem}{ending}"
+    if files.is_file(exact):
+        return exact
+    name = _names_in(folder).get((same_form(stem), ending.lower()))
+    return folder / name if name and files.is_file(folder / name) else None
+
+
+def same_form(name: str) -> str:
+    """A name in the one Unicode form (NFC) in which names are compared."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _names_in(folder: Path) -> Mapping[tuple[str, str], str]:
+    try:
+        now = files.stamp(folder)
+    except (OSError, ValueError):
+        return {}
+    if time.time_ns() - max(now[1:]) < _SETTLED:  # it may change again under this stamp
+        return _listed(folder, now)
+    return _remembered(folder, now)
+
+
+def _listed(folder: Path, stamp: tuple[int, int, int]) -> Mapping[tuple[str, str], str]:
+    try:
+        names = sorted(os.listdir(folder), reverse=True)  # of several, the first counts
+    except OSError:
+        return {}
+    paths = map(PurePath, names)
+    return {(same_form(path.stem), path.suffix.lower()): path.name for path in paths}
+
+
+_remembered = functools.lru_cache(maxsize=4)(_listed)
 
 
 def refuse_outside(path: Path, folder: Path) -> Path:

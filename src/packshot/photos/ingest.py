@@ -171,6 +171,7 @@ class Ingest:
     def _carry_caption(self, path: Path, entry: Entry) -> None:
         """Copy the source's caption if it is new and no person has edited the project's."""
         target = self._file(entry).with_suffix(".txt")
+        target = sidecars.find_beside(target.parent, target.stem, ".txt") or target
         try:
             caption = sidecars.caption_file(path)
         except ImageRejectedError as error:
@@ -206,7 +207,9 @@ class Ingest:
         except ImageRejectedError as error:
             self.refused[files.printable_name(f"masks/{path.stem}.png")] = error.reason
             return
-        target = self.project.masks_folder / f"{Path(entry.file).stem}.png"
+        stem = Path(entry.file).stem
+        target = self.project.masks_folder / f"{stem}.png"
+        target = sidecars.find_beside(target.parent, stem, ".png") or target
         if mask == target or not is_ours(target, entry.written_mask):
             return
         try:

@@ -174,7 +174,8 @@ def _photo(project: Project, subject: Subject, path: Path, entry: Entry) -> Phot
     sha256, size = files.sha256(path), (entry.width, entry.height)
     if sha256 != entry.sha256:
         size = open_image(path).size
-    caption, mask = path.with_suffix(".txt"), project.masks_folder / f"{path.stem}.png"
+    caption = sidecars.find_beside(path.parent, path.stem, ".txt") or path.with_suffix(".txt")
+    mask = sidecars.find_beside(project.masks_folder, path.stem, ".png")
     return Photo(
         file=path,
         sha256=sha256,
@@ -183,10 +184,10 @@ def _photo(project: Project, subject: Subject, path: Path, entry: Entry) -> Phot
         caption=(subject.fill(sidecars.read_caption(caption)) or None)
         if caption.is_file()
         else None,
-        mask=mask if mask.is_file() else None,
+        mask=mask,
         source=entry.source,
         why=entry.why,
-        masked_by=photo_manifest.segmenter_of(entry, mask),
+        masked_by=photo_manifest.segmenter_of(entry, mask) if mask else None,
         missed_by=entry.missed_by,
         blurred=tuple(entry.blurred),
         caption_by=photo_manifest.caption_author(caption, entry),
