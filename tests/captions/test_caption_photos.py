@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from packshot.captions import caption_photos, captioner_for, lock_captions
 from packshot.captions.plain import Plain
-from packshot.errors import DiskFullError, NoUsablePhotosError
+from packshot.errors import CaptionError, DiskFullError, NoUsablePhotosError, PackshotError
 from packshot.photos.photo_set import add_photos, list_photos
 from packshot.project import create_project
 from packshot.utils import files
@@ -194,3 +194,44 @@ def test_killed_at_any_write_it_knows_what_is_its_own(project, monkeypatch, writ
         assert by == "numbered"
     caption_photos(project, captioner=Numbered(20), overwrite_generated=True)
     assert stand(project) == [(f"ohwx car number {20 + n}", "numbered") for n in (1, 2, 3)]
+
+
+class Falters(Plain):
+    """Cannot describe images of one size, nor several at once."""
+
+    batch = 3
+
+    def caption(self, pictures, subject):
+        shown = list(pictures)
+        if len(shown) > 1 or shown[0].size == (192, 161):
+            raise PackshotError("too odd")
+        return super().caption(shown, subject)
+
+
+def spoilt(project):
+    """One photo that is no longer an image, and one that the captioner does not like."""
+    photos = sorted(project.photos_folder.glob("*.png"))
+    photos[0].write_bytes(b"\x89PNG")
+    Image.open(photos[1]).resize((192, 161)).save(photos[1])
+    return {
+        "0.png": "is damaged or cut short; copy it again from the camera or the cloud",
+        "1.png": "too odd",
+    }
+
+
+def test_a_photo_that_cannot_be_described_costs_itself(project):
+    reasons, refused = spoilt(project), {}
+    shown = caption_photos(project, captioner=Falters(), refused=refused)
+    assert refused == reasons
+    assert [(photo.file.name, bool(photo.caption)) for photo in shown] == [
+        ("1.png", False), ("2.png", True),
+    ]  # fmt: skip
+
+
+def test_without_a_place_for_the_reasons_they_are_an_error_when_the_others_are_done(project):
+    spoilt(project)
+    with pytest.raises(
+        CaptionError, match=r"for 2 photos:\n  0\.png: is damaged .*\n  1\.png: too"
+    ):
+        caption_photos(project, captioner=Falters())
+    assert (project.photos_folder / "2.txt").is_file()

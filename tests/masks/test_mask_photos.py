@@ -7,7 +7,7 @@ import errno
 import pytest
 from PIL import Image
 
-from packshot.errors import DiskFullError, NoUsablePhotosError
+from packshot.errors import DiskFullError, NoUsablePhotosError, PackshotError
 from packshot.masks import mask_photos, shows_a_product
 from packshot.photos import manifest
 from packshot.photos.photo_set import add_photos, list_photos
@@ -183,3 +183,33 @@ def test_a_disk_that_fills(project, monkeypatch):
 def test_a_project_without_photos(tmp_path):
     with pytest.raises(NoUsablePhotosError, match="packshot photos"):
         mask_photos(create_project(tmp_path / "empty", name="Duster", class_noun="car"), LeftHalf())
+
+
+class Falters(LeftHalf):
+    def mask(self, picture):
+        if picture.size == (192, 161):
+            raise PackshotError("too odd")
+        return super().mask(picture)
+
+
+def test_a_photo_that_cannot_be_searched_costs_itself(project, tmp_path):
+    for number in (3, 4):
+        painted(number, (192, 160)).save(tmp_path / f"{number}.png")
+    add_photos(project, [tmp_path / "3.png", tmp_path / "4.png"])
+    (project.photos_folder / "0.png").write_bytes(b"\x89PNG")
+    painted(3).resize((192, 161)).save(project.photos_folder / "3.png")
+    result = mask_photos(project, Falters())
+    assert result.failed.keys() == {"0.png", "3.png"} and result.failed["3.png"] == "too odd"
+    assert [photo.file.name for photo in result.photos if photo.mask] == [
+        "1.png", "2.png", "4.png",
+    ]  # fmt: skip
+    assert result.without_mask == []
+
+
+def test_what_fails_with_all_photos_is_an_error(project):
+    class Broken(LeftHalf):
+        def mask(self, picture):
+            raise PackshotError("does not run")
+
+    with pytest.raises(PackshotError, match="does not run"):
+        mask_photos(project, Broken())

@@ -7,16 +7,17 @@ with `overwrite_generated`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from packshot.captions.captioner import Captioner
 from packshot.captions.plain import Plain
 from packshot.captions.registry import captioner_for
+from packshot.errors import CaptionError, PackshotError, reason_of
 from packshot.images.loading import open_image
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.manifest import PERSON
 from packshot.photos.photo_set import Photo, list_photos, require_photos, write_captions
-from packshot.project import Project
+from packshot.project import Project, Subject
 from packshot.utils.progress import Progress, silent
 
 
@@ -28,29 +29,59 @@ def caption_photos(
     captioner: Captioner | None = None,
     overwrite_generated: bool = False,
     instead_of: Collection[str] = (),
+    refused: dict[str, str] | None = None,
 ) -> list[Photo]:
     """Write `photos/<stem>.txt` for each photo that has no caption; returns all photos.
+
+    One photo that cannot be described does not keep the others from it.
 
     Args:
         base: its own captioner is the default.
         overwrite_generated: also overwrite generated captions; never what a person wrote, changed or locked.
         instead_of: captioners whose captions are overwritten, too.
+        refused: receives the names of photos that could not be described, with the reasons; without
+            it, they are an error when the others are done.
 
     Raises:
+        CaptionError: photos could not be described.
         NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
     """
     with project.held():
-        photos = require_photos(project)
+        failed: dict[str, str] = {}
+        photos = require_photos(project, failed)
         wanted = [photo for photo in photos if _is_wanted(photo, overwrite_generated, instead_of)]
         chosen = captioner or (captioner_for(base) if wanted else Plain())
+        count = 0
         for start in range(0, len(wanted), chosen.batch):
             batch = wanted[start : start + chosen.batch]
-            pictures = (open_image(photo.file) for photo in batch)
-            captions = chosen.caption(pictures, project.subject)
-            write_captions(project, zip(batch, captions, strict=True), by=chosen.name)
+            captions = _described(chosen, batch, project.subject, failed)
+            write_captions(project, captions, by=chosen.name)
+            count += len(captions)
             progress("captions", start + len(batch), len(wanted))
-        return list_photos(project)
+        now = list_photos(project, failed)
+    if failed and (refused is None or (wanted and not count)):
+        lines = "".join(f"\n  {name}: {reason}" for name, reason in list(failed.items())[:20])
+        raise CaptionError(f"No caption could be made for {len(failed)} photos:{lines}")
+    if refused is not None:
+        refused |= failed
+    return now
+
+
+def _described(
+    captioner: Captioner, batch: Sequence[Photo], subject: Subject, failed: dict[str, str]
+) -> list[tuple[Photo, str]]:
+    """Photos with their captions; where that fails, each by itself."""
+    try:
+        captions = captioner.caption((open_image(photo.file) for photo in batch), subject)
+        return list(zip(batch, captions, strict=True))
+    except (PackshotError, OSError, MemoryError) as error:
+        if len(batch) > 1:
+            alone = (_described(captioner, [photo], subject, failed) for photo in batch)
+            return [described for part in alone for described in part]
+        reason = getattr(error, "reason", str(error) or reason_of(error))
+        failed[batch[0].file.name] = reason
+        return []
 
 
 def _is_wanted(photo: Photo, redo: bool, instead_of: Collection[str]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packshot.cli.options import CaptionerName, Yes
-from packshot.cli.terminal import echo, visible
+from packshot.cli.terminal import PARTLY, echo, visible
 
 if TYPE_CHECKING:
     from packshot.captions import EditedCaptions
@@ -54,8 +54,9 @@ def caption(
     edits = bool(apply or rules or lock or unlock)
     if unlock:
         captions.unlock_captions(opened, unlock)
+    is_whole = True
     if overwrite_generated or captioner or not (edits or review):
-        _caption(opened, captioner, overwrite_generated, yes)
+        is_whole = _caption(opened, captioner, overwrite_generated, yes)
     if apply:
         _say(captions.apply_caption_table(opened, apply))
     if rules:
@@ -64,13 +65,16 @@ def caption(
         captions.lock_captions(opened, lock)
     if review:
         _review(opened)
-        return
-    for photo in list_photos(opened):
-        mark = " (locked)" if photo.caption_locked else ""
-        echo(f"{photo.file.name}: {photo.caption or ''}{mark}")
+    else:
+        for photo in list_photos(opened, {}):
+            mark = " (locked)" if photo.caption_locked else ""
+            echo(f"{photo.file.name}: {photo.caption or ''}{mark}")
+    if not is_whole:
+        raise typer.Exit(PARTLY)
 
 
-def _caption(project: Project, chosen: str | None, overwrite_generated: bool, yes: bool) -> None:
+def _caption(project: Project, chosen: str | None, overwrite_generated: bool, yes: bool) -> bool:
+    """Caption the photos; whether all of them could be."""
     from packshot.captions import caption_photos
     from packshot.captions.registry import AUTO, captioner_of, settle_captioner
     from packshot.cli.console import Console
@@ -94,12 +98,17 @@ def _caption(project: Project, chosen: str | None, overwrite_generated: bool, ye
             progress=console.progress,
         )
         save_choices(project, choices_of(captioner=chosen))  # now that it is one
+        refused: dict[str, str] = {}
         caption_photos(
             project,
             progress=console.progress,
             captioner=captioner,
             overwrite_generated=overwrite_generated,
+            refused=refused,
         )
+        for name, reason in refused.items():
+            console.say(f"no caption made for {name}: {reason}")
+    return not refused
 
 
 def _say(edited: EditedCaptions) -> None:

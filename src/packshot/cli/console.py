@@ -142,6 +142,8 @@ class Console(RunObserver):
         with_mask = [photo for photo in masked.photos if photo.mask]
         for by, count in Counter(photo.masked_by or "you" for photo in with_mask).items():
             self.say(f"masks by {by}: {count}")
+        for name, reason in masked.failed.items():
+            self.say(f"no mask made for {name}: {reason}")
         for photo in masked.without_mask:
             kept = "; its earlier mask is kept" if photo.mask else ""
             file = photo.file.parent / "masks" / f"{photo.file.stem}.png"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from packshot.cli.options import Here, ProjectFolder, SegmenterName, project_at
-from packshot.cli.terminal import echo
+from packshot.cli.terminal import PARTLY, echo
 
 
 def masks(
@@ -41,3 +41,5 @@ def masks(
         console.masked(result)
     count = sum(photo.mask is not None for photo in result.photos)
     echo(f"{count} masks in {opened.masks_folder}: look at them before you train.")
+    if result.failed:
+        raise typer.Exit(PARTLY)

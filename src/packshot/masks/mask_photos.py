@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from PIL import Image
 
+from packshot.errors import PackshotError, reason_of
 from packshot.images.loading import open_image
 from packshot.images.masks import shows_a_product
 from packshot.photos.photo_set import Photo, list_photos, note_missed, require_photos, write_mask
@@ -32,6 +33,8 @@ class MaskResult:
     photos: list[Photo]
     without_mask: list[Photo]
     """Photos in which the segmenter found no product; an earlier mask of theirs is kept."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Photos that could not be searched, by name, with the reasons."""
 
 
 def mask_photos(
@@ -56,12 +59,13 @@ def mask_photos(
     Raises:
         NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
-        PackshotError: the segmenter cannot be used.
+        PackshotError: the segmenter cannot be used, with none of the photos.
     """
     from packshot.masks.registry import load_segmenter
 
     with project.held():
-        photos = require_photos(project)
+        failed: dict[str, str] = {}
+        photos = require_photos(project, failed)
         finder: Segmenter = segmenter or load_segmenter()
 
         def is_wanted(photo: Photo) -> bool:
@@ -74,13 +78,20 @@ def mask_photos(
         wanted = [photo for photo in photos if is_wanted(photo)]
         missed = set()
         for done, photo in enumerate(wanted, start=1):
-            mask = finder.mask(open_image(photo.file))
+            try:
+                mask = finder.mask(open_image(photo.file))
+            except (PackshotError, OSError, MemoryError) as error:
+                if len(wanted) == 1 or set(failed) >= {other.file.name for other in wanted[:-1]}:
+                    raise  # with all of them: it is not the photos
+                failed[photo.file.name] = getattr(error, "reason", str(error) or reason_of(error))
+                continue
             if shows_a_product(mask):
                 write_mask(project, photo, mask, finder.name)
             else:
                 note_missed(project, photo, finder.name)
                 missed.add(photo.file)
             progress("masks", done, len(wanted))
-        now = list_photos(project)
+        now = list_photos(project, failed)
         missed |= {photo.file for photo in now if photo.mask is None}
-        return MaskResult(now, [photo for photo in now if photo.file in missed])
+        missed -= {photo.file for photo in now if photo.file.name in failed}
+        return MaskResult(now, [photo for photo in now if photo.file in missed], failed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packshot.errors import NoUsablePhotosError
+from packshot.errors import ImageRejectedError, NoUsablePhotosError
 from packshot.images import quality, sidecars, sources, video
 from packshot.images.caption_text import Syntax
 from packshot.images.loading import header_size, open_image
@@ -139,11 +139,14 @@ def ingest(
         )
 
 
-def list_photos(project: Project) -> list[Photo]:
+def list_photos(project: Project, refused: dict[str, str] | None = None) -> list[Photo]:
     """The project's current photos, sorted by name.
 
     Photos that a person has deleted from the folder are left out; of photos retouched there, hash
     and size are the current ones.
+
+    Args:
+        refused: receives photos that are no longer images, with the reasons, instead of an error.
 
     Raises:
         ProjectError: the manifest is damaged.
@@ -154,19 +157,28 @@ def list_photos(project: Project) -> list[Photo]:
     there = [(path, entry) for path, entry in listed if path.is_file()]
     if not there:
         return []
-    subject = project.subject
-    return [_photo(project, subject, path, entry) for path, entry in there]
+    subject, photos = project.subject, []
+    for path, entry in there:
+        try:
+            photos.append(_photo(project, subject, path, entry))
+        except ImageRejectedError as error:
+            if refused is None:
+                raise
+            refused[entry.file] = error.reason
+    return photos
 
 
-def require_photos(project: Project) -> list[Photo]:
+def require_photos(project: Project, refused: dict[str, str] | None = None) -> list[Photo]:
     """As `list_photos`, but at least one photo is required.
 
     Raises:
         NoUsablePhotosError: the project has no photos.
         ProjectError, ImageRejectedError: as `list_photos`.
     """
-    if photos := list_photos(project):
+    if photos := list_photos(project, refused):
         return photos
+    if refused:
+        raise NoUsablePhotosError(_none_left(str(project.photos_folder), refused))
     raise NoUsablePhotosError(f"{project.root} has no photos yet. Add some: packshot photos FOLDER")
 
 
