@@ -108,6 +108,9 @@ def test_what_changes_while_it_is_copied_costs_itself(project, tmp_path, monkeyp
 
     monkeypatch.setattr(files, "copy", copy)
     refused = add_class_images(project, {path: {} for path in given})
-    assert refused == {"1.png": "was changed while it was read", "2.png": "is gone"}
+    assert refused == {
+        "1.png": "was changed while it was read",
+        "2.png": "cannot be copied (No such file or directory)",
+    }
     assert [image.source for image in list_class_images(project)] == [str(given[0])]
     assert read_refusals(project.class_images_refused_file) == refused

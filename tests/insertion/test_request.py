@@ -282,3 +282,15 @@ def test_base_lora_and_mask_belong_to_what_a_result_depends_on(product, plates, 
     go()
     Image.new("L", (400, 300), 254).save(mask)
     assert go() == ["a", "c"]
+
+
+@pytest.mark.slow
+def test_two_backgrounds_of_one_name_have_results_of_their_own(product, background_file, tmp_path):
+    other = tmp_path / "other" / "beach.png"
+    other.parent.mkdir()
+    Image.fromarray(landscape()[:, ::-1]).save(other)
+    made = [
+        run(file, "-p", product.root, *PLACE).stderr.split("  (")[0].split("/")[-1]
+        for file in (background_file, other, background_file, other)
+    ]
+    assert made == ["beach.png", "beach-2.png"] * 2

@@ -105,9 +105,11 @@ def _copied(
                 files.copy(image.file, path)
             if files.sha256(path) != image.sha256:
                 raise ImageRejectedError(image.file.name, "was changed while it was read")
-        except (ImageRejectedError, FileNotFoundError) as error:
-            reason = getattr(error, "reason", "is gone")
-            refused[image.file.name] = reason
+        except ImageRejectedError as error:
+            refused[image.file.name] = error.reason
+            continue
+        except OSError as error:
+            refused[image.file.name] = f"cannot be copied ({error.strerror})"
             continue
         yield image.model_copy(update={"file": path})
 

@@ -125,6 +125,13 @@ def results_of(folder: Path, name: str) -> tuple[Path, Path, Path]:
     return folder / f"{name}.png", folder / f"{name}.sheet.png", folder / f"{name}.json"
 
 
+def is_of_another(folder: Path, name: str, background: Path) -> bool:
+    """Whether results of this name are an insertion into another background, by its record."""
+    record = files.read_json(results_of(folder, name)[-1])
+    made_in = record.get("background_sha256") if isinstance(record, dict) else None
+    return made_in is not None and made_in != files.known_sha256(background)
+
+
 def _tries(
     project: Project,
     scene: Scene,
@@ -282,11 +289,13 @@ def _written(
     )
     file, page, _ = results_of(folder, name)
     photo = result.cut.photo.file.name if result.cut else ""
+    source = scene.background.source
     insertion = Insertion(
         file, page, photo, seed, scene.light, scene.ground.horizon + scene.crop.top, checks, notes
     )
     record = {
-        "file": file.name, "background": scene.background.name, "photo": photo, "seed": seed,
+        "file": file.name, "background": scene.background.name,
+        "background_sha256": source and files.sha256(source), "photo": photo, "seed": seed,
         "box": asdict(product), "light": asdict(scene.light), "horizon": insertion.horizon,
         "notes": list(notes),
         "checks": [asdict(check) | {"passed": check.passed} for check in checks],

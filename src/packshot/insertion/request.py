@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from packshot.errors import DiskFullError, InsertionError, PackshotError, reason
 from packshot.insertion import cutouts
 from packshot.insertion.background import Background, load_background
 from packshot.insertion.batch import InsertionJob, begin, mark_done, pending_jobs, read_jobs
-from packshot.insertion.insert import Insertion, horizon_for, insert
+from packshot.insertion.insert import Insertion, horizon_for, insert, is_of_another
 from packshot.insertion.placement import (
     CAMERA_HEIGHT_METRES,
     Placement,
@@ -109,8 +110,7 @@ def insert_all(
     if background.suffix.lower() != ".csv" and not background.is_dir():
         read = load_background(background)
         where = place.resolve(read, project, settings)
-        for number in range(count):
-            name = background.stem if count == 1 else f"{background.stem}-{number + 1}"
+        for number, name in enumerate(_names(folder, background, count)):
             other = settings.model_copy(update={"seed": (settings.seed + number) % SEEDS})
             yield insert(
                 project, read, where, folder, name=name, base=base, loras=loras,
@@ -145,6 +145,16 @@ def insert_all(
     if jobs and len(refused) == len(jobs):
         lines = "".join(f"\n  {name}: {reason}" for name, reason in list(refused.items())[:20])
         raise InsertionError(f"Nothing was inserted into any of {background}:{lines}")
+
+
+def _names(folder: Path, background: Path, count: int) -> list[str]:
+    """The names of the versions: the background's, numbered where another's results have them."""
+    stems = (f"{background.stem}-{number}" for number in itertools.count(2))
+    for stem in itertools.chain((background.stem,), stems):
+        names = [stem] if count == 1 else [f"{stem}-{number + 1}" for number in range(count)]
+        if not any(is_of_another(folder, name, background) for name in names):
+            break
+    return names
 
 
 def _inputs(

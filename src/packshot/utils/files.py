@@ -402,7 +402,7 @@ def copy(source: Path, path: Path) -> None:
                 shutil.copyfileobj(given, made, 2**20)
         os.replace(temporary, path)
     except OSError as error:
-        raise _explained(error, path, source.stat().st_size) from error
+        raise _explained(error, path, source.stat().st_size if source.exists() else 0) from error
     finally:
         temporary.unlink(missing_ok=True)
 
