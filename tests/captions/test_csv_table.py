@@ -149,3 +149,15 @@ def test_any_cell_comes_back_and_none_starts_as_a_formula(cell):
     written = _harmless(cell)
     assert _as_meant(written) == cell
     assert not written.startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+def test_edits_that_were_not_applied_are_not_lost(reviewed):
+    table = write_caption_table(reviewed)
+    assert write_caption_table(reviewed) == table  # nobody has changed it
+    text = table.read_text("utf-8-sig").replace("car", "car by night")
+    table.write_text(text)
+    with pytest.raises(CaptionError, match=r"captions\.csv was changed since .* Apply it first"):
+        write_caption_table(reviewed)
+    assert table.read_text() == text
+    apply_caption_table(reviewed, table)
+    assert "by night" in write_caption_table(reviewed).read_text("utf-8-sig")

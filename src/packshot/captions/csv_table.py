@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packshot.captions.edit import EditedCaptions, named, write_edited
-from packshot.errors import CaptionError
+from packshot.errors import CaptionError, OverwriteError
 from packshot.images import sidecars, tables
 from packshot.photos.photo_set import Photo, list_photos, set_caption_locks
 from packshot.project import Project
@@ -39,8 +39,10 @@ def write_caption_table(project: Project) -> Path:
     run as a formula gets an apostrophe in front, which is removed when the table is read.
 
     Raises:
+        CaptionError: the table that is there holds edits that were not applied.
         ProjectError: the manifest of the photos is damaged.
     """
+    table = project.captions_table
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\r\n")
     rows.writerow(COLUMNS)
@@ -48,8 +50,14 @@ def write_caption_table(project: Project) -> Path:
         cells = (photo.file.name, photo.caption or "", "yes" if photo.caption_locked else "no",
                  (photo.caption and photo.caption_by) or "")  # fmt: skip
         rows.writerow([_harmless(cell) for cell in cells])
-    files.write_bytes(project.captions_table, b"\xef\xbb\xbf" + out.getvalue().encode())
-    return project.captions_table
+    try:
+        files.write_result(table, b"\xef\xbb\xbf" + out.getvalue().encode())
+    except OverwriteError as error:
+        raise CaptionError(
+            f"{table} was changed since Packshot wrote it. Apply it first (packshot caption --apply "
+            f"{table.name}), or move it away."
+        ) from error
+    return table
 
 
 def apply_caption_table(project: Project, table: Path) -> EditedCaptions:
@@ -81,6 +89,8 @@ def apply_caption_table(project: Project, table: Path) -> EditedCaptions:
             set_caption_locks(
                 project, named(photos, [n for n, lock in locks.items() if lock is locked]), locked
             )
+        if table.resolve() == project.captions_table.resolve():
+            files.note_result(project.captions_table, files.sha256(table))  # all of it is taken over
         return edited
 
 
