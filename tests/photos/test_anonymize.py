@@ -206,3 +206,13 @@ def test_a_yunet_model_takes_the_place_of_the_cascades(project, tmp_path, monkey
     plain, street = blur_photos(project, ["faces"], face_model=tmp_path / "yunet.onnx")
     assert plain.blurred[0].boxes == [] and street.blurred[0].by == "yunet.onnx"
     assert street.blurred[0].boxes == [(14, 22, 52, 66)]
+
+
+def test_a_photo_that_cannot_be_searched_costs_itself_and_is_told(project, finder):
+    finder((10, 10, 40, 40))
+    (project.photos_folder / "plain.png").write_bytes(b"\x89PNG")
+    told = r"Not searched for faces; the others are:\n  plain\.png: is damaged or cut short"
+    with pytest.raises(PackshotError, match=told):
+        blur_photos(project, ["faces"])
+    (street,) = list_photos(project, {})
+    assert [one.by for one in street.blurred] == ["finder"]

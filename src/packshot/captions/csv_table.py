@@ -90,7 +90,9 @@ def apply_caption_table(project: Project, table: Path) -> EditedCaptions:
                 project, named(photos, [n for n, lock in locks.items() if lock is locked]), locked
             )
         if table.resolve() == project.captions_table.resolve():
-            files.note_result(project.captions_table, files.sha256(table))  # all of it is taken over
+            files.note_result(
+                project.captions_table, files.sha256(table)
+            )  # all of it is taken over
         return edited
 
 

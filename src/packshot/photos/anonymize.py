@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from packshot.errors import PackshotError
+from packshot.errors import ImageRejectedError, PackshotError
 from packshot.images.loading import encoded, read_picture
 from packshot.photos import manifest as photo_manifest
 from packshot.photos.manifest import Blurred, Box, Entry
@@ -139,19 +139,27 @@ def blur_photos(
         face_model: a YuNet model (ONNX), which finds more faces than the bundled cascade.
 
     Raises:
-        PackshotError: an unknown kind, or no detector for it.
+        PackshotError: an unknown kind, or no detector for it; or, when the others are done, photos
+            that could not be searched.
         NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
     """
     finding = detectors(kinds, face_model)
     with project.held():
         manifest = photo_manifest.read(project)
-        present = require_photos(project)
+        failed: dict[str, str] = {}
+        present = require_photos(project, failed)
         entries = {entry.file: entry for entry in manifest.photos}
         for done, photo in enumerate(present, start=1):
-            _blur(photo, entries[photo.file.name], finding)
+            try:
+                _blur(photo, entries[photo.file.name], finding)
+            except ImageRejectedError as error:
+                failed[photo.file.name] = error.reason
             photo_manifest.write(project, manifest)
             progress("blurring", done, len(present))
+        if failed:  # nobody may take them for blurred
+            lines = "".join(f"\n  {name}: {reason}" for name, reason in failed.items())
+            raise PackshotError(f"Not searched for {' and '.join(kinds)}; the others are:{lines}")
         return list_photos(project)
 
 

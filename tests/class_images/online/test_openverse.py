@@ -88,3 +88,8 @@ def test_an_odd_result_costs_itself_and_not_the_page(odd):
     read = Openverse("car", FREE)._reader(1)
     found, more = read({"results": [RESULT, odd, RESULT | {"width": "wide"}], "page_count": 1})
     assert [(one.title, one.width) for one in found] == [("0", None)] * 2 and not more
+
+
+def test_a_page_that_does_not_tell_how_many_there_are_is_the_last():
+    found, more = Openverse("car", FREE)._reader(1)({"results": [RESULT], "page_count": None})
+    assert len(found) == 1 and not more

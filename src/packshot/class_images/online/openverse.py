@@ -83,7 +83,8 @@ class Openverse:
 
         def read(answer: Any) -> tuple[list[Candidate], bool]:
             results = list(answer["results"] or [])
-            more = number < answer["page_count"] and (number + 1) * size <= DEPTH
+            pages = answer.get("page_count")
+            more = isinstance(pages, int) and number < pages and (number + 1) * size <= DEPTH
             return candidates_in(results, _candidate), more and bool(results)
 
         return read
