@@ -56,7 +56,12 @@ def in_colours_that_exif_says(path):
 @pytest.mark.parametrize(
     "make",
     [
-        turned, with_place, with_a_serial_number, with_xmp, cut_out, in_other_colours,
+        turned,
+        with_place,
+        with_a_serial_number,
+        with_xmp,
+        cut_out,
+        in_other_colours,
         in_colours_that_exif_says,
     ],
 )

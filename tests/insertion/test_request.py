@@ -262,13 +262,15 @@ def test_base_lora_and_mask_belong_to_what_a_result_depends_on(product, plates, 
     )  # fmt: skip
     lora = SimpleNamespace(sha256="2")
     mask = plates.parent / "mask.png"
-    Image.new("L", (400, 300), 255).save(mask)
+    place = Image.new("L", (400, 300))
+    place.paste(255, (140, 140, 260, 230))
+    place.save(mask)
 
     def go(base=base, lora=lora, weight=1.0):
         made.names.clear()
-        place = request.PlacementRequest(mask=mask)
         list(request.insert_all(
-            product, plates, place, InsertionSettings(), base=base, loras=[(lora, weight)], refused={}
+            product, plates, request.PlacementRequest(mask=mask), InsertionSettings(), base=base,
+            loras=[(lora, weight)], refused={},
         ))  # fmt: skip
         return made.names
 
@@ -280,7 +282,8 @@ def test_base_lora_and_mask_belong_to_what_a_result_depends_on(product, plates, 
     ):  # fmt: skip
         assert go(**change) == ["a", "c"]
     go()
-    Image.new("L", (400, 300), 254).save(mask)
+    place.paste(255, (140, 140, 262, 230))
+    place.save(mask)
     assert go() == ["a", "c"]
 
 
