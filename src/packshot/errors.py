@@ -18,6 +18,8 @@
     ├── UnaskedFetchError             a project names what would be fetched, and its user has not agreed
     ├── DiskFullError                 no room for a file
     ├── OverwriteError                a file in the way that Packshot has not written
+    ├── WriteError                    a file that cannot be written for another reason
+    ├── OutputError                   standard output that takes no more
     └── UnsafePathError               a name that points outside the folder it belongs to
 
 Each message says what is wrong, where, and what to do. The command line prints it and exits with 2.
@@ -146,6 +148,18 @@ class DiskFullError(PackshotError):
 
 class OverwriteError(PackshotError):
     """A result would replace a file that Packshot has not written, or that was changed since."""
+
+
+class WriteError(PackshotError):
+    """A file could not be written: no right, a read-only drive, a name that it does not take."""
+
+
+class OutputError(PackshotError):
+    """What a command has to say could not be written to standard output."""
+
+
+class MachineWarning(UserWarning):
+    """What this machine lacks that Packshot can do without."""
 
 
 class UnsafePathError(PackshotError):

@@ -1,9 +1,14 @@
 import errno
+import fcntl
 import json
 import math
 import multiprocessing
 import os
+import pwd
+import stat
+import tempfile
 import time
+import warnings
 
 import hypothesis
 import pytest
@@ -15,10 +20,12 @@ from safetensors.torch import load_file, save
 
 from packshot.errors import (
     DiskFullError,
+    MachineWarning,
     OverwriteError,
     PackshotError,
     ProjectError,
     UnsafePathError,
+    WriteError,
 )
 from packshot.utils import files
 
@@ -403,7 +410,7 @@ def test_a_log_on_a_full_disk_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskFullError, match=r"No room on the disk for .*log"):
         files.append_line(tmp_path / "log", "b", durable=True)
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(WriteError, match="a folder where a file must"):
         files.append_line(tmp_path, "c")
 
 
@@ -419,3 +426,177 @@ def test_bytes_have_the_hash_of_a_file_of_them(tmp_path):
     # FIPS 180-2, appendix B.1
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256_of(b"abc") == files.sha256(tmp_path / "file") == known
+
+
+def _refusing(number, meant=lambda *given: True, real=None):
+    def call(*given, **options):
+        if real is None or meant(*given):
+            raise OSError(number, os.strerror(number))
+        return real(*given, **options)
+
+    return call
+
+
+def _leads_to_folder(descriptor, *_rest):
+    return stat.S_ISDIR(os.fstat(descriptor).st_mode)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIO])
+def test_where_folders_cannot_be_flushed_a_file_is_written_all_the_same(
+    tmp_path, monkeypatch, number
+):
+    monkeypatch.setattr(os, "fsync", _refusing(number, _leads_to_folder, os.fsync))
+    files.write_text(tmp_path / "a.txt", "one")
+    files.append_line(tmp_path / "log", "two", durable=True)
+    assert (tmp_path / "a.txt").read_text() == "one" and (tmp_path / "log").read_text() == "two\n"
+
+
+def test_a_drive_that_flushes_nothing_holds_files_and_one_that_fails_in_it_is_told(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(os, "fsync", _refusing(errno.EINVAL))
+    files.write_text(tmp_path / "a.txt", "one")
+    files.append_line(tmp_path / "log", "two", durable=True)
+    monkeypatch.setattr(os, "fsync", _refusing(errno.EIO))
+    for call in (files.write_text, lambda *given: files.append_line(*given, durable=True)):
+        with pytest.raises(
+            WriteError, match=r"a\.txt cannot be written: the drive failed\. What st"
+        ):
+            call(tmp_path / "a.txt", "three")
+    assert (tmp_path / "a.txt").read_text().startswith("one")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "log"]
+
+
+REFUSALS = {
+    errno.EACCES: "permission is denied. What stood there is intact. Allow it for this user",
+    errno.EPERM: "permission is denied",
+    errno.EROFS: "its drive or folder is read-only. What stood there is intact. Make it writable",
+    errno.ENAMETOOLONG: "the drive does not take such a name",
+    errno.EINVAL: "the drive does not take such a name",
+    errno.EFBIG: "the drive takes no file of its size",
+    errno.EBUSY: "another program has it open",
+    errno.ESTALE: "the drive does not answer. What stood there is intact. See that it is connected",
+    errno.EMFILE: "too many files are open",
+    errno.EPROTO: f"{os.strerror(errno.EPROTO)}. What stood there is intact. See that the place",
+}
+
+
+@pytest.mark.parametrize("number", REFUSALS)
+def test_a_drive_that_refuses_is_told_in_words(tmp_path, monkeypatch, number):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+    writers = {"replace": files.write_text, "open": files.append_line}
+    for operation, write in writers.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, operation, _refusing(number))
+            with pytest.raises(WriteError) as refused:
+                write(path, "new")
+        assert f"{path} cannot be written: {REFUSALS[number]}" in str(refused.value)
+        assert str(refused.value).endswith(", and run the same command again.")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_where_a_folder_must_be_is_told(tmp_path):
+    (tmp_path / "a").touch()
+    for write in (lambda path: files.write_text(path, ""), _lock_at):
+        with pytest.raises(
+            WriteError, match="b cannot be written: a file stands where a folder must"
+        ):
+            write(tmp_path / "a" / "b")
+
+
+def _lock_at(path):
+    with files.lock(path):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
+def test_where_a_drive_has_no_locks_this_machine_has(tmp_path, monkeypatch, number):
+    """As of a network share: the project's file cannot be locked, others can."""
+    drive, local = tmp_path / "nas", tmp_path / "local"
+    drive.mkdir()
+    local.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(local))
+
+    def on_drive(file, *_rest):
+        descriptor = file if isinstance(file, int) else file.fileno()
+        return os.fstat(descriptor).st_ino == os.stat(drive / ".lock").st_ino
+
+    monkeypatch.setattr(fcntl, "flock", _refusing(number, on_drive, fcntl.flock))
+    with files.lock(drive / ".lock"):
+        told = f"{drive} is in use by another Packshot .process {os.getpid()}."
+        with pytest.raises(ProjectError, match=told), files.lock(drive / ".lock"):
+            pass
+    _lock_at(drive / ".lock")
+    monkeypatch.setattr(fcntl, "flock", _refusing(number))
+    _lock_at(drive / ".lock")  # nothing can be locked anywhere
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".txt", "é" * 125 + ".txt", "写" * 83 + ".png"])
+def test_a_name_as_long_as_may_be_is_written(tmp_path, name):
+    files.write_text(tmp_path / name, "one")
+    files.write_text(tmp_path / name, "two")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(name, "two")]
+    files.hard_link_or_copy(tmp_path / name, tmp_path / ("b" * 255))
+    assert (tmp_path / ("b" * 255)).read_text() == "two"
+
+
+def test_a_name_of_other_bytes_than_utf8_is_written(tmp_path):
+    for name in (b"\xff.txt", b"\xff" * 251 + b".txt"):
+        path = tmp_path / os.fsdecode(name)
+        files.write_text(path, "one")
+        assert path.read_text() == "one"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_name_is_cut_between_letters():
+    assert files.shortened("写真.jpg", 99) == "写真.jpg"
+    assert files.shortened("写真.jpg", 5) == "写"
+
+
+@pytest.mark.parametrize(("umask", "rights"), [(0o077, 0o600), (0o002, 0o664)])
+def test_the_users_umask_says_who_may_read(tmp_path, umask, rights):
+    before = os.umask(umask)
+    try:
+        files.write_text(tmp_path / "new" / "a", "one")
+        files.append_line(tmp_path / "new" / "log", "one")
+        files.write_stream([b"one"], tmp_path / "new" / "b")
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "new").iterdir()} == {rights}
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o777 & ~umask
+
+
+def test_where_the_cache_cannot_be_written_there_is_another_until_the_end(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.warns(
+        MachineWarning, match=r"file/cache cannot be written: a file .*lies in .*PACK"
+    ):
+        stand_in = files.cache_folder()
+    files.write_text(stand_in / "a" / "b", "kept")
+    with warnings.catch_warnings(action="error"):  # it is said once
+        assert files.cache_folder() == stand_in
+    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
+    assert files.cache_folder() == tmp_path / "cache"
+
+
+def test_who_has_no_home_has_a_cache_until_the_end(monkeypatch):
+    """As under a number without a name, as in containers."""
+
+    def unknown(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    for name in ("HOME", "USERPROFILE", "PACKSHOT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.warns(MachineWarning, match="This user has no home folder, so there is no cache"):
+        assert files.cache_folder().is_dir()
+    assert str(files.expand_user("~/models")) == "~/models"
+
+
+def test_a_machine_without_room_for_temporary_files_says_so(monkeypatch):
+    monkeypatch.setattr(tempfile, "mkdtemp", _refusing(errno.ENOENT))
+    told = r"no folder for temporary files .* Set TMPDIR to one"
+    with pytest.raises(WriteError, match=told), files.temporary_folder():
+        pass

@@ -23,7 +23,7 @@ from packshot.cli import (
     run,
     train,
 )
-from packshot.cli.terminal import echo
+from packshot.cli.terminal import echo, guarded, notes_shown
 
 if TYPE_CHECKING:
     from packshot.errors import UnaskedFetchError
@@ -84,21 +84,45 @@ def _agrees(error: UnaskedFetchError) -> bool:
     return True
 
 
+def _settle_home() -> None:
+    """A home for a user who has none, of which libraries know nothing: it is deleted at the end."""
+    from packshot.utils import files
+
+    if files.expand_user("~").is_absolute():
+        return
+    home = files.stand_in_folder()
+    os.environ["HOME"] = os.environ["USERPROFILE"] = str(home)
+    if not (os.environ.get("PACKSHOT_CACHE") and os.environ.get("HF_HOME")):
+        echo(
+            f"note: this user has no home folder. What is kept for later runs, and models that are fetched, "
+            f"lie in {home} and are deleted at the end. To keep them, set HOME, or PACKSHOT_CACHE and "
+            "HF_HOME.",
+            err=True,
+        )
+
+
 def main() -> None:
     """Run a command.
 
     Exit codes: 0 done, 2 an error that the user can fix, 3 done but for some of many (`PARTLY`),
     130 stopped, 1 a bug.
     """
+    with guarded(), notes_shown():
+        _main()
+
+
+def _main() -> None:
     from packshot.errors import PackshotError, UnaskedFetchError
+    from packshot.utils import drives
 
     try:
+        _settle_home()
         try:
             app()
         except UnaskedFetchError as error:
             if not _agrees(error):
                 raise
-            main()
+            _main()
     except SystemExit as ended:
         if ended.code == 130:
             echo("packshot: stopped; the same command resumes from here.", err=True)
@@ -106,7 +130,10 @@ def main() -> None:
     except PackshotError as error:
         echo(f"packshot: {error}", err=True)
         sys.exit(2)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and (told := drives.in_words(error)):
+            echo(f"packshot: {told}", err=True)
+            sys.exit(2)
         echo(traceback.format_exc(), err=True)
         echo(
             "packshot: this is a bug in Packshot, please report it with the lines above. Files are "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,8 +179,8 @@ def _take_photos(
 ) -> tuple[list[photos.Photo], dict[str, str]]:
     if not (dataset.entries or dataset.refused):
         return [], {}
-    with tempfile.TemporaryDirectory(prefix="packshot-") as folder:
-        staged, refused = _stage(dataset.entries, Path(folder))
+    with files.temporary_folder() as folder:
+        staged, refused = _stage(dataset.entries, folder)
         refused = dataset.refused | refused
         # Whether transparency is a mask, the dataset says; `_stage` has followed it.
         accepted = photos.ingest(
@@ -214,7 +213,7 @@ def _free_name(picture: Path, staged: dict[str, Path]) -> str:
     stem, number = picture.stem, 1
     while stem.lower() in staged:
         number += 1
-        stem = f"{picture.stem}-{number}"
+        stem = f"{files.shortened(picture.stem, 200)}-{number}"
     return stem + picture.suffix
 
 

@@ -97,10 +97,13 @@ def unpacked(
     Yields:
         The image files, and the refused files with the reasons.
     """
-    with tempfile.TemporaryDirectory(prefix="packshot-") as folder:
-        opener = _Opener(Path(folder), frames)
-        plain = [path for path in found if path.suffix.lower() in PICTURE_ENDINGS]
-        packed = [path for path in found if path.suffix.lower() not in PICTURE_ENDINGS]
+    plain = [path for path in found if path.suffix.lower() in PICTURE_ENDINGS]
+    packed = [path for path in found if path.suffix.lower() not in PICTURE_ENDINGS]
+    if not packed:
+        yield plain, {}
+        return
+    with files.temporary_folder() as folder:
+        opener = _Opener(folder, frames)
         for done, path in enumerate(packed, start=1):
             opener.open(path, beside=found)
             progress("unpacking", done, len(packed))

@@ -211,7 +211,9 @@ def _write(video: Path, into: Path, chosen: Sequence[FrameCandidate]) -> list[st
     wanted, names = {look.frame for look in chosen}, []
     for number, seconds, shown in _frames(video):
         if number in wanted and (picture := shown()):
-            names.append(f"{files.printable_name(video.stem)[:80]} at {seconds:06.2f} s.jpg")
+            names.append(
+                f"{files.shortened(files.printable_name(video.stem), 80)} at {seconds:06.2f} s.jpg"
+            )
             data = encoded(Picture(picture, None, b"", "JPEG"), ".jpg")
             files.write_bytes(into / names[-1], data)
         if len(names) == len(wanted):

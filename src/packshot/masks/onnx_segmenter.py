@@ -67,7 +67,7 @@ _GENERAL = (
 def rembg_folder() -> Path:
     """rembg's model folder: $U2NET_HOME, else .u2net in $XDG_DATA_HOME or the home folder."""
     usual = Path(os.environ.get("XDG_DATA_HOME") or "~") / ".u2net"
-    return Path(os.environ.get("U2NET_HOME") or usual).expanduser()
+    return files.expand_user(os.environ.get("U2NET_HOME") or usual)
 
 
 def installed(kind: str | None = None) -> list[Path]:

@@ -6,6 +6,7 @@ many seconds for a large network, so what was found is kept in the user's cache 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from packshot import lora
+from packshot.errors import PackshotError
 from packshot.models import best_device, best_dtype
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.diffusion_model import DiffusionModel
@@ -91,7 +93,8 @@ def estimate_memory(
     if (known := _read_estimate(cached)) is not None:
         return known
     estimate = _estimate(checkpoint, targets, rank, pixels, dtype, text_encoder, progress)
-    files.write_json(cached, asdict(estimate))
+    with suppress(PackshotError):  # then it is estimated again
+        files.write_json(cached, asdict(estimate))
     return estimate
 
 

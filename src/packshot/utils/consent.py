@@ -23,7 +23,7 @@ def agree(root: Path, names: Iterable[str]) -> None:
     """Remember that the user wants these for the project in `root`."""
     before = agreed(root)
     if new := set(names) - before:
-        with contextlib.suppress(OSError, PackshotError):  # then it is asked again
+        with contextlib.suppress(PackshotError):  # then it is asked again
             files.write_json(_file(root), sorted(before | new))
 
 

@@ -7,14 +7,17 @@ of one. `_write` is the single function in which tests inject faults.
 What changes where it stands (a log, a lock) is opened by `open_in_place`, which follows no link: a
 folder from somebody else may hold links that lead to the user's own files.
 
-Windows' differences are handled here only: it cannot flush folders, few users may create symbolic
-links, and a locked file cannot be read by others.
+What drives and machines cannot do is handled here only. Windows flushes no folders, lets few users
+create symbolic links, and a locked file cannot be read by others. Network drives and sticks may set no
+rights, flush no folders, and have neither locks nor links. A user may have no home and no cache.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import functools
 import hashlib
 import io
 import json
@@ -23,26 +26,33 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 import tomllib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from packshot.errors import (
     DiskFullError,
+    MachineWarning,
     OverwriteError,
     PackshotError,
     ProjectError,
     UnsafePathError,
+    WriteError,
 )
+from packshot.utils import drives
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
 Bytes = bytes | memoryview
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM = drives.NO_ROOM
+MAX_NAME_BYTES = 255
+"""Of a file's name, on nearly all drives."""
 RESULTS = ".packshot.jsonl"
 """A folder's record of the results that Packshot has written there, by their hashes."""
 MAX_RECORD_BYTES = 256 * 2**20
@@ -66,14 +76,86 @@ _JUNCTION = 0xA0000003
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for Packshot (`PACKSHOT_CACHE` overrides it), for this user alone."""
-    import platformdirs
+    """The user's cache folder for Packshot (`PACKSHOT_CACHE` overrides it), for this user alone.
 
-    folder = Path(os.environ.get("PACKSHOT_CACHE") or platformdirs.user_cache_dir("packshot"))
+    Where there is none, or nothing can be written in it, a temporary one that is deleted when the
+    process ends; a `MachineWarning` says so once.
+    """
+    folder = _usable_cache(os.environ.get("PACKSHOT_CACHE"), os.environ.get("HOME"))
     if not folder.exists():
         with contextlib.suppress(OSError):  # whoever writes there says why it cannot be
             folder.mkdir(mode=0o700, parents=True)
     return folder
+
+
+@functools.cache
+def _usable_cache(chosen: str | None, home: str | None) -> Path:
+    import platformdirs
+
+    try:
+        folder = Path(chosen or platformdirs.user_cache_dir("packshot"))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _try_to_write(folder)
+    except RuntimeError:
+        why = "This user has no home folder, so there is no cache"
+    except OSError as error:
+        if error.errno in _NO_ROOM:  # which is told where something is lost by it
+            return folder
+        why = f"The cache {folder} cannot be written: {drives.reason(error)[0]}"
+    else:
+        return folder
+    stand_in = stand_in_folder()
+    warnings.warn(
+        f"{why}. What is kept for later runs lies in {stand_in} and is deleted at the end. To keep it, "
+        "set PACKSHOT_CACHE to a folder that you may write in.",
+        MachineWarning,
+        stacklevel=3,
+    )
+    return stand_in
+
+
+def _try_to_write(folder: Path) -> None:
+    probe = _temporary(folder / "probe")
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600))
+    os.unlink(probe)
+
+
+@functools.cache
+def stand_in_folder() -> Path:
+    """A temporary folder for what has no place on this machine, deleted when the process ends.
+
+    Raises:
+        WriteError: as `temporary_folder`.
+    """
+    whole = contextlib.ExitStack()
+    atexit.register(whole.close)
+    return whole.enter_context(temporary_folder())
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files, for this user alone, deleted when the block ends.
+
+    Raises:
+        WriteError: no folder for temporary files can be written.
+        DiskFullError: there is no room.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="packshot-", ignore_cleanup_errors=True)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise _explained(error, Path(tempfile.gettempdir()), 0) from error
+        raise WriteError(
+            f"There is no folder for temporary files that can be written ({error.strerror}). Set TMPDIR "
+            "to one, and run the same command again."
+        ) from error
+    with folder as path:
+        yield Path(path)
+
+
+def expand_user(name: str | Path) -> Path:
+    """A path with the home folder for `~`; as it is where there is no such home."""
+    return Path(os.path.expanduser(name))
 
 
 def safe_join(folder: Path, name: str) -> Path:
@@ -164,7 +246,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically and durably, creating the folder.
 
     Raises:
-        DiskFullError: there is no room; an earlier file at `path` is intact.
+        DiskFullError, WriteError: there is no room, or it cannot be written; an earlier file at `path`
+            is intact.
     """
     write_parts(path, [data])
 
@@ -178,12 +261,16 @@ def write_parts(path: Path, parts: Sequence[Bytes]) -> None:
         raise _explained(error, path, sum(map(len, parts))) from error
 
 
-def _explained(error: OSError, path: Path, size: int) -> Exception:
-    if error.errno not in _NO_ROOM:
-        return error
-    return DiskFullError(
-        f"No room on the disk for {path} ({size:,} bytes needed). "
-        "What stood there is intact; free some space and run the same command again."
+def _explained(error: OSError, path: Path, size: int) -> PackshotError:
+    if error.errno in _NO_ROOM:
+        return DiskFullError(
+            f"No room on the disk for {path} ({size:,} bytes needed). "
+            "What stood there is intact; free some space and run the same command again."
+        )
+    why, remedy = drives.reason(error)
+    return WriteError(
+        f"{path} cannot be written: {why}. What stood there is intact. "
+        f"{remedy}, and run the same command again."
     )
 
 
@@ -222,7 +309,7 @@ def _write(path: Path, parts: Sequence[Bytes]) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.writelines(parts)
             file.flush()
-            os.fsync(file.fileno())
+            _flush(file.fileno())
         with contextlib.suppress(OSError):
             os.chmod(temporary, stat.S_IMODE(os.lstat(path).st_mode) & 0o777)
         os.replace(temporary, path)
@@ -234,18 +321,36 @@ def _write(path: Path, parts: Sequence[Bytes]) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """A name beside `path` that nobody can guess."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    """A name beside `path` that nobody can guess, and no longer than a name may be."""
+    ending = f".{secrets.token_hex(4)}.part"
+    return path.with_name(f".{shortened(path.name, MAX_NAME_BYTES - 1 - len(ending))}{ending}")
+
+
+def shortened(name: str, most: int) -> str:
+    """The beginning of a name that has at most `most` bytes in UTF-8, by whole letters."""
+    whole = os.fsencode(name)
+    return name if len(whole) <= most else whole[:most].decode("utf-8", "ignore")
+
+
+def _flush(descriptor: int) -> None:
+    """Have the drive keep what was written, if it knows of such a thing."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in drives.CANNOT:
+            raise
 
 
 def _flush_folder(folder: Path) -> None:
+    """Have the drive keep a folder's names: the file is in its place by now, whatever comes of it."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folders; NTFS keeps a journal of names
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -374,15 +479,16 @@ def hard_link_or_copy(source: Path, path: Path) -> None:
     source = source.resolve()
     if path.exists() and path.samefile(source):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         os.link(source, temporary)
         os.replace(temporary, path)
     except OSError:
         write_bytes(path, source.read_bytes())
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def copy(source: Path, path: Path) -> None:
@@ -404,7 +510,8 @@ def copy(source: Path, path: Path) -> None:
     except OSError as error:
         raise _explained(error, path, source.stat().st_size if source.exists() else 0) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _share_blocks(source: int, target: int) -> bool:
@@ -422,7 +529,7 @@ def point(path: Path, source: Path) -> None:
     """Make `path` a symbolic link to the file `source`, or a hard link or copy if that is not allowed.
 
     Raises:
-        OSError: none of them is possible, such as for a name that is too long.
+        DiskFullError, WriteError: none of them is possible, such as for a name that is too long.
     """
     try:
         path.symlink_to(source.resolve())
@@ -438,14 +545,14 @@ def append_line(path: Path, line: str, *, durable: bool = False) -> None:
 
     Raises:
         DiskFullError: there is no room; the line may be torn.
-        UnsafePathError: as `open_in_place`.
+        UnsafePathError, WriteError: as `open_in_place`.
     """
     try:
         with open_in_place(path) as file:
             file.write(line + "\n")
             if durable:
                 file.flush()
-                os.fsync(file.fileno())
+                _flush(file.fileno())
     except OSError as error:
         raise _explained(error, path, len(line) + 1) from error
 
@@ -456,6 +563,7 @@ def open_in_place(path: Path) -> TextIO:
     Raises:
         UnsafePathError: it is a link, has other names besides, or is no file: what is written would
             end somewhere else, too.
+        DiskFullError, WriteError: it cannot be opened.
     """
     told = f"{path} is written where it stands, so it must be a file of its own, and it is"
     try:
@@ -469,7 +577,7 @@ def open_in_place(path: Path) -> TextIO:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket
             raise UnsafePathError(f"{told} a link or socket. Delete it.") from error
-        raise
+        raise _explained(error, path, 0) from error
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(descriptor)
@@ -580,25 +688,55 @@ def fingerprint(value: Any) -> str:
 def lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on `path` while the block runs; the system frees it if we are killed.
 
+    On a drive without locks a file among this machine's temporary ones is locked in its place, which
+    keeps out other processes of this machine.
+
     Raises:
         ProjectError: another process holds it; the message names its process id where it can be read.
-        UnsafePathError: as `open_in_place`.
+        UnsafePathError, DiskFullError, WriteError: as `open_in_place`.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _explained(error, path, 0) from error
+    with contextlib.ExitStack() as held:
+        if not _is_locked(held.enter_context(open_in_place(path)), path.parent):
+            with contextlib.suppress(OSError, UnsafePathError, WriteError):
+                local = _local_lock(path)
+                _is_locked(held.enter_context(open_in_place(local)), path.parent)
+        yield
+
+
+def _is_locked(file: TextIO, folder: Path) -> bool:
+    """Lock an open file; False if its drive has no locks.
+
+    Raises:
+        ProjectError: another process holds it.
     """
     import portalocker
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open_in_place(path) as file:
-        try:
-            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except portalocker.AlreadyLocked:
-            raise ProjectError(
-                f"{path.parent} is in use by another Packshot (process {_holder(file)}). "
-                "Wait until it is done, or stop it, then run this again."
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+    try:
+        portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+    except portalocker.AlreadyLocked:
+        raise ProjectError(
+            f"{folder} is in use by another Packshot (process {_holder(file)}). "
+            "Wait until it is done, or stop it, then run this again."
+        ) from None
+    except portalocker.LockException:
+        return False
+    with contextlib.suppress(
+        OSError
+    ):  # on a full disk the holder is unknown, and holds all the same
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), str(os.getpid()).encode())
+    return True
+
+
+def _local_lock(path: Path) -> Path:
+    """A file of this machine's, of this user's, to be locked in the place of `path`."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    name = f"packshot-{user}-{fingerprint(str(path.resolve()))[:16]}.lock"
+    return Path(tempfile.gettempdir()) / name
 
 
 def _holder(file: TextIO) -> str:

@@ -39,7 +39,7 @@ def _fetched(key: str, value: str | tuple[str, ...]) -> Iterator[str]:
     for name in (value,) if isinstance(value, str) else value:
         if key in _MODELS:
             model = name if key == "base" else name.rpartition(":")[2]
-            if installed_base(model) or files.exists(Path(model).expanduser()):
+            if installed_base(model) or files.exists(files.expand_user(model)):
                 continue
             repo = hub.parse_repo(model)
             if repo and not hub.was_fetched(repo):

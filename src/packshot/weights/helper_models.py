@@ -56,7 +56,7 @@ def model_folder(model: str, progress: Progress = silent) -> Path:
     Raises:
         ModelLoadError: it is neither, or the repository has no usable files or cannot be reached.
     """
-    path = Path(model).expanduser()
+    path = files.expand_user(model)
     if files.exists(path):
         if not path.is_dir():
             raise ModelLoadError(f"{path} is a file; name the folder that it lies in.")
