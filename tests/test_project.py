@@ -1,3 +1,6 @@
+import os
+import tomllib
+
 import pytest
 
 from packshot.errors import ProjectError
@@ -184,3 +187,104 @@ def test_killed_as_its_first_file_was_written_the_folder_is_taken(tmp_path):
     (tmp_path / ".packshot.toml.x1y2.part").write_text("seed")
     made = create_project(tmp_path, name="A", class_noun="car")
     assert [file.name for file in made.root.iterdir()] == ["packshot.toml"]
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """The folder that commands were run in, and what moves to another one."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here", lambda: monkeypatch.chdir(tmp_path / "there")
+
+
+@pytest.mark.parametrize(
+    "name", ["models/sd15", "./models/sd15", "sd15", "../here/models/sd15", "a.b"]
+)
+def test_a_relative_base_is_the_same_folder_from_elsewhere(elsewhere, name):
+    here, go = elsewhere
+    (here / name).mkdir(parents=True, exist_ok=True)
+    project = create_project(here / "p", name="x", class_noun="car", base=name)
+    go()
+    assert open_project(here / "p").settings.base == str((here / name).resolve())
+    assert f'base = "{(here / name).resolve()}"' in project.settings_file.read_text()
+    save_choices(project, choices_of(base="pocket"))
+    assert project.settings.base == "pocket"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kept"),
+    [
+        ("assistant", "a/file", "{}/a/file"),
+        ("class_images", ("a/file", "openverse", "b"), ["{}/a/file", "openverse", "b"]),
+        ("captioner", "a/file", "{}/a/file"),
+        ("captioner", "blip:a/file", "blip:{}/a/file"),
+        ("segmenter", "onnx:./a/file", "onnx:{}/a/file"),
+        ("embedder", "a/file", "{}/a/file"),
+        ("base", "./gone", "{}/gone"),
+        ("base", "owner/name@main", "owner/name@main"),
+        ("base", "clip", "clip"),
+        ("captioner", "clip", "clip"),
+        ("class_images", ("https://a.b/c",), ["https://a.b/c"]),
+    ],
+)
+def test_what_a_project_keeps_means_the_same_from_elsewhere(elsewhere, key, value, kept):
+    here, go = elsewhere
+    (here / "a").mkdir()
+    (here / "a" / "file").touch()
+    (here / "clip").mkdir()
+    project = create_project(here / "p", name="x", class_noun="car")
+    save_choices(project, choices_of(**{key: value}))
+    go()
+    fill = [one.format(here) for one in ([kept] if isinstance(kept, str) else kept)]
+    now = getattr(project.settings, key)
+    assert list(now if isinstance(now, tuple) else [now]) == fill
+    assert tomllib.loads(project.settings_file.read_text())[key] in (fill, fill[0])
+
+
+def test_what_lies_in_the_project_moves_with_it(elsewhere):
+    here, go = elsewhere
+    (here / "p").mkdir()
+    project, _ = open_or_create_project(
+        here / "p", choices_of(base="p/own/sd15"), name=None, class_noun="car", trigger=None
+    )
+    assert project.settings.base == "p/own/sd15"  # of the hub: there is no such folder yet
+    (here / "p" / "own" / "sd15").mkdir(parents=True)
+    open_or_create_project(
+        here / "p", choices_of(base="p/own/sd15"), name=None, class_noun=None, trigger=None
+    )
+    assert 'base = "./own/sd15"' in project.settings_file.read_text()
+    (here / "p").rename(here / "q")
+    go()
+    assert open_project(here / "q").settings.base == str(here / "q" / "own" / "sd15")
+    assert save_choices(open_project(here / "q"), choices_of(base=str(here / "q/own/sd15"))) == []
+
+
+def test_a_path_that_is_written_by_hand_is_read_from_the_projects_folder(elsewhere):
+    here, go = elsewhere
+    project = create_project(here / "p", name="x", class_noun="car")
+    (here / "p" / "sd.safetensors").touch()
+    (here / "p" / "pocket").mkdir()
+    text = project.settings_file.read_text()
+    for base, read in [
+        ("sd.safetensors", here / "p" / "sd.safetensors"), ("../sd", here / "sd"),
+        ("owner/name", "owner/name"), ("pocket", "pocket"), (str(here), here),
+    ]:  # fmt: skip
+        project.settings_file.write_text(text.replace('"pocket"', f'"{base}"'))
+        go()
+        assert project.settings.base == str(read)
+
+
+@pytest.mark.parametrize("key", ["base", "class_images", "assistant"])
+def test_a_path_that_the_settings_cannot_hold_is_refused(tmp_path, key):
+    odd = os.fsdecode(os.fsencode(tmp_path / "b") + b"\xff")
+    os.mkdir(odd)
+    value = (odd,) if key == "class_images" else odd
+    with pytest.raises(
+        ProjectError, match=r"b\? is not in UTF-8, so packshot\.toml cannot hold it\. R"
+    ):
+        create_project(tmp_path / "p", name="x", class_noun="car", **{key: value})
+    project = create_project(tmp_path / "p", name="x", class_noun="car")
+    with pytest.raises(ProjectError, match="is not in UTF-8"):
+        save_choices(project, choices_of(**{key: value}))
+    assert project.settings.base == "pocket"

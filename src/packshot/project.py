@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -95,6 +97,9 @@ class Choices(BaseModel):
     @property
     def time_budget_seconds(self) -> float | None:
         return None if self.time_budget is None else durations.to_seconds(self.time_budget)
+
+
+ChoicesT = TypeVar("ChoicesT", bound=Choices)
 
 
 class Settings(Choices):
@@ -225,10 +230,10 @@ class Project:
 
     @property
     def settings(self) -> Settings:
-        """The current settings, read from disk."""
-        values = files.read_toml(self.settings_file)
+        """The current settings, read from disk; paths that they name in the project are whole."""
+        values = _in_todays_words(files.read_toml(self.settings_file))
         try:
-            return Settings.model_validate(_in_todays_words(values))
+            return _mapped(Settings.model_validate(values), partial(_from_project, self.root))
         except ValidationError as error:
             raise ProjectError(f"{self.settings_file}: {describe(error)}") from error
 
@@ -282,7 +287,7 @@ def create_project(
     Raises:
         ProjectError: invalid settings, or the folder has other settings or other files.
     """
-    settings = _settings(name, class_noun, trigger, choices_of(**chosen))
+    settings = _mapped(_settings(name, class_noun, trigger, choices_of(**chosen)), _from_here)
     project = Project(root)
     if project.settings_file.exists():
         project.refuse_links()
@@ -311,7 +316,7 @@ def open_or_create_project(
         ProjectError: it is another product's, there is none and no class is given, or the folder
             has other files.
     """
-    project = Project(root)
+    project, choices = Project(root), _mapped(choices, _from_here)
     if not project.settings_file.exists():
         if class_noun is None:
             raise ProjectError(f"What kind of thing is it? Say so: --class car ({root} is new).")
@@ -339,7 +344,7 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
     import tomlkit
 
     before = project.settings
-    given = choices.model_dump(exclude_unset=True)
+    given = _mapped(choices, _from_here).model_dump(exclude_unset=True)
     consent.agree(project.root, _names(given))
     changed = {key: value for key, value in given.items() if value != getattr(before, key)}
     if not changed:
@@ -352,9 +357,9 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
         if value is None:
             document.pop(key, None)
         elif key in document:
-            document[key] = _toml(value)
+            document[key] = _toml(value, project.root)
         else:  # before the subject's table: what follows it would be the subject's
-            document = _put_first(document, key, value)
+            document = _put_first(document, key, _toml(value, project.root))
     files.write_text(project.settings_file, tomlkit.dumps(document))
     return [
         f"{key.replace('_', ' ')}: {_shown(value)} ({_shown(getattr(before, key))} before)"
@@ -427,7 +432,7 @@ def _make(project: Project, settings: Settings) -> Project:
         raise ProjectError(
             f"{root} exists and is not a Packshot project. Name another with --project."
         )
-    files.write_text(project.settings_file, _as_toml(settings))
+    files.write_text(project.settings_file, _as_toml(settings, root))
     consent.agree(project.root, _names(settings.model_dump(exclude={"subject"})))
     return project
 
@@ -439,14 +444,14 @@ def _names(chosen: dict[str, Any]) -> Iterator[str]:
         yield from (value,) if isinstance(value, str) else value
 
 
-def _as_toml(settings: Settings) -> str:
+def _as_toml(settings: Settings, root: Path) -> str:
     import tomlkit
 
     document = tomlkit.document()
     chosen = settings.model_dump(exclude={"subject"})
     for key, value in chosen.items():
         if key in ("base", "weight_storage", "seed") or key in settings.model_fields_set:
-            document.add(key, tomlkit.item(_toml(value)))
+            document.add(key, tomlkit.item(_toml(value, root)))
     document.add("subject", tomlkit.item(settings.subject.model_dump()))
     return tomlkit.dumps(document)
 
@@ -455,12 +460,94 @@ def _put_first(document: Any, key: str, value: Any) -> Any:
     import tomlkit
 
     line = tomlkit.document()
-    line.add(key, tomlkit.item(_toml(value)))
+    line.add(key, tomlkit.item(value))
     return tomlkit.parse(tomlkit.dumps(line) + tomlkit.dumps(document))
 
 
-def _toml(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def _toml(value: Any, root: Path) -> Any:
+    """A choice as packshot.toml has it: what lies in the project is named from there."""
+    if isinstance(value, tuple):
+        return [_toml(item, root) for item in value]
+    if not (isinstance(value, str) and os.path.isabs(value)):
+        return value
+    for folder in (root.absolute(), root.resolve()):
+        if Path(value).is_relative_to(folder):
+            return f"{_HERE}{Path(value).relative_to(folder).as_posix()}"
+    return value
+
+
+_PATHS = ("base", "captioner", "segmenter", "embedder", "class_images", "assistant")
+"""Choices that may be paths."""
+_HERE = "./"
+"""How packshot.toml begins a path in the project; no repository of the hub is named so."""
+_WORDS = frozenset(
+    (
+        "auto", "none", "base", "pocket", "bundled", "plain", "clip", "blip", "florence", "qwen-vl", "wd",
+        "onnx", "sam2", "birefnet", "isnet", "u2net", "openverse", "commons",
+    )
+)  # fmt: skip
+"""What choices call by one word; a folder of such a name is written with its path: ./clip."""
+
+
+def _mapped(choices: ChoicesT, change: Callable[[str, str], str]) -> ChoicesT:
+    """Choices whose names that may be paths are changed, by (key, name)."""
+    changed = {}
+    for key in _PATHS:
+        value = getattr(choices, key)
+        is_one = isinstance(value, str)
+        now = change(key, value) if is_one else tuple(change(key, name) for name in value)
+        if now != value:
+            changed[key] = now
+    return choices.model_copy(update=changed) if changed else choices
+
+
+def _from_here(key: str, name: str) -> str:
+    """A path that is named from the folder that we run in, whole; any other name as it is.
+
+    Raises:
+        ProjectError: packshot.toml cannot hold it.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ProjectError(
+            f"{key.replace('_', ' ')}: the name {files.printable_name(name)} is not in UTF-8, so "
+            f"{SETTINGS_FILE} cannot hold it. Rename the file or folder."
+        ) from None
+    kind, colon, path = _parted(key, name)
+    if not _is_path(path, Path()):
+        return name
+    return kind + colon + os.path.abspath(files.expand_user(path))
+
+
+def _from_project(root: Path, key: str, name: str) -> str:
+    """A path that packshot.toml names from the project's folder, whole; any other name as it is."""
+    kind, colon, path = _parted(key, name)
+    if os.path.isabs(path) or not _is_path(path, root):
+        return name
+    return kind + colon + os.path.abspath(root / files.expand_user(path))
+
+
+def _parted(key: str, name: str) -> tuple[str, str, str]:
+    """(KIND, ":", MODEL) of a name; ("", "", name) where it has no kind."""
+    kind, colon, model = name.partition(":")
+    has_kind = key in ("captioner", "segmenter") and colon and len(kind) > 1  # C: is a drive
+    return (kind, colon, model) if has_kind and not files.exists(Path(name)) else ("", "", name)
+
+
+def _is_path(name: str, folder: Path) -> bool:
+    """Whether a name means a path, as seen from a folder."""
+    if re.match(r"(\.{1,2}|~[^/\\]*)([/\\]|$)", name):
+        return True
+    is_word = name in _WORDS or not name.strip()
+    return not is_word and files.exists(folder / name) and not _is_installed(name)
+
+
+def _is_installed(name: str) -> bool:
+    """Whether an installed package calls something of Packshot's so."""
+    from importlib.metadata import entry_points
+
+    return any(point.group.startswith("packshot.") for point in entry_points(name=name))
 
 
 def _shown(value: Any) -> str:

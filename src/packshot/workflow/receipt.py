@@ -40,7 +40,7 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
     return {
         "versions": {name: version(name) for name in _VERSIONS},
         "settings": files.fingerprint(settings.model_dump()),
-        "source": [str(source.resolve()), _stamp(source)],
+        "source": [str(source.resolve()).encode("utf-8", "replace").decode(), _stamp(source)],
         "base": _stamp(base),
         "assistant": _stamp(Path(settings.assistant)),
         "class images": [_stamp(Path(name)) for name in settings.class_images],
