@@ -1,5 +1,6 @@
 import os
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -288,3 +289,9 @@ def test_a_path_that_the_settings_cannot_hold_is_refused(tmp_path, key):
     with pytest.raises(ProjectError, match="is not in UTF-8"):
         save_choices(project, choices_of(**{key: value}))
     assert project.settings.base == "pocket"
+
+
+def test_a_project_in_a_folder_of_another_encoding_opens_again(tmp_path):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path / "b") + b"\xff"))
+    for _ in range(2):
+        assert create_project(odd, name=odd.name, class_noun="car").subject.name == "b?"

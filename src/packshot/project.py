@@ -419,6 +419,7 @@ def _in_todays_words(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings(name: str, class_noun: str, trigger: str, choices: Choices) -> Settings:
+    name = name.encode("utf-8", "replace").decode()  # a folder's, which may be in other bytes
     subject = validated(Subject, ProjectError, name=name, trigger=trigger, class_noun=class_noun)
     return Settings(subject=subject, **choices.model_dump(exclude_unset=True))
 

@@ -269,6 +269,15 @@ def test_a_noun_that_is_no_folder_name(tmp_path):
     assert import_dataset(root, tmp_path / "again").project.subject.phrase == odd.subject.phrase
 
 
+def test_a_noun_that_drives_do_not_take_as_it_is(tmp_path):
+    painted(1, (160, 144)).save(tmp_path / "a.png")
+    for noun, folder in {"🚗" * 80: "1_ohwx " + "🚗" * 48, "car. ..": "1_ohwx car"}.items():
+        odd = create_project(tmp_path / folder / "odd", name="x", class_noun=noun)
+        add_photos(odd, tmp_path / "a.png")
+        root = export_dataset(odd, tmp_path / folder / "out")
+        assert [path.name for path in (root / "img").iterdir()] == [folder]
+
+
 def test_a_folder_with_nothing_in_it(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(

@@ -54,6 +54,10 @@ def test_no_more_are_taken_than_asked_for_and_the_same_each_time(pick, tmp_path)
     ]
 
 
+def test_frames_of_a_name_of_many_bytes_have_names_that_may_be(pick):
+    assert pick(video(1, ".avi", codec="MJPG"), name="写" * 83 + ".avi", count=1)
+
+
 def test_a_camera_that_stands_still_gives_one_frame(pick):
     frames = pick(video(2, still=True))
     assert len(frames) == 1

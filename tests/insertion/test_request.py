@@ -297,3 +297,13 @@ def test_two_backgrounds_of_one_name_have_results_of_their_own(product, backgrou
         for file in (background_file, other, background_file, other)
     ]
     assert made == ["beach.png", "beach-2.png"] * 2
+
+
+def test_a_background_of_as_long_a_name_as_may_be(product, background_file, capsys, monkeypatch):
+    longest = background_file.rename(background_file.with_name("n" * 251 + ".png"))
+    result = run(longest, "-p", product.root, "--suggest", "--product-height", 0.4)
+    assert result.exit_code == 0
+    assert len(list(product.insertions_folder.glob("n*.places.png"))) == 1
+    told = fails(capsys, monkeypatch, longest, "-p", product.root, "--box", "10,10,50,50")
+    assert "The results cannot be named after nnn" in told and "give it a shorter name." in told
+    assert len(list(product.insertions_folder.glob("n*"))) == 1

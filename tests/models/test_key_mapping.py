@@ -1,6 +1,7 @@
 """Families whose single files hold the transformer alone, the rest beside it."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -385,6 +386,14 @@ def test_names_that_published_files_have():
     assert sd3["joint_blocks.23.context_block.adaLN_modulation.1.bias"].shape == (3072,)
     assert sd3["joint_blocks.0.x_block.mlp.fc1.weight"].shape == (6144, 1536)
     assert sd3["pos_embed"].shape == (1, 36864, 1536)
+
+
+def test_a_file_of_as_long_a_name_as_may_be_has_its_own_autoencoder(single_sd1):
+    file, _ = single_sd1
+    longest = file.with_name("n" * 243 + ".safetensors")
+    os.link(file, longest)
+    assert detect_checkpoint(longest).weights == {"": [longest]}
+    longest.unlink()
 
 
 def test_an_autoencoder_by_the_files_name_wins(single_sd1):

@@ -377,5 +377,6 @@ def _as_toml(subsets: Sequence[dict[str, Any]]) -> str:
 
 
 def _plain(words: str) -> str:
-    """Words, made safe as part of a folder's name."""
-    return " ".join(re.sub(r'[\\/:*?"<>|\x00-\x1f]', " ", words).split())
+    """Words, made safe as part of a folder's name on any drive."""
+    plain = " ".join(re.sub(r'[\\/:*?"<>|\x00-\x1f]', " ", words).split())
+    return files.shortened(plain, 200).rstrip(". ")  # which Windows drops

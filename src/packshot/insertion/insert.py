@@ -96,8 +96,8 @@ def insert(
         embedder: the CLIP that measures the product's similarity; None skips that check.
 
     Raises:
-        InsertionError: no photo shows the product, there is no LoRA to inpaint with, or the
-            background's own file would be overwritten.
+        InsertionError: no photo shows the product, there is no LoRA to inpaint with, the
+            background's own file would be overwritten, or the name is too long.
         OverwriteError: another file has the name of one of the results.
     """
     settings, name = settings or InsertionSettings(), name or Path(background.name).stem
@@ -105,6 +105,8 @@ def insert(
         raise InsertionError(
             f"{background.source} would be overwritten: name another folder than its own with --out."
         )
+    if name != files.shortened(name, files.MAX_NAME_BYTES - len(".sheet.png")):
+        raise InsertionError(f"The results cannot be named after {name}: give it a shorter name.")
     files.refuse_others(*results_of(folder, name))
     scene = _scene(background, placement, settings)
     ranked = cutouts.best_photos(list_photos(project), placement, settings.view)

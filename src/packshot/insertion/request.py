@@ -229,7 +229,8 @@ def show_places(
         draw.rectangle(corners, outline="#ffcc00", width=3)
         text = f'{number}: --at "{words}"  --box {box.left},{box.top},{box.width},{box.height}'
         draw.text((corners[0] + 6, corners[3] - 18), text, fill="#ffcc00")
-    file = (out or project.insertions_folder) / f"{background.stem}.places.png"
+    name = f"{files.shortened(background.stem, 200)}.places.png"
+    file = (out or project.insertions_folder) / name
     files.write_result(file, files.image_bytes(file.suffix, image))
     return file
 
