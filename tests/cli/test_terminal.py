@@ -148,3 +148,15 @@ def test_who_has_no_home_is_told_once_and_libraries_have_one(command, monkeypatc
     assert os.environ["HOME"] == str(files.stand_in_folder())
     code, said = command("caption", "-p", tmp_path / "p", "--captioner", "~/model")
     assert code == 2 and "There is no folder" in said and "note" not in said
+
+
+def test_without_a_folder_for_temporary_files_libraries_say_no_more_than_we(command, monkeypatch):
+    def fails(*_given):
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr("packshot.project.open_project", fails)
+    monkeypatch.setattr("tempfile.gettempdir", fails)
+    code, said = command("caption")
+    assert code == 2 and said.startswith(
+        "packshot: There is no folder for temporary files that can be"
+    )

@@ -27,7 +27,7 @@ from packshot.errors import (
     UnsafePathError,
     WriteError,
 )
-from packshot.utils import files
+from packshot.utils import consent, files
 
 
 def test_write_replaces_whole(tmp_path):
@@ -600,3 +600,15 @@ def test_a_machine_without_room_for_temporary_files_says_so(monkeypatch):
     told = r"no folder for temporary files .* Set TMPDIR to one"
     with pytest.raises(WriteError, match=told), files.temporary_folder():
         pass
+
+
+def test_without_a_cache_and_temporary_files_nothing_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "cache"
+    monkeypatch.setenv("PACKSHOT_CACHE", str(folder))
+    files.stand_in_folder.cache_clear()
+    monkeypatch.setattr(tempfile, "mkdtemp", _refusing(errno.EROFS))
+    with pytest.warns(MachineWarning, match="What would be kept for later runs is not kept"):
+        assert files.cache_folder() == folder
+    consent.agree(tmp_path, ["a/b"])
+    assert consent.agreed(tmp_path) == set()

@@ -86,11 +86,15 @@ def _agrees(error: UnaskedFetchError) -> bool:
 
 def _settle_home() -> None:
     """A home for a user who has none, of which libraries know nothing: it is deleted at the end."""
+    from packshot.errors import PackshotError
     from packshot.utils import files
 
     if files.expand_user("~").is_absolute():
         return
-    home = files.stand_in_folder()
+    try:
+        home = files.stand_in_folder()
+    except PackshotError:  # nor any place for one; whoever needs it says so
+        return
     os.environ["HOME"] = os.environ["USERPROFILE"] = str(home)
     if not (os.environ.get("PACKSHOT_CACHE") and os.environ.get("HF_HOME")):
         echo(

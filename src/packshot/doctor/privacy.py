@@ -48,7 +48,9 @@ def _spellings(base: str | None) -> list[str]:
 
 def _known_folders() -> list[str]:
     """Folders that may hold spaces, where the end of a path could not be told; the longest first."""
-    found = {str(Path.cwd()), tempfile.gettempdir()}
+    found = {str(Path.cwd())}
+    with suppress(OSError):  # no folder for temporary files
+        found.add(tempfile.gettempdir())
     with suppress(RuntimeError):  # nobody's home
         found |= {str(Path.home()), os.path.expanduser("~")}
     whole = found | {os.path.realpath(folder) for folder in found}

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOTTY)
 """What a drive answers that knows no such thing as is asked of it, rather than fails in it."""
+
+NO_TEMPORARY = (
+    "There is no folder for temporary files that can be written, and libraries need one. Set TMPDIR to "
+    "one, and run the same command again."
+)
 
 _DENIED = (
     "permission is denied",
@@ -49,6 +55,10 @@ def in_words(error: OSError) -> str | None:
         os.getcwd()
     except OSError:
         return "The folder that this is run in is gone or may not be read. Go to another one (cd)."
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        return NO_TEMPORARY
     known = error.errno in _TOLD or error.errno in NO_ROOM
     if not known or not isinstance(error.filename, str | bytes | Path):
         return None

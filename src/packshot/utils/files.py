@@ -92,6 +92,7 @@ def cache_folder() -> Path:
 def _usable_cache(chosen: str | None, home: str | None) -> Path:
     import platformdirs
 
+    folder = Path(os.devnull, "packshot")  # where nothing ever is
     try:
         folder = Path(chosen or platformdirs.user_cache_dir("packshot"))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,14 +105,17 @@ def _usable_cache(chosen: str | None, home: str | None) -> Path:
         why = f"The cache {folder} cannot be written: {drives.reason(error)[0]}"
     else:
         return folder
-    stand_in = stand_in_folder()
+    kept = "is not kept"
+    with contextlib.suppress(PackshotError):  # what can do without a cache does
+        folder = stand_in_folder()
+        kept = f"lies in {folder} and is deleted at the end"
     warnings.warn(
-        f"{why}. What is kept for later runs lies in {stand_in} and is deleted at the end. To keep it, "
-        "set PACKSHOT_CACHE to a folder that you may write in.",
+        f"{why}. What would be kept for later runs {kept}. To keep it, set PACKSHOT_CACHE to a folder "
+        "that you may write in.",
         MachineWarning,
         stacklevel=3,
     )
-    return stand_in
+    return folder
 
 
 def _try_to_write(folder: Path) -> None:
@@ -145,10 +149,7 @@ def temporary_folder() -> Iterator[Path]:
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise _explained(error, Path(tempfile.gettempdir()), 0) from error
-        raise WriteError(
-            f"There is no folder for temporary files that can be written ({error.strerror}). Set TMPDIR "
-            "to one, and run the same command again."
-        ) from error
+        raise WriteError(drives.NO_TEMPORARY) from error
     with folder as path:
         yield Path(path)
 
