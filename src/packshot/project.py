@@ -224,9 +224,8 @@ class Project:
     @property
     def slug(self) -> str:
         """The subject's name as a file name."""
-        return (
-            re.sub(r"[^a-z0-9]+", "-", self.settings.subject.name.lower()).strip("-") or "product"
-        )
+        slug = re.sub(r"[^a-z0-9]+", "-", self.settings.subject.name.lower()).strip("-")
+        return f"product-{slug}" if files.is_device_name(slug) else slug or "product"
 
     @property
     def settings(self) -> Settings:

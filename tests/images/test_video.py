@@ -8,7 +8,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from packshot.errors import ImageRejectedError
+from packshot.errors import ImageRejectedError, WriteError
 from packshot.images import video as decoder
 from packshot.images.quality import distance, perceptual_hash
 from packshot.images.video import FrameCandidate, choose, pick_frames
@@ -56,6 +56,14 @@ def test_no_more_are_taken_than_asked_for_and_the_same_each_time(pick, tmp_path)
 
 def test_frames_of_a_name_of_many_bytes_have_names_that_may_be(pick):
     assert pick(video(1, ".avi", codec="MJPG"), name="写" * 83 + ".avi", count=1)
+
+
+def test_frames_that_cannot_be_written_are_no_damage_of_the_video(pick, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(
+        WriteError, match=r"s\.jpg cannot be written: a file stands where a folder must"
+    ):
+        pick(video(1))
 
 
 def test_a_camera_that_stands_still_gives_one_frame(pick):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packshot.errors import ImageRejectedError
+from packshot.errors import ImageRejectedError, PackshotError, WriteError
 from packshot.images import quality
 from packshot.images.loading import MAX_PIXELS, Picture, encoded, refuse_unfit
 from packshot.utils import files
@@ -56,11 +56,14 @@ def pick_frames(video: Path, into: Path, count: int = FRAMES) -> list[Path]:
 
     Raises:
         ImageRejectedError: not a video, damaged, too large, HDR, or without a sharp frame.
+        WriteError: its frames cannot be written.
     """
     refuse_unfit(video, MAX_BYTES)
     result = _of_own_process(video, into, count)
     if "refused" in result:
         raise ImageRejectedError(video.name, result["refused"], result["code"])
+    if "failed" in result:
+        raise WriteError(result["failed"])
     return [into / name for name in result["frames"]]
 
 
@@ -256,4 +259,6 @@ if __name__ == "__main__":
         result = _main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
     except ImageRejectedError as error:
         result = {"refused": error.reason, "code": error.code}
+    except PackshotError as error:  # the disk is full, or takes nothing
+        result = {"failed": str(error)}
     print(json.dumps(result))

@@ -157,6 +157,7 @@ class Ingest:
         """
         plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
         plain = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-_")[:80] or "photo"
+        plain = f"photo-{plain}" if files.is_device_name(plain) else plain
         listed = {Path(entry.file).stem.lower() for entry in self.manifest.photos}
         present = {path.stem.lower(): path for path in self.project.photos_folder.glob("*.*")}
         number, name = 1, plain

@@ -23,6 +23,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -241,6 +242,11 @@ def is_file(path: Path) -> bool:
 def printable_name(name: str) -> str:
     """A file's name with line breaks, escapes and invalid bytes replaced by "?"."""
     return "".join(c if c.isprintable() else "?" for c in name)
+
+
+def is_device_name(stem: str) -> bool:
+    """Whether Windows and its drives take a name, with any ending, as a device's."""
+    return re.fullmatch(r"con|prn|aux|nul|com\d|lpt\d", stem, re.IGNORECASE) is not None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
