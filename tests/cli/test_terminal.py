@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import subprocess
 import sys
 import warnings
 
@@ -68,6 +69,15 @@ def test_without_streams_there_is_nothing_to_guard(monkeypatch):
     with guarded():
         echo("as under pythonw")
     assert sys.stdout is None
+
+
+def test_where_streams_are_closed_no_file_of_ours_takes_their_numbers(tmp_path):
+    script = (
+        "import os, sys\nos.closerange(0, 2)\nfrom packshot.cli.terminal import guarded\n"
+        "with guarded():\n    sys.exit(0 if open(sys.argv[1], 'w').fileno() > 2 else 3)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "a")]
+    assert subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0
 
 
 @pytest.mark.parametrize(

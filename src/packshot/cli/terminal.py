@@ -37,8 +37,18 @@ def guarded() -> Iterator[None]:
     Raises (in the block):
         OutputError: standard output takes no more: its disk is full, or nobody reads it any longer.
     """
+    _take_closed_numbers()
     with redirect_stdout(_guard(sys.stdout, True)), redirect_stderr(_guard(sys.stderr, False)):
         yield
+
+
+def _take_closed_numbers() -> None:
+    """Where standard streams are closed (`>&-`), no file of ours gets their numbers, and libraries' words."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
 
 
 def _guard(stream: Any, is_result: bool) -> Any:
