@@ -142,3 +142,27 @@ def test_a_storage_that_was_asked_for_and_does_not_fit_is_said(tmp_path, tiny_sd
     )
     with pytest.raises(InsufficientMemoryError, match=r"does not hold .* \(int8\). Close other"):
         load_project_base(project)
+
+
+def test_a_start_that_is_killed_while_a_storage_is_tried_tries_it_again(
+    tmp_path, tiny_sd1, tiny_base, monkeypatch
+):
+    monkeypatch.setattr(loading, "load_base", lambda name, **options: tiny_base)
+    monkeypatch.setattr(loading, "best_device", lambda: "cuda")
+    monkeypatch.setattr(loading, "device_name", lambda device: "A card")
+    monkeypatch.setattr(loading, "best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(loading, "choose_weight_storage", lambda *given: "full")
+    tried = []
+
+    def killed(base):
+        tried.append("killed")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loading, "step_fits", killed)
+    project = create_project(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
+    with pytest.raises(KeyboardInterrupt):
+        load_project_base(project)
+    monkeypatch.setattr(loading, "step_fits", lambda base: tried.append("whole") or True)
+    for _ in range(2):
+        load_project_base(project)
+    assert tried == ["killed", "whole"], "once it is settled it is not tried again"

@@ -16,11 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 from packshot import lora
 from packshot.models import best_device, best_dtype
 from packshot.models.checkpoint import Checkpoint
+from packshot.models.device_memory import OVERHEAD
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.fake import fake_model
 from packshot.models.loss import Batch
 from packshot.models.weight_storage import weight_bytes
-from packshot.plan.step_memory import OVERHEAD, step_bytes, trace_step
+from packshot.plan.step_memory import step_bytes, trace_step
 from packshot.types import TargetModules, WeightStorage
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

@@ -20,11 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from packshot.models.device_memory import OVERHEAD
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import Batch, per_image_loss
 
-OVERHEAD = 1.08
-"""Workspaces and fragments beside the tensors; measured by benchmarks/memory.py."""
 OPTIMIZER_BYTES = 16
 """Of a LoRA's parameter: its fp32 master, gradient and Adam's two moments."""
 _FLOPS = flop_registry | {
