@@ -36,6 +36,16 @@ def peak_bytes(base: DiffusionModel) -> int:
     return _peak_of_process()
 
 
+def bytes_in_use(device: torch.device) -> int:
+    """Bytes in use on a GPU now, fragments included.
+
+    Its peak would count what has left since, such as text encoders.
+    """
+    import torch
+
+    return int(OVERHEAD * torch.cuda.memory_allocated(device))
+
+
 def _peak_of_process() -> int:
     try:
         import resource

@@ -24,6 +24,7 @@ from packshot.errors import InsufficientMemoryError
 from packshot.models.device_memory import (
     OVERHEAD,
     attempt,
+    bytes_in_use,
     device_name,
     free_on,
     not_enough_for,
@@ -253,6 +254,7 @@ def _calibrated(
         lora.fused(base, assistant),
         base.gradient_checkpointing(checkpointing),
     ):
+        in_use = bytes_in_use(base.device) if base.device.type == "cuda" else None
         parameters = list(adapter.named_parameters().values())
         count = sum(parameter.numel() for parameter in parameters)
         read = reader(base, text_rank)
@@ -276,7 +278,7 @@ def _calibrated(
         launch_seconds=max(0.0, seconds[few] - slope),
         seconds_per_picture=slope,
         encode_seconds=encode_seconds,
-        resident_bytes=peak_bytes(base),
+        resident_bytes=peak_bytes(base) if in_use is None else in_use,
         adapter_parameters=count,
         working_bytes_per_picture=working,
         most_at_once=most,

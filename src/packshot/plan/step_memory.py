@@ -5,8 +5,8 @@
 Working bytes are the peak of a step's own tensors with one image: `packshot memory` counts them on
 fake tensors (`memory_estimate.py`), `packshot plan` in a real step (`calibration.py`), which includes
 weights that are dequantised or copied for a moment. The present bytes differ: `memory` takes
-OVERHEAD x the weights, `plan` the process's peak so far, with its libraries and trial steps. So the
-plan's number is the larger one.
+OVERHEAD x the weights, and so does `plan` on a GPU of what lies there; on the CPU it takes the process's
+peak so far, with its libraries and trial steps, and its number is the larger one.
 """
 
 from __future__ import annotations
