@@ -150,7 +150,8 @@ def test_a_start_that_is_killed_while_a_storage_is_tried_tries_it_again(
     monkeypatch.setattr(loading, "load_base", lambda name, **options: tiny_base)
     monkeypatch.setattr(loading, "best_device", lambda: "cuda")
     monkeypatch.setattr(loading, "device_name", lambda device: "A card")
-    monkeypatch.setattr(loading, "best_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(loading, "best_dtype", lambda *_: torch.bfloat16)
+    monkeypatch.setattr(loading, "takes_half_files", lambda *_: True)
     monkeypatch.setattr(loading, "choose_weight_storage", lambda *given: "full")
     tried = []
 
