@@ -13,6 +13,7 @@ from packshot.errors import InsufficientMemoryError
 from packshot.models import DiffusionModel, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.device_memory import (
+    OVERHEAD,
     SURELY_FITS,
     attempt,
     device_name,
@@ -24,12 +25,15 @@ from packshot.models.fake import fake_model
 from packshot.models.precision import PRECISIONS, explain, takes_half_files
 from packshot.plan.calibration import step_fits
 from packshot.plan.config import read_plan_if_valid
-from packshot.plan.memory_estimate import estimate_memory
+from packshot.plan.memory_estimate import MemoryEstimate, estimate_memory
 from packshot.plan.recipes import recipe_for
 from packshot.project import Project
 from packshot.types import WeightStorage
 from packshot.utils.progress import Progress, silent
 from packshot.weights.consent import require_consent
+
+_MULTIPLE = 64
+"""Of pixels a side, which every family takes."""
 
 
 def load_project_base(
@@ -44,6 +48,7 @@ def load_project_base(
     GPU that is tried, once: where memory gives out all the same, the next smaller one is taken.
 
     Raises:
+        InsufficientMemoryError: it loads with no storage; or no step fits, see `refuse_hopeless`.
         ModelLoadError, DiskFullError: as `load_base`.
         UnaskedFetchError: see `require_consent`.
     """
@@ -82,6 +87,8 @@ def load_project_base(
         if planned:
             return planned.weight_storage, "as in plan.toml"
         storage = choose_weight_storage(checkpoint(dtype), device, progress)
+        if trial.learns:
+            refuse_hopeless(checkpoint(dtype), device, progress)
         return trial.first_from(storage)
 
     # It is recorded when it was tried, so that a start that is killed before tries it again.
@@ -176,12 +183,53 @@ def choose_weight_storage(
     if device.type != "cuda":
         return "full"
     free = free_on(device)
-    files = {file for files in checkpoint.weights.values() for file in files}
-    if sum(file.stat().st_size for file in files) < SURELY_FITS * free:
+    if _surely_fits(checkpoint, free):
         return "full"
+    estimate = _estimate(checkpoint, progress)
+    return (estimate.first_that_fits(free) or estimate.smallest).storage
+
+
+def refuse_hopeless(
+    checkpoint: Checkpoint, device: torch.device, progress: Progress = silent
+) -> None:
+    """Say before anything is loaded that a GPU is too small to train a base on.
+
+    Only by a clear margin: where the tensors alone of a step at the recipe's smallest size, in the
+    smallest way, are more than what is free.
+
+    Raises:
+        InsufficientMemoryError: so it is.
+    """
+    if device.type != "cuda" or _surely_fits(checkpoint, free := free_on(device)):
+        return
+    native = _estimate(checkpoint, progress)
+    if native.first_that_fits(free):
+        return
+    share = min(recipe_for(checkpoint.family, checkpoint.path).sizes)
+    pixels = max(1, int(share * native.pixels) // _MULTIPLE) * _MULTIPLE
+    least = _estimate(checkpoint, progress, pixels)
+    if (needed := least.smallest.bytes / OVERHEAD) > free:
+        raise InsufficientMemoryError(
+            f"{device_name(device)} has {free / 1e9:.1f} GB free, which do not suffice for training "
+            f"{checkpoint.path.name}: even {least.smallest.storage} on images of {least.pixels} px takes "
+            f"{needed / 1e9:.1f} GB. Close other programs, or choose a smaller base; for pictures only, "
+            'set weight_storage = "offload" in packshot.toml.'
+        )
+
+
+def _surely_fits(checkpoint: Checkpoint, free: int) -> bool:
+    files = {file for files in checkpoint.weights.values() for file in files}
+    return sum(file.stat().st_size for file in files) < SURELY_FITS * free
+
+
+def _estimate(
+    checkpoint: Checkpoint, progress: Progress, pixels: int | None = None
+) -> MemoryEstimate:
     recipe = recipe_for(checkpoint.family, checkpoint.path)
-    estimate = estimate_memory(
-        checkpoint, targets=recipe.target_modules, rank=recipe.rank, progress=progress
+    return estimate_memory(
+        checkpoint,
+        targets=recipe.target_modules,
+        rank=recipe.rank,
+        pixels=pixels,
+        progress=progress,
     )
-    option = estimate.first_that_fits(free) or min(estimate.ways, key=lambda way: way.bytes)
-    return option.storage

@@ -63,6 +63,11 @@ class MemoryEstimate:
     pixels: int
     """The side of the pictures."""
 
+    @property
+    def smallest(self) -> MemoryOption:
+        """The way that needs least."""
+        return min(self.ways, key=lambda way: way.bytes)
+
     def first_that_fits(self, free: float) -> MemoryOption | None:
         """The least harmful way that fits so many bytes."""
         return next((way for way in self.ways if way.bytes <= free), None)
