@@ -71,7 +71,7 @@ def test_a_gpu_that_is_too_small_by_a_clear_margin_is_said_before_anything_is_lo
     monkeypatch.setattr(loading, "estimate_memory", estimate)
     project = create_project(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
     monkeypatch.setattr(loading, "free_on", lambda device: 10**6)
-    words = r"A card has 0\.0 GB free, .* even offload on images of 256 px takes 0\.5 GB\. Close"
+    words = r"of A card \(0\.0 GB free\) is not enough .* even offload on images of 256 px takes 0\.5 GB\."
     with pytest.raises(InsufficientMemoryError, match=words):
         load_project_base(project)
     assert not on_a_card and asked[-1] == 256

@@ -210,7 +210,7 @@ def refuse_hopeless(
     least = _estimate(checkpoint, progress, pixels)
     if (needed := least.smallest.bytes / OVERHEAD) > free:
         raise InsufficientMemoryError(
-            f"{device_name(device)} has {free / 1e9:.1f} GB free, which do not suffice for training "
+            f"The memory of {device_name(device)} ({free / 1e9:.1f} GB free) is not enough for training on "
             f"{checkpoint.path.name}: even {least.smallest.storage} on images of {least.pixels} px takes "
             f"{needed / 1e9:.1f} GB. Close other programs, or choose a smaller base; for pictures only, "
             'set weight_storage = "offload" in packshot.toml.'
