@@ -296,18 +296,21 @@ PARAMETERS = {
 """Of the denoiser at its published size: 3.5 medium of Stable Diffusion 3, FLUX.2 klein of 4B."""
 
 
+PUBLISHED = {
+    "sd3": {"dual_attention_layers": [*range(13)], "qk_norm": "rms_norm", "pos_embed_max_size": 384},
+    "flux1": {"guidance_embeds": True},
+    "flux2": {
+        "num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24,
+        "joint_attention_dim": 7680, "guidance_embeds": False,
+    },
+}  # fmt: skip
+"""What their denoisers' configurations have beside those that single files are read by."""
+
+
 def full_size(family):
     """A family's denoiser at its published size, without memory."""
     import diffusers
 
-    told = {
-        "sd3": {"dual_attention_layers": range(13), "qk_norm": "rms_norm", "pos_embed_max_size": 384},
-        "flux1": {"guidance_embeds": True},
-        "flux2": {
-            "num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24,
-            "joint_attention_dim": 7680, "guidance_embeds": False,
-        },
-    }.get(family, {})  # fmt: skip
     kind = {
         "sd3": diffusers.SD3Transformer2DModel, "flux1": diffusers.FluxTransformer2DModel,
         "flux2": diffusers.Flux2Transformer2DModel,
@@ -318,4 +321,4 @@ def full_size(family):
     shipped = CONFIGS / family / part / "config.json"
     config = json.loads(shipped.read_text()) if shipped.is_file() else {}
     with torch.device("meta"):
-        return kind.from_config(config | told)
+        return kind.from_config(config | PUBLISHED.get(family, {}))

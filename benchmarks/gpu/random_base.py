@@ -15,8 +15,8 @@ from torch import nn
 
 from packshot.models import registry
 from packshot.models.checkpoint import CONFIGS, Checkpoint
+from packshot.models.device_memory import weight_memory_budget
 from packshot.models.diffusion_model import DiffusionModel
-from packshot.models.model_offload import weight_memory_budget
 from packshot.models.weight_storage import apply_weight_storage
 from packshot.types import WeightStorage
 from packshot.utils import files

@@ -7,7 +7,14 @@ import psutil
 import pytest
 import torch
 
-from packshot.models.device_memory import device_name, free_on, peak_bytes
+from packshot.models.device_memory import (
+    device_name,
+    free_on,
+    is_out_of_memory,
+    next_smaller,
+    peak_bytes,
+    within_memory,
+)
 
 CPU = SimpleNamespace(device=torch.device("cpu"))
 
@@ -57,3 +64,31 @@ def test_without_resource_psutil_is_asked(monkeypatch, told, expected):
     monkeypatch.setattr(psutil, "Process", lambda: process)
     monkeypatch.setitem(sys.modules, "resource", None)
     assert peak_bytes(CPU) == expected
+
+
+def test_the_next_smaller_storage_is_told_by_bytes():
+    large_blocks = {"full": 51, "int8": 28, "nf4": 18, "offload": 24}
+    assert next_smaller(large_blocks, "int8") == "nf4" and next_smaller(large_blocks, "nf4") is None
+    assert next_smaller(large_blocks, "offload") == "nf4", "which has less though it comes before"
+    assert next_smaller({"full": 9, "int8": 5, "nf4": 3, "offload": 1}, "full") == "int8"
+
+
+@pytest.mark.parametrize(
+    "words", ["CUDA out of memory", "unable to mmap 9 bytes: Cannot allocate memory"]
+)
+def test_what_says_that_memory_gave_out(words):
+    assert is_out_of_memory(RuntimeError(words)) and not is_out_of_memory(ValueError(words))
+
+
+def test_the_vae_works_in_tiles_only_for_what_does_not_fit_whole(tiny_base):
+    made = []
+
+    def work():
+        made.append(tiny_base.vae.use_tiling)
+        if not made[-1]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "tiles"
+
+    for _ in range(2):
+        assert within_memory(tiny_base, work, "an image") == "tiles"
+    assert made == [False, True, False, True] and not tiny_base.vae.use_tiling

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from packshot.models.model_offload import offload_models, weight_memory_budget
+from packshot.models.device_memory import weight_memory_budget
+from packshot.models.model_offload import offload_models
 
 CPU = torch.device("cpu")
 
@@ -93,3 +94,15 @@ def test_a_base_makes_the_same_pictures_when_its_networks_take_turns(
         assert torch.equal(
             turning.encode_prompts(["a"])["context"], tiny_base.encode_prompts(["a"])["context"]
         )
+
+
+def test_what_is_free_is_asked_before_anything_lies_there(loaded, tiny_sd1, monkeypatch):
+    """Quantised weights lie on the GPU as soon as they are: they would count twice."""
+    base, order = loaded(tiny_sd1), []
+    model = "packshot.models.diffusion_model"
+    monkeypatch.setattr(f"{model}.apply_weight_storage", lambda *given: order.append("weights"))
+    monkeypatch.setattr(
+        f"{model}.weight_memory_budget", lambda device: order.append("free") or 2**40
+    )
+    base._place_on_device()
+    assert order == ["free", "weights"]

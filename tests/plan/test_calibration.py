@@ -7,6 +7,7 @@ import torch
 
 from packshot.decisions import Decisions
 from packshot.errors import DiskFullError
+from packshot.models.device_memory import OVERHEAD
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.plan import calibration
 from packshot.plan.calibration import (
@@ -16,7 +17,6 @@ from packshot.plan.calibration import (
     step_cost,
     threads_for,
 )
-from packshot.plan.step_memory import OVERHEAD
 
 COST = StepCost(0.5, 0.25, 0.1, 2**30, 1000, 2**20, 8)
 
@@ -174,3 +174,22 @@ def test_of_a_trial_of_the_disk_nothing_stays(decisions, monkeypatch):
     with pytest.raises(DiskFullError):
         seconds_between_saves(decisions, 2000)
     assert [file.name for file in decisions.file.parent.iterdir() if "saving" in file.name] == []
+
+
+def test_what_is_free_is_asked_with_the_base_as_it_learns(tiny_base, monkeypatch):
+    """Encoders are away then, and a denoiser that takes turns is there."""
+    from contextlib import contextmanager
+
+    order = []
+
+    @contextmanager
+    def away(device, *, text=True):
+        order.append(("away", text))
+        yield
+        order.append("back")
+
+    monkeypatch.setattr(tiny_base, "encoders_moved_to", away)
+    monkeypatch.setattr(tiny_base, "bring_denoiser", lambda: order.append("denoiser"))
+    monkeypatch.setattr(calibration, "free_on", lambda device: order.append("free") or 2**30)
+    assert calibration.step_fits(tiny_base)
+    assert order == [("away", True), "denoiser", "free", "back"]

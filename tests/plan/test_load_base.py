@@ -5,10 +5,12 @@ import torch
 
 from packshot.errors import InsufficientMemoryError
 from packshot.models import load_base
+from packshot.models.checkpoint import detect_checkpoint
+from packshot.models.device_memory import OVERHEAD
 from packshot.plan import load_base as loading
 from packshot.plan import make_plan, read_plan
 from packshot.plan.load_base import load_project_base
-from packshot.plan.memory_estimate import estimate_memory
+from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate_memory
 from packshot.project import choices_of, create_project, save_choices
 
 CUDA = torch.device("cuda")
@@ -27,9 +29,20 @@ def on_the_cpu(monkeypatch):
     return asked
 
 
+@pytest.fixture
+def on_a_card(monkeypatch):
+    """A GPU, as far as loading knows; what is loaded is returned, and nothing is."""
+    asked = []
+    monkeypatch.setattr(loading, "load_base", lambda name, **_: asked.append(name))
+    monkeypatch.setattr(loading, "best_device", lambda: "cuda")
+    monkeypatch.setattr(loading, "device_name", lambda device: "A card")
+    monkeypatch.setattr(loading, "best_dtype", lambda *_: torch.bfloat16)
+    monkeypatch.setattr(loading, "takes_half_files", lambda *_: True)
+    return asked
+
+
 @pytest.mark.slow
 def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1, monkeypatch):
-    from packshot.models.checkpoint import detect_checkpoint
     from packshot.plan.recipes import recipe_for
 
     checkpoint = detect_checkpoint(tiny_sd1)
@@ -44,12 +57,34 @@ def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1
     assert loading.choose_weight_storage(checkpoint, torch.device("cpu")) == "full"
 
 
-def test_what_surely_fits_is_not_gone_through(tiny_sd1, monkeypatch):
-    from packshot.models.checkpoint import detect_checkpoint
+def test_a_gpu_that_is_too_small_by_a_clear_margin_is_said_before_anything_is_loaded(
+    tmp_path, tiny_sd1, on_a_card, monkeypatch
+):
+    asked = []
 
+    def estimate(checkpoint, *, pixels=None, **_):
+        asked.append(pixels)
+        size = 10**9 if pixels is None else 5 * 10**8
+        ways = (MemoryOption("full", True, 2 * size, 0), MemoryOption("offload", True, size, 0))
+        return MemoryEstimate(ways, 0, 0, pixels or 512)
+
+    monkeypatch.setattr(loading, "estimate_memory", estimate)
+    project = create_project(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
+    monkeypatch.setattr(loading, "free_on", lambda device: 10**6)
+    words = r"of A card \(0\.0 GB free\) is not enough .* even offload on images of 256 px takes 0\.5 GB\."
+    with pytest.raises(InsufficientMemoryError, match=words):
+        load_project_base(project)
+    assert not on_a_card and asked[-1] == 256
+    for free in (10**9, 5 * 10**8, int(5 * 10**8 / OVERHEAD) + 1):
+        monkeypatch.setattr(loading, "free_on", lambda device, free=free: free)
+        loading.refuse_hopeless(detect_checkpoint(tiny_sd1), CUDA)
+
+
+def test_what_surely_fits_is_not_gone_through(tiny_sd1, monkeypatch):
     monkeypatch.setattr(loading, "free_on", lambda device: 2**40)
     monkeypatch.setattr(loading, "estimate_memory", None)
     assert loading.choose_weight_storage(detect_checkpoint(tiny_sd1), CUDA) == "full"
+    loading.refuse_hopeless(detect_checkpoint(tiny_sd1), CUDA)
 
 
 @pytest.mark.slow
@@ -142,3 +177,25 @@ def test_a_storage_that_was_asked_for_and_does_not_fit_is_said(tmp_path, tiny_sd
     )
     with pytest.raises(InsufficientMemoryError, match=r"does not hold .* \(int8\). Close other"):
         load_project_base(project)
+
+
+def test_a_start_that_is_killed_while_a_storage_is_tried_tries_it_again(
+    tmp_path, tiny_sd1, tiny_base, on_a_card, monkeypatch
+):
+    monkeypatch.setattr(loading, "load_base", lambda name, **options: tiny_base)
+    monkeypatch.setattr(loading, "choose_weight_storage", lambda *given: "full")
+    monkeypatch.setattr(loading, "refuse_hopeless", lambda *given: None)
+    tried = []
+
+    def killed(base):
+        tried.append("killed")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loading, "step_fits", killed)
+    project = create_project(tmp_path / "p", name="x", class_noun="car", base=str(tiny_sd1))
+    with pytest.raises(KeyboardInterrupt):
+        load_project_base(project)
+    monkeypatch.setattr(loading, "step_fits", lambda base: tried.append("whole") or True)
+    for _ in range(2):
+        load_project_base(project)
+    assert tried == ["killed", "whole"], "once it is settled it is not tried again"

@@ -5,11 +5,11 @@ from torch import nn
 from packshot.lora import inject_lora
 from packshot.models.block_offload import parts_to_offload, slot_bytes
 from packshot.models.checkpoint import detect_checkpoint
+from packshot.models.device_memory import OVERHEAD
 from packshot.models.weight_storage import denoiser_blocks, weight_bytes
 from packshot.plan import memory_estimate
 from packshot.plan.calibration import calibrate
 from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate_memory
-from packshot.plan.step_memory import OVERHEAD
 
 
 @pytest.mark.slow

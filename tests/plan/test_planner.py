@@ -15,6 +15,7 @@ from packshot.errors import (
     TimeBudgetError,
 )
 from packshot.images import buckets
+from packshot.models.device_memory import OVERHEAD
 from packshot.plan import (
     Asked,
     Budget,
@@ -28,7 +29,6 @@ from packshot.plan import (
 )
 from packshot.plan.calibration import StepCost, calibrate, shot_seconds, step_cost
 from packshot.plan.compile_gain import CompileGain
-from packshot.plan.step_memory import OVERHEAD
 from packshot.project import create_project
 
 

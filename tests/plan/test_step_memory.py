@@ -5,11 +5,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from packshot.lora import add_adapters
 from packshot.models.checkpoint import detect_checkpoint
+from packshot.models.device_memory import OVERHEAD
 from packshot.models.weight_storage import apply_weight_storage, weight_bytes
 from packshot.plan import calibration
 from packshot.plan.calibration import calibrate
 from packshot.plan.memory_estimate import estimate_memory
-from packshot.plan.step_memory import OVERHEAD, Tally, most_pictures, step_bytes, trace_step
+from packshot.plan.step_memory import Tally, most_pictures, step_bytes, trace_step
 
 
 def test_a_chain_of_layers_takes_what_its_shapes_say():

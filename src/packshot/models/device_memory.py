@@ -1,13 +1,14 @@
-"""Peak and free memory of a device."""
+"""Peak and free memory of a device, and what of it may be taken: all margins are here."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from packshot.errors import InsufficientMemoryError
+from packshot.types import WeightStorage
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 T = TypeVar("T")
+USABLE = 0.95
+"""The share of a GPU's memory, by its data sheet, that is free; the rest is the driver's and the screen's."""
+OVERHEAD = 1.08
+"""Workspaces and fragments beside the tensors; measured by benchmarks/memory.py."""
+ROOM_TO_COMPUTE = 0.25
+"""The share of a GPU's free memory that whole networks leave free for activations."""
+SURELY_FITS = 0.25
+"""Weights of less than this share of the free memory always fit; no estimate is needed."""
 
 
 def peak_bytes(base: DiffusionModel) -> int:
@@ -25,6 +34,16 @@ def peak_bytes(base: DiffusionModel) -> int:
 
         return torch.cuda.max_memory_reserved(base.device)
     return _peak_of_process()
+
+
+def bytes_in_use(device: torch.device) -> int:
+    """Bytes in use on a GPU now, fragments included.
+
+    Its peak would count what has left since, such as text encoders.
+    """
+    import torch
+
+    return int(OVERHEAD * torch.cuda.memory_allocated(device))
 
 
 def _peak_of_process() -> int:
@@ -51,13 +70,35 @@ def free_on(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def weight_memory_budget(device: torch.device) -> float:
+    """Bytes that weights may take on a device; infinite on the CPU, where they are loaded anyway."""
+    if device.type != "cuda":
+        return float("inf")
+    return (1 - ROOM_TO_COMPUTE) * free_on(device)
+
+
+def next_smaller(
+    sizes: Mapping[WeightStorage, int], storage: WeightStorage
+) -> WeightStorage | None:
+    """The least harmful storage that takes less memory, of bytes by storage; None if none does.
+
+    By bytes, not by names: where blocks are large beside the whole, offload takes more than nf4.
+    """
+    return next((one for one, size in sizes.items() if size < sizes[storage]), None)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory gave out, a GPU's or the machine's."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    words = ("out of memory", "can't allocate memory", "not enough memory")
+    words = (
+        "out of memory",
+        "can't allocate memory",
+        "cannot allocate memory",
+        "not enough memory",
+    )
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
@@ -86,7 +127,7 @@ def attempt(device: torch.device, work: Callable[[], T]) -> T | None:
 
 
 def within_memory(base: DiffusionModel, work: Callable[[], T], what: str) -> T:
-    """The result of `work`; if memory gives out, once more with the VAE working in tiles.
+    """The result of `work`; if memory gives out, once more with the VAE working in tiles for it.
 
     Tiles are decoded apart and blended: the picture differs a little, and takes far less memory.
 
@@ -99,7 +140,10 @@ def within_memory(base: DiffusionModel, work: Callable[[], T], what: str) -> T:
     made = attempt(base.device, work)
     if made is None and not base.vae.use_tiling:
         base.vae.enable_tiling()
-        made = attempt(base.device, work)
+        try:
+            made = attempt(base.device, work)
+        finally:
+            base.vae.disable_tiling()  # what fits is made whole again
     if made is None:
         raise InsufficientMemoryError(not_enough_for(base, what))
     return made
@@ -124,7 +168,7 @@ def all_within_memory(
 def not_enough_for(base: DiffusionModel, what: str) -> str:
     """The message of an `InsufficientMemoryError`."""
     place = device_name(base.device) if base.device.type == "cuda" else "this machine"
-    smaller = {"full": "int8", "int8": "nf4", "nf4": "offload"}.get(base.weight_storage)
+    smaller = next_smaller(base.bytes_by_storage, base.weight_storage)
     advice = f', or set weight_storage = "{smaller}" in packshot.toml' if smaller else ""
     return (
         f"The memory of {place} is not enough for {what} with {base.name} ({base.weight_storage}). "

@@ -22,10 +22,11 @@ from torch.nn.utils.rnn import pad_sequence
 from packshot.models import registry
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.components import Configs, Tensors, load_components
-from packshot.models.model_offload import bring, offload_models, weight_memory_budget
+from packshot.models.device_memory import weight_memory_budget
+from packshot.models.model_offload import bring, offload_models
 from packshot.models.noise_schedules import NoiseSchedule
 from packshot.models.precision import keep_in_fp32, vae_dtype
-from packshot.models.weight_storage import apply_weight_storage, weight_bytes
+from packshot.models.weight_storage import STORAGES, apply_weight_storage, weight_bytes
 from packshot.types import TargetModules, WeightStorage
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class DiffusionModel(ABC):
     """The VAE's: see `packshot.models.precision.vae_dtype`."""
     weight_storage: WeightStorage
     """How the denoiser's weights lie in memory."""
+    bytes_by_storage: Mapping[WeightStorage, int]
+    """Of the denoiser's weights on the device, as each storage would have them."""
     vae: ModelMixin
     """The autoencoder, of diffusers."""
     vae_factor: int
@@ -184,6 +187,7 @@ class DiffusionModel(ABC):
         if self.vae_dtype != dtype:
             keep_in_fp32(self.vae)
         self.text_encoders = parts.networks
+        self.bytes_by_storage = {one: weight_bytes(self._denoiser, one) for one in STORAGES}
         if not checkpoint.shapes_only:
             self._place_on_device()
         self.tokenizers = parts.tokenizers
@@ -193,9 +197,9 @@ class DiffusionModel(ABC):
     def _place_on_device(self) -> None:
         """Move the networks to the device; with model offload if they do not fit it together."""
         sizes = {encoder: weight_bytes(encoder) for encoder in self._encoders}
-        denoiser = weight_bytes(self._denoiser, self.weight_storage)
+        denoiser = self.bytes_by_storage[self.weight_storage]
+        room = weight_memory_budget(self.device)  # before anything lies there
         apply_weight_storage(self._denoiser, self.weight_storage, self.device)
-        room = weight_memory_budget(self.device)
         if self.weight_storage == "offload":
             room -= denoiser
         else:

@@ -10,16 +10,7 @@ from accelerate.hooks import ModelHook, add_hook_to_module
 from accelerate.utils import send_to_device
 from torch import nn
 
-ROOM_TO_COMPUTE = 0.25
-"""The share of a GPU's free memory that is kept free for activations."""
 _MAIN_MEMORY = torch.device("cpu")
-
-
-def weight_memory_budget(device: torch.device) -> float:
-    """Bytes that weights may take on a device; infinite on the CPU, where they are loaded anyway."""
-    if device.type != "cuda":
-        return float("inf")
-    return (1 - ROOM_TO_COMPUTE) * torch.cuda.mem_get_info(device)[0]
 
 
 def offload_models(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,7 @@ from packshot.models.block_offload import (
 from packshot.models.quantised_linear import BLOCK, Int8Linear, Nf4Linear, QuantisedLinear
 from packshot.types import WeightStorage
 
+STORAGES: tuple[WeightStorage, ...] = get_args(WeightStorage)
 BYTES = {"int8": 1.0, "nf4": 0.516}
 """Bytes per weight: with nf4's scales, 8 bits for each 64 weights and 32 for each 256 of those."""
 

@@ -10,7 +10,8 @@ so that the plan does not change with the machine's load.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -21,7 +22,9 @@ from packshot import lora
 from packshot.decisions import Decisions, Scalar, Value
 from packshot.errors import InsufficientMemoryError
 from packshot.models.device_memory import (
+    OVERHEAD,
     attempt,
+    bytes_in_use,
     device_name,
     free_on,
     not_enough_for,
@@ -32,7 +35,7 @@ from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import Batch, per_image_loss
 from packshot.plan.cpu_threads import AVAILABLE, choose_cpu_threads
 from packshot.plan.recipes import recipe_for
-from packshot.plan.step_memory import OVERHEAD, most_pictures, step_bytes, trace_step
+from packshot.plan.step_memory import most_pictures, step_bytes, trace_step
 from packshot.types import TargetModules
 from packshot.utils import files
 
@@ -194,8 +197,7 @@ def step_fits(base: DiffusionModel) -> bool:
 
     def pictures() -> int:
         latents = blank_latents(base, base.native_pixels)
-        free = free_on(base.device)
-        with adapted() as adapter, base.gradient_checkpointing():
+        with as_in_training(base) as free, adapted() as adapter, base.gradient_checkpointing():
             count = sum(p.numel() for p in adapter.named_parameters().values())
             working, _ = trace_step(base, lambda: random_batch(base, latents, 1))
         return most_pictures(free, count, working)
@@ -245,14 +247,14 @@ def _calibrated(
         picture = torch.zeros(1, 3, pixels, pixels, device=base.device, dtype=base.dtype)
         latents = blank_latents(base, pixels)
         encode_seconds = median_seconds(base, lambda: base.encode_images(picture))
-    with lora.fused(base, assistant):
-        free = free_on(base.device)
     adapted = lora.add_adapters(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
     with (
+        as_in_training(base, assistant, learns_text=bool(text_rank)) as free,
         adapted as adapter,
         lora.fused(base, assistant),
         base.gradient_checkpointing(checkpointing),
     ):
+        in_use = bytes_in_use(base.device) if base.device.type == "cuda" else None
         parameters = list(adapter.named_parameters().values())
         count = sum(parameter.numel() for parameter in parameters)
         read = reader(base, text_rank)
@@ -276,12 +278,27 @@ def _calibrated(
         launch_seconds=max(0.0, seconds[few] - slope),
         seconds_per_picture=slope,
         encode_seconds=encode_seconds,
-        resident_bytes=peak_bytes(base),
+        resident_bytes=peak_bytes(base) if in_use is None else in_use,
         adapter_parameters=count,
         working_bytes_per_picture=working,
         most_at_once=most,
         checkpointing=checkpointing,
     )
+
+
+@contextmanager
+def as_in_training(
+    base: DiffusionModel,
+    assistant: Sequence[tuple[lora.Lora, float]] = (),
+    *,
+    learns_text: bool = False,
+) -> Iterator[int]:
+    """The base as it lies while it learns; yields the bytes that are free then, beside an assistant."""
+    with base.encoders_moved_to(torch.device("cpu"), text=not learns_text):
+        base.bring_denoiser()
+        with lora.fused(base, assistant):
+            free = free_on(base.device)
+        yield free
 
 
 def machine(base: DiffusionModel) -> dict[str, Scalar]:

@@ -14,6 +14,7 @@ from packshot.models.compiled_blocks import compiled_blocks, missing_compiler
 from packshot.models.device_memory import attempt
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.plan.calibration import (
+    as_in_training,
     blank_latents,
     machine,
     median_seconds,
@@ -138,7 +139,11 @@ def measure_compiling(base: DiffusionModel, work: Work) -> tuple[CompileCost, st
     adapted = lora.add_adapters(
         base, work.targets, rank=work.rank, alpha=work.rank, seed=0, text_rank=work.text_rank
     )
-    with adapted as adapter, base.gradient_checkpointing(work.checkpointing):
+    with (
+        as_in_training(base, learns_text=bool(work.text_rank)),
+        adapted as adapter,
+        base.gradient_checkpointing(work.checkpointing),
+    ):
         batch = random_batch(base, latents, work.at_once)
         parameters = list(adapter.named_parameters().values())
         optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)

@@ -11,7 +11,7 @@ import torch
 
 from packshot.errors import InvalidPlanError
 from packshot.models import best_device, best_dtype, find_checkpoint, registry
-from packshot.models.device_memory import free_on
+from packshot.models.device_memory import USABLE, free_on
 from packshot.models.fake import default_checkpoint
 from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate_memory
 from packshot.plan.recipes import recipe_for
@@ -21,8 +21,6 @@ from packshot.utils.progress import Progress, silent
 
 EFFICIENCY = 0.4
 """The share of a matrix product's speed that a whole step of a large model reaches."""
-_USABLE = 0.95
-"""Of a GPU's memory; the rest is the driver's and the screen's."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Place:
         """
         if gpu:
             size, speed = _data_sheet(gpu)
-            free = to_bytes(memory) if memory else _USABLE * size
+            free = to_bytes(memory) if memory else USABLE * size
             return cls(free, torch.bfloat16, speed)
         if memory:
             return cls(to_bytes(memory), torch.bfloat16, None)

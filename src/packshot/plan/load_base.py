@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -10,20 +12,28 @@ from packshot.decisions import Decisions, Value
 from packshot.errors import InsufficientMemoryError
 from packshot.models import DiffusionModel, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
-from packshot.models.device_memory import attempt, device_name, free_on, release_unused
+from packshot.models.device_memory import (
+    OVERHEAD,
+    SURELY_FITS,
+    attempt,
+    device_name,
+    free_on,
+    next_smaller,
+    release_unused,
+)
+from packshot.models.fake import fake_model
 from packshot.models.precision import PRECISIONS, explain, takes_half_files
 from packshot.plan.calibration import step_fits
 from packshot.plan.config import read_plan_if_valid
-from packshot.plan.memory_estimate import estimate_memory
+from packshot.plan.memory_estimate import MemoryEstimate, estimate_memory
 from packshot.plan.recipes import recipe_for
 from packshot.project import Project
 from packshot.types import WeightStorage
 from packshot.utils.progress import Progress, silent
 from packshot.weights.consent import require_consent
 
-_SMALLER: dict[WeightStorage, WeightStorage] = {"full": "int8", "int8": "nf4", "nf4": "offload"}
-SURELY_FITS = 0.25
-"""Weights of less than this share of the GPU's memory always fit; no estimate is needed."""
+_MULTIPLE = 64
+"""Of pixels a side, which every family takes."""
 
 
 def load_project_base(
@@ -38,6 +48,7 @@ def load_project_base(
     GPU that is tried, once: where memory gives out all the same, the next smaller one is taken.
 
     Raises:
+        InsufficientMemoryError: it loads with no storage; or no step fits, see `refuse_hopeless`.
         ModelLoadError, DiskFullError: as `load_base`.
         UnaskedFetchError: see `require_consent`.
     """
@@ -65,41 +76,101 @@ def load_project_base(
 
     precision = decisions.settle("precision", because, precise).value
     dtype = next(dtype for dtype, called in PRECISIONS.items() if called == precision)
+    # Not of another base than the project's: with that pictures are made, and nothing is learnt.
+    trial = _Trial(name, dtype, device, other is None, partial(checkpoint, dtype), progress)
     if wanted != "auto":
-        storage, is_tried = wanted, True
-    else:
-
-        def choose() -> tuple[Value, str]:
-            if planned:
-                return planned.weight_storage, "as in plan.toml"
-            storage = choose_weight_storage(checkpoint(dtype), device, progress)
-            return storage, "the first option with which a training step fits"
-
-        settled = decisions.settle("storage", because, choose)
-        # Not for another base than the project's: with that pictures are made, and nothing is learnt.
-        is_tried = not settled.is_new or device.type != "cuda" or other is not None
-        storage = settled.value
-    while True:
-        load = partial(load_base, name, dtype=dtype, storage=storage, progress=progress)
-        base = attempt(device, load)
-        if base and (is_tried or step_fits(base)):
+        if base := trial.load(wanted):
             return base
-        smaller = _SMALLER.get(storage) if wanted == "auto" else None
-        if smaller is None:
-            if base:
-                return base  # the plan takes smaller pictures, or says that none fits
-            raise InsufficientMemoryError(
-                f"The memory of {device_name(device)} does not hold {name} ({storage}). Close other "
-                "programs, choose another --weight-storage, or a smaller base."
-            )
-        why = f"with {storage} memory gave out"
-        base, storage, is_tried = None, smaller, False
-        release_unused(device)
-        decisions.settle("storage", because, partial(_taken, smaller, why), anew=True)
+        raise _too_little(device, name, wanted)
+
+    def choose() -> tuple[Value, str]:
+        if planned:
+            return planned.weight_storage, "as in plan.toml"
+        storage = choose_weight_storage(checkpoint(dtype), device, progress)
+        if trial.learns:
+            refuse_hopeless(checkpoint(dtype), device, progress)
+        return trial.first_from(storage)
+
+    # It is recorded when it was tried, so that a start that is killed before tries it again.
+    storage: WeightStorage = decisions.settle("storage", because, choose).value
+    if base := trial.base or trial.load(storage):
+        return base
+
+    def smaller() -> tuple[Value, str]:
+        return trial.first_from(trial.after(storage), f"with {storage} memory gave out")
+
+    decisions.settle("storage", because, smaller, anew=True)
+    assert trial.base
+    return trial.base
 
 
-def _taken(value: WeightStorage, why: str) -> tuple[Value, str]:
-    return value, why
+@dataclass
+class _Trial:
+    """Loading a base as it should be stored, or smaller where memory gives out.
+
+    Attributes:
+        base: the one that was loaded, if any was.
+    """
+
+    name: str
+    dtype: torch.dtype
+    device: torch.device
+    learns: bool
+    checkpoint: Callable[[], Checkpoint]
+    progress: Progress
+    base: DiffusionModel | None = None
+
+    def load(self, storage: WeightStorage) -> DiffusionModel | None:
+        """The base; None if memory gives out."""
+        load = partial(
+            load_base, self.name, dtype=self.dtype, storage=storage, progress=self.progress
+        )
+        return attempt(self.device, load)
+
+    def first_from(self, storage: WeightStorage, because: str = "") -> tuple[Value, str]:
+        """The first storage, from this one on, with which the base loads (and, if it `learns`, a
+        training step fits), and why. The smallest needs only load: the plan takes smaller pictures,
+        or says that none fits.
+
+        Raises:
+            InsufficientMemoryError: it loads with none.
+        """
+        is_sure = not self.learns or (self.device.type != "cuda" and not because)
+        because = because or "the first option with which a training step fits"
+        while True:
+            self.base = self.load(storage)
+            if self.base and (is_sure or step_fits(self.base)):
+                return storage, because
+            sizes = self.base.bytes_by_storage if self.base else self._sizes()
+            smaller = next_smaller(sizes, storage)
+            if smaller is None and self.base:
+                return storage, because
+            if smaller is None:
+                raise _too_little(self.device, self.name, storage)
+            because, is_sure = f"with {storage} memory gave out", not self.learns
+            self.base, storage = None, smaller
+            release_unused(self.device)
+
+    def after(self, storage: WeightStorage) -> WeightStorage:
+        """The next smaller storage.
+
+        Raises:
+            InsufficientMemoryError: there is none.
+        """
+        if smaller := next_smaller(self._sizes(), storage):
+            return smaller
+        raise _too_little(self.device, self.name, storage)
+
+    def _sizes(self) -> dict[WeightStorage, int]:
+        with fake_model(self.checkpoint(), self.dtype) as base:
+            return dict(base.bytes_by_storage)
+
+
+def _too_little(device: torch.device, name: str, storage: WeightStorage) -> InsufficientMemoryError:
+    return InsufficientMemoryError(
+        f"The memory of {device_name(device)} does not hold {name} ({storage}). Close other "
+        "programs, choose another --weight-storage, or a smaller base."
+    )
 
 
 def choose_weight_storage(
@@ -112,12 +183,53 @@ def choose_weight_storage(
     if device.type != "cuda":
         return "full"
     free = free_on(device)
-    files = {file for files in checkpoint.weights.values() for file in files}
-    if sum(file.stat().st_size for file in files) < SURELY_FITS * free:
+    if _surely_fits(checkpoint, free):
         return "full"
+    estimate = _estimate(checkpoint, progress)
+    return (estimate.first_that_fits(free) or estimate.smallest).storage
+
+
+def refuse_hopeless(
+    checkpoint: Checkpoint, device: torch.device, progress: Progress = silent
+) -> None:
+    """Say before anything is loaded that a GPU is too small to train a base on.
+
+    Only by a clear margin: where the tensors alone of a step at the recipe's smallest size, in the
+    smallest way, are more than what is free.
+
+    Raises:
+        InsufficientMemoryError: so it is.
+    """
+    if device.type != "cuda" or _surely_fits(checkpoint, free := free_on(device)):
+        return
+    native = _estimate(checkpoint, progress)
+    if native.first_that_fits(free):
+        return
+    share = min(recipe_for(checkpoint.family, checkpoint.path).sizes)
+    pixels = max(1, int(share * native.pixels) // _MULTIPLE) * _MULTIPLE
+    least = _estimate(checkpoint, progress, pixels)
+    if (needed := least.smallest.bytes / OVERHEAD) > free:
+        raise InsufficientMemoryError(
+            f"The memory of {device_name(device)} ({free / 1e9:.1f} GB free) is not enough for training on "
+            f"{checkpoint.path.name}: even {least.smallest.storage} on images of {least.pixels} px takes "
+            f"{needed / 1e9:.1f} GB. Close other programs, or choose a smaller base; for pictures only, "
+            'set weight_storage = "offload" in packshot.toml.'
+        )
+
+
+def _surely_fits(checkpoint: Checkpoint, free: int) -> bool:
+    files = {file for files in checkpoint.weights.values() for file in files}
+    return sum(file.stat().st_size for file in files) < SURELY_FITS * free
+
+
+def _estimate(
+    checkpoint: Checkpoint, progress: Progress, pixels: int | None = None
+) -> MemoryEstimate:
     recipe = recipe_for(checkpoint.family, checkpoint.path)
-    estimate = estimate_memory(
-        checkpoint, targets=recipe.target_modules, rank=recipe.rank, progress=progress
+    return estimate_memory(
+        checkpoint,
+        targets=recipe.target_modules,
+        rank=recipe.rank,
+        pixels=pixels,
+        progress=progress,
     )
-    option = estimate.first_that_fits(free) or min(estimate.ways, key=lambda way: way.bytes)
-    return option.storage

@@ -18,11 +18,12 @@ from packshot import lora
 from packshot.errors import PackshotError
 from packshot.models import best_device, best_dtype
 from packshot.models.checkpoint import Checkpoint
+from packshot.models.device_memory import OVERHEAD
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.fake import fake_model
 from packshot.models.loss import Batch
 from packshot.models.weight_storage import weight_bytes
-from packshot.plan.step_memory import OVERHEAD, step_bytes, trace_step
+from packshot.plan.step_memory import step_bytes, trace_step
 from packshot.types import TargetModules, WeightStorage
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -63,6 +64,11 @@ class MemoryEstimate:
     """Of the denoiser."""
     pixels: int
     """The side of the pictures."""
+
+    @property
+    def smallest(self) -> MemoryOption:
+        """The way that needs least."""
+        return min(self.ways, key=lambda way: way.bytes)
 
     def first_that_fits(self, free: float) -> MemoryOption | None:
         """The least harmful way that fits so many bytes."""

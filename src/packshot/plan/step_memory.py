@@ -5,8 +5,8 @@
 Working bytes are the peak of a step's own tensors with one image: `packshot memory` counts them on
 fake tensors (`memory_estimate.py`), `packshot plan` in a real step (`calibration.py`), which includes
 weights that are dequantised or copied for a moment. The present bytes differ: `memory` takes
-OVERHEAD x the weights, `plan` the process's peak so far, with its libraries and trial steps. So the
-plan's number is the larger one.
+OVERHEAD x the weights, and so does `plan` on a GPU of what lies there; on the CPU it takes the process's
+peak so far, with its libraries and trial steps, and its number is the larger one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from packshot.models.device_memory import OVERHEAD
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import Batch, per_image_loss
 
-OVERHEAD = 1.08
-"""Workspaces and fragments beside the tensors; measured by benchmarks/memory.py."""
 OPTIMIZER_BYTES = 16
 """Of a LoRA's parameter: its fp32 master, gradient and Adam's two moments."""
 _FLOPS = flop_registry | {

@@ -121,7 +121,8 @@ def check_safetensors(path: Path, refusal: type[PackshotError] = ModelLoadError)
             f"{path} is cut short or damaged: its header does not fit in it. Copy it again."
         )
     try:
-        with safe_open(path, framework="pt") as tensors:
+        # PyTorch's way would ask for as much memory as the file is long.
+        with safe_open(path, framework="np") as tensors:
             return list(tensors.keys())
     except (SafetensorError, ValueError) as error:
         raise refusal(f"{path} is cut short or damaged ({error}). Copy it again.") from error
@@ -163,6 +164,6 @@ def shapes(path: Path, refusal: type[PackshotError] = ModelLoadError) -> Header:
     from safetensors import safe_open
 
     keys = check_safetensors(path, refusal)
-    with safe_open(path, framework="pt") as file:
+    with safe_open(path, framework="np") as file:
         by_key = {key: list(file.get_slice(key).get_shape()) for key in keys}
         return Header(by_key, dict(file.metadata() or {}))
