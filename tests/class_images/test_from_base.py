@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from packshot.models.diffusion_model import SamplingDefaults
 from packshot.project import create_project
 from packshot.utils import files
 from packshot.utils.progress import silent
+from tests.families import MAKERS
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +45,22 @@ def test_prompts_are_of_the_class_varied_and_always_the_same():
         == 8
     )
     assert class_prompt("car", 0) != class_prompt("car", 1)
+
+
+@pytest.mark.parametrize("family", sorted(MAKERS))
+def test_every_family_makes_those_of_its_prompts(family, loaded, tiny_checkpoint, monkeypatch):
+    base = loaded(tiny_checkpoint(family))
+    base.sampler = replace(base.sampler, steps=1)
+    read = []
+    pipeline = base.pipeline()
+    monkeypatch.setattr(
+        base,
+        "pipeline",
+        lambda: lambda **told: read.append(list(told["prompt"])) or pipeline(**told),
+    )
+    (image,) = generate_class_images(base, "car", 1, silent, batch=1)
+    assert read == [[class_prompt("car", 0)]]
+    assert Image.open(image.file).size == (base.native_pixels, base.native_pixels)
 
 
 def test_pictures_are_made_in_batches_kept_and_shared(tmp_path, tiny_base, made):

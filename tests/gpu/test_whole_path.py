@@ -45,6 +45,9 @@ WAYS = {
     "sdxl": (Way(text=True, checkpointing=True), Way("int8", turns=True)),
     "sd3": (Way("offload"),),
     "flux1": (Way(turns=True, checkpointing=True), Way("nf4", turns=True)),
+    "flux2": (Way("offload", turns=True),),
+    "qwen_image": (Way("int8"),),
+    "z_image": (Way(checkpointing=True),),
 }
 
 

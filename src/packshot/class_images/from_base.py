@@ -104,7 +104,7 @@ def _make(base: DiffusionModel, noun: str, indices: Sequence[int], folder: Path)
 def _pictures(base: DiffusionModel, noun: str, indices: Sequence[int]) -> list[Image.Image]:
     prompts = [class_prompt(noun, index) for index in indices]
     pictures: list[Image.Image] = base.pipeline()(
-        prompts,
+        prompt=prompts,
         num_inference_steps=base.sampler.steps,
         **base.sampling(base.sampler.guidance_scale, [""] * len(prompts)),
         width=base.native_pixels,
