@@ -1,0 +1,325 @@
+"""A run at published size on a simulated GPU: what happens to its memory, and nothing of its values.
+
+What computes the same again is not gone through again: the memory that it took is. `python -m
+tests.gpu.sizes [FAMILY ...] [--gb ...]` goes through GPUs of every usual size; that takes minutes a family.
+Outcomes are kept in a file, so it can be stopped and started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils._python_dispatch import _disable_current_modes
+
+from packshot.errors import PackshotError
+from packshot.models.device_memory import USABLE
+from tests.gpu import simulated
+from tests.gpu.published import write_published
+
+SIZES = (8, 12, 16, 24, 32, 48, 80)
+"""Of GPUs, in GB (10^9 bytes)."""
+RECIPE = (
+    "exposures = {1 = 1}\nclass_image_ratio = 0.0\ncrops_per_photo = 1\nleast_exposures_share = 1\n"
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        way: how the base lies and learns, the side of the pictures, how many at once; "" if it did
+            not come to a plan.
+        said: the error's words, if it ended in one.
+        planned: bytes at the peak of a step, by plan.toml.
+        counted: bytes at the peak of a step.
+        peak: bytes at the peak of everything.
+    """
+
+    way: str = ""
+    said: str = ""
+    planned: int = 0
+    counted: int = 0
+    peak: int = 0
+
+    def __str__(self) -> str:
+        sizes = (f"{size / 1e9:.1f}" for size in (self.planned, self.counted, self.peak))
+        return " | ".join([self.way or "-", *sizes, self.said])
+
+
+class Bench:
+    """A family's published checkpoint and a project on it, for runs on GPUs of any size."""
+
+    def __init__(self, family: str, folder: Path) -> None:
+        from packshot.models.checkpoint import detect_checkpoint
+
+        os.environ["PACKSHOT_CACHE"] = str(folder / "cache")
+        _prepare()
+        self.family, self.folder, self.runs = family, folder, 0
+        self.base = write_published(family, folder / "base")
+        (self.base / "recipe.toml").write_text(RECIPE)
+        self.checkpoint = detect_checkpoint(self.base)
+        self._seen: dict[Any, tuple[int, Any]] = {}
+        self._tokenizers: dict[str, Any] = {}
+
+    def _project(self) -> Any:
+        from packshot.captions import caption_photos
+        from packshot.captions.plain import Plain
+        from packshot.photos.photo_set import add_photos
+        from packshot.project import create_project, open_project
+
+        made = self.folder / "project"
+        if not made.exists():
+            project = create_project(made, name="D", class_noun="car", base=str(self.base))
+            (self.folder / "photos").mkdir()
+            noise = np.random.default_rng(0).integers(0, 255, (48, 48, 3), np.uint8)
+            picture = Image.fromarray(noise.repeat(32, 0).repeat(32, 1))
+            picture.save(self.folder / "photos" / "0.png")
+            add_photos(project, self.folder / "photos")
+            caption_photos(project, captioner=Plain())
+        self.runs += 1
+        copy = self.folder / f"run{self.runs}"
+        shutil.copytree(made, copy)
+        return open_project(copy)
+
+    def run(self, size: float) -> Outcome:
+        """Load, plan, learn, sample, save and shoot on a GPU of so many bytes."""
+        from packshot.generation.generate import GenerationSettings, generate_images
+        from packshot.plan import load_base, make_plan
+        from packshot.training import Done, train
+
+        project, outcome, self._step_peak = self._project(), Outcome(), 0
+        kept: list[Any] = []
+        with pytest.MonkeyPatch.context() as patch, simulated.gpu(size, values=False) as memory:
+            self._make_quick(patch, kept)
+            try:
+                base = load_base.load_project_base(project)
+                plan = make_plan(project, base)
+                outcome = Outcome(_way(base, plan), planned=plan.estimate.bytes)
+                assert any(isinstance(event, Done) for event in train(project, base))
+                shots = generate_images(
+                    base, ["a car"] * 4, loras=[(kept[0], 1.0)],
+                    folder=project.root / "shots",
+                    settings=GenerationSettings(seeds=(0,), steps=1),
+                )  # fmt: skip
+                assert all(shot.file.is_file() for shot in shots)
+            except PackshotError as error:
+                outcome = replace(outcome, said=str(error))
+            base = plan = None
+            gc.collect()
+            outcome = replace(outcome, counted=self._step_peak)
+            return replace(outcome, peak=memory.peak)
+
+    def _make_quick(self, patch: Any, kept: list[Any]) -> None:
+        """What takes time and no memory of a GPU is left out."""
+        from packshot import lora
+        from packshot.lora import files as lora_files
+        from packshot.models import components
+        from packshot.plan import calibration
+
+        patch.setattr(calibration, "median_seconds", lambda base, work: (work(), 1e-3)[1])
+
+        def save(result: Any, kohya: Path, diffusers: Path, base: Any) -> None:
+            for file, kind in ((kohya, "kohya"), (diffusers, "diffusers")):
+                lora_files.tensors_of(result, base, kind)
+                file.parent.mkdir(exist_ok=True)
+                file.write_bytes(b"")
+            kept.append(result)
+
+        patch.setattr(lora, "save", save)
+        patch.setattr(lora, "try_writing", lambda *given: None)
+        tokenizer = components._tokenizer
+
+        def known_tokenizer(checkpoint: Any, encoder: str, config: Any) -> Any:
+            if encoder not in self._tokenizers:
+                self._tokenizers[encoder] = tokenizer(checkpoint, encoder, config)
+            return self._tokenizers[encoder]
+
+        patch.setattr(components, "_tokenizer", known_tokenizer)
+        self._replay(patch)
+
+    def _replay(self, patch: Any) -> None:
+        """Count what computes as it did before, without computing it."""
+        from packshot.generation import generate
+        from packshot.models.model_offload import bring
+        from packshot.plan import calibration
+        from packshot.training import loop
+
+        def once(base: Any, work: Callable[[], Any], *key: Any) -> Any:
+            lies = (base.weight_storage, base._has_model_offload, base.vae.use_tiling)
+            key = (*lies, base.denoiser.is_gradient_checkpointing, *key)
+            base.bring_denoiser()
+            memory = simulated.MEMORY
+            if key in self._seen:
+                taken, result = self._seen[key]
+                memory.claim(taken)
+                self._step_peak = memory.used + taken if "train" in key else self._step_peak
+                return result
+            before, start, memory.peak = memory.peak, memory.used, memory.used
+            try:
+                result = work()
+                self._seen[key] = memory.peak - start, result
+                self._step_peak = memory.peak if "train" in key else self._step_peak
+                return result
+            finally:
+                memory.peak = max(before, memory.peak)
+
+        def learn(optimizer: Any) -> None:
+            for parameter in (one for group in optimizer.param_groups for one in group["params"]):
+                parameter.grad = None
+                if not optimizer.state[parameter]:
+                    optimizer.state[parameter] = {
+                        "step": torch.zeros(()), "exp_avg": torch.zeros_like(parameter),
+                        "exp_avg_sq": torch.zeros_like(parameter),
+                    }  # fmt: skip
+
+        trace, train_step, step = calibration.trace_step, calibration.train_step, loop._step
+        loss, at_once = calibration.per_image_loss, generate._at_once
+
+        def traced(base: Any, make: Any) -> Any:
+            batch = make()
+            found = once(base, lambda: trace(base, lambda: batch), "trace", batch.latents.shape)
+            for one in base.denoiser.parameters():
+                if one.requires_grad and one.grad is None:
+                    one.grad = torch.zeros_like(one)
+            return found
+
+        def learnt(base: Any, batch: Any, optimizer: Any, read: Any) -> None:
+            fresh = not optimizer.state
+            once(
+                base,
+                lambda: train_step(base, batch, optimizer, read),
+                "step",
+                batch.latents.shape,
+                fresh,
+            )
+            learn(optimizer)
+
+        def stepped(base: Any, plan: Any, data: Any, optimizer: Any, number: int) -> Any:
+            def work() -> Any:
+                return step(base, plan, data, optimizer, number)
+
+            micro = plan.effective_batch_size // plan.gradient_accumulation_steps
+            done = once(base, work, "train", micro, plan.resolution)
+            learn(optimizer.adamw)
+            return done
+
+        def passed(base: Any, batch: Any, gamma: float) -> Any:
+            if torch.is_grad_enabled():
+                return loss(base, batch, gamma)
+            return once(base, lambda: loss(base, batch, gamma).cpu(), "pass", batch.latents.shape)
+
+        def made(base: Any, pipeline: Any, shots: Any) -> Any:
+            adapted = sum(one.numel() for n, one in base.denoiser.named_parameters() if "down" in n)
+            key = ("made", len(shots), shots[0].width, adapted)
+            pictures = once(base, lambda: at_once(base, pipeline, shots), *key)
+            bring(base.vae)
+            return pictures
+
+        patch.setattr(calibration, "trace_step", traced)
+        patch.setattr(calibration, "train_step", learnt)
+        patch.setattr(calibration, "per_image_loss", passed)
+        patch.setattr(loop, "_step", stepped)
+        patch.setattr(generate, "_at_once", made)
+
+
+def _way(base: Any, plan: Any) -> str:
+    turns, twice = (
+        ", turns" * base._has_model_offload,
+        ", checkpointing" * plan.gradient_checkpointing,
+    )
+    at_once = plan.effective_batch_size // plan.gradient_accumulation_steps
+    return f"{base.weight_storage}{turns}{twice}, {plan.resolution} px, {at_once} at once"
+
+
+_KEPT: list[Any] = []
+
+
+def _prepare() -> None:
+    """Weights without values, which are neither hashed nor written."""
+    from safetensors import torch as library
+
+    from packshot.models import checkpoint, components
+    from packshot.plan import memory_estimate
+    from packshot.training import latent_cache
+    from packshot.utils import files
+    from packshot.weights import loading
+    from packshot.weights.safetensors_file import shapes
+
+    def tensors(weights: list[Path]) -> dict[str, torch.Tensor]:
+        return {
+            key: simulated.without_values(shape, torch.bfloat16)
+            for file in weights
+            for key, shape in shapes(file).by_key.items()
+        }
+
+    def written(tensors: Any, metadata: Any = None) -> list[bytes]:
+        _KEPT.append({name: tensor.detach().cpu() for name, tensor in tensors.items()})
+        return [str(len(_KEPT) - 1).encode()]
+
+    def read(file: Any) -> dict[str, torch.Tensor]:
+        return dict(_KEPT[int(Path(file).read_text())])
+
+    def elsewhere(work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            with _disable_current_modes():
+                return work(*given)
+
+        return call
+
+    components.read_tensors = tensors
+    loading.empty_network = elsewhere(loading.empty_network)
+    memory_estimate._estimate = elsewhere(memory_estimate._estimate)
+    checkpoint._content_hash = lambda path, weights: "0" * 64
+    files.safetensors_parts = written
+    latent_cache.load_file = library.load_file = read
+
+
+def walk(families: list[str], sizes: list[float], file: Path) -> None:
+    """Print what happens to each family on a GPU of each size, and keep it in a file; what is in it by
+    now is not gone through again."""
+    import tempfile
+
+    known = json.loads(file.read_text()) if file.is_file() else {}
+    print("family | GPU | way | GB planned | GB counted | GB at the peak | said")
+    for family in families:
+        missing = [size for size in sizes if f"{family} {size:g}" not in known]
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(family, Path(folder)) if missing else None
+            for size in sizes:
+                if bench and size in missing:
+                    known[f"{family} {size:g}"] = asdict(bench.run(USABLE * size * 1e9))
+                    file.write_text(json.dumps(known, indent=1))
+                outcome = Outcome(**known[f"{family} {size:g}"])
+                print(family, f"{size:g} GB", outcome, sep=" | ", flush=True)
+
+
+def main() -> None:
+    """`python -m tests.gpu.sizes`, see --help."""
+    from tests.families import MAKERS
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("families", nargs="*", default=list(MAKERS))
+    parser.add_argument("--gb", nargs="+", type=float, default=SIZES, help="of GPUs, in 10^9 bytes")
+    parser.add_argument(
+        "--out", type=Path, default=Path("sizes.json"), help="where outcomes are kept"
+    )
+    given = parser.parse_args()
+    simulated.register()
+    walk(given.families, given.gb, given.out)
+
+
+if __name__ == "__main__":
+    main()
