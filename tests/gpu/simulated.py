@@ -354,17 +354,22 @@ class _Backend(_DummyBackendModule):
         return [torch.bfloat16, torch.float16]
 
 
+def _made_there(make: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """A constructor from numbers, which are put on the simulated GPU in a second step."""
+
+    def made(data: Any, *, device: Any = None, **options: Any) -> torch.Tensor:
+        tensor = make(tree_map(_real, data), **options)
+        return tensor if device is None else tensor.to(device)
+
+    return made
+
+
 def register() -> None:
     """Tell PyTorch of the device; once in a process, and for good."""
     _setup_privateuseone_for_python_backend(_NAME, _Backend())
-    make = torch.tensor
-
-    def tensor(data: Any, *, device: Any = None, **options: Any) -> torch.Tensor:
-        made = make(tree_map(_real, data), **options)
-        return made if device is None else made.to(device)
-
     _device_constructors()  # what `with torch.device("meta")` is for: it is noted once
-    torch.tensor = tensor  # type: ignore[assignment]
+    for name in ("tensor", "as_tensor"):
+        setattr(torch, name, _made_there(getattr(torch, name)))
     # They look for a GPU when they are imported, and for its libraries where there is one.
     for name in ("bitsandbytes", "diffusers.quantizers.auto", "transformers.modeling_utils"):
         importlib.import_module(name)

@@ -46,7 +46,6 @@ WAYS = {
     "sd3": (Way("offload"),),
     "flux1": (Way(turns=True, checkpointing=True), Way("nf4", turns=True)),
     "flux2": (Way("offload", turns=True),),
-    "qwen_image": (Way("int8"),),
     "z_image": (Way(checkpointing=True),),
 }
 
