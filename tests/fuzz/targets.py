@@ -51,7 +51,7 @@ def _picture_seeds(folder: Path) -> dict[str, bytes]:
 
 def _read_picture(seeds: dict[str, bytes], folder: Path, draw: Random) -> None:
     from packshot.errors import PackshotError
-    from packshot.images import loading, quality, sidecars
+    from packshot.images import loading, masks, quality
     from packshot.insertion.background import load_background
 
     name = draw.choice(list(seeds))
@@ -61,7 +61,7 @@ def _read_picture(seeds: dict[str, bytes], folder: Path, draw: Random) -> None:
         lambda: quality.sharpness(loading.read_picture(file).image),
         lambda: loading.header_size(file),
         lambda: loading.open_image(file).load(),
-        lambda: sidecars.read_mask(file, (192, 160)),
+        lambda: masks.read_mask(file, (192, 160)),
         lambda: load_background(file),
     ):
         with contextlib.suppress(PackshotError):

@@ -145,7 +145,7 @@ class _Sized:
     launches: float
     """Of one step."""
     class_crops: int
-    """Sizes at which a class image may be encoded: the photos' of its micro-batch."""
+    """Sizes at which a class image may be encoded: the photos' of its step."""
     saved_after: float
     """Seconds of training between saved states."""
     why: str
@@ -460,7 +460,8 @@ def _sizes(
         parts = _parts(recipe.effective_batch_size, cost.most_at_once)
         part = recipe.effective_batch_size // parts
         each = work.shapes.launches(base, pixels, part, work.share)
-        crops = len(work.shapes.buckets(base, pixels)) if part > 1 else 1
+        is_single = recipe.effective_batch_size == 1
+        crops = 1 if is_single else len(work.shapes.buckets(base, pixels))
         saved_after = seconds_between_saves(decisions, cost.adapter_parameters)
         yield _Sized(work, pixels, cost, parts, parts * each, crops, saved_after, why)
         why = "smaller than the base's own, to fit the time"

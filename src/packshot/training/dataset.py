@@ -113,10 +113,13 @@ class TrainingSet:
         )
 
     def picture(self, slot: Slot) -> Picture:
-        """The image of a slot, a class image at the size that its micro-batch gives it."""
+        """The image of a slot, a class image at the size of a photo of the same step if it can be.
+
+        Of the step, not of its micro-batch: accumulation does not change what is learnt.
+        """
         if not slot.is_class:
             return self.photos[slot.index][slot.crop]
-        count = self.plan.effective_batch_size // self.plan.gradient_accumulation_steps
+        count = self.plan.effective_batch_size
         first = slot.number - slot.number % count
         together = map(self._slot, range(first, first + count))
         photos = [self.picture(item) for item in together if not item.is_class]

@@ -96,7 +96,8 @@ def _usable_cache(chosen: str | None, home: str | None) -> Path:
     folder = Path(os.devnull, "packshot")  # where nothing ever is
     try:
         folder = Path(chosen or platformdirs.user_cache_dir("packshot"))
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _try_to_write(folder)
     except RuntimeError:
         why = "This user has no home folder, so there is no cache"
@@ -505,20 +506,22 @@ def copy(source: Path, path: Path) -> None:
     them is changed. Not flushed to the disk: whoever reads it checks its hash.
 
     Raises:
-        DiskFullError: there is no room; an earlier file at `path` is intact.
+        OSError: `source` cannot be opened.
+        DiskFullError, WriteError: `path` cannot be written; an earlier file there is intact.
     """
     temporary = _temporary(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as given, temporary.open("xb") as made:
-            if not _share_blocks(given.fileno(), made.fileno()):
-                shutil.copyfileobj(given, made, 2**20)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _explained(error, path, source.stat().st_size if source.exists() else 0) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with source.open("rb") as given:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("xb") as made:
+                if not _share_blocks(given.fileno(), made.fileno()):
+                    shutil.copyfileobj(given, made, 2**20)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise _explained(error, path, os.fstat(given.fileno()).st_size) from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def _share_blocks(source: int, target: int) -> bool:
