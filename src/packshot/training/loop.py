@@ -183,19 +183,15 @@ def _run(
     ):
         base.bring_denoiser()  # a saved state's moments go where the LoRA lies
         optimizer = Optimizer(adapter, plan)
-        state, note = run_state.latest(run / "checkpoints")
-        if state:
-            run_state.check_names(state, set(adapter.state()))
-            optimizer.load(state)
-            _rewind_log(run, state.step)
-            yield Resumed(state.step, note)
+        if resumed := _resume(run, optimizer):
+            yield resumed
         if finish:
-            if not state:
+            if not resumed:
                 raise StaleRunError(
                     "There is nothing to finish: no step of this plan is on the disk."
                 )
-            until = state.step
-        if not state and until is None and log_of(run).exists():
+            until = resumed.step
+        if not resumed and until is None and log_of(run).exists():
             _rewind_log(run, 0)  # killed before its first saved state
         until = until or plan.steps
         assisted.enter_context(lora.fused(base, assistant))
@@ -231,6 +227,20 @@ def _run(
         files.hard_link_or_copy(place, run / place.name)
     hashes = files.sha256(places[0]), files.sha256(places[1])
     yield Done(until, time.monotonic() - started, peak_bytes(base), *places, hashes)
+
+
+def _resume(run: Path, optimizer: Optimizer) -> Resumed | None:
+    """Take up the newest saved state, and wind the log back to it; None if there is none.
+
+    A function of its own, so that the state, gigabytes of a large LoRA, is not held while it trains.
+    """
+    state, note = run_state.latest(run / "checkpoints")
+    if not state:
+        return None
+    run_state.check_names(state, set(optimizer.adapter.state()))
+    optimizer.load(state)
+    _rewind_log(run, state.step)
+    return Resumed(state.step, note)
 
 
 _LOSS_SCALE = "loss_scale"
