@@ -15,7 +15,7 @@ from packshot.utils.files import sha256
 from packshot.weights import tokenizers
 from tests.families import MAKERS, make_tiny_sd1
 
-pytest_plugins = ["tests.projects", "tests.fake_hub"]
+pytest_plugins = ["tests.projects", "tests.insertions", "tests.fake_hub"]
 torch.set_num_threads(1)  # also while fixtures of the whole session are made
 
 

@@ -74,6 +74,8 @@ class Choices(BaseModel):
     """The prompts to generate; empty for default prompts of the class."""
     assistant: str = "none"
     """A LoRA beside the base while the product's is learnt: a file, or "none"."""
+    plates: str = "none"
+    """Photos that the product is put into: a folder, a table as of `insert`, or "none"."""
     images_per_prompt: int = Field(default=2, ge=1, le=64)
     """Number of images of each prompt."""
 
@@ -476,7 +478,7 @@ def _toml(value: Any, root: Path) -> Any:
     return value
 
 
-_PATHS = ("base", "captioner", "segmenter", "embedder", "class_images", "assistant")
+_PATHS = ("base", "captioner", "segmenter", "embedder", "class_images", "assistant", "plates")
 """Choices that may be paths."""
 _HERE = "./"
 """How packshot.toml begins a path in the project; no repository of the hub is named so."""

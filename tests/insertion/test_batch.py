@@ -8,7 +8,7 @@ from PIL import Image
 
 from packshot.errors import InsertionError
 from packshot.insertion.batch import InsertionJob, begin, mark_done, pending_jobs, read_jobs
-from packshot.insertion.insert import results_of
+from packshot.insertion.record import results_of
 from packshot.utils import files
 
 

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 from packshot.decisions import Decisions
+from packshot.project import choices_of, save_choices
 from packshot.training import Step
 from packshot.utils.durations import in_words
 from packshot.workflow import steps
 from packshot.workflow.steps import Clock, Pace, closing_seconds, list_of
+from tests.walking import Listener
 
 
 def test_time_does_not_pass_while_the_clock_is_paused():
@@ -90,3 +92,31 @@ def test_the_list_of_class_images_changes_with_pictures_and_prompts(project, mon
     lists = [(), (("a", "x"),), (("a", "y"),), (("b", "x"),), (("a", "x"), ("b", "x"))]
     assert len({listed(*pairs) for pairs in lists}) == len(lists)
     assert listed(("a", "x")) == listed(("a", "x"))
+
+
+def test_plates_are_made_once_and_one_that_cannot_be_read_keeps_no_other(
+    product, background_file, tmp_path
+):
+    plates = tmp_path / "plates"
+    plates.mkdir()
+    background_file.rename(plates / "beach.png")
+    (plates / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    save_choices(product, choices_of(plates=str(plates)))
+    said = Listener()
+    steps.insert_into_plates(product, None, said)
+    made = product.insertions_folder / "beach.png"
+    assert any(words.startswith(f"inserted: {made} (") for words in said.said)
+    assert any(words.startswith("not inserted: broken: ") for words in said.said)
+    before, again = made.stat().st_mtime_ns, Listener()
+    steps.insert_into_plates(product, None, again)
+    assert made.stat().st_mtime_ns == before
+    assert not any(words.startswith("inserted") for words in again.said)
+
+
+def test_without_plates_nothing_is_inserted_and_plates_that_are_gone_are_told(product, tmp_path):
+    said = Listener()
+    steps.insert_into_plates(product, None, said)
+    assert said.said == [] and not product.insertions_folder.exists()
+    save_choices(product, choices_of(plates=str(tmp_path / "gone.csv")))
+    steps.insert_into_plates(product, None, said)
+    assert len(said.said) == 1 and "gone.csv" in said.said[0]

@@ -141,6 +141,24 @@ def assistant_of(given: str | None) -> str | None:
     return str(Path(given).absolute())
 
 
+def plates_of(given: str | None) -> str | None:
+    """The setting for --plates: an absolute path, as it is read in later starts, or "none".
+
+    Raises:
+        InsertionError: there is no such folder or table.
+    """
+    if given is None or given == "none":
+        return given
+    path = Path(given)
+    if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv")):
+        from packshot.errors import InsertionError
+
+        raise InsertionError(
+            f"There is no folder or CSV table {given}, which --plates names. None: --plates none."
+        )
+    return str(path.absolute())
+
+
 def loras_of(given: list[str], base):  # type: ignore[no-untyped-def]
     """LoRAs with their weights, of FILE or FILE:WEIGHT.
 

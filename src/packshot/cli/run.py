@@ -27,6 +27,7 @@ from packshot.cli.options import (
     Yes,
     assistant_of,
     comma_separated,
+    plates_of,
     sources_of,
 )
 from packshot.cli.terminal import echo
@@ -68,11 +69,15 @@ def run(
     images_per_prompt: Annotated[
         int | None, typer.Option(min=1, max=64, help="Images of each prompt; default 2.")
     ] = None,
+    plates: Annotated[
+        str | None,
+        typer.Option(help='Photos to put the product into: a folder or a CSV; "none" for none.'),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the whole project.")] = None,
     yes: Yes = False,
     finish: Finish = False,
 ) -> None:
-    """Run all steps: photos, captions, masks, class images, plan, training, images, report.
+    """Run all steps: photos, captions, masks, insertions, class images, plan, training, images, report.
 
     The options are saved in packshot.toml and stay valid until they are changed. The same command
     resumes where it was stopped, and does nothing when everything is done.
@@ -89,6 +94,7 @@ def run(
         class_licences=comma_separated(class_licences), class_min_side=class_min_side,
         prompts=tuple(read_prompts(prompts_file)) if prompts_file else None,
         images_per_prompt=images_per_prompt, seed=seed, assistant=assistant_of(assistant),
+        plates=plates_of(plates),
     )  # fmt: skip
     with Console(yes=yes) as console, console.stoppable():
         result = end_to_end.run(

@@ -11,7 +11,7 @@ from pathlib import Path
 from packshot.errors import InsertionError
 from packshot.images import sidecars, tables
 from packshot.images.sources import picture_files
-from packshot.insertion.insert import results_of
+from packshot.insertion.record import results_of
 from packshot.utils import files
 
 _COLUMNS = ("background", "box", "quad", "mask", "at", "view", "name")

@@ -20,6 +20,12 @@ from packshot.insertion.cutouts import CutOut
 from packshot.insertion.lighting import Light, LightEstimator
 from packshot.insertion.placement import Placement, horizon_of
 from packshot.insertion.quality_checks import Check
+from packshot.insertion.record import (
+    SHEET_ENDING,
+    CheckRecord,
+    InsertionRecord,
+    results_of,
+)
 from packshot.insertion.scene import Composite, Scene
 from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.sheet import sheet
@@ -105,7 +111,7 @@ def insert(
         raise InsertionError(
             f"{background.source} would be overwritten: name another folder than its own with --out."
         )
-    if name != files.shortened(name, files.MAX_NAME_BYTES - len(".sheet.png")):
+    if name != files.shortened(name, files.MAX_NAME_BYTES - len(SHEET_ENDING)):
         raise InsertionError(f"The results cannot be named after {name}: give it a shorter name.")
     files.refuse_others(*results_of(folder, name))
     scene = _scene(background, placement, settings)
@@ -120,18 +126,6 @@ def insert(
     progress("insertion", settings.tries, settings.tries)
     assert best is not None
     return _written(scene, best, folder, name, placement.notes)
-
-
-def results_of(folder: Path, name: str) -> tuple[Path, Path, Path]:
-    """The files of an insertion: the image, its sheet and its record."""
-    return folder / f"{name}.png", folder / f"{name}.sheet.png", folder / f"{name}.json"
-
-
-def is_of_another(folder: Path, name: str, background: Path) -> bool:
-    """Whether results of this name are an insertion into another background, by its record."""
-    record = files.read_json(results_of(folder, name)[-1])
-    made_in = record.get("background_sha256") if isinstance(record, dict) else None
-    return made_in is not None and made_in != files.known_sha256(background)
 
 
 def _tries(
@@ -295,16 +289,15 @@ def _written(
     insertion = Insertion(
         file, page, photo, seed, scene.light, scene.ground.horizon + scene.crop.top, checks, notes
     )
-    record = {
-        "file": file.name, "background": scene.background.name,
-        "background_sha256": source and files.sha256(source), "photo": photo, "seed": seed,
-        "box": asdict(product), "light": asdict(scene.light), "horizon": insertion.horizon,
-        "notes": list(notes),
-        "checks": [asdict(check) | {"passed": check.passed} for check in checks],
-    }  # fmt: skip
+    record = InsertionRecord(
+        file=file.name, background=scene.background.name, background_file=source and source.resolve(),
+        background_sha256=files.sha256(source) if source else None, photo=photo, seed=seed,
+        box=asdict(product), light=asdict(scene.light), horizon=insertion.horizon, notes=notes,
+        checks=tuple(map(CheckRecord.of, checks)),
+    )  # fmt: skip
     shown = sheet(scene.background, after, result.changed_mask, scene.crop, product, checks)
     files.write_result(page, files.image_bytes(page.suffix, shown))
-    text = files.as_json(record, indent=2) + "\n"
+    text = files.as_json(record.model_dump(mode="json"), indent=2) + "\n"
     files.write_result(folder / f"{name}.json", text.encode("utf-8", "replace"))
-    after.write(file, Software="packshot", Comment=json.dumps(record["box"]))
+    after.write(file, Software="packshot", Comment=json.dumps(record.box))
     return insertion

@@ -16,7 +16,7 @@ from packshot.errors import DiskFullError, InsertionError, PackshotError, reason
 from packshot.insertion import cutouts
 from packshot.insertion.background import Background, load_background
 from packshot.insertion.batch import InsertionJob, begin, mark_done, pending_jobs, read_jobs
-from packshot.insertion.insert import Insertion, horizon_for, insert, is_of_another
+from packshot.insertion.insert import Insertion, horizon_for, insert
 from packshot.insertion.placement import (
     CAMERA_HEIGHT_METRES,
     Placement,
@@ -26,6 +26,7 @@ from packshot.insertion.placement import (
     on_quad,
     suggest,
 )
+from packshot.insertion.record import is_of_another
 from packshot.insertion.settings import InsertionSettings
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
-from packshot.report.page import rendered, thumbnail
+from packshot.report.page import rendered
+from packshot.report.pictures import thumbnail
 from packshot.utils import files
 
 

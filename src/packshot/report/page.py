@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
+import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from PIL import Image
 
@@ -24,13 +23,14 @@ from packshot.photos.photo_set import Photo, list_photos
 from packshot.plan.config import read_plan_if_valid, read_reasons
 from packshot.project import Project
 from packshot.report import loss_curve as curves
+from packshot.report.insertions import insertions
 from packshot.report.notes import notes_on
+from packshot.report.pictures import link, thumbnail
 from packshot.training.events import Done, Sample, log_of, read_events
 from packshot.training.runs import current_run
 from packshot.utils import files
 from packshot.utils.durations import in_words
 
-THUMBNAIL_PIXELS = 320
 OVERVIEW_PIXELS = 1200
 
 
@@ -43,7 +43,8 @@ def write_report(project: Project, language: str = "en") -> Path:
     The page works offline: it contains thumbnails, which link to the image files.
     """
     _write_overview(project)
-    files.write_text(project.report_file, rendered("report.html.jinja", _facts(project, language)))
+    facts = _facts(project, language) | _script()
+    files.write_text(project.report_file, rendered("report.html.jinja", facts))
     return project.report_file
 
 
@@ -54,6 +55,13 @@ def rendered(name: str, facts: Mapping[str, Any]) -> str:
     template = resources.files("packshot.report").joinpath(name).read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(facts)
+
+
+def _script() -> dict[str, Any]:
+    """The page's only script, and its hash, by which the page's policy lets it run."""
+    text = resources.files("packshot.report").joinpath("compare.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return {"script": text, "script_hash": digest}
 
 
 def _facts(project: Project, language: str) -> dict[str, Any]:
@@ -81,6 +89,7 @@ def _facts(project: Project, language: str) -> dict[str, Any]:
         "refused": read_refusals(project.refused_file),
         "run": _run(project),
         "files": _files(project),
+        "insertions": insertions(project),
         "lora_name": project.lora_file.name,
         "lora_stem": project.lora_file.stem,
         "diffusers_name": project.diffusers_lora_file.name,
@@ -107,23 +116,6 @@ def _readable(named: Mapping[str, Path]) -> dict[str, Image.Image]:
     return pictures
 
 
-def thumbnail(root: Path, file: Path, text: str, pixels: int = THUMBNAIL_PIXELS) -> dict[str, str]:
-    """A thumbnail: data URI, link to the image file, alternative text.
-
-    Of a file that is no image there is the text alone, with the reason.
-    """
-    href = _link(root, file)
-    try:
-        small = open_image(file)
-    except ImageRejectedError as error:
-        return {"src": "", "href": href, "text": f"{text} ({file.name} {error.reason})"}
-    small.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=88)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return {"src": f"data:image/jpeg;base64,{data}", "href": href, "text": text}
-
-
 def _photo(root: Path, photo: Photo) -> dict[str, Any]:
     return {
         "picture": thumbnail(root, photo.file, photo.caption or "no caption yet"),
@@ -131,10 +123,6 @@ def _photo(root: Path, photo: Photo) -> dict[str, Any]:
         "why": f"{photo.source}: {photo.why}",
         "blurred": [(blur.kind, blur.by, box) for blur in photo.blurred for box in blur.boxes],
     }
-
-
-def _link(root: Path, file: Path) -> str:
-    return quote(file.relative_to(root).as_posix())
 
 
 def _pair(root: Path, learnt: GeneratedImage, plain: GeneratedImage) -> dict[str, Any]:
@@ -196,7 +184,7 @@ def _files(project: Project) -> list[tuple[str, str, str]]:
         *([(log_of(run), "the run's log")] if run else []),
     ]
     return [
-        (str(file.relative_to(project.root)), _link(project.root, file), what)
+        (str(file.relative_to(project.root)), link(project.root, file), what)
         for file, what in listed
         if file.is_file()
     ]

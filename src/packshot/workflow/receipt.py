@@ -35,7 +35,7 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
     left = [
         project.photos_folder, project.class_images_manifest, project.class_images_folder,
         project.plan_file, project.lora_folder, shots / "with", shots / "without", shots / "drift",
-        shots / "scores.json", project.report_file,
+        shots / "scores.json", project.insertions_folder, project.report_file,
     ]  # fmt: skip
     return {
         "versions": {name: version(name) for name in _VERSIONS},
@@ -43,6 +43,7 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
         "source": [str(source.resolve()).encode("utf-8", "replace").decode(), _stamp(source)],
         "base": _stamp(base),
         "assistant": _stamp(Path(settings.assistant)),
+        "plates": _stamp(Path(settings.plates)),
         "class images": [_stamp(Path(name)) for name in settings.class_images],
         "left": {str(path.relative_to(project.root)): _stamp(path) for path in left},
     }

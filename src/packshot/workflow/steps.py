@@ -19,11 +19,14 @@ from packshot.captions.views import with_views
 from packshot.class_images import collect_class_images, list_class_images
 from packshot.class_images.online import download_class_images, plain_folder
 from packshot.decisions import Decisions, Scalar, Value
+from packshot.errors import ImageRejectedError, InsertionError
 from packshot.generation.embedders import BASE, NONE, embedder_of, settle_embedder
 from packshot.generation.generate import GenerationSettings, generate_images, write_sheet
 from packshot.generation.metrics import score_project
 from packshot.generation.prompts import class_prompts, default_prompts
 from packshot.images.loading import open_image
+from packshot.insertion.request import PlacementRequest, insert_all
+from packshot.insertion.settings import InsertionSettings
 from packshot.lora import load_lora
 from packshot.masks import mask_photos
 from packshot.masks.registry import segmenter_of, settle_segmenter
@@ -139,6 +142,7 @@ class Walk:
         with self.clock.paused():
             judge = embedder_of(embedder, lambda: base, self.observer.progress)
             base.pipeline()  # imports what is needed for the first image
+        insert_into_plates(self.project, judge, self.observer)
         budget = self._budget(judge)
         self._gather(base, budget, None if embedder == BASE else judge)
         prompts = {image.file.name: image.prompt for image in list_class_images(self.project)}
@@ -323,6 +327,34 @@ class Walk:
                 "plan.before.toml. Earlier runs are kept."
             )
         return make_plan(self.project, base, budget=budget, asked=asked, least_at_least=True)
+
+
+def insert_into_plates(
+    project: Project, judge: ClipSimilarity | None, observer: Observer = _SILENT
+) -> None:
+    """Put the product into the project's plates, cut out of its photos: this needs no LoRA.
+
+    A plate's place is its row's in the table, else near the middle. Plates that nothing can be put
+    into are told, and keep nothing else from being done.
+    """
+    plates = project.settings.plates
+    if plates == "none":
+        return
+    refused: dict[str, str] = {}
+    place, settings = PlacementRequest(at="centre, near"), InsertionSettings()
+    try:
+        for made in insert_all(
+            project, Path(plates), place, settings, embedder=judge,
+            progress=observer.progress, refused=refused,
+        ):  # fmt: skip
+            missed = ", ".join(check.name for check in made.checks if not check.passed)
+            observer.say(
+                f"inserted: {made.file} ({f'fails: {missed}' if missed else 'all checks hold'})"
+            )
+    except (InsertionError, ImageRejectedError) as error:
+        observer.say(f"not inserted: {error}")
+    for name, reason in refused.items():
+        observer.say(f"not inserted: {name}: {reason}")
 
 
 class Pace:

@@ -1,0 +1,126 @@
+"""What a mask took along or left out, as the project's other photos tell it by their colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from skimage.color import rgb2lab
+
+from packshot.images.loading import open_image
+from packshot.images.masks import read_mask
+from packshot.insertion.background import Colours
+from packshot.photos.photo_set import Photo
+
+_PIXELS = 256
+_BINS = 24
+"""Of lightness and of each chroma, over 120 units of CIELAB."""
+_SPREAD = 1.0
+"""Of the histograms, in bins: light differs from photo to photo."""
+_UNLIKE = 2.0
+"""Natural logarithm of how much likelier a colour is to be of the one than of the other."""
+_RARE = 2e-5
+"""A colour's share of a picture below which it counts as never seen."""
+_NEAR = 0.12
+"""Of the product's longer side: how far from the mask what is missing may lie."""
+
+
+@dataclass(frozen=True)
+class MaskFaults:
+    """The largest connected parts that seem wrong, as shares of the mask's area."""
+
+    taken_along: float
+    left_out: float
+
+
+@dataclass(frozen=True)
+class _Look:
+    bins: np.ndarray
+    inside: np.ndarray
+    near: np.ndarray
+    product: Colours
+    surroundings: Colours
+
+
+def mask_faults(photos: Sequence[Photo]) -> dict[str, MaskFaults]:
+    """The faults of the photos' masks, by the photos' file names; photos without a mask are left out.
+
+    A part of the mask is taken along if its colours are usual around the product in this photo and
+    unheard of on the product in the others; a part beside the mask is left out if it is the other
+    way round. Of a single photo nothing can be said: it is left out, too.
+    """
+    looks = {photo.file.name: _look(photo) for photo in photos if photo.mask}
+    if len(looks) < 2:
+        return {}
+    return {
+        name: _faults(look, [other for key, other in looks.items() if key != name])
+        for name, look in looks.items()
+    }
+
+
+def _look(photo: Photo) -> _Look:
+    image = open_image(photo.file)
+    assert photo.mask is not None
+    mask = read_mask(photo.mask, image.size)
+    image.thumbnail((_PIXELS, _PIXELS))
+    lab = rgb2lab(np.asarray(image, np.float32) / 255).astype(np.float32)
+    inside = np.asarray(mask.resize(image.size)) > 127
+    reach = max(2, round(_NEAR * _longer_side(inside)))
+    wide = cv2.dilate(inside.astype(np.uint8), _disc(reach)) > 0
+    bins = _bins(lab, inside)
+    return _Look(bins, inside, wide & ~inside, _histogram(bins[inside]), _histogram(bins[~inside]))
+
+
+def _longer_side(inside: np.ndarray) -> int:
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    return int(max(np.ptp(rows), np.ptp(columns))) + 1 if len(rows) else 1
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+
+
+def _bins(lab: Colours, inside: np.ndarray) -> np.ndarray:
+    """Indices of the colours' bins, with lightness counted from the product's own median."""
+    light = float(np.median(lab[..., 0][inside])) if inside.any() else 50.0
+    parts = (lab[..., 0] - light + 60, lab[..., 1] + 60, lab[..., 2] + 60)
+    one, two, three = ((part * (_BINS / 120)).clip(0, _BINS - 1).astype(int) for part in parts)
+    return np.asarray((one * _BINS + two) * _BINS + three)
+
+
+def _histogram(bins: np.ndarray) -> Colours:
+    counts = np.bincount(bins, minlength=_BINS**3).astype(np.float32).reshape((_BINS,) * 3)
+    for axis in range(3):
+        counts = _blurred(counts, axis)
+    return (counts / max(float(counts.sum()), 1.0)).reshape(-1)
+
+
+def _blurred(counts: Colours, axis: int) -> Colours:
+    from scipy.ndimage import gaussian_filter1d
+
+    return np.asarray(gaussian_filter1d(counts, _SPREAD, axis=axis, mode="nearest"))
+
+
+def _faults(look: _Look, others: Sequence[_Look]) -> MaskFaults:
+    # The second: what a single mask took along is not the product's.
+    seen = np.sort([other.product for other in others], axis=0)
+    product = seen[-min(2, len(others))]
+    ratio = np.log((look.surroundings + _RARE) / (product + _RARE))[look.bins]
+    area = max(int(look.inside.sum()), 1)
+    # Its own mask may be wrong and still be nearly right: what it shows is of the product as well.
+    own = np.log((look.surroundings + _RARE) / (np.maximum(product, look.product) + _RARE))[
+        look.bins
+    ]
+    return MaskFaults(
+        _largest(look.inside & (ratio > _UNLIKE)) / area,
+        _largest(look.near & (own < -_UNLIKE)) / area,
+    )
+
+
+def _largest(part: np.ndarray) -> int:
+    """Pixels of the largest connected part that is wider than a thin rim."""
+    solid = cv2.morphologyEx(part.astype(np.uint8), cv2.MORPH_OPEN, _disc(2))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(solid)
+    return int(stats[1:, cv2.CC_STAT_AREA].max(initial=0))

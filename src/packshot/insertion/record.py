@@ -1,0 +1,95 @@
+"""The JSON record beside an insertion: how it was made, and what was measured of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from packshot.insertion.quality_checks import Check
+from packshot.utils import files
+
+SHEET_ENDING = ".sheet.png"
+
+
+class CheckRecord(BaseModel):
+    """A `Check` and whether it held."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    value: float | None
+    limits: tuple[float | None, float | None]
+    meaning: str
+    passed: bool
+
+    @classmethod
+    def of(cls, check: Check) -> CheckRecord:
+        """The record of a check."""
+        return cls(
+            name=check.name, value=check.value, limits=check.limits,
+            meaning=check.meaning, passed=check.passed,
+        )  # fmt: skip
+
+
+class InsertionRecord(BaseModel):
+    """How an insertion was made.
+
+    Attributes:
+        file: the image's name, beside the record.
+        background_file: where the background was read from; None if it was not a file.
+        photo: the name of the photo that was cut out; empty if the product was painted.
+        box: the product's place in the background: left, top, width, height in pixels.
+        light: a `Light`.
+        horizon: pixels from the background's top.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    file: str
+    background: str
+    background_file: Path | None = None
+    background_sha256: str | None = None
+    photo: str
+    seed: int
+    box: dict[str, int]
+    light: dict[str, Any]
+    horizon: float
+    notes: tuple[str, ...] = ()
+    checks: tuple[CheckRecord, ...]
+
+    @property
+    def missed(self) -> list[CheckRecord]:
+        """The checks that did not hold."""
+        return [check for check in self.checks if not check.passed]
+
+    def background_as_it_was(self) -> Path | None:
+        """The background's file, if it is still there unchanged."""
+        file = self.background_file
+        if file is None or not files.is_file(file):
+            return None
+        return file if files.known_sha256(file) == self.background_sha256 else None
+
+
+def read_records(folder: Path) -> list[InsertionRecord]:
+    """The records of a folder whose images are there, by name; what is no record is passed over."""
+    records = []
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        try:
+            record = InsertionRecord.model_validate(files.read_json(path))
+        except ValidationError:
+            continue
+        if record.file == f"{path.stem}.png" and files.is_file(folder / record.file):
+            records.append(record)
+    return records
+
+
+def results_of(folder: Path, name: str) -> tuple[Path, Path, Path]:
+    """The files of an insertion: the image, its sheet and its record."""
+    return folder / f"{name}.png", folder / f"{name}{SHEET_ENDING}", folder / f"{name}.json"
+
+
+def is_of_another(folder: Path, name: str, background: Path) -> bool:
+    """Whether results of this name are an insertion into another background, by its record."""
+    record = files.read_json(results_of(folder, name)[-1])
+    made_in = record.get("background_sha256") if isinstance(record, dict) else None
+    return made_in is not None and made_in != files.known_sha256(background)
