@@ -14,7 +14,7 @@ IS_NEW_ENOUGH = $(shell $(PYTHON) -c "import sys; print('yes' * (sys.version_inf
 
 demo: $(VENV)/.installed
 	$(BIN)/packshot run examples/torvane_ridge --class suv --name "Torvane Ridge" \
-	    --project demo --time-budget 5m
+	    --plates examples/plates/plates.csv --project demo --time-budget 5m
 
 test: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses auto --dist worksteal --durations=10
