@@ -22,15 +22,15 @@ def table(tmp_path):
 
 def test_a_row_is_a_job_with_paths_from_the_table_on(table):
     table.write_text(
-        "\ufeffbackground,box,quad,mask,at,view,name\n"
-        'a.png,"1,2,30,40",,,,rear,first\n'
-        " c d.png , ,,mask.png,, ,\n"
-        'b.png,,,,"left, near",,\n',
+        "\ufeffbackground,box,quad,mask,at,view,photo,name\n"
+        'a.png,"1,2,30,40",,,,rear,3.jpg,first\n'
+        " c d.png , ,,mask.png,, ,,\n"
+        'b.png,,,,"left, near",,,\n',
         encoding="utf-8",
     )
     here = table.parent
     assert read_jobs(table) == [
-        InsertionJob(here / "a.png", "1,2,30,40", "", None, "", "rear", "first"),
+        InsertionJob(here / "a.png", "1,2,30,40", "", None, "", "rear", "first", "3.jpg"),
         InsertionJob(here / "c d.png", "", "", here / "mask.png", "", "", "c d-2"),
         InsertionJob(here / "b.png", "", "", None, "left, near", "", "b-3"),
     ]

@@ -8,7 +8,15 @@ from PIL import Image
 
 from packshot.errors import InsertionError
 from packshot.insertion.background import Box
-from packshot.insertion.cutouts import CutOut, best_photos, cut_out, fitted, squared, thumbnail
+from packshot.insertion.cutouts import (
+    CutOut,
+    best_photos,
+    chosen,
+    cut_out,
+    fitted,
+    squared,
+    thumbnail,
+)
 from packshot.insertion.placement import Placement
 from packshot.photos.photo_set import list_photos
 from tests.insertion.scenes import cut_out_of
@@ -116,3 +124,12 @@ def test_a_thumbnail_shows_the_product_on_grey():
     shown = np.asarray(thumbnail(cut, 100, grey=0.2)).astype(int)
     assert (shown[0, 0] == 51).all() and (shown[5, 30] == 51).all(), "beside its neck too"
     assert shown[65, 50, 0] > 200, "its label"
+
+
+def test_a_photo_is_chosen_by_its_own_name_or_the_projects(product):
+    photos = list_photos(product)
+    assert chosen(photos, None) == photos
+    for name in (photos[2].file.name, photos[2].source):
+        assert chosen(photos, name) == [photos[2]]
+    with pytest.raises(InsertionError, match=r"no photo other\.png.*3\.png"):
+        chosen(photos, "other.png")

@@ -25,6 +25,9 @@ def insert(
     mask: Annotated[Path | None, typer.Option(help="An image, white where it goes.")] = None,
     at: Annotated[str | None, typer.Option(help='In words: "left, near".')] = None,
     view: Annotated[str | None, typer.Option(help="front, side, rear, …")] = None,
+    photo: Annotated[
+        str | None, typer.Option(help="The photo to cut out. Default: the one that fits best.")
+    ] = None,
     method: Annotated[
         InsertionMethod,
         typer.Option(help="composite: cut out of a real photo; inpaint: painted by the LoRA."),
@@ -82,7 +85,7 @@ def insert(
     opened = project_at(project)
     settings = validated(
         InsertionSettings, InsertionError,
-        method=method, view=view, seed=seed, prompt=prompt, horizon=horizon,
+        method=method, view=view, photo=photo, seed=seed, prompt=prompt, horizon=horizon,
         light_azimuth_degrees=light_azimuth, light_elevation_degrees=light_elevation,
         light_hardness=light_hardness, reflection=reflection, refine=refine,
     )  # fmt: skip

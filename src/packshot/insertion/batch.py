@@ -14,7 +14,7 @@ from packshot.images.sources import picture_files
 from packshot.insertion.record import results_of
 from packshot.utils import files
 
-_COLUMNS = ("background", "box", "quad", "mask", "at", "view", "name")
+_COLUMNS = ("background", "box", "quad", "mask", "at", "view", "photo", "name")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class InsertionJob:
     at: str
     view: str
     name: str
+    photo: str = ""
     fault: str = ""
     """Why nothing can be made of it; the others are made."""
 
@@ -35,7 +36,7 @@ class InsertionJob:
 def read_jobs(table: Path) -> list[InsertionJob]:
     """The jobs of a folder of backgrounds, or of a table.
 
-    A table is a CSV with a column `background` and any of box, quad, mask, at, view, name. Paths
+    A table is a CSV with a column `background` and any of box, quad, mask, at, view, photo, name. Paths
     are relative to the table. A row that makes no sense is a job with a fault.
 
     Raises:
@@ -97,7 +98,8 @@ def _of_table(table: Path) -> list[InsertionJob]:
                 given["at"],
                 given["view"],
                 name,
-                fault,
+                given["photo"],
+                fault=fault,
             )
         )
     return jobs
@@ -160,4 +162,4 @@ def _key(job: InsertionJob, settings: str) -> str:
     """A fingerprint of everything the result depends on; files by their content."""
     given = [job.background, job.mask] if job.mask else [job.background]
     hashes = [files.sha256(file) for file in given]
-    return files.fingerprint([settings, job.box, job.quad, job.at, job.view, hashes])
+    return files.fingerprint([settings, job.box, job.quad, job.at, job.view, job.photo, hashes])

@@ -71,6 +71,20 @@ def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
     )
 
 
+def chosen(photos: Sequence[Photo], name: str | None) -> list[Photo]:
+    """The photo of that name, in the project or as it was given; all of them if there is no name.
+
+    Raises:
+        InsertionError: no photo has that name.
+    """
+    named = [photo for photo in photos if name in (None, photo.file.name, photo.source)]
+    if photos and not named:
+        raise InsertionError(
+            f"There is no photo {name}. The photos are {', '.join(photo.source for photo in photos)}."
+        )
+    return named
+
+
 def best_photos(
     photos: Sequence[Photo],
     placement: Placement,

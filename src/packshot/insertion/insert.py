@@ -115,7 +115,8 @@ def insert(
         raise InsertionError(f"The results cannot be named after {name}: give it a shorter name.")
     files.refuse_others(*results_of(folder, name))
     scene = _scene(background, placement, settings)
-    ranked = cutouts.best_photos(list_photos(project), placement, settings.view)
+    photos = cutouts.chosen(list_photos(project), settings.photo)
+    ranked = cutouts.best_photos(photos, placement, settings.view)
     best: Attempt | None = None  # only the best is kept in memory
     for number, (seed, result) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)

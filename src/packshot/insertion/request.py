@@ -124,7 +124,9 @@ def insert_all(
     pending = pending_jobs(jobs, folder, key)
     for left, job in zip(range(len(pending), 0, -1), pending, strict=True):
         progress("backgrounds", len(jobs) - left, len(jobs))
-        own = settings.model_copy(update={"view": job.view or settings.view})
+        own = settings.model_copy(
+            update={"view": job.view or settings.view, "photo": job.photo or settings.photo}
+        )
         try:
             if job.fault:
                 raise InsertionError(job.fault)
@@ -241,5 +243,6 @@ def _geometry(
 ) -> tuple[float, float]:
     """The background's horizon in pixels, and the product's width divided by its height."""
     whole = Placement(background.all)
-    aspect = cutouts.best_photos(list_photos(project), whole, settings.view)[0].aspect
+    photos = cutouts.chosen(list_photos(project), settings.photo)
+    aspect = cutouts.best_photos(photos, whole, settings.view)[0].aspect
     return horizon_for(background, whole, settings), aspect

@@ -14,6 +14,7 @@ class InsertionSettings(BaseModel):
         method: "composite" uses the best-matching real photo, so that print and logo stay real;
             "inpaint" lets the base with its LoRA paint the product in the region.
         view: the wanted side of the product, in the captions' words; None for whichever fits.
+        photo: the photo to cut out, by its name in the project or its own; None for the fittest.
         seed: of inpainting and grain; with "composite" also which photo is tried first.
         horizon: pixels from the background's top.
         refine: denoising strength with which the base refines a composite; 0 for none.
@@ -23,6 +24,7 @@ class InsertionSettings(BaseModel):
     method: InsertionMethod = "composite"
     prompt: str = "a photo of {subject}"
     view: str | None = None
+    photo: str | None = None
     seed: int = Field(default=0, ge=0, lt=SEEDS)
     tries: int = Field(default=4, ge=1, le=64)
     steps: int | None = Field(default=None, ge=1, le=1000)
