@@ -214,7 +214,7 @@ def _carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         goes = isinstance(args[0], OnGpu)
     if name in ("copy_", "_to_copy"):
         MEMORY.count_copy(name, args, goes)
-    STREAMS.use(func, [_real(one) for one in tree_leaves((args, kwargs))])
+    STREAMS.use(func, (args, kwargs))
     if STREAMS.is_aside:
         assert name in ("copy_", *_VIEWS), f"{func} on a stream of copies"
         if name == "copy_":

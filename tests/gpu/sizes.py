@@ -43,6 +43,7 @@ class Outcome:
         way: how the base lies and learns, the side of the pictures, how many at once; "" if it did
             not come to a plan.
         said: the error's words, if it ended in one.
+        is_loaded: whether the base was loaded.
         planned: bytes at the peak of a step, by plan.toml.
         counted: bytes at the peak of a step.
         peak: bytes at the peak of everything.
@@ -50,6 +51,7 @@ class Outcome:
 
     way: str = ""
     said: str = ""
+    is_loaded: bool = False
     planned: int = 0
     counted: int = 0
     peak: int = 0
@@ -70,6 +72,7 @@ class Bench:
         self.family, self.folder, self.runs = family, folder, 0
         self.base = write_published(family, folder / "base")
         (self.base / "recipe.toml").write_text(RECIPE)
+        (self.base / "sampler.toml").write_text("steps = 1\n")
         self.checkpoint = detect_checkpoint(self.base)
         self._seen: dict[Any, tuple[int, Any]] = {}
         self._tokenizers: dict[str, Any] = {}
@@ -106,8 +109,9 @@ class Bench:
             self._make_quick(patch, kept)
             try:
                 base = load_base.load_project_base(project)
+                outcome = Outcome(is_loaded=True)
                 plan = make_plan(project, base)
-                outcome = Outcome(_way(base, plan), planned=plan.estimate.bytes)
+                outcome = replace(outcome, way=_way(base, plan), planned=plan.estimate.bytes)
                 assert any(isinstance(event, Done) for event in train(project, base))
                 shots = generate_images(
                     base, ["a car"] * 4, loras=[(kept[0], 1.0)],
@@ -158,23 +162,15 @@ class Bench:
         from packshot.training import loop
 
         def once(base: Any, work: Callable[[], Any], *key: Any) -> Any:
-            lies = (base.weight_storage, base._has_model_offload, base.vae.use_tiling)
-            key = (*lies, base.denoiser.is_gradient_checkpointing, *key)
             base.bring_denoiser()
-            memory = simulated.MEMORY
-            if key in self._seen:
-                taken, result = self._seen[key]
-                memory.claim(taken)
-                self._step_peak = memory.used + taken if "train" in key else self._step_peak
-                return result
-            before, start, memory.peak = memory.peak, memory.used, memory.used
-            try:
-                result = work()
-                self._seen[key] = memory.peak - start, result
-                self._step_peak = memory.peak if "train" in key else self._step_peak
-                return result
-            finally:
-                memory.peak = max(before, memory.peak)
+            key = (*_lies(base), *key)
+            if key not in self._seen:
+                self._seen[key] = _measured(work)
+            taken, result = self._seen[key]
+            simulated.MEMORY.claim(taken)
+            if "train" in key:
+                self._step_peak = simulated.MEMORY.used + taken
+            return result
 
         def learn(optimizer: Any) -> None:
             for parameter in (one for group in optimizer.param_groups for one in group["params"]):
@@ -233,6 +229,27 @@ class Bench:
         patch.setattr(calibration, "per_image_loss", passed)
         patch.setattr(loop, "_step", stepped)
         patch.setattr(generate, "_at_once", made)
+
+
+def _lies(base: Any) -> tuple[Any, ...]:
+    """All that the memory of the same computation depends on."""
+    hooks = (getattr(net, "_hf_hook", None) for net in (base.vae, *base.text_encoders.values()))
+    places = [hook and hook.place.type for hook in hooks]
+    tiles, twice = base.vae.use_tiling, base.denoiser.is_gradient_checkpointing
+    return base.weight_storage, *places, tiles, twice
+
+
+def _measured(work: Callable[[], Any]) -> tuple[int, Any]:
+    """The bytes that some work takes at its peak beside what lies there before, and its result; as on a
+    GPU that has room for it."""
+    memory = simulated.MEMORY
+    peak, size, start = memory.peak, memory.size, memory.used
+    memory.peak, memory.size = start, 2**60
+    try:
+        result = work()
+        return memory.peak - start, result
+    finally:
+        memory.peak, memory.size = peak, size
 
 
 def _way(base: Any, plan: Any) -> str:
