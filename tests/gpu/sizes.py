@@ -67,7 +67,6 @@ class Bench:
     def __init__(self, family: str, folder: Path) -> None:
         from packshot.models.checkpoint import detect_checkpoint
 
-        os.environ["PACKSHOT_CACHE"] = str(folder / "cache")
         _prepare()
         self.family, self.folder, self.runs = family, folder, 0
         self.base = write_published(family, folder / "base")
@@ -77,11 +76,11 @@ class Bench:
         self._seen: dict[Any, tuple[int, Any]] = {}
         self._tokenizers: dict[str, Any] = {}
 
-    def _project(self) -> Any:
+    def _project(self, storage: str) -> Any:
         from packshot.captions import caption_photos
         from packshot.captions.plain import Plain
         from packshot.photos.photo_set import add_photos
-        from packshot.project import create_project, open_project
+        from packshot.project import choices_of, create_project, open_project, save_choices
 
         made = self.folder / "project"
         if not made.exists():
@@ -95,15 +94,18 @@ class Bench:
         self.runs += 1
         copy = self.folder / f"run{self.runs}"
         shutil.copytree(made, copy)
+        project = open_project(copy)
+        save_choices(project, choices_of(weight_storage=storage))
         return open_project(copy)
 
-    def run(self, size: float) -> Outcome:
+    def run(self, size: float, storage: str = "auto") -> Outcome:
         """Load, plan, learn, sample, save and shoot on a GPU of so many bytes."""
         from packshot.generation.generate import GenerationSettings, generate_images
         from packshot.plan import load_base, make_plan
         from packshot.training import Done, train
 
-        project, outcome, self._step_peak = self._project(), Outcome(), 0
+        os.environ["PACKSHOT_CACHE"] = str(self.folder / "cache")
+        project, outcome, self._step_peak = self._project(storage), Outcome(), 0
         kept: list[Any] = []
         with pytest.MonkeyPatch.context() as patch, simulated.gpu(size, values=False) as memory:
             self._make_quick(patch, kept)
