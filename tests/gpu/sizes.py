@@ -12,19 +12,23 @@ import gc
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 from PIL import Image
 from torch.utils._python_dispatch import _disable_current_modes
 
 from packshot.errors import PackshotError
 from packshot.models.device_memory import USABLE
+from packshot.models.weight_storage import STORAGES
 from tests.gpu import simulated
 from tests.gpu.published import write_published
 
@@ -309,8 +313,6 @@ def _prepare() -> None:
 def walk(families: list[str], sizes: list[float], file: Path) -> None:
     """Print what happens to each family on a GPU of each size, and keep it in a file; what is in it by
     now is not gone through again."""
-    import tempfile
-
     known = json.loads(file.read_text()) if file.is_file() else {}
     print("family | GPU | way | GB planned | GB counted | GB at the peak | said")
     for family in families:
@@ -325,6 +327,36 @@ def walk(families: list[str], sizes: list[float], file: Path) -> None:
                 print(family, f"{size:g} GB", outcome, sep=" | ", flush=True)
 
 
+def walk_drawn(families: list[str], count: int, folder: Path) -> None:
+    """Walk GPUs of sizes from half a gigabyte on, with any family and any storage that may be asked for,
+    until one is found on which it is neither walked nor said."""
+    benches: dict[str, Bench] = {}
+
+    @hypothesis.settings(
+        max_examples=count, derandomize=True, database=None, deadline=None,
+        phases=[hypothesis.Phase.generate],
+    )  # fmt: skip
+    @hypothesis.given(
+        st.sampled_from(families),
+        st.floats(-1, 6.5).map(lambda power: 2**power),
+        st.sampled_from(("auto", *STORAGES)),
+    )
+    def walk(family: str, gigabytes: float, storage: str) -> None:
+        if family not in benches:
+            benches[family] = Bench(family, folder / family)
+        size = USABLE * gigabytes * 1e9
+        outcome = benches[family].run(size, storage)
+        print(family, f"{gigabytes:.2f} GB, {storage}", outcome, sep=" | ", flush=True)
+        if outcome.said:
+            assert "memory" in outcome.said.lower()
+            assert storage != "auto" or not outcome.is_loaded, "said too late"
+        else:
+            assert storage in ("auto", outcome.way.split(",")[0])
+            assert outcome.counted <= outcome.planned <= size and outcome.peak <= size
+
+    walk()
+
+
 def main() -> None:
     """`python -m tests.gpu.sizes`, see --help."""
     from tests.families import MAKERS
@@ -335,9 +367,16 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("sizes.json"), help="where outcomes are kept"
     )
+    parser.add_argument(
+        "--drawn", type=int, metavar="N", help="instead: N GPUs and storages, drawn at random"
+    )
     given = parser.parse_args()
     simulated.register()
-    walk(given.families, given.gb, given.out)
+    if given.drawn:
+        with tempfile.TemporaryDirectory() as folder:
+            walk_drawn(given.families, given.drawn, Path(folder))
+    else:
+        walk(given.families, given.gb, given.out)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 import sys
 
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
-from tests.families import MAKERS, PARAMETERS
+from tests.families import PARAMETERS
 from tests.gpu.test_ways import _prepare
 from tests.lives import lives
 
@@ -69,44 +67,12 @@ def _hardly_fits(_, family, folder):
     assert outcome.counted <= outcome.planned and 0.98 * size < outcome.planned <= size
 
 
-@pytest.mark.parametrize(
-    ("families", "count"),
-    [
-        (["sd1"], 4),
-        pytest.param([*MAKERS], 40, marks=pytest.mark.slow),
-    ],
-)
-def test_sizes_in_between_are_walked_or_said(gpu_lives, tmp_path, families, count):
-    assert gpu_lives.start(_drawn, families, count, tmp_path) == 0
+@pytest.mark.slow
+def test_sizes_in_between_are_walked_or_said(gpu_lives, tmp_path):
+    assert gpu_lives.start(_drawn, ["sd1"], 4, tmp_path) == 0
 
 
 def _drawn(_, families, count, folder):
-    """GPUs of any size, from half a gigabyte on, with each storage that a user may ask for."""
-    from packshot.models.device_memory import USABLE
-    from packshot.models.weight_storage import STORAGES
-    from tests.gpu.sizes import Bench
+    from tests.gpu.sizes import walk_drawn
 
-    benches = {}
-
-    @settings(
-        max_examples=count, derandomize=True, database=None, deadline=None, phases=[Phase.generate]
-    )
-    @given(
-        st.sampled_from(families),
-        st.floats(-1, 6.5).map(lambda power: 2**power),
-        st.sampled_from(("auto", *STORAGES)),
-    )
-    def walk(family, gigabytes, storage):
-        if family not in benches:
-            benches[family] = Bench(family, folder / family)
-        size = USABLE * gigabytes * 1e9
-        outcome = benches[family].run(size, storage)
-        print(family, f"{gigabytes:.2f} GB", storage, outcome, file=sys.stderr)
-        if outcome.said:
-            assert "memory" in outcome.said.lower()
-            assert storage != "auto" or not outcome.is_loaded
-        else:
-            assert storage in ("auto", outcome.way.split(",")[0])
-            assert outcome.counted <= outcome.planned <= size and outcome.peak <= size
-
-    walk()
+    walk_drawn(families, count, folder)
