@@ -207,11 +207,13 @@ def refuse_hopeless(
     share = min(recipe_for(checkpoint.family, checkpoint.path).sizes)
     pixels = max(1, int(share * native.pixels) // _MULTIPLE) * _MULTIPLE
     least = _estimate(checkpoint, progress, pixels)
-    if (needed := least.smallest.needed) > free:
+    way = least.smallest
+    if way.needed > free:
+        vae = ", for the VAE to make a picture" if way.vae_bytes > way.bytes else ""
         raise InsufficientMemoryError(
             f"The memory of {device_name(device)} ({free / 1e9:.1f} GB free) is not enough for training on "
-            f"{checkpoint.path.name}: even {least.smallest.storage} on images of {least.pixels} px takes "
-            f"{needed / 1e9:.1f} GB. Close other programs, or choose a smaller base; for pictures only, "
+            f"{checkpoint.path.name}: even {way.storage} on images of {least.pixels} px takes "
+            f"{way.needed / 1e9:.1f} GB{vae}. Close other programs, or choose a smaller base; for pictures only, "
             'set weight_storage = "offload" in packshot.toml.'
         )
 
