@@ -213,8 +213,8 @@ def refuse_hopeless(
         raise InsufficientMemoryError(
             f"The memory of {device_name(device)} ({free / 1e9:.1f} GB free) is not enough for training on "
             f"{checkpoint.path.name}: even {way.storage} on images of {least.pixels} px takes "
-            f"{way.needed / 1e9:.1f} GB{vae}. Close other programs, or choose a smaller base; for pictures only, "
-            'set weight_storage = "offload" in packshot.toml.'
+            f"{way.needed / 1e9:.1f} GB{vae}. Close other programs, or choose a smaller base; for pictures "
+            'only, set weight_storage = "offload" in packshot.toml.'
         )
 
 
