@@ -228,6 +228,35 @@ def test_a_photo_that_cannot_be_described_costs_itself(project):
     ]  # fmt: skip
 
 
+class Forgets(Plain):
+    """Has memory for one picture at a time, and none for large ones; `fault` is another one's."""
+
+    batch = 3
+
+    def __init__(self, fault=None):
+        self.fault = fault
+
+    def caption(self, pictures, subject):
+        pictures = list(pictures)
+        if self.fault:
+            raise self.fault
+        if len(pictures) > 1 or pictures[0].height == 161:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB")
+        return super().caption(pictures, subject)
+
+
+def test_where_memory_gives_out_photos_are_described_one_by_one_or_it_is_said(project):
+    photo = project.photos_folder / "1.png"
+    Image.open(photo).resize((192, 161)).save(photo)
+    refused = {}
+    shown = caption_photos(project, captioner=Forgets(), refused=refused)
+    assert [bool(photo.caption) for photo in shown] == [True, False, True]
+    words = "the memory does not suffice for plain. Close other programs, or name a smaller"
+    assert refused.keys() == {"1.png"} and refused["1.png"].startswith(words)
+    with pytest.raises(RuntimeError, match="shapes"):
+        caption_photos(project, captioner=Forgets(RuntimeError("shapes")), refused={})
+
+
 def test_without_a_place_for_the_reasons_they_are_an_error_when_the_others_are_done(project):
     spoilt(project)
     with pytest.raises(

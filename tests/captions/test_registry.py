@@ -8,17 +8,31 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from transformers import CLIPConfig, CLIPModel
 
-from packshot.captions import load_captioner
+from packshot.captions import load_captioner, registry
 from packshot.captions.blip import Blip
 from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.florence import Florence
 from packshot.captions.plain import Plain
 from packshot.captions.qwen_vl import QwenVl
-from packshot.captions.registry import AUTO, MODEL_TYPES, MODULES, PLAIN
+from packshot.captions.registry import (
+    AUTO,
+    MODEL_TYPES,
+    MODULES,
+    ON_GPUS,
+    PLAIN,
+    settle_captioner,
+)
 from packshot.captions.wd_tagger import WdTagger
-from packshot.errors import CaptionError, ModelLoadError, PackshotError
+from packshot.errors import (
+    CaptionError,
+    InsufficientMemoryError,
+    ModelLoadError,
+    PackshotError,
+)
+from packshot.weights import helper_models
 from tests.captioners import make_clip
 from tests.captions.test_wd_tagger import make_tagger
 
@@ -91,6 +105,36 @@ def test_without_a_model_the_base_captions(tmp_path):
 def test_what_cannot_be_is_said(kind, model, words):
     with pytest.raises(PackshotError, match=words):
         load_captioner(kind, model)
+
+
+def test_a_captioner_that_the_memory_does_not_hold_is_said(tiny_captioner, monkeypatch):
+    def full(folder, device):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("packshot.captions.blip.load", full)
+    folder = str(tiny_captioner("blip"))
+    words = rf"The memory of cpu does not hold the captioner {re.escape(folder)}\. Close other"
+    with pytest.raises(InsufficientMemoryError, match=words):
+        load_captioner("blip", folder)
+
+
+def test_of_those_for_gpus_what_fits_is_chosen(monkeypatch):
+    """Of models in the hub's cache: their weights, beside room to compute."""
+    sizes = {ON_GPUS[0].name: 17 * 10**9, ON_GPUS[1].name: 8 * 10**9}
+    monkeypatch.setattr(registry, "cached_bytes", lambda name: sizes.get(name, 0))
+    monkeypatch.setattr(helper_models, "is_cached", sizes.__contains__)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for room, chosen in ((20e9, 0), (10e9, 1)):
+        monkeypatch.setattr(registry, "weight_memory_budget", lambda device, room=room: room)
+        told = SimpleNamespace(settle=lambda name, because, choose, anew: _settled(choose()))
+        told.latest = lambda name: None
+        observer = SimpleNamespace(insists=False)
+        assert settle_captioner(AUTO, "base", False, told, observer) == ON_GPUS[chosen].name
+
+
+def _settled(chosen):
+    value, reason = chosen
+    return SimpleNamespace(value=value, reason=reason, is_new=True)
 
 
 def test_a_folder_of_something_else(tmp_path):

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 from torch.utils.backend_registration import (
     _DummyBackendModule,
     _setup_privateuseone_for_python_backend,
@@ -214,7 +214,7 @@ def _carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         goes = isinstance(args[0], OnGpu)
     if name in ("copy_", "_to_copy"):
         MEMORY.count_copy(name, args, goes)
-    STREAMS.use(func, [_real(one) for one in tree_leaves((args, kwargs))])
+    STREAMS.use(func, (args, kwargs))
     if STREAMS.is_aside:
         assert name in ("copy_", *_VIEWS), f"{func} on a stream of copies"
         if name == "copy_":

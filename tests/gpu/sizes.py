@@ -12,19 +12,23 @@ import gc
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 from PIL import Image
 from torch.utils._python_dispatch import _disable_current_modes
 
 from packshot.errors import PackshotError
 from packshot.models.device_memory import USABLE
+from packshot.models.weight_storage import STORAGES
 from tests.gpu import simulated
 from tests.gpu.published import write_published
 
@@ -43,6 +47,7 @@ class Outcome:
         way: how the base lies and learns, the side of the pictures, how many at once; "" if it did
             not come to a plan.
         said: the error's words, if it ended in one.
+        is_loaded: whether the base was loaded.
         planned: bytes at the peak of a step, by plan.toml.
         counted: bytes at the peak of a step.
         peak: bytes at the peak of everything.
@@ -50,6 +55,7 @@ class Outcome:
 
     way: str = ""
     said: str = ""
+    is_loaded: bool = False
     planned: int = 0
     counted: int = 0
     peak: int = 0
@@ -65,20 +71,20 @@ class Bench:
     def __init__(self, family: str, folder: Path) -> None:
         from packshot.models.checkpoint import detect_checkpoint
 
-        os.environ["PACKSHOT_CACHE"] = str(folder / "cache")
         _prepare()
         self.family, self.folder, self.runs = family, folder, 0
         self.base = write_published(family, folder / "base")
         (self.base / "recipe.toml").write_text(RECIPE)
+        (self.base / "sampler.toml").write_text("steps = 1\n")
         self.checkpoint = detect_checkpoint(self.base)
         self._seen: dict[Any, tuple[int, Any]] = {}
         self._tokenizers: dict[str, Any] = {}
 
-    def _project(self) -> Any:
+    def _project(self, storage: str) -> Any:
         from packshot.captions import caption_photos
         from packshot.captions.plain import Plain
         from packshot.photos.photo_set import add_photos
-        from packshot.project import create_project, open_project
+        from packshot.project import choices_of, create_project, open_project, save_choices
 
         made = self.folder / "project"
         if not made.exists():
@@ -92,22 +98,26 @@ class Bench:
         self.runs += 1
         copy = self.folder / f"run{self.runs}"
         shutil.copytree(made, copy)
+        project = open_project(copy)
+        save_choices(project, choices_of(weight_storage=storage))
         return open_project(copy)
 
-    def run(self, size: float) -> Outcome:
+    def run(self, size: float, storage: str = "auto") -> Outcome:
         """Load, plan, learn, sample, save and shoot on a GPU of so many bytes."""
         from packshot.generation.generate import GenerationSettings, generate_images
         from packshot.plan import load_base, make_plan
         from packshot.training import Done, train
 
-        project, outcome, self._step_peak = self._project(), Outcome(), 0
+        os.environ["PACKSHOT_CACHE"] = str(self.folder / "cache")
+        project, outcome, self._step_peak = self._project(storage), Outcome(), 0
         kept: list[Any] = []
         with pytest.MonkeyPatch.context() as patch, simulated.gpu(size, values=False) as memory:
             self._make_quick(patch, kept)
             try:
                 base = load_base.load_project_base(project)
+                outcome = Outcome(is_loaded=True)
                 plan = make_plan(project, base)
-                outcome = Outcome(_way(base, plan), planned=plan.estimate.bytes)
+                outcome = replace(outcome, way=_way(base, plan), planned=plan.estimate.bytes)
                 assert any(isinstance(event, Done) for event in train(project, base))
                 shots = generate_images(
                     base, ["a car"] * 4, loras=[(kept[0], 1.0)],
@@ -158,23 +168,16 @@ class Bench:
         from packshot.training import loop
 
         def once(base: Any, work: Callable[[], Any], *key: Any) -> Any:
-            lies = (base.weight_storage, base._has_model_offload, base.vae.use_tiling)
-            key = (*lies, base.denoiser.is_gradient_checkpointing, *key)
             base.bring_denoiser()
-            memory = simulated.MEMORY
-            if key in self._seen:
-                taken, result = self._seen[key]
-                memory.claim(taken)
-                self._step_peak = memory.used + taken if "train" in key else self._step_peak
-                return result
-            before, start, memory.peak = memory.peak, memory.used, memory.used
-            try:
-                result = work()
-                self._seen[key] = memory.peak - start, result
-                self._step_peak = memory.peak if "train" in key else self._step_peak
-                return result
-            finally:
-                memory.peak = max(before, memory.peak)
+            key, memory = (*_lies(base), *key), simulated.MEMORY
+            start = memory.used
+            if key not in self._seen:
+                self._seen[key] = _measured(work)
+            taken, result = self._seen[key]
+            memory.claim(start + taken - memory.used)
+            if "train" in key:
+                self._step_peak = start + taken
+            return result
 
         def learn(optimizer: Any) -> None:
             for parameter in (one for group in optimizer.param_groups for one in group["params"]):
@@ -235,6 +238,27 @@ class Bench:
         patch.setattr(generate, "_at_once", made)
 
 
+def _lies(base: Any) -> tuple[Any, ...]:
+    """All that the memory of the same computation depends on."""
+    hooks = (getattr(net, "_hf_hook", None) for net in (base.vae, *base.text_encoders.values()))
+    places = [hook and hook.place.type for hook in hooks]
+    tiles, twice = base.vae.use_tiling, base.denoiser.is_gradient_checkpointing
+    return base.weight_storage, *places, tiles, twice
+
+
+def _measured(work: Callable[[], Any]) -> tuple[int, Any]:
+    """The bytes that some work takes at its peak beside what lies there before, and its result; as on a
+    GPU that has room for it."""
+    memory = simulated.MEMORY
+    peak, size, start = memory.peak, memory.size, memory.used
+    memory.peak, memory.size = start, 2**60
+    try:
+        result = work()
+        return memory.peak - start, result
+    finally:
+        memory.peak, memory.size = peak, size
+
+
 def _way(base: Any, plan: Any) -> str:
     turns, twice = (
         ", turns" * base._has_model_offload,
@@ -290,8 +314,6 @@ def _prepare() -> None:
 def walk(families: list[str], sizes: list[float], file: Path) -> None:
     """Print what happens to each family on a GPU of each size, and keep it in a file; what is in it by
     now is not gone through again."""
-    import tempfile
-
     known = json.loads(file.read_text()) if file.is_file() else {}
     print("family | GPU | way | GB planned | GB counted | GB at the peak | said")
     for family in families:
@@ -306,6 +328,36 @@ def walk(families: list[str], sizes: list[float], file: Path) -> None:
                 print(family, f"{size:g} GB", outcome, sep=" | ", flush=True)
 
 
+def walk_drawn(families: list[str], count: int, folder: Path) -> None:
+    """Walk GPUs of sizes from half a gigabyte on, with any family and any storage that may be asked for,
+    until one is found on which it is neither walked nor said."""
+    benches: dict[str, Bench] = {}
+
+    @hypothesis.settings(
+        max_examples=count, derandomize=True, database=None, deadline=None,
+        phases=[hypothesis.Phase.generate],
+    )  # fmt: skip
+    @hypothesis.given(
+        st.sampled_from(families),
+        st.floats(-1, 6.5).map(lambda power: 2**power),
+        st.sampled_from(("auto", *STORAGES)),
+    )
+    def walk(family: str, gigabytes: float, storage: str) -> None:
+        if family not in benches:
+            benches[family] = Bench(family, folder / family)
+        size = USABLE * gigabytes * 1e9
+        outcome = benches[family].run(size, storage)
+        print(family, f"{gigabytes:.2f} GB, {storage}", outcome, sep=" | ", flush=True)
+        if outcome.said:
+            assert "memory" in outcome.said.lower()
+            assert storage != "auto" or not outcome.is_loaded, "said too late"
+        else:
+            assert storage in ("auto", outcome.way.split(",")[0])
+            assert outcome.counted <= outcome.planned <= size and outcome.peak <= size
+
+    walk()
+
+
 def main() -> None:
     """`python -m tests.gpu.sizes`, see --help."""
     from tests.families import MAKERS
@@ -316,9 +368,16 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("sizes.json"), help="where outcomes are kept"
     )
+    parser.add_argument(
+        "--drawn", type=int, metavar="N", help="instead: N GPUs and storages, drawn at random"
+    )
     given = parser.parse_args()
     simulated.register()
-    walk(given.families, given.gb, given.out)
+    if given.drawn:
+        with tempfile.TemporaryDirectory() as folder:
+            walk_drawn(given.families, given.drawn, Path(folder))
+    else:
+        walk(given.families, given.gb, given.out)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 
 class Event:
@@ -92,18 +93,21 @@ class Streams:
         """Look for races in a tensor's memory."""
         self._used.setdefault(tensor.untyped_storage(), {})
 
-    def use(self, func: Any, leaves: list[Any]) -> None:
-        """An operation on these is given to the present stream."""
+    def use(self, func: Any, given: Any) -> None:
+        """An operation on what is in `given` is given to the present stream."""
         if self.fails_next:
             self.fails_next = False
             raise RuntimeError("CUDA error: out of memory")
+        stream = self.current
+        stream.seen[stream.number] += 1
+        if not self._used:
+            return
         written = [
             one.alias_info is not None and one.alias_info.is_write for one in func._schema.arguments
         ]
-        stream = self.current
-        stream.seen[stream.number] += 1
-        for place, one in enumerate(leaves):
-            if not isinstance(one, torch.Tensor) or not self._used:
+        for place, one in enumerate(tree_leaves(given)):
+            one = getattr(one, "held", one)
+            if not isinstance(one, torch.Tensor):
                 continue
             uses = self._used.get(one.untyped_storage())
             if uses is None:

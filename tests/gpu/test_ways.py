@@ -108,6 +108,39 @@ def _moved_while_fused(_, folder):
         assert all(map(torch.equal, base.denoiser.parameters(), weights))
 
 
+@pytest.mark.parametrize("storage", ["nf4", "offload"])
+def test_networks_that_lay_there_together_take_turns_from_then_on(
+    gpu_lives, tiny_checkpoint, storage
+):
+    assert gpu_lives.start(_turns_later, str(tiny_checkpoint("sd1")), storage) == 0
+
+
+def _turns_later(_, folder, storage):
+    """Also from where the encoders are away for a while, to which they do not come back."""
+    import torch
+
+    from packshot.lora import add_adapters
+    from packshot.models.load import load_base
+    from tests.gpu import simulated
+
+    def told(base):
+        latents = base.encode_images(torch.zeros(1, 3, 32, 32))
+        return base.encode_prompts(["a car"])["context"].cpu(), base.decode_latents(latents).cpu()
+
+    with simulated.gpu() as memory:
+        base = load_base(folder, dtype=torch.float32, storage=storage)
+        before, used = told(base), memory.used
+        with add_adapters(base, "cross-attention", rank=2, alpha=2, seed=0, text_rank=2):
+            assert not base.take_turns(), "text encoders that learn stay"
+        with base.encoders_moved_to(torch.device("cpu")):
+            assert base.take_turns() and not base.take_turns()
+        assert base._has_model_offload and memory.used < used / 2
+        assert all(map(torch.equal, before, told(base)))
+        assert {
+            weight.device.type for weight in base.text_encoders["text_encoder"].parameters()
+        } == {"cpu"}
+
+
 def test_a_tensor_elsewhere_and_too_large_a_one_are_noticed(gpu_lives):
     assert gpu_lives.start(_misplaced) == 0
 

@@ -7,10 +7,13 @@ import psutil
 import pytest
 import torch
 
+from packshot.errors import InsufficientMemoryError
 from packshot.models.device_memory import (
+    bytes_in_use,
     device_name,
     free_on,
     is_out_of_memory,
+    left_beside,
     next_smaller,
     peak_bytes,
     within_memory,
@@ -40,6 +43,7 @@ def test_a_gpu_has_what_is_free_and_what_pytorch_keeps_unused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 60)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A card")
     assert free_on(device) == 130 and device_name(device) == "A card"
+    assert left_beside(device) == 130 - (bytes_in_use(device) - 20) < 130
     assert peak_bytes(SimpleNamespace(device=device)) == 60
 
 
@@ -92,3 +96,21 @@ def test_the_vae_works_in_tiles_only_for_what_does_not_fit_whole(tiny_base):
     for _ in range(2):
         assert within_memory(tiny_base, work, "an image") == "tiles"
     assert made == [False, True, False, True] and not tiny_base.vae.use_tiling
+
+
+def test_where_tiles_do_not_fit_either_networks_take_turns_from_then_on(tiny_base, monkeypatch):
+    made, turns = [], []
+    monkeypatch.setattr(tiny_base, "take_turns", lambda: not turns and not turns.append(1))
+
+    def work():
+        made.append((tiny_base.vae.use_tiling, len(turns)))
+        if not turns:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "in turn"
+
+    assert within_memory(tiny_base, work, "an image") == "in turn"
+    assert made == [(False, 0), (True, 0), (True, 1)]
+    turns[:] = []
+    monkeypatch.setattr(tiny_base, "take_turns", lambda: False)
+    with pytest.raises(InsufficientMemoryError, match="not enough for an image with"):
+        within_memory(tiny_base, work, "an image")

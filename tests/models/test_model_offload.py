@@ -72,6 +72,24 @@ def test_what_is_larger_than_the_gpu_computes_in_main_memory(networks):
     assert text.place == CPU and picture.place.type == "cuda", "it is in nobody's way"
 
 
+def test_a_network_that_comes_only_in_part_goes_back_whole(networks, monkeypatch):
+    """Its first weight is on the GPU by then: it would be taken to be there."""
+    text, picture, _ = networks
+    offload_models({text: 1, picture: 1}, torch.device("cuda", 0), room=2)
+    to = Elsewhere.to
+
+    def half(network, place):
+        to(network, place)
+        if network.place != CPU:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patch, pytest.raises(torch.OutOfMemoryError):
+        patch.setattr(Elsewhere, "to", half)
+        text(1)
+    assert text.place == CPU
+    assert text(1) == 2 and text.place.type == "cuda"
+
+
 def test_main_memory_has_room_for_all():
     assert weight_memory_budget(CPU) == float("inf")
 

@@ -190,6 +190,6 @@ def test_what_is_free_is_asked_with_the_base_as_it_learns(tiny_base, monkeypatch
 
     monkeypatch.setattr(tiny_base, "encoders_moved_to", away)
     monkeypatch.setattr(tiny_base, "bring_denoiser", lambda: order.append("denoiser"))
-    monkeypatch.setattr(calibration, "free_on", lambda device: order.append("free") or 2**30)
+    monkeypatch.setattr(calibration, "left_beside", lambda device: order.append("free") or 2**30)
     assert calibration.step_fits(tiny_base)
     assert order == [("away", True), "denoiser", "free", "back"]

@@ -69,7 +69,7 @@ def computed(monkeypatch):
     """Stands in for the estimate, of which `test_memory_estimate.py` tells."""
     ways = (
         MemoryOption("full", False, 3 * 10**9, 10**13),
-        MemoryOption("nf4", True, 10**9, 10**13),
+        MemoryOption("nf4", True, 10**9, 10**13, vae_bytes=2 * 10**9),
     )
     estimate = MemoryEstimate(ways, encoder_bytes=10**8, parameters=10**9, pixels=512)
     monkeypatch.setattr(gpu_fit, "estimate_memory", lambda *args, **options: estimate)
@@ -78,6 +78,8 @@ def computed(monkeypatch):
 def test_where_nothing_fits_it_says_so(computed):
     none = gpu_fit_text("sd1", vram="20MB", resolution=512, target_modules="all")
     assert "None fits 0.02 GB: choose smaller" in none and "<-" not in none
+    pictures = gpu_fit_text("sd1", vram="1500MB", resolution=512, target_modules="all")
+    assert "None fits 1.5 GB: the VAE takes 2 GB for a picture of the base's own size." in pictures
 
 
 @pytest.mark.slow

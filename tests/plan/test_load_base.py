@@ -2,15 +2,21 @@ import shutil
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from packshot.errors import InsufficientMemoryError
 from packshot.models import load_base
 from packshot.models.checkpoint import detect_checkpoint
-from packshot.models.device_memory import OVERHEAD
 from packshot.plan import load_base as loading
 from packshot.plan import make_plan, read_plan
 from packshot.plan.load_base import load_project_base
-from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate_memory
+from packshot.plan.memory_estimate import (
+    MEMORY_OPTIONS,
+    MemoryEstimate,
+    MemoryOption,
+    estimate_memory,
+)
 from packshot.project import choices_of, create_project, save_choices
 
 CUDA = torch.device("cuda")
@@ -57,7 +63,7 @@ def test_a_base_is_stored_as_the_first_way_that_fits_the_gpu(tiny_base, tiny_sd1
     assert loading.choose_weight_storage(checkpoint, torch.device("cpu")) == "full"
 
 
-def test_a_gpu_that_is_too_small_by_a_clear_margin_is_said_before_anything_is_loaded(
+def test_a_gpu_that_is_too_small_is_said_before_anything_is_loaded(
     tmp_path, tiny_sd1, on_a_card, monkeypatch
 ):
     asked = []
@@ -75,9 +81,41 @@ def test_a_gpu_that_is_too_small_by_a_clear_margin_is_said_before_anything_is_lo
     with pytest.raises(InsufficientMemoryError, match=words):
         load_project_base(project)
     assert not on_a_card and asked[-1] == 256
-    for free in (10**9, 5 * 10**8, int(5 * 10**8 / OVERHEAD) + 1):
+    for free in (10**9, 5 * 10**8):
         monkeypatch.setattr(loading, "free_on", lambda device, free=free: free)
         loading.refuse_hopeless(detect_checkpoint(tiny_sd1), CUDA)
+
+
+_BYTES = st.integers(1, 100)
+_WAYS = st.tuples(*[st.tuples(_BYTES, _BYTES)] * len(MEMORY_OPTIONS))
+
+
+@given(native=_WAYS, small=_WAYS, free=_BYTES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_is_needed_it_is_stored_so_that_it_fits_or_refused(
+    tiny_sd1, monkeypatch, native, small, free
+):
+    """Of (bytes of a step, bytes of the autoencoder) in each way, at both sizes of pictures."""
+
+    def estimate(checkpoint, *, pixels=None, **_):
+        ways = zip(MEMORY_OPTIONS, small if pixels else native, strict=True)
+        options = (MemoryOption(*way, step, 0, vae) for way, (step, vae) in ways)
+        return MemoryEstimate(tuple(options), 0, 0, pixels or 512)
+
+    monkeypatch.setattr(loading, "estimate_memory", estimate)
+    monkeypatch.setattr(loading, "free_on", lambda device: free)
+    monkeypatch.setattr(loading, "device_name", lambda device: "A card")
+    checkpoint = detect_checkpoint(tiny_sd1)
+    fits = [max(way) <= free for way in native]
+    if any(fits):
+        loading.refuse_hopeless(checkpoint, CUDA)
+        taken = loading.choose_weight_storage(checkpoint, CUDA)
+        assert taken == MEMORY_OPTIONS[fits.index(True)][0]
+    elif all(max(way) > free for way in small):
+        with pytest.raises(InsufficientMemoryError, match="is not enough for training"):
+            loading.refuse_hopeless(checkpoint, CUDA)
+    else:
+        loading.refuse_hopeless(checkpoint, CUDA)
 
 
 def test_what_surely_fits_is_not_gone_through(tiny_sd1, monkeypatch):

@@ -76,6 +76,30 @@ def test_the_first_way_that_fits_is_taken():
     assert demand.first_that_fits(19) is None
 
 
+def test_a_way_needs_what_the_autoencoder_takes_if_that_is_more():
+    ways = (MemoryOption("nf4", True, 30, 1, 25), MemoryOption("offload", True, 10, 1, 40))
+    demand = MemoryEstimate(ways, 0, 0, 64)
+    assert demand.first_that_fits(39) is demand.smallest is ways[0]
+    assert demand.first_that_fits(29) is None
+
+
+@pytest.mark.slow
+def test_the_autoencoder_is_counted_beside_what_never_leaves(tiny_base):
+    """At the base's own size, whatever is trained on: pictures are made at that."""
+    asked = {"targets": "attention", "rank": 2, "dtype": torch.float32}
+    small, own = (
+        estimate_memory(detect_checkpoint(tiny_base.path), pixels=pixels, **asked)
+        for pixels in (32, None)
+    )
+    by_storage = {way.storage: way.vae_bytes for way in own.ways}
+    assert by_storage == {way.storage: way.vae_bytes for way in small.ways}
+    weights, vae = weight_bytes(tiny_base.denoiser, "offload"), weight_bytes(tiny_base.vae)
+    assert by_storage["offload"] - by_storage["full"] == pytest.approx(OVERHEAD * weights, abs=2)
+    side = tiny_base.native_pixels
+    widest = 4 * tiny_base.vae.config.block_out_channels[0] * side**2
+    assert by_storage["full"] > OVERHEAD * (vae + 2 * widest), "a layer's input and its output"
+
+
 @pytest.mark.slow
 def test_an_estimate_is_made_once(tiny_base, monkeypatch, tmp_path):
     """And anew for another question, or where what was kept is damaged."""

@@ -75,7 +75,7 @@ def test_what_is_computed_from_shapes_is_what_a_real_step_takes(
     monkeypatch.setattr(calibration, "peak_bytes", lambda base: weights)
     for free, most in ((1.02, 1), (0.98, 0)):
         left = free * computed.bytes - weights
-        monkeypatch.setattr(calibration, "free_on", lambda device, left=left: left)
+        monkeypatch.setattr(calibration, "left_beside", lambda device, left=left: left)
         cost = calibrate(tiny_base, pixels=64, batch=1, checkpointing=checkpointing, **asked)
         assert cost.bytes(1) == pytest.approx(computed.bytes, rel=0.01)
         assert min(cost.most_at_once, 1) == most, "fits and plan contradict each other"

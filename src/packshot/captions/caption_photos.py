@@ -11,9 +11,10 @@ from collections.abc import Collection, Sequence
 
 from packshot.captions.captioner import Captioner
 from packshot.captions.plain import Plain
-from packshot.captions.registry import captioner_for
+from packshot.captions.registry import ADVICE, captioner_for
 from packshot.errors import CaptionError, PackshotError, reason_of
 from packshot.images.loading import open_image
+from packshot.models.device_memory import is_out_of_memory
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.manifest import PERSON
 from packshot.photos.photo_set import Photo, list_photos, require_photos, write_captions
@@ -75,13 +76,18 @@ def _described(
     try:
         captions = captioner.caption((open_image(photo.file) for photo in batch), subject)
         return list(zip(batch, captions, strict=True))
-    except (PackshotError, OSError, MemoryError) as error:
-        if len(batch) > 1:
-            alone = (_described(captioner, [photo], subject, failed) for photo in batch)
-            return [described for part in alone for described in part]
+    except (PackshotError, OSError) as error:
         reason = getattr(error, "reason", str(error) or reason_of(error))
-        failed[batch[0].file.name] = reason
-        return []
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = f"the memory does not suffice for {captioner.name}. {ADVICE}"
+    # After the error, whose frames hold tensors.
+    if len(batch) > 1:
+        alone = (_described(captioner, [photo], subject, failed) for photo in batch)
+        return [described for part in alone for described in part]
+    failed[batch[0].file.name] = reason
+    return []
 
 
 def _is_wanted(photo: Photo, redo: bool, instead_of: Collection[str]) -> bool:

@@ -8,6 +8,7 @@ a `packshot.captions.Captioner`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -19,13 +20,15 @@ from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.phrases import read_bank
 from packshot.captions.plain import Plain
 from packshot.decisions import Decisions, Value
-from packshot.errors import CaptionError, ModelLoadError
+from packshot.errors import CaptionError, InsufficientMemoryError, ModelLoadError
+from packshot.models.device_memory import attempt, device_name, weight_memory_budget
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.utils.progress import Observer, Progress, silent
 from packshot.weights.helper_models import (
     WD_FILES,
     Helper,
     best_helper,
+    cached_bytes,
     label,
     model_folder,
     parted,
@@ -65,6 +68,8 @@ KNOWN = (
 """Captioners that are taken where the hub's cache has them, the best first."""
 OFFERED = (KNOWN[3], KNOWN[5])
 """Those that are small enough to be offered."""
+ADVICE = f"Close other programs, or name a smaller captioner: packshot caption --captioner {OFFERED[0].name}"
+"""Where memory gave out."""
 
 
 def settle_captioner(
@@ -83,7 +88,7 @@ def settle_captioner(
             return choice, "as chosen"
         if own_clip:
             return CLIP, "the base's own CLIP knows the words that it was trained on"
-        known = (*ON_GPUS, *KNOWN) if torch.cuda.is_available() else KNOWN
+        known = (*filter(_fits_gpu, ON_GPUS), *KNOWN) if torch.cuda.is_available() else KNOWN
         helper, why = best_helper("caption your photos", known, OFFERED, observer)
         return (helper, why) if helper else (BUNDLED, f"no other is available: {why}")
 
@@ -98,6 +103,11 @@ def settle_captioner(
             f"A better one: --captioner {OFFERED[0].name}"
         )
     return str(settled.value)
+
+
+def _fits_gpu(helper: Helper) -> bool:
+    """Whether a model of the hub's cache, if it is there, leaves a GPU room to compute."""
+    return cached_bytes(helper.name) <= weight_memory_budget(torch.device("cuda"))
 
 
 def captioner_of(
@@ -160,6 +170,7 @@ def load_captioner(
     Raises:
         CaptionError: there is no such captioner, or it needs a model.
         ModelLoadError: the model is of another kind, damaged, or a pickle.
+        InsufficientMemoryError: the device does not hold it.
     """
     added = {point.name: point for point in entry_points(group=GROUP)}
     known = [AUTO, PLAIN, *MODULES, *sorted(added.keys() - {AUTO, PLAIN, *MODULES})]
@@ -180,9 +191,13 @@ def load_captioner(
         )
     from packshot.models import best_device
 
-    loaded: Captioner = import_module(MODULES[kind]).load(
-        folder, torch.device(device or best_device())
-    )
+    place = torch.device(device or best_device())
+    load = partial(import_module(MODULES[kind]).load, folder, place)
+    loaded: Captioner | None = attempt(place, load)
+    if loaded is None:
+        raise InsufficientMemoryError(
+            f"The memory of {device_name(place)} does not hold the captioner {model}. {ADVICE}"
+        )
     return loaded
 
 

@@ -46,6 +46,16 @@ def bytes_in_use(device: torch.device) -> int:
     return int(OVERHEAD * torch.cuda.memory_allocated(device))
 
 
+def left_beside(device: torch.device) -> int:
+    """Bytes that may be taken beside what is in use: `free_on`, less the fragments of what lies there."""
+    if device.type != "cuda":
+        return free_on(device)
+    import torch
+
+    fragments = bytes_in_use(device) - torch.cuda.memory_allocated(device)
+    return free_on(device) - fragments
+
+
 def _peak_of_process() -> int:
     try:
         import resource
@@ -127,7 +137,8 @@ def attempt(device: torch.device, work: Callable[[], T]) -> T | None:
 
 
 def within_memory(base: DiffusionModel, work: Callable[[], T], what: str) -> T:
-    """The result of `work`; if memory gives out, once more with the VAE working in tiles for it.
+    """The result of `work`; if memory gives out, once more with the VAE working in tiles for it, and then
+    with the base's networks on the device in turn, as they stay.
 
     Tiles are decoded apart and blended: the picture differs a little, and takes far less memory.
 
@@ -139,14 +150,21 @@ def within_memory(base: DiffusionModel, work: Callable[[], T], what: str) -> T:
     """
     made = attempt(base.device, work)
     if made is None and not base.vae.use_tiling:
-        base.vae.enable_tiling()
-        try:
-            made = attempt(base.device, work)
-        finally:
-            base.vae.disable_tiling()  # what fits is made whole again
+        made = _in_tiles(base, work)
+    if made is None and base.take_turns():
+        made = _in_tiles(base, work)
     if made is None:
         raise InsufficientMemoryError(not_enough_for(base, what))
     return made
+
+
+def _in_tiles(base: DiffusionModel, work: Callable[[], T]) -> T | None:
+    """As `attempt`, with the VAE working in tiles."""
+    base.vae.enable_tiling()
+    try:
+        return attempt(base.device, work)
+    finally:
+        base.vae.disable_tiling()  # what fits is made whole again
 
 
 def all_within_memory(

@@ -213,6 +213,26 @@ class DiffusionModel(ABC):
         for network in sizes:
             network.to(self.device)
 
+    def take_turns(self) -> bool:
+        """Have each network on the GPU only while it computes, from here on.
+
+        Returns:
+            Whether that is new. It is not done while text encoders learn: they compute with the denoiser.
+        """
+        learns = (
+            one.requires_grad for net in self.text_encoders.values() for one in net.parameters()
+        )
+        if self._has_model_offload or self.device.type != "cuda" or any(learns):
+            return False
+        networks = self._encoders + [self._denoiser] * (self.weight_storage != "offload")
+        for network in networks:
+            network.to("cpu")
+        room = weight_memory_budget(self.device)
+        sizes = {network: weight_bytes(network) for network in networks}
+        offload_models(sizes, self.device, room, always=[self._denoiser, self.vae])
+        self._has_model_offload = True
+        return True
+
     def bring_denoiser(self) -> None:
         """Have the denoiser, with the LoRA in it, where it computes; for what else must lie there."""
         bring(self._denoiser)
@@ -373,7 +393,8 @@ class DiffusionModel(ABC):
             yield
         finally:
             for encoder, there in zip(moved, before, strict=True):
-                encoder.to(there)
+                if not self._has_model_offload:  # nor since
+                    encoder.to(there)
 
     @contextmanager
     def gradient_checkpointing(self, on: bool = True) -> Iterator[None]:

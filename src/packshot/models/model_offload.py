@@ -45,13 +45,19 @@ class _OffloadHook(ModelHook):
         self.networks, self.place, self.execution_device = networks, place, device
 
     def bring(self, module: nn.Module) -> None:
-        """Move all others to main memory, and this one to its place."""
+        """Move all others to main memory, and this one to its place; whole, or not at all."""
         if next(module.parameters()).device == self.place:
             return
         for other in self.networks:
             if next(other.parameters()).device != _MAIN_MEMORY:
                 other.to(_MAIN_MEMORY)
-        module.to(self.place)
+        try:
+            module.to(self.place)
+        except (
+            BaseException
+        ):  # memory gave out on the way: a part there would be taken for the whole
+            module.to(_MAIN_MEMORY)
+            raise
 
     def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         self.bring(module)

@@ -26,7 +26,7 @@ from packshot.models.device_memory import (
     attempt,
     bytes_in_use,
     device_name,
-    free_on,
+    left_beside,
     not_enough_for,
     peak_bytes,
     within_memory,
@@ -197,7 +197,11 @@ def step_fits(base: DiffusionModel) -> bool:
 
     def pictures() -> int:
         latents = blank_latents(base, base.native_pixels)
-        with as_in_training(base) as free, adapted() as adapter, base.gradient_checkpointing():
+        with (
+            as_in_training(base) as (_, free),
+            adapted() as adapter,
+            base.gradient_checkpointing(),
+        ):
             count = sum(p.numel() for p in adapter.named_parameters().values())
             working, _ = trace_step(base, lambda: random_batch(base, latents, 1))
         return most_pictures(free, count, working)
@@ -249,12 +253,11 @@ def _calibrated(
         encode_seconds = median_seconds(base, lambda: base.encode_images(picture))
     adapted = lora.add_adapters(base, targets, rank=rank, alpha=rank, seed=0, text_rank=text_rank)
     with (
-        as_in_training(base, assistant, learns_text=bool(text_rank)) as free,
+        as_in_training(base, assistant, learns_text=bool(text_rank)) as (in_use, free),
         adapted as adapter,
         lora.fused(base, assistant),
         base.gradient_checkpointing(checkpointing),
     ):
-        in_use = bytes_in_use(base.device) if base.device.type == "cuda" else None
         parameters = list(adapter.named_parameters().values())
         count = sum(parameter.numel() for parameter in parameters)
         read = reader(base, text_rank)
@@ -292,13 +295,15 @@ def as_in_training(
     assistant: Sequence[tuple[lora.Lora, float]] = (),
     *,
     learns_text: bool = False,
-) -> Iterator[int]:
-    """The base as it lies while it learns; yields the bytes that are free then, beside an assistant."""
+) -> Iterator[tuple[int | None, int]]:
+    """The base as it lies while it learns; yields the bytes that are in use then, beside an assistant
+    (None on the CPU, whose peak counts), and those that are left."""
     with base.encoders_moved_to(torch.device("cpu"), text=not learns_text):
         base.bring_denoiser()
         with lora.fused(base, assistant):
-            free = free_on(base.device)
-        yield free
+            in_use = bytes_in_use(base.device) if base.device.type == "cuda" else None
+            left = left_beside(base.device)
+        yield in_use, left
 
 
 def machine(base: DiffusionModel) -> dict[str, Scalar]:

@@ -114,8 +114,16 @@ def _ways(demand: MemoryEstimate, place: Place) -> list[str]:
     first = demand.first_that_fits(place.free)
     lines = [_line(way, place, way is first) for way in demand.ways]
     if first is None:
-        lines.append(f"None fits {_gigabytes(place.free)}: choose smaller pictures (--resolution).")
+        lines.append(f"None fits {_gigabytes(place.free)}: {_advice(demand, place)}.")
     return lines
+
+
+def _advice(demand: MemoryEstimate, place: Place) -> str:
+    """What to do where nothing fits: smaller pictures, unless those that are generated are too large."""
+    least = demand.smallest
+    if least.bytes <= place.free:
+        return f"the VAE takes {_gigabytes(least.vae_bytes)} for a picture of the base's own size"
+    return "choose smaller pictures (--resolution)"
 
 
 def _line(way: MemoryOption, place: Place, first: bool) -> str:

@@ -13,7 +13,6 @@ from packshot.errors import InsufficientMemoryError
 from packshot.models import DiffusionModel, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.device_memory import (
-    OVERHEAD,
     SURELY_FITS,
     attempt,
     device_name,
@@ -194,8 +193,8 @@ def refuse_hopeless(
 ) -> None:
     """Say before anything is loaded that a GPU is too small to train a base on.
 
-    Only by a clear margin: where the tensors alone of a step at the recipe's smallest size, in the
-    smallest way, are more than what is free.
+    That is: where neither a step at the recipe's smallest size nor the autoencoder at the base's own
+    fits in the smallest way.
 
     Raises:
         InsufficientMemoryError: so it is.
@@ -208,12 +207,14 @@ def refuse_hopeless(
     share = min(recipe_for(checkpoint.family, checkpoint.path).sizes)
     pixels = max(1, int(share * native.pixels) // _MULTIPLE) * _MULTIPLE
     least = _estimate(checkpoint, progress, pixels)
-    if (needed := least.smallest.bytes / OVERHEAD) > free:
+    way = least.smallest
+    if way.needed > free:
+        vae = ", for the VAE to make a picture" if way.vae_bytes > way.bytes else ""
         raise InsufficientMemoryError(
             f"The memory of {device_name(device)} ({free / 1e9:.1f} GB free) is not enough for training on "
-            f"{checkpoint.path.name}: even {least.smallest.storage} on images of {least.pixels} px takes "
-            f"{needed / 1e9:.1f} GB. Close other programs, or choose a smaller base; for pictures only, "
-            'set weight_storage = "offload" in packshot.toml.'
+            f"{checkpoint.path.name}: even {way.storage} on images of {least.pixels} px takes "
+            f"{way.needed / 1e9:.1f} GB{vae}. Close other programs, or choose a smaller base; for pictures "
+            'only, set weight_storage = "offload" in packshot.toml.'
         )
 
 

@@ -23,7 +23,7 @@ from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.fake import fake_model
 from packshot.models.loss import Batch
 from packshot.models.weight_storage import weight_bytes
-from packshot.plan.step_memory import step_bytes, trace_step
+from packshot.plan.step_memory import Tally, step_bytes, trace_step
 from packshot.types import TargetModules, WeightStorage
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -48,6 +48,14 @@ class MemoryOption:
     """At the peak of a step, with everything but the encoders."""
     flops: int
     """Of a step: forwards and backwards."""
+    vae_bytes: int = 0
+    """While the autoencoder encodes or decodes a picture of the base's own size, in tiles, with nothing
+    beside it but what of the denoiser never leaves."""
+
+    @property
+    def needed(self) -> int:
+        """Without so many bytes a run does not end."""
+        return max(self.bytes, self.vae_bytes)
 
     def __str__(self) -> str:
         return self.storage + ", checkpointing" * (self.checkpointing and self.storage != "offload")
@@ -68,11 +76,11 @@ class MemoryEstimate:
     @property
     def smallest(self) -> MemoryOption:
         """The way that needs least."""
-        return min(self.ways, key=lambda way: way.bytes)
+        return min(self.ways, key=lambda way: way.needed)
 
     def first_that_fits(self, free: float) -> MemoryOption | None:
         """The least harmful way that fits so many bytes."""
-        return next((way for way in self.ways if way.bytes <= free), None)
+        return next((way for way in self.ways if way.needed <= free), None)
 
 
 def estimate_memory(
@@ -149,11 +157,14 @@ def _estimate(
                 progress("memory options", done, 3)
         leave = encoders["vae"] if text_encoder else sum(encoders.values())
         stay, ways = sum(encoders.values()) - leave, []
+        coding = encoders["vae"] + _vae_bytes(base)
         for storage, twice in MEMORY_OPTIONS:
             weights = weight_bytes(base.denoiser, storage)
             peak, flops = steps[twice]
-            present = int(OVERHEAD * (weights + stay))
-            ways.append(MemoryOption(storage, twice, step_bytes(present, count, peak), flops))
+            needed = step_bytes(int(OVERHEAD * (weights + stay)), count, peak)
+            stuck = weights if storage == "offload" else 0
+            vae = int(OVERHEAD * (coding + stuck))
+            ways.append(MemoryOption(storage, twice, needed, flops, vae))
         return MemoryEstimate(
             tuple(ways),
             leave,
@@ -165,6 +176,17 @@ def _estimate(
 def _weights(base: DiffusionModel) -> dict[str, int]:
     """Bytes of the autoencoder's and each text encoder's weights."""
     return {n: weight_bytes(net) for n, net in {"vae": base.vae, **base.text_encoders}.items()}
+
+
+@torch.no_grad()
+def _vae_bytes(base: DiffusionModel) -> int:
+    """The most bytes that its tensors take together for a picture there and back."""
+    picture = torch.zeros(1, 3, base.native_pixels, base.native_pixels, dtype=base.dtype)
+    base.vae.enable_tiling()  # as where a whole one does not fit
+    with Tally(base.vae.parameters()) as tally:
+        base.decode_latents(base.encode_images(picture))
+    base.vae.disable_tiling()
+    return tally.peak
 
 
 def _step(base: DiffusionModel, pixels: int, checkpointing: bool, reads: bool) -> tuple[int, int]:

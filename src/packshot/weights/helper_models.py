@@ -71,8 +71,18 @@ def model_folder(model: str, progress: Progress = silent) -> Path:
 
 def is_cached(name: str) -> bool:
     """Whether a model of the hub is complete in the hub's cache; nothing is requested."""
+    return _cached_folder(name) is not None
+
+
+def cached_bytes(name: str) -> int:
+    """The size of a model's weights in the hub's cache; 0 if it is not there."""
+    folder = _cached_folder(name)
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
+
+
+def _cached_folder(name: str) -> Path | None:
     repo = hub.parse_repo(name)
-    return repo is not None and bool(hub.cached_folder(repo, _MARK, partial(_wanted, name)))
+    return hub.cached_folder(repo, _MARK, partial(_wanted, name)) if repo else None
 
 
 def best_helper(
