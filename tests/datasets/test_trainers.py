@@ -14,7 +14,7 @@ from PIL import Image
 from packshot.class_images import list_class_images
 from packshot.datasets import import_dataset, read_dataset
 from packshot.datasets.model import Dataset
-from packshot.errors import DatasetError, ImageRejectedError, PackshotError
+from packshot.errors import DatasetError, PackshotError
 from packshot.images.sources import find, picture_files
 from packshot.photos.photo_set import add_photos
 from tests.projects import painted
@@ -295,9 +295,10 @@ def test_files_that_belong_to_no_image_are_told(tmp_path):
     assert read_dataset(folder).notes == read_dataset(tmp_path).notes
 
 
-def test_a_label_that_is_a_link_elsewhere_is_refused(tmp_path):
-    folder = pictures(tmp_path / "pics", "a.png")
+def test_a_label_that_is_a_link_elsewhere_costs_its_image_alone(tmp_path):
+    folder = pictures(tmp_path / "pics", "a.png", "b.png")
     (tmp_path / "mine.png").write_bytes((folder / "a.png").read_bytes())
     (folder / "a-masklabel.png").symlink_to(tmp_path / "mine.png")
-    with pytest.raises(ImageRejectedError, match="is a link that leads out of"):
-        read_dataset(folder)
+    dataset = read_dataset(folder)
+    assert dataset.refused["pics/a.png"].startswith("its side-car is a link that leads out of")
+    assert [entry.picture.name for entry in dataset.entries] == ["b.png"]

@@ -158,7 +158,7 @@ def test_only_what_is_to_be_kept_stays_in_memory(base, tmp_path):
     for item in (photo, other):
         latents.file(item).unlink()
     assert latents.read(photo, keep=True)[0] is kept and not torch.equal(kept, read)
-    with pytest.raises(StaleRunError, match="lost or damaged while it was used. Run the same command"):
+    with pytest.raises(StaleRunError, match="lost or damaged while it was used"):
         latents.read(other, keep=False)
 
 

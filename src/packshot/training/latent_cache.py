@@ -252,7 +252,7 @@ class PromptCache:
             if lacking:
                 self._encode(together, lacking)
 
-    def _encode(self, together: Sequence[str], lacking: Sequence[str]) -> None:
+    def _encode(self, together: list[str], lacking: Sequence[str]) -> None:
         encode = self.base.encode_prompts
         found = None
         if len(together) > 1:
