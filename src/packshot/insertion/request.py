@@ -15,7 +15,14 @@ from PIL import Image, ImageDraw
 from packshot.errors import DiskFullError, InsertionError, PackshotError, reason_of
 from packshot.insertion import cutouts
 from packshot.insertion.background import Background, load_background
-from packshot.insertion.batch import InsertionJob, begin, mark_done, named_apart, pending_jobs, read_jobs
+from packshot.insertion.batch import (
+    InsertionJob,
+    begin,
+    mark_done,
+    named_apart,
+    pending_jobs,
+    read_jobs,
+)
 from packshot.insertion.insert import Insertion, horizon_for, insert
 from packshot.insertion.placement import (
     CAMERA_HEIGHT_METRES,
