@@ -332,7 +332,7 @@ def test_profiles_are_honoured_in_every_format(tmp_path, kind):
     assert background.profile == profile, "written back as it is"
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "HEIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "HEIF", "AVIF"])
 def test_grey_profiles_are_honoured_in_lossy_formats(tmp_path, kind):
     pillow_heif.register_heif_opener()
     grey = Image.fromarray(written_in("srgb", "linear")[..., 1])

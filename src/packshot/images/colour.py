@@ -78,6 +78,8 @@ def stated_profile(opened: Image.Image, name: str) -> bytes | None:
     if codes and codes[1] in HDR:
         raise is_hdr(name, HDR[codes[1]])
     embedded = opened.info.get("icc_profile")
+    if embedded and opened.format == "AVIF":  # whose greys Pillow opens as RGB
+        embedded = as_rgb_profile(embedded)
     if embedded and not (codes and opened.format == "PNG"):
         if not _fits(embedded, opened.mode):
             return None
