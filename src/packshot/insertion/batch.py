@@ -164,7 +164,9 @@ def begin(job: InsertionJob, folder: Path) -> None:
     Raises:
         OverwriteError: another file has the name of our mark.
     """
-    files.write_result(_mark(job, folder), f"\n{job.batch}".encode())
+    files.refuse_others(_mark(job, folder))
+    if _mark(job, folder).exists():
+        files.write_result(_mark(job, folder), f"\n{job.batch}".encode())
 
 
 def mark_done(job: InsertionJob, folder: Path, settings: str) -> None:

@@ -257,7 +257,7 @@ def _run(
         done_plan = plan.model_copy(update={"steps": until})
         result = adapter.to_lora(metadata_of(project.subject, base, done_plan, data))
     places = _lora_files(project)
-    lora.save(result, *(run / place.name for place in places), base)
+    lora.save(result, run / places[0].name, run / places[1].name, base)
     hashes = _hand_over(project, run)
     yield Done(until, time.monotonic() - started, peak_bytes(base), *places, hashes)
 
