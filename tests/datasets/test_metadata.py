@@ -169,7 +169,11 @@ def test_pictures_may_lie_elsewhere_if_a_person_says_so(folder):
         ),
         ("m.jsonl", b'{"file_name": ["a.jpg"]}', "names no image"),
         ("m.csv", b"name,text\na.jpg,x\n", "m\\.csv, line 2 names no image; give it a file_name"),
-        ("m.csv", b"file_name,text\na.jpg," + b"x" * 200_000, r"m\.csv is not valid CSV: .* Mend"),
+        (
+            "m.csv",
+            b"file_name,text\na.jpg," + b"x" * 200_000,
+            r"m\.csv, line 2 is not valid CSV: .* Mend",
+        ),
     ],
 )
 def test_tables_that_are_refused(folder, name, data, words):
@@ -202,6 +206,10 @@ BAD_ROWS = {
     "m.csv": (
         'file_name,text\n,x\n"a.jpg",x\nb.png,"one\ntwo",more\nsub\n',
         {"m.csv, line 2": "names no image", "sub": "is not in"},
+    ),
+    "long.csv": (
+        f'file_name,text\nb.png,{"x" * 200_000}\na.jpg,x\n',
+        {"long.csv, line 2": "is not valid CSV: field larger than field limit"},
     ),
 }  # fmt: skip
 

@@ -264,6 +264,26 @@ def test_simpletuner_lines_and_configuration(tmp_path):
         read_dataset(tmp_path / "multidatabackend.json")
 
 
+CONFIGURATIONS = {
+    "multidatabackend.json": [{"dataset_type": "text_embeds"}, {"instance_data_dir": "pics"}],
+    "concepts.json": [{"name": "car", "enabled": True, "path": "pics"}],
+    "config.json": {
+        "job": "extension",
+        "config": {"process": [{"type": "sd_trainer", "datasets": [{"folder_path": "pics"}]}]},
+    },
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_configurations_that_are_not_read_are_told_with_their_folder(tmp_path, name):
+    (tmp_path / name).write_text(json.dumps(CONFIGURATIONS[name]))
+    with pytest.raises(DatasetError, match=r"does not read.* packshot import pics$"):
+        read_dataset(tmp_path / name)
+    (tmp_path / "config.yaml").write_text("config:\n  process: []\n")
+    with pytest.raises(DatasetError, match="Import the folder that it names as folder_path"):
+        read_dataset(tmp_path / "config.yaml")
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_imagefolder_tables_of_a_spreadsheet(tmp_path, separator, encoding):

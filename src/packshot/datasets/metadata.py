@@ -221,12 +221,15 @@ def _rows(file: Path) -> Iterator[tuple[str, Any]]:
 
 def _csv_rows(file: Path) -> Iterator[tuple[str, Any]]:
     rows = tables.read_rows(sidecars.decode(_bytes(file)))
-    try:
-        for row in rows:
-            named = {key: value for key, value in row.items() if isinstance(key, str)}
-            yield f"line {rows.line_num}", named
-    except csv.Error as error:
-        raise DatasetError(f"{file} is not valid CSV: {error}. Mend it.") from error
+    while True:
+        value: Any
+        try:
+            value = {key: cell for key, cell in next(rows).items() if isinstance(key, str)}
+        except StopIteration:
+            return
+        except csv.Error as error:
+            value = ValueError(f"is not valid CSV: {error}")
+        yield f"line {rows.line_num}", value
 
 
 def _parsed(line: str) -> Any:
