@@ -229,7 +229,7 @@ def _csv_rows(file: Path) -> Iterator[tuple[str, Any]]:
             return
         except csv.Error as error:
             value = ValueError(f"is not valid CSV: {error}")
-        yield f"line {rows.line_num}", value
+        yield f"line {rows.reader.line_num}", value
 
 
 def _parsed(line: str) -> Any:
