@@ -5,6 +5,7 @@ import os
 import random
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,8 @@ from packshot.weights import tokenizers
 from tests.families import MAKERS, make_tiny_sd1
 
 pytest_plugins = ["tests.projects", "tests.insertions", "tests.fake_hub"]
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("untimed")
 torch.set_num_threads(1)  # also while fixtures of the whole session are made
 
 

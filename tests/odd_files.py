@@ -134,15 +134,28 @@ def turned(mp4, degrees, size):
 
 def stretched(mp4, across, down):
     """An MP4 whose pixels are not square: `across` wide and `down` high."""
+    return _described(mp4, struct.pack(">4sII", b"pasp", across, down))
+
+
+def coloured(mp4, primaries, curve):
+    """An MP4 that states its colours, by numbers of ITU-T H.273."""
+    return _described(mp4, struct.pack(">4s4sHHHB", b"colr", b"nclx", primaries, curve, 1, 0))
+
+
+def _described(mp4, box):
+    """An MP4 with one more box, without its size, in the description of its pictures."""
+    box = struct.pack(">I", len(box) + 4) + box
     entry = mp4.index(b"mp4v", mp4.index(b"stsd")) - 4
     end = entry + struct.unpack(">I", mp4[entry : entry + 4])[0]
-    box, changed = struct.pack(">I4sII", 16, b"pasp", across, down), bytearray(mp4)
+    changed = bytearray(mp4)
     starts = [
         mp4.index(name) - 4 for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
     ]
     for at in (*starts, entry):
-        changed[at : at + 4] = struct.pack(">I", struct.unpack(">I", mp4[at : at + 4])[0] + 16)
-    assert b"pasp" not in mp4 and mp4.index(b"mdat") < mp4.index(b"moov"), "places in it stay"
+        changed[at : at + 4] = struct.pack(
+            ">I", struct.unpack(">I", mp4[at : at + 4])[0] + len(box)
+        )
+    assert box[4:8] not in mp4 and mp4.index(b"mdat") < mp4.index(b"moov"), "places in it stay"
     return bytes(changed[:end]) + box + bytes(changed[end:])
 
 

@@ -110,7 +110,7 @@ def test_the_words_when_nothing_can_be_used(project, folder, tmp_path):
     ):
         gather(project, tmp_path / "none", 1)
     with pytest.raises(
-        ClassImagesError, match=r"cars holds no images \(JPEG, PNG, WebP or HEIC\)\.$"
+        ClassImagesError, match=r"cars holds no images \(JPEG, PNG, WebP, HEIC or AVIF\)\.$"
     ):
         gather(project, folder, 1)
     (folder / "text.jpg").write_text("hello")

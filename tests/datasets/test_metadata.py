@@ -89,7 +89,10 @@ def test_names_that_lead_elsewhere_are_refused_and_the_rest_taken(folder, name, 
     (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
     dataset = read_metadata(folder / "m.jsonl")
     assert listed(dataset) == {"b.png": None}
-    assert re.match(reason, dataset.refused[name if column == "file_name" else "a.jpg"])
+    if column == "file_name":
+        assert re.match(reason, dataset.refused[name])
+    else:
+        assert re.match(f"has a mask, {re.escape(name)}, that {reason}", dataset.refused["a.jpg"])
 
 
 PLACES = ["", "/content/drive/", "C:\\Users\\me\\", "D:/", "\\\\nas\\share\\", "/"]
@@ -145,23 +148,81 @@ def test_pictures_may_lie_elsewhere_if_a_person_says_so(folder):
     ("name", "data", "words"),
     [
         ("m.json", b"[1]", r"m\.json is no table of captions: \{\"a\.jpg\": \{\"caption\""),
-        ("m.json", b'{"a.jpg": "words"}', "is no table of captions"),
+        (
+            "m.json",
+            b'{"a.jpg": "words"}',
+            r"m\.json, entry 1 is no row of a table of captions\. Mend",
+        ),
         ("m.json", b"{", r"m\.json is not valid JSON: .* Mend it\."),
         ("m.json", b"[" * 100_000, "is not valid JSON"),
         ("m.json", b"{}", r"m\.json lists no images\."),
         ("m.json", b"\x80\x04\x95\x0a", r"m\.json cannot be read as UTF-8 text"),  # a pickle
-        ("m.jsonl", b'{"file_name": "a.jpg"}\n{"file', r"m\.jsonl, line 2 is not valid JSON"),
-        ("m.jsonl", b'{"text": "a"}', r"entry 1: it names no image; give each a file_name\."),
+        (
+            "m.jsonl",
+            b'\n{"file_name": \n"a.jpg"}',
+            r"m\.jsonl, line 2 is not valid JSON: .* Mend it\.",
+        ),
+        (
+            "m.jsonl",
+            b'{"text": "a"}\n{"text"',
+            r"line 1 names no image; give it a file_name\. Mend it\.",
+        ),
         ("m.jsonl", b'{"file_name": ["a.jpg"]}', "names no image"),
-        ("m.jsonl", b'{"file_name": "a.jpg", "text": [1]}', r"entry 1: its text is no text; mend"),
-        ("m.csv", b"name,text\na.jpg,x\n", "entry 1: it names no image"),
-        ("m.csv", b"file_name,text\na.jpg," + b"x" * 200_000, r"m\.csv is not valid CSV: .* Mend"),
+        ("m.csv", b"name,text\na.jpg,x\n", "m\\.csv, line 2 names no image; give it a file_name"),
+        (
+            "m.csv",
+            b"file_name,text\na.jpg," + b"x" * 200_000,
+            r"m\.csv, line 2 is not valid CSV: .* Mend",
+        ),
     ],
 )
 def test_tables_that_are_refused(folder, name, data, words):
     (folder / name).write_bytes(data)
     with pytest.raises(DatasetError, match=words):
         read_metadata(folder / name)
+
+
+BAD_ROWS = {
+    "m.jsonl": (
+        '[]\n{"text": "x"}\n{"file_name": ["a.jpg"]}\n{"file_name": "b.png", "text": 1}\n{"file_na\n'
+        '{"file_name": "a.jpg", "text": "x"}\n{"file_name": "c.jpg", "text": "x"}\n',
+        {
+            "m.jsonl, line 1": "is no row of a table",
+            "m.jsonl, line 2": "names no image",
+            "m.jsonl, line 3": "names no image",
+            "b.png": "has a text that is no text; mend it",
+            "m.jsonl, line 5": "is not valid JSON",
+            "c.jpg": "is not in",
+        },
+    ),
+    "m.json": (
+        '{"b.png": "words", "sub/写真": {"tags": ["red"]}, "a": {"caption": "x"}, "": {"caption": "x"}}',
+        {
+            "m.json, entry 1": "is no row of a table",
+            "sub/写真": "has a tags that is no text",
+            "m.json, entry 4": "names no image",
+        },
+    ),
+    "m.csv": (
+        'file_name,text\n,x\n"a.jpg",x\nb.png,"one\ntwo",more\nsub\n',
+        {"m.csv, line 2": "names no image", "sub": "is not in"},
+    ),
+    "long.csv": (
+        f'file_name,text\nb.png,{"x" * 200_000}\na.jpg,x\n',
+        {"long.csv, line 2": "is not valid CSV: field larger than field limit"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_a_bad_row_costs_itself_alone(folder, name):
+    text, refused = BAD_ROWS[name]
+    (folder / name).write_text(text)
+    dataset = read_metadata(folder / name)
+    assert listed(dataset)["a.jpg"] == "x"
+    assert dataset.refused.keys() == refused.keys()
+    for called, reason in refused.items():
+        assert reason in dataset.refused[called]
 
 
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])

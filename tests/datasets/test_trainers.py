@@ -14,7 +14,7 @@ from PIL import Image
 from packshot.class_images import list_class_images
 from packshot.datasets import import_dataset, read_dataset
 from packshot.datasets.model import Dataset
-from packshot.errors import DatasetError, ImageRejectedError, PackshotError
+from packshot.errors import DatasetError, PackshotError
 from packshot.images.sources import find, picture_files
 from packshot.photos.photo_set import add_photos
 from tests.projects import painted
@@ -264,6 +264,26 @@ def test_simpletuner_lines_and_configuration(tmp_path):
         read_dataset(tmp_path / "multidatabackend.json")
 
 
+CONFIGURATIONS = {
+    "multidatabackend.json": [{"dataset_type": "text_embeds"}, {"instance_data_dir": "pics"}],
+    "concepts.json": [{"name": "car", "enabled": True, "path": "pics"}],
+    "config.json": {
+        "job": "extension",
+        "config": {"process": [{"type": "sd_trainer", "datasets": [{"folder_path": "pics"}]}]},
+    },
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_configurations_that_are_not_read_are_told_with_their_folder(tmp_path, name):
+    (tmp_path / name).write_text(json.dumps(CONFIGURATIONS[name]))
+    with pytest.raises(DatasetError, match=r"does not read.* packshot import pics$"):
+        read_dataset(tmp_path / name)
+    (tmp_path / "config.yaml").write_text("config:\n  process: []\n")
+    with pytest.raises(DatasetError, match="Import the folder that it names as folder_path"):
+        read_dataset(tmp_path / "config.yaml")
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_imagefolder_tables_of_a_spreadsheet(tmp_path, separator, encoding):
@@ -295,9 +315,10 @@ def test_files_that_belong_to_no_image_are_told(tmp_path):
     assert read_dataset(folder).notes == read_dataset(tmp_path).notes
 
 
-def test_a_label_that_is_a_link_elsewhere_is_refused(tmp_path):
-    folder = pictures(tmp_path / "pics", "a.png")
+def test_a_label_that_is_a_link_elsewhere_costs_its_image_alone(tmp_path):
+    folder = pictures(tmp_path / "pics", "a.png", "b.png")
     (tmp_path / "mine.png").write_bytes((folder / "a.png").read_bytes())
     (folder / "a-masklabel.png").symlink_to(tmp_path / "mine.png")
-    with pytest.raises(ImageRejectedError, match="is a link that leads out of"):
-        read_dataset(folder)
+    dataset = read_dataset(folder)
+    assert dataset.refused["pics/a.png"].startswith("its side-car is a link that leads out of")
+    assert [entry.picture.name for entry in dataset.entries] == ["b.png"]

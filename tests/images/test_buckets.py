@@ -17,7 +17,7 @@ bases = st.sampled_from([(64, 8), (128, 16), (96, 32), (512, 64), (1024, 64)])
 
 
 @given(sides, sides, bases)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_buckets_have_whole_multiples_about_the_area_and_the_nearest_shape(width, height, base):
     pixels, multiple = base
     w, h = bucket(width, height, pixels, multiple)
@@ -46,7 +46,7 @@ def test_known_buckets_of_512(picture, expected):
 
 
 @given(sides, sides, st.sampled_from(sizes(1024, 64)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_enough_is_seen_is_what_the_crop_leaves(width, height, size):
     left, upper, right, lower = cover_box(width, height, *size)
     seen = (right - left) * (lower - upper) / (width * height)
@@ -62,7 +62,7 @@ def test_the_nearest_of_some_buckets_is_by_shape_and_never_by_chance():
 
 
 @given(sides, sides, bases, st.floats(0.3, 1), st.tuples(st.floats(0, 1), st.floats(0, 1)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_box_lies_within_and_never_stretches(width, height, base, zoom, offset):
     w, h = bucket(width, height, *base)
     left, upper, right, lower = cover_box(width, height, w, h, zoom=zoom, offset=offset)
@@ -80,7 +80,7 @@ def test_the_box_covers_one_side_wholly_and_follows_offset_and_zoom():
 
 @pytest.mark.parametrize("base", [(512, 64), (768, 64), (1024, 32), (1024, 16)])
 @given(st.floats(0.25, 4), st.integers(500, 4000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_shapes_up_to_four_to_one_are_kept(base, ratio, height):
     width = round(ratio * height)
     size = bucket(width, height, *base)

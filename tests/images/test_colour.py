@@ -109,6 +109,13 @@ def heic(values, **codes):
     return buffer.getvalue()
 
 
+def avif(values, primaries, curve):
+    """An AVIF that states these colours: Pillow writes sRGB's, whatever it is given."""
+    data = encoded(Image.fromarray(values), "AVIF", quality=96, subsampling="4:4:4")
+    at = data.index(b"nclx") + 4
+    return data[:at] + struct.pack(">HH", primaries, curve) + data[at + 4 :]
+
+
 LINEAR_ICCP = png_chunk(b"iCCP", b"x\0\0" + zlib.compress(linear_profile()))
 
 
@@ -154,7 +161,7 @@ def test_what_says_nothing_sensible_leaves_the_colours(tmp_path, extra):
     assert off(tmp_path / "a.png") == 0
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF"])
 @pytest.mark.parametrize(
     ("index", "space", "is_adobe"),
     [
@@ -168,7 +175,7 @@ def test_adobe_rgb_said_by_exif_alone_is_honoured(tmp_path, kind, index, space, 
     options = {"quality": 96, "lossless": True} if kind == "WEBP" else {"quality": 96}
     data = encoded(values, kind, exif=adobe_exif(index, space), **options)
     (tmp_path / "a.bin").write_bytes(data)
-    assert off(tmp_path / "a.bin") < (6 if kind in ("JPEG", "HEIF") else 0.8)
+    assert off(tmp_path / "a.bin") < (6 if kind in ("JPEG", "HEIF", "AVIF") else 0.8)
     kept = Image.Exif()
     kept.load(read_picture(tmp_path / "a.bin").exif)
     assert b"R03" not in read_picture(tmp_path / "a.bin").exif, "or it would be converted again"
@@ -188,6 +195,9 @@ def test_what_nclx_says_is_honoured(tmp_path, primaries, curve):
     assert off(tmp_path / "a.heic", by=written_in(primaries, curve)) > 5, (
         "the file has other values"
     )
+    said = PRIMARIES[primaries], CURVES[curve]
+    (tmp_path / "a.avif").write_bytes(avif(written_in(primaries, curve), *said))
+    assert off(tmp_path / "a.avif") < 4
 
 
 @pytest.mark.parametrize(("code", "name"), [(16, "PQ"), (18, "HLG")])
@@ -200,7 +210,8 @@ def test_hdr_is_refused_with_the_reason(tmp_path, code, name):
     (tmp_path / "a.jpg").write_bytes(encoded(Image.fromarray(scene()), "JPEG", icc_profile=tagged))
     webp = encoded(Image.fromarray(scene()), "WEBP", icc_profile=tagged)
     (tmp_path / "a.webp").write_bytes(webp)
-    for ending in ("png", "heic", "jpg", "webp"):
+    (tmp_path / "a.avif").write_bytes(avif(scene(), 9, code))
+    for ending in ("png", "heic", "avif", "jpg", "webp"):
         for read in (open_image, load_background):
             with pytest.raises(ImageRejectedError) as caught:
                 read(tmp_path / f"a.{ending}")
@@ -309,18 +320,19 @@ def test_grey_profiles_are_honoured(tmp_path, gamma, mode):
         assert space.strip() == ("GRAY" if out.mode in ("L", "I;16") else "RGB")
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF"])
 def test_profiles_are_honoured_in_every_format(tmp_path, kind):
     pillow_heif.register_heif_opener()
     values = Image.fromarray(written_in("srgb", "linear"))
     options = {"quality": 97, "lossless": True} if kind == "WEBP" else {"quality": 97}
-    (tmp_path / "a.bin").write_bytes(encoded(values, kind, icc_profile=linear_profile(), **options))
-    assert off(tmp_path / "a.bin") < (6 if kind in ("JPEG", "HEIF") else 1.5)
+    profile = linear_profile()  # which says at which second it was made
+    (tmp_path / "a.bin").write_bytes(encoded(values, kind, icc_profile=profile, **options))
+    assert off(tmp_path / "a.bin") < (6 if kind in ("JPEG", "HEIF", "AVIF") else 1.5)
     background = load_background(tmp_path / "a.bin")
-    assert background.profile == linear_profile(), "written back as it is"
+    assert background.profile == profile, "written back as it is"
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "HEIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "HEIF", "AVIF"])
 def test_grey_profiles_are_honoured_in_lossy_formats(tmp_path, kind):
     pillow_heif.register_heif_opener()
     grey = Image.fromarray(written_in("srgb", "linear")[..., 1])

@@ -84,7 +84,7 @@ def test_orientation_is_applied_and_gps_and_orientation_leave_the_exif(
     assert kept[MAKE] == "Camera" and ORIENTATION not in kept and not kept.get_ifd(GPS)
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "avif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_is_turned_upright(tmp_path, orientation, ending):
     """The picture is laid as the camera would have, by the inverse of what EXIF says to do."""
@@ -200,6 +200,17 @@ def test_a_heics_transparency_lies_over_white(tmp_path):
     assert picture.alpha.getpixel((5, 2)) <= 2 and picture.alpha.getpixel((5, 28)) >= 253
 
 
+def test_an_avifs_transparency_lies_over_white_and_its_owner_is_not_told(tmp_path):
+    image = halves("RGBA")
+    image.paste((255, 0, 0, 0), (0, 0, 32, 16))
+    image.save(tmp_path / "a.avif", quality=95, exif=exif(make="x"), xmp=b"<x:xmpmeta/>")
+    picture = read_picture(tmp_path / "a.avif")
+    assert near(picture.image.getpixel((5, 2)), (255, 255, 255))
+    assert near(picture.image.getpixel((5, 28)), (255, 0, 0))
+    assert picture.alpha.getpixel((5, 2)) <= 2 and picture.alpha.getpixel((5, 28)) >= 253
+    assert picture.suffix == ".jpg" and b"xmpmeta" not in picture.exif
+
+
 def test_transparency_lies_over_white(tmp_path):
     image = halves("RGBA")
     image.putalpha(
@@ -292,13 +303,14 @@ def test_a_file_that_is_no_picture_is_named_for_what_it_is(tmp_path):
     assert refused(b"") == "is empty (0 bytes); copy it again from the camera or the cloud"
     save = "; save it as JPEG, PNG, WebP or HEIC"
     assert refused(b"hello, world") == f"is not an image that Packshot reads{save}"
-    others = {"GIF": "a GIF", "BMP": "a BMP", "TIFF": "a TIFF or raw file", "AVIF": "an AVIF"}
+    others = {"GIF": "a GIF", "BMP": "a BMP", "TIFF": "a TIFF or raw file"}
     for kind, name in others.items():
         buffer = io.BytesIO()
         halves().save(buffer, kind)
         assert refused(buffer.getvalue()) == f"is {name}{save}"
     photo = encoded(halves(), "AVIF")
-    assert refused(photo[:8] + b"mif1" + photo[12:]) == f"is an AVIF{save}"
+    for cut in (photo[:-9], photo[:60], photo[:8] + b"mif1" + photo[12:-9]):
+        assert refused(cut) == "is damaged or cut short; copy it again from the camera or the cloud"
     assert refused(b"<svg xmlns='http://www.w3.org/2000/svg'/>") == f"is an SVG drawing{save}"
 
 

@@ -12,7 +12,7 @@ from packshot.errors import ImageRejectedError, WriteError
 from packshot.images import video as decoder
 from packshot.images.quality import distance, perceptual_hash
 from packshot.images.video import FrameCandidate, choose, pick_frames
-from tests.odd_files import encoded, filmed, stretched, turned, video
+from tests.odd_files import coloured, encoded, filmed, stretched, turned, video
 from tests.projects import painted
 
 pytestmark = pytest.mark.slow
@@ -163,6 +163,14 @@ def test_memory_is_limited_where_the_system_can(monkeypatch):
     assert len(limits) == 1
 
 
+@pytest.mark.parametrize(("code", "name"), [(16, "PQ"), (18, "HLG")])
+def test_hdr_of_eight_bits_is_known_by_what_the_file_says(pick, code, name):
+    assert why(pick, coloured(video(7), 9, code)).startswith(
+        f"is HDR ({name}), whose colours would"
+    )
+    assert pick(coloured(video(7), 1, 1)), "SDR"
+
+
 def hevc(heic):
     """The stream that a HEIC's one picture is: parameter sets and slices, each after a start code."""
     at, stream = heic.index(b"hvcC") + 26, b""
@@ -191,9 +199,9 @@ def test_hdr_is_refused_and_what_phones_record_otherwise_is_decoded(tmp_path):
     for path, buffer in zip((plain, hdr), buffers, strict=True):
         path.write_bytes(hevc(buffer.getvalue()) * 2)
     capture = cv2.VideoCapture(str(plain), cv2.CAP_FFMPEG)
-    decoder._refuse_unsuited("a", capture)
+    decoder._refuse_unsuited(plain, capture)
     assert np.abs(capture.read()[1][..., ::-1].astype(int) - np.asarray(image)).mean() < 5
     with pytest.raises(
         ImageRejectedError, match=r"is HDR \(10 bits\), whose colours would come out wr"
     ):
-        decoder._refuse_unsuited("b", cv2.VideoCapture(str(hdr), cv2.CAP_FFMPEG))
+        decoder._refuse_unsuited(hdr, cv2.VideoCapture(str(hdr), cv2.CAP_FFMPEG))

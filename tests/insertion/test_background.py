@@ -172,7 +172,7 @@ def test_what_lies_over_a_transparent_part_is_seen_there(tmp_path, clear, deep):
     assert seen[~outside()].max() <= 2
 
 
-@pytest.mark.parametrize("kind", ["WEBP", "HEIF"])
+@pytest.mark.parametrize("kind", ["WEBP", "HEIF", "AVIF"])
 def test_a_transparent_plate_of_another_format_is_written_as_a_png(tmp_path, kind):
     pillow_heif.register_heif_opener()
     plate = Image.fromarray(landscape()).convert("RGBA")

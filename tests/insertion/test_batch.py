@@ -1,5 +1,6 @@
 """Tables of backgrounds, and which of their jobs are left to do."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,14 @@ import pytest
 from PIL import Image
 
 from packshot.errors import InsertionError
-from packshot.insertion.batch import InsertionJob, begin, mark_done, pending_jobs, read_jobs
+from packshot.insertion.batch import (
+    InsertionJob,
+    begin,
+    mark_done,
+    named_apart,
+    pending_jobs,
+    read_jobs,
+)
 from packshot.insertion.record import results_of
 from packshot.utils import files
 
@@ -29,7 +37,7 @@ def test_a_row_is_a_job_with_paths_from_the_table_on(table):
         encoding="utf-8",
     )
     here = table.parent
-    assert read_jobs(table) == [
+    assert [replace(job, batch="") for job in read_jobs(table)] == [
         InsertionJob(here / "a.png", "1,2,30,40", "", None, "", "rear", "first", "3.jpg"),
         InsertionJob(here / "c d.png", "", "", here / "mask.png", "", "", "c d-2"),
         InsertionJob(here / "b.png", "", "", None, "left, near", "", "b-3"),
@@ -40,7 +48,9 @@ def test_a_folder_is_its_pictures(table):
     table.write_text("no picture")
     jobs = read_jobs(table.parent)
     assert [job.name for job in jobs] == ["a", "b", "c d", "mask"]
-    assert jobs[0] == InsertionJob(table.parent / "a.png", "", "", None, "", "", "a")
+    assert replace(jobs[0], batch="") == InsertionJob(
+        table.parent / "a.png", "", "", None, "", "", "a"
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,3 +179,49 @@ def test_a_file_of_the_same_content_elsewhere_is_the_same(jobs, tmp_path):
     copy = tmp_path / "copy.png"
     copy.write_bytes(jobs[1].background.read_bytes())
     assert pending_jobs([replace(jobs[1], background=copy)], tmp_path, "s") == []
+
+
+def _records(job, folder):
+    """The record that `insert` leaves, of which background it was made."""
+    record = {"background_sha256": files.sha256(job.background)}
+    (folder / f"{job.name}.json").write_text(json.dumps(record))
+
+
+def test_batches_of_other_backgrounds_of_the_same_names_do_not_replace_each_other(tmp_path):
+    places = [tmp_path / "monday", tmp_path / "tuesday"]
+    for shade, place in zip(("red", "blue"), places, strict=True):
+        place.mkdir()
+        for name in ("a", "a-2", "b"):
+            Image.new("RGB", (4, 4), shade).save(place / f"{name}.png")
+    Image.new("RGB", (4, 4), "red").save(places[1] / "b.png")  # the same picture in both
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def go(place):
+        jobs = named_apart(read_jobs(place), out)
+        pending = pending_jobs(jobs, out, "s")
+        for job in pending:
+            begin(job, out)
+            finish(job, out)
+            _records(job, out)
+        return [job.name for job in jobs], [job.name for job in pending]
+
+    assert go(places[0]) == (["a-2", "a", "b"], ["a-2", "a", "b"])
+    assert go(places[1]) == (["a-2-2", "a-3", "b"], ["a-2-2", "a-3"])
+    assert go(places[0])[1] == go(places[1])[1] == [], "and both still stand"
+    Image.new("RGB", (4, 4), "green").save(places[0] / "a.png")
+    assert go(places[0]) == (["a-2", "a", "b"], ["a"]), (
+        "a background that was changed keeps its name"
+    )
+
+
+def test_a_batch_does_not_replace_what_was_inserted_into_another_background_alone(jobs, tmp_path):
+    (tmp_path / "a-1.json").write_text(json.dumps({"background_sha256": "0" * 64}))
+    assert [job.name for job in named_apart(jobs, tmp_path)] == ["a-1-2", "b-2"]
+
+
+def test_a_batch_that_was_stopped_goes_on_under_its_names(jobs, tmp_path):
+    finish(jobs[0], tmp_path)
+    (tmp_path / f"{jobs[0].name}.json").write_text(json.dumps({"background_sha256": "0" * 64}))
+    begin(jobs[0], tmp_path)
+    assert named_apart(jobs, tmp_path) == jobs

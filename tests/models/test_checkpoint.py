@@ -298,3 +298,13 @@ def test_the_hash_is_remembered(folder, monkeypatch):
     first = detect_checkpoint(folder).content_hash
     monkeypatch.setattr("packshot.utils.files.sha256", lambda path: pytest.fail("hashed again"))
     assert detect_checkpoint(folder).content_hash == first
+
+
+@pytest.mark.parametrize("damage", [b"", bytes(64), b"\xff" * 64, b"0" * 63])
+def test_a_remembered_hash_that_is_damaged_is_made_anew(folder, tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
+    first = detect_checkpoint(folder).content_hash
+    (remembered,) = (tmp_path / "cache" / "hashes").iterdir()
+    remembered.write_bytes(damage)
+    assert detect_checkpoint(folder).content_hash == first
+    assert remembered.read_text() == first

@@ -178,7 +178,7 @@ def test_the_words_when_there_is_nothing_to_take(project, source, tmp_path):
     (source / "b.csv").write_text("1,2")
     with pytest.raises(
         NoUsablePhotosError,
-        match=r"source holds no photos \(JPEG, PNG, WebP or HEIC\), videos or ZIPs\.$",
+        match=r"source holds no photos \(JPEG, PNG, WebP, HEIC or AVIF\), videos or ZIPs\.$",
     ):
         add_photos(project, source)
     (source / "10_ohwx car").mkdir()

@@ -151,9 +151,7 @@ def test_states_are_saved_as_often_as_the_disk_allows(ready_project, tiny_base, 
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     whole=st.floats(1, 5000), launch=st.floats(0, 0.5), picture=st.floats(0.001, 1),
     shot=st.floats(0.01, 5), encode=st.floats(0, 0.2), spent=st.floats(0, 60),

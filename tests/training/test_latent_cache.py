@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save
 from torch.nn import functional as F
 
 from packshot.errors import StaleRunError
@@ -157,8 +158,41 @@ def test_only_what_is_to_be_kept_stays_in_memory(base, tmp_path):
     for item in (photo, other):
         latents.file(item).unlink()
     assert latents.read(photo, keep=True)[0] is kept and not torch.equal(kept, read)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StaleRunError, match="lost or damaged while it was used"):
         latents.read(other, keep=False)
+
+
+DAMAGES = {
+    "empty": lambda data: b"",
+    "cut short": lambda data: data[:-10],
+    "without its header": lambda data: bytes(200) + data[200:],
+    "of zeros, as a power cut leaves it": lambda data: bytes(len(data)),
+    "with one other bit": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+    "of other names": lambda data: data.replace(b'"latents"', b'"latentz"').replace(
+        b'"pooled"', b'"poolex"'
+    ),
+    "of another program": lambda data: save({"latents": torch.zeros(3, 8, 8)}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_entry_is_noticed_and_made_anew(base, tmp_path, damage):
+    items = [taken(tmp_path / f"{seed}.png", seed) for seed in range(2)]
+    latents, prompts = LatentCache(base), PromptCache(base)
+    list(latents.fill(items))
+    prompts.fill(["a car", "a cat"])
+    entries = latents.file(items[0]), prompts.file("a car")
+    others = latents.file(items[1]), prompts.file("a cat")
+    whole, stood = [file.read_bytes() for file in entries], [files.stamp(file) for file in others]
+    for file, data in zip(entries, whole, strict=True):
+        file.write_bytes(DAMAGES[damage](data))
+        assert file.read_bytes() != data
+    base.asked.clear()
+    assert list(latents.fill(items)) == [1, 2]
+    prompts.read("a car")
+    assert base.asked == [(1, 3, 64, 64), ["a car"]]
+    assert [file.read_bytes() for file in entries] == whole
+    assert [files.stamp(file) for file in others] == stood
 
 
 def test_other_bases_and_precisions_have_latents_of_their_own(base, tmp_path, own_folder):

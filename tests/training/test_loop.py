@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from packshot.errors import (
     InvalidPlanError,
     LoraError,
+    OverwriteError,
     ProjectError,
     StaleRunError,
     TrainingDivergedError,
@@ -123,6 +125,42 @@ def test_a_finished_run_that_lost_its_files_ends_the_same_again(planned_project,
     told = [line["kind"] for line in files.read_json_lines(run / "events.jsonl")]
     assert "step" in told and (run / planned_project.lora_file.name).is_file()
     assert [line["kind"] for line in map(json.loads, log.splitlines())] == told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "meanwhile", "after"])
+def test_a_lora_that_a_person_placed_in_the_project_is_not_replaced(
+    planned_project, tiny_base, when
+):
+    edit(planned_project, sample_every_n_steps=0)
+    place = planned_project.diffusers_lora_file
+    if when == "after":
+        events_of(planned_project, tiny_base)
+    place.parent.mkdir(exist_ok=True)
+    place.unlink(missing_ok=True)
+    events = train(planned_project, tiny_base)
+    if when == "meanwhile":
+        assert Step in map(type, islice(events, 20))
+    place.write_bytes(b"a LoRA of somebody else's")
+    with pytest.raises(OverwriteError, match="was not written by Packshot, or was changed since"):
+        list(events)
+    assert place.read_bytes() == b"a LoRA of somebody else's"
+    assert len(planned_project.runs()) == (when != "before"), "it is said before hours are spent"
+    place.rename(place.with_suffix(".mine"))
+    again = events_of(planned_project, tiny_base)
+    assert isinstance(again[-1], Done) and (Step in kinds(again)) == (when == "before")
+    assert place.samefile(planned_project.runs()[-1] / place.name)
+
+
+@pytest.mark.slow
+def test_loras_of_before_there_was_a_record_are_known_by_their_runs(planned_project, tiny_base):
+    edit(planned_project, sample_every_n_steps=0)
+    events_of(planned_project, tiny_base)
+    before = lora_bytes(planned_project)
+    (planned_project.lora_folder / files.RESULTS).unlink()
+    edit(planned_project, seed=1)
+    events_of(planned_project, tiny_base)
+    assert lora_bytes(planned_project) != before
 
 
 @pytest.mark.slow

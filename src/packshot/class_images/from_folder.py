@@ -130,7 +130,7 @@ def class_image(
 
 def _nothing(folder: Path, refused: Mapping[str, str]) -> str:
     if not refused:
-        return f"{folder} holds no images (JPEG, PNG, WebP or HEIC)."
+        return f"{folder} holds no images (JPEG, PNG, WebP, HEIC or AVIF)."
     lines = [f"  {name}: {reason}" for name, reason in list(refused.items())[:20]]
     more = [f"  and {len(refused) - 20} more"] if len(refused) > 20 else []
     return "\n".join([f"No image in {folder} can be used:", *lines, *more])

@@ -26,7 +26,7 @@ def write_upright(picture: Path, target: Path, mask: Path | None = None) -> Path
         files.write_bytes(written, picture.read_bytes())
         return written
     read = read_picture(picture)
-    ending = ".jpg" if read.format in ("JPEG", "HEIF") and mask is None else ".png"
+    ending = read.suffix if mask is None else ".png"
     if mask is not None:
         read.image.putalpha(read_mask(mask, read.image.size))
     written = target.with_name(target.name + ending)

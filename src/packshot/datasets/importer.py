@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,22 +126,42 @@ def read_dataset(source: Path, images: Path | None = None) -> Dataset:
             value = read_json(source)
             if isinstance(value, dict) and isinstance(value.get("datasets"), list):
                 return read_config(source)
-            _refuse_simpletuner(source, value)
+            _refuse_configuration(source, value)
             return read_captions_json(source, images)
         case ".jsonl" | ".csv" | ".tsv":
             return read_metadata(source, images)
+        case ".yaml" | ".yml":
+            raise DatasetError(
+                f"{source} is a configuration of another trainer, such as ai-toolkit, which Packshot does "
+                "not read. Import the folder that it names as folder_path."
+            )
     raise DatasetError(_nothing_in(source))
 
 
-def _refuse_simpletuner(source: Path, value: Any) -> None:
-    """Refuse SimpleTuner's multidatabackend.json: it names folders and says how they are read."""
-    backends = [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-    named = [str(one["instance_data_dir"]) for one in backends if one.get("instance_data_dir")]
-    if named:
-        raise DatasetError(
-            f"{source} is SimpleTuner's, which Packshot does not read. Import the folder that it "
-            f"names: packshot import {named[0]}"
-        )
+def _refuse_configuration(source: Path, value: Any) -> None:
+    """Refuse another trainer's configuration: it names folders, and says how to train on them."""
+    for trainer, folders in _CONFIGURATIONS.items():
+        try:
+            named = [str(folder) for folder in folders(value) if folder]
+        except (AttributeError, LookupError, TypeError):  # of another shape
+            continue
+        if named:
+            raise DatasetError(
+                f"{source} is {trainer}'s, which Packshot does not read. Import the folder that it "
+                f"names: packshot import {named[0]}"
+            )
+
+
+_CONFIGURATIONS: dict[str, Callable[[Any], list[Any]]] = {
+    "SimpleTuner": lambda value: [one.get("instance_data_dir") for one in value],
+    "OneTrainer": lambda value: [one.get("path") for one in value],
+    "ai-toolkit": lambda value: [
+        dataset["folder_path"]
+        for process in value["config"]["process"]
+        for dataset in process["datasets"]
+    ],
+}
+"""By trainer, the folders that its configuration of a dataset names."""
 
 
 def _nothing_in(source: Path) -> str:

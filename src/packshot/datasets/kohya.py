@@ -19,9 +19,10 @@ from packshot.class_images.manifest import ORIGINS_FILE, read_folder_metadata
 from packshot.datasets.image_export import write_upright
 from packshot.datasets.metadata import read_json, read_metadata
 from packshot.datasets.model import Dataset, Entry, origin_of
-from packshot.errors import DatasetError
+from packshot.errors import DatasetError, ImageRejectedError
 from packshot.images import sidecars
 from packshot.images.caption_text import Remarks, Syntax
+from packshot.images.loading import unreadable
 from packshot.images.sources import picture_files
 from packshot.photos.photo_set import Photo
 from packshot.project import Subject
@@ -241,7 +242,10 @@ def _named(file: Path, name: str, notes: list[str]) -> Path:
 def _read_subset(
     subset: Subset, folder: Path, masks: Path | None = None, *, joins_lines: bool | None = False
 ) -> Dataset:
-    """The images of one folder with their side-cars; its subfolders are ignored."""
+    """The images of one folder with their side-cars; its subfolders are ignored.
+
+    An image whose side-car may not or cannot be read is refused, and costs itself alone.
+    """
     for path in (folder, masks or folder):
         if not path.is_dir():
             raise DatasetError(f"{path} is no folder; name one with images.")
@@ -251,23 +255,33 @@ def _read_subset(
     by_stem = {sidecars.same_form(path.stem): path for path in named}
     metadata = read_folder_metadata(folder) if subset.is_reg else {}
     remarks, known = Remarks(), {folder / ORIGINS_FILE}
-    entries = []
+    entries, refused = [], {}
     for path in picture_files(folder):
-        side_car = _side_car(path, subset.caption_extension)
-        mask = by_stem.get(sidecars.same_form(path.stem)) or sidecars.mask_file(path)
+        known.add(path)
+        try:
+            side_car = _side_car(path, subset.caption_extension)
+            text = sidecars.read_text(side_car) if side_car else None
+            mask = by_stem.get(sidecars.same_form(path.stem)) or sidecars.mask_file(path)
+        except ImageRejectedError as error:
+            refused[f"{folder.name}/{path.name}"] = f"its side-car {error.reason}"
+            continue
+        except OSError as error:
+            refused[f"{folder.name}/{path.name}"] = f"its side-car {unreadable(error)}"
+            continue
         entry = Entry(
             picture=path,
-            caption=_text(side_car) if side_car else None,
+            caption=text,
             mask=mask,
             origin=origin_of(metadata.get(sidecars.same_form(path.name), {})),
         )
         entries.append(_as_told(entry, subset, remarks, joins_lines=joins_lines))
-        known |= {path, *filter(None, (side_car, mask, sidecars.caption_file(path)))}
+        known |= {*filter(None, (side_car, mask, sidecars.caption_file(path)))}
     notes = [*remarks.notes(), *_shared(entries), *_unread(folder, known)]
     if subset.is_reg:
         noun = subset.class_tokens or None
-        return Dataset(class_entries=entries, class_noun=noun, notes=notes)
-    return Dataset(entries=entries, class_tokens=subset.class_tokens or None, notes=notes)
+        return Dataset(class_entries=entries, class_noun=noun, refused=refused, notes=notes)
+    tokens = subset.class_tokens or None
+    return Dataset(entries=entries, class_tokens=tokens, refused=refused, notes=notes)
 
 
 def _as_told(
@@ -298,15 +312,6 @@ def _side_car(picture: Path, extension: str | None) -> Path | None:
     if path is None:
         return None
     return sidecars.refuse_outside(path, picture.parent)
-
-
-def _text(side_car: Path) -> str:
-    try:
-        return sidecars.read_text(side_car)
-    except OSError as error:
-        raise DatasetError(
-            f"{side_car} cannot be read ({error.strerror}); check that you may read it."
-        ) from error
 
 
 def write_kohya(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from packshot.datasets.model import ORIGIN, Dataset, Entry, origin_of
-from packshot.errors import DatasetError, UnsafePathError
+from packshot.errors import DatasetError, ImageRejectedError, UnsafePathError
 from packshot.images import sidecars, tables
 from packshot.images.sources import PICTURE_ENDINGS, picture_files
 from packshot.utils import files
@@ -21,6 +21,10 @@ CAPTION_COLUMNS = ("text", "caption", "prompt")
 MASK_COLUMN, TAGS_COLUMN = "mask_file_name", "tags"
 _ROOT = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 """How a whole path begins, on any system."""
+_TABLES_ARE = (
+    '{"a.jpg": {"caption": "…"}} is one in JSON, lines of {"file_name": "a.jpg", "text": "…"} are one '
+    "in JSONL"
+)
 _MEASURED = ("image_size", "train_resolution")
 """Columns of kohya's that are found out anew, or belong to its caches."""
 _READ = {
@@ -29,38 +33,41 @@ _READ = {
 
 
 def read_metadata(file: Path, folder: Path | None = None, separator: str = ", ") -> Dataset:
-    """The images of a table, with their captions.
+    """The images of a table, with their captions; a row that makes no sense costs itself alone.
 
     Args:
         folder: of the images; by default the table's. No name may lead out of it.
         separator: between a caption and its tags.
 
     Raises:
-        DatasetError: the table is damaged, or lists no images.
+        DatasetError: the table is damaged as a whole, has no row that is one, or lists no images.
     """
     folder = folder or file.parent
     dataset, columns, moved, seen = Dataset(), set[str](), list[str](), set[Path]()
-    for number, row in enumerate(_rows(file), start=1):
-        name = next((row[key] for key in NAME_COLUMNS if row.get(key)), None)
-        if not isinstance(name, str):
-            raise DatasetError(f"{file}, entry {number}: it names no image; give each a file_name.")
+    is_table, fault = False, f"{file} lists no images."
+    for place, value in _rows(file):
+        called = f"{file.name}, {place}"
         try:
-            entry = _entry(file, number, folder, name, row, separator)
+            row = _row(value)
+            columns |= row.keys()
+            called = name = _name_in(row)
+            is_table = True
+            entry = _entry(folder, name, row, separator)
             if entry.picture in seen:  # an image has one caption
                 raise ValueError(
                     f"is {entry.picture.name} again; what its first entry says is read"
                 )
-        except ValueError as error:
-            dataset.refused[name] = str(error)
+        except (ValueError, ImageRejectedError) as error:
+            reason = error.reason if isinstance(error, ImageRejectedError) else str(error)
+            dataset.refused[called] = reason
+            fault = f"{file}, {place} {reason}. Mend it." if len(dataset.refused) == 1 else fault
             continue
-        finally:
-            columns |= row.keys()
         dataset.entries.append(entry)
         seen.add(entry.picture)
         if _ROOT.match(name) and entry.picture.with_suffix("") != Path(name).with_suffix(""):
             moved.append(name)
-    if not dataset.entries and not dataset.refused:
-        raise DatasetError(f"{file} lists no images.")
+    if not is_table:
+        raise DatasetError(fault)
     if unused := sorted(columns - _READ):
         dataset.notes.append(f"{file.name}: not used: {', '.join(unused)}")
     if moved:
@@ -90,24 +97,49 @@ def read_json(file: Path) -> Any:
     Raises:
         DatasetError: it is not JSON.
     """
-    return _parsed(_text(file), file, "")
+    return _whole(_text(file), file)
 
 
-def _entry(
-    file: Path, number: int, folder: Path, name: str, row: Mapping[str, Any], separator: str
-) -> Entry:
+def _row(value: Any) -> dict[str, Any]:
+    """A row of a table.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, ValueError):
+        raise value
+    if not isinstance(value, dict):
+        raise ValueError("is no row of a table of captions")
+    return value
+
+
+def _name_in(row: Mapping[str, Any]) -> str:
+    name = next((row[key] for key in NAME_COLUMNS if row.get(key)), None)
+    if not isinstance(name, str):
+        raise ValueError("names no image; give it a file_name")
+    return name
+
+
+def _entry(folder: Path, name: str, row: Mapping[str, Any], separator: str) -> Entry:
     for key in (*CAPTION_COLUMNS, TAGS_COLUMN, MASK_COLUMN):
         if not isinstance(row.get(key) or "", str):
-            raise DatasetError(f"{file}, entry {number}: its {key} is no text; mend it.")
+            raise ValueError(f"has a {key} that is no text; mend it")
     picture, mask = _picture(folder, name), row.get(MASK_COLUMN)
     caption = next((row[key] for key in CAPTION_COLUMNS if row.get(key)), "")
     parts = [part for part in (caption, row.get(TAGS_COLUMN)) if part]
     return Entry(
         picture=picture,
         caption=separator.join(parts) or None,
-        mask=_picture(folder, mask) if mask else sidecars.mask_file(picture),
+        mask=_mask(folder, mask) if mask else sidecars.mask_file(picture),
         origin=origin_of(row),
     )
+
+
+def _mask(folder: Path, name: str) -> Path:
+    try:
+        return _picture(folder, name)
+    except ValueError as error:
+        raise ValueError(f"has a mask, {name}, that {error}") from None
 
 
 def _picture(folder: Path, name: str) -> Path:
@@ -165,8 +197,11 @@ def _forms(image: Path) -> tuple[str, str]:
     return sidecars.same_form(image.name), sidecars.same_form(image.stem)
 
 
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The table's rows, in any of the formats, with kohya's or Hugging Face's columns."""
+def _rows(file: Path) -> Iterator[tuple[str, Any]]:
+    """What stands where the table has rows, and where that is; a `ValueError` for what is not JSON.
+
+    In any of the formats, with kohya's or Hugging Face's columns.
+    """
     if file.suffix.lower() in CSV_ENDINGS:
         yield from _csv_rows(file)
         return
@@ -175,34 +210,40 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         # Not splitlines(), which also splits at characters that stand in captions unescaped.
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
-                yield _object(_parsed(line, file, f", line {number}"), file)
-    else:
-        for name, row in _object(_parsed(text, file, ""), file).items():
-            yield {**_object(row, file), NAME_COLUMNS[0]: name}
+                yield f"line {number}", _parsed(line)
+        return
+    table = _whole(text, file)
+    if not isinstance(table, dict):
+        raise DatasetError(f"{file} is no table of captions: {_TABLES_ARE}.")
+    for number, (name, row) in enumerate(table.items(), start=1):
+        yield f"entry {number}", {**row, NAME_COLUMNS[0]: name} if isinstance(row, dict) else row
 
 
-def _csv_rows(file: Path) -> Iterator[dict[str, Any]]:
+def _csv_rows(file: Path) -> Iterator[tuple[str, Any]]:
+    rows = tables.read_rows(sidecars.decode(_bytes(file)))
+    while True:
+        value: Any
+        try:
+            value = {key: cell for key, cell in next(rows).items() if isinstance(key, str)}
+        except StopIteration:
+            return
+        except csv.Error as error:
+            value = ValueError(f"is not valid CSV: {error}")
+        yield f"line {rows.reader.line_num}", value
+
+
+def _parsed(line: str) -> Any:
     try:
-        for row in tables.read_rows(sidecars.decode(_bytes(file))):
-            yield {key: value for key, value in row.items() if isinstance(key, str)}
-    except csv.Error as error:
-        raise DatasetError(f"{file} is not valid CSV: {error}. Mend it.") from error
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return ValueError(f"is not valid JSON: {error}")
 
 
-def _object(value: Any, file: Path) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DatasetError(
-            f'{file} is no table of captions: {{"a.jpg": {{"caption": "…"}}}} is one in JSON, '
-            'lines of {"file_name": "a.jpg", "text": "…"} are one in JSONL.'
-        )
-    return value
-
-
-def _parsed(text: str, file: Path, where: str) -> Any:
+def _whole(text: str, file: Path) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{file}{where} is not valid JSON: {error}. Mend it.") from error
+        raise DatasetError(f"{file} is not valid JSON: {error}. Mend it.") from error
 
 
 def _text(file: Path) -> str:

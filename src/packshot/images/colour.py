@@ -1,4 +1,4 @@
-"""The colours that an image file means: by ICC profile, PNG's chunks, HEIF's nclx, or EXIF.
+"""The colours that an image file means: by ICC profile, PNG's chunks, HEIF's and AVIF's nclx, or EXIF.
 
 Whatever a file says becomes an ICC profile, so that there is one way to convert; None is sRGB.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from packshot.errors import ImageRejectedError
+from packshot.images.containers import Codes, colour_codes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,7 +40,8 @@ _PRIMARIES: dict[int, Primaries] = {
 """ITU-T H.273, table 2. Others, also "unspecified", are taken for sRGB's."""
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
 """H.273, table 3. The curves of TV cameras (1, 6, 14, 15) are shown as sRGB's, as browsers do."""
-_HDR = {16: "PQ", 18: "HLG"}
+HDR = {16: "PQ", 18: "HLG"}
+"""Curves (H.273, table 3) of more light than a picture here can hold."""
 _MEANS_SRGB = 1 / 2.2
 """PNG's gAMA of 45455 is what sRGB files say to programs that know no more."""
 _COLOUR_SPACE, _EXIF_FOLDER, _INTEROPERABILITY = 0xA001, 0x8769, 0xA005
@@ -63,7 +65,7 @@ def stated_profile(opened: Image.Image, name: str) -> bytes | None:
     """The ICC profile of an image that Pillow opened from a file: the file's, or made of what it says.
 
     A PNG's cICP comes before its profile, that before gAMA and cHRM (PNG, third edition, 4.3); a
-    HEIF's profile before its nclx; EXIF comes last. A profile that does not fit the image is none.
+    HEIF's or AVIF's profile before its nclx; EXIF comes last. A profile that does not fit the image is none.
 
     Args:
         opened: the image, its file still open.
@@ -72,19 +74,21 @@ def stated_profile(opened: Image.Image, name: str) -> bytes | None:
     Raises:
         ImageRejectedError: HDR, whose colours no SDR image can show.
     """
-    codes = _png_codes(opened) or _heif_codes(opened)
-    if codes and codes[1] in _HDR:
-        raise _is_hdr(name, _HDR[codes[1]])
+    codes = _png_codes(opened) or _heif_codes(opened) or _avif_codes(opened)
+    if codes and codes[1] in HDR:
+        raise is_hdr(name, HDR[codes[1]])
     embedded = opened.info.get("icc_profile")
+    if embedded and opened.format == "AVIF":  # whose greys Pillow opens as RGB
+        embedded = as_rgb_profile(embedded)
     if embedded and not (codes and opened.format == "PNG"):
         if not _fits(embedded, opened.mode):
             return None
         if curve := _hdr_curve(embedded):
-            raise _is_hdr(name, curve)
+            raise is_hdr(name, curve)
         return bytes(embedded)
     encoding = _of_codes(codes) if codes else _of_chunks(opened)
     # Encoders write an nclx of sRGB whatever they are given.
-    if encoding is None or (opened.format == "HEIF" and encoding == _Encoding()):
+    if encoding is None or (opened.format in ("HEIF", "AVIF") and encoding == _Encoding()):
         encoding = _of_exif(opened)
     if encoding is None or encoding == _Encoding():
         return None
@@ -156,7 +160,8 @@ def is_srgb(profile: bytes) -> bool:
     return int(np.abs(np.asarray(seen).astype(int) - probe).max()) <= _SAME
 
 
-def _is_hdr(name: str, curve: str) -> ImageRejectedError:
+def is_hdr(name: str, curve: str) -> ImageRejectedError:
+    """Why a file whose curve is one of `HDR`, or has the bits of one, is refused."""
     return ImageRejectedError(
         name,
         f"is HDR ({curve}), whose colours would come out wrong; export it as SDR, or turn HDR off in "
@@ -181,8 +186,8 @@ def _hdr_curve(profile: bytes) -> str | None:
     from PIL import Image, ImageCms
 
     codes = _tag(profile, b"cicp")
-    if codes and len(codes) >= 10 and codes[9] in _HDR:
-        return _HDR[codes[9]]
+    if codes and len(codes) >= 10 and codes[9] in HDR:
+        return HDR[codes[9]]
     meant: Any = _opened(profile)
     if _mode_of(meant) != "RGB":
         return None
@@ -195,7 +200,7 @@ def _hdr_curve(profile: bytes) -> str | None:
     return "by its profile's curve" if seen.getpixel((0, 0))[0] < _LEAST_MIDDLE else None
 
 
-def _png_codes(opened: Image.Image) -> tuple[int, int] | None:
+def _png_codes(opened: Image.Image) -> Codes | None:
     """A PNG's cICP: primaries and curve. Pillow does not read it."""
     from PIL import ImageFile
 
@@ -214,12 +219,19 @@ def _png_codes(opened: Image.Image) -> tuple[int, int] | None:
     return codes
 
 
-def _heif_codes(opened: Image.Image) -> tuple[int, int] | None:
+def _heif_codes(opened: Image.Image) -> Codes | None:
     nclx = opened.info.get("nclx_profile")
     return (nclx["color_primaries"], nclx["transfer_characteristics"]) if nclx else None
 
 
-def _of_codes(codes: tuple[int, int]) -> _Encoding:
+def _avif_codes(opened: Image.Image) -> Codes | None:
+    from PIL import ImageFile
+
+    file = opened.fp if isinstance(opened, ImageFile.ImageFile) else None
+    return colour_codes(file) if opened.format == "AVIF" and file else None
+
+
+def _of_codes(codes: Codes) -> _Encoding:
     return _Encoding(_PRIMARIES.get(codes[0], _SRGB), _GAMMAS.get(codes[1]))
 
 

@@ -19,7 +19,7 @@ from packshot.images import colour
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF")
 MAX_PIXELS = 64e6
 MAX_BYTES = 400e6
 """Of a file. 64 megapixels of 16-bit RGB take 384 MB; some decoders read the whole file at once."""
@@ -46,6 +46,7 @@ _EXIF_LIMIT = 65_000
 """A JPEG's EXIF block holds 65,533 bytes at most."""
 
 _OURS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"RIFF": "WebP"}
+_OUR_BRANDS = {"heic", "heix", "mif1", "avif", "avis"}
 _OTHERS = {
     b"GIF8": "a GIF",
     b"BM": "a BMP",
@@ -82,7 +83,7 @@ class Picture:
 def open_image(path: Path, max_pixels: float = MAX_PIXELS) -> Image.Image:
     """Open an image: RGB, 8 bits, upright, in sRGB, transparency over white, first frame only.
 
-    Only JPEG, PNG, WebP and HEIC are tried, and the header is validated before decoding.
+    Only JPEG, PNG, WebP, HEIC and AVIF are tried, and the header is validated before decoding.
 
     Raises:
         ImageRejectedError: another format, damaged, cut short, or of more than `max_pixels`.
@@ -311,9 +312,7 @@ def _why_not(path: Path, data: bytes | None, error: Exception) -> str | Refusal:
         return Refusal("needs more memory than there is; make it smaller first", "large")
     if not head:
         return Refusal("is empty (0 bytes); copy it again from the camera or the cloud", "damaged")
-    if _brands(head) & {"avif", "avis"}:
-        return "is an AVIF; save it as JPEG, PNG, WebP or HEIC"
-    if any(head.startswith(magic) for magic in _OURS) or _brands(head) & {"heic", "heix", "mif1"}:
+    if any(head.startswith(magic) for magic in _OURS) or _brands(head) & _OUR_BRANDS:
         return Refusal(DAMAGED, "damaged")
     for magic, name in _OTHERS.items():
         if head.startswith(magic):

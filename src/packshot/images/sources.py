@@ -74,7 +74,7 @@ def _no_photos(sources: Sequence[Path]) -> str:
     folders = (inner for source in sources for inner in sorted(source.iterdir()) if inner.is_dir())
     inside = next((folder for folder in folders if any(picture_files(folder))), None)
     hint = f" Its folder {inside} does: name that one." if inside else ""
-    return f"{named} holds no photos (JPEG, PNG, WebP or HEIC), videos or ZIPs.{hint}"
+    return f"{named} holds no photos (JPEG, PNG, WebP, HEIC or AVIF), videos or ZIPs.{hint}"
 
 
 def refuse(refused: dict[str, str], path: Path, reason: str) -> None:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packshot.errors import ImageRejectedError, PackshotError, WriteError
-from packshot.images import quality
+from packshot.images import colour, quality
+from packshot.images.containers import colour_codes
 from packshot.images.loading import MAX_PIXELS, Picture, encoded, refuse_unfit
 from packshot.utils import files
 
@@ -145,7 +146,7 @@ def _frames(video: Path) -> Iterator[tuple[int, float, Callable[[], Image.Image 
         raise ImageRejectedError(
             video.name, "is not a video that Packshot reads, or is damaged", "damaged"
         )
-    _refuse_unsuited(video.name, capture)
+    _refuse_unsuited(video, capture)
     per_second = capture.get(cv2.CAP_PROP_FPS)
     per_second = min(max(per_second, 1.0), 240.0) if math.isfinite(per_second) else 30.0
     stride = max(1, round(per_second / _LOOKS_PER_SECOND))
@@ -157,7 +158,8 @@ def _frames(video: Path) -> Iterator[tuple[int, float, Callable[[], Image.Image 
             yield number, number / per_second, functools.partial(_picture, capture, shape)
 
 
-def _refuse_unsuited(name: str, capture: Any) -> None:
+def _refuse_unsuited(video: Path, capture: Any) -> None:
+    """Refuse frames that are too large, and HDR, by its bits or by what the file says."""
     import cv2
 
     width, height = (
@@ -165,15 +167,15 @@ def _refuse_unsuited(name: str, capture: Any) -> None:
     )
     if not 0 < width * height * math.prod(_pixel_shape(capture)) <= MAX_PIXELS:
         raise ImageRejectedError(
-            name, f"has frames of {width} x {height} px; make it smaller first"
+            video.name, f"has frames of {width} x {height} px; make it smaller first"
         )
     layout = (int(capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) & 0xFFFFFFFF).to_bytes(4, "little")
     if layout[:1] == b"Y" and layout[3] in (9, 10, 12, 14, 16):  # FFmpeg's tags: Y 3 11 10
-        raise ImageRejectedError(
-            name,
-            f"is HDR ({layout[3]} bits), whose colours would come out wrong; export it as SDR, or "
-            "turn HDR off in the camera's settings",
-        )
+        raise colour.is_hdr(video.name, f"{layout[3]} bits")
+    with video.open("rb") as file:
+        codes = colour_codes(file)
+    if codes and codes[1] in colour.HDR:
+        raise colour.is_hdr(video.name, colour.HDR[codes[1]])
 
 
 def _pixel_shape(capture: Any) -> tuple[float, float]:

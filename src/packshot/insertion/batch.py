@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from packshot.errors import InsertionError
 from packshot.images import sidecars, tables
 from packshot.images.sources import picture_files
-from packshot.insertion.record import results_of
+from packshot.insertion.record import is_of_another, results_of
 from packshot.utils import files
 
 _COLUMNS = ("background", "box", "quad", "mask", "at", "view", "photo", "name")
@@ -31,6 +32,8 @@ class InsertionJob:
     photo: str = ""
     fault: str = ""
     """Why nothing can be made of it; the others are made."""
+    batch: str = ""
+    """A fingerprint of the place of the folder or table that it is in."""
 
 
 def read_jobs(table: Path) -> list[InsertionJob]:
@@ -42,7 +45,9 @@ def read_jobs(table: Path) -> list[InsertionJob]:
     Raises:
         InsertionError: no table, or no such columns.
     """
-    return _of_folder(table) if table.is_dir() else _of_table(table)
+    jobs = _of_folder(table) if table.is_dir() else _of_table(table)
+    batch = files.fingerprint(str(table.resolve()))
+    return [replace(job, batch=batch) for job in jobs]
 
 
 def _of_folder(folder: Path) -> list[InsertionJob]:
@@ -115,6 +120,30 @@ def _free(name: str, jobs: Iterable[InsertionJob]) -> str:
     return free
 
 
+def named_apart(jobs: Sequence[InsertionJob], folder: Path) -> list[InsertionJob]:
+    """The jobs, numbered where results in `folder` that have their names are not theirs to replace.
+
+    They are theirs if they were made of the same background, or by the same folder or table.
+    """
+    return [_named_apart(job, jobs, folder) for job in jobs]
+
+
+def _named_apart(job: InsertionJob, jobs: Sequence[InsertionJob], folder: Path) -> InsertionJob:
+    if job.fault or not _is_of_another_batch(job, job.name, folder):
+        return job
+    others = [other for other in jobs if other is not job]
+    names = (f"{job.name}-{number}" for number in count(2))
+    free = (name for name in names if _free(name, others) == name)
+    return replace(
+        job, name=next(name for name in free if not _is_of_another_batch(job, name, folder))
+    )
+
+
+def _is_of_another_batch(job: InsertionJob, name: str, folder: Path) -> bool:
+    named = replace(job, name=name)
+    return _made_by(named, folder) != job.batch and is_of_another(folder, name, job.background)
+
+
 def _results(name: str) -> list[Path]:
     return [*results_of(Path(), name), Path(f"{name}.done")]
 
@@ -136,22 +165,36 @@ def begin(job: InsertionJob, folder: Path) -> None:
         OverwriteError: another file has the name of our mark.
     """
     files.refuse_others(_mark(job, folder))
-    _mark(job, folder).unlink(missing_ok=True)
+    if _mark(job, folder).exists():
+        files.write_result(_mark(job, folder), f"\n{job.batch}".encode())
 
 
 def mark_done(job: InsertionJob, folder: Path, settings: str) -> None:
     """Record that a job's result in `folder` was made with these `settings`."""
-    files.write_result(_mark(job, folder), _key(job, settings).encode())
+    files.write_result(_mark(job, folder), f"{_key(job, settings)}\n{job.batch}".encode())
 
 
 def _stands(job: InsertionJob, folder: Path, settings: str) -> bool:
-    mark = _mark(job, folder)
-    if job.fault or not (mark.is_file() and (folder / f"{job.name}.png").is_file()):
+    if job.fault or not (folder / f"{job.name}.png").is_file():
         return False
     try:
-        return mark.read_bytes() == _key(job, settings).encode()
+        return _marked(job, folder)[0] == _key(job, settings)
     except OSError:  # whoever makes it says why it cannot be read
         return False
+
+
+def _made_by(job: InsertionJob, folder: Path) -> str:
+    """The fingerprint of the batch that the result of this name is of, "" if it is of none."""
+    return _marked(job, folder)[1]
+
+
+def _marked(job: InsertionJob, folder: Path) -> tuple[str, str]:
+    """What a result depends on, and its batch, by its mark; empty where there is none."""
+    try:
+        key, _, batch = _mark(job, folder).read_text("utf-8", "replace").partition("\n")
+    except OSError:
+        return "", ""
+    return key, batch
 
 
 def _mark(job: InsertionJob, folder: Path) -> Path:

@@ -15,7 +15,14 @@ from PIL import Image, ImageDraw
 from packshot.errors import DiskFullError, InsertionError, PackshotError, reason_of
 from packshot.insertion import cutouts
 from packshot.insertion.background import Background, load_background
-from packshot.insertion.batch import InsertionJob, begin, mark_done, pending_jobs, read_jobs
+from packshot.insertion.batch import (
+    InsertionJob,
+    begin,
+    mark_done,
+    named_apart,
+    pending_jobs,
+    read_jobs,
+)
 from packshot.insertion.insert import Insertion, horizon_for, insert
 from packshot.insertion.placement import (
     CAMERA_HEIGHT_METRES,
@@ -119,7 +126,7 @@ def insert_all(
             )  # fmt: skip
         return
     refused = {} if refused is None else refused
-    jobs = read_jobs(background)
+    jobs = named_apart(read_jobs(background), folder)
     key = _inputs(project, place, settings, base, loras, embedder)
     pending = pending_jobs(jobs, folder, key)
     for left, job in zip(range(len(pending), 0, -1), pending, strict=True):

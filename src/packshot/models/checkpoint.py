@@ -162,8 +162,8 @@ def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
         chosen += sorted(file for file in path.glob("tokenizer*/*") if file.is_file())
     stamps = [[str(file), *files.stamp(file)] for file in (one.resolve() for one in chosen)]
     remembered = files.cache_folder() / "hashes" / files.fingerprint(stamps)
-    if remembered.is_file():
-        return remembered.read_text()
+    if known := _remembered(remembered):
+        return known
     names = [file.relative_to(path).as_posix() if path.is_dir() else file.name for file in chosen]
     value = files.fingerprint(
         [[name, files.sha256(file)] for name, file in zip(names, chosen, strict=True)]
@@ -171,3 +171,11 @@ def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
     with suppress(PackshotError):  # then it is hashed again
         files.write_text(remembered, value)
     return value
+
+
+def _remembered(file: Path) -> str | None:
+    """A hash that was kept; None where there is none, or it is damaged."""
+    with suppress(OSError):
+        known = file.read_bytes()
+        return known.decode() if re.fullmatch(rb"[0-9a-f]{64}", known) else None
+    return None

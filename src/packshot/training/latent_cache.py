@@ -2,7 +2,7 @@
 
 Entries are keyed by the base's hash and the image's (or the prompt's), so projects of one class and
 base share the latents of their class images, and a run that was killed while caching resumes where
-it was.
+it was. Damaged ones are made anew.
 
 On the CPU they are encoded one by one: an entry must not depend on the others in its batch, not even
 in its last bit. A GPU encodes several at once, and promises no bits; but batches are formed from all
@@ -22,7 +22,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from packshot.errors import StaleRunError
@@ -37,6 +36,7 @@ from packshot.models.diffusion_model import (
     join_conditionings,
     split_conditioning,
 )
+from packshot.training.cache_entry import read_entry, require_entry, write_entry
 from packshot.training.sampler import seed_of
 from packshot.utils import files
 
@@ -182,15 +182,16 @@ class LatentCache:
 
     @torch.no_grad()
     def fill(self, pictures: Sequence[Picture]) -> Iterator[int]:
-        """Encode the missing images; yields how many are done."""
+        """Encode the images whose entries are missing or damaged; yields how many are done."""
         done = 0
         for together in _batches(self.base, pictures, lambda item: item.size):
-            if not all(self.file(item).exists() for item in together):
-                self._encode(together)
+            lacking = [item for item in together if read_entry(self.file(item)) is None]
+            if lacking:
+                self._encode(together, lacking)
             done += len(together)
             yield done
 
-    def _encode(self, together: Sequence[Picture]) -> None:
+    def _encode(self, together: Sequence[Picture], lacking: Sequence[Picture]) -> None:
         for item in together:
             _require_unchanged(item)
         pixels = _decode(together)
@@ -201,9 +202,9 @@ class LatentCache:
             each = [partial(self._latents, [one]) for one in pixels.split(1)]
             latents = torch.cat([within_memory(self.base, one, size) for one in each])
         for item, own in zip(together, latents, strict=True):
-            if not self.file(item).exists():
+            if item in lacking:
                 mask = to_mask(item, (own.shape[-2], own.shape[-1]))[0]
-                files.write_safetensors(self.file(item), {"latents": own, "mask": mask})
+                write_entry(self.file(item), {"latents": own, "mask": mask})
 
     def _at_once(self, pixels: Tensor) -> Tensor | None:
         """The latents of several images; None if they are too large, or memory does not suffice."""
@@ -222,9 +223,12 @@ class LatentCache:
         """Latents [C, h, w] and mask [1, h, w] in fp32; `keep` holds them in memory.
 
         The few photos are kept; thousands of class images stay on disk, so memory stays flat.
+
+        Raises:
+            StaleRunError: the entry was lost or damaged since `fill`.
         """
         key = item.key()
-        entry = self.kept.get(key) or load_file(self.file(item))
+        entry = self.kept.get(key) or require_entry(self.file(item))
         if keep:
             self.kept[key] = entry
         return entry["latents"], entry["mask"]
@@ -242,12 +246,13 @@ class PromptCache:
 
     @torch.no_grad()
     def fill(self, prompts: Sequence[str]) -> None:
-        """Encode the missing prompts."""
+        """Encode the prompts whose entries are missing or damaged."""
         for together in _batches(self.base, prompts, lambda prompt: None):
-            if not all(self.file(prompt).exists() for prompt in together):
-                self._encode(together)
+            lacking = [prompt for prompt in together if read_entry(self.file(prompt)) is None]
+            if lacking:
+                self._encode(together, lacking)
 
-    def _encode(self, together: list[str]) -> None:
+    def _encode(self, together: list[str], lacking: Sequence[str]) -> None:
         encode = self.base.encode_prompts
         found = None
         if len(together) > 1:
@@ -255,14 +260,14 @@ class PromptCache:
         if found is None:
             found = [encode([prompt]) for prompt in together]
         for prompt, encoded in zip(together, found, strict=True):
-            if not self.file(prompt).exists():
-                files.write_safetensors(self.file(prompt), encoded)
+            if prompt in lacking:
+                write_entry(self.file(prompt), encoded)
 
     def read(self, prompt: str) -> Conditioning:
         """The embeddings of one prompt; first dimension 1."""
         if prompt not in self.kept:
             self.fill([prompt])
-            stored = load_file(self.file(prompt))
+            stored = require_entry(self.file(prompt))
             self.kept[prompt] = {name: value.to(self.base.device) for name, value in stored.items()}
         return self.kept[prompt]
 

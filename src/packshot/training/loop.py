@@ -82,6 +82,7 @@ def train(
         ProjectError: another process works on the project.
         DiskFullError: no room; the last saved state is intact.
         LoraError: the project's assistant does not fit the base.
+        OverwriteError: there is a LoRA in the project that no run of it has made.
     """
     with project.held():
         plan = read_plan(project.plan_file)
@@ -93,6 +94,7 @@ def train(
             )
         _check_precision(plan, base, project)
         check_lengths(photo_set.list_photos(project), project.subject, base)
+        _refuse_others(project)
         run = open_run(project, plan)
         ended = finished(run)
         if ended and (done := _restore_lora(project, run, ended)):
@@ -115,16 +117,49 @@ def _check_precision(plan: Plan, base: DiffusionModel, project: Project) -> None
 
 def _restore_lora(project: Project, run: Path, ended: Done) -> Done | None:
     """Make a finished run's LoRA the project's again; None if the run no longer has it."""
-    places = project.lora_file, project.diffusers_lora_file
+    places = _lora_files(project)
     kept = [run / place.name for place in places]
     if not all(file.is_file() for file in kept):
         return None
     if ended.lora_sha256 != tuple(map(files.sha256, kept)):
         return None
-    for file, place in zip(kept, places, strict=True):
-        if not (place.is_file() and place.samefile(file)):
-            files.hard_link_or_copy(file, place)
+    _hand_over(project, run)
     return replace(ended, lora_file=places[0], diffusers_lora_file=places[1])
+
+
+def _lora_files(project: Project) -> tuple[Path, Path]:
+    return project.lora_file, project.diffusers_lora_file
+
+
+def _refuse_others(project: Project) -> None:
+    """Refuse to replace LoRAs that a person has placed in the project, or changed.
+
+    Those of before there was a record of them are known by the runs that keep them.
+
+    Raises:
+        OverwriteError: as `files.refuse_others`.
+    """
+    for place in _lora_files(project):
+        kept = (run / place.name for run in project.runs())
+        if not any(files.is_same(place, file) for file in kept):
+            files.refuse_others(place)
+
+
+def _hand_over(project: Project, run: Path) -> tuple[str, str]:
+    """Make a run's LoRA the project's; the run keeps its own. Returns the hashes of its files.
+
+    Raises:
+        OverwriteError: as `_refuse_others`.
+    """
+    _refuse_others(project)
+    hashes = []
+    for place in _lora_files(project):
+        kept = run / place.name
+        hashes.append(files.sha256(kept))
+        if not files.is_same(place, kept):
+            files.note_result(place, hashes[-1])
+            files.hard_link_or_copy(kept, place)
+    return hashes[0], hashes[1]
 
 
 def _recorded(events: Iterable[Event], run: Path) -> Iterator[Event]:
@@ -221,11 +256,9 @@ def _run(
             raise _overflown(until)
         done_plan = plan.model_copy(update={"steps": until})
         result = adapter.to_lora(metadata_of(project.subject, base, done_plan, data))
-    places = project.lora_file, project.diffusers_lora_file
-    lora.save(result, *places, base)
-    for place in places:  # the run keeps its own, as another run's may become the project's
-        files.hard_link_or_copy(place, run / place.name)
-    hashes = files.sha256(places[0]), files.sha256(places[1])
+    places = _lora_files(project)
+    lora.save(result, run / places[0].name, run / places[1].name, base)
+    hashes = _hand_over(project, run)
     yield Done(until, time.monotonic() - started, peak_bytes(base), *places, hashes)
 
 

@@ -479,6 +479,13 @@ def is_result(path: Path) -> bool:
     return bool(noted) and {"file": path.name, "sha256": sha256(path)} in noted
 
 
+def is_same(first: Path, second: Path) -> bool:
+    """Whether both are files, and one file or of the same content."""
+    if not (is_file(first) and is_file(second)):
+        return False
+    return first.samefile(second) or sha256(first) == sha256(second)
+
+
 def hard_link_or_copy(source: Path, path: Path) -> None:
     """Make `path` a hard link to the file `source`, or a copy where hard links are impossible.
 
