@@ -14,10 +14,10 @@ def ground(rng, grain=0.01):
     return colours * (1 + rng.normal(0, grain, SIZE)[..., None]).astype(np.float32)
 
 
-def strip(blur=0.0):
-    """The share of shade in a slanted strip, 30 pixels wide."""
+def strip(blur=0.0, wide=30):
+    """The share of shade in a slanted strip, so many pixels wide from left to right."""
     rows, columns = np.indices(SIZE, dtype=np.float32)
-    shade = (np.abs(columns - 60 - 0.5 * rows) < 15).astype(np.float32)
+    shade = (np.abs(columns - 60 - 0.5 * rows) < wide / 2).astype(np.float32)
     return cv2.GaussianBlur(shade, (0, 0), blur) if blur else shade
 
 
@@ -51,12 +51,21 @@ def test_softness_grows_with_the_edges_blur():
     assert soft == pytest.approx(3 * 0.86 * np.hypot(2, 0.7) / (30 / np.sqrt(1.25)), rel=0.5)
 
 
+def test_narrow_shade_does_not_tell_its_softness():
+    shade = strip(wide=8)
+    found = measured(ground(np.random.default_rng(0)) * (1 - 0.4 * shade[..., None]), shade)
+    assert found.density == pytest.approx(0.4, abs=0.1)
+    assert found.softness is None
+
+
 def test_the_sky_may_add_blue_but_paint_is_no_shade():
     shade = strip()[..., None]
     bluish = ground(np.random.default_rng(0)) * (1 - shade * np.float32([0.45, 0.4, 0.32]))
     assert measured(bluish, shade[..., 0]).density == pytest.approx(0.39, abs=0.03)
     painted = ground(np.random.default_rng(0)) * (1 - shade * np.float32([0.1, 0.4, 0.6]))
     assert measured(painted, shade[..., 0]) is None
+    black = ground(np.random.default_rng(0)) * (1 - 0.85 * shade)
+    assert measured(black, shade[..., 0]) is None, "no sky leaves that little light"
 
 
 def test_nothing_is_measured_without_shade_or_without_lit_ground_beside_it():

@@ -22,8 +22,10 @@ _NEAR = 0.05
 """How far lit ground may be from the shade that is compared with it, as a share of the width."""
 _LEAST_AREA = 0.002
 """Of the picture: less shade tells nothing."""
-_DENSITIES = 0.08, 0.85
-"""Least and largest density of a shadow that is believed."""
+_DENSITIES = 0.08, 0.7
+"""Least and largest density of a shadow that is believed: what is darker is dark of its own."""
+_WIDEST_EDGE = 1 / 24
+"""Of the picture's width: narrower shade is all edge, as far as one knows where it lies."""
 _COLOUR = 0.35
 """Largest difference of the logarithms of red and blue over green between shade and lit ground."""
 Mask = npt.NDArray[np.bool_]
@@ -36,12 +38,13 @@ class ExistingShadows:
 
     Attributes:
         density: how much darker than lit ground they are, 0 to 1, in sRGB values.
-        softness: the width of their edges as a share of their own width, 0 (sharp) to 1.
+        softness: the width of their edges as a share of their own width, 0 (sharp) to 1; None where
+            they are too narrow to tell.
         area: their share of the picture.
     """
 
     density: float
-    softness: float
+    softness: float | None
     area: float
 
 
@@ -85,14 +88,17 @@ def _differs(ratio: Colours) -> bool:
     return max(abs(red - green), abs(blue - green)) > _COLOUR
 
 
-def _softness(own: Mask, darkness: Floats, density: float) -> float:
-    """The width of the edges, from a third of the darkness to two thirds of it, over the shadows' own.
+def _softness(own: Mask, darkness: Floats, density: float) -> float | None:
+    """The width of the edges over the shadows' own; None for narrow shadows.
 
-    A strip that is w wide has an area of w / 2 for each pixel of its rim.
+    The edges' is three times that from a third of the darkness to two thirds of it. A strip that is w
+    wide has an area of w / 2 for each pixel of its rim.
     """
     inside = own.astype(np.uint8)
     rim = int((inside - cv2.erode(inside, np.ones((3, 3), np.uint8))).sum())
     wide = 2 * float(inside.sum()) / max(rim, 1)
+    if wide < _WIDEST_EDGE * own.shape[1]:
+        return None
     near = cv2.dilate(inside, np.ones((7, 7), np.uint8)) > 0
     edge = near & (darkness > density / 3) & (darkness < 2 * density / 3)
     outline = near & (cv2.morphologyEx(
