@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from packshot.insertion.background import Colours, load_background
-from packshot.insertion.lighting import CLEAR, LightEstimator
+from packshot.insertion.lighting import CLEAR, Light, LightEstimator
 from packshot.utils import files
 from packshot.weights.safetensors_file import read_safetensors
 from packshot_pocket.pretrain.sunlit.drawn import draw
@@ -88,9 +88,9 @@ def answers(
     right: float = RIGHT_DEGREES,
 ) -> Answers:
     """Ask about pictures, each with its light's azimuth in degrees; None if it has no direction."""
-    told = []
+    told: list[tuple[float, float]] = []
     for colours, azimuth in pictures:
-        light = estimator.estimate(colours)
+        light: Light = estimator.estimate(colours)
         apart = np.nan if azimuth is None else light.azimuth_degrees - azimuth
         told.append((light.confidence, abs((apart + 180) % 360 - 180)))
     confidence, error = np.array(told, np.float64).reshape(-1, 2).T
@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument(
         "--weights", type=Path, help="a file of other weights than the bundled ones"
     )
-    parser.add_argument("--drawn", type=int, default=400, help="drawn places")
+    parser.add_argument("--drawn", type=int, default=300, help="drawn places")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     estimator = LightEstimator(read_safetensors(given.weights)[0] if given.weights else None)
