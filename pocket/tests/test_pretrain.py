@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from transformers import CLIPConfig, CLIPModel
 
 from packshot.errors import PackshotError, TrainingDivergedError
+from packshot.insertion.lighting import LightEstimator
 from packshot.weights.tokenizers import clip_tokenizer
 from packshot_pocket.pretrain import (
     clip,
@@ -48,7 +49,7 @@ UNET = unet.UnetConfig(
     widths=(32, 32), heads=2, loop=replace(LOOP, batch=2), judged=2, sample_steps=1
 )
 SEGMENTER = segmenter.SegmenterConfig(widths=(8, 8), loop=LOOP, generic_count=3, judged=2)
-LIGHT = light.LightConfig(loop=LOOP)
+LIGHT = light.LightConfig(loop=LOOP, drawn=4, held_out=4)
 COLOURS = ("red", "blue", "green", "white")
 
 
@@ -216,16 +217,61 @@ def test_the_text_tower_learns_to_hear_names(tmp_path: Path, trained: Path) -> N
     assert after["error with one"] < 0.95 * before["error with one"]
 
 
-def test_the_light_is_learnt_and_a_mirrored_background_has_it_mirrored(tmp_path: Path) -> None:
-    config = light.LightConfig(loop=replace(LOOP, steps=40, batch=8))
+def test_the_light_is_learnt(tmp_path: Path) -> None:
+    """From grounds that are brighter on the light's side: 315 degrees is right, 225 left."""
+    config = light.LightConfig(
+        loop=replace(LOOP, steps=80, batch=8), drawn=4, held_out=4, photograph_fraction=0.0,
+        rendered_fraction=1.0,
+    )  # fmt: skip
     backgrounds = make_backgrounds(tmp_path / "backgrounds", scenes=12)
-    report = light.train_light(tmp_path, backgrounds, config, Budget())
-    assert report["azimuth error"] < 20
-    assert report["right side"] == 1
-    network = light.LightNetwork().eval()
-    picture = torch.rand(1, 3, 96, 96) * 2 - 1
-    own, mirrored = network(picture)[0], network(picture.flip(3))[0]
-    assert torch.allclose(own * torch.tensor([-1.0, 1, 1, 1]), mirrored, atol=1e-5)
+    light.train_light(tmp_path, backgrounds, config, Budget())
+    estimator = LightEstimator(light.state.weights(tmp_path, "light"))
+    for scene, azimuth in ((0, 315), (1, 225)):
+        shown = np.asarray(Image.open(backgrounds / f"{scene}.png"), np.float32) / 255
+        told = estimator.estimate(shown)
+        assert abs(told.azimuth_degrees - azimuth) < 25
+        assert told.confidence > 0.5
+
+
+def test_the_loss_of_light_is_least_where_the_truth_is_said() -> None:
+    direction = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])  # from behind; from nowhere
+    batch = light.Batch(
+        torch.zeros(2, 3, 96, 96), direction, torch.tensor([1.0, 0.0]), -torch.ones(2, 2, 48, 48)
+    )
+
+    def loss(*sectors: int) -> float:
+        said = torch.zeros(2, 39)
+        said[0, list(sectors[:2])] = 5.0
+        said[1, sectors[2]] = 5.0
+        return float(light.light_loss(light.Said(said, torch.zeros(2, 2, 48, 48)), batch))
+
+    assert loss(8, 9, 36) < loss(8, 11, 36) < loss(26, 27, 36)
+    assert loss(8, 9, 36) < loss(8, 9, 20) and loss(8, 9, 36) < loss(8, 36, 36)
+
+
+def test_batches_of_light_are_used_twice_the_second_time_mirrored() -> None:
+    config = light.LightConfig(loop=LOOP, photograph_fraction=0.0)
+    batches = light.LightBatches(light.draw("train", 2, 0, side=32), None, config)
+    first, second = batches(2), batches(3)
+    assert torch.equal(second.pictures, first.pictures.flip(3))
+    assert torch.equal(second.ground, first.ground.flip(3))
+    assert torch.equal(second.directions[:, 0], -first.directions[:, 0])
+    assert torch.equal(second.directions[:, 1:], first.directions[:, 1:])
+    assert not torch.equal(batches(4).pictures, first.pictures)
+    ground, shade = first.ground[:, 0], first.ground[:, 1]
+    assert ((shade <= ground + 1e-5) & (ground <= 1)).all()
+
+
+def test_confidence_is_calibrated_by_a_temperature_of_the_direction_alone(trained: Path) -> None:
+    plain, scaled = light.state.weights(trained, "light"), light.calibrated_weights(trained)
+    assert all(torch.equal(plain[n], scaled[n]) for n in plain if not n.startswith("out."))
+    ratio = plain["out.weight"] / scaled["out.weight"]
+    assert torch.allclose(ratio[:37], ratio[0, 0], rtol=1e-3)
+    assert torch.allclose(ratio[37:], torch.ones(()))
+    sure = torch.tensor([[[4.0, 0.0]]]).expand(8, 1, 2)
+    truth = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1])
+    best = min((1.0, 2.0, 4.0 / np.log(3), 8.0), key=lambda t: light._surprise(sure / t, truth))
+    assert best == 4.0 / np.log(3), "right in 6 of 8: odds of 3"
 
 
 def test_the_segmenter_learns_boxes_and_disguises_keep_masks_true(

@@ -8,6 +8,7 @@ from PIL import Image, ImageFilter
 from packshot.errors import InsertionError
 from packshot.insertion import Box, InsertionSettings, Placement, insert, load_background
 from packshot.insertion.cutouts import best_photos, cut_out
+from packshot.insertion.lighting import CLEAR, UNCLEAR, Light, LightEstimator
 from packshot.photos.photo_set import list_photos
 from tests.backgrounds import landscape, product_photo
 
@@ -48,7 +49,8 @@ def test_what_stands_on_transparent_ground_is_seen(product, tmp_path):
     plate.paste((90, 60, 60, 0), (0, 130, 400, 300))
     plate.save(tmp_path / "clear.png")
     place = Placement(Box(140, 140, 120, 90), notes=("as it was understood",))
-    made = put(product, tmp_path / "clear.png", tmp_path, place, horizon=130.0)
+    told = {"horizon": 130.0, "light_azimuth_degrees": 240.0, "light_hardness": 0.8}
+    made = put(product, tmp_path / "clear.png", tmp_path, place, **told)
     out = np.asarray(Image.open(made.file)).astype(int)
     inside = out[150:220, 150:250]
     assert np.median(inside[..., 3]) == 255 and np.median(inside[..., 0] - inside[..., 1]) > 80
@@ -58,6 +60,23 @@ def test_what_stands_on_transparent_ground_is_seen(product, tmp_path):
     assert np.array_equal(out[:100], np.asarray(plate)[:100])
     assert (out[290:, :, 3] == 0).all()
     assert made.notes == ("as it was understood",)
+
+
+def test_where_the_light_is_not_clear_the_shade_is_faint_and_that_is_said(
+    product, background_file, tmp_path, monkeypatch
+):
+    before, cast = landscape().astype(float), {}
+    for confidence in (0.2, 0.9):
+        light = Light(0.0, 30.0, 0.9, confidence)
+        monkeypatch.setattr(LightEstimator, "estimate", lambda self, colours, light=light: light)
+        made = put(product, background_file, tmp_path / f"{confidence}", horizon=130.0)
+        record = json.loads(made.file.with_suffix(".json").read_text())
+        assert record["light"]["confidence"] == confidence
+        assert (UNCLEAR in made.notes) == (UNCLEAR in record["notes"]) == (confidence < CLEAR)
+        darker = (before - np.asarray(Image.open(made.file))).mean(axis=2)
+        cast[confidence] = darker[200:245, 60:130].max()  # left of the product
+        assert darker[225:235, 150:250].max() > 40, "it stands on its shade"
+    assert cast[0.2] < 20 < 50 < cast[0.9]
     assert json.loads(made.file.with_suffix(".json").read_text())["notes"] == [*made.notes]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from packshot.insertion import quality_checks as judged
 from packshot.insertion.background import Background, Box, Colours
 from packshot.insertion.composite import composite
 from packshot.insertion.cutouts import CutOut
-from packshot.insertion.lighting import Light, LightEstimator
+from packshot.insertion.lighting import UNCLEAR, Light, LightEstimator
 from packshot.insertion.placement import Placement, horizon_of
 from packshot.insertion.quality_checks import Check
 from packshot.insertion.record import (
@@ -69,7 +69,7 @@ class Insertion:
     horizon: float
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()
-    """How its place was understood, where that is not plain."""
+    """How its place was understood, where that is not plain, and whether its light was."""
 
     @property
     def passed(self) -> bool:
@@ -126,7 +126,8 @@ def insert(
             break
     progress("insertion", settings.tries, settings.tries)
     assert best is not None
-    return _written(scene, best, folder, name, placement.notes)
+    notes = placement.notes if scene.light.is_clear else (*placement.notes, UNCLEAR)
+    return _written(scene, best, folder, name, notes)
 
 
 def _tries(
@@ -195,20 +196,35 @@ def _scene(background: Background, placement: Placement, settings: InsertionSett
     )
     crop = Box(left, top, right - left, bottom - top)
     horizon = horizon_for(background, placement, settings)
-    estimate = LightEstimator().estimate(background.whole(384)[0])
-    given = settings.light_azimuth_degrees
-    light = Light(
-        estimate.azimuth_degrees if given is None else given,
-        settings.light_elevation_degrees or estimate.elevation_degrees,
-        estimate.hardness if settings.light_hardness is None else settings.light_hardness,
-        estimate.confidence if given is None else 1.0,
-    )
+    light = light_for(background, settings)
     whole = shadows.Ground.of(background.width, horizon, box)
     ground = shadows.Ground(whole.horizon - top, whole.middle - left, whole.focal)
     inside = Box(box.left - left, box.top - top, box.width, box.height)
     return Scene(
         background, crop, background.colours(crop), ground, light, Placement(inside, placement.mask)
     )
+
+
+def light_for(background: Background, settings: InsertionSettings) -> Light:
+    """The background's light, as far as the settings do not say it.
+
+    Where neither they nor the background tell its direction, it is ambient.
+    """
+    light = LightEstimator().estimate(background.whole(384)[0])
+    if settings.light_azimuth_degrees is not None:
+        light = replace(light, azimuth_degrees=settings.light_azimuth_degrees, confidence=1.0)
+    if not light.is_clear:
+        light = light.as_ambient()
+    if settings.light_elevation_degrees is not None:
+        light = replace(light, elevation_degrees=settings.light_elevation_degrees)
+    if settings.light_hardness is not None:  # then it also says how dark and soft the shadow is
+        light = replace(
+            light,
+            hardness=settings.light_hardness,
+            measured_density=None,
+            measured_softness=None,
+        )
+    return light
 
 
 def horizon_for(background: Background, placement: Placement, settings: InsertionSettings) -> float:

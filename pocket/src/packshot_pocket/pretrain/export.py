@@ -15,6 +15,7 @@ from packshot.weights.tokenizers import clip_tokenizer
 from packshot_pocket.pretrain import state
 from packshot_pocket.pretrain.clip import ClipConfig, load_named_clip
 from packshot_pocket.pretrain.latents import folded_vae
+from packshot_pocket.pretrain.light import calibrated_weights
 from packshot_pocket.pretrain.segmenter import SegmenterConfig, load_segmenter
 from packshot_pocket.pretrain.unet import UnetConfig, new_scheduler, new_unet
 from packshot_pocket.pretrain.vae import VaeConfig
@@ -54,7 +55,7 @@ def export(
     segmenter = load_segmenter(folder, segmenter_config or SegmenterConfig()).half()
     weights = out / "segmenter" / "model.safetensors"
     files.write_safetensors(weights, segmenter.state_dict(), {"format": "pt"})
-    light = {name: value.half() for name, value in state.weights(folder, "light").items()}
+    light = {name: value.half() for name, value in calibrated_weights(folder).items()}
     files.write_safetensors(out / "light" / "model.safetensors", light, {"format": "pt"})
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(out, safe_serialization=True)

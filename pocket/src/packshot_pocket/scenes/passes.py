@@ -20,7 +20,8 @@ COUNTS_PER_METRE = 100  # of depth pictures, whose 0 is the sky
 
 
 def light() -> dict[str, Any]:
-    """The sun, or else the strongest lamp: its kind and the unit vector towards it.
+    """The sun, or else the strongest lamp: its kind and the unit vector towards it; "overcast" if
+    the sun does not shine.
 
     The axes are the scene's: x to the picture's right, y away from the camera, z up.
     """
@@ -28,7 +29,8 @@ def light() -> dict[str, Any]:
     strongest = max(lamps, key=lambda lamp: (lamp.data.type == "SUN", lamp.data.energy))
     away = Vector((0, 0, 1))
     away.rotate(strongest.rotation_euler)
-    return {"kind": strongest.data.type.lower(), "direction": [round(v, 4) for v in away]}
+    kind = strongest.data.type.lower() if strongest.data.energy else "overcast"
+    return {"kind": kind, "direction": [round(v, 4) for v in away]}
 
 
 def show_mask(product: bpy.types.Object) -> None:

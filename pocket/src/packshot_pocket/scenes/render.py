@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from packshot_pocket.scenes.cameras import SENSOR_MM, Stand, stand
 from packshot_pocket.scenes.car_spec import CarSpec
 from packshot_pocket.scenes.cars import build_car
 from packshot_pocket.scenes.environments import build_setting
+from packshot_pocket.scenes.environments.lamps import cover_sun, turn_sun
 from packshot_pocket.scenes.materials import principled
 from packshot_pocket.scenes.mesh import build
 from packshot_pocket.scenes.shape import Array
@@ -167,18 +168,24 @@ def render_scene(index: int, scene: SceneSpec, folder: Path, quality: Quality) -
 
 
 def render_backgrounds(index: int, scene: SceneSpec, folder: Path, quality: Quality) -> None:
-    """Render a scene's images without the product, and the list of their lights and horizons."""
-    stage = Stage.of(scene, quality)
+    """Render a scene's images without the product, and the list of their lights and horizons.
+
+    In the last image an overcast sky hides the sun, in the one before it shines from elsewhere.
+    """
+    stage, rng = Stage.of(scene, quality), np.random.default_rng(scene.look)
     stage.product.hide_render = True
     paths = _paths(index, scene, folder, "")
-    stage.shoot(paths)
-    entries = [
-        {
+    entries = []
+    for number, (path, at) in enumerate(zip(paths, stage.stands, strict=True)):
+        if number == len(paths) - 2:
+            turn_sun(rng.uniform(0, 360))
+        if number == len(paths) - 1:
+            cover_sun(rng)
+        replace(stage, stands=[at]).shoot([path])
+        entries.append({
             "file": path.name, "setting": scene.setting, "time": scene.time,
             "light": passes.light(), "horizon": round(at.horizon, 4),
-        }
-        for path, at in zip(paths, stage.stands, strict=True)
-    ]  # fmt: skip
+        })  # fmt: skip
     files.write_json(folder / f"{index:06d}.json", entries)
 
 

@@ -45,6 +45,25 @@ def sun(
     sun.rotation_euler = (radians(90 - elevation), 0, radians(-azimuth))
 
 
+def turn_sun(degrees: float) -> None:
+    """Let the scene's suns shine from elsewhere, as high as before."""
+    for lamp in _suns():
+        lamp.rotation_euler.z += radians(degrees)
+
+
+def cover_sun(rng: Random) -> None:
+    """Let the scene be lit by an overcast sky alone."""
+    for lamp in _suns():
+        lamp.data.energy = 0.0
+    grey = (rng.uniform(0.5, 0.9),) * 3
+    sky([(0, tint(rng, grey, 0.08)), (1, grey)], (1, 1, 1), rng.choice((0, 0.6)), 1.0, 0)
+
+
+def _suns() -> list[bpy.types.Object]:
+    lamps = [made for made in bpy.context.scene.objects if made.type == "LIGHT"]
+    return [lamp for lamp in lamps if lamp.data.type == "SUN"]
+
+
 def _day(rng: Random) -> None:
     haze = tint(rng, (0.52, 0.68, 0.86), 0.08)
     zenith = tint(rng, (0.10, 0.28, 0.72), 0.15)
