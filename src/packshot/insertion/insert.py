@@ -276,14 +276,19 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
     """The ground's actual darkening, and the darkening expected of the light's cast shadow.
 
     Both are zero where the product hides the ground, and in the contact shadow at its feet, which is
-    dark in any light.
+    dark in any light; what a cut-out keeps of the sky's light, which comes from no side, is left out.
     """
     before, after = (
         cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
         for colours in (scene.image, result.image)
     )
-    darkening = ((before - after) / np.maximum(before, 0.05)).clip(0, 1) * (result.shadow > 0)
+    left = after / np.maximum(before, 0.05)
     standing = result.alpha, result.box, (scene.crop.width, scene.crop.height), scene.ground
+    if result.cut:
+        none = np.zeros_like(before)
+        sky = shadows.shade(none, shadows.sky_shadow(*standing), scene.light, none, 0)
+        left /= 1 - sky
+    darkening = (1 - left).clip(0, 1) * (result.shadow > 0)
     dark = shadows.contact_shadow(*standing) + shadows.underside_shadow(*standing)
     visible = (silhouette < 0.02) & (dark < 0.05)
     return darkening * visible, shadows.cast_shadow(*standing, scene.light) * visible

@@ -1,0 +1,117 @@
+"""How the product stands: the line on which it touches the ground, and its depth there.
+
+Seen from above, what stands on the ground ends below in a curve: the near half of a cup's foot is half
+an ellipse. What hangs (a spout, a handle, the body between wheels) ends higher than any foot can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from packshot.insertion.background import Colours
+
+_ROUGH = 0.03
+"""Of the product's height: what a silhouette's lower edge may err by."""
+_LEAST_SLOPE, _MOST_SLOPE = 0.12, 1.2
+_MOST_RISE = 0.3
+"""Of the product's height."""
+_ROOM = 1.5
+"""How much higher than a round foot's sides others may rise: a box's that is seen over its corner."""
+_ROUNDS = 8
+_THICKNESS = 0.7
+"""How deep a product is that is seen from the front, as a share of its lesser side."""
+_DEPTHS = (0.4, 1.3)
+"""The least and the most depth, in widths of the foot."""
+_HANGING = 0.15
+"""Of the foot's depth: how deep a spout or a handle is."""
+
+
+@dataclass(frozen=True)
+class Foot:
+    """Where each column of a silhouette stands.
+
+    Attributes:
+        touches: whether it touches the ground, [width].
+        rise: how far over the silhouette's lowest row its foot is seen, in pixels, [width]: its own
+            where it touches, between those of its neighbours where it hangs.
+        near, far: the ground that it covers, in pixels of the foot's width beyond the nearest point
+            of the foot, [width].
+    """
+
+    touches: np.ndarray
+    rise: Colours
+    near: Colours
+    far: Colours
+
+
+def foot_of(alpha: Colours, slope: float) -> Foot:
+    """The foot of a silhouette [height, width] in [0, 1] that fills its box.
+
+    Args:
+        slope: how many pixels up the picture ground of one pixel's width and depth is: the tangent
+            of the angle at which the camera looks down on it.
+    """
+    slope = float(np.clip(slope, _LEAST_SLOPE, _MOST_SLOPE))
+    height, width = alpha.shape
+    inside = alpha > 0.5
+    is_there = inside.any(axis=0)
+    lowest = np.where(is_there, height - inside[::-1].argmax(axis=0), 0)
+    rise = (lowest.max() - lowest).astype(np.float32)
+    rough = max(1.5, _ROUGH * height)
+    stands = is_there & (rise <= rough)
+    for _ in range(_ROUNDS):  # a wider foot rises higher at its sides, and so shows more of itself
+        columns = np.flatnonzero(stands)
+        half = (np.ptp(columns) + 1) / 2 if len(columns) else 0.0
+        limit = max(rough, min(_MOST_RISE * height, _ROOM * half * slope))
+        stands = is_there & (rise <= limit)
+    columns = np.flatnonzero(stands)
+    if not len(columns):
+        flat = np.zeros(width, np.float32)
+        return Foot(np.zeros(width, bool), flat, flat, flat + _THICKNESS * min(alpha.shape))
+    line = lower_hull(lowest, columns)
+    touches = stands & (lowest >= line - rough)
+    across = np.arange(width)
+    curve = np.interp(across, np.flatnonzero(touches), rise[touches]).astype(np.float32)
+    near, far = _depths(curve, touches, min(alpha.shape), slope)
+    return Foot(touches, curve, near, far)
+
+
+def _depths(
+    curve: Colours, touches: np.ndarray, lesser: int, slope: float
+) -> tuple[Colours, Colours]:
+    """The near and far edge of the ground that each column covers: the far edge mirrors the near one."""
+    columns = np.flatnonzero(touches)
+    first, last = columns[0], columns[-1]
+    foot_width = float(last - first + 1)
+    near = curve / slope
+    deepest = 2 * float(near[touches].max())
+    flat = deepest < 0.25 * foot_width  # seen from the front, or too nearly so for its depth to show
+    depth = max(_THICKNESS * lesser, deepest) if flat else deepest
+    least, most = (share * foot_width for share in _DEPTHS)
+    depth = float(np.clip(depth, min(least, _THICKNESS * lesser), most))
+    near = np.minimum(near, depth / 2)
+    beside = np.maximum(first - np.arange(len(curve)), np.arange(len(curve)) - last).clip(0)
+    chord = np.sqrt((1 - (beside / (foot_width / 2)) ** 2).clip(_HANGING**2))
+    half = np.where(beside > 0, chord * depth / 2, depth / 2 - near)
+    return (depth / 2 - half).astype(np.float32), (depth / 2 + half).astype(np.float32)
+
+
+def lower_hull(lowest: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The lower side of the convex hull of these columns' lowest rows, per column; 0 beyond them.
+
+    (The chain of Andrew 1979.)
+    """
+    hull: list[int] = []
+    for column in columns:
+        while len(hull) > 1 and _turns_down(lowest, hull[-2], hull[-1], int(column)):
+            hull.pop()
+        hull.append(int(column))
+    return np.interp(np.arange(len(lowest)), hull, lowest[hull], left=0, right=0)
+
+
+def _turns_down(lowest: np.ndarray, first: int, middle: int, last: int) -> bool:
+    """Whether the middle column's lowest row lies on or above the line between the others'."""
+    share = (middle - first) / (last - first)
+    return bool(lowest[middle] <= lowest[first] + share * (lowest[last] - lowest[first]))
