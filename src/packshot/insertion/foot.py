@@ -45,6 +45,12 @@ class Foot:
     near: Colours
     far: Colours
 
+    @property
+    def width(self) -> int:
+        """From the first to the last column that touches, in pixels; at least 1."""
+        columns = np.flatnonzero(self.touches)
+        return int(np.ptp(columns)) + 1 if len(columns) else 1
+
 
 def foot_of(alpha: Colours, slope: float) -> Foot:
     """The foot of a silhouette [height, width] in [0, 1] that fills its box.
@@ -87,7 +93,9 @@ def _depths(
     foot_width = float(last - first + 1)
     near = curve / slope
     deepest = 2 * float(near[touches].max())
-    flat = deepest < 0.25 * foot_width  # seen from the front, or too nearly so for its depth to show
+    flat = (
+        deepest < 0.25 * foot_width
+    )  # seen from the front, or too nearly so for its depth to show
     depth = max(_THICKNESS * lesser, deepest) if flat else deepest
     least, most = (share * foot_width for share in _DEPTHS)
     depth = float(np.clip(depth, min(least, _THICKNESS * lesser), most))

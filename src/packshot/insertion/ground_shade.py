@@ -27,7 +27,9 @@ def contact_density(colours: Colours, ground: Ground, box: Box) -> float:
     anywhere about.
     """
     scale = min(1.0, _PIXELS / box.height)
-    small = cv2.resize(colours.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        colours.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+    )
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     part = grey[max(0, round(ground.horizon * scale)) :]
     if min(part.shape) < 2 * _VALLEY:

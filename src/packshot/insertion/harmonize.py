@@ -16,10 +16,11 @@ from packshot.insertion.optics import Grain
 _MOST_GAIN = 1.3
 _MOST_CAST = 0.05
 """How far a channel may move against the others: more would be another brand colour."""
-_SHARE = 0.5
+_SHARE = 0.35
 """How far (in stops) it goes from its photo's light to the background's: surroundings differ by
 their content as well as by their light."""
-_MOST_LIFT = 0.06
+_MOST_LIFT = 0.02
+"""How far black is lifted: a bright background without anything black is no proof of haze."""
 _FAR = 6.0
 """CIEDE2000 with lightness counted half, that a tenth of the product may move at most; the check
 of its colour (`quality_checks.colour`) begins at 7.2."""
@@ -106,7 +107,7 @@ def _levels(colours: Colours) -> Colours:
 
 
 def _grey(colours: Colours) -> Colours:
-    return np.asarray(colours @ np.float32([0.299, 0.587, 0.114]))
+    return np.asarray(colours @ np.array([0.299, 0.587, 0.114], np.float32))
 
 
 def _moved(colours: Colours, gains: Colours, lift: float) -> Colours:

@@ -201,8 +201,10 @@ def _scene(background: Background, placement: Placement, settings: InsertionSett
     ground = shadows.Ground(whole.horizon - top, whole.middle - left, whole.focal)
     inside = Box(box.left - left, box.top - top, box.width, box.height)
     return Scene(
-        background, crop, background.colours(crop), ground, light, Placement(inside, placement.mask)
-    )
+        background, crop, background.colours(crop), ground, light,
+        Placement(inside, placement.mask),
+        None if placement.front is None else placement.front[crop.region],
+    )  # fmt: skip
 
 
 def light_for(background: Background, settings: InsertionSettings) -> Light:
@@ -257,19 +259,30 @@ def _checked(
         checks.append(judged.product_similarity(embedder, inserted, result.alpha, ranked))
     silhouette = np.zeros_like(result.changed_mask)
     silhouette[result.box.region] = result.alpha
+    front = np.zeros_like(silhouette) if scene.front is None else scene.front
     hardness = scene.light.hardness if result.cut else 0.0  # a painting's zone ends in no shadow
     checks.append(
-        judged.seam_visibility(scene.image, result.image, result.changed_mask, silhouette, hardness)
+        judged.seam_visibility(
+            scene.image, result.image, result.changed_mask, np.maximum(silhouette, front), hardness
+        )
     )
     if result.cut:
         checks.append(judged.colour(inserted, result.alpha, result.product))
-        checks.append(judged.contact(scene.image, result.image, silhouette))
+        standing = _uncovered(silhouette, front, result.box)
+        if standing.any():
+            checks.append(judged.contact(scene.image, result.image, standing))
     else:
         checks.append(judged.count(result.alpha))
     darkening, cast = _shadows(scene, result, silhouette)
     checks.append(judged.shadow_direction(darkening, cast, foot))
     checks.append(judged.sharpness_match(inserted, result.alpha, scene.image))
     return tuple(checks)
+
+
+def _uncovered(silhouette: Colours, front: Colours, box: Box) -> Colours:
+    """The columns of a silhouette whose foot nothing hides; of the others nothing."""
+    rows = slice(box.top + box.height // 2, box.bottom + box.height // 8)
+    return silhouette * (front[rows].max(axis=0, initial=0) < 0.02)
 
 
 def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colours, Colours]:
@@ -291,6 +304,8 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
     darkening = (1 - left).clip(0, 1) * (result.shadow > 0)
     dark = shadows.contact_shadow(*standing) + shadows.underside_shadow(*standing)
     visible = (silhouette < 0.02) & (dark < 0.05)
+    if scene.front is not None:
+        visible &= scene.front < 0.02
     return darkening * visible, shadows.cast_shadow(*standing, scene.light) * visible
 
 

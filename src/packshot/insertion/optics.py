@@ -87,7 +87,9 @@ def _edge_blur(grey: Colours, area: np.ndarray, again: float) -> float | None:
     ratio = own[strong] / np.maximum(second[strong], 1e-6)
     variance = again**2 / np.maximum(ratio**2 - 1, 1e-4)
     sharp = float(np.quantile(variance, _SHARP_SHARE))
-    return math.sqrt(max(sharp - 1 / 3, 0.01))  # a central difference is itself a blur, of variance 1/3
+    return math.sqrt(
+        max(sharp - 1 / 3, 0.01)
+    )  # a central difference is itself a blur, of variance 1/3
 
 
 def _gradient(grey: Colours) -> Colours:
@@ -155,9 +157,11 @@ def grain_of(tiles: Sequence[Colours], inside: np.ndarray | None = None) -> Grai
     for part in np.array_split(np.argsort(level), count):
         calmest = part[np.argsort(energy[part])]
         first, all_calm = (calmest[: math.ceil(share * len(part))] for share in (_FIRST, _CALM))
-        steady = _is_grain(power[first], power[all_calm])
-        calm = all_calm if steady else first
-        found.append((float(np.median(level[calm])), np.sqrt(np.median(power[calm], axis=0)), steady))
+        is_steady = _is_grain(power[first], power[all_calm])
+        calm = all_calm if is_steady else first
+        found.append(
+            (float(np.median(level[calm])), np.sqrt(np.median(power[calm], axis=0)), is_steady)
+        )
     levels, deviations, steady = (np.array(each) for each in zip(*found, strict=True))
     return Grain(levels.astype(np.float32), _limited(deviations, steady))
 

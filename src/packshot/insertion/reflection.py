@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from packshot.insertion.background import Box, Colours
+from packshot.insertion.background import Colours
 from packshot.insertion.shadows import Standing
 
 _NORMAL = 0.04
@@ -46,7 +46,9 @@ def reflected(
     across = np.broadcast_to(np.arange(box.width, dtype=np.float32)[None], (rows, box.width)).copy()
     up = (2 * foot - 1 - down - box.top).astype(np.float32)
     image = cv2.remap(product.astype(np.float32), across, up, cv2.INTER_LINEAR)
-    shown = cv2.remap(product_alpha.astype(np.float32), across, up, cv2.INTER_LINEAR) * (down >= foot)
+    shown = cv2.remap(product_alpha.astype(np.float32), across, up, cv2.INTER_LINEAR) * (
+        down >= foot
+    )
     image, shown = _rougher(image, shown, rows)
     slope = (down + 0.5 - standing.ground.horizon) / standing.ground.focal
     share = fresnel(slope) / fresnel(standing.ground.slope(box.bottom + 0.5))
@@ -64,7 +66,9 @@ def _rougher(image: Colours, shown: Colours, rows: int) -> tuple[Colours, Colour
     layers = np.concatenate([image * shown[..., None], shown[..., None]], axis=2)
     sigmas = np.array([0.0, 0.01, 0.03, 0.06]) * rows
     blurred = [
-        cv2.GaussianBlur(layers, (0, 0), sigmaX=max(0.3, 0.5 * s), sigmaY=max(0.3, s)) if s else layers
+        cv2.GaussianBlur(layers, (0, 0), sigmaX=max(0.3, 0.5 * s), sigmaY=max(0.3, s))
+        if s
+        else layers
         for s in sigmas
     ]
     wanted = np.interp(_ROUGH * np.arange(rows), sigmas, np.arange(len(sigmas)))[:, None, None]

@@ -22,6 +22,8 @@ class Scene:
     ground: Ground
     light: Light
     placement: Placement
+    front: Colours | None = None
+    """The opacity of what stands before the product, [height, width] of the crop."""
 
 
 @dataclass(frozen=True)

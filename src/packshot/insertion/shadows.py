@@ -38,7 +38,9 @@ _FLATTEST = 0.4
 _FAINT = 0.5
 _GRID = 160
 """Cells of the ground, each way, on which the sky's shadow is computed."""
-_SECTORS = 16
+_SECTORS, _STEPS = 16, 20
+_NOTHING = 1e6
+"""The height of the underside of what is not there."""
 _REACH = 1.2
 """Of the product's height: beyond it the sky's shadow is not seen."""
 
@@ -170,7 +172,7 @@ def contact_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Grou
     """
     product = Standing.of(alpha, box, ground)
     covered = _covered(product, size)
-    width = max(1.0, float(product.foot.touches.sum()))
+    width = product.foot.width
     flat = float(np.clip(ground.slope(box.bottom), _FLATTEST, 1))
     tight, wide = (
         # Blurred, the edge of a half-plane is 0.5 at the edge.
@@ -193,7 +195,7 @@ def _covered(product: Standing, size: tuple[int, int]) -> Colours:
     edges = np.flatnonzero(np.diff(np.pad(foot.touches.astype(np.int8), 1)))
     for first, end in zip(edges[::2], edges[1::2], strict=True):
         run = slice(first, end)
-        deep = np.minimum(foot.far[run], foot.near[run] + 1.2 * (end - first))
+        deep = np.minimum(foot.far[run], foot.near[run] + 0.6 * (end - first))
         lower = box.bottom - foot.rise[run]
         upper = lower - (deep - foot.near[run]) * flat
         across = np.arange(first, end) + box.left
@@ -282,21 +284,19 @@ class _Grid:
 
 def _hidden_sky(top: Colours, under: Colours, cell: float, height: float) -> Colours:
     """The hidden share of an even sky over each cell of heights [rows, columns], 0 to 1."""
-    steps = np.geomspace(0.7 * cell, max(_REACH * height, 2 * cell), 20)
+    steps = np.geomspace(0.7 * cell, max(_REACH * height, 2 * cell), _STEPS)
     hidden = np.zeros_like(top)
-    under = np.where(top > 0, under, np.inf).astype(np.float32)
+    under = np.where(top > 0, under, _NOTHING).astype(np.float32)
+    size, how = top.shape[::-1], cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     for turn in np.arange(_SECTORS) * 2 * np.pi / _SECTORS:
         highest, lowest = np.zeros_like(top), np.ones_like(top)
         for step in steps:
-            shift = np.array(
-                [[1, 0, step / cell * np.cos(turn)], [0, 1, step / cell * np.sin(turn)]], np.float32
-            )
-            how = {"flags": cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, "dsize": top.shape[::-1]}
-            high = cv2.warpAffine(top, shift, **how)
-            low = cv2.warpAffine(under, shift, borderValue=np.inf, **how)
+            across, along = step / cell * np.cos(turn), step / cell * np.sin(turn)
+            shift = np.array([[1, 0, across], [0, 1, along]], np.float32)
+            high = cv2.warpAffine(top, shift, size, flags=how)
+            low = cv2.warpAffine(under, shift, size, flags=how, borderValue=_NOTHING)
             # The sine's square: what of a cosine-weighted sector lies below that height.
             np.maximum(highest, high**2 / (high**2 + step**2), out=highest)
-            low = np.where(np.isfinite(low), low, 1e9)
             np.minimum(lowest, low**2 / (low**2 + step**2), out=lowest)
         hidden += (highest - lowest).clip(0)
     return cv2.GaussianBlur(hidden / _SECTORS, (0, 0), 0.8)
