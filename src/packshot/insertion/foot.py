@@ -6,6 +6,7 @@ an ellipse. What hangs (a spout, a handle, the body between wheels) ends higher 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,8 @@ _THICKNESS = 0.7
 """How deep a product is that is seen from the front, as a share of its lesser side."""
 _DEPTHS = (0.4, 1.3)
 """The least and the most depth, in widths of the foot."""
+_SIDE = 0.75
+"""Of half the foot's width from its middle: where its curve tells how deep it is."""
 _HANGING = 0.15
 """Of the foot's depth: how deep a spout or a handle is."""
 
@@ -77,11 +80,29 @@ def foot_of(alpha: Colours, slope: float) -> Foot:
         flat = np.zeros(width, np.float32)
         return Foot(np.zeros(width, bool), flat, flat, flat + _THICKNESS * min(alpha.shape))
     line = lower_hull(lowest, columns)
-    touches = stands & (lowest >= line - rough)
+    touches = _feet(stands & (lowest >= line - rough), np.where(is_there, rise, np.inf), rough)
     across = np.arange(width)
     curve = np.interp(across, np.flatnonzero(touches), rise[touches]).astype(np.float32)
     near, far = _depths(curve, touches, min(alpha.shape), slope)
     return Foot(touches, curve, near, far)
+
+
+def _feet(touches: np.ndarray, rise: np.ndarray, rough: float) -> np.ndarray:
+    """Without runs of columns that neither reach the lowest rows nor end below both neighbours.
+
+    A car's far wheel does; the lower corner of its body, which nothing reaches further out, does not.
+    """
+    kept = touches.copy()
+    edges = np.flatnonzero(np.diff(np.pad(touches.astype(np.int8), 1)))
+    reach = max(2, round(2 * rough))
+    for first, end in zip(edges[::2], edges[1::2], strict=True):
+        lowest = rise[first:end].min()
+        beside = rise[max(0, first - reach) : first], rise[end : end + reach]
+        is_foot = all(
+            side.max(initial=0 if side.size else np.inf) > lowest + rough for side in beside
+        )
+        kept[first:end] = lowest <= rough or is_foot
+    return kept
 
 
 def _depths(
@@ -92,7 +113,10 @@ def _depths(
     first, last = columns[0], columns[-1]
     foot_width = float(last - first + 1)
     near = curve / slope
-    deepest = 2 * float(near[touches].max())
+    # Measured inside of its ends, where wheels and round edges rise, too.
+    sides = (first + last) / 2 + np.array([-_SIDE, _SIDE]) * foot_width / 2
+    there = float(np.interp(sides, np.arange(len(curve)), near).mean())
+    deepest = 2 * there / (1 - math.sqrt(1 - _SIDE**2))
     flat = (
         deepest < 0.25 * foot_width
     )  # seen from the front, or too nearly so for its depth to show
@@ -103,7 +127,8 @@ def _depths(
     beside = np.maximum(first - np.arange(len(curve)), np.arange(len(curve)) - last).clip(0)
     chord = np.sqrt((1 - (beside / (foot_width / 2)) ** 2).clip(_HANGING**2))
     half = np.where(beside > 0, chord * depth / 2, depth / 2 - near)
-    return (depth / 2 - half).astype(np.float32), (depth / 2 + half).astype(np.float32)
+    near, far = (depth / 2 - half).clip(0), depth / 2 + half
+    return near.astype(np.float32), far.astype(np.float32)
 
 
 def lower_hull(lowest: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -32,13 +32,14 @@ _PER_LEVEL = 40
 """Blocks of a brightness: fewer tell less than they cost."""
 _FIRST = 0.03
 """Of the blocks of one brightness: those that are the calmest of all."""
-_EVEN, _VERY_EVEN = 1.25, 1.12
+_EVEN = 1.25
 """How much stronger the calm blocks' noise may be than the calmest's: 1.1 on photos of plain walls,
 1.3 to 3 on asphalt, concrete and grass."""
 _WEAK = 0.004
 """Deviation of luma: one step of 8 bits."""
-_FINE = 1.1
-"""How much stronger noise is in the finest band than in the next: 1.2 to 2.5; textures have 0.7 to 1."""
+_FINE = 1.15
+"""How much stronger noise is in each band than in the next coarser one: 1.4 to 2.6, also after JPEG;
+textures have 0.6 to 1, or 1.2 and 1."""
 _SPAN = 1.5
 """How much stronger grain is at one brightness than at another."""
 _STEPS = 32
@@ -169,10 +170,9 @@ def grain_of(tiles: Sequence[Colours], inside: np.ndarray | None = None) -> Grai
 def _is_grain(first: Colours, calm: Colours) -> bool:
     """Whether the calmest blocks' power [N, bands, 3] is a camera's: even, and fine where it is strong."""
     least, more = (np.sqrt(np.median(part[:, :, 0].sum(axis=1))) for part in (first, calm))
-    fine, middle = np.sqrt(np.median(calm[:, :2, 0], axis=0))
-    uneven = more / max(least, 1e-6)
-    is_fine = more <= _WEAK or fine >= _FINE * middle
-    return bool(more <= _MOST and (uneven < _EVEN if is_fine else uneven < _VERY_EVEN))
+    fine, middle, coarse = np.sqrt(np.median(calm[:, :, 0], axis=0))
+    is_fine = fine >= _FINE * middle and middle >= _FINE * coarse
+    return bool(more <= _MOST and (is_fine or more <= _WEAK) and more < _EVEN * least)
 
 
 def _limited(deviations: Colours, steady: np.ndarray) -> Colours:
