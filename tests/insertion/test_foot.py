@@ -48,7 +48,9 @@ def test_a_car_touches_with_its_wheels():
     foot = foot_of(car, 0.3)
     assert foot.touches[50:60].all() and foot.touches[200:210].all()
     assert not foot.touches[90:170].any()
-    assert foot.near[130] + foot.far[130] == pytest.approx(0.7 * 100), "its body is deep between them"
+    assert foot.near[130] + foot.far[130] == pytest.approx(0.7 * 100), (
+        "its body is deep between them"
+    )
 
 
 def test_a_box_over_its_corner_touches_along_both_sides():

@@ -127,10 +127,12 @@ def _nearer(seen: np.ndarray, place: Box) -> np.ndarray | None:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(seen.astype(np.uint8))
     overlaps = np.bincount(labels[place.region].ravel(), minlength=len(stats))
     ends = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT]
+    is_ground = stats[:, cv2.CC_STAT_WIDTH] == seen.shape[1]  # from side to side
     fits = (
         (overlaps >= _HIDES * place.width * place.height)
         & (ends >= place.bottom + _LOWER * place.height)
         & (stats[:, cv2.CC_STAT_AREA] <= _MOST * seen.size)
+        & ~is_ground
     )
     fits[0] = False  # what is no part
     return np.isin(labels, np.flatnonzero(fits)) if fits.any() else None

@@ -38,7 +38,9 @@ _FLATTEST = 0.4
 _FAINT = 0.5
 _GRID = 160
 """Cells of the ground, each way, on which the sky's shadow is computed."""
-_SECTORS, _STEPS = 16, 20
+_SECTORS, _STEPS = 16, 24
+_FURTHEST = 3
+"""Of the product's height: how far away something hides the sky, at most 18 degrees high."""
 _NOTHING = 1e6
 """The height of the underside of what is not there."""
 _REACH = 1.2
@@ -284,7 +286,7 @@ class _Grid:
 
 def _hidden_sky(top: Colours, under: Colours, cell: float, height: float) -> Colours:
     """The hidden share of an even sky over each cell of heights [rows, columns], 0 to 1."""
-    steps = np.geomspace(0.7 * cell, max(_REACH * height, 2 * cell), _STEPS)
+    steps = np.geomspace(0.7 * cell, max(_FURTHEST * height, 2 * cell), _STEPS)
     hidden = np.zeros_like(top)
     under = np.where(top > 0, under, _NOTHING).astype(np.float32)
     size, how = top.shape[::-1], cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
