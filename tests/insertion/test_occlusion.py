@@ -148,6 +148,7 @@ def test_what_stands_lower_and_overlaps_is_found():
         (108, 20, 132, 140),  # its foot is further away than the product's
         (20, 70, 60, 165),  # it stands beside the place
         (10, 90, 230, 179),  # the ground
+        (70, 60, 170, 165),  # it would hide all of it
     ],
 )
 def test_what_stands_elsewhere_is_not(seen):

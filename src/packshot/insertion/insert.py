@@ -296,7 +296,8 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
         for colours in (scene.image, result.image)
     )
     left = after / np.maximum(before, 0.05)
-    standing = result.alpha, result.box, (scene.crop.width, scene.crop.height), scene.ground
+    whole = cutouts.fitted(result.cut, scene.placement.box)[1] if result.cut else result.alpha
+    standing = whole, result.box, (scene.crop.width, scene.crop.height), scene.ground
     if result.cut:
         none = np.zeros_like(before)
         sky = shadows.shade(none, shadows.sky_shadow(*standing), scene.light, none, 0)

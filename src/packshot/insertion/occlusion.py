@@ -31,6 +31,8 @@ _LOWER = 0.03
 """Of the place's height: how much lower than the product what stands before it must stand."""
 _HIDES = 0.02
 """Of the place, the least that is worth hiding."""
+_HIDES_MOST = 0.75
+"""Of the place: who wants a product there wants to see some of it."""
 _MOST = 0.6
 """Of what was looked at: more is ground, not a thing."""
 _AGREED = 0.7
@@ -98,8 +100,8 @@ def read_front(background: Background, path: Path) -> tuple[Colours, tuple[str, 
 def find_front(background: Background, box: Box, segmenter: Segmenter) -> Colours | None:
     """The opacity [height, width] of a thing that overlaps a place and stands nearer than it.
 
-    Nearer is what stands lower in the picture. None if the segmenter finds no such thing, or if its
-    colours do not bear out its outline.
+    Nearer is what stands lower in the picture. None if the segmenter finds no such thing, if its
+    colours do not bear out its outline, or if it would hide nearly all of the place.
     """
     reach = round(_ABOUT * max(box.width, box.height))
     left, top = max(0, box.left - reach), max(0, box.top - reach)
@@ -115,7 +117,7 @@ def find_front(background: Background, box: Box, segmenter: Segmenter) -> Colour
         return None
     outline = _by_colours(colours, thing)
     both, either = (thing & outline).sum(), (thing | outline).sum()
-    if both < _AGREED * either:
+    if both < _AGREED * either or outline[place.region].mean() > _HIDES_MOST:
         return None
     front = np.zeros((background.height, background.width), np.float32)
     front[part.region] = softened(outline, background, part)

@@ -36,6 +36,8 @@ _TIGHT, _WIDE = 0.03, 0.14
 _FLATTEST = 0.4
 """Foreshortening of the contact shadow: a rounded edge over the ground is dark in front, too."""
 _FAINT = 0.5
+_FINE = 6
+"""Deviation in pixels of a blur that needs no more of them."""
 _GRID = 160
 """Cells of the ground, each way, on which the sky's shadow is computed."""
 _SECTORS, _STEPS = 16, 24
@@ -138,8 +140,7 @@ def cast_shadow(
         warp = _shadow_of_card(box, ground, light, product.away, float(offset) / product.fall)
         for layer, share in ((hard, 1 - heights), (soft, heights)):
             np.maximum(layer, cv2.warpPerspective(card * share, warp, size), out=layer)
-    near = cv2.GaussianBlur(hard, (0, 0), max(0.6, blur / 4))
-    far = cv2.GaussianBlur(soft, (0, 0), blur)
+    near, far = _blurred(hard, blur / 4, blur / 4), _blurred(soft, blur, blur)
     return (near + far).clip(0, 1) * light.density
 
 
@@ -178,15 +179,24 @@ def contact_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Grou
     flat = float(np.clip(ground.slope(box.bottom), _FLATTEST, 1))
     tight, wide = (
         # Blurred, the edge of a half-plane is 0.5 at the edge.
-        (3 * _blurred(covered, share * width, flat)).clip(0, 1)
+        (3 * _blurred(covered, share * width, share * width * flat)).clip(0, 1)
         for share in (_TIGHT, _WIDE)
     )
     return np.maximum(tight, _FAINT * wide)
 
 
-def _blurred(values: Colours, sigma: float, flat: float) -> Colours:
-    """Blurred on the ground, which is seen foreshortened."""
-    return cv2.GaussianBlur(values, (0, 0), sigmaX=max(0.7, sigma), sigmaY=max(0.7, sigma * flat))
+def _blurred(values: Colours, across: float, down: float) -> Colours:
+    """Blurred by a Gaussian of these deviations, at least 0.6; wide ones at a lower resolution."""
+    across, down = max(0.6, across), max(0.6, down)
+    coarse = max(1, int(min(across, down) / _FINE))
+    if coarse == 1:
+        return np.asarray(cv2.GaussianBlur(values, (0, 0), sigmaX=across, sigmaY=down))
+    height, width = values.shape
+    size = -(-width // coarse), -(-height // coarse)
+    small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+    scale = size[0] / width, size[1] / height
+    soft = cv2.GaussianBlur(small, (0, 0), sigmaX=across * scale[0], sigmaY=down * scale[1])
+    return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def _covered(product: Standing, size: tuple[int, int]) -> Colours:
@@ -340,7 +350,7 @@ def underside_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Gr
     over_ground = gap[::-1].cumsum(axis=0)[::-1]
     shade = _UNDER / (1 + tall / (depth * fall))
     dark[box.region] = gap * shade * (2 - over_ground / (deep + 1)).clip(0, 1)
-    return cv2.GaussianBlur(dark, (0, 0), max(0.6, 0.01 * box.width))
+    return _blurred(dark, 0.01 * box.width, 0.01 * box.width)
 
 
 def _gap(inside: np.ndarray) -> np.ndarray:
