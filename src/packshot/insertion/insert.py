@@ -295,7 +295,7 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
         cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
         for colours in (scene.image, result.image)
     )
-    left = after / np.maximum(before, 0.05)
+    left = 1 - (before - after) / np.maximum(before, 0.05)
     whole = cutouts.fitted(result.cut, scene.placement.box)[1] if result.cut else result.alpha
     standing = whole, result.box, (scene.crop.width, scene.crop.height), scene.ground
     if result.cut:
