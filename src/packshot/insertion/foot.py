@@ -125,8 +125,11 @@ def _depths(
     depth = float(np.clip(depth, min(least, _THICKNESS * lesser), most))
     near = np.minimum(near, depth / 2)
     beside = np.maximum(first - np.arange(len(curve)), np.arange(len(curve)) - last).clip(0)
-    chord = np.sqrt((1 - (beside / (foot_width / 2)) ** 2).clip(_HANGING**2))
-    half = np.where(beside > 0, chord * depth / 2, depth / 2 - near)
+    # What hangs beside a round foot is no deeper than the foot's end; beside a flat one it goes on.
+    own = depth / 2 - near
+    end = np.where(np.arange(len(curve)) < first, own[first], own[last])
+    chord = np.sqrt((1 - (beside / (foot_width / 2)) ** 2).clip(0))
+    half = np.where(beside > 0, np.maximum(chord * end, _HANGING * depth / 2), own)
     near, far = (depth / 2 - half).clip(0), depth / 2 + half
     return near.astype(np.float32), far.astype(np.float32)
 

@@ -296,12 +296,11 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
         for colours in (scene.image, result.image)
     )
     left = 1 - (before - after) / np.maximum(before, 0.05)
+    del before, after
     whole = cutouts.fitted(result.cut, scene.placement.box)[1] if result.cut else result.alpha
     standing = whole, result.box, (scene.crop.width, scene.crop.height), scene.ground
     if result.cut:
-        none = np.zeros_like(before)
-        sky = shadows.shade(none, shadows.sky_shadow(*standing), scene.light, none, 0)
-        left /= 1 - sky
+        left /= 1 - shadows.sky_shade(shadows.sky_shadow(*standing), scene.light)
     darkening = (1 - left).clip(0, 1) * (result.shadow > 0)
     dark = shadows.contact_shadow(*standing) + shadows.underside_shadow(*standing)
     visible = (silhouette < 0.02) & (dark < 0.05)

@@ -18,7 +18,7 @@ from packshot.insertion.lighting import Light
 
 _FOCAL = 1.2
 """Focal length in picture widths, where the background does not say: 43 mm on film."""
-_CARDS = 12
+_CARDS = 16
 _LEAST_TURN = 0.08
 _LEAST_FALL = 0.12
 """Of the product's height: how far below the horizon its foot is at least taken to be."""
@@ -133,13 +133,16 @@ def cast_shadow(
     heights = np.linspace(1, 0, len(alpha), dtype=np.float32)[:, None]
     blur = max(0.6, 0.09 * box.height * (1.15 - light.hardness))
     offsets = np.linspace(0, product.foot.far.max(), _CARDS)
+    apart = max(float(offsets[1]), 1e-3)
     for offset in offsets:
-        half = offsets[1] / 2
-        is_there = (product.foot.near <= offset + half) & (product.foot.far >= offset - half)
-        card = product.alpha * is_there
+        within = np.minimum(offset - product.foot.near, product.foot.far - offset)
+        # Columns that end between two cards are partly in both, or else the shadow has steps.
+        card = product.alpha * (1 + within / apart).clip(0, 1).astype(np.float32)
         warp = _shadow_of_card(box, ground, light, product.away, float(offset) / product.fall)
-        for layer, share in ((hard, 1 - heights), (soft, heights)):
-            np.maximum(layer, cv2.warpPerspective(card * share, warp, size), out=layer)
+        layers = np.stack([card * (1 - heights), card * heights], axis=-1)
+        thrown = cv2.warpPerspective(layers, warp, size)
+        np.maximum(hard, thrown[..., 0], out=hard)
+        np.maximum(soft, thrown[..., 1], out=soft)
     near, far = _blurred(hard, blur / 4, blur / 4), _blurred(soft, blur, blur)
     return (near + far).clip(0, 1) * light.density
 
@@ -326,11 +329,17 @@ def shade(cast: Colours, sky: Colours, light: Light, touch: Colours, deepest: fl
         touch: as `contact_shadow`: 1 where the ground is as dark as it gets.
         deepest: the opacity there.
     """
-    direct = light.hardness * (1 - (1 - light.density) ** _GAMMA)
     lit = 1 - cast / max(light.density, 1e-3)
-    left = (1 - cast) ** _GAMMA * (1 - (1 - direct * lit) * sky)
-    taken = 1 - left.clip(1e-4) ** np.float32(1 / _GAMMA)
-    return (taken + touch * (deepest - taken).clip(0)).astype(np.float32)
+    taken = 1 - (1 - cast) * (1 - sky_shade(sky, light, lit))
+    taken += touch * (deepest - taken).clip(0)
+    return taken.astype(np.float32, copy=False)
+
+
+def sky_shade(sky: Colours, light: Light, lit: Colours | float = 1.0) -> Colours:
+    """The shade of the hidden `sky` alone: opacity of the ground that gets its share `lit` of the light."""
+    direct = np.float32(light.hardness * (1 - (1 - light.density) ** _GAMMA))
+    left = 1 - (1 - direct * lit) * sky
+    return 1 - np.maximum(left, 1e-4) ** np.float32(1 / _GAMMA)
 
 
 def underside_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> Colours:
