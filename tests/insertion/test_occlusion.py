@@ -39,9 +39,13 @@ def hidden_scene(folder):
     return replace(shown, background=plate(), image=plate().colours(crop), front=front[crop.region])
 
 
+def behind(shown, **settings):
+    return inserted(shown, **settings).behind(shown.image, shown.front)
+
+
 def test_its_pixels_are_the_plates_own_and_the_product_shows_beside_it(tmp_path):
     shown = hidden_scene(tmp_path)
-    made = inserted(shown, reflection=0.4)
+    made = behind(shown, reflection=0.4)
     inside = shown.front == 1
     assert inside.sum() > 1500
     assert np.array_equal(made.image[inside], shown.image[inside])
@@ -56,12 +60,12 @@ def test_its_pixels_are_the_plates_own_and_the_product_shows_beside_it(tmp_path)
 
 def test_the_checks_do_not_take_it_for_a_fault(tmp_path):
     shown = hidden_scene(tmp_path)
-    made = inserted(shown)
+    made = behind(shown)
     checks = {check.name: check for check in _checked(shown, made, [made.cut], None)}
     assert all(check.passed for check in checks.values()), checks
     whole = replace(shown, front=np.ones_like(shown.front))
     whole.front[: made.box.top + made.box.height // 2] = 0
-    below = {check.name for check in _checked(whole, inserted(whole), [made.cut], None)}
+    below = {check.name for check in _checked(whole, behind(whole), [made.cut], None)}
     assert "contact" not in below, "nothing of its foot is seen"
 
 
@@ -166,5 +170,5 @@ def test_it_is_said_what_was_found():
 
 def test_the_cut_out_is_the_same(tmp_path):
     shown = hidden_scene(tmp_path)
-    assert inserted(shown).box == inserted(replace(shown, front=None)).box
+    assert behind(shown).box == inserted(replace(shown, front=None)).box
     assert cut_out_of().alpha.max() <= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,22 +43,7 @@ def composite(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int)
     zone[place.region] = np.maximum(zone[place.region], opacity > 0)
     hidden = 1 - (1 - shadow) * (1 - mirrored)
     hidden[place.region] = 1 - (1 - hidden[place.region]) * (1 - opacity)
-    made = Composite(ground, zone, colours, opacity[inner], box, shadow, hidden, cut)
-    return made if scene.front is None else _behind(made, scene.image, scene.front)
-
-
-def _behind(made: Composite, before: Colours, front: Colours) -> Composite:
-    """The composite with the background's own pixels before it, where `front` [h, w] is opaque."""
-    seen = 1 - front
-    share = seen[..., None]
-    return replace(
-        made,
-        image=before * (1 - share) + made.image * share,
-        changed_mask=made.changed_mask * (seen > 0),
-        alpha=made.alpha * seen[made.box.region],
-        shadow=made.shadow * seen,
-        opacity=made.opacity * seen,
-    )
+    return Composite(ground, zone, colours, opacity[inner], box, shadow, hidden, cut)
 
 
 def _shadow(scene: Scene, alpha: Colours, box: Box) -> Colours:

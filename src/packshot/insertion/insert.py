@@ -120,6 +120,7 @@ def insert(
     best: Attempt | None = None  # only the best is kept in memory
     for number, (seed, result) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)
+        result = result.behind(scene.image, scene.front)
         attempt = Attempt(seed, result, _checked(scene, result, ranked, embedder))
         best = min(best or attempt, attempt, key=lambda each: len(each.missed))
         if not attempt.missed or (result.cut and not attempt.missed & judged.OF_THE_PHOTO):
@@ -271,7 +272,7 @@ def _checked(
         standing = _uncovered(silhouette, front, result.box)
         if standing.any():
             checks.append(judged.contact(scene.image, result.image, standing))
-    else:
+    elif scene.front is None:  # what stands before one product may part it in two
         checks.append(judged.count(result.alpha))
     darkening, cast = _shadows(scene, result, silhouette)
     checks.append(judged.shadow_direction(darkening, cast, foot))
