@@ -15,7 +15,8 @@ from packshot.insertion.background import Colours
 
 _ROUGH = 0.03
 """Of the product's height: what a silhouette's lower edge may err by."""
-_LEAST_SLOPE, _MOST_SLOPE = 0.12, 1.2
+_LEAST_SLOPE, _MOST_SLOPE = 0.25, 1.2
+"""A product's photo looks down on it by 14 degrees at least, even where the background does not."""
 _MOST_RISE = 0.3
 """Of the product's height."""
 _ROOM = 1.5
@@ -72,7 +73,7 @@ def foot_of(alpha: Colours, slope: float) -> Foot:
     stands = is_there & (rise <= rough)
     for _ in range(_ROUNDS):  # a wider foot rises higher at its sides, and so shows more of itself
         columns = np.flatnonzero(stands)
-        half = (np.ptp(columns) + 1) / 2 if len(columns) else 0.0
+        half = max((np.ptp(columns) + 1) / 2 if len(columns) else 0.0, width / 4)
         limit = max(rough, min(_MOST_RISE * height, _ROOM * half * slope))
         stands = is_there & (rise <= limit)
     columns = np.flatnonzero(stands)

@@ -25,6 +25,7 @@ _LEAST_FALL = 0.12
 _TINT = np.array([1.0, 0.97, 0.92], np.float32)
 """Shade is lit by the sky: blue darkens least."""
 _GAMMA = 2.2
+"""Of sRGB, about: light adds up before it is encoded, and opacities are of encoded values."""
 _LOW = 0.15
 """Of the product's height: through so low a gap one sees no lit ground behind, but its far side."""
 _FEET = 0.2
