@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from packshot.lora import Lora
     from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel
 
+_BLACK = 0.08
+"""Brightness of ground on which a shadow is not seen."""
 DEFAULT_HORIZON = 0.45
 """The horizon as a share of the height, where the background's lines do not show it."""
 
@@ -289,14 +291,16 @@ def _uncovered(silhouette: Colours, front: Colours, box: Box) -> Colours:
 def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colours, Colours]:
     """The ground's actual darkening, and the darkening expected of the light's cast shadow.
 
-    Both are zero where the product hides the ground, and in the contact shadow at its feet, which is
-    dark in any light; what a cut-out keeps of the sky's light, which comes from no side, is left out.
+    Both are zero where the product hides the ground, where that is black, and in the contact shadow
+    at its feet, which is dark in any light; what a cut-out keeps of the sky's light, which comes from
+    no side, is left out.
     """
     before, after = (
         cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
         for colours in (scene.image, result.image)
     )
     left = 1 - (before - after) / np.maximum(before, 0.05)
+    is_lit = before > _BLACK
     del before, after
     whole = cutouts.fitted(result.cut, scene.placement.box)[1] if result.cut else result.alpha
     standing = whole, result.box, (scene.crop.width, scene.crop.height), scene.ground
@@ -304,7 +308,7 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
         left /= 1 - shadows.sky_shade(shadows.sky_shadow(*standing), scene.light)
     darkening = (1 - left).clip(0, 1) * (result.shadow > 0)
     dark = shadows.contact_shadow(*standing) + shadows.underside_shadow(*standing)
-    visible = (silhouette < 0.02) & (dark < 0.05)
+    visible = (silhouette < 0.02) & (dark < 0.02) & is_lit
     if scene.front is not None:
         visible &= scene.front < 0.02
     return darkening * visible, shadows.cast_shadow(*standing, scene.light) * visible
