@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -307,3 +309,33 @@ def test_a_background_of_as_long_a_name_as_may_be(product, background_file, caps
     told = fails(capsys, monkeypatch, longest, "-p", product.root, "--box", "10,10,50,50")
     assert "The results cannot be named after nnn" in told and "give it a shorter name." in told
     assert len(list(product.insertions_folder.glob("n*"))) == 1
+
+
+@pytest.mark.slow
+def test_what_stands_before_it_stays_as_it_is(product, background_file, tmp_path):
+    mask = Image.new("L", Image.open(background_file).size)
+    mask.paste(255, (190, 120, 210, 260))
+    mask.save(tmp_path / "front.png")
+    result = run(
+        background_file, "-p", product.root, "--box", "140,140,120,90", "--behind", tmp_path / "front.png"
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    made = np.asarray(Image.open(product.insertions_folder / "beach.png").convert("RGB")).astype(
+        int
+    )
+    own = np.asarray(Image.open(background_file).convert("RGB")).astype(int)
+    assert np.array_equal(made[125:255, 194:206], own[125:255, 194:206])
+    assert np.abs(made - own)[150:220, 150:185].max() > 60, "the product beside it"
+
+
+def test_a_batch_is_made_again_where_what_stands_before_changed(product, tmp_path):
+    Image.new("L", (40, 30)).save(tmp_path / "front.png")
+    place = request.PlacementRequest(box="1,2,20,20", behind=str(tmp_path / "front.png"))
+
+    def key(where):
+        return request._inputs(product, where, InsertionSettings(), None, (), None)
+
+    first = key(place)
+    assert key(place) == first != key(replace(place, behind=None))
+    Image.new("L", (40, 30), 255).save(tmp_path / "front.png")
+    assert key(place) != first

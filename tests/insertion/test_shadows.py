@@ -13,7 +13,8 @@ from packshot.insertion.shadows import (
     cast_shadow,
     contact_shadow,
     darkened,
-    reflected,
+    shade,
+    sky_shadow,
     underside_shadow,
 )
 
@@ -77,15 +78,58 @@ def test_it_is_darkest_where_it_touches():
     assert np.array_equal(seen[dark == 0], ground[dark == 0])
 
 
-def test_a_reflection_is_the_product_upside_down_and_fades():
-    box = Box(10, 10, 4, 40)
-    product = np.linspace(0, 1, 40, dtype=np.float32)[:, None, None].repeat(4, 1).repeat(3, 2)
-    ground = np.full((120, 60, 3), 0.2, np.float32)
-    seen, weight = reflected(ground, product, np.ones((40, 4), np.float32), box, 0.8)
-    assert weight[50, 11] == pytest.approx(0.8)
-    assert seen[50, 11, 0] > seen[60, 11, 0] > seen[75, 11, 0]
-    assert np.array_equal(seen[weight == 0], ground[weight == 0])
-    assert reflected(ground, product, np.ones((40, 4), np.float32), box, 0)[1].max() == 0
+@pytest.mark.parametrize("distance", [0.1, 0.3, 0.8])
+def test_beside_a_long_wall_the_sky_is_hidden_as_geometry_has_it(distance):
+    """Half of (1 - d / sqrt(d^2 + h^2)), for a wall of height h that is long on both sides."""
+    ground = Ground(horizon=-400, middle=1000, focal=600)
+    box, alpha = Box(700, 540, 600, 60), np.ones((60, 600), np.float32)
+    hidden = sky_shadow(alpha, box, (2000, 700), ground)
+    away, height = 600 / 1000, 60 / 1000
+    row = ground.horizon + ground.focal / (away - distance * height)
+    wanted = 0.5 * (1 - distance / math.hypot(1, distance))
+    assert hidden[round(row - 0.5), 1000] == pytest.approx(wanted, abs=0.04)
+
+
+def test_the_skys_shadow_fades_with_distance_and_is_on_both_sides():
+    box, alpha = Box(260, 200, 80, 100), np.ones((100, 80), np.float32)
+    hidden = sky_shadow(alpha, box, SIZE, GROUND)
+    below = hidden[301:390, 300]
+    assert below[0] > 0.3 and (np.diff(below) < 0.02).all() and below[-1] < 0.05
+    assert np.allclose(hidden[290, 200:258], hidden[290, 342:400][::-1], atol=0.08)
+    assert hidden[:95].max() == 0, "none above the horizon"
+
+
+def test_all_light_is_kept_off_once():
+    """Cast shade and the sky's make the light that is left; the softer it is the more is the sky's."""
+    whole, none = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
+    hard, soft = Light(200, 40, 1), Light(200, 40, 0)
+    for light in (hard, soft):
+        assert shade(none, none, light, none, 0.9)[0, 0] == pytest.approx(0, abs=1e-6)
+        full = shade(light.density * whole, none, light, none, 0.9)[0, 0]
+        assert full == pytest.approx(light.density, abs=1e-5)
+        assert shade(none, none, light, whole, 0.9)[0, 0] == pytest.approx(0.9)
+        dim = shade(none, 0.5 * whole, light, none, 0.1)
+        assert shade(none, 0.5 * whole, light, whole, 0.0) == dim, "never lighter"
+    sky = [shade(none, 0.5 * whole, light, none, 0.9)[0, 0] for light in (hard, soft)]
+    assert sky[0] < 0.4 * sky[1]
+    # Overcast, all light is the sky's: half of it is gone.
+    assert (1 - sky[1]) ** 2.2 == pytest.approx(0.5, abs=1e-4)
+
+
+def test_the_contact_shadow_follows_the_curve_of_the_foot_and_no_handle():
+    width, height = 120, 160
+    slope = GROUND.slope(300)
+    x = (np.arange(width) + 0.5) / (width / 2) - 1
+    rise = slope * width / 2 * (1 - np.sqrt(1 - x**2))
+    cup = (np.arange(height)[:, None] < height - rise[None]).astype(np.float32)
+    cup = np.pad(cup, ((0, 0), (0, 40)))
+    cup[40:90, 118:160] = 1
+    dark = contact_shadow(cup, Box(240, 140, 160, height), SIZE, GROUND)
+    for column in (8, 60, 112):
+        below = round(300 - rise[column])
+        assert dark[below, 240 + column] > 0.5, "at the foot of each column"
+        assert dark[below + 25, 240 + column] < 0.1
+    assert dark[:, 240 + 130 :].max() < 0.3, "the handle touches nothing"
 
 
 BRIDGE = np.ones((40, 100), np.float32)

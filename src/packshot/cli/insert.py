@@ -24,6 +24,10 @@ def insert(
     ] = None,
     mask: Annotated[Path | None, typer.Option(help="An image, white where it goes.")] = None,
     at: Annotated[str | None, typer.Option(help='In words: "left, near".')] = None,
+    behind: Annotated[
+        str | None,
+        typer.Option(help="A mask of what stands before it; or auto: what the segmenter finds."),
+    ] = None,
     view: Annotated[str | None, typer.Option(help="front, side, rear, …")] = None,
     photo: Annotated[
         str | None, typer.Option(help="The photo to cut out. Default: the one that fits best.")
@@ -90,7 +94,7 @@ def insert(
         light_hardness=light_hardness, reflection=reflection, refine=refine,
     )  # fmt: skip
     place = request.PlacementRequest(
-        box=box, quad=quad, mask=mask, at=at,
+        box=box, quad=quad, mask=mask, at=at, behind=behind,
         product_height_metres=product_height, camera_height_metres=camera_height,
     )  # fmt: skip
     if suggest:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from packshot.insertion import cutouts, harmonize, shadows
-from packshot.insertion.background import Box, Colours
+from packshot.insertion import cutouts, harmonize, optics, reflection, shadows
+from packshot.insertion.background import Background, Box, Colours
 from packshot.insertion.cutouts import CutOut
+from packshot.insertion.ground_shade import contact_density
+from packshot.insertion.harmonize import Look
+from packshot.insertion.optics import Grain
 from packshot.insertion.scene import Composite, Scene
 
 if TYPE_CHECKING:
@@ -16,28 +19,92 @@ if TYPE_CHECKING:
 
 _LEAST = 1.5 / 255
 """A change below what 8 bits show is none."""
+_TILE, _TILES = 160, 8
+"""Side in pixels of the pieces in which the background's grain is looked for, and the most each way."""
+_MARGIN = 0.05
+"""Of the product's height: so far out of focus its rim may reach beyond its box."""
 
 
 def composite(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int) -> Composite:
     """Composite a cut-out, its shadow and its reflection into the scene's crop."""
     colours, alpha, box = cutouts.fitted(cut, scene.placement.box)
-    product = harmonize.harmonize(colours, alpha, _around(scene.image, box), cut.beside, seed)
-    size = scene.crop.width, scene.crop.height
-    cast = shadows.cast_shadow(alpha, box, size, scene.ground, scene.light)
-    cast *= _fading(scene)
-    touch = shadows.contact_shadow(alpha, box, size, scene.ground)
-    under = shadows.underside_shadow(alpha, box, size, scene.ground)
-    shadow = (1 - (1 - cast) * (1 - touch) * (1 - under)) * settings.shadow_strength
+    shadow = _shadow(scene, alpha, box) * settings.shadow_strength
     shadow[shadow < _LEAST] = 0
+    layer, opacity, place = _as_seen(scene, colours, alpha, box, cut.beside, seed)
     ground = shadows.darkened(scene.image, shadow)
-    ground, mirrored = shadows.reflected(ground, product, alpha, box, settings.reflection)
-    share = alpha[..., None]
-    ground[box.region] = ground[box.region] * (1 - share) + product * share
+    inner = _within(box, place)
+    ground, mirrored = reflection.reflected(
+        ground, layer[inner], alpha, shadows.Standing.of(alpha, box, scene.ground),
+        settings.reflection,
+    )  # fmt: skip
+    share = opacity[..., None]
+    ground[place.region] = ground[place.region] * (1 - share) + layer * share
     zone = ((shadow > 0) | (mirrored > 0)).astype(np.float32)
-    zone[box.region] = np.maximum(zone[box.region], alpha > 0)
-    opacity = 1 - (1 - shadow) * (1 - mirrored)
-    opacity[box.region] = 1 - (1 - opacity[box.region]) * (1 - alpha)
-    return Composite(ground, zone, colours, alpha, box, shadow, opacity, cut)
+    zone[place.region] = np.maximum(zone[place.region], opacity > 0)
+    hidden = 1 - (1 - shadow) * (1 - mirrored)
+    hidden[place.region] = 1 - (1 - hidden[place.region]) * (1 - opacity)
+    return Composite(ground, zone, colours, opacity[inner], box, shadow, hidden, cut)
+
+
+def _shadow(scene: Scene, alpha: Colours, box: Box) -> Colours:
+    """All of the product's shade on the ground: opacity, [height, width]."""
+    standing = alpha, box, (scene.crop.width, scene.crop.height), scene.ground
+    fading = _fading(scene)
+    touch = np.maximum(shadows.contact_shadow(*standing), shadows.underside_shadow(*standing))
+    return shadows.shade(
+        shadows.cast_shadow(*standing, scene.light) * fading,
+        shadows.sky_shadow(*standing) * fading,
+        scene.light, touch, contact_density(scene.image, scene.ground, box),
+    )  # fmt: skip
+
+
+def _as_seen(
+    scene: Scene, colours: Colours, alpha: Colours, box: Box, photo: Colours, seed: int
+) -> tuple[Colours, Colours, Box]:
+    """The product in the scene's light and focus: colours, opacity, and their box.
+
+    That is larger than the product's, for what is out of focus has a wide rim.
+    """
+    reach = max(2, round(_MARGIN * box.height))
+    left, top = min(reach, box.left), min(reach, box.top)
+    right = min(reach, scene.crop.width - box.right)
+    bottom = min(reach, scene.crop.height - box.bottom)
+    sides = (top, bottom), (left, right)
+    place = Box(box.left - left, box.top - top, box.width + left + right, box.height + top + bottom)
+    layer, opacity = harmonize.harmonize(
+        np.pad(colours, (*sides, (0, 0)), mode="edge"), np.pad(alpha, sides), _look(scene, box),
+        photo, seed,
+    )  # fmt: skip
+    opacity[opacity < _LEAST] = 0
+    return layer, opacity, place
+
+
+def _look(scene: Scene, box: Box) -> Look:
+    columns = slice(max(0, box.left - box.width // 2), box.right + box.width // 2)
+    reach = max(12, box.height // 8)
+    return Look(
+        _around(scene.image, box),
+        optics.blur_at(scene.image, box.bottom, columns, reach),
+        _grain(scene.background),
+    )
+
+
+def _grain(background: Background) -> Grain | None:
+    """The grain of a background, by samples from all over it: what is calm or out of focus shows it."""
+    width, height = (min(_TILE, side) for side in (background.width, background.height))
+    lefts, tops = (
+        np.linspace(0, side - tile, max(1, min(_TILES, side // tile))).astype(int)
+        for side, tile in ((background.width, width), (background.height, height))
+    )
+    return optics.grain_of(
+        [background.colours(Box(int(x), int(y), width, height)) for y in tops for x in lefts]
+    )
+
+
+def _within(box: Box, place: Box) -> tuple[slice, slice]:
+    """The region of a box in a larger one."""
+    left, top = box.left - place.left, box.top - place.top
+    return slice(top, top + box.height), slice(left, left + box.width)
 
 
 def _fading(scene: Scene) -> Colours:

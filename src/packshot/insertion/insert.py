@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from packshot.lora import Lora
     from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel
 
+_BLACK = 0.08
+"""Brightness of ground on which a shadow is not seen."""
 DEFAULT_HORIZON = 0.45
 """The horizon as a share of the height, where the background's lines do not show it."""
 
@@ -120,6 +122,7 @@ def insert(
     best: Attempt | None = None  # only the best is kept in memory
     for number, (seed, result) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)
+        result = result.behind(scene.image, scene.front)
         attempt = Attempt(seed, result, _checked(scene, result, ranked, embedder))
         best = min(best or attempt, attempt, key=lambda each: len(each.missed))
         if not attempt.missed or (result.cut and not attempt.missed & judged.OF_THE_PHOTO):
@@ -201,8 +204,10 @@ def _scene(background: Background, placement: Placement, settings: InsertionSett
     ground = shadows.Ground(whole.horizon - top, whole.middle - left, whole.focal)
     inside = Box(box.left - left, box.top - top, box.width, box.height)
     return Scene(
-        background, crop, background.colours(crop), ground, light, Placement(inside, placement.mask)
-    )
+        background, crop, background.colours(crop), ground, light,
+        Placement(inside, placement.mask),
+        None if placement.front is None else placement.front[crop.region],
+    )  # fmt: skip
 
 
 def light_for(background: Background, settings: InsertionSettings) -> Light:
@@ -257,14 +262,19 @@ def _checked(
         checks.append(judged.product_similarity(embedder, inserted, result.alpha, ranked))
     silhouette = np.zeros_like(result.changed_mask)
     silhouette[result.box.region] = result.alpha
+    front = np.zeros_like(silhouette) if scene.front is None else scene.front
     hardness = scene.light.hardness if result.cut else 0.0  # a painting's zone ends in no shadow
     checks.append(
-        judged.seam_visibility(scene.image, result.image, result.changed_mask, silhouette, hardness)
+        judged.seam_visibility(
+            scene.image, result.image, result.changed_mask, np.maximum(silhouette, front), hardness
+        )
     )
     if result.cut:
         checks.append(judged.colour(inserted, result.alpha, result.product))
-        checks.append(judged.contact(scene.image, result.image, silhouette))
-    else:
+        standing = _uncovered(silhouette, front, result.box)
+        if standing.any():
+            checks.append(judged.contact(scene.image, result.image, standing))
+    elif scene.front is None:  # what stands before one product may part it in two
         checks.append(judged.count(result.alpha))
     darkening, cast = _shadows(scene, result, silhouette)
     checks.append(judged.shadow_direction(darkening, cast, foot))
@@ -272,20 +282,35 @@ def _checked(
     return tuple(checks)
 
 
+def _uncovered(silhouette: Colours, front: Colours, box: Box) -> Colours:
+    """The columns of a silhouette whose foot nothing hides; of the others nothing."""
+    rows = slice(box.top + box.height // 2, box.bottom + box.height // 8)
+    return silhouette * (front[rows].max(axis=0, initial=0) < 0.02)
+
+
 def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colours, Colours]:
     """The ground's actual darkening, and the darkening expected of the light's cast shadow.
 
-    Both are zero where the product hides the ground, and in the contact shadow at its feet, which is
-    dark in any light.
+    Both are zero where the product hides the ground, where that is black, and in the contact shadow
+    at its feet, which is dark in any light; what a cut-out keeps of the sky's light, which comes from
+    no side, is left out.
     """
     before, after = (
         cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
         for colours in (scene.image, result.image)
     )
-    darkening = ((before - after) / np.maximum(before, 0.05)).clip(0, 1) * (result.shadow > 0)
-    standing = result.alpha, result.box, (scene.crop.width, scene.crop.height), scene.ground
+    left = 1 - (before - after) / np.maximum(before, 0.05)
+    is_lit = before > _BLACK
+    del before, after
+    whole = cutouts.fitted(result.cut, scene.placement.box)[1] if result.cut else result.alpha
+    standing = whole, result.box, (scene.crop.width, scene.crop.height), scene.ground
+    if result.cut:
+        left /= 1 - shadows.sky_shade(shadows.sky_shadow(*standing), scene.light)
+    darkening = (1 - left).clip(0, 1) * (result.shadow > 0)
     dark = shadows.contact_shadow(*standing) + shadows.underside_shadow(*standing)
-    visible = (silhouette < 0.02) & (dark < 0.05)
+    visible = (silhouette < 0.02) & (dark < 0.02) & is_lit
+    if scene.front is not None:
+        visible &= scene.front < 0.02
     return darkening * visible, shadows.cast_shadow(*standing, scene.light) * visible
 
 

@@ -35,13 +35,15 @@ class Placement:
 
     `mask` [height, width] of the box, if any, is the product's wanted silhouette; `horizon`, known
     from a quad on the ground, is in pixels from the background's top; `notes` say how a mask was
-    understood, where that is not plain.
+    understood, where that is not plain; `front` is the opacity of what stands before the product,
+    [height, width] of the background.
     """
 
     box: Box
     mask: Colours | None = None
     horizon: float | None = None
     notes: tuple[str, ...] = ()
+    front: Colours | None = None
 
 
 def in_box(background: Background, numbers: str) -> Placement:

@@ -24,6 +24,7 @@ from packshot.insertion.batch import (
     read_jobs,
 )
 from packshot.insertion.insert import Insertion, horizon_for, insert
+from packshot.insertion.occlusion import with_front
 from packshot.insertion.placement import (
     CAMERA_HEIGHT_METRES,
     Placement,
@@ -56,6 +57,8 @@ class PlacementRequest:
     quad: str | None = None
     mask: Path | None = None
     at: str | None = None
+    behind: str | None = None
+    """A mask of what stands before the product, or "auto"."""
     product_height_metres: float = 1.5
     camera_height_metres: float = CAMERA_HEIGHT_METRES
 
@@ -117,7 +120,7 @@ def insert_all(
     folder = out or project.insertions_folder
     if background.suffix.lower() != ".csv" and not background.is_dir():
         read = load_background(background)
-        where = place.resolve(read, project, settings)
+        where = with_front(place.resolve(read, project, settings), read, place.behind)
         for number, name in enumerate(_names(folder, background, count)):
             other = settings.model_copy(update={"seed": (settings.seed + number) % SEEDS})
             yield insert(
@@ -139,7 +142,9 @@ def insert_all(
                 raise InsertionError(job.fault)
             begin(job, folder)
             read = load_background(job.background)
-            where = _place_of(job, place).resolve(read, project, own)
+            where = with_front(
+                _place_of(job, place).resolve(read, project, own), read, place.behind
+            )
             insertion = insert(
                 project, read, where, folder, name=job.name, base=base, loras=loras,
                 embedder=embedder, settings=own,
@@ -180,14 +185,18 @@ def _inputs(
         (photo.sha256, photo.mask and files.sha256(photo.mask), photo.caption)
         for photo in list_photos(project)
     ]
-    mask = place.mask and files.is_file(place.mask) and files.sha256(place.mask)
+    mask, front = (
+        path and files.is_file(Path(path)) and files.sha256(Path(path))
+        for path in (place.mask, place.behind)
+    )
     model = base and (
         base.content_hash, str(base.dtype), base.weight_storage, asdict(base.sampler)
     )  # fmt: skip
     return files.fingerprint(
         [
             version("packshot"), project.subject.model_dump(), project.settings.segmenter, photos,
-            settings.model_dump(), asdict(replace(place, mask=None)), mask, model,
+            settings.model_dump(), asdict(replace(place, mask=None)), mask, front,
+            model,
             [(lora.sha256, weight) for lora, weight in loras], embedder and embedder.name,
         ]
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packshot.insertion.background import Background, Box, Colours
 from packshot.insertion.cutouts import CutOut
@@ -22,6 +22,8 @@ class Scene:
     ground: Ground
     light: Light
     placement: Placement
+    front: Colours | None = None
+    """The opacity of what stands before the product, [height, width] of the crop."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,22 @@ class Composite:
     shadow: Colours
     opacity: Colours
     cut: CutOut | None
+
+    def behind(self, before: Colours, front: Colours | None) -> Composite:
+        """This, with the background's own pixels before it where `front` [height, width] is opaque.
+
+        Args:
+            before: the crop without the product.
+        """
+        if front is None:
+            return self
+        seen = 1 - front
+        share = seen[..., None]
+        return replace(
+            self,
+            image=before * (1 - share) + self.image * share,
+            changed_mask=self.changed_mask * (seen > 0),
+            alpha=self.alpha * seen[self.box.region],
+            shadow=self.shadow * seen,
+            opacity=self.opacity * seen,
+        )
