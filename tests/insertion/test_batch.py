@@ -44,6 +44,17 @@ def test_a_row_is_a_job_with_paths_from_the_table_on(table):
     ]
 
 
+def test_a_row_may_say_how_large_things_are_in_its_background(table):
+    table.write_text('background,tall,known,horizon\na.png,0.12,"1,9,1,4=0.3",120\nb.png,"0,2",,\n')
+    first, second = read_jobs(table)
+    assert (first.tall, first.known, first.horizon) == (0.12, "1,9,1,4=0.3", 120.0)
+    assert (second.tall, second.known, second.horizon) == (0.2, "", None), "a comma as in Italian"
+    table.write_text("background,tall,horizon\na.png,large,\nb.png,,nan\n")
+    faults = [job.fault for job in read_jobs(table)]
+    assert "line 2: the tall large is no number" in faults[0]
+    assert "line 3: the horizon nan is no number" in faults[1]
+
+
 def test_a_folder_is_its_pictures(table):
     table.write_text("no picture")
     jobs = read_jobs(table.parent)

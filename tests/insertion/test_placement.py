@@ -1,14 +1,21 @@
 import math
 import re
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from packshot.errors import InsertionError
 from packshot.insertion.background import Background, Box
-from packshot.insertion.placement import at_words, horizon_of, in_box, in_mask, on_quad, suggest
+from packshot.insertion.camera import Camera
+from packshot.insertion.placement import (
+    at_words,
+    in_box,
+    in_mask,
+    on_quad,
+    silhouette_height,
+    suggest,
+)
 from tests.backgrounds import landscape
 
 
@@ -80,50 +87,52 @@ def test_a_masks_box_is_where_it_is_white(background, tmp_path):
         in_mask(background, tmp_path / "empty.png")
 
 
+def camera(horizon, focal=480.0):
+    """A camera of the background's size."""
+    return Camera.with_horizon(400, 300, horizon, focal)
+
+
 def test_what_stands_nearer_is_larger_as_the_ground_has_it(background):
-    """A thing as high as the camera reaches the horizon, wherever it stands."""
+    """A level camera's horizon crosses a flat thing that is as high as the camera, wherever it stands."""
     for words in ("left, near", "right, far", "centre"):
-        box = at_words(
-            background,
-            words,
-            aspect=0.4,
-            horizon=130,
-            product_height_metres=1.6,
-            camera_height_metres=1.6,
-        ).box
-        assert abs(box.top - 130) <= 1
-    near, far = (at_words(background, w, 1.0, 130, 0.8).box for w in ("left near", "left far"))
+        box = at_words(background, words, aspect=0.3, camera=camera(150), height=1.0).box
+        assert abs(box.top - 150) <= 0.06 * box.height, "and its depth adds a little"
+    near, far = (
+        at_words(background, w, 1.0, camera(150), 0.5).box for w in ("left near", "left far")
+    )
     assert near.height > 1.5 * far.height
     assert near.bottom > far.bottom
-    assert at_words(background, "on the right", 1.0, 130, 0.8).box.left > 200
+    assert at_words(background, "on the right", 1.0, camera(150), 0.5).box.left > 200
     with pytest.raises(InsertionError, match='"on the moon" says no place'):
-        at_words(background, "on the moon", 1.0, 130, 0.8)
+        at_words(background, "on the moon", 1.0, camera(150), 0.5)
+
+
+def test_seen_from_above_its_depth_adds_to_its_height():
+    """A can, as far away as it is wide: its outline is its side and the half of two ellipses."""
+    far, tall, wide = 400.0, 2.0, 1.2
+    for degrees in (10, 30, 50):
+        steep = math.radians(degrees)
+        looks = Camera(1000, 1000, 1200.0, steep)  # at the can's foot, in the picture's middle
+        camera_height = far * math.sin(steep)
+        per_unit = 1200 / far
+        outline = per_unit * (tall * math.cos(steep) + 0.7 * wide * math.sin(steep))
+        seen = silhouette_height(looks, 500, 500, tall / camera_height, wide * per_unit / outline)
+        assert seen == pytest.approx(outline, rel=0.03)
+
+
+def test_from_high_above_far_is_still_in_the_picture(background):
+    place = at_words(background, "far", 1.0, camera(-200), 0.3)
+    assert place.box.top >= 0 and not place.notes, "it stands nearer, not smaller"
+    giant = at_words(background, "near", 1.0, camera(100), 3.0)
+    assert giant.box.height < 300 and "at its true size" in giant.notes[0]
 
 
 def test_suggestions_avoid_what_is_there(background):
     busy = background.pixels.copy()
     rng = np.random.default_rng(0)
     busy[140:, 220:] = rng.integers(0, 255, busy[140:, 220:].shape)
-    words = [word for word, _ in suggest(Background("busy.png", busy, None), 1.0, 130, 1.0)]
+    places = suggest(Background("busy.png", busy, None), 1.0, camera(130), 0.6)
+    words = [word for word, _ in places]
     assert len(words) == 6
     assert not words[0].startswith("right")
     assert words[-1].startswith("right")
-
-
-@pytest.mark.parametrize("horizon", [90, 140, 190])
-def test_a_tiled_floor_tells_its_horizon(horizon):
-    picture = np.full((300, 400, 3), 200, np.uint8)
-    for away in np.geomspace(1, 30, 14):
-        y = horizon + 160 / away
-        cv2.line(picture, (0, round(y)), (400, round(y)), (40, 40, 40), 1, cv2.LINE_AA)
-    for across in np.linspace(-14, 14, 29):
-        far, near = (200 + across * 4, horizon + 160 / 12), (200 + across * 48, horizon + 160.0)
-        ends = [(round(x), round(y)) for x, y in (far, near)]
-        cv2.line(picture, *ends, (40, 40, 40), 1, cv2.LINE_AA)
-    found = horizon_of(Background("floor.png", picture, None))
-    assert found is not None
-    assert math.isclose(found, horizon, abs_tol=9)
-
-
-def test_sand_and_sky_tell_none(background):
-    assert horizon_of(background) is None

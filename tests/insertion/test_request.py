@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from packshot.cli import app, main
 from packshot.errors import DiskFullError
 from packshot.insertion import request
+from packshot.insertion.background import load_background
 from packshot.insertion.settings import InsertionSettings
 from packshot.models.diffusion_model import SamplingDefaults
 from packshot.utils import files
@@ -49,17 +50,53 @@ def test_a_box_and_two_versions(product, background_file):
 @pytest.mark.slow
 def test_words_and_suggestions(product, background_file):
     assert (
-        run(
-            background_file, "-p", product.root, "--at", "left, near", "--product-height", 0.4
-        ).exit_code
-        == 0
+        run(background_file, "-p", product.root, "--at", "left, near", "--tall", 0.4).exit_code == 0
     )
-    box = json.loads((product.insertions_folder / "beach.json").read_text())["box"]
-    assert box["left"] < 150
+    record = json.loads((product.insertions_folder / "beach.json").read_text())
+    assert record["box"]["left"] < 150
+    assert "the camera is taken to be" in record["notes"][0], "what was taken for granted is said"
+    assert record["camera"]["photo"]["by"] and 0 < record["camera"]["horizon_confidence"] < 1
     result = run(background_file, "-p", product.root, "--suggest", "--product-height", 0.4)
     assert "Places:" in result.output
     with Image.open(product.insertions_folder / "beach.places.png") as shown:
         assert shown.size == (400, 300)
+
+
+def box_of(project, background, **given):
+    read = load_background(background)
+    place = request.PlacementRequest(at="centre", **given)
+    return place.resolve(read, project, InsertionSettings(horizon=120))
+
+
+def test_sizes_are_real(product, background_file):
+    """The horizon at 120; a post from 200 down to 240 is a third of the camera's height."""
+    known = "300,240,300,200=0.4"
+    small, large = (
+        box_of(product, background_file, product_height_metres=t, known=known) for t in (0.2, 0.4)
+    )
+    assert large.box.height == pytest.approx(2 * small.box.height, rel=0.1)
+    foot = 120 + 0.6 * 180
+    assert large.box.height == pytest.approx((foot - 120) * 0.4 / 1.2, rel=0.2)
+    assert not large.notes
+    usual = box_of(product, background_file)
+    assert "0.2 m tall, as a box usually is" in usual.notes[0]
+
+
+@pytest.mark.slow
+def test_a_guessed_horizon_is_asked_for(product, tmp_path):
+    plain = np.full((300, 400, 3), 140, np.uint8) + np.random.default_rng(0).integers(
+        0, 9, (300, 400, 1)
+    )
+    Image.fromarray(plain.astype(np.uint8)).save(tmp_path / "grey.png")
+    order = tmp_path / "grey.png", "-p", product.root, *PLACE
+    checks = {}
+    for known in ((), ("--horizon", 60)):
+        said = " ".join(run(*order, *known).output.split())
+        record = json.loads((product.insertions_folder / "grey.json").read_text())
+        checks[known] = {check["name"]: check["passed"] for check in record["checks"]}
+        assert ("the horizon is a guess" in said) == ("fails:" in said and not known)
+        assert any("the horizon" in note for note in record["notes"]) == (not known)
+    assert [passed["horizon"] for passed in checks.values()] == [False, True]
 
 
 @pytest.mark.slow
@@ -82,7 +119,7 @@ def test_how_a_mask_was_understood_is_said(product, background_file, tmp_path):
     said = " ".join(result.output.split())
     assert "note: the mask m.png has a transparent hole, as ComfyUI saves masks" in said
     record = json.loads((product.insertions_folder / "beach.json").read_text())
-    assert record["box"]["top"] + record["box"]["height"] == 230 and len(record["notes"]) == 1
+    assert record["box"]["top"] + record["box"]["height"] == 230 and "ComfyUI" in record["notes"][0]
 
 
 @pytest.mark.slow

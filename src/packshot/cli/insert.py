@@ -43,12 +43,24 @@ def insert(
     horizon: Annotated[
         float | None, typer.Option(help="Pixels from the top. Default: estimated.")
     ] = None,
-    product_height: Annotated[
-        float, typer.Option(help="The product's height in metres, for --at.")
-    ] = 1.5,
+    tall: Annotated[
+        float | None,
+        typer.Option(
+            "--tall",
+            "--product-height",
+            help="The product's height in metres, for --at. Default: as its class usually is.",
+        ),
+    ] = None,
+    known: Annotated[
+        str | None,
+        typer.Option(
+            help="Something of known size in the photo, for --at: x1,y1,x2,y2=METRES, foot and top."
+        ),
+    ] = None,
     camera_height: Annotated[
-        float, typer.Option(help="The camera's height in metres, for --at.")
-    ] = 1.6,
+        float | None,
+        typer.Option(help="The camera's height over the ground in metres, for --at."),
+    ] = None,
     light_azimuth: Annotated[
         float | None,
         typer.Option(
@@ -95,7 +107,7 @@ def insert(
     )  # fmt: skip
     place = request.PlacementRequest(
         box=box, quad=quad, mask=mask, at=at, behind=behind,
-        product_height_metres=product_height, camera_height_metres=camera_height,
+        product_height_metres=tall, camera_height_metres=camera_height, known=known,
     )  # fmt: skip
     if suggest:
         echo(f"Places: {request.show_places(opened, background, place, settings, out)}")

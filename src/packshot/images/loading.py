@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from packshot.errors import ImageRejectedError, Refusal
 from packshot.images import colour
+from packshot.images.exif_camera import ELEVATION_ANGLE, EXIF_FOLDER, elevation_angle
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,7 +25,7 @@ MAX_PIXELS = 64e6
 MAX_BYTES = 400e6
 """Of a file. 64 megapixels of 16-bit RGB take 384 MB; some decoders read the whole file at once."""
 _ORIENTATION = 0x0112
-_EXIF_FOLDER, _INTEROPERABILITY, _COLOUR_SPACE = 0x8769, 0xA005, 0xA001
+_INTEROPERABILITY, _COLOUR_SPACE = 0xA005, 0xA001
 _TELLING = frozenset(
     (
         0x8825,  # GPS
@@ -236,21 +237,29 @@ def _refuse_bomb(path: Path, size: tuple[int, int], max_pixels: float) -> None:
 def tells_of_its_owner(image: Image.Image) -> bool:
     """Whether a file's metadata may tell where it was taken, by whose camera, or which one."""
     exif = image.getexif()
-    tags = {*exif, *exif.get_ifd(_EXIF_FOLDER)}
+    tags = {*exif, *exif.get_ifd(EXIF_FOLDER)}
     return bool(_TELLING & tags) or any(name in image.info for name in _MORE)
 
 
 def _exif(image: Image.Image) -> bytes:
-    """EXIF without `_TELLING` and orientation, in sRGB; empty if it is malformed or too long to write."""
+    """EXIF without `_TELLING` and orientation, in sRGB; empty if it is malformed or too long to write.
+
+    How the camera looked down is kept in EXIF's own tag, where only the maker's note held it.
+    """
+    from PIL.TiffImagePlugin import IFDRational
+
     try:
         exif = image.getexif()
-        inside = exif.get_ifd(_EXIF_FOLDER)
+        angle = elevation_angle(image)
+        inside = exif.get_ifd(EXIF_FOLDER)
         for tag in (*_TELLING, _ORIENTATION):
             exif.pop(tag, None)
             inside.pop(tag, None)
         inside.pop(_INTEROPERABILITY, None)
         if _COLOUR_SPACE in inside:
             inside[_COLOUR_SPACE] = 1
+        if angle is not None:
+            inside[ELEVATION_ANGLE] = IFDRational(round(angle * 100), 100)
         data = exif.tobytes() if len(exif) else b""
     except Exception:  # a picture is not refused for its EXIF
         return b""

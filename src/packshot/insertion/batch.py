@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,10 @@ from packshot.images.sources import picture_files
 from packshot.insertion.record import is_of_another, results_of
 from packshot.utils import files
 
-_COLUMNS = ("background", "box", "quad", "mask", "at", "view", "photo", "name")
+_COLUMNS = (
+    "background", "box", "quad", "mask", "at", "view", "photo", "name", "tall", "known", "horizon",
+)  # fmt: skip
+_NUMBERS = ("tall", "horizon")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,10 @@ class InsertionJob:
     view: str
     name: str
     photo: str = ""
+    tall: float | None = None
+    """The product's height in metres."""
+    known: str = ""
+    horizon: float | None = None
     fault: str = ""
     """Why nothing can be made of it; the others are made."""
     batch: str = ""
@@ -39,8 +47,9 @@ class InsertionJob:
 def read_jobs(table: Path) -> list[InsertionJob]:
     """The jobs of a folder of backgrounds, or of a table.
 
-    A table is a CSV with a column `background` and any of box, quad, mask, at, view, photo, name. Paths
-    are relative to the table. A row that makes no sense is a job with a fault.
+    A table is a CSV with a column `background` and any of box, quad, mask, at, view, photo, name,
+    tall, known, horizon. Paths are relative to the table. A row that makes no sense is a job with a
+    fault.
 
     Raises:
         InsertionError: no table, or no such columns.
@@ -85,9 +94,12 @@ def _of_table(table: Path) -> list[InsertionJob]:
         mask = table.parent / given["mask"] if given["mask"] else None
         wanted = given["name"] or f"{background.stem}-{number - 1}"
         name = wanted if given["name"] else _free(wanted, jobs)
+        numbers = {key: _number(given[key]) for key in _NUMBERS}
         fault = ""
         if not given["background"] or not files.is_file(background):
             fault = f"there is no background {background}"
+        elif wrong := [key for key in _NUMBERS if given[key] and numbers[key] is None]:
+            fault = f"the {wrong[0]} {given[wrong[0]]} is no number"
         elif mask and not files.is_file(mask):
             fault = f"there is no mask {mask}"
         elif Path(name).name != name or "\0" in name or name != _free(name, jobs):
@@ -104,10 +116,22 @@ def _of_table(table: Path) -> list[InsertionJob]:
                 given["view"],
                 name,
                 given["photo"],
-                fault=fault,
+                numbers["tall"],
+                given["known"],
+                numbers["horizon"],
+                fault,
             )
         )
     return jobs
+
+
+def _number(text: str) -> float | None:
+    """A finite number, as people write it; None if the text is something else."""
+    try:
+        number = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _free(name: str, jobs: Iterable[InsertionJob]) -> str:
@@ -205,4 +229,5 @@ def _key(job: InsertionJob, settings: str) -> str:
     """A fingerprint of everything the result depends on; files by their content."""
     given = [job.background, job.mask] if job.mask else [job.background]
     hashes = [files.sha256(file) for file in given]
-    return files.fingerprint([settings, job.box, job.quad, job.at, job.view, job.photo, hashes])
+    told = job.box, job.quad, job.at, job.view, job.photo, job.tall, job.known, job.horizon
+    return files.fingerprint([settings, *told, hashes])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,7 +14,10 @@ from packshot.images import sidecars
 from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
 from packshot.insertion.background import Box, Colours
+from packshot.insertion.heights import is_round
+from packshot.insertion.photo_camera import PhotoCamera, camera_of_photo, turned
 from packshot.insertion.placement import Placement
+from packshot.insertion.viewpoint import Viewpoint
 from packshot.masks import Segmenter
 from packshot.masks.registry import load_segmenter
 from packshot.photos.photo_set import Photo
@@ -38,6 +41,10 @@ class CutOut:
     colours: Colours
     alpha: Colours
     beside: Colours
+    corner: tuple[int, int] = (0, 0)
+    """Left and top of its box in the photo."""
+    camera: PhotoCamera | None = None
+    """How the photo sees it, if that was asked for."""
 
     @property
     def aspect(self) -> float:
@@ -67,8 +74,9 @@ def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
     part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     colours = np.asarray(image, dtype=np.float32) / 255
     return CutOut(
-        photo, _without_fringe(colours[part], alpha[part]), alpha[part], colours[alpha < 0.02]
-    )
+        photo, _without_fringe(colours[part], alpha[part]), alpha[part], colours[alpha < 0.02],
+        (int(columns[0]), int(rows[0])),
+    )  # fmt: skip
 
 
 def chosen(photos: Sequence[Photo], name: str | None) -> list[Photo]:
@@ -90,13 +98,23 @@ def best_photos(
     placement: Placement,
     view: str | None,
     segmenter: Segmenter | None = None,
+    *,
+    seen: Viewpoint | None = None,
+    noun: str = "",
 ) -> list[CutOut]:
     """Cut-outs of the photos, the fittest for a placement first.
+
+    A photo fits that looks down at the product as steeply as the place is seen; cut-outs that lean
+    are turned upright, by a few degrees at most.
 
     Only photos whose caption names the view, if one is given, and only products that the photo's
     edge does not cut. With a placement mask they are ranked by silhouette, and only those near the
     best are kept; otherwise by resolution for the placement's size. Cut-outs with unusual colours
     rank lower: their masks are likely to be wrong.
+
+    Args:
+        seen: how the place is seen; None to choose without.
+        noun: the product's class noun, which tells whether its foot is round.
 
     Raises:
         InsertionError: no photo shows the whole product, or none shows that view.
@@ -118,10 +136,24 @@ def best_photos(
             f"No photo shows the product {what}. Add one, or name another view with --view."
         )
     typical = _typical(whole)
-    fitness = {id(cut): _fitness(cut, placement) * typical[id(cut)] for cut in whole}
-    least = _FIT_ENOUGH * max(fitness.values()) if placement.mask is not None else 0.0
-    fit = [cut for cut in whole if fitness[id(cut)] >= least]
-    return sorted(fit, key=lambda cut: -fitness[id(cut)])
+    fits = [(cut, _fitness(cut, placement) * typical[id(cut)]) for cut in whole]
+    least = _FIT_ENOUGH * max(fit for _, fit in fits) if placement.mask is not None else 0.0
+    fits = [(cut, fit) for cut, fit in fits if fit >= least]
+    if seen:
+        fits = [_as_seen(cut, fit, seen, noun) for cut, fit in fits]
+    return [cut for cut, _ in sorted(fits, key=lambda one: -one[1])]
+
+
+def _as_seen(cut: CutOut, fit: float, seen: Viewpoint, noun: str) -> tuple[CutOut, float]:
+    """The cut-out upright and with its camera, and its fitness by how alike the photo sees it."""
+    height, width = cut.alpha.shape
+    place = Box(*cut.corner, width, height)
+    camera = camera_of_photo(cut.photo, place, cut.alpha, is_round(noun))
+    upright = replace(cut, camera=camera)
+    if turn := seen.turn_for(camera):
+        colours, alpha = turned(cut.colours, cut.alpha, turn)
+        upright = replace(upright, colours=colours, alpha=alpha)
+    return upright, fit * seen.fits(camera)
 
 
 def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:

@@ -18,7 +18,8 @@ from packshot.insertion.background import Background, Box, Colours
 from packshot.insertion.composite import composite
 from packshot.insertion.cutouts import CutOut
 from packshot.insertion.lighting import UNCLEAR, Light, LightEstimator
-from packshot.insertion.placement import Placement, horizon_of
+from packshot.insertion.placement import Placement
+from packshot.insertion.plate_camera import PlateCamera, camera_of
 from packshot.insertion.quality_checks import Check
 from packshot.insertion.record import (
     SHEET_ENDING,
@@ -29,6 +30,8 @@ from packshot.insertion.record import (
 from packshot.insertion.scene import Composite, Scene
 from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.sheet import sheet
+from packshot.insertion.viewpoint import Viewpoint
+from packshot.insertion.viewpoint_checks import viewpoint_checks, viewpoint_notes
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
 from packshot.types import SEEDS
@@ -41,8 +44,6 @@ if TYPE_CHECKING:
 
 _BLACK = 0.08
 """Brightness of ground on which a shadow is not seen."""
-DEFAULT_HORIZON = 0.45
-"""The horizon as a share of the height, where the background's lines do not show it."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ def insert(
     files.refuse_others(*results_of(folder, name))
     scene = _scene(background, placement, settings)
     photos = cutouts.chosen(list_photos(project), settings.photo)
-    ranked = cutouts.best_photos(photos, placement, settings.view)
+    ranked = cutouts.best_photos(
+        photos, placement, settings.view, seen=scene.seen, noun=project.subject.class_noun
+    )
     best: Attempt | None = None  # only the best is kept in memory
     for number, (seed, result) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)
@@ -129,7 +132,9 @@ def insert(
             break
     progress("insertion", settings.tries, settings.tries)
     assert best is not None
-    notes = placement.notes if scene.light.is_clear else (*placement.notes, UNCLEAR)
+    camera = best.result.cut.camera if best.result.cut else None
+    unclear = () if scene.light.is_clear else (UNCLEAR,)
+    notes = (*placement.notes, *unclear, *viewpoint_notes(scene.seen, camera))
     return _written(scene, best, folder, name, notes)
 
 
@@ -198,14 +203,14 @@ def _scene(background: Background, placement: Placement, settings: InsertionSett
         min(background.height, box.bottom + reach),
     )
     crop = Box(left, top, right - left, bottom - top)
-    horizon = horizon_for(background, placement, settings)
+    plate = camera_for(background, placement, settings)
     light = light_for(background, settings)
-    whole = shadows.Ground.of(background.width, horizon, box)
-    ground = shadows.Ground(whole.horizon - top, whole.middle - left, whole.focal)
+    whole = shadows.Ground.of(background.width, plate.camera.horizon, box)
+    ground = shadows.Ground(whole.horizon - top, whole.middle - left, plate.camera.focal)
     inside = Box(box.left - left, box.top - top, box.width, box.height)
     return Scene(
         background, crop, background.colours(crop), ground, light,
-        Placement(inside, placement.mask),
+        Placement(inside, placement.mask), Viewpoint.at(plate, box),
         None if placement.front is None else placement.front[crop.region],
     )  # fmt: skip
 
@@ -232,13 +237,12 @@ def light_for(background: Background, settings: InsertionSettings) -> Light:
     return light
 
 
-def horizon_for(background: Background, placement: Placement, settings: InsertionSettings) -> float:
-    """The horizon in pixels: from the settings, the placement's quad, the background's lines, or 0.45."""
-    for known in (settings.horizon, placement.horizon):
-        if known is not None:
-            return known
-    detected = horizon_of(background)
-    return background.height * DEFAULT_HORIZON if detected is None else detected
+def camera_for(
+    background: Background, placement: Placement, settings: InsertionSettings
+) -> PlateCamera:
+    """The background's camera: its horizon from the settings, the placement's quad, or estimated."""
+    known = placement.horizon if settings.horizon is None else settings.horizon
+    return camera_of(background, known)
 
 
 def _background_with(scene: Scene, result: Composite) -> Background:
@@ -279,6 +283,7 @@ def _checked(
     darkening, cast = _shadows(scene, result, silhouette)
     checks.append(judged.shadow_direction(darkening, cast, foot))
     checks.append(judged.sharpness_match(inserted, result.alpha, scene.image))
+    checks += viewpoint_checks(scene.seen, result.cut.camera if result.cut else None)
     return tuple(checks)
 
 
@@ -314,6 +319,18 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
     return darkening * visible, shadows.cast_shadow(*standing, scene.light) * visible
 
 
+def _cameras(scene: Scene, result: Composite) -> dict[str, object]:
+    """How the place and the photo are seen, for the record; angles in degrees."""
+    seen, plate = scene.seen, scene.seen.plate
+    record: dict[str, object] = {
+        "horizon_confidence": plate.confidence, "horizon_by": plate.by,
+        "focal_pixels": plate.camera.focal, "elevation_degrees": seen.elevation,
+    }  # fmt: skip
+    if result.cut and result.cut.camera:
+        record["photo"] = asdict(result.cut.camera)
+    return record
+
+
 def _written(
     scene: Scene, attempt: Attempt, folder: Path, name: str, notes: tuple[str, ...]
 ) -> Insertion:
@@ -334,8 +351,8 @@ def _written(
     record = InsertionRecord(
         file=file.name, background=scene.background.name, background_file=source and source.resolve(),
         background_sha256=files.sha256(source) if source else None, photo=photo, seed=seed,
-        box=asdict(product), light=asdict(scene.light), horizon=insertion.horizon, notes=notes,
-        checks=tuple(map(CheckRecord.of, checks)),
+        box=asdict(product), light=asdict(scene.light), horizon=insertion.horizon,
+        camera=_cameras(scene, result), notes=notes, checks=tuple(map(CheckRecord.of, checks)),
     )  # fmt: skip
     shown = sheet(scene.background, after, result.changed_mask, scene.crop, product, checks)
     files.write_result(page, files.image_bytes(page.suffix, shown))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 
 from packshot.errors import InsertionError
 from packshot.insertion.background import Background, Box, Colours
+from packshot.insertion.camera import Camera
 from packshot.insertion.placement_mask import read_placement_mask
 
-CAMERA_HEIGHT_METRES = 1.6
-"""How high a camera is held, if nothing else is known."""
+MIDDLE = 0.6
+"""How near the middle of the ground is, from 0 far away to 1 at the picture's lower edge."""
+
 _ACROSS = {"left": 0.25, "centre": 0.5, "center": 0.5, "middle": 0.5, "right": 0.75}
 _AWAY = {
     "near": 0.85,
@@ -24,7 +27,18 @@ _AWAY = {
     "back": 0.35,
     "background": 0.35,
 }
+_THICKNESS = 0.7
+"""How deep a product is, as a share of its lesser side."""
+_NEAREST = 0.97
+"""Of the picture's height: no foot is placed lower."""
+_TALLEST = 10
+"""In picture heights: a product that reaches over the camera has no end in the picture."""
 _MIN_SIDE = 16
+_NOTED = 0.97
+_SHRUNK = (
+    "at its true size the product would not fit there: it is made {fit:.0%} of that; look at its "
+    "scale (--tall, --known)"
+)
 _PARALLEL = 0.04
 """Sine of the angle below which sides drawn by hand are parallel in the picture, and meet nowhere."""
 
@@ -162,23 +176,16 @@ def in_mask(background: Background, path: Path) -> Placement:
 
 
 def at_words(
-    background: Background,
-    words: str,
-    aspect: float,
-    horizon: float,
-    product_height_metres: float,
-    camera_height_metres: float = CAMERA_HEIGHT_METRES,
+    background: Background, words: str, aspect: float, camera: Camera, height: float
 ) -> Placement:
     """A placement from words: left, centre, right; near, far.
 
-    Its size follows from the ground plane (single-view metrology): an object that stands y pixels
-    below the horizon and is as tall as the camera is high spans y pixels.
+    Its size follows from the ground plane (single-view metrology).
 
     Args:
         aspect: the product's width divided by its height.
-        horizon: pixels from the background's top; the camera is level.
-        product_height_metres: the product's height.
-        camera_height_metres: the camera's height over the ground that the product stands on.
+        camera: the background's.
+        height: the product's height in camera heights.
 
     Raises:
         InsertionError: unknown words, or the background shows no ground there.
@@ -191,28 +198,48 @@ def at_words(
             f'"{words}" says no place: use left, centre or right, and near or far; or give a box '
             "with --box x,y,w,h."
         )
-    share = away[0] if away else 0.6
-    foot = horizon + (background.height - horizon) * share
-    height = (foot - horizon) * product_height_metres / camera_height_metres
-    width = height * aspect
-    # As near as it can be and still fit.
-    fit = min(1.0, 0.9 * background.width / width, 0.95 * foot / height)
-    height, width = height * fit, width * fit
-    left = np.clip(
-        background.width * (across[0] if across else 0.5) - width / 2, 0, background.width - width
-    )
-    box = Box(int(left), int(foot - height), int(width), int(height))
-    return Placement(checked(background, box))
+    share, aside = away[0] if away else MIDDLE, across[0] if across else 0.5
+    x, wanted = background.width * aside, camera.ground_row(share)
+
+    def sized(foot: float) -> tuple[float, float]:
+        tall = silhouette_height(camera, x, foot, height, aspect)
+        return tall, min(1.0, 0.9 * background.width / (tall * aspect), 0.95 * max(foot, 1) / tall)
+
+    # Where it would reach over the upper edge, it stands nearer if it fits there.
+    feet = np.linspace(wanted, max(wanted, _NEAREST * background.height), 12)
+    foot = next((float(foot) for foot in feet if sized(foot)[1] == 1), wanted)
+    tall, fit = sized(foot)
+    notes = (_SHRUNK.format(fit=fit),) if fit < _NOTED else ()
+    tall, wide = tall * fit, tall * fit * aspect
+    left = np.clip(x - wide / 2, 0, background.width - wide)
+    box = Box(int(left), int(foot - tall), int(wide), int(tall))
+    return Placement(checked(background, box), notes=notes)
+
+
+def silhouette_height(camera: Camera, x: float, foot: float, height: float, aspect: float) -> float:
+    """How many pixels tall a product is seen that stands with its foot at a pixel.
+
+    Seen from above, its depth adds to its height.
+
+    Args:
+        height: the product's height in camera heights.
+        aspect: its width divided by its height, as seen.
+    """
+    upright = min(camera.seen_height(x, foot, height), _TALLEST * camera.height)
+    deep = _THICKNESS * math.sin(max(camera.below_horizon(x, foot), 0.0))
+    if aspect < 1:  # as deep as a share of its width
+        return upright / (1 - deep * aspect)
+    return upright + deep * height * camera.pixels_per_height(x, foot)
 
 
 def suggest(
-    background: Background,
-    aspect: float,
-    horizon: float,
-    product_height_metres: float,
-    camera_height_metres: float = CAMERA_HEIGHT_METRES,
+    background: Background, aspect: float, camera: Camera, height: float
 ) -> list[tuple[str, Placement]]:
-    """Suggested placements with their words, those with the least detail in the ground first."""
+    """Suggested placements with their words, those with the least detail in the ground first.
+
+    Args:
+        aspect, camera, height: as for `at_words`.
+    """
     small, scale = background.whole(512)
     edges = np.abs(cv2.Laplacian(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
     places: list[tuple[float, str, Placement]] = []
@@ -220,61 +247,15 @@ def suggest(
         for across in ("left", "centre", "right"):
             words = f"{across}, {away}"
             try:
-                placement = at_words(
-                    background, words, aspect, horizon, product_height_metres, camera_height_metres
-                )
+                placement = at_words(background, words, aspect, camera, height)
             except InsertionError:
                 continue
-            box = placement.box
-            rows = slice(
-                int(box.top * scale), max(int(box.bottom * scale), int(box.top * scale) + 1)
-            )
-            columns = slice(
-                int(box.left * scale), max(int(box.right * scale), int(box.left * scale) + 1)
-            )
-            places.append((float(edges[rows, columns].mean()), words, placement))
+            top, bottom, left, right = (
+                int(side * scale)
+                for side in (
+                    placement.box.top, placement.box.bottom, placement.box.left, placement.box.right
+                )
+            )  # fmt: skip
+            part = edges[top : max(bottom, top + 1), left : max(right, left + 1)]
+            places.append((float(part.mean()), words, placement))
     return [(words, placement) for _, words, placement in sorted(places, key=lambda one: one[0])]
-
-
-def horizon_of(background: Background) -> float | None:
-    """The horizon in pixels from the top, by vanishing points of lines; None if there are none.
-
-    Pairs of lines that are not upright vote for their intersection (LSD: von Gioi et al. 2012); a
-    level camera's horizon is the height with the most votes.
-    """
-    small, scale = background.whole(640)
-    grey = (cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8)
-    lines = cv2.createLineSegmentDetector().detect(grey)[0]
-    if lines is None:
-        return None
-    ends = np.asarray(lines, np.float64).reshape(-1, 4)
-    run, rise = ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1]
-    lengths = np.hypot(run, rise)
-    slanted = (
-        (np.abs(rise) > 0.08 * np.abs(run)) & (np.abs(run) > 0.35 * np.abs(rise)) & (lengths > 24)
-    )
-    ends, lengths = ends[slanted], lengths[slanted]
-    order = np.argsort(-lengths)[:80]
-    ends, lengths = ends[order], lengths[order]
-    if len(ends) < 6:
-        return None
-    slopes = (ends[:, 3] - ends[:, 1]) / (ends[:, 2] - ends[:, 0])
-    offsets = ends[:, 1] - slopes * ends[:, 0]
-    first, second = np.triu_indices(len(ends), 1)
-    apart = slopes[first] - slopes[second]
-    kept = np.abs(apart) > 0.15
-    x = (offsets[second] - offsets[first])[kept] / apart[kept]
-    y = slopes[first][kept] * x + offsets[first][kept]
-    votes = (lengths[first] * lengths[second])[kept]
-    height, width = grey.shape
-    inside = (y > -0.2 * height) & (y < 0.9 * height) & (np.abs(x - width / 2) < 3 * width)
-    if inside.sum() < 10:
-        return None
-    counts, edges = np.histogram(
-        y[inside], bins=48, range=(-0.2 * height, 0.9 * height), weights=votes[inside]
-    )
-    smooth = np.convolve(counts, [0.25, 0.5, 1, 0.5, 0.25], "same")
-    best = int(smooth.argmax())
-    if smooth[best] < 2.5 * np.median(smooth[smooth > 0]):
-        return None
-    return float((edges[best] + edges[best + 1]) / 2 / scale)

@@ -42,6 +42,7 @@ class InsertionRecord(BaseModel):
         box: the product's place in the background: left, top, width, height in pixels.
         light: a `Light`.
         horizon: pixels from the background's top.
+        camera: how the place and the photo are seen, in degrees, and how sure that is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +55,7 @@ class InsertionRecord(BaseModel):
     box: dict[str, int]
     light: dict[str, Any]
     horizon: float
+    camera: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
     checks: tuple[CheckRecord, ...]
 

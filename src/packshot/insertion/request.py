@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -10,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from packshot.errors import DiskFullError, InsertionError, PackshotError, reason_of
 from packshot.insertion import cutouts
-from packshot.insertion.background import Background, load_background
+from packshot.insertion.background import Background, Box, load_background
 from packshot.insertion.batch import (
     InsertionJob,
     begin,
@@ -23,10 +24,11 @@ from packshot.insertion.batch import (
     pending_jobs,
     read_jobs,
 )
-from packshot.insertion.insert import Insertion, horizon_for, insert
+from packshot.insertion.camera import Camera
+from packshot.insertion.insert import Insertion, camera_for, insert
 from packshot.insertion.occlusion import with_front
 from packshot.insertion.placement import (
-    CAMERA_HEIGHT_METRES,
+    MIDDLE,
     Placement,
     at_words,
     in_box,
@@ -34,8 +36,12 @@ from packshot.insertion.placement import (
     on_quad,
     suggest,
 )
+from packshot.insertion.plate_camera import PlateCamera
 from packshot.insertion.record import is_of_another
+from packshot.insertion.scale import Scale, scale_of
 from packshot.insertion.settings import InsertionSettings
+from packshot.insertion.viewpoint import Viewpoint
+from packshot.insertion.viewpoint_checks import horizon_notes
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
 from packshot.types import SEEDS
@@ -51,7 +57,10 @@ _SHEET_PIXELS = 1280
 
 @dataclass(frozen=True)
 class PlacementRequest:
-    """Where the product shall go, as the user wrote it: exactly one of box, quad, mask and at."""
+    """Where the product shall go, as the user wrote it: exactly one of box, quad, mask and at.
+
+    What says how large it is there may be missing: see `scale_of`.
+    """
 
     box: str | None = None
     quad: str | None = None
@@ -59,8 +68,9 @@ class PlacementRequest:
     at: str | None = None
     behind: str | None = None
     """A mask of what stands before the product, or "auto"."""
-    product_height_metres: float = 1.5
-    camera_height_metres: float = CAMERA_HEIGHT_METRES
+    product_height_metres: float | None = None
+    camera_height_metres: float | None = None
+    known: str | None = None
 
     def resolve(
         self, background: Background, project: Project, settings: InsertionSettings
@@ -79,18 +89,27 @@ class PlacementRequest:
             return in_box(background, self.box)
         if self.mask is not None:
             return in_mask(background, self.mask)
-        horizon, aspect = _geometry(background, project, settings)
         if self.quad is not None:
-            return on_quad(background, self.quad, aspect)
-        words = self.at or ""
-        return at_words(
-            background,
-            words,
-            aspect,
-            horizon,
-            self.product_height_metres,
-            self.camera_height_metres,
-        )
+            plate = camera_for(background, Placement(background.all), settings)
+            return on_quad(background, self.quad, _aspect(background, project, settings, plate))
+        plate, scale, aspect = self.geometry(background, project, settings)
+        placed = at_words(background, self.at or "", aspect, plate.camera, scale.relative)
+        return replace(placed, notes=(*scale.notes, *placed.notes))
+
+    def geometry(
+        self, background: Background, project: Project, settings: InsertionSettings
+    ) -> tuple[PlateCamera, Scale, float]:
+        """The background's camera, the scale, and the product's width divided by its height.
+
+        Raises:
+            InsertionError: as `scale_of`, or no photo shows the product.
+        """
+        plate = camera_for(background, Placement(background.all), settings)
+        scale = scale_of(
+            plate, project.subject.class_noun,
+            self.product_height_metres, self.camera_height_metres, self.known,
+        )  # fmt: skip
+        return plate, scale, _aspect(background, project, settings, plate)
 
 
 def insert_all(
@@ -135,7 +154,11 @@ def insert_all(
     for left, job in zip(range(len(pending), 0, -1), pending, strict=True):
         progress("backgrounds", len(jobs) - left, len(jobs))
         own = settings.model_copy(
-            update={"view": job.view or settings.view, "photo": job.photo or settings.photo}
+            update={
+                "view": job.view or settings.view,
+                "photo": job.photo or settings.photo,
+                "horizon": settings.horizon if job.horizon is None else job.horizon,
+            }
         )
         try:
             if job.fault:
@@ -211,11 +234,16 @@ def _reason(error: Exception, file: Path) -> str:
 
 
 def _place_of(job: InsertionJob, otherwise: PlacementRequest) -> PlacementRequest:
-    """The placement of a job's row, else the command line's."""
+    """The placement and the scale of a job's row, else the command line's."""
+    scaled = replace(
+        otherwise,
+        product_height_metres=(otherwise.product_height_metres if job.tall is None else job.tall),
+        known=job.known or otherwise.known,
+    )
     if not (job.box or job.quad or job.mask or job.at):
-        return otherwise
+        return scaled
     return replace(
-        otherwise, box=job.box or None, quad=job.quad or None, mask=job.mask, at=job.at or None
+        scaled, box=job.box or None, quad=job.quad or None, mask=job.mask, at=job.at or None
     )
 
 
@@ -232,33 +260,44 @@ def show_places(
         InsertionError: there is no room for the product on the ground.
     """
     read = load_background(background)
-    horizon, aspect = _geometry(read, project, settings)
-    places = suggest(read, aspect, horizon, place.product_height_metres, place.camera_height_metres)
+    plate, scale, aspect = place.geometry(read, project, settings)
+    places = suggest(read, aspect, plate.camera, scale.relative)
     if not places:
         raise InsertionError(
             f"{background.name} shows no ground to stand on; give a box with --box."
         )
-    small, scale = read.whole(_SHEET_PIXELS)
+    small, shrunk = read.whole(_SHEET_PIXELS)
     image = Image.fromarray((small * 255).round().astype(np.uint8))
-    draw = ImageDraw.Draw(image)
-    draw.line((0, horizon * scale, image.width, horizon * scale), fill="#ffffff")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
+    _draw_horizon(draw, plate.camera, shrunk)
     for number, (words, placement) in enumerate(places, start=1):
         box = placement.box
-        corners = [side * scale for side in (box.left, box.top, box.right, box.bottom)]
+        corners = [side * shrunk for side in (box.left, box.top, box.right, box.bottom)]
         draw.rectangle(corners, outline="#ffcc00", width=3)
         text = f'{number}: --at "{words}"  --box {box.left},{box.top},{box.width},{box.height}'
-        draw.text((corners[0] + 6, corners[3] - 18), text, fill="#ffcc00")
+        draw.text((corners[0] + 6, corners[3] - 20), text, fill="#ffcc00", font=font)
+    notes = "\n".join((*horizon_notes(plate), *scale.notes))
+    draw.text((6, 6), notes, fill="#ffffff", font=font, stroke_width=2, stroke_fill="#000000")
     name = f"{files.shortened(background.stem, 200)}.places.png"
     file = (out or project.insertions_folder) / name
     files.write_result(file, files.image_bytes(file.suffix, image))
     return file
 
 
-def _geometry(
-    background: Background, project: Project, settings: InsertionSettings
-) -> tuple[float, float]:
-    """The background's horizon in pixels, and the product's width divided by its height."""
-    whole = Placement(background.all)
-    photos = cutouts.chosen(list_photos(project), settings.photo)
-    aspect = cutouts.best_photos(photos, whole, settings.view)[0].aspect
-    return horizon_for(background, whole, settings), aspect
+def _draw_horizon(draw: ImageDraw.ImageDraw, camera: Camera, scale: float) -> None:
+    rise = math.tan(camera.roll) * camera.width / 2
+    ends = (0, camera.horizon - rise, camera.width, camera.horizon + rise)
+    draw.line([end * scale for end in ends], fill="#ffffff")
+
+
+def _aspect(
+    background: Background, project: Project, settings: InsertionSettings, plate: PlateCamera
+) -> float:
+    """The product's width divided by its height, in the photo that fits the middle of the ground best."""
+    middle = Box(0, 0, background.width, round(plate.camera.ground_row(MIDDLE)))
+    seen = Viewpoint.at(plate, middle)
+    fit = cutouts.best_photos(
+        cutouts.chosen(list_photos(project), settings.photo), Placement(background.all), settings.view,
+        seen=seen, noun=project.subject.class_noun,
+    )  # fmt: skip
+    return fit[0].aspect

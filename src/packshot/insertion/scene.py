@@ -9,6 +9,7 @@ from packshot.insertion.cutouts import CutOut
 from packshot.insertion.lighting import Light
 from packshot.insertion.placement import Placement
 from packshot.insertion.shadows import Ground
+from packshot.insertion.viewpoint import Viewpoint
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Scene:
     ground: Ground
     light: Light
     placement: Placement
+    seen: Viewpoint
+    """How the place is seen, in the background's pixels."""
     front: Colours | None = None
     """The opacity of what stands before the product, [height, width] of the crop."""
 
