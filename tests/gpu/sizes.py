@@ -308,7 +308,9 @@ def _prepare() -> None:
     memory_estimate._estimate = elsewhere(memory_estimate._estimate)
     checkpoint._content_hash = lambda path, weights: "0" * 64
     files.safetensors_parts = written
-    latent_cache.load_file = library.load_file = read
+    library.load_file = latent_cache.require_entry = read
+    latent_cache.read_entry = lambda file: read(file) if file.is_file() else None
+    latent_cache.write_entry = files.write_safetensors
 
 
 def walk(families: list[str], sizes: list[float], file: Path) -> None:
