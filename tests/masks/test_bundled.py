@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from packshot.errors import ModelLoadError
-from packshot.masks.bundled import BundledSegmenter, refine_edges, without_islands, without_specks
+from packshot.masks.bundled import BundledSegmenter, refine_edges, without_islands
 from packshot.masks.bundled_network import SegmenterNetwork
+from packshot.masks.regions import without_specks
 
 
 def test_the_network_keeps_the_pictures_size() -> None:
