@@ -62,6 +62,15 @@ class Photo:
     """No command changes the caption."""
 
 
+DOUBTFUL = 0.1
+"""From this doubt on a generated mask is likely to be wrong somewhere."""
+
+
+def is_doubtful(photo: Photo) -> bool:
+    """Whether a photo's generated mask should be looked at first."""
+    return (photo.mask_doubt or 0) >= DOUBTFUL
+
+
 @dataclass(frozen=True)
 class IngestResult:
     """The project's photos from some files, and the refused files with the reasons."""
