@@ -138,7 +138,9 @@ class Console(RunObserver):
                 self.say(f"{photo.file.name}: {kind} blurred: {count}")
 
     def masked(self, masked: MaskResult) -> None:
-        """Print who made the masks, and in which photos no product was found."""
+        """Print who made the masks, which are in doubt, and in which photos no product was found."""
+        from packshot.photos.photo_set import is_doubtful
+
         with_mask = [photo for photo in masked.photos if photo.mask]
         for by, count in Counter(photo.masked_by or "you" for photo in with_mask).items():
             self.say(f"masks by {by}: {count}")

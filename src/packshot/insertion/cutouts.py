@@ -14,6 +14,7 @@ from packshot.images import sidecars
 from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
 from packshot.insertion.background import Box, Colours
+from packshot.insertion.matting import matte
 from packshot.insertion.placement import Placement
 from packshot.masks import Segmenter
 from packshot.masks.registry import load_segmenter
@@ -66,9 +67,7 @@ def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
         )
     part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     colours = np.asarray(image, dtype=np.float32) / 255
-    return CutOut(
-        photo, _without_fringe(colours[part], alpha[part]), alpha[part], colours[alpha < 0.02]
-    )
+    return CutOut(photo, *matte(colours[part], alpha[part]), colours[alpha < 0.02])
 
 
 def chosen(photos: Sequence[Photo], name: str | None) -> list[Photo]:
@@ -190,20 +189,6 @@ def _standing(cut: CutOut, box: Box) -> Box:
     scale = min(box.width / cut.alpha.shape[1], box.height / cut.alpha.shape[0])
     width, height = (max(1, round(side * scale)) for side in cut.alpha.shape[::-1])
     return Box(box.left + (box.width - width) // 2, box.bottom - height, width, height)
-
-
-def _without_fringe(colours: Colours, alpha: Colours) -> Colours:
-    """Replaces edge colours, which mix with the photo's background, by the nearest colours inside."""
-    sure = np.pad((alpha > 0.9).astype(np.uint8), 1)
-    inside = cv2.erode(sure, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
-    if not inside.any():
-        return colours
-    _, labels = cv2.distanceTransformWithLabels(
-        1 - inside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    nearest = np.zeros((int(labels.max()) + 1, 3), np.float32)
-    nearest[labels[inside > 0]] = colours[inside > 0]
-    return np.where(inside[..., None] > 0, colours, nearest[labels])
 
 
 def thumbnail(cut: CutOut, side: int = 224, grey: float = 0.5) -> Image.Image:
