@@ -65,7 +65,7 @@ def _solve(colours: Colours, trimap: np.ndarray) -> tuple[Colours, Colours] | No
     # Not at the top: its first import on a machine compiles for half a minute.
     from pymatting import estimate_alpha_cf, estimate_foreground_ml
 
-    wide = colours.astype(np.float64)
+    wide = colours.astype(np.float64).clip(0, 1)
     try:
         opacity = estimate_alpha_cf(wide, trimap, cg_kwargs={"maxiter": _STEPS})
     except ValueError:  # of its solver, which did not converge

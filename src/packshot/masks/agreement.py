@@ -17,7 +17,7 @@ import numpy as np
 from packshot.masks.proposals import SIDE
 from packshot.masks.regions import Region, grown
 
-_CONTRAST, _NETWORK, _OFF_CENTRE, _SOLID, _AT_EDGE, _SIZE = 2.0, 2.0, -6.0, 0.3, -18.0, 0.3
+_CONTRAST, _NETWORK, _OFF_CENTRE, _SOLID, _AT_EDGE, _SIZE = 2.0, 2.0, -4.0, 0.3, -18.0, 0.3
 _ALIKE = 17.0
 _ROUNDS = 3
 _COLOURS = 64

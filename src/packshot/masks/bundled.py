@@ -103,8 +103,12 @@ def _view(picture: Image.Image, probabilities: np.ndarray, drawn: Image.Image | 
         region = np.asarray(drawn.convert("L").resize(square, Image.Resampling.BOX)) > 127
         if region.any():
             return View(pixels, small, [region])
+    proposals = propose(pixels, small)
+    refined = resized(refine_edges(np.asarray(picture.convert("RGB")), probabilities) > 0.5, square)
+    if refined.any() and not refined.all():
+        proposals.append(refined)
     # Nothing that stands out: then what the photo's middle shows.
-    return View(pixels, small, propose(pixels, small) or [_middle()])
+    return View(pixels, small, proposals or [_middle()])
 
 
 def _middle() -> Region:

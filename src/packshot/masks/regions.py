@@ -17,8 +17,10 @@ def overlap(one: Region, other: Region) -> float:
 
 def resized(region: Region, size: tuple[int, int]) -> Region:
     """A region at another size (width, height)."""
-    enlarged: Region = cv2.resize(region.astype(np.float32), size) > 0.5
-    return enlarged
+    smaller = size[0] < region.shape[1]
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    scaled: Region = cv2.resize(region.astype(np.float32), size, interpolation=way) > 0.5
+    return scaled
 
 
 def without_specks(inside: Region) -> Region:
