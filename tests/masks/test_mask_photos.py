@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 
 import pytest
 from PIL import Image
@@ -252,7 +253,18 @@ def test_a_redrawn_mask_has_no_doubt(project):
     assert [photo.mask_doubt for photo in list_photos(project)] == [None, None, 0.25]
 
 
-def test_a_photo_that_cannot_be_opened_does_not_keep_the_others_from_being_compared(project):
-    (project.photos_folder / "2.png").write_bytes(b"no image")
+def test_a_photo_that_cannot_be_opened_does_not_keep_the_others_from_being_compared(
+    project, monkeypatch
+):
+    module = sys.modules["packshot.masks.mask_photos"]
+    real = module.open_image
+
+    def refuse(file):
+        if file.name == "2.png":
+            raise OSError(errno.EIO, "the drive is gone")
+        return real(file)
+
+    monkeypatch.setattr(module, "open_image", refuse)
     masked = mask_photos(project, Comparing())
-    assert masked.photos[0].mask_doubt == 0.25 and len(masked.photos) <= 3
+    assert masked.photos[0].mask_doubt == 0.25
+    assert list(masked.failed) == ["2.png"]
