@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from PIL import Image
@@ -110,7 +111,11 @@ def _search(
         yield from _compare(finder, photos, wanted, progress)
         return
     for photo in wanted:
-        yield photo, _attempt(lambda photo=photo: _Mask(finder.mask(open_image(photo.file))))
+        yield photo, _attempt(partial(_alone, finder, photo))
+
+
+def _alone(finder: Segmenter, photo: Photo) -> _Mask:
+    return _Mask(finder.mask(open_image(photo.file)))
 
 
 def _compare(
@@ -124,7 +129,7 @@ def _compare(
     opened: dict[int, tuple[Image.Image, Image.Image | None]] = {}
     outcomes: dict[int, _Outcome] = {}
     for index, photo in enumerate(photos):
-        seen = _attempt(lambda photo=photo: _small(photo))
+        seen = _attempt(partial(_small, photo))
         if isinstance(seen, Exception):
             outcomes[index] = seen
         else:

@@ -47,7 +47,7 @@ def _urgency(photo: Photo) -> tuple[bool, float, str]:
 
 def _facts(root: Path, masks: Path, photo: Photo) -> dict[str, Any]:
     place = (masks / f"{photo.file.stem}.png").relative_to(root).as_posix()
-    facts = {
+    facts: dict[str, Any] = {
         "picture": thumbnail(root, photo.file, photo.file.name),
         "cuts": [],
         "by": photo.masked_by or ("you" if photo.mask else None),
