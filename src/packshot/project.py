@@ -142,6 +142,11 @@ class Project:
         return self.root / "captions.html"
 
     @property
+    def masks_page(self) -> Path:
+        """The page for reviewing masks."""
+        return self.root / "masks.html"
+
+    @property
     def masks_folder(self) -> Path:
         return self.photos_folder / "masks"
 

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from packshot.errors import ModelLoadError
-from packshot.masks.bundled import BundledSegmenter, refine_edges, without_islands, without_specks
+from packshot.masks.bundled import BundledSegmenter, refine_edges, without_islands
 from packshot.masks.bundled_network import SegmenterNetwork
+from packshot.masks.regions import without_specks
 
 
 def test_the_network_keeps_the_pictures_size() -> None:
@@ -85,3 +86,22 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
     save_file({"out.weight": torch.zeros(1, 16, 1, 1)}, tmp_path / "model.safetensors")
     with pytest.raises(ModelLoadError, match="lacks"):
         BundledSegmenter(tmp_path)
+
+
+def test_compared_masks_have_their_pictures_size_and_a_drawn_one_stays(tmp_path: Path) -> None:
+    save_file(SegmenterNetwork().state_dict(), tmp_path / "model.safetensors")
+    pictures = []
+    for ground in ("grey", "navy", "olive"):
+        picture = Image.new("RGB", (120, 90), ground)
+        ImageDraw.Draw(picture).ellipse((35, 20, 85, 70), fill=(220, 30, 30))
+        pictures.append(picture)
+    drawn = Image.new("L", (120, 90))
+    ImageDraw.Draw(drawn).ellipse((35, 20, 85, 70), fill=255)
+    found = BundledSegmenter(tmp_path).compare(pictures, [drawn, None, None])
+    assert found[0].mask == drawn and found[0].doubt == 0
+    truth = np.asarray(drawn) > 127
+    for other in found[1:]:
+        inside = np.asarray(other.mask) > 127
+        assert other.mask.mode == "L" and inside.shape == (90, 120)
+        assert (inside & truth).sum() / (inside | truth).sum() > 0.9
+        assert 0 <= other.doubt <= 1

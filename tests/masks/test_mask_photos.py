@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import sys
 
 import pytest
 from PIL import Image
 
 from packshot.errors import DiskFullError, NoUsablePhotosError, PackshotError
 from packshot.masks import mask_photos, shows_a_product
+from packshot.masks.segmenter import Found
 from packshot.photos import manifest
 from packshot.photos.photo_set import add_photos, list_photos
 from packshot.project import create_project
@@ -213,3 +215,56 @@ def test_what_fails_with_all_photos_is_an_error(project):
 
     with pytest.raises(PackshotError, match="does not run"):
         mask_photos(project, Broken())
+
+
+class Comparing(LeftHalf):
+    """Finds the left half, and remembers what it was given."""
+
+    name = "comparing"
+
+    def compare(self, pictures, known, progress=None):
+        self.sizes = [picture.size for picture in pictures]
+        self.known = [None if mask is None else mask.size for mask in known]
+        return [Found(self.mask(picture), 0.25) for picture in pictures]
+
+
+def test_photos_are_compared_with_each_other_and_with_what_a_person_drew(project):
+    finder = Comparing()
+    masked = mask_photos(project, finder).photos
+    assert finder.sizes == [(192, 160)] * 3 and finder.known == [None, (192, 160), None]
+    assert [photo.mask_doubt for photo in masked] == [0.25, None, 0.25]
+    assert sum(Image.open(masked[1].mask).histogram()[255:]) == 192 * 160, "the drawn one stays"
+
+
+def test_fewer_than_three_photos_are_searched_one_by_one(tmp_path):
+    project = create_project(tmp_path / "few", name="Duster", class_noun="car")
+    for number in range(2):
+        painted(number, (192, 160)).save(tmp_path / f"{number}.png")
+    add_photos(project, [tmp_path / "0.png", tmp_path / "1.png"])
+    finder = Comparing()
+    masked = mask_photos(project, finder).photos
+    assert not hasattr(finder, "sizes")
+    assert [(photo.masked_by, photo.mask_doubt) for photo in masked] == [("comparing", None)] * 2
+
+
+def test_a_redrawn_mask_has_no_doubt(project):
+    photo = mask_photos(project, Comparing()).photos[0]
+    Image.new("L", (192, 160), 255).save(photo.mask)
+    assert [photo.mask_doubt for photo in list_photos(project)] == [None, None, 0.25]
+
+
+def test_a_photo_that_cannot_be_opened_does_not_keep_the_others_from_being_compared(
+    project, monkeypatch
+):
+    module = sys.modules["packshot.masks.mask_photos"]
+    real = module.open_image
+
+    def refuse(file):
+        if file.name == "2.png":
+            raise OSError(errno.EIO, "the drive is gone")
+        return real(file)
+
+    monkeypatch.setattr(module, "open_image", refuse)
+    masked = mask_photos(project, Comparing())
+    assert masked.photos[0].mask_doubt == 0.25
+    assert list(masked.failed) == ["2.png"]

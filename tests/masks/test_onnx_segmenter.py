@@ -228,8 +228,8 @@ def test_rembgs_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert onnx_segmenter.rembg_folder() == tmp_path / "home" / ".u2net"
-    with pytest.raises(ModelLoadError, match=r"No isnet model is in .*u2net, where rembg"):
-        OnnxSegmenter.load(None, "isnet")
+    with pytest.raises(ModelLoadError, match=r"No ONNX model is in .*u2net, where rembg"):
+        OnnxSegmenter.load(None)
 
 
 def test_without_onnxruntime(tmp_path, monkeypatch):

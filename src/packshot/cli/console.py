@@ -138,10 +138,17 @@ class Console(RunObserver):
                 self.say(f"{photo.file.name}: {kind} blurred: {count}")
 
     def masked(self, masked: MaskResult) -> None:
-        """Print who made the masks, and in which photos no product was found."""
+        """Print who made the masks, which are in doubt, and in which photos no product was found."""
+        from packshot.photos.photo_set import is_doubtful
+
         with_mask = [photo for photo in masked.photos if photo.mask]
         for by, count in Counter(photo.masked_by or "you" for photo in with_mask).items():
             self.say(f"masks by {by}: {count}")
+        doubtful = [photo for photo in with_mask if is_doubtful(photo)]
+        for photo in sorted(doubtful, key=lambda photo: -(photo.mask_doubt or 0)):
+            self.say(
+                f"the mask of {photo.file.name} is in doubt ({photo.mask_doubt:.2f}): look at it first"
+            )
         for name, reason in masked.failed.items():
             self.say(f"no mask made for {name}: {reason}")
         for photo in masked.without_mask:

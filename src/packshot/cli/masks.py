@@ -17,6 +17,10 @@ def masks(
         bool,
         typer.Option("--overwrite-generated", help="Also redo generated masks; never yours."),
     ] = False,
+    review: Annotated[
+        bool,
+        typer.Option("--review", help="Write a page with each cut-out on white and on black."),
+    ] = False,
 ) -> None:
     """Mask the product in each photo, so that training weighs the background less.
 
@@ -24,7 +28,7 @@ def masks(
     """
     from packshot.cli.console import Console
     from packshot.masks import mask_photos
-    from packshot.masks.registry import segmenter_of
+    from packshot.masks.registry import fetch_notice, segmenter_of
     from packshot.project import choices_of, save_choices
     from packshot.weights.consent import require_consent
 
@@ -33,6 +37,8 @@ def masks(
         if not segmenter:
             require_consent(opened, "segmenter")
         chosen = segmenter or opened.settings.segmenter
+        if notice := fetch_notice(chosen):
+            console.say(notice)
         finder = segmenter_of("auto" if chosen == "none" else chosen, console.progress)
         save_choices(opened, choices_of(segmenter=segmenter))  # now that it is one
         result = mask_photos(
@@ -41,5 +47,9 @@ def masks(
         console.masked(result)
     count = sum(photo.mask is not None for photo in result.photos)
     echo(f"{count} masks in {opened.masks_folder}: look at them before you train.")
+    if review:
+        from packshot.report import write_mask_page
+
+        echo(f"to review them: {write_mask_page(opened)}")
     if result.failed:
         raise typer.Exit(PARTLY)

@@ -15,6 +15,7 @@ from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
 from packshot.insertion.background import Box, Colours
 from packshot.insertion.heights import is_round
+from packshot.insertion.matting import matte
 from packshot.insertion.photo_camera import PhotoCamera, camera_of_photo, turned
 from packshot.insertion.placement import Placement
 from packshot.insertion.viewpoint import Viewpoint
@@ -53,7 +54,7 @@ class CutOut:
 
 
 def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
-    """Cut the product out of a photo, by its mask or else by a segmenter.
+    """Cut the product out of a photo, by its mask or else by a segmenter, with its rim.
 
     Args:
         segmenter: by default the best one available; pass one if you call this often.
@@ -62,6 +63,11 @@ def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
         InsertionError: no product was found in the photo.
         ImageRejectedError: the photo or its mask cannot be read.
     """
+    return with_rim(_by_mask(photo, segmenter))
+
+
+def _by_mask(photo: Photo, segmenter: Segmenter | None) -> CutOut:
+    """As `cut_out`, with the mask as it is: what photos are compared by."""
     image = open_image(photo.file)
     own = read_mask(photo.mask, image.size) if photo.mask else None
     mask = own or (segmenter or load_segmenter()).mask(image)
@@ -74,9 +80,14 @@ def cut_out(photo: Photo, segmenter: Segmenter | None = None) -> CutOut:
     part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     colours = np.asarray(image, dtype=np.float32) / 255
     return CutOut(
-        photo, _without_fringe(colours[part], alpha[part]), alpha[part], colours[alpha < 0.02],
-        (int(columns[0]), int(rows[0])),
-    )  # fmt: skip
+        photo, colours[part], alpha[part], colours[alpha < 0.02], (int(columns[0]), int(rows[0]))
+    )
+
+
+def with_rim(cut: CutOut) -> CutOut:
+    """The cut-out with the opacity of its rim, and the colours of the product alone there; see `matte`."""
+    colours, alpha = matte(cut.colours, cut.alpha)
+    return replace(cut, colours=colours, alpha=alpha)
 
 
 def chosen(photos: Sequence[Photo], name: str | None) -> list[Photo]:
@@ -124,7 +135,7 @@ def best_photos(
         segmenter = load_segmenter()
     for photo in photos:
         try:
-            cuts.append(cut_out(photo, segmenter))
+            cuts.append(_by_mask(photo, segmenter))
         except InsertionError:
             continue
     whole = [cut for cut in cuts if not _touches_edge(cut)]
@@ -222,20 +233,6 @@ def _standing(cut: CutOut, box: Box) -> Box:
     scale = min(box.width / cut.alpha.shape[1], box.height / cut.alpha.shape[0])
     width, height = (max(1, round(side * scale)) for side in cut.alpha.shape[::-1])
     return Box(box.left + (box.width - width) // 2, box.bottom - height, width, height)
-
-
-def _without_fringe(colours: Colours, alpha: Colours) -> Colours:
-    """Replaces edge colours, which mix with the photo's background, by the nearest colours inside."""
-    sure = np.pad((alpha > 0.9).astype(np.uint8), 1)
-    inside = cv2.erode(sure, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
-    if not inside.any():
-        return colours
-    _, labels = cv2.distanceTransformWithLabels(
-        1 - inside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    nearest = np.zeros((int(labels.max()) + 1, 3), np.float32)
-    nearest[labels[inside > 0]] = colours[inside > 0]
-    return np.where(inside[..., None] > 0, colours, nearest[labels])
 
 
 def thumbnail(cut: CutOut, side: int = 224, grey: float = 0.5) -> Image.Image:

@@ -163,7 +163,8 @@ def _tries(
         return
     for number in range(min(settings.tries, len(ranked))):
         seed = (settings.seed + number) % SEEDS
-        result = composite(scene, ranked[seed % len(ranked)], settings, seed)
+        cut = cutouts.with_rim(ranked[seed % len(ranked)])
+        result = composite(scene, cut, settings, seed)
         if settings.refine and base is not None:
             from packshot.insertion.refine import refine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,20 @@ import numpy as np
 import torch
 from PIL import Image
 
+from packshot.masks.agreement import View, choose
 from packshot.masks.bundled_network import PIXELS, SegmenterNetwork
+from packshot.masks.proposals import SIDE, propose
+from packshot.masks.regions import (
+    Region,
+    cut_by_colours,
+    cut_edge,
+    grown,
+    overlap,
+    resized,
+    without_specks,
+)
+from packshot.masks.segmenter import Found
+from packshot.utils.progress import Progress, silent
 from packshot.weights.loading import load_weights_into
 from packshot.weights.safetensors_file import read_safetensors
 
@@ -17,7 +31,13 @@ _REFINED_PIXELS = 640
 """Longer side at which edges are found; finer edges are the upscaling's."""
 _SURE = 0.9
 _POSSIBLE = 0.1
-_SPECK = 0.05
+_ROUNDS = 4
+_BAND = 0.08
+"""Half the width of the band in which colours decide on a chosen proposal's edge, of its size."""
+_SAME_THING = 0.65
+"""Overlap from which the chosen proposal and what the network found are the same thing."""
+_DECIDED = 0.03
+"""How far inside both and outside both the colours still decide, of the thing's size."""
 
 
 class BundledSegmenter:
@@ -42,6 +62,29 @@ class BundledSegmenter:
         probabilities = refine_edges(np.asarray(small), self.probabilities(small))
         return as_mask(probabilities, picture.size)
 
+    def compare(
+        self,
+        pictures: Sequence[Image.Image],
+        known: Sequence[Image.Image | None],
+        progress: Progress = silent,
+    ) -> list[Found]:
+        """See `ComparingSegmenter.compare`.
+
+        Of each photo many regions are proposed, and all photos together choose one of each
+        (`agreement`). Where the network found the same thing, colours decide between the two.
+        """
+        probabilities = [self.probabilities(picture) for picture in pictures]
+        views = []
+        for picture, found, drawn in zip(pictures, probabilities, known, strict=True):
+            views.append(_view(picture, found, drawn))
+            progress("comparing", len(views), len(pictures))
+        return [
+            Found(drawn, 0.0) if drawn else _finish(picture, found, view.proposals[chosen])
+            for picture, found, drawn, view, chosen in zip(
+                pictures, probabilities, known, views, choose(views), strict=True
+            )
+        ]
+
     @torch.no_grad()
     def probabilities(self, picture: Image.Image) -> np.ndarray:
         """The network's probabilities before refinement: fp32 [height, width] in [0, 1]."""
@@ -50,6 +93,50 @@ class BundledSegmenter:
         tensor = torch.from_numpy(array).permute(2, 0, 1)[None]
         probabilities = self.network(tensor).sigmoid()[0, 0].numpy()
         return cv2.resize(probabilities, picture.size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+
+
+def _view(picture: Image.Image, probabilities: np.ndarray, drawn: Image.Image | None) -> View:
+    square = (SIDE, SIDE)
+    pixels = np.asarray(picture.convert("RGB").resize(square, Image.Resampling.BOX))
+    small = cv2.resize(probabilities, square, interpolation=cv2.INTER_AREA)
+    if drawn is not None:
+        region = np.asarray(drawn.convert("L").resize(square, Image.Resampling.BOX)) > 127
+        if region.any():
+            return View(pixels, small, [region])
+    proposals = propose(pixels, small)
+    refined = resized(refine_edges(np.asarray(picture.convert("RGB")), probabilities) > 0.5, square)
+    if refined.any() and not refined.all():
+        proposals.append(refined)
+    # Nothing that stands out: then what the photo's middle shows.
+    return View(pixels, small, proposals or [_middle()])
+
+
+def _middle() -> Region:
+    middle = np.zeros((SIDE, SIDE), bool)
+    middle[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4] = True
+    return middle
+
+
+def _finish(picture: Image.Image, probabilities: np.ndarray, chosen: Region) -> Found:
+    """The chosen proposal at the picture's size, its edge where the colours change."""
+    pixels = np.asarray(picture.convert("RGB"))
+    coarse = resized(chosen, picture.size)
+    chosen = cut_edge(pixels, coarse, _BAND, _ROUNDS)
+    network = refine_edges(pixels, probabilities) > 0.5
+    final = _between(pixels, network, chosen)
+    witnesses = (network, chosen, coarse)
+    doubt = 1 - sum(overlap(final, each) for each in witnesses) / len(witnesses)
+    return Found(as_mask(softened(final), picture.size), doubt)
+
+
+def _between(pixels: np.ndarray, network: Region, chosen: Region) -> Region:
+    """Colours decide between what the network found and what was chosen, if it is the same thing."""
+    if overlap(network, chosen) <= _SAME_THING:
+        return chosen
+    both, either = network & chosen, network | chosen
+    width = max(1, round(_DECIDED * float(np.sqrt(either.sum()))))
+    cut = cut_by_colours(pixels, network, grown(both, -width), grown(either, width), _ROUNDS)
+    return chosen if cut is None else without_specks(cut)
 
 
 def as_mask(probabilities: np.ndarray, size: tuple[int, int]) -> Image.Image:
@@ -67,32 +154,15 @@ def without_islands(probabilities: np.ndarray) -> np.ndarray:
 def refine_edges(pixels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Move the edge of probabilities [h, w] to where the colours of `pixels` uint8 [h, w, 3] change.
 
-    GrabCut (Rother et al. 2004, https://doi.org/10.1145/1015706.1015720), restricted to pixels of
-    which the network is unsure.
+    Colours decide on the pixels of which the network is unsure.
     """
-    labels = np.where(probabilities > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[probabilities > _SURE] = cv2.GC_FGD
-    labels[probabilities < _POSSIBLE] = cv2.GC_BGD
-    sure, unsure = (labels == cv2.GC_FGD).any(), np.isin(labels, (cv2.GC_PR_FGD, cv2.GC_PR_BGD))
-    if not (sure and unsure.any() and (labels == cv2.GC_BGD).any()):
+    sure, possible = probabilities > _SURE, probabilities >= _POSSIBLE
+    if not sure.any() or not (possible & ~sure).any():
         return probabilities
-    cv2.setRNGSeed(0)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(
-        np.ascontiguousarray(pixels[..., ::-1]), labels, None, *models, 2, cv2.GC_INIT_WITH_MASK
-    )
-    inside = without_specks(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)))
+    cut = cut_by_colours(pixels, probabilities > 0.5, sure, possible, rounds=2)
+    return probabilities if cut is None else softened(without_specks(cut))
+
+
+def softened(inside: Region) -> np.ndarray:
+    """A region as probabilities, fp32 [h, w], with an edge of about a pixel."""
     return cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.7)
-
-
-def without_specks(inside: np.ndarray) -> np.ndarray:
-    """Boolean [h, w] without islands, and without holes, of under a twentieth of the largest island."""
-    least = 0.0
-    for wanted in (True, False):
-        same = (inside == wanted).astype(np.uint8)
-        count, islands, stats, _ = cv2.connectedComponentsWithStats(same)
-        areas = stats[:, cv2.CC_STAT_AREA]
-        least = _SPECK * areas[1:].max(initial=0) if wanted else least
-        small = (np.arange(count) > 0) & (areas < least)
-        inside = np.where(small[islands], not wanted, inside)
-    return inside

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import TypeVar
 
 from PIL import Image
 
 from packshot.errors import PackshotError, reason_of
 from packshot.images.loading import open_image
-from packshot.images.masks import shows_a_product
+from packshot.images.masks import read_mask, shows_a_product
+from packshot.masks.segmenter import COMPARED_PIXELS, ComparingSegmenter, Found, Segmenter
 from packshot.photos.photo_set import Photo, list_photos, note_missed, require_photos, write_mask
 from packshot.project import Project
 from packshot.utils.progress import Progress, silent
 
-
-class Segmenter(Protocol):
-    """Segments the one product in an image."""
-
-    name: str
-
-    def mask(self, picture: Image.Image) -> Image.Image:
-        """The product's mask: mode L, the size of `picture`, 255 on the product."""
-        ...
+LEAST_COMPARED = 3
+"""Photos from which a product is told from what stands beside it by what they have in common."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,8 @@ def mask_photos(
 
     With masks the LoRA is trained on the product rather than on its surroundings: look at the masks
     first, and redraw or delete those that are wrong. A mask that is empty or covers everything is not
-    written.
+    written. The bundled segmenter compares all photos of the project, from three on, so that a mask
+    that a person drew makes the others better, too.
 
     Args:
         segmenter: by default that of `load_segmenter("auto")`.
@@ -77,16 +73,14 @@ def mask_photos(
 
         wanted = [photo for photo in photos if is_wanted(photo)]
         missed = set()
-        for done, photo in enumerate(wanted, start=1):
-            try:
-                mask = finder.mask(open_image(photo.file))
-            except (PackshotError, OSError, MemoryError) as error:
+        for done, (photo, found) in enumerate(_search(finder, photos, wanted, progress), start=1):
+            if isinstance(found, Exception):
                 if len(wanted) == 1 or set(failed) >= {other.file.name for other in wanted[:-1]}:
-                    raise  # with all of them: it is not the photos
-                failed[photo.file.name] = getattr(error, "reason", str(error) or reason_of(error))
+                    raise found  # with all of them: it is not the photos
+                failed[photo.file.name] = getattr(found, "reason", str(found) or reason_of(found))
                 continue
-            if shows_a_product(mask):
-                write_mask(project, photo, mask, finder.name)
+            if shows_a_product(found.mask):
+                write_mask(project, photo, found.mask, finder.name, found.doubt)
             else:
                 note_missed(project, photo, finder.name)
                 missed.add(photo.file)
@@ -95,3 +89,75 @@ def mask_photos(
         missed |= {photo.file for photo in now if photo.mask is None}
         missed -= {photo.file for photo in now if photo.file.name in failed}
         return MaskResult(now, [photo for photo in now if photo.file in missed], failed)
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """As `Found`, by a segmenter that tells no doubt."""
+
+    mask: Image.Image
+    doubt: float | None = None
+
+
+_Outcome = Found | _Mask | Exception
+_Seen = TypeVar("_Seen")
+
+
+def _search(
+    finder: Segmenter, photos: Sequence[Photo], wanted: Sequence[Photo], progress: Progress
+) -> Iterator[tuple[Photo, _Outcome]]:
+    """What is found in each wanted photo, or why it could not be searched."""
+    if isinstance(finder, ComparingSegmenter) and wanted and len(photos) >= LEAST_COMPARED:
+        yield from _compare(finder, photos, wanted, progress)
+        return
+    for photo in wanted:
+        yield photo, _attempt(partial(_alone, finder, photo))
+
+
+def _alone(finder: Segmenter, photo: Photo) -> _Mask:
+    return _Mask(finder.mask(open_image(photo.file)))
+
+
+def _compare(
+    finder: ComparingSegmenter,
+    photos: Sequence[Photo],
+    wanted: Sequence[Photo],
+    progress: Progress,
+) -> Iterable[tuple[Photo, _Outcome]]:
+    """As `_search`, by comparing all photos, also those that have a mask."""
+    names = {photo.file for photo in wanted}
+    opened: dict[int, tuple[Image.Image, Image.Image | None]] = {}
+    outcomes: dict[int, _Outcome] = {}
+    for index, photo in enumerate(photos):
+        seen = _attempt(partial(_small, photo))
+        if isinstance(seen, Exception):
+            outcomes[index] = seen
+        else:
+            opened[index] = seen
+    if opened:
+        pictures, known = zip(*opened.values(), strict=True)
+        found = finder.compare(pictures, known, progress)
+        outcomes |= dict(zip(opened, found, strict=True))
+    for index, photo in enumerate(photos):
+        if photo.file in names:
+            outcome = outcomes[index]
+            if isinstance(outcome, Found):
+                full = outcome.mask.resize((photo.width, photo.height), Image.Resampling.BICUBIC)
+                outcome = Found(full, outcome.doubt)
+            yield photo, outcome
+
+
+def _small(photo: Photo) -> tuple[Image.Image, Image.Image | None]:
+    """A photo to be compared, and its mask if a person drew it."""
+    picture = open_image(photo.file)
+    drawn = photo.mask is not None and photo.masked_by is None
+    known = read_mask(photo.mask, picture.size) if drawn and photo.mask else None
+    picture.thumbnail((COMPARED_PIXELS, COMPARED_PIXELS), Image.Resampling.LANCZOS)
+    return picture, known.resize(picture.size, Image.Resampling.BOX) if known else None
+
+
+def _attempt(search: Callable[[], _Seen]) -> _Seen | Exception:
+    try:
+        return search()
+    except (PackshotError, OSError, MemoryError) as error:
+        return error

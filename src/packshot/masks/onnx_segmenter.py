@@ -18,6 +18,7 @@ from PIL import Image
 
 from packshot.errors import ModelLoadError
 from packshot.masks.bundled import as_mask, without_islands
+from packshot.masks.releases import RELEASED, fetch
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 from packshot.weights.onnx_session import OnnxSession, Port, require_onnxruntime
@@ -110,8 +111,10 @@ class OnnxSegmenter:
     def load(cls, model: str | None, kind: str | None = None, progress: Progress = silent) -> Self:
         """Load a file, the ONNX file of a hub repository, or a model in rembg's folder.
 
+        A kind that is named and is not in rembg's folder is fetched from rembg's releases.
+
         Raises:
-            ModelLoadError: there is none, or as the class.
+            ModelLoadError: there is none, it cannot be fetched, or as the class.
             PackshotError: as the class.
         """
         require_onnxruntime()  # told before anything is fetched
@@ -119,12 +122,15 @@ class OnnxSegmenter:
 
         if model is None:
             models = installed(kind)
-            if not models:
-                raise ModelLoadError(
-                    f"No {kind or 'ONNX'} model is in {rembg_folder()}, where rembg keeps them. "
-                    "Name one: --segmenter FILE.onnx."
-                )
-            return cls(models[0], kind)
+            if models:
+                return cls(models[0], kind)
+            if kind in RELEASED:
+                return cls(fetch(RELEASED[kind], rembg_folder(), progress), kind)
+            raise ModelLoadError(
+                f"No ONNX model is in {rembg_folder()}, where rembg keeps them. "
+                f"Name one to fetch: --segmenter {next(iter(RELEASED))}; or a file: "
+                "--segmenter FILE.onnx."
+            )
         repo = None if files.exists(Path(model)) else hub.parse_repo(model)
         if repo is None or model.lower().endswith(".onnx"):
             return cls(Path(model), kind)

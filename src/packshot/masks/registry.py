@@ -117,6 +117,14 @@ def segmenter_of(spec: str, progress: Progress = silent) -> Segmenter:
     return load_segmenter(name or AUTO, model, progress)
 
 
+def fetch_notice(spec: str) -> str | None:
+    """What `segmenter_of` would fetch for a kind's bare name, with its licence; None if nothing."""
+    from packshot.masks import onnx_segmenter, releases
+
+    known = releases.RELEASED.get(spec)
+    return known.notice if known and not onnx_segmenter.installed(spec) else None
+
+
 def settle_segmenter(choice: str, decisions: Decisions) -> str:
     """Decide on a project's segmenter, as `segmenter_of` takes it."""
 

@@ -99,6 +99,7 @@ class Ingest:
             caption_locked=older.caption_locked if older else False,
             written_mask=older.written_mask if older else None,
             masked_by=older.masked_by if older else None,
+            mask_doubt=older.mask_doubt if older else None,
             former_mask=older.former_mask if older else None,
         )  # fmt: skip
         others = [other for other in self.manifest.photos if other.file != name]
@@ -221,7 +222,7 @@ class Ingest:
             if drawn is not None:
                 files.write_image(target, drawn)
                 entry.carried_mask, entry.written_mask = sha256, files.sha256(target)
-                entry.masked_by = entry.former_mask = None
+                entry.masked_by = entry.former_mask = entry.mask_doubt = None
         except ImageRejectedError as error:
             self.refused[f"masks/{files.printable_name((mask or path).name)}"] = error.reason
 

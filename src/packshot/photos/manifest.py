@@ -58,6 +58,8 @@ class Entry(BaseModel):
     written_mask: str | None = None
     masked_by: str | None = None
     """The segmenter that found our mask; none found one that was carried."""
+    mask_doubt: float | None = Field(default=None, ge=0, le=1)
+    """How far that segmenter's ways of finding it disagreed; None if it did not tell."""
     missed_by: str | None = None
     """The segmenter that found no product in it."""
     former_mask: str | None = None

@@ -49,6 +49,9 @@ class Photo:
     """Why it was accepted."""
     masked_by: str | None = None
     """The segmenter that found the mask; None if a person drew or changed it."""
+    mask_doubt: float | None = None
+    """0 if all of that segmenter's ways of finding the mask agree, towards 1 the less they do; None if
+    it did not tell."""
     missed_by: str | None = None
     """The segmenter that found no product in it."""
     blurred: tuple[Blurred, ...] = ()
@@ -57,6 +60,15 @@ class Photo:
     """Who wrote the caption: "person", or a captioner's name."""
     caption_locked: bool = False
     """No command changes the caption."""
+
+
+DOUBTFUL = 0.1
+"""From this doubt on a generated mask is likely to be wrong somewhere."""
+
+
+def is_doubtful(photo: Photo) -> bool:
+    """Whether a photo's generated mask should be looked at first."""
+    return (photo.mask_doubt or 0) >= DOUBTFUL
 
 
 @dataclass(frozen=True)
@@ -188,6 +200,7 @@ def _photo(project: Project, subject: Subject, path: Path, entry: Entry) -> Phot
         size = open_image(path).size
     caption = sidecars.find_beside(path.parent, path.stem, ".txt") or path.with_suffix(".txt")
     mask = sidecars.find_beside(project.masks_folder, path.stem, ".png")
+    masked_by = photo_manifest.segmenter_of(entry, mask) if mask else None
     return Photo(
         file=path,
         sha256=sha256,
@@ -199,7 +212,8 @@ def _photo(project: Project, subject: Subject, path: Path, entry: Entry) -> Phot
         mask=mask,
         source=entry.source,
         why=entry.why,
-        masked_by=photo_manifest.segmenter_of(entry, mask) if mask else None,
+        masked_by=masked_by,
+        mask_doubt=entry.mask_doubt if masked_by else None,
         missed_by=entry.missed_by,
         blurred=tuple(entry.blurred),
         caption_by=photo_manifest.caption_author(caption, entry),
@@ -239,13 +253,16 @@ def set_caption_locks(project: Project, photos: Iterable[Photo], locked: bool) -
     photo_manifest.write(project, manifest)
 
 
-def write_mask(project: Project, photo: Photo, mask: Image.Image, by: str) -> None:
+def write_mask(
+    project: Project, photo: Photo, mask: Image.Image, by: str, doubt: float | None = None
+) -> None:
     """Write a photo's mask and record that it was generated.
 
     It is recorded first, because an unrecorded mask counts as drawn by a person.
 
     Args:
         by: the name of the segmenter.
+        doubt: as `Photo.mask_doubt`.
     """
     path = project.masks_folder / f"{photo.file.stem}.png"
     data = files.image_bytes(path.suffix, mask)
@@ -254,6 +271,7 @@ def write_mask(project: Project, photo: Photo, mask: Image.Image, by: str) -> No
         if entry.file == photo.file.name:
             entry.former_mask = files.sha256(path) if path.is_file() else None
             entry.written_mask, entry.masked_by = files.sha256_of(data), by
+            entry.mask_doubt = None if doubt is None else round(min(1.0, max(0.0, doubt)), 3)
     photo_manifest.write(project, manifest)
     files.write_bytes(path, data)
 

@@ -1,11 +1,13 @@
-"""The report page and the page of captions."""
+"""The report page, and the pages of captions and of masks."""
 
 from packshot.images.contact_sheet import contact_sheet
 from packshot.report.caption_page import write_caption_page
+from packshot.report.mask_page import write_mask_page
 from packshot.report.page import write_report
 
 __all__ = [
     "contact_sheet",
     "write_caption_page",
+    "write_mask_page",
     "write_report",
 ]

@@ -1,0 +1,99 @@
+"""The rim of a cut-out: how much of each pixel is the product, and what colour the product has there.
+
+Closed-form matting (Levin et al. 2008, https://doi.org/10.1109/TPAMI.2007.1177) decides in a narrow
+band along the mask's edge; multi-level foreground estimation (Germer et al. 2020, arXiv 2006.14970)
+takes the background's share out of the colours. Both by PyMatting.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from packshot.insertion.background import Colours
+
+MOST_PIXELS = 768
+"""Longer side at which the rim is computed: memory and time do not grow with the photo."""
+_LEAST_PIXELS = 48
+_BAND = 0.006
+"""Half the band's width, of the longer side."""
+_INSIDE, _OUTSIDE = 0.9, 0.1
+_STEPS = 400
+"""Of the solver; it needs about a hundred."""
+
+
+def matte(colours: Colours, alpha: Colours) -> tuple[Colours, Colours]:
+    """Colours of the product alone, and its opacity, with a rim as the photo shows it.
+
+    Inside the band all stays as it was; outside the product its edge colours are continued. Where
+    the band cannot be solved (too small, no outside, no convergence), the nearest colours inside
+    stand for those at the edge.
+
+    Args:
+        colours: [h, w, 3] in [0, 1].
+        alpha: the mask, [h, w] in [0, 1].
+    """
+    height, width = alpha.shape
+    scale = min(1.0, MOST_PIXELS / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    trimap = _trimap(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA))
+    if min(size) < _LEAST_PIXELS or len(np.unique(trimap)) < 3:
+        return without_fringe(colours, alpha), alpha
+    small = cv2.resize(colours, size, interpolation=cv2.INTER_AREA)
+    solved = _solve(small, trimap)
+    if solved is None:
+        return without_fringe(colours, alpha), alpha
+    front, rim = (
+        cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in solved
+    )
+    band = cv2.resize((trimap == 0.5).astype(np.float32), (width, height)) > 0
+    opacity = np.where(band, rim, alpha)
+    return _continued(colours, front, band, opacity), opacity
+
+
+def _trimap(alpha: Colours) -> np.ndarray:
+    """1 inside, 0 outside and 0.5 in the band, [h, w]."""
+    width = max(1, round(_BAND * max(alpha.shape)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    inside = cv2.erode((alpha > _INSIDE).astype(np.uint8), disc, borderValue=1)
+    possible = cv2.dilate((alpha > _OUTSIDE).astype(np.uint8), disc)
+    return np.where(inside > 0, 1.0, np.where(possible > 0, 0.5, 0.0))
+
+
+def _solve(colours: Colours, trimap: np.ndarray) -> tuple[Colours, Colours] | None:
+    """The product's colours and opacity at the trimap's size; None if the solver fails."""
+    # Not at the top: its first import on a machine compiles for half a minute.
+    from pymatting import estimate_alpha_cf, estimate_foreground_ml
+
+    wide = colours.astype(np.float64).clip(0, 1)
+    try:
+        opacity = estimate_alpha_cf(wide, trimap, cg_kwargs={"maxiter": _STEPS})
+    except ValueError:  # of its solver, which did not converge
+        return None
+    if not np.isfinite(opacity).all():
+        return None
+    front = estimate_foreground_ml(wide, opacity)
+    return front.astype(np.float32).clip(0, 1), opacity.astype(np.float32).clip(0, 1)
+
+
+def _continued(colours: Colours, front: Colours, band: np.ndarray, opacity: Colours) -> Colours:
+    """The photo's colours inside, the estimated ones in the band, and those continued outside."""
+    return without_fringe(np.where(band[..., None], front, colours), opacity, sure=0.5)
+
+
+def without_fringe(colours: Colours, alpha: Colours, sure: float = 0.9) -> Colours:
+    """Replaces colours at the edge, which mix with the background, by the nearest ones inside.
+
+    Args:
+        sure: the opacity above which a pixel, with all its neighbours, keeps its colour.
+    """
+    padded = np.pad((alpha > sure).astype(np.uint8), 1)
+    inside = cv2.erode(padded, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
+    if not inside.any():
+        return colours
+    _, labels = cv2.distanceTransformWithLabels(
+        1 - inside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    nearest = np.zeros((int(labels.max()) + 1, 3), np.float32)
+    nearest[labels[inside > 0]] = colours[inside > 0]
+    return np.where(inside[..., None] > 0, colours, nearest[labels])

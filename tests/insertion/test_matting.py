@@ -1,0 +1,73 @@
+"""The rim of cut-outs, against pictures that were composed with a known opacity."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from packshot.insertion import matting
+from packshot.insertion.matting import matte, without_fringe
+
+
+def composed(side: int = 240) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A picture, its mask (hard), and the product's true colours and opacity."""
+    rng = np.random.default_rng(0)
+    disc = np.zeros((side, side), np.float32)
+    cv2.ellipse(disc, (side // 2, side // 2), (side // 3, side // 4), 20, 0, 360, 1.0, -1)
+    opacity = cv2.GaussianBlur(disc, (0, 0), 1.2)
+    down = np.mgrid[:side, :side][0][..., None] / side
+
+    def textured(colour, other):
+        noise = cv2.GaussianBlur(rng.normal(0, 0.15, (side, side, 1)), (0, 0), 3)[..., None]
+        return (np.array(colour) * (1 - down) + np.array(other) * down + noise).clip(0, 1)
+
+    front = textured((0.8, 0.2, 0.2), (0.6, 0.1, 0.3))
+    back = textured((0.2, 0.6, 0.3), (0.3, 0.5, 0.7))
+    share = opacity[..., None]
+    picture = (front * share + back * (1 - share)).astype(np.float32)
+    return picture, (opacity > 0.5).astype(np.float32), front.astype(np.float32), opacity
+
+
+def test_the_rim_is_nearer_to_the_truth_than_a_hard_mask():
+    picture, mask, front, truth = composed()
+    colours, opacity = matte(picture, mask)
+    rim = (truth > 0.02) & (truth < 0.98)
+    assert np.abs(opacity - truth)[rim].mean() < 0.5 * np.abs(mask - truth)[rim].mean()
+    # What shows on another ground: the colours, as far as they are opaque.
+    shown = np.abs(colours * opacity[..., None] - front * truth[..., None])[rim].mean()
+    plain = without_fringe(picture, mask)
+    assert shown < 0.7 * np.abs(plain * mask[..., None] - front * truth[..., None])[rim].mean()
+
+
+def test_inside_and_outside_stay():
+    picture, mask, _, truth = composed()
+    colours, opacity = matte(picture, mask)
+    assert np.array_equal(opacity[truth > 0.9999], np.ones((truth > 0.9999).sum(), np.float32))
+    assert not opacity[truth == 0].any()
+    assert np.array_equal(colours[115:125, 115:125], picture[115:125, 115:125])
+
+
+def test_large_photos_are_computed_small(monkeypatch):
+    asked = []
+    real = matting._solve
+    monkeypatch.setattr(matting, "MOST_PIXELS", 120)
+    monkeypatch.setattr(matting, "_solve", lambda c, t: asked.append(t.shape) or real(c, t))
+    picture, mask, _, _ = composed()
+    colours, opacity = matte(picture, mask)
+    assert asked == [(120, 120)] and colours.shape == picture.shape and opacity.shape == mask.shape
+
+
+@pytest.mark.parametrize("alpha", [np.ones((80, 80), np.float32), np.ones((6, 6), np.float32)])
+def test_without_an_outside_all_stays(alpha):
+    colours = np.full((*alpha.shape, 3), 0.4, np.float32)
+    found, opacity = matte(colours, alpha)
+    assert np.array_equal(found, colours) and np.array_equal(opacity, alpha)
+
+
+def test_what_cannot_be_solved_has_the_masks_rim(monkeypatch):
+    monkeypatch.setattr(matting, "_STEPS", 1)
+    picture, mask, _, _ = composed()
+    colours, opacity = matte(picture, mask)
+    assert np.array_equal(opacity, mask)
+    assert np.array_equal(colours, without_fringe(picture, mask))
