@@ -22,6 +22,11 @@ _STEPS = 400
 """Of the solver; it needs about a hundred."""
 
 
+def prepare() -> None:
+    """Import what computes rims: on its first use on a machine it compiles for half a minute."""
+    import pymatting  # noqa: F401
+
+
 def matte(colours: Colours, alpha: Colours) -> tuple[Colours, Colours]:
     """Colours of the product alone, and its opacity, with a rim as the photo shows it.
 

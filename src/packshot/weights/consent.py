@@ -13,6 +13,9 @@ from packshot.weights.installed_bases import installed_base
 
 _MODELS = ("base", "captioner", "segmenter", "embedder")
 
+_RELEASED = ("birefnet", "isnet", "u2net")
+"""Segmenters that are fetched by one word, from rembg's releases."""
+
 
 def require_consent(project: Project, *keys: str, **chosen: str) -> None:
     """Raise if settings of a project name what is not here and what its user has not named or agreed to.
@@ -37,7 +40,9 @@ def require_consent(project: Project, *keys: str, **chosen: str) -> None:
 def _fetched(key: str, value: str | tuple[str, ...]) -> Iterator[str]:
     """Of a setting's value, the names of what would be fetched."""
     for name in (value,) if isinstance(value, str) else value:
-        if key in _MODELS:
+        if key == "segmenter" and name in _RELEASED:
+            yield name
+        elif key in _MODELS:
             model = name if key == "base" else name.rpartition(":")[2]
             if installed_base(model) or files.exists(files.expand_user(model)):
                 continue

@@ -25,6 +25,7 @@ from packshot.generation.generate import GenerationSettings, generate_images, wr
 from packshot.generation.metrics import score_project
 from packshot.generation.prompts import class_prompts, default_prompts
 from packshot.images.loading import open_image
+from packshot.insertion import matting
 from packshot.insertion.request import PlacementRequest, insert_all
 from packshot.insertion.settings import InsertionSettings
 from packshot.lora import load_lora
@@ -142,6 +143,9 @@ class Walk:
         with self.clock.paused():
             judge = embedder_of(embedder, lambda: base, self.observer.progress)
             base.pipeline()  # imports what is needed for the first image
+        if self.settings.plates != "none":
+            with self.clock.paused():
+                matting.prepare()
         insert_into_plates(self.project, judge, self.observer)
         budget = self._budget(judge)
         self._gather(base, budget, None if embedder == BASE else judge)
