@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from packshot.errors import PackshotError, ProjectError
+from packshot.provenance.marking import Marking, Rights
 from packshot.types import PLACEHOLDER, WeightStorageChoice
 from packshot.utils import consent, durations, files
 from packshot.utils.validation import describe, validated
@@ -76,6 +77,12 @@ class Choices(BaseModel):
     """A LoRA beside the base while the product's is learnt: a file, or "none"."""
     plates: str = "none"
     """Photos that the product is put into: a folder, a table as of `insert`, or "none"."""
+    provenance: bool = True
+    """Whether pictures say, signed, what they are; see `packshot.provenance`."""
+    tell_prompt: bool = False
+    """Whether the signed part tells the prompt, too."""
+    rights: Rights = Rights()
+    """Whose the pictures are."""
     images_per_prompt: int = Field(default=2, ge=1, le=64)
     """Number of images of each prompt."""
 
@@ -246,6 +253,12 @@ class Project:
     @property
     def subject(self) -> Subject:
         return self.settings.subject
+
+    @property
+    def marking(self) -> Marking:
+        """How its pictures say what they are."""
+        settings = self.settings
+        return Marking(settings.provenance, settings.rights, settings.tell_prompt)
 
     def runs(self) -> list[Path]:
         """Run folders, oldest first."""

@@ -440,7 +440,8 @@ def shoot_all(
         ):
             shots = generate_images(
                 base, asked, loras=loras, settings=settings, folder=folder, subject=subject,
-                progress=observer.progress, say=(observer if kind == "with" else _SILENT).say,
+                progress=observer.progress, marking=project.marking,
+                say=(observer if kind == "with" else _SILENT).say,
             )  # fmt: skip
             images[folder] = list(shots)
     score_project(project, judge)
