@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from packshot.provenance.marking import Marking, Rights
     from packshot.provenance.verify import Statement, verify
     from packshot.report.caption_page import write_caption_page
+    from packshot.report.model_card import write_model_card
     from packshot.report.page import write_report
     from packshot.training.events import Event
     from packshot.training.loop import train
@@ -105,6 +106,7 @@ _HOMES = {
     "Statement": "provenance.verify",
     "verify": "provenance.verify",
     "write_caption_page": "report.caption_page",
+    "write_model_card": "report.model_card",
     "write_report": "report.page",
     "Event": "training.events",
     "train": "training.loop",

@@ -375,7 +375,7 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
     for key, value in changed.items():
         if value is None:
             document.pop(key, None)
-        elif key in document:
+        elif key in document or isinstance(value, dict):  # tables come last
             document[key] = _toml(value, project.root)
         else:  # before the subject's table: what follows it would be the subject's
             document = _put_first(document, key, _toml(value, project.root))
@@ -469,7 +469,7 @@ def _as_toml(settings: Settings, root: Path) -> str:
 
     document = tomlkit.document()
     chosen = settings.model_dump(exclude={"subject"})
-    for key, value in chosen.items():
+    for key, value in sorted(chosen.items(), key=lambda item: isinstance(item[1], dict)):
         if key in ("base", "weight_storage", "seed") or key in settings.model_fields_set:
             document.add(key, tomlkit.item(_toml(value, root)))
     document.add("subject", tomlkit.item(settings.subject.model_dump()))

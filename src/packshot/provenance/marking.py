@@ -47,12 +47,16 @@ _PACKET = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{}<?xpacket e
 
 
 class Rights(BaseModel):
-    """Whose the pictures are: IPTC's creator, credit and copyright; empty ones are not written."""
+    """Whose the pictures are: IPTC's creator, credit and copyright; empty ones are not written.
+
+    `photos` are the rights to the product's photos, in words, for the LoRA's card.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     creator: str = ""
     credit: str = ""
     copyright: str = ""
+    photos: str = ""
 
 
 _NOBODYS = Rights()
