@@ -365,7 +365,10 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
     before = project.settings
     given = _mapped(choices, _from_here).model_dump(exclude_unset=True)
     consent.agree(project.root, _names(given))
-    changed = {key: value for key, value in given.items() if value != getattr(before, key)}
+    if "rights" in given:
+        given["rights"] = before.rights.model_dump() | given["rights"]
+    stands = before.model_dump()
+    changed = {key: value for key, value in given.items() if value != stands[key]}
     if not changed:
         return []
     document = tomlkit.parse(project.settings_file.read_text(encoding="utf-8-sig"))
@@ -383,7 +386,7 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
     return [
         f"{key.replace('_', ' ')}: {_shown(value)} ({_shown(getattr(before, key))} before)"
         for key, value in changed.items()
-        if value != getattr(before, key)
+        if value != stands[key]
     ]
 
 
