@@ -90,7 +90,7 @@ def _content(file: Path) -> str:
     if file.suffix != ".png" or "shots" not in file.parts:
         return files.sha256(file)
     with Image.open(file) as shot:
-        return files.sha256_of(shot.tobytes(), shot.info["parameters"].encode())
+        return files.sha256_of(shot.tobytes(), shot.info.get("parameters", "").encode())
 
 
 def made_quick(patch=setattr) -> None:

@@ -10,6 +10,8 @@ from packshot.insertion import Box, InsertionSettings, Placement, insert, load_b
 from packshot.insertion.cutouts import best_photos, cut_out
 from packshot.insertion.lighting import CLEAR, UNCLEAR, Light, LightEstimator
 from packshot.photos.photo_set import list_photos
+from packshot.project import choices_of, save_choices
+from packshot.provenance import verify
 from tests.backgrounds import landscape, product_photo
 
 PLACE = Placement(Box(140, 140, 120, 90))
@@ -102,8 +104,21 @@ def test_shadow_and_reflection_are_the_users(product, background_file, tmp_path)
 
 @pytest.mark.slow
 def test_the_same_again_is_the_same(product, background_file, tmp_path):
-    first = put(product, background_file, tmp_path).file.read_bytes()
-    assert put(product, background_file, tmp_path).file.read_bytes() == first
+    first, second = (
+        np.asarray(Image.open(put(product, background_file, tmp_path).file)) for _ in range(2)
+    )
+    assert np.array_equal(first, second)
+
+
+def test_it_says_of_what_it_was_made(product, background_file, tmp_path):
+    made = put(product, background_file, tmp_path)
+    told = verify(made.file)
+    assert told.state == "valid" and told.source_type == "compositeCapture"
+    assert told.ingredients == ("parentOf: beach.png", f"componentOf: {made.photo}")
+    assert told.actions == ("c2pa.opened", "c2pa.edited: compositeCapture")
+    save_choices(product, choices_of(provenance=False))
+    told = verify(put(product, background_file, tmp_path).file)
+    assert told.state == "none" and not told.source_type
 
 
 def test_its_best_photo_is_whole_and_shows_the_view(product, tmp_path):
