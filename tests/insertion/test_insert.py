@@ -76,7 +76,7 @@ def test_where_the_light_is_not_clear_the_shade_is_faint_and_that_is_said(
         assert record["light"]["confidence"] == confidence
         assert (UNCLEAR in made.notes) == (UNCLEAR in record["notes"]) == (confidence < CLEAR)
         darker = (before - np.asarray(Image.open(made.file))).mean(axis=2)
-        cast[confidence] = darker[200:245, 60:110].max()  # left of the product, beyond the shade at its feet
+        cast[confidence] = darker[200:245, 60:110].max()  # beyond the shade at its feet
         assert darker[225:235, 150:250].max() > 40, "it stands on its shade"
     assert cast[0.2] < 20 < 50 < cast[0.9]
     assert json.loads(made.file.with_suffix(".json").read_text())["notes"] == [*made.notes]
