@@ -62,15 +62,17 @@ def tiny_velocity(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    """No test reads or writes the user's caches, nor asks the hub for anything."""
+    """No test reads or writes the user's caches and keys, nor asks the hub for anything."""
     constants.HF_HUB_CACHE = str(tmp_path_factory.mktemp("hub"))
     constants.ENDPOINT = "http://127.0.0.1:9"
-    before = os.environ.get("PACKSHOT_CACHE")
-    os.environ["PACKSHOT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    kept = {name: os.environ.get(name) for name in ("PACKSHOT_CACHE", "PACKSHOT_CONFIG")}
+    for name in kept:
+        os.environ[name] = str(tmp_path_factory.mktemp("user"))
     yield
-    os.environ.pop("PACKSHOT_CACHE")
-    if before:
-        os.environ["PACKSHOT_CACHE"] = before
+    for name, before in kept.items():
+        os.environ.pop(name)
+        if before:
+            os.environ[name] = before
 
 
 @pytest.fixture(autouse=True, scope="session")

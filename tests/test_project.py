@@ -17,6 +17,19 @@ from packshot.project import (
 )
 
 
+def test_rights_are_a_table_of_their_own_wherever_they_are_set(tmp_path):
+    rights = {"creator": "Ada", "photos": "our own"}
+    made = create_project(
+        tmp_path / "a", name="x", class_noun="car", rights=rights, images_per_prompt=4
+    )
+    assert made.settings.rights.creator == "Ada" and made.settings.images_per_prompt == 4
+    later = create_project(tmp_path / "b", name="x", class_noun="car")
+    save_choices(later, choices_of(rights=rights))
+    save_choices(later, choices_of(images_per_prompt=4, provenance=False))
+    assert later.settings.rights.photos == "our own" and later.settings.images_per_prompt == 4
+    assert later.marking.rights.creator == "Ada" and not later.marking.is_on
+
+
 def test_new_project_opens_again_with_the_same_settings(tmp_path):
     made = create_project(tmp_path / "duster", name="Dacia Duster", class_noun="car", seed=3)
     assert open_project(tmp_path / "duster").settings == made.settings

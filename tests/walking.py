@@ -82,7 +82,15 @@ def results(project: Path) -> dict[str, str]:
     kinds = ("lora/*.safetensors", "photos/*.txt", "photos/masks/*.png", "class_images/*.png")
     kinds += ("class_images/manifest.jsonl", "shots/**/*.png", "shots/scores.json")
     found = sorted(file for kind in kinds for file in project.glob(kind))
-    return {str(file.relative_to(project)): files.sha256(file) for file in found}
+    return {str(file.relative_to(project)): _content(file) for file in found}
+
+
+def _content(file: Path) -> str:
+    """A file's hash; of a shot that of its pixels and settings, for no two signatures are the same."""
+    if file.suffix != ".png" or "shots" not in file.parts:
+        return files.sha256(file)
+    with Image.open(file) as shot:
+        return files.sha256_of(shot.tobytes(), shot.info.get("parameters", "").encode())
 
 
 def made_quick(patch=setattr) -> None:

@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from packshot.plan.config import Plan
     from packshot.plan.planner import make_plan
     from packshot.project import Project, Subject, create_project, open_project
+    from packshot.provenance.marking import Marking, Rights
+    from packshot.provenance.verify import Statement, verify
     from packshot.report.caption_page import write_caption_page
+    from packshot.report.model_card import write_model_card
     from packshot.report.page import write_report
     from packshot.training.events import Event
     from packshot.training.loop import train
@@ -98,7 +101,12 @@ _HOMES = {
     "Subject": "project",
     "create_project": "project",
     "open_project": "project",
+    "Marking": "provenance.marking",
+    "Rights": "provenance.marking",
+    "Statement": "provenance.verify",
+    "verify": "provenance.verify",
     "write_caption_page": "report.caption_page",
+    "write_model_card": "report.model_card",
     "write_report": "report.page",
     "Event": "training.events",
     "train": "training.loop",

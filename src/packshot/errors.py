@@ -158,6 +158,10 @@ class OutputError(PackshotError):
     """What a command has to say could not be written to standard output."""
 
 
+class CredentialsError(PackshotError):
+    """What pictures are signed with cannot be used: certificate, key or command."""
+
+
 class MachineWarning(UserWarning):
     """What this machine lacks that Packshot can do without."""
 

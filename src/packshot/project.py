@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from packshot.errors import PackshotError, ProjectError
+from packshot.provenance.marking import Marking, Rights
 from packshot.types import PLACEHOLDER, WeightStorageChoice
 from packshot.utils import consent, durations, files
 from packshot.utils.validation import describe, validated
@@ -76,6 +77,12 @@ class Choices(BaseModel):
     """A LoRA beside the base while the product's is learnt: a file, or "none"."""
     plates: str = "none"
     """Photos that the product is put into: a folder, a table as of `insert`, or "none"."""
+    provenance: bool = True
+    """Whether pictures say, signed, what they are; see `packshot.provenance`."""
+    tell_prompt: bool = False
+    """Whether the signed part tells the prompt, too."""
+    rights: Rights = Rights()
+    """Whose the pictures are."""
     images_per_prompt: int = Field(default=2, ge=1, le=64)
     """Number of images of each prompt."""
 
@@ -247,6 +254,12 @@ class Project:
     def subject(self) -> Subject:
         return self.settings.subject
 
+    @property
+    def marking(self) -> Marking:
+        """How its pictures say what they are."""
+        settings = self.settings
+        return Marking(settings.provenance, settings.rights, settings.tell_prompt)
+
     def runs(self) -> list[Path]:
         """Run folders, oldest first."""
         return sorted(path for path in self.runs_folder.glob("*") if (path / "plan.toml").exists())
@@ -352,7 +365,10 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
     before = project.settings
     given = _mapped(choices, _from_here).model_dump(exclude_unset=True)
     consent.agree(project.root, _names(given))
-    changed = {key: value for key, value in given.items() if value != getattr(before, key)}
+    if "rights" in given:
+        given["rights"] = before.rights.model_dump() | given["rights"]
+    stands = before.model_dump()
+    changed = {key: value for key, value in given.items() if value != stands[key]}
     if not changed:
         return []
     document = tomlkit.parse(project.settings_file.read_text(encoding="utf-8-sig"))
@@ -362,7 +378,7 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
     for key, value in changed.items():
         if value is None:
             document.pop(key, None)
-        elif key in document:
+        elif key in document or isinstance(value, dict):  # tables come last
             document[key] = _toml(value, project.root)
         else:  # before the subject's table: what follows it would be the subject's
             document = _put_first(document, key, _toml(value, project.root))
@@ -370,7 +386,7 @@ def save_choices(project: Project, choices: Choices) -> list[str]:
     return [
         f"{key.replace('_', ' ')}: {_shown(value)} ({_shown(getattr(before, key))} before)"
         for key, value in changed.items()
-        if value != getattr(before, key)
+        if value != stands[key]
     ]
 
 
@@ -456,7 +472,7 @@ def _as_toml(settings: Settings, root: Path) -> str:
 
     document = tomlkit.document()
     chosen = settings.model_dump(exclude={"subject"})
-    for key, value in chosen.items():
+    for key, value in sorted(chosen.items(), key=lambda item: isinstance(item[1], dict)):
         if key in ("base", "weight_storage", "seed") or key in settings.model_fields_set:
             document.add(key, tomlkit.item(_toml(value, root)))
     document.add("subject", tomlkit.item(settings.subject.model_dump()))

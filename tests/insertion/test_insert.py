@@ -10,6 +10,8 @@ from packshot.insertion import Box, InsertionSettings, Placement, insert, load_b
 from packshot.insertion.cutouts import best_photos, cut_out
 from packshot.insertion.lighting import CLEAR, UNCLEAR, Light, LightEstimator
 from packshot.photos.photo_set import list_photos
+from packshot.project import choices_of, save_choices
+from packshot.provenance import verify
 from tests.backgrounds import landscape, product_photo
 
 PLACE = Placement(Box(140, 140, 120, 90))
@@ -74,7 +76,7 @@ def test_where_the_light_is_not_clear_the_shade_is_faint_and_that_is_said(
         assert record["light"]["confidence"] == confidence
         assert (UNCLEAR in made.notes) == (UNCLEAR in record["notes"]) == (confidence < CLEAR)
         darker = (before - np.asarray(Image.open(made.file))).mean(axis=2)
-        cast[confidence] = darker[200:245, 60:130].max()  # left of the product
+        cast[confidence] = darker[200:245, 60:110].max()  # beyond the shade at its feet
         assert darker[225:235, 150:250].max() > 40, "it stands on its shade"
     assert cast[0.2] < 20 < 50 < cast[0.9]
     assert json.loads(made.file.with_suffix(".json").read_text())["notes"] == [*made.notes]
@@ -102,8 +104,21 @@ def test_shadow_and_reflection_are_the_users(product, background_file, tmp_path)
 
 @pytest.mark.slow
 def test_the_same_again_is_the_same(product, background_file, tmp_path):
-    first = put(product, background_file, tmp_path).file.read_bytes()
-    assert put(product, background_file, tmp_path).file.read_bytes() == first
+    first, second = (
+        np.asarray(Image.open(put(product, background_file, tmp_path).file)) for _ in range(2)
+    )
+    assert np.array_equal(first, second)
+
+
+def test_it_says_of_what_it_was_made(product, background_file, tmp_path):
+    made = put(product, background_file, tmp_path)
+    told = verify(made.file)
+    assert told.state == "valid" and told.source_type == "compositeCapture"
+    assert told.ingredients == ("parentOf: beach.png", f"componentOf: {made.photo}")
+    assert told.actions == ("c2pa.opened", "c2pa.edited: compositeCapture")
+    save_choices(product, choices_of(provenance=False))
+    told = verify(put(product, background_file, tmp_path).file)
+    assert told.state == "none" and not told.source_type
 
 
 def test_its_best_photo_is_whole_and_shows_the_view(product, tmp_path):

@@ -19,6 +19,7 @@ from packshot.cli import (
     lora,
     masks,
     photos,
+    provenance,
     report,
     run,
     train,
@@ -65,10 +66,11 @@ def _options(
 for command in (
     doctor.doctor, run.run, run.new, photos.photos, photos.blur, photos.photo_guide, captions.caption,
     masks.masks, class_images.class_images, datasets.import_dataset, datasets.export_dataset, train.plan,
-    train.memory, train.train, generate.shoot, insert.insert, report.report,
+    train.memory, train.train, generate.shoot, insert.insert, report.report, provenance.verify,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_dataset").replace("_", "-"))(command)
 app.add_typer(lora.app, name="lora")
+app.add_typer(provenance.app, name="credentials")
 
 
 def _agrees(error: UnaskedFetchError) -> bool:

@@ -86,6 +86,7 @@ def shoot(
                 subject=opened.subject,
                 progress=console.progress,
                 say=console.say,
+                marking=opened.marking,
             )
         )
     sheet = generate.write_sheet(images, page)

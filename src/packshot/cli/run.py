@@ -73,6 +73,16 @@ def run(
         str | None,
         typer.Option(help='Photos to put the product into: a folder or a CSV; "none" for none.'),
     ] = None,
+    provenance: Annotated[
+        bool | None,
+        typer.Option("--provenance/--no-provenance", help="Pictures say, signed, what they are."),
+    ] = None,
+    tell_prompt: Annotated[
+        bool | None, typer.Option("--tell-prompt/--no-tell-prompt", help="… and their prompt, too.")
+    ] = None,
+    rights: Annotated[
+        str | None, typer.Option(help="Your rights to the photos, in words, for the LoRA's card.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the whole project.")] = None,
     yes: Yes = False,
     finish: Finish = False,
@@ -94,7 +104,8 @@ def run(
         class_licences=comma_separated(class_licences), class_min_side=class_min_side,
         prompts=tuple(read_prompts(prompts_file)) if prompts_file else None,
         images_per_prompt=images_per_prompt, seed=seed, assistant=assistant_of(assistant),
-        plates=plates_of(plates),
+        plates=plates_of(plates), provenance=provenance, tell_prompt=tell_prompt,
+        rights=None if rights is None else {"photos": rights},
     )  # fmt: skip
     with Console(yes=yes) as console, console.stoppable():
         result = end_to_end.run(

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from packshot.errors import PackshotError, UnsafePathError
 from packshot.generation.prompts import notes_on
 from packshot.project import Subject
+from packshot.provenance.marking import GENERATED, PNG, Claim, Marking
 from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from packshot.lora import Lora
     from packshot.models.diffusion_model import DiffusionModel
+
+
+_MARKED = Marking()
 
 
 class GenerationSettings(BaseModel):
@@ -73,6 +77,7 @@ def generate_images(
     subject: Subject | None = None,
     progress: Progress = silent,
     say: Callable[[str], None] = warnings.warn,
+    marking: Marking = _MARKED,
 ) -> Iterator[GeneratedImage]:
     """Generate an image of each prompt with each seed; existing ones in `folder` are not redone.
 
@@ -84,10 +89,12 @@ def generate_images(
             in the negative prompt.
         loras: each with its weight; several add up.
         say: receives notes on the prompts, such as what of them the base does not read.
+        marking: how the images say that they are generated.
 
     Raises:
         PackshotError: no prompts, or a size that the base cannot generate.
         OverwriteError: another file has the name of an image or its record.
+        CredentialsError: what they are signed with cannot be used.
     """
     from packshot.lora import fused
     from packshot.models.prompt_length import read_part
@@ -103,6 +110,7 @@ def generate_images(
     batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
     missing = [batch for batch in batches if not all(map(_stands, batch))]
     if missing:
+        marking.check()
         done = len(wanted) - sum(map(len, missing))
         with fused(base, loras):
             pipeline = base.pipeline()
@@ -110,7 +118,7 @@ def generate_images(
                 progress("shots", done, len(wanted))
                 for shot, picture in zip(batch, _pictures(base, pipeline, batch), strict=True):
                     if not _stands(shot):
-                        _write(shot, picture, read_part(base, shot.prompt))
+                        _write(shot, picture, read_part(base, shot.prompt), marking)
                 done += len(batch)
     progress("shots", len(wanted), len(wanted))
     yield from wanted
@@ -184,13 +192,28 @@ def _at_once(
     )  # fmt: skip
 
 
-def _write(shot: GeneratedImage, picture: Image.Image, read: str) -> None:
+def _write(shot: GeneratedImage, picture: Image.Image, read: str, marking: Marking) -> None:
     from PIL.PngImagePlugin import PngInfo
 
-    chunks = PngInfo()
+    chunks, claim = PngInfo(), claim_of(shot)
     chunks.add_text("parameters", parameters(shot, read))
-    files.write_result(shot.file, files.image_bytes(".png", picture, pnginfo=chunks))
+    if packet := marking.xmp(claim):
+        chunks.add_itxt("XML:com.adobe.xmp", packet.decode())
+    data = files.image_bytes(".png", picture, pnginfo=chunks)
+    files.write_result(shot.file, marking.signed(data, PNG, claim))
     write_record(shot)
+
+
+def claim_of(shot: GeneratedImage) -> Claim:
+    """What a generated image says of itself."""
+    details = {
+        "base": shot.base, "base_sha256": shot.base_hash, "seed": shot.seed, "steps": shot.steps,
+        "guidance_scale": shot.guidance_scale, "sampler": shot.sampler,
+        "loras": [
+            {"name": name, "weight": weight, "sha256": digest} for name, weight, digest in shot.loras
+        ],
+    }  # fmt: skip
+    return Claim(shot.file.name, GENERATED, details, prompt=shot.prompt)
 
 
 def write_record(shot: GeneratedImage) -> None:

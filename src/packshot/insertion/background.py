@@ -119,7 +119,11 @@ class Background:
         return replace(self, pixels=pixels)
 
     def write(self, path: Path, **notes: str) -> None:
-        """Write a PNG with exactly these values, and `notes` as its text chunks."""
+        """Write a PNG; see `as_png`."""
+        files.write_result(path, self.as_png(None, **notes))
+
+    def as_png(self, xmp: bytes | None = None, **notes: str) -> bytes:
+        """A PNG with exactly these values, an XMP packet, and `notes` as its text chunks."""
         data = _encoded(self.pixels)
         chunks = [
             _chunk(b"tEXt", f"{key}\0{text}".encode("latin-1", "replace"))
@@ -127,8 +131,10 @@ class Background:
         ]
         if self.profile:
             chunks.insert(0, _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(self.profile)))
+        if xmp:
+            chunks.append(_chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp))
         header = len(_PNG) + 25  # the signature, and IHDR
-        files.write_result(path, data[:header] + b"".join(chunks) + data[header:])
+        return data[:header] + b"".join(chunks) + data[header:]
 
     @staticmethod
     def _colour_channels(values: Pixels) -> Pixels:

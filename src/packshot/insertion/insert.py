@@ -15,6 +15,7 @@ from packshot.errors import InsertionError
 from packshot.insertion import cutouts, shadows
 from packshot.insertion import quality_checks as judged
 from packshot.insertion.background import Background, Box, Colours
+from packshot.insertion.claim import claim_of
 from packshot.insertion.composite import composite
 from packshot.insertion.cutouts import CutOut
 from packshot.insertion.lighting import UNCLEAR, Light, LightEstimator
@@ -34,6 +35,7 @@ from packshot.insertion.viewpoint import Viewpoint
 from packshot.insertion.viewpoint_checks import viewpoint_checks, viewpoint_notes
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
+from packshot.provenance.marking import PNG, Marking
 from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -108,6 +110,7 @@ def insert(
         InsertionError: no photo shows the product, there is no LoRA to inpaint with, the
             background's own file would be overwritten, or the name is too long.
         OverwriteError: another file has the name of one of the results.
+        CredentialsError: what it is signed with cannot be used.
     """
     settings, name = settings or InsertionSettings(), name or Path(background.name).stem
     if background.source and background.source.resolve() == (folder / f"{name}.png").resolve():
@@ -117,6 +120,8 @@ def insert(
     if name != files.shortened(name, files.MAX_NAME_BYTES - len(SHEET_ENDING)):
         raise InsertionError(f"The results cannot be named after {name}: give it a shorter name.")
     files.refuse_others(*results_of(folder, name))
+    marking = project.marking
+    marking.check()
     scene = _scene(background, placement, settings)
     photos = cutouts.chosen(list_photos(project), settings.photo)
     ranked = cutouts.best_photos(
@@ -135,7 +140,8 @@ def insert(
     camera = best.result.cut.camera if best.result.cut else None
     unclear = () if scene.light.is_clear else (UNCLEAR,)
     notes = (*placement.notes, *unclear, *viewpoint_notes(scene.seen, camera))
-    return _written(scene, best, folder, name, notes)
+    by_a_model = settings.method == "inpaint" or settings.refine > 0
+    return _written(scene, best, folder, name, notes, marking, by_a_model)
 
 
 def _tries(
@@ -333,7 +339,13 @@ def _cameras(scene: Scene, result: Composite) -> dict[str, object]:
 
 
 def _written(
-    scene: Scene, attempt: Attempt, folder: Path, name: str, notes: tuple[str, ...]
+    scene: Scene,
+    attempt: Attempt,
+    folder: Path,
+    name: str,
+    notes: tuple[str, ...],
+    marking: Marking,
+    by_a_model: bool,
 ) -> Insertion:
     result, seed, checks = attempt.result, attempt.seed, attempt.checks
     after = _background_with(scene, result)
@@ -359,5 +371,7 @@ def _written(
     files.write_result(page, files.image_bytes(page.suffix, shown))
     text = files.as_json(record.model_dump(mode="json"), indent=2) + "\n"
     files.write_result(folder / f"{name}.json", text.encode("utf-8", "replace"))
-    after.write(file, Software="packshot", Comment=json.dumps(record.box))
+    claim = claim_of(record, scene.background, result.cut, by_a_model)
+    data = after.as_png(marking.xmp(claim), Software="packshot", Comment=json.dumps(record.box))
+    files.write_result(file, marking.signed(data, PNG, claim))
     return insertion

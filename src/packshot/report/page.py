@@ -179,6 +179,10 @@ def _files(project: Project) -> list[tuple[str, str, str]]:
     listed = [
         (project.lora_file, "the LoRA, for AUTOMATIC1111, Forge, ComfyUI, InvokeAI"),
         (project.diffusers_lora_file, "the LoRA, for diffusers"),
+        (
+            project.lora_folder / "README.md",
+            "the LoRA's card: what it learnt from, licences, how it is used",
+        ),
         (project.plan_file, "the plan, to edit and train again"),
         (project.class_images_manifest, "the class images: where each came from"),
         *([(log_of(run), "the run's log")] if run else []),

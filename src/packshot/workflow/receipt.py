@@ -35,8 +35,10 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
     left = [
         project.photos_folder, project.class_images_manifest, project.class_images_folder,
         project.plan_file, project.lora_folder, shots / "with", shots / "without", shots / "drift",
-        shots / "scores.json", project.insertions_folder, project.report_file,
+        shots / "scores.json", project.report_file,
     ]  # fmt: skip
+    if settings.plates != "none":
+        left.append(project.insertions_folder)
     return {
         "versions": {name: version(name) for name in _VERSIONS},
         "settings": files.fingerprint(settings.model_dump()),

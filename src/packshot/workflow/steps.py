@@ -57,7 +57,7 @@ from packshot.plan.inputs import current_inputs
 from packshot.plan.load_base import load_project_base
 from packshot.plan.planner import CLASS_IMAGES, notes_on, recipe_of
 from packshot.project import Project
-from packshot.report import write_report
+from packshot.report import write_model_card, write_report
 from packshot.training import Step, Stopped, train
 from packshot.utils import files
 from packshot.utils.durations import in_words
@@ -164,6 +164,7 @@ class Walk:
             if isinstance(event, Stopped):
                 return RunResult(self.project, refused, plan, None, stopped=True)
         shoot_all(self.project, base, self._prompts, self._shots, judge, self.observer)
+        write_model_card(self.project)
         report = write_report(self.project)
         if self.settings.time_budget:
             took = in_words(self.clock.seconds)
@@ -444,7 +445,8 @@ def shoot_all(
         ):
             shots = generate_images(
                 base, asked, loras=loras, settings=settings, folder=folder, subject=subject,
-                progress=observer.progress, say=(observer if kind == "with" else _SILENT).say,
+                progress=observer.progress, marking=project.marking,
+                say=(observer if kind == "with" else _SILENT).say,
             )  # fmt: skip
             images[folder] = list(shots)
     score_project(project, judge)

@@ -1,0 +1,10 @@
+"""Provenance: every picture that is made says what it is, machine-readably, and signed.
+
+Content Credentials (C2PA) tell what made a picture and of what, IPTC's `DigitalSourceType` stands in
+its XMP. Nothing leaves the machine, unless a company names a time stamp authority.
+"""
+
+from packshot.provenance.marking import Claim, Ingredient, Marking, Rights
+from packshot.provenance.verify import Statement, verify
+
+__all__ = ["Claim", "Ingredient", "Marking", "Rights", "Statement", "verify"]

@@ -1,0 +1,239 @@
+"""Marking a picture with what it is: C2PA's Content Credentials and IPTC's metadata in XMP."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from pydantic import BaseModel, ConfigDict
+
+from packshot.errors import CredentialsError
+from packshot.provenance import signing_key
+
+if TYPE_CHECKING:
+    import c2pa
+
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+GENERATED = "trainedAlgorithmicMedia"
+COMPOSITE = "compositeCapture"
+COMPOSITE_WITH_MODEL = "compositeWithTrainedAlgorithmicMedia"
+PNG = "image/png"
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", PNG), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"),
+    (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"),
+)  # fmt: skip
+_BRANDS = {
+    b"avif": "image/avif",
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"mif1": "image/heif",
+}
+DETAILS = "io.github.packshot.details"
+"""The label of our own assertion."""
+_SPACES = {
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+    "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+}
+_PACKET = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{}<?xpacket end="w"?>'
+
+
+class Rights(BaseModel):
+    """Whose the pictures are: IPTC's creator, credit and copyright; empty ones are not written.
+
+    `photos` are the rights to the product's photos, in words, for the LoRA's card.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    creator: str = ""
+    credit: str = ""
+    copyright: str = ""
+    photos: str = ""
+
+
+_NOBODYS = Rights()
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A picture that another was made of. Its own credentials are kept as they are.
+
+    Attributes:
+        role: "parentOf" for what was edited, "componentOf" for what was put into it.
+        data: the bytes of its file.
+        mime: of `data`; see `mime_of`.
+    """
+
+    title: str
+    role: str
+    data: bytes = field(repr=False)
+    mime: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is said of a picture.
+
+    Attributes:
+        source_type: IPTC's digital source type, without its address.
+        details: how it was made: base, LoRAs and files by their SHA-256, seed, settings.
+        prompt: told only if `Marking.tells_prompt`.
+    """
+
+    title: str
+    source_type: str
+    details: Mapping[str, Any]
+    ingredients: tuple[Ingredient, ...] = ()
+    prompt: str = ""
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether it was made by changing another picture."""
+        return any(one.role == "parentOf" for one in self.ingredients)
+
+
+@dataclass(frozen=True)
+class Marking:
+    """How a project marks its pictures. `is_on` off writes neither credentials nor XMP."""
+
+    is_on: bool = True
+    rights: Rights = _NOBODYS
+    tells_prompt: bool = False
+
+    def check(self) -> None:
+        """Refuse a key that cannot sign, before any work begins.
+
+        Raises:
+            CredentialsError: see `signing_key.current`.
+        """
+        if self.is_on:
+            signing_key.current().check()
+
+    def xmp(self, claim: Claim) -> bytes | None:
+        """The XMP packet of a picture, for whoever encodes it; None if marking is off."""
+        return xmp_packet(claim.source_type, self.rights) if self.is_on else None
+
+    def signed(self, picture: bytes, mime: str, claim: Claim) -> bytes:
+        """The picture's file with its Content Credentials; unchanged if marking is off.
+
+        Nothing may be changed in it afterwards: this is done last.
+
+        Raises:
+            CredentialsError: it cannot be signed.
+        """
+        if not self.is_on:
+            return picture
+        import c2pa
+
+        said = _manifest(claim, claim.prompt if self.tells_prompt else "")
+        signed = io.BytesIO()
+        try:
+            with c2pa.Builder(said, context=_context()) as builder:
+                if claim.is_edit:  # then its first action is that the parent was opened
+                    builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+                for ingredient in claim.ingredients:
+                    told = {"title": ingredient.title, "relationship": ingredient.role}
+                    stream = io.BytesIO(ingredient.data)
+                    builder.add_ingredient(json.dumps(told), ingredient.mime, stream)
+                builder.sign(_signer(signing_key.current()), mime, io.BytesIO(picture), signed)
+        except c2pa.C2paError as error:
+            raise CredentialsError(
+                f"{claim.title} cannot be signed ({error}). To work without: provenance = false in "
+                "packshot.toml."
+            ) from error
+        return signed.getvalue()
+
+
+def mime_of(data: bytes) -> str | None:
+    """The kind of a picture's file by its first bytes; None for what holds no credentials."""
+    for magic, mime in _MAGIC:
+        if data.startswith(magic):
+            return mime
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return _BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
+
+
+def _manifest(claim: Claim, prompt: str) -> dict[str, Any]:
+    """The manifest (C2PA 2.1): who made it, by what actions, of what."""
+    generator = {"name": "packshot", "version": version("packshot")}
+    source = SOURCE_TYPES + claim.source_type
+    made = {"digitalSourceType": source, "softwareAgent": generator}
+    actions = [made | {"action": "c2pa.edited" if claim.is_edit else "c2pa.created"}]
+    details = dict(claim.details) | ({"prompt": prompt} if prompt else {})
+    return {
+        "claim_generator_info": [generator],
+        "title": claim.title,
+        "assertions": [
+            {"label": "c2pa.actions.v2", "data": {"actions": actions}},
+            {"label": DETAILS, "data": details},
+        ],
+    }
+
+
+@lru_cache
+def _context() -> c2pa.Context:
+    """Without thumbnails, which would be most of what is written."""
+    import c2pa
+
+    return c2pa.Context(
+        settings=c2pa.Settings.from_dict(
+            {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
+        )
+    )
+
+
+@lru_cache(maxsize=4)
+def _signer(key: signing_key.SigningKey) -> c2pa.Signer:
+    import c2pa
+
+    if key.key:
+        info = c2pa.C2paSignerInfo(
+            alg=key.algorithm.encode(), sign_cert=key.chain, private_key=key.key,
+            ta_url=key.timestamp_url.encode() if key.timestamp_url else None,
+        )  # fmt: skip
+        return c2pa.Signer.from_info(info)
+    algorithm = c2pa.C2paSigningAlg[key.algorithm.upper()]
+    return c2pa.Signer.from_callback(key.sign, algorithm, key.chain.decode(), key.timestamp_url)
+
+
+def xmp_packet(source_type: str, rights: Rights) -> bytes:
+    """An XMP packet (ISO 16684-1) with IPTC's digital source type, the maker's tool, and the rights."""
+    for prefix, space in _SPACES.items():
+        ElementTree.register_namespace(prefix, space)
+    ElementTree.register_namespace("x", "adobe:ns:meta/")
+    meta = ElementTree.Element("{adobe:ns:meta/}xmpmeta")
+    rdf = ElementTree.SubElement(meta, _name("rdf:RDF"))
+    about = ElementTree.SubElement(rdf, _name("rdf:Description"), {_name("rdf:about"): ""})
+
+    def say(name: str, text: str, within: str = "") -> None:
+        if not text:
+            return
+        element = ElementTree.SubElement(about, _name(name))
+        if within:
+            element = ElementTree.SubElement(
+                ElementTree.SubElement(element, _name(within)), _name("rdf:li")
+            )
+        if within == "rdf:Alt":
+            element.set("{http://www.w3.org/XML/1998/namespace}lang", "x-default")
+        element.text = text
+
+    say("Iptc4xmpExt:DigitalSourceType", SOURCE_TYPES + source_type)
+    say("xmp:CreatorTool", f"Packshot {version('packshot')}")
+    say("dc:creator", rights.creator, "rdf:Seq")
+    say("photoshop:Credit", rights.credit)
+    say("dc:rights", rights.copyright, "rdf:Alt")
+    return _PACKET.format(ElementTree.tostring(meta, "unicode")).encode()
+
+
+def _name(short: str) -> str:
+    prefix, _, name = short.partition(":")
+    return f"{{{_SPACES[prefix]}}}{name}"

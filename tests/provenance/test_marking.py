@@ -1,0 +1,117 @@
+"""Marked pictures, read back by C2PA's own reader, by Pillow, and by an XML parser."""
+
+import io
+import json
+from xml.etree import ElementTree
+
+import c2pa
+import numpy as np
+import pytest
+from PIL import Image
+
+from packshot.provenance import Claim, Ingredient, Marking, Rights, verify
+from packshot.provenance.marking import COMPOSITE, GENERATED, mime_of, xmp_packet
+
+CLAIM = Claim("shot.png", GENERATED, {"seed": 3, "base": "x"}, prompt="a secret plan")
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff"}
+
+
+def picture(kind="PNG", seed=0):
+    noise = np.random.default_rng(seed).integers(0, 255, (48, 64, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def read(data, mime):
+    """What C2PA's own reader says: the state, and the active manifest."""
+    with c2pa.Reader(mime, io.BytesIO(data)) as reader:
+        told = json.loads(reader.json())
+        return reader.get_validation_state(), told["manifests"][told["active_manifest"]]
+
+
+@pytest.mark.parametrize("kind,mime", FORMATS.items())
+def test_c2pas_reader_finds_it_valid_and_the_pixels_are_the_same(kind, mime):
+    plain = picture(kind)
+    signed = Marking().signed(plain, mime, CLAIM)
+    state, manifest = read(signed, mime)
+    assert state == "Valid" and manifest["title"] == "shot.png"
+    (action,) = manifest["assertions"][0]["data"]["actions"]
+    assert action["action"] == "c2pa.created"
+    assert action["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
+    pixels = [np.asarray(Image.open(io.BytesIO(data))) for data in (plain, signed)]
+    assert np.array_equal(*pixels)
+    assert mime_of(signed) == mime
+
+
+def test_it_costs_few_bytes():
+    assert len(Marking().signed(picture(), "image/png", CLAIM)) - len(picture()) < 40_000
+
+
+def test_the_prompt_is_told_only_if_that_was_agreed():
+    silent = Marking().signed(picture(), "image/png", CLAIM)
+    telling = Marking(tells_prompt=True).signed(picture(), "image/png", CLAIM)
+    assert b"a secret plan" not in silent and b"a secret plan" in telling
+
+
+def test_an_edit_has_its_plate_as_parent_with_the_plates_own_credentials(tmp_path):
+    plate = Marking().signed(picture(seed=1), "image/png", CLAIM)
+    parts = (
+        Ingredient("plate.png", "parentOf", plate, "image/png"),
+        Ingredient("photo.jpg", "componentOf", picture("JPEG"), "image/jpeg"),
+    )
+    made = Marking().signed(picture(), "image/png", Claim("in.png", COMPOSITE, {}, parts))
+    state, manifest = read(made, "image/png")
+    assert state == "Valid"
+    assert [one["relationship"] for one in manifest["ingredients"]] == ["parentOf", "componentOf"]
+    assert manifest["ingredients"][0]["active_manifest"], "the plate's own credentials are in it"
+    actions = manifest["assertions"][0]["data"]["actions"]
+    assert [action["action"] for action in actions] == ["c2pa.opened", "c2pa.edited"]
+    assert actions[-1]["digitalSourceType"].endswith("/compositeCapture")
+
+
+def test_a_plate_whose_own_credentials_are_broken_can_still_be_worked_on(tmp_path):
+    plate = bytearray(Marking().signed(picture(seed=1), "image/png", CLAIM))
+    plate[len(plate) // 2] ^= 1
+    parts = (Ingredient("plate.png", "parentOf", bytes(plate), "image/png"),)
+    made = Marking().signed(picture(), "image/png", Claim("in.png", COMPOSITE, {}, parts))
+    (tmp_path / "in.png").write_bytes(made)
+    assert verify(tmp_path / "in.png").ingredients == ("parentOf: plate.png",)
+
+
+def test_switched_off_nothing_is_changed():
+    off = Marking(is_on=False)
+    assert off.signed(picture(), "image/png", CLAIM) == picture() and off.xmp(CLAIM) is None
+
+
+def test_xmp_tells_source_type_and_rights_whatever_they_hold():
+    rights = Rights(creator='<Ada> & "Co"', credit="Acme", copyright="© 2026 Ada")
+    packet = xmp_packet(GENERATED, rights).decode()
+    body = packet[packet.index("<x:xmpmeta") : packet.index("<?xpacket end")]
+    texts = [one.text for one in ElementTree.fromstring(body).iter() if (one.text or "").strip()]
+    assert "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia" in texts
+    assert {'<Ada> & "Co"', "Acme", "© 2026 Ada"} <= set(texts)
+    empty = xmp_packet(GENERATED, Rights()).decode()
+    assert "creator" not in empty and "rights" not in empty and "Credit" not in empty
+
+
+def test_a_thousand_pictures_take_no_more_memory_than_a_hundred():
+    import psutil
+
+    process, marking = psutil.Process(), Marking()
+
+    def after(count):
+        for _ in range(count):
+            marking.signed(picture(), "image/png", CLAIM)
+        return process.memory_info().rss
+
+    few, many = after(100), after(900)
+    assert many - few < 20 * 2**20
+
+
+def test_names_and_details_of_any_kind_are_signed(tmp_path):
+    claim = Claim(
+        'à"\\\n\0é😀.png', GENERATED, {"name": "\ud83d\ude00 <b>", "deep": {"list": [1, None]}}
+    )
+    (tmp_path / "a.png").write_bytes(Marking().signed(picture(), "image/png", claim))
+    assert verify(tmp_path / "a.png").state == "valid"

@@ -1,0 +1,133 @@
+"""What pictures say of themselves, told of any file from anywhere."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from packshot.cli import app
+from packshot.provenance import Claim, Ingredient, Marking, signing_key, verify
+from packshot.provenance.marking import COMPOSITE, GENERATED
+from tests.provenance.test_marking import CLAIM, FORMATS, picture
+
+
+def signed(tmp_path, kind="PNG", name="a.png"):
+    file = tmp_path / name
+    file.write_bytes(Marking().signed(picture(kind), FORMATS[kind], CLAIM))
+    return file
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_is_as_it_was_signed_tells_how_it_was_made(tmp_path, kind):
+    told = verify(signed(tmp_path, kind))
+    assert (told.state, told.why) == ("valid", ())
+    assert told.signer == signing_key.current().owner and told.software.startswith("packshot ")
+    assert told.actions == ("c2pa.created: trainedAlgorithmicMedia",)
+    assert told.details == {"seed": 3, "base": "x"}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_changed_pixel_is_told(tmp_path, kind):
+    file = signed(tmp_path, kind)
+    data = bytearray(file.read_bytes())
+    plain = picture(kind)
+    place = data.index(plain[len(plain) // 2 :][:16])
+    data[place] ^= 1
+    file.write_bytes(data)
+    told = verify(file)
+    assert told.state == "changed" and any("hash" in why.lower() for why in told.why)
+
+
+def test_credentials_of_another_picture_are_told(tmp_path):
+    """The manifest of one picture, moved into another: chunk caBX of PNG."""
+    own, other = signed(tmp_path).read_bytes(), picture(seed=5)
+    start = own.index(b"caBX") - 4
+    length = int.from_bytes(own[start : start + 4], "big") + 12
+    moved = other[:33] + own[start : start + length] + other[33:]
+    (tmp_path / "moved.png").write_bytes(moved)
+    assert verify(tmp_path / "moved.png").state == "changed"
+
+
+def test_saved_again_by_another_program_it_has_none(tmp_path):
+    file = signed(tmp_path)
+    Image.open(file).save(tmp_path / "again.png")
+    assert verify(tmp_path / "again.png").state == "none"
+
+
+def test_the_source_type_is_read_of_pictures_without_credentials(tmp_path):
+    from PIL.PngImagePlugin import PngInfo
+
+    chunks = PngInfo()
+    chunks.add_itxt("XML:com.adobe.xmp", Marking().xmp(CLAIM).decode())
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png", pnginfo=chunks)
+    told = verify(tmp_path / "x.png")
+    assert (told.state, told.source_type) == ("none", "trainedAlgorithmicMedia")
+
+
+def test_no_file_is_too_odd(tmp_path):
+    for name, data in {
+        "empty.png": b"", "text.jpg": b"hello", "head.png": b"\x89PNG\r\n\x1a\n", "zeros.webp": bytes(999)
+    }.items():  # fmt: skip
+        (tmp_path / name).write_bytes(data)
+        assert verify(tmp_path / name).state in ("unreadable", "changed", "none")
+    assert verify(tmp_path / "missing.png").state == "unreadable"
+    assert verify(tmp_path).state == "unreadable"
+
+
+def damaged(rng, data):
+    """Damage of any kind: bits, bytes, cuts, doublings."""
+    data = bytearray(data)
+    for _ in range(rng.integers(1, 12)):
+        place = int(rng.integers(0, max(len(data), 1)))
+        match rng.integers(0, 4):
+            case 0:
+                data[place : place + 1] = rng.bytes(1)
+            case 1:
+                data[place : place + int(rng.integers(1, 64))] = rng.bytes(int(rng.integers(0, 64)))
+            case 2:
+                del data[place : place + int(rng.integers(1, 2000))]
+            case 3:
+                data[place:place] = data[place : place + 300]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_damaged_files_are_told_without_a_traceback(tmp_path, kind):
+    """Damage in the manifest most of all. `PACKSHOT_FUZZ=500` tries more of each kind."""
+    rng, plain = np.random.default_rng(1), picture(kind)
+    parent = Ingredient(
+        "plate", "parentOf", Marking().signed(plain, FORMATS[kind], CLAIM), FORMATS[kind]
+    )
+    whole = Marking().signed(plain, FORMATS[kind], Claim("x", COMPOSITE, {}, (parent,)))
+    file = tmp_path / "damaged"
+    states = set()
+    for _ in range(int(os.environ.get("PACKSHOT_FUZZ", "60"))):
+        file.write_bytes(damaged(rng, whole))
+        states.add(verify(file).state)
+    assert "changed" in states and "trusted" not in states
+
+
+def test_the_command_tells_it_and_its_exit_code_too(tmp_path, capsys):
+    from typer.testing import CliRunner
+
+    file = signed(tmp_path)
+    told = CliRunner().invoke(app, ["verify", str(file)])
+    assert told.exit_code == 0 and "nobody vouches for" in told.output
+    assert "c2pa.created: trainedAlgorithmicMedia" in told.output and "seed: 3" in told.output
+    data = bytearray(file.read_bytes())
+    data[data.rindex(b"IDAT") + 9] ^= 1
+    file.write_bytes(data)
+    told = CliRunner().invoke(app, ["verify", "--json", str(file)])
+    assert told.exit_code == 1 and json.loads(told.output)[0]["state"] == "changed"
+    assert "Signed as:" in CliRunner().invoke(app, ["credentials", "show"]).output
+
+
+def test_what_others_write_into_a_manifest_does_not_reach_the_terminal(tmp_path):
+    claim = Claim("\x1b[2Jevil\x07", GENERATED, {"key\x1b": "\x1b]0;title\x07"})
+    file = tmp_path / "evil.png"
+    file.write_bytes(Marking().signed(picture(), "image/png", claim))
+    from typer.testing import CliRunner
+
+    assert "\x1b" not in CliRunner().invoke(app, ["verify", str(file)]).output
