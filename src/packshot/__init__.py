@@ -4,14 +4,20 @@ The public functions are the steps from photos to report, in order; the command 
 PyTorch and the other large libraries are imported when a function first needs them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from packshot.utils.on_demand import on_demand
 
 if TYPE_CHECKING:
     from packshot.captions.caption_photos import caption_photos
     from packshot.captions.captioner import Captioner
     from packshot.captions.csv_table import apply_caption_table, write_caption_table
-    from packshot.captions.edit import lock_captions, replace_in_captions, unlock_captions
+    from packshot.captions.edit import (
+        edit_captions,
+        lock_captions,
+        replace_in_captions,
+        unlock_captions,
+    )
     from packshot.captions.registry import load_captioner
     from packshot.class_images.class_image import ClassImage
     from packshot.class_images.collect import collect_class_images
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from packshot.insertion.settings import InsertionSettings
     from packshot.lora.files import load_lora
     from packshot.lora.weights import Lora
+    from packshot.masks.drawing import draw_mask
     from packshot.masks.mask_photos import MaskResult, mask_photos
     from packshot.masks.registry import load_segmenter
     from packshot.masks.segmenter import Segmenter
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     from packshot.photos.guide.guide import photo_guide
     from packshot.photos.guide.messages import PhotoAdvice
     from packshot.photos.photo_set import Photo, add_photos, list_photos
+    from packshot.photos.removal import remove_photos, restore_photos
     from packshot.plan.config import Plan
     from packshot.plan.planner import make_plan
     from packshot.project import Project, Subject, create_project, open_project
@@ -57,6 +65,7 @@ _HOMES = {
     "Captioner": "captions.captioner",
     "apply_caption_table": "captions.csv_table",
     "write_caption_table": "captions.csv_table",
+    "edit_captions": "captions.edit",
     "lock_captions": "captions.edit",
     "replace_in_captions": "captions.edit",
     "unlock_captions": "captions.edit",
@@ -83,6 +92,7 @@ _HOMES = {
     "InsertionSettings": "insertion.settings",
     "load_lora": "lora.files",
     "Lora": "lora.weights",
+    "draw_mask": "masks.drawing",
     "MaskResult": "masks.mask_photos",
     "mask_photos": "masks.mask_photos",
     "load_segmenter": "masks.registry",
@@ -95,6 +105,8 @@ _HOMES = {
     "Photo": "photos.photo_set",
     "add_photos": "photos.photo_set",
     "list_photos": "photos.photo_set",
+    "remove_photos": "photos.removal",
+    "restore_photos": "photos.removal",
     "Plan": "plan.config",
     "make_plan": "plan.planner",
     "Project": "project",
@@ -118,7 +130,4 @@ _HOMES = {
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'packshot' has no attribute {name!r}")
-    return getattr(import_module(f"packshot.{_HOMES[name]}"), name)
+__getattr__ = on_demand(__name__, _HOMES)

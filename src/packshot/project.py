@@ -140,6 +140,11 @@ class Project:
         return self.photos_folder / "refused.json"
 
     @property
+    def removed_photos_folder(self) -> Path:
+        """Photos that were taken out, until they are put back."""
+        return self.photos_folder / "removed"
+
+    @property
     def captions_table(self) -> Path:
         """The table of all captions, for review in a spreadsheet or with the captions page."""
         return self.root / "captions.csv"
@@ -238,8 +243,7 @@ class Project:
     @property
     def slug(self) -> str:
         """The subject's name as a file name."""
-        slug = re.sub(r"[^a-z0-9]+", "-", self.settings.subject.name.lower()).strip("-")
-        return f"product-{slug}" if files.is_device_name(slug) else slug or "product"
+        return slug_of(self.settings.subject.name)
 
     @property
     def settings(self) -> Settings:
@@ -293,6 +297,12 @@ class Project:
         for name, member in vars(Project).items():
             if isinstance(member, property) and member.fget.__annotations__["return"] == "Path":
                 yield getattr(self, name)
+
+
+def slug_of(name: str) -> str:
+    """A product's name as a file name, of small letters, digits and hyphens."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return f"product-{slug}" if files.is_device_name(slug) else slug or "product"
 
 
 def create_project(

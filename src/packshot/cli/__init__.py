@@ -22,6 +22,7 @@ from packshot.cli import (
     provenance,
     report,
     run,
+    studio,
     train,
 )
 from packshot.cli.terminal import echo, guarded, notes_shown
@@ -67,6 +68,7 @@ for command in (
     doctor.doctor, run.run, run.new, photos.photos, photos.blur, photos.photo_guide, captions.caption,
     masks.masks, class_images.class_images, datasets.import_dataset, datasets.export_dataset, train.plan,
     train.memory, train.train, generate.shoot, insert.insert, report.report, provenance.verify,
+    studio.studio,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_dataset").replace("_", "-"))(command)
 app.add_typer(lora.app, name="lora")

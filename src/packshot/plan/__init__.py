@@ -1,7 +1,12 @@
 """The plan of a training run: its numbers, their reasons, and its cost in time and memory."""
 
+from typing import TYPE_CHECKING
+
 from packshot.plan.config import Asked, Plan, read_plan, read_reasons, write_plan
-from packshot.plan.planner import Budget, class_images_within, make_plan, plan_that_holds
+from packshot.utils.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from packshot.plan.planner import Budget, class_images_within, make_plan, plan_that_holds
 
 __all__ = [
     "Asked",
@@ -14,3 +19,7 @@ __all__ = [
     "read_reasons",
     "write_plan",
 ]
+__getattr__ = on_demand(
+    __name__,
+    dict.fromkeys(("Budget", "class_images_within", "make_plan", "plan_that_holds"), "planner"),
+)

@@ -1,0 +1,16 @@
+"""The views: a module each, with its routes; and the steps of a project, in the order of the path."""
+
+from packshot.studio.views import photos, pictures, preferences, projects, queue
+from packshot.studio.views.steps import Step
+
+__all__ = ["ROUTES", "STEPS", "Step"]
+
+STEPS: tuple[Step, ...] = (photos.STEP,)
+
+ROUTES = [
+    *projects.ROUTES,
+    *queue.ROUTES,
+    *preferences.ROUTES,
+    *pictures.ROUTES,
+    *photos.ROUTES,
+]
