@@ -46,8 +46,9 @@ if TYPE_CHECKING:
     from packshot.photos.guide.messages import PhotoAdvice
     from packshot.photos.photo_set import Photo, add_photos, list_photos
     from packshot.photos.removal import remove_photos, restore_photos
-    from packshot.plan.config import Plan
-    from packshot.plan.planner import make_plan
+    from packshot.plan.choices import PlanChoices
+    from packshot.plan.config import Plan, edit_plan
+    from packshot.plan.planner import compare_budgets, make_plan
     from packshot.project import Project, Subject, create_project, open_project
     from packshot.provenance.marking import Marking, Rights
     from packshot.provenance.verify import Statement, verify
@@ -108,6 +109,9 @@ _HOMES = {
     "remove_photos": "photos.removal",
     "restore_photos": "photos.removal",
     "Plan": "plan.config",
+    "edit_plan": "plan.config",
+    "PlanChoices": "plan.choices",
+    "compare_budgets": "plan.planner",
     "make_plan": "plan.planner",
     "Project": "project",
     "Subject": "project",

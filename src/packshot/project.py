@@ -194,6 +194,11 @@ class Project:
         return self.root / "plan.toml"
 
     @property
+    def plan_choices_file(self) -> Path:
+        """What each time budget would buy; see `packshot.plan.choices`."""
+        return self.root / "plan.choices.json"
+
+    @property
     def decisions_file(self) -> Path:
         """The project's automatic decisions; see `packshot.decisions`."""
         return self.root / "decisions.toml"

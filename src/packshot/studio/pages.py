@@ -20,6 +20,7 @@ from packshot.project import Project
 from packshot.studio import texts
 from packshot.studio.texts import LANGUAGES, Texts
 from packshot.studio.workspace import UnknownProjectError
+from packshot.utils import files
 from packshot.utils.durations import in_words
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters["duration"] = in_words
+_TEMPLATES.filters["version"] = lambda file: files.fingerprint(files.stamp(file))[:8]
 
 
 class FormError(PackshotError):

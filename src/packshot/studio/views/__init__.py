@@ -1,11 +1,11 @@
 """The views: a module each, with its routes; and the steps of a project, in the order of the path."""
 
-from packshot.studio.views import photos, pictures, preferences, projects, queue
+from packshot.studio.views import photos, pictures, plan, preferences, projects, queue, train
 from packshot.studio.views.steps import Step
 
 __all__ = ["ROUTES", "STEPS", "Step"]
 
-STEPS: tuple[Step, ...] = (photos.STEP,)
+STEPS: tuple[Step, ...] = (photos.STEP, plan.STEP, train.STEP)
 
 ROUTES = [
     *projects.ROUTES,
@@ -13,4 +13,6 @@ ROUTES = [
     *preferences.ROUTES,
     *pictures.ROUTES,
     *photos.ROUTES,
+    *plan.ROUTES,
+    *train.ROUTES,
 ]
