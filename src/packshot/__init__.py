@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from packshot.captions.registry import load_captioner
     from packshot.class_images.class_image import ClassImage
     from packshot.class_images.collect import collect_class_images
-    from packshot.class_images.online.collect import ClassImageResult, download_class_images
+    from packshot.class_images.online.collect import (
+        ClassImageResult,
+        download_class_images,
+        list_offers,
+    )
     from packshot.datasets.exporter import export_dataset
     from packshot.datasets.importer import ImportResult, import_dataset
     from packshot.doctor.examine import examine
@@ -74,6 +78,7 @@ _HOMES = {
     "ClassImage": "class_images.class_image",
     "collect_class_images": "class_images.collect",
     "ClassImageResult": "class_images.online.collect",
+    "list_offers": "class_images.online.collect",
     "download_class_images": "class_images.online.collect",
     "export_dataset": "datasets.exporter",
     "ImportResult": "datasets.importer",

@@ -175,6 +175,16 @@ class Project:
         return self.class_images_folder / "refused.json"
 
     @property
+    def class_images_offers_file(self) -> Path:
+        """What the online sources offer, as it was listed last."""
+        return self.class_images_folder / "offers.jsonl"
+
+    @property
+    def given_class_images_folder(self) -> Path:
+        """Class images that were given to the project on the studio's page."""
+        return self.root / "class_images_given"
+
+    @property
     def class_images_attribution(self) -> Path:
         return self.class_images_folder / "ATTRIBUTION.md"
 

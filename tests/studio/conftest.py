@@ -87,3 +87,18 @@ def served(workspace):
         yield f"http://127.0.0.1:{port}/?token={studio.gate.token}"
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def finished(studio):
+    """Lets the queue go on until no job of it waits or runs; the newest job then."""
+
+    def wait():
+        queue = studio.studio.queue
+        while any(not job.is_over for job in queue.jobs()):
+            queue.tick()
+            time.sleep(0.05)
+        queue.tick()
+        return max(queue.jobs(), key=lambda job: job.created)
+
+    return wait

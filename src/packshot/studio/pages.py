@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ MAX_FORM_BYTES, MAX_FIELDS = 2 * 2**20, 20_000
 FORM_SECONDS = 30.0
 """How long a browser may take to send a form."""
 _FOLDER = Path(__file__).parent
+_WEB = re.compile(r"https?://[^\s/]")
+"""Addresses that may be linked to: what sources tell could be javascript:."""
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
     autoescape=True,
@@ -38,6 +41,7 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters["duration"] = in_words
+_TEMPLATES.filters["weblink"] = lambda text: text if _WEB.match(str(text)) else ""
 _TEMPLATES.filters["version"] = lambda file: files.fingerprint(files.stamp(file))[:8]
 
 

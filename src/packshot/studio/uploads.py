@@ -12,11 +12,17 @@ from urllib.parse import unquote
 from starlette.requests import ClientDisconnect, Request
 
 from packshot.errors import DiskFullError, PackshotError
+from packshot.images import video
+from packshot.images.sidecars import CAPTION_ENDINGS
+from packshot.images.sources import PICTURE_ENDINGS
 from packshot.studio.workspace import Workspace
 from packshot.utils import files
 
 SILENT_SECONDS = 60.0
 """How long a browser may pause within a file."""
+TAKEN_ENDINGS = PICTURE_ENDINGS | video.ENDINGS | {".zip"}
+BESIDE_ENDINGS = frozenset((*CAPTION_ENDINGS, ".json", ".jsonl"))
+"""Of what may lie beside a photo."""
 _MOST_NAME, _MOST_DEPTH = 120, 6
 
 
@@ -83,6 +89,23 @@ class Batch:
             raise UploadError(f"{path.name} has not arrived whole; send it again.") from error
         finally:
             part.unlink(missing_ok=True)
+
+
+def sources_of(batch: Batch) -> list[Path]:
+    """What of a batch is given to `packshot photos`: each folder of it, and files of other kinds.
+
+    In folders, only photos, videos and ZIPs are looked at; what else was dropped by itself is named, so
+    that it is refused with a reason.
+    """
+    at_top = sorted(path for path in batch.folder.iterdir() if path.is_file())
+    inside = (path for path in batch.folder.rglob("*") if path.is_dir() and path.name != "masks")
+    folders = [
+        folder
+        for folder in (batch.folder, *sorted(inside))
+        if any(path.suffix.lower() in TAKEN_ENDINGS for path in folder.iterdir())
+    ]
+    odd = [path for path in at_top if path.suffix.lower() not in TAKEN_ENDINGS | BESIDE_ENDINGS]
+    return [*folders, *odd]
 
 
 def open_batch(workspace: Workspace, limits: Limits, project: str, id: str) -> Batch:

@@ -25,7 +25,7 @@ from packshot.photos.guide import photo_guide, views_of
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.photos.removal import remove_photos, restore_photos
 from packshot.studio.pages import Visit, receiver, view
-from packshot.studio.uploads import open_batch
+from packshot.studio.uploads import UploadError, open_batch, sources_of
 from packshot.studio.views.steps import Step, photo_names
 
 JOBS = ("photos", "caption", "masks")
@@ -91,8 +91,11 @@ def take(visit: Visit) -> Response:
         visit.studio.workspace, visit.studio.limits, visit.project_id,
         visit.request.path_params["batch"],
     )  # fmt: skip
+    sources = [str(source) for source in sources_of(batch)]
+    if not sources:
+        raise UploadError("There are no photos, videos or ZIPs in it.")
     visit.studio.queue.add(
-        visit.here, "photos", "photos", str(batch.folder), heavy=False, scratch=batch.folder
+        visit.here, "photos", "photos", *sources, heavy=False, scratch=batch.folder
     )
     return Response(status_code=204)
 

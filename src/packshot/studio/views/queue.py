@@ -52,7 +52,13 @@ def strip(visit: Visit) -> Response:
     job = queue.current(visit.project_id, *kinds)
     last = queue.latest(visit.project_id, *kinds)
     fault = queue.fault(last.id) if last and last.state == "failed" else ""
-    response = visit.page("_jobs.html", job=job, last=last, fault=fault, kinds=",".join(kinds))
+    response = visit.page(
+        "_jobs.html",
+        job=job,
+        last=last,
+        fault=fault,
+        shown_elsewhere=visit.value("shown_elsewhere", ""),
+    )
     was = visit.value("was", "")
     if was and (not job or job.id != was):
         ended = next((one for one in queue.jobs(visit.project_id) if one.id == was), None)

@@ -108,7 +108,7 @@ def thinned(events: Sequence[Event]) -> list[Event]:
     """Events with no more steps than a curve shows, evenly chosen."""
     steps = [event for event in events if isinstance(event, StepDone)]
     every = -(-len(steps) // MOST_POINTS) or 1
-    return [*steps[::every], *steps[-1:]]
+    return [step for n, step in enumerate(steps) if n % every == 0 or step is steps[-1]]
 
 
 def samples(project: Project, events: Sequence[Event]) -> list[tuple[int, list[tuple[str, str]]]]:
