@@ -10,6 +10,7 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from packshot.photos.photo_set import add_photos
+from packshot.plan.config import Estimate, Plan, PlanInputs
 from packshot.project import create_project
 from packshot.studio.app import Studio, create_app
 from packshot.studio.security import Gate
@@ -102,3 +103,17 @@ def finished(studio):
         return max(queue.jobs(), key=lambda job: job.created)
 
     return wait
+
+
+@pytest.fixture
+def planned():
+    """A plan that makes sense."""
+    return Plan(
+        steps=10, effective_batch_size=4, resolution=64, target_modules="attention", rank=4, alpha=4,
+        learning_rate=1e-4, class_image_ratio=0, precision="fp32", sample_every_n_steps=5,
+        save_every_n_steps=5, seed=0,
+        estimate=Estimate(seconds=60, bytes=2**30, class_images_seen=0, seconds_per_step=1),
+        inputs=PlanInputs(
+            base="b", photos="p", captions="c", class_images="i", subject="s", versions={}
+        ),
+    )  # fmt: skip

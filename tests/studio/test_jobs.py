@@ -169,6 +169,6 @@ def test_what_is_damaged_is_no_job(queue, project, workspace):
 def test_a_tick_names_the_projects_whose_jobs_have_changed(queue, project, other, workspace):
     queue.add(project, "photos", "photos", "nowhere", heavy=False)
     assert queue.tick() == {workspace.id_of(project.root)}
-    until(lambda: queue.jobs()[0].is_over or queue.tick() and False)
+    until(lambda: queue.jobs()[0].is_over or (queue.tick() and False))
     assert queue.tick() in (set(), {workspace.id_of(project.root)})
     assert queue.tick() == set()

@@ -3,8 +3,12 @@ const notices = document.getElementById("notices");
 const LINGER = 8000;
 
 document.addEventListener("click", (event) => {
-  const dismiss = event.target.closest("[data-dismiss]");
-  if (dismiss) setTimeout(() => dismiss.closest(".notice")?.remove(), 0);
+  const dismiss = event.target.closest("[data-dismiss]:not([hx-post])");
+  if (dismiss) dismiss.closest(".notice")?.remove();
+});
+// What posts is kept until its answer has come: htmx looks for the answer's place from there.
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.target.matches?.("[data-dismiss]")) setTimeout(() => event.target.closest(".notice")?.remove(), 0);
 });
 
 new MutationObserver((changes) => {
@@ -42,8 +46,3 @@ document.body.addEventListener("htmx:sendError", () => {
 document.body.addEventListener("htmx:sseOpen", () => {
   isTold = false;
 });
-
-/** Posts a form's fields, and has htmx show the answer as it would. */
-export function post(address, values, target = "#main") {
-  return htmx.ajax("POST", address, { values, target, swap: "none" });
-}
