@@ -198,7 +198,7 @@ def test_a_caption_is_edited_locked_and_put_back(visit, full, at):
 
 def test_a_photo_is_removed_and_put_back(visit, full, at):
     page = settled(visit(f"{at}/photos"))
-    page.locator("li.photo button:has-text('Remove')").first.click()
+    page.locator("li.photo button[title=Remove]").first.click()
     wait(page, "document.querySelectorAll('li.photo').length == 2")
     page.click(".notice >> text=Undo")
     wait(page, "document.querySelectorAll('li.photo').length == 3")

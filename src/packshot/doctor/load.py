@@ -13,6 +13,8 @@ from packshot.doctor.machine import cores, free_main_memory
 
 _QUERY = "name,utilization.gpu,memory.used,memory.total,temperature.gpu"
 _SECONDS = 3.0
+_MOMENT = 0.2
+"""Seconds over which it is looked how busy the cores are."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class GpuLoad:
 
 @dataclass(frozen=True)
 class MachineLoad:
-    """The machine: busy in percent since the last call, bytes of memory and of disk."""
+    """The machine: busy in percent, bytes of memory and of disk."""
 
     busy: float
     cores: int
@@ -46,7 +48,7 @@ def machine_load(folder: Path) -> MachineLoad:
     """
     free, total = free_main_memory()
     disk = float(shutil.disk_usage(folder).free)
-    return MachineLoad(psutil.cpu_percent(), cores(), free, total, disk, _gpus())
+    return MachineLoad(psutil.cpu_percent(_MOMENT), cores(), free, total, disk, _gpus())
 
 
 def _gpus() -> tuple[GpuLoad, ...]:

@@ -196,8 +196,8 @@ def edit_plan(path: Path, changes: Mapping[str, str]) -> Plan:
             raise InvalidPlanError(f"{path}: there is no number {name!r} to change.")
         item = tomlkit.item(_typed(name, text.strip(), value))
         if name in document:
-            item.trivia.comment_ws = document[name].trivia.comment_ws
-            item.trivia.comment = document[name].trivia.comment
+            former = document.item(name).trivia
+            item.trivia.comment_ws, item.trivia.comment = former.comment_ws, former.comment
         document[name] = item
     try:
         plan = Plan.model_validate(document.unwrap())

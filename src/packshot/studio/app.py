@@ -40,6 +40,12 @@ class Studio:
         self.queue = JobQueue(self.workspace)
         self.live = Broadcaster()
 
+    def after(self, name: str) -> tuple[Step, ...]:
+        """The step that follows another; none after the last."""
+        names = [step.name for step in self.steps]
+        at = names.index(name) + 1 if name in names else len(names)
+        return self.steps[at : at + 1]
+
 
 def create_app(studio: Studio) -> Starlette:
     """The application of a studio."""

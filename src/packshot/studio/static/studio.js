@@ -22,6 +22,9 @@ function fade(node) {
   else node.remove();
 }
 
+// In a narrow window the steps are a row that is longer than it.
+document.querySelector(".steps [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
 /** Shows a message that is not the server's. */
 export function tell(text, kind = "fault") {
   const node = document.createElement("div");
