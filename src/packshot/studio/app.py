@@ -15,11 +15,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from packshot.studio import live, login
+from packshot.studio import live, login, pages
 from packshot.studio.jobs import JobQueue
 from packshot.studio.live import Broadcaster
 from packshot.studio.security import Gate, Guard
-from packshot.studio.uploads import Limits
+from packshot.studio.undo import UndoList
+from packshot.studio.uploads import Limits, clear_abandoned
 from packshot.studio.views import ROUTES, STEPS, Step
 from packshot.studio.workspace import Workspace
 
@@ -39,6 +40,7 @@ class Studio:
     def __post_init__(self) -> None:
         self.queue = JobQueue(self.workspace)
         self.live = Broadcaster()
+        self.undo = UndoList()
 
     def after(self, name: str) -> tuple[Step, ...]:
         """The step that follows another; none after the last."""
@@ -59,6 +61,7 @@ def create_app(studio: Studio) -> Starlette:
         routes=routes,
         middleware=[Middleware(Guard, gate=studio.gate), Middleware(GZipMiddleware)],
         lifespan=partial(_lifespan, studio),
+        exception_handlers={404: pages.not_found},
     )
     app.state.studio = studio
     return app
@@ -67,6 +70,7 @@ def create_app(studio: Studio) -> Starlette:
 @asynccontextmanager
 async def _lifespan(studio: Studio, app: Starlette) -> AsyncIterator[None]:
     """While the studio runs, its queue goes on. Jobs outlive it."""
+    await asyncio.to_thread(clear_abandoned, studio.workspace, studio.queue.scratch_folders())
     ticking = asyncio.create_task(_tick(studio))
     try:
         yield

@@ -152,6 +152,10 @@ class JobQueue:
         jobs = [job for job in self.jobs(project) if job.kind in kinds]
         return max(jobs, key=lambda job: job.created, default=None)
 
+    def scratch_folders(self) -> set[Path]:
+        """Folders of what was sent for jobs that have not ended."""
+        return {Path(job.scratch) for job in self.jobs() if job.scratch and not job.is_over}
+
     def log(self, id: str) -> str:
         """The end of what a job has said."""
         file = self.folder / self.get(id).id / "log.txt"

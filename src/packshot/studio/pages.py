@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from packshot.project import Project
 from packshot.studio import texts
 from packshot.studio.texts import LANGUAGES, Texts
 from packshot.studio.workspace import UnknownProjectError
-from packshot.utils import files
+from packshot.utils import drives, files
 from packshot.utils.durations import in_words
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def view(path: str, *methods: str) -> Callable[[View], Route]:
                 if request.method == "POST":
                     visit.form = await read_form(request)
                 return await run_in_threadpool(_visited, visit, function)
-            except PackshotError as error:
+            except Exception as error:
                 return _faulty(visit, error)
 
         name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
@@ -156,7 +157,7 @@ def receiver(path: str, function: Callable[[Request, Visit], Awaitable[Response]
         try:
             visit.project = await run_in_threadpool(visit.studio.workspace.open, visit.project_id)
             return await function(request, visit)
-        except PackshotError as error:
+        except Exception as error:
             return _faulty(visit, error)
 
     name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
@@ -191,16 +192,29 @@ def _visited(visit: Visit, function: View) -> Response:
     return function(visit)
 
 
-def _faulty(visit: Visit, error: PackshotError) -> Response:
-    """What a user can put right, in words: a notice for a part of a page, else a page."""
-    status = 404 if isinstance(error, UnknownProjectError) else 422
+async def not_found(request: Request, error: Exception) -> Response:
+    """The page for an address at which there is nothing."""
+    visit = Visit(request, request.app.state.studio)
+    return visit.page("error.html", 404, text=visit.t("frame.not_found"), language=visit.t.language)
+
+
+def _faulty(visit: Visit, error: Exception) -> Response:
+    """What went wrong, in words: a notice for a part of a page, else a page."""
+    status, text, language = 422, str(error), "en"
+    if isinstance(error, UnknownProjectError):
+        status = 404
+    elif isinstance(error, OSError) and (told := drives.in_words(error)):
+        text = told
+    elif not isinstance(error, PackshotError):
+        traceback.print_exception(error)
+        status, text, language = 500, visit.t("frame.bug"), visit.t.language
     if "text/plain" in visit.request.headers.get("accept", ""):
-        return PlainTextResponse(str(error), status)
+        return PlainTextResponse(text, status)
     if visit.is_part:
-        notice = visit.page("_notice.html", status, text=str(error), undo="", kind="fault")
+        notice = visit.page("_notice.html", status, text=text, undo="", kind="fault")
         return _as_notice(notice)
     visit.project = None
-    return visit.page("error.html", status, text=str(error))
+    return visit.page("error.html", status, text=text, language=language)
 
 
 def _as_notice(response: Response, then: str = "") -> Response:

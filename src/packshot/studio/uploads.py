@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -119,6 +120,14 @@ def open_batch(workspace: Workspace, limits: Limits, project: str, id: str) -> B
     folder = workspace.state_folder / "uploads" / f"{project}-{id}"
     folder.mkdir(parents=True, exist_ok=True)
     return Batch(folder, limits)
+
+
+def clear_abandoned(workspace: Workspace, wanted: Collection[Path]) -> None:
+    """Delete batches that no job waits for: their page was closed before all had come."""
+    folder = workspace.state_folder / "uploads"
+    for batch in folder.iterdir() if folder.is_dir() else ():
+        if batch not in wanted:
+            shutil.rmtree(batch, ignore_errors=True)
 
 
 def plain_path(name: str) -> str:

@@ -1,5 +1,5 @@
 // The brush: a photo under its mask, painted with the mouse, a pen, a finger, or the keys.
-import { tell } from "/static/studio.js";
+import { show, tell } from "/static/studio.js";
 
 const dialog = document.getElementById("brush");
 const canvas = dialog.querySelector("canvas");
@@ -166,6 +166,7 @@ async function save() {
     return;
   }
   dialog.close();
+  show(await answer.text());
   const name = answer.headers.get("HX-Trigger");
   if (name) htmx.trigger(document.body, name);
 }

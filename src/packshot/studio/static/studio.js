@@ -25,6 +25,11 @@ function fade(node) {
 // In a narrow window the steps are a row that is longer than it.
 document.querySelector(".steps [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
+/** Shows a message of the server's. */
+export function show(html) {
+  htmx.swap(notices, html, { swapStyle: "beforeend" });
+}
+
 /** Shows a message that is not the server's. */
 export function tell(text, kind = "fault") {
   const node = document.createElement("div");

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +20,9 @@ from packshot.captions.edit import (
     unlock_captions,
 )
 from packshot.errors import ImageRejectedError
+from packshot.images.masks import read_drawn
 from packshot.images.refusals import read_refusals
+from packshot.images.sidecars import find_beside
 from packshot.masks.drawing import draw_mask
 from packshot.photos.guide import photo_guide, views_of
 from packshot.photos.photo_set import Photo, list_photos
@@ -119,12 +122,15 @@ def write_caption(visit: Visit) -> Response:
     """Keep an edited caption."""
     name = _name(visit)
     before = visit.value("before", "")
-    edited = edit_captions(visit.here, {name: visit.value("caption")})
+    project = visit.here
+    edited = edit_captions(project, {name: visit.value("caption")})
     if not edited.changed:
         return Response(status_code=204)
-    undo = (
-        f"/p/{visit.project_id}/photos/{name}/caption?caption={_quoted(before)}" if before else ""
-    )
+    undo = ""
+    if before:
+        undo = visit.studio.undo.add(
+            lambda: edit_captions(project, {name: before}), then=_changed(name)
+        )
     key = "photos.caption_lacks_trigger" if edited.notes else "photos.caption_saved"
     trigger = visit.here.subject.trigger
     return visit.notice(key, undo=undo, then=_changed(name), name=name, trigger=trigger)
@@ -142,11 +148,14 @@ def lock(visit: Visit) -> Response:
 @view("/p/{project}/photos/replace", "POST")
 def replace(visit: Visit) -> Response:
     """Find and replace in all captions that are not locked."""
-    old, new = visit.value("old"), visit.value("new", "")
-    edited = replace_in_captions(visit.here, [(old, new)], regex=bool(visit.value("regex", "")))
+    project, old, new = visit.here, visit.value("old"), visit.value("new", "")
+    before = {photo.file.name: photo.caption or "" for photo in list_photos(project)}
+    edited = replace_in_captions(project, [(old, new)], regex=bool(visit.value("regex", "")))
     if not edited.changed:
         return visit.notice("photos.replaced_none", old=old)
-    return visit.notice("photos.replaced", n=len(edited.changed), then="photos-changed")
+    former = {photo.file.name: before[photo.file.name] for photo in edited.changed}
+    undo = visit.studio.undo.add(lambda: edit_captions(project, former), then="photos-changed")
+    return visit.notice("photos.replaced", n=len(former), undo=undo, then="photos-changed")
 
 
 @view("/p/{project}/photos/{photo}/remove", "POST")
@@ -184,8 +193,12 @@ async def receive_mask(request: Request, visit: Visit) -> Response:
 
 def _drawn(visit: Visit, data: bytes) -> Response:
     name = _name(visit)
-    draw_mask(visit.here, name, decoded_mask(name, data))
-    return visit.notice("photos.mask_saved", then=_changed(name), name=name)
+    project, stem = visit.here, Path(name).stem
+    former = find_beside(project.masks_folder, stem, ".png")
+    before = read_drawn(former).image if former else None
+    draw_mask(project, name, decoded_mask(name, data))
+    undo = visit.studio.undo.add(lambda: draw_mask(project, name, before), then=_changed(name))
+    return visit.notice("photos.mask_saved", undo=undo, then=_changed(name), name=name)
 
 
 def decoded_mask(name: str, data: bytes) -> Image.Image:
@@ -237,12 +250,6 @@ def _name(visit: Visit) -> str:
 def _changed(name: str) -> str:
     """The event that one card listens to."""
     return f"photo-{name.replace('.', '-')}"
-
-
-def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="")
 
 
 ROUTES: list[Route] = [

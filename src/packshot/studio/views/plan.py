@@ -68,11 +68,15 @@ def numbers(visit: Visit) -> Response:
 @view("/p/{project}/plan/numbers", "POST")
 def change(visit: Visit) -> Response:
     """Change one number of plan.toml, if the plan then makes sense."""
-    file, name = visit.here.plan_file, visit.value("name")
-    before = read_plan(file).model_dump().get(name)
-    with visit.here.held():
-        edit_plan(file, {name: visit.value("value", "false")})
-    undo = f"/p/{visit.project_id}/plan/numbers?name={name}&value={before}"
+    project, name = visit.here, visit.value("name")
+    before = str(read_plan(project.plan_file).model_dump().get(name))
+
+    def put(value: str) -> None:
+        with project.held():
+            edit_plan(project.plan_file, {name: value})
+
+    put(visit.value("value", "false"))
+    undo = visit.studio.undo.add(lambda: put(before), then="plan-changed")
     return visit.notice("plan.changed", undo=undo, then="plan-changed", name=name)
 
 

@@ -1,4 +1,4 @@
-"""Language and theme, kept in cookies."""
+"""Language and theme, kept in cookies; and taking back what was just done."""
 
 from __future__ import annotations
 
@@ -21,4 +21,11 @@ def choose(visit: Visit) -> Response:
     return response
 
 
-ROUTES = [choose]
+@view("/undo/{token}", "POST")
+def undo(visit: Visit) -> Response:
+    """Take back what was just done."""
+    then = visit.studio.undo.take_back(visit.request.path_params["token"])
+    return visit.notice("frame.undone", then=then)
+
+
+ROUTES = [choose, undo]
