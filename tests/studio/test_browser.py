@@ -219,6 +219,7 @@ def test_a_mask_is_mended_with_the_brush(visit, full, at, by):
     page.locator("[data-brush]").first.click()
     canvas = page.locator("#brush canvas")
     page.wait_for_selector("#brush[open]")
+    assert faults(page) == []
     box = canvas.bounding_box()
 
     def paint():

@@ -73,7 +73,7 @@ def plan(
         for note in (*told, *long):
             console.say(note)
         if compare:
-            _compare(opened, base)
+            _compare(opened, base, measure_anew=not keep_measurements)
             return
         new_plan = make_plan(
             opened,
@@ -89,7 +89,7 @@ def plan(
     echo(f"Plan: {opened.plan_file}")
 
 
-def _compare(project: Project, base: DiffusionModel) -> None:
+def _compare(project: Project, base: DiffusionModel, *, measure_anew: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -97,7 +97,7 @@ def _compare(project: Project, base: DiffusionModel) -> None:
     from packshot.utils.durations import in_words
 
     table = Table("time", "steps", "of the recipe", "size", "memory", "disk")
-    for one in compare_budgets(project, base).choices:
+    for one in compare_budgets(project, base, measure_anew=measure_anew).choices:
         table.add_row(
             in_words(one.seconds), str(one.steps), f"{one.share:.0%}", f"{one.resolution} px",
             f"{one.bytes / 2**30:.1f} GiB", f"{one.disk_bytes / 2**30:.1f} GiB",

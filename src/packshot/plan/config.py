@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from tomlkit.items import Item
 
 from packshot.errors import InvalidPlanError, PackshotError
 from packshot.types import Precision, TargetModules, WeightStorage
@@ -195,9 +196,9 @@ def edit_plan(path: Path, changes: Mapping[str, str]) -> Plan:
         if not isinstance(value, (bool, int, float, str)):
             raise InvalidPlanError(f"{path}: there is no number {name!r} to change.")
         item = tomlkit.item(_typed(name, text.strip(), value))
-        if name in document:
-            former = document.item(name).trivia
-            item.trivia.comment_ws, item.trivia.comment = former.comment_ws, former.comment
+        if name in document and isinstance(former := document.item(name), Item):
+            item.trivia.comment_ws = former.trivia.comment_ws
+            item.trivia.comment = former.trivia.comment
         document[name] = item
     try:
         plan = Plan.model_validate(document.unwrap())

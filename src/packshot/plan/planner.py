@@ -266,8 +266,13 @@ def make_plan(
     return plan
 
 
-def compare_budgets(project: Project, base: DiffusionModel) -> PlanChoices:
+def compare_budgets(
+    project: Project, base: DiffusionModel, *, measure_anew: bool = False
+) -> PlanChoices:
     """Measure, and write what each time budget would buy (`plan.choices.json`); plan.toml stays.
+
+    Args:
+        measure_anew: measure again instead of reusing decisions.toml.
 
     Raises:
         NoUsablePhotosError, InsufficientMemoryError, LoraError, CaptionError: as `make_plan`.
@@ -276,7 +281,7 @@ def compare_budgets(project: Project, base: DiffusionModel) -> PlanChoices:
     decisions, assistant = Decisions(project), load_assistant(project, base)
     recipe, prior = recipe_of(base, has_assistant=bool(assistant)), list_class_images(project)
     work = _work(project, base, decisions, recipe, prior)
-    sizes = list(_sizes(base, decisions, work, 0, False, assistant))
+    sizes = list(_sizes(base, decisions, work, 0, measure_anew, assistant))
 
     def choice(seconds: int | None) -> PlanChoice:
         budget = None if seconds is None else Budget.of_training(seconds)

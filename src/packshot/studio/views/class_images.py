@@ -81,6 +81,8 @@ def fetch(visit: Visit) -> Response:
         raise ClassImagesError("Search first, to see what is offered.")
     chosen = visit.here.settings
     words = ["--class-images", ",".join(chosen.class_images), "--class-count", str(len(listed))]
+    if contact := visit.value("contact", "").strip():
+        words.append(f"--contact={contact}")
     visit.studio.queue.add(visit.here, "class-images", "class-images", *words)
     return Response(status_code=204)
 

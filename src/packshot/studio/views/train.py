@@ -19,7 +19,7 @@ from packshot.studio.views.pictures import SOURCES
 from packshot.studio.views.steps import Step
 from packshot.training.events import Done, Event, Sample, Stopped, read_events
 from packshot.training.events import Step as StepDone
-from packshot.training.runs import current_run
+from packshot.training.runs import current_run, run_of
 
 STEP = Step("train", lambda project: project.lora_file.is_file())
 MOST_POINTS = 600
@@ -54,7 +54,7 @@ def state(visit: Visit) -> Response:
         plan = read_plan(project.plan_file) if project.plan_file.is_file() else None
     except PackshotError as error:
         fault = str(error)
-    run = current_run(project)
+    run = run_of(project, plan) if plan else current_run(project)
     events = read_events(run) if run else []
     job = visit.studio.queue.current(visit.project_id, "train")
     return visit.page(
