@@ -1,6 +1,7 @@
 """Attacks that a page of another site, another program on this machine, or a project can try."""
 
 import asyncio
+import socket
 import urllib.parse
 
 import pytest
@@ -239,3 +240,24 @@ def test_a_client_that_says_nothing_is_let_go_and_keeps_nobody_out(served, monke
     status, ends = asyncio.run(attack())
     assert b"200" in status and set(ends) == {b""}
     assert FORM_SECONDS <= 60
+
+
+def test_two_studios_of_one_folder_and_a_port_that_is_taken_are_told(tmp_path):
+    from packshot.errors import ProjectError
+    from packshot.studio.workspace import Workspace
+    from packshot.utils import files
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(StudioError, match=f"Port {port} of 127.0.0.1 cannot be had"):
+            serve.serve(tmp_path / "new", port=port, opens_browser=False, say=list)
+    assert (tmp_path / "new").is_dir()
+    lock = Workspace(tmp_path / "new").state_folder / "lock"
+    with files.lock(lock), pytest.raises(ProjectError, match="in use by another Packshot"):
+        serve.serve(tmp_path / "new", port=0, opens_browser=False, say=list)
+
+
+def test_a_folder_of_somebody_elses_brings_no_commands(workspace, tmp_path):
+    """The queue does not lie in it."""
+    assert not workspace.state_folder.is_relative_to(workspace.folder)

@@ -85,6 +85,8 @@ class JobQueue:
     workspace: Workspace
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _seen: dict[str, Job] = field(default_factory=dict)
+    _over: dict[str, Job] = field(default_factory=dict)
+    """Jobs that have ended: nothing of them changes, so they are read once."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -256,6 +258,12 @@ class JobQueue:
             )
 
     def _read(self, folder: Path) -> Job | None:
+        job = self._over.get(folder.name) or self._read_anew(folder)
+        if job and job.is_over:
+            self._over[job.id] = job
+        return job
+
+    def _read_anew(self, folder: Path) -> Job | None:
         told = _record(folder / "job.json")
         try:
             told["arguments"] = tuple(told["arguments"])
@@ -292,6 +300,7 @@ class JobQueue:
         files.write_json(self.folder / job.id / "job.json", {name: values[name] for name in kept})
 
     def _remove(self, job: Job) -> None:
+        self._over.pop(job.id, None)
         if job.scratch:
             shutil.rmtree(job.scratch, ignore_errors=True)
         shutil.rmtree(self.folder / job.id, ignore_errors=True)

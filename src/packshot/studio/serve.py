@@ -47,6 +47,7 @@ def serve(
     folder = folder.absolute()
     address = _address(listen)
     password = _password(address) if listen else None
+    folder.mkdir(parents=True, exist_ok=True)
     workspace = Workspace(folder)
     with files.lock(workspace.state_folder / "lock"), _bound(address, port) as listener:
         port = listener.getsockname()[1]

@@ -27,7 +27,7 @@ def thumbnail(file: Path, width: int, mask: Path | None = None) -> Path:
     """
     marks = [mask and files.stamp(mask)]
     made_of = [str(file.resolve()), files.stamp(file), width, *marks]
-    small = files.cache_folder() / "studio" / f"{files.fingerprint(made_of)}.webp"
+    small = files.cache_folder() / "studio" / "thumbnails" / f"{files.fingerprint(made_of)}.webp"
     if small.is_file():
         return small
     with _AT_ONCE:

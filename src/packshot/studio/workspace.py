@@ -9,8 +9,6 @@ from packshot.errors import PackshotError, ProjectError
 from packshot.project import Project, create_project, open_project, slug_of
 from packshot.utils import files
 
-STATE_FOLDER = ".packshot-studio"
-
 
 @dataclass(frozen=True)
 class Workspace:
@@ -20,8 +18,12 @@ class Workspace:
 
     @property
     def state_folder(self) -> Path:
-        """The studio's own: the queue, and files on their way into projects."""
-        return self.folder / STATE_FOLDER
+        """The studio's own: the queue, and files on their way into projects.
+
+        In the user's cache: a folder of projects may be somebody else's, and what is queued is run.
+        """
+        whole = str(self.folder.resolve())
+        return files.cache_folder() / "studio" / files.fingerprint(whole)[:16]
 
     def projects(self) -> dict[str, Path]:
         """Folders of projects by id, by name. Links are left out: they may lead anywhere."""

@@ -114,7 +114,7 @@ def move_flat(source: Path, target: Path) -> None:
         if path.is_file() and not path.name.startswith("."):
             inner = path.parent.relative_to(source).parts
             name = path.name if not (target / path.name).exists() else "-".join([*inner, path.name])
-            path.replace(files.safe_join(target, name))
+            shutil.move(path, files.safe_join(target, name))  # maybe to another drive
 
 
 def _batch(visit: Visit) -> Batch:
