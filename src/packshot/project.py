@@ -235,8 +235,28 @@ class Project:
         return self.shots_folder / "scores.json"
 
     @property
+    def favourites_file(self) -> Path:
+        """Favourites among the shots; see `packshot.generation.favourites`."""
+        return self.shots_folder / "favourites.json"
+
+    @property
+    def candidates_folder(self) -> Path:
+        """Pictures and scores of the runs' LoRAs; see `packshot.generation.candidates`."""
+        return self.root / "candidates"
+
+    @property
+    def plates_folder(self) -> Path:
+        """Photos that the product is put into; see `packshot.insertion.plates`."""
+        return self.root / "plates"
+
+    @property
     def insertions_folder(self) -> Path:
         return self.root / "insertions"
+
+    @property
+    def delivery_folder(self) -> Path:
+        """What was delivered last: a ZIP, and the shop pictures in it."""
+        return self.root / "delivery"
 
     @property
     def report_file(self) -> Path:

@@ -33,7 +33,7 @@ from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.sheet import sheet
 from packshot.insertion.viewpoint import Viewpoint
 from packshot.insertion.viewpoint_checks import viewpoint_checks, viewpoint_notes
-from packshot.photos.photo_set import list_photos
+from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
 from packshot.provenance.marking import PNG, Marking
 from packshot.types import SEEDS
@@ -123,10 +123,7 @@ def insert(
     marking = project.marking
     marking.check()
     scene = _scene(background, placement, settings)
-    photos = cutouts.chosen(list_photos(project), settings.photo)
-    ranked = cutouts.best_photos(
-        photos, placement, settings.view, seen=scene.seen, noun=project.subject.class_noun
-    )
+    ranked = _ranked(project, scene, list_photos(project), placement, settings)
     best: Attempt | None = None  # only the best is kept in memory
     for number, (seed, result) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)
@@ -142,6 +139,54 @@ def insert(
     notes = (*placement.notes, *unclear, *viewpoint_notes(scene.seen, camera))
     by_a_model = settings.method == "inpaint" or settings.refine > 0
     return _written(scene, best, folder, name, notes, marking, by_a_model)
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """The first try of an insertion, neither judged nor written."""
+
+    background: Background
+    photo: str
+    light: Light
+    horizon: float
+
+
+def sketch(
+    project: Project,
+    photos: Sequence[Photo],
+    background: Background,
+    placement: Placement,
+    settings: InsertionSettings,
+) -> Sketch:
+    """What `insert` would try first with method "composite": for previews.
+
+    Args:
+        photos: the project's, or smaller copies of them.
+
+    Raises:
+        InsertionError: no photo shows the product.
+    """
+    scene = _scene(background, placement, settings)
+    ranked = _ranked(project, scene, photos, placement, settings)
+    _, result = next(_tries(project, scene, ranked, settings, None, ()))
+    result = result.behind(scene.image, scene.front)
+    photo = result.cut.photo.file.name if result.cut else ""
+    horizon = scene.ground.horizon + scene.crop.top
+    return Sketch(_background_with(scene, result), photo, scene.light, horizon)
+
+
+def _ranked(
+    project: Project,
+    scene: Scene,
+    photos: Sequence[Photo],
+    placement: Placement,
+    settings: InsertionSettings,
+) -> list[CutOut]:
+    """Cut-outs of the photos that may be used, the fittest first."""
+    return cutouts.best_photos(
+        cutouts.chosen(photos, settings.photo), placement, settings.view,
+        seen=scene.seen, noun=project.subject.class_noun,
+    )  # fmt: skip
 
 
 def _tries(
