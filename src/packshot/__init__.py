@@ -28,14 +28,25 @@ if TYPE_CHECKING:
     )
     from packshot.datasets.exporter import export_dataset
     from packshot.datasets.importer import ImportResult, import_dataset
+    from packshot.delivery.delivery import Delivery, deliver_project
     from packshot.doctor.examine import examine
     from packshot.doctor.report import DoctorReport
     from packshot.errors import PackshotError
+    from packshot.generation.candidates import (
+        Candidate,
+        choose_candidate,
+        list_candidates,
+        score_candidates,
+    )
+    from packshot.generation.favourites import read_favourites, set_favourite
     from packshot.generation.generate import GeneratedImage, GenerationSettings, generate_images
     from packshot.generation.metrics import Score, score_project
     from packshot.insertion.background import load_background
     from packshot.insertion.insert import Insertion, insert
     from packshot.insertion.placement import Placement
+    from packshot.insertion.plates import add_plate, list_plates, remove_plates, restore_plates
+    from packshot.insertion.preview import Preview, Previewer
+    from packshot.insertion.record import remove_insertions, restore_insertions
     from packshot.insertion.settings import InsertionSettings
     from packshot.lora.files import load_lora
     from packshot.lora.weights import Lora
@@ -83,9 +94,17 @@ _HOMES = {
     "export_dataset": "datasets.exporter",
     "ImportResult": "datasets.importer",
     "import_dataset": "datasets.importer",
+    "Delivery": "delivery.delivery",
+    "deliver_project": "delivery.delivery",
     "examine": "doctor.examine",
     "DoctorReport": "doctor.report",
     "PackshotError": "errors",
+    "Candidate": "generation.candidates",
+    "choose_candidate": "generation.candidates",
+    "list_candidates": "generation.candidates",
+    "score_candidates": "generation.candidates",
+    "read_favourites": "generation.favourites",
+    "set_favourite": "generation.favourites",
     "GeneratedImage": "generation.generate",
     "GenerationSettings": "generation.generate",
     "generate_images": "generation.generate",
@@ -95,6 +114,14 @@ _HOMES = {
     "Insertion": "insertion.insert",
     "insert": "insertion.insert",
     "Placement": "insertion.placement",
+    "add_plate": "insertion.plates",
+    "list_plates": "insertion.plates",
+    "remove_plates": "insertion.plates",
+    "restore_plates": "insertion.plates",
+    "Preview": "insertion.preview",
+    "Previewer": "insertion.preview",
+    "remove_insertions": "insertion.record",
+    "restore_insertions": "insertion.record",
     "InsertionSettings": "insertion.settings",
     "load_lora": "lora.files",
     "Lora": "lora.weights",

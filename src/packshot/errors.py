@@ -101,6 +101,10 @@ class LoraError(PackshotError):
     """The LoRA file is damaged or does not fit the base."""
 
 
+class DeliveryError(PackshotError):
+    """Nothing to deliver, or no such part or format."""
+
+
 class InsertionError(PackshotError):
     """The placement is outside the background or empty, or there is no product to insert."""
 
