@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from packshot.studio import live, login, pages
 from packshot.studio.jobs import JobQueue
 from packshot.studio.live import Broadcaster
+from packshot.studio.previews import Previews
 from packshot.studio.security import Gate, Guard
 from packshot.studio.undo import UndoList
 from packshot.studio.uploads import Limits, clear_abandoned
@@ -41,6 +42,7 @@ class Studio:
         self.queue = JobQueue(self.workspace)
         self.live = Broadcaster()
         self.undo = UndoList()
+        self.previews = Previews()
 
     def after(self, name: str) -> tuple[Step, ...]:
         """The step that follows another; none after the last."""
@@ -77,6 +79,7 @@ async def _lifespan(studio: Studio, app: Starlette) -> AsyncIterator[None]:
     finally:
         ticking.cancel()
         studio.live.close()
+        await asyncio.to_thread(studio.previews.close)
         with suppress(asyncio.CancelledError):
             await ticking
 
