@@ -157,16 +157,18 @@ def sketch(
     background: Background,
     placement: Placement,
     settings: InsertionSettings,
+    seen: Light | None = None,
 ) -> Sketch:
     """What `insert` would try first with method "composite": for previews.
 
     Args:
         photos: the project's, or smaller copies of them.
+        seen: the background's light, if it was estimated before.
 
     Raises:
         InsertionError: no photo shows the product.
     """
-    scene = _scene(background, placement, settings)
+    scene = _scene(background, placement, settings, seen)
     ranked = _ranked(project, scene, photos, placement, settings)
     _, result = next(_tries(project, scene, ranked, settings, None, ()))
     result = result.behind(scene.image, scene.front)
@@ -246,7 +248,12 @@ def _painted(
         raise nothing
 
 
-def _scene(background: Background, placement: Placement, settings: InsertionSettings) -> Scene:
+def _scene(
+    background: Background,
+    placement: Placement,
+    settings: InsertionSettings,
+    seen: Light | None = None,
+) -> Scene:
     box = placement.box
     reach = max(box.width, box.height)
     left, top = max(0, box.left - reach), max(0, box.top - reach // 2)
@@ -256,7 +263,7 @@ def _scene(background: Background, placement: Placement, settings: InsertionSett
     )
     crop = Box(left, top, right - left, bottom - top)
     plate = camera_for(background, placement, settings)
-    light = light_for(background, settings)
+    light = light_for(background, settings, seen)
     whole = shadows.Ground.of(background.width, plate.camera.horizon, box)
     ground = shadows.Ground(whole.horizon - top, whole.middle - left, plate.camera.focal)
     inside = Box(box.left - left, box.top - top, box.width, box.height)
@@ -267,12 +274,22 @@ def _scene(background: Background, placement: Placement, settings: InsertionSett
     )  # fmt: skip
 
 
-def light_for(background: Background, settings: InsertionSettings) -> Light:
+def light_seen(background: Background) -> Light:
+    """The background's light, as it is estimated."""
+    return LightEstimator().estimate(background.whole(384)[0])
+
+
+def light_for(
+    background: Background, settings: InsertionSettings, seen: Light | None = None
+) -> Light:
     """The background's light, as far as the settings do not say it.
 
     Where neither they nor the background tell its direction, it is ambient.
+
+    Args:
+        seen: as `light_seen` tells it, if that was asked before.
     """
-    light = LightEstimator().estimate(background.whole(384)[0])
+    light = seen or light_seen(background)
     if settings.light_azimuth_degrees is not None:
         light = replace(light, azimuth_degrees=settings.light_azimuth_degrees, confidence=1.0)
     if not light.is_clear:

@@ -13,7 +13,7 @@ from PIL import Image
 from packshot.images.loading import read_picture
 from packshot.images.masks import read_mask
 from packshot.insertion.background import Background, Box, load_background
-from packshot.insertion.insert import sketch
+from packshot.insertion.insert import light_seen, sketch
 from packshot.insertion.lighting import Light
 from packshot.insertion.occlusion import with_front
 from packshot.insertion.placement import Placement
@@ -25,7 +25,7 @@ from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
 from packshot.utils import files
 
-PIXELS = 960
+PIXELS = 720
 """The longer side of a preview."""
 _LEAST = 96
 """The longer side of a photo's copy, at least."""
@@ -62,7 +62,9 @@ class Previewer:
     project: Project
     folder: Path
     pixels: int = PIXELS
-    _backgrounds: tuple[object, Background, Background] | None = field(default=None, repr=False)
+    _backgrounds: tuple[object, Background, Background, Light] | None = field(
+        default=None, repr=False
+    )
 
     def preview(
         self, background: Path, place: PlacementRequest, settings: InsertionSettings
@@ -72,20 +74,20 @@ class Previewer:
         Raises:
             InsertionError, ImageRejectedError: as `insert` and `load_background`.
         """
-        whole, small = self._loaded(background)
+        whole, small, seen = self._loaded(background)
         scale = small.width / whole.width
         where = with_front(place.resolve(whole, self.project, settings), whole, place.behind)
         if settings.horizon is not None:
             settings = settings.model_copy(update={"horizon": settings.horizon * scale})
         photos = [self._copied(photo, scale) for photo in list_photos(self.project)]
-        made = sketch(self.project, photos, small, _scaled(where, scale, small), settings)
+        made = sketch(self.project, photos, small, _scaled(where, scale, small), settings, seen)
         shown = Image.fromarray((made.background.colours(small.all) * 255).round().astype(np.uint8))
         return Preview(
             shown, made.photo, made.light, made.horizon / scale, where.box, where.notes
         )  # fmt: skip
 
-    def _loaded(self, path: Path) -> tuple[Background, Background]:
-        """A background, and its small copy, which tells of the camera what its file does."""
+    def _loaded(self, path: Path) -> tuple[Background, Background, Light]:
+        """A background; its small copy, which tells of the camera what its file does; its light."""
         key = (path, files.stamp(path))
         if self._backgrounds is None or self._backgrounds[0] != key:
             whole = load_background(path)
@@ -95,7 +97,8 @@ class Previewer:
             )
             exif = read_picture(path).exif
             files.write_bytes(copy, files.image_bytes(".png", picture, exif=exif))
-            self._backgrounds = key, whole, load_background(copy)
+            small = load_background(copy)
+            self._backgrounds = key, whole, small, light_seen(small)
         return self._backgrounds[1:]
 
     def _copied(self, photo: Photo, scale: float) -> Photo:
