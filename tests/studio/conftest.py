@@ -4,6 +4,7 @@ import shutil
 import socket
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 import uvicorn
@@ -73,13 +74,13 @@ def at(workspace, project):
     return f"/p/{workspace.id_of(project.root)}"
 
 
-@pytest.fixture
-def served(workspace):
-    """A studio that is served, and ticks: its address with the token."""
+@contextmanager
+def serving(workspace, password=None):
+    """A studio that is served, and ticks, while the block runs: its address with the token."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        studio = Studio(workspace, Gate(hosts_at("127.0.0.1", port)))
+        studio = Studio(workspace, Gate(hosts_at("127.0.0.1", port), password))
         server = uvicorn.Server(config_of(studio))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
@@ -88,6 +89,12 @@ def served(workspace):
         yield f"http://127.0.0.1:{port}/?token={studio.gate.token}"
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def served(workspace):
+    with serving(workspace) as address:
+        yield address
 
 
 @pytest.fixture

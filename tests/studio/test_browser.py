@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from packshot.captions.edit import edit_captions
 from packshot.masks.drawing import draw_mask
@@ -13,6 +14,7 @@ from packshot.photos.photo_set import list_photos
 from packshot.plan.config import write_plan
 from packshot.training.events import Sample, Step, as_record, log_of
 from packshot.utils import files
+from tests.studio.conftest import serving
 from tests.studio.pictures import picture, write_photos
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -309,3 +311,24 @@ def test_a_job_goes_on_without_its_page(visit, workspace, project, at, tmp_path)
     assert len(list_photos(project)) == 5
     while not list((workspace.state_folder / "jobs").glob("*/end.json")):
         time.sleep(0.05)
+
+
+def test_the_password_is_asked_for_and_a_wrong_one_told(chromium, workspace):
+    hashed = PasswordHasher(time_cost=1, memory_cost=64).hash("correct horse")
+    with serving(workspace, hashed) as address:
+        page = chromium.new_page()
+        page.goto(address)
+        assert faults(page) == []
+        for password, seen in (("wrong horse", "#wrong"), ("correct horse", "#new")):
+            page.fill("#password", password)
+            page.keyboard.press("Enter")
+            page.wait_for_selector(seen)
+        page.close()
+
+
+def test_a_browser_without_the_key_is_told_where_it_is(chromium, served):
+    context = chromium.new_context(locale="it")
+    page = context.new_page()
+    page.goto(served.split("?")[0])
+    assert "mostrato nel terminale" in page.inner_text("main") and faults(page) == []
+    context.close()

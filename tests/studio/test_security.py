@@ -97,7 +97,7 @@ def test_every_answer_has_a_strict_policy(studio, at):
         assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
         assert "frame-ancestors 'none'" in policy
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
 
 
 TRAVERSALS = [

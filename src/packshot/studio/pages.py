@@ -13,9 +13,11 @@ from urllib.parse import parse_qsl
 
 import jinja2
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from packshot.errors import PackshotError
 from packshot.project import Project
@@ -190,6 +192,15 @@ def _visited(visit: Visit, function: View) -> Response:
     if visit.project_id:
         visit.project = visit.studio.workspace.open(visit.project_id)
     return function(visit)
+
+
+def refusal(scope: Scope, key: str, status: int) -> Response:
+    """Why a request is not answered, before anything of it is looked at: as a page where a person asks."""
+    headers = Headers(scope=scope)
+    t = texts.texts_in(texts.preferred(headers.get("accept-language", "")))
+    if "text/html" not in headers.get("accept", ""):
+        return PlainTextResponse(t(key), status)
+    return HTMLResponse(_TEMPLATES.get_template("refused.html").render(t=t, text=t(key)), status)
 
 
 async def not_found(request: Request, error: Exception) -> Response:

@@ -16,8 +16,10 @@ from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from packshot.studio import pages
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -28,7 +30,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers call our own forms' origin null
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
@@ -109,11 +111,9 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers, method = Headers(scope=scope), scope["method"]
         if headers.get("host", "") not in self.gate.hosts:
-            return _refused(
-                "This address is not the studio's: open the one that the command printed."
-            )
+            return pages.refusal(scope, "refused.host", 403)
         if not _is_from_here(method, headers):
-            return _refused("This request does not come from the studio's own pages.")
+            return pages.refusal(scope, "refused.origin", 403)
         if self.gate.has_session(headers) or scope["path"].startswith(_OPEN):
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
@@ -121,10 +121,7 @@ class Guard:
             return self.gate.enter(RedirectResponse("/", 303))
         if self.gate.password_hash and method == "GET" and "hx-request" not in headers:
             return RedirectResponse("/login", 303)
-        return _refused(
-            "The studio does not know this browser. Open the address that `packshot studio` printed.",
-            401,
-        )
+        return pages.refusal(scope, "refused.session", 401)
 
 
 def _is_from_here(method: str, headers: Headers) -> bool:
@@ -139,7 +136,3 @@ def _is_from_here(method: str, headers: Headers) -> bool:
         is_visit = headers.get("sec-fetch-mode") == "navigate"
         return ours and (site in (None, "same-origin", "none") or is_visit)
     return ours and (origin is not None or site == "same-origin")
-
-
-def _refused(why: str, status: int = 403) -> Response:
-    return PlainTextResponse(why, status)

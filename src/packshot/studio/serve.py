@@ -57,8 +57,8 @@ def serve(
         if password:
             say(
                 "Other machines that reach this one can open it with the password. What is sent, the "
-                "password too, is not encrypted: use it in a network that you trust, or behind a proxy "
-                "with TLS."
+                "password too, is not encrypted: use it in a network that you trust. Over any other, "
+                f"without --listen: ssh -L {port}:127.0.0.1:{port} MACHINE"
             )
         say("Ctrl-C closes it; what is being computed goes on, and is found again.")
         if opens_browser and not password:
