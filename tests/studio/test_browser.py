@@ -198,6 +198,20 @@ def test_a_caption_is_edited_locked_and_put_back(visit, full, at):
     assert list_photos(full)[0].caption_locked
 
 
+def test_what_is_being_written_is_not_replaced_by_what_has_changed(visit, full, at):
+    page = settled(visit(f"{at}/photos"))
+    words = page.locator("textarea").first
+    words.fill("ohwx kettle, half a")
+    edit_captions(full, {"photo-1.png": "ohwx kettle on a shelf"})
+    page.evaluate("htmx.trigger(document.body, 'photos-changed')")
+    page.wait_for_timeout(300)
+    assert words.input_value() == "ohwx kettle, half a"
+    words.press_sequentially(" sentence")
+    words.blur()
+    wait(page, "document.querySelectorAll('textarea')[1].value.endsWith('shelf')")
+    assert list_photos(full)[0].caption == "ohwx kettle, half a sentence"
+
+
 def test_a_photo_is_removed_and_put_back(visit, full, at):
     page = settled(visit(f"{at}/photos"))
     page.locator("li.photo button[title=Remove]").first.click()

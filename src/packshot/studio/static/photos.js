@@ -6,3 +6,13 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-brush]");
   if (button) openBrush(button.dataset);
 });
+
+// A caption that is being written is not replaced by a list that has changed: the list waits for it.
+document.body.addEventListener("htmx:beforeRequest", (event) => {
+  const typing = document.activeElement;
+  if (event.detail.elt.id !== "photos" || !typing?.matches("#photos textarea")) return;
+  if (typing.value === typing.defaultValue) return;
+  event.preventDefault();
+  const changed = () => setTimeout(() => htmx.trigger(document.body, "photos-changed"), 500);
+  typing.addEventListener("blur", changed, { once: true });
+});
