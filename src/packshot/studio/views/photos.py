@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +18,7 @@ from packshot.captions.edit import (
     unlock_captions,
 )
 from packshot.errors import ImageRejectedError
+from packshot.images.loading import read_picture
 from packshot.images.masks import read_drawn
 from packshot.images.refusals import read_refusals
 from packshot.images.sidecars import find_beside
@@ -32,7 +31,7 @@ from packshot.studio.uploads import UploadError, open_batch, sources_of
 from packshot.studio.views.steps import Step, photo_names
 
 JOBS = ("photos", "caption", "masks")
-MAX_MASK_BYTES, MAX_MASK_PIXELS = 8 * 2**20, 4096 * 4096
+MAX_MASK_BYTES = 8 * 2**20
 STEP = Step("photos", lambda project: bool(photo_names(project)))
 
 
@@ -196,24 +195,9 @@ def _drawn(visit: Visit, data: bytes) -> Response:
     project, stem = visit.here, Path(name).stem
     former = find_beside(project.masks_folder, stem, ".png")
     before = read_drawn(former).image if former else None
-    draw_mask(project, name, decoded_mask(name, data))
+    draw_mask(project, name, read_picture(Path(name), data=data).image.convert("L"))
     undo = visit.studio.undo.add(lambda: draw_mask(project, name, before), then=_changed(name))
     return visit.notice("photos.mask_saved", undo=undo, then=_changed(name), name=name)
-
-
-def decoded_mask(name: str, data: bytes) -> Image.Image:
-    """The mask in a PNG.
-
-    Raises:
-        ImageRejectedError: it is none, or too large.
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.width * image.height > MAX_MASK_PIXELS:
-                raise ImageRejectedError(name, "its mask has too many pixels")
-            return image.convert("L")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageRejectedError(name, "its mask is no PNG that can be read") from error
 
 
 def ring(photos: list[Photo]) -> list[Arc]:
