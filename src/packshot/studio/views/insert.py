@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from packshot.errors import ImageRejectedError, PackshotError
+from packshot.images.loading import read_picture
 from packshot.insertion.background import load_background
 from packshot.insertion.plates import (
     add_plate,
@@ -36,7 +37,7 @@ from packshot.photos.photo_set import list_photos
 from packshot.project import Project
 from packshot.studio.pages import Visit, receiver, view
 from packshot.studio.uploads import open_batch
-from packshot.studio.views.photos import MAX_MASK_BYTES, decoded_mask
+from packshot.studio.views.photos import MAX_MASK_BYTES
 from packshot.studio.views.pictures import SOURCES
 from packshot.studio.views.steps import Step
 from packshot.utils import files
@@ -152,8 +153,12 @@ async def receive_place(request: Request, visit: Visit) -> Response:
         body += chunk
         if len(body) > MAX_MASK_BYTES:
             raise ImageRejectedError(name, "its mask is too large a file")
-    mask = decoded_mask(name, bytes(body))
-    await run_in_threadpool(draw_place, visit.here, name, mask)
+
+    def kept() -> Path:
+        drawn = read_picture(Path(name), data=bytes(body)).image.convert("L")
+        return draw_place(visit.here, name, drawn)
+
+    await run_in_threadpool(kept)
     return visit.notice("insert.place_saved", then="place-drawn")
 
 
