@@ -8,7 +8,7 @@ RUN useradd --create-home --uid "$UID" packshot \
     && install --directory --owner packshot /projects /cache
 
 WORKDIR /usr/src/packshot
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src src
 COPY pocket/model pocket/model
 RUN pip install --no-cache-dir ./pocket/model ".[demo,quantised,onnx,gguf]"

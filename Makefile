@@ -1,4 +1,5 @@
 # make demo: photos of a product in, a LoRA and a report out, offline, on the bundled base.
+# make studio: the same on a local web page.
 # make test: the whole test suite.   make quick: without its slow tests.   make lint: ruff, mypy, layers.
 # make docs: the documentation as a site.   make families: docs/families.md anew, from the tests.
 # make lock: requirements-dev.lock anew.
@@ -10,11 +11,15 @@ TORCH := $(if $(shell command -v nvidia-smi 2>/dev/null),torch>=2.10,torch==2.13
 
 IS_NEW_ENOUGH = $(shell $(PYTHON) -c "import sys; print('yes' * (sys.version_info >= (3, 11)))" 2>/dev/null)
 
-.PHONY: demo test quick lint docs benchmark families lock clean
+.PHONY: demo studio test quick lint docs benchmark families lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/packshot run examples/torvane_ridge --class suv --name "Torvane Ridge" \
 	    --plates examples/plates/plates.csv --project demo --time-budget 5m
+
+studio: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable ".[studio]"
+	$(BIN)/packshot studio packshot-projects
 
 test: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses auto --dist worksteal --durations=10

@@ -190,7 +190,7 @@ def test_every_choice_is_an_option_of_run_and_of_the_same_name_elsewhere():
     run = options("run")
     for name in {*Choices.model_fields} - {"prompts"} | {"prompts_file"}:
         assert f"--{name.replace('_', '-')}" in run, name
-    own = {"--project", "-p", "--help", "--yes"}
+    own = {"--project", "-p", "--help", "--yes", "--offers"}
     assert options("class-images") - own <= run
     assert {"--captioner", "--yes"} <= options("caption")
     assert "--segmenter" in options("masks") and "--blur" in options("photos")

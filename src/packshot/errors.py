@@ -19,6 +19,7 @@
     ├── DiskFullError                 no room for a file
     ├── OverwriteError                a file in the way that Packshot has not written
     ├── WriteError                    a file that cannot be written for another reason
+    ├── StudioError                   the studio cannot be opened here
     ├── OutputError                   standard output that takes no more
     └── UnsafePathError               a name that points outside the folder it belongs to
 
@@ -100,6 +101,10 @@ class LoraError(PackshotError):
     """The LoRA file is damaged or does not fit the base."""
 
 
+class DeliveryError(PackshotError):
+    """Nothing to deliver, or no such part or format."""
+
+
 class InsertionError(PackshotError):
     """The placement is outside the background or empty, or there is no product to insert."""
 
@@ -152,6 +157,10 @@ class OverwriteError(PackshotError):
 
 class WriteError(PackshotError):
     """A file could not be written: no right, a read-only drive, a name that it does not take."""
+
+
+class StudioError(PackshotError):
+    """The studio lacks a package, a free port, or a password for other machines."""
 
 
 class OutputError(PackshotError):

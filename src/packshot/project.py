@@ -140,6 +140,11 @@ class Project:
         return self.photos_folder / "refused.json"
 
     @property
+    def removed_photos_folder(self) -> Path:
+        """Photos that were taken out, until they are put back."""
+        return self.photos_folder / "removed"
+
+    @property
     def captions_table(self) -> Path:
         """The table of all captions, for review in a spreadsheet or with the captions page."""
         return self.root / "captions.csv"
@@ -170,6 +175,16 @@ class Project:
         return self.class_images_folder / "refused.json"
 
     @property
+    def class_images_offers_file(self) -> Path:
+        """What the online sources offer, as it was listed last."""
+        return self.class_images_folder / "offers.jsonl"
+
+    @property
+    def given_class_images_folder(self) -> Path:
+        """Class images that were given to the project on the studio's page."""
+        return self.root / "class_images_given"
+
+    @property
     def class_images_attribution(self) -> Path:
         return self.class_images_folder / "ATTRIBUTION.md"
 
@@ -187,6 +202,11 @@ class Project:
     def plan_file(self) -> Path:
         """The plan of the next run; a run keeps its own copy."""
         return self.root / "plan.toml"
+
+    @property
+    def plan_choices_file(self) -> Path:
+        """What each time budget would buy; see `packshot.plan.choices`."""
+        return self.root / "plan.choices.json"
 
     @property
     def decisions_file(self) -> Path:
@@ -215,8 +235,28 @@ class Project:
         return self.shots_folder / "scores.json"
 
     @property
+    def favourites_file(self) -> Path:
+        """Favourites among the shots; see `packshot.generation.favourites`."""
+        return self.shots_folder / "favourites.json"
+
+    @property
+    def candidates_folder(self) -> Path:
+        """Pictures and scores of the runs' LoRAs; see `packshot.generation.candidates`."""
+        return self.root / "candidates"
+
+    @property
+    def plates_folder(self) -> Path:
+        """Photos that the product is put into; see `packshot.insertion.plates`."""
+        return self.root / "plates"
+
+    @property
     def insertions_folder(self) -> Path:
         return self.root / "insertions"
+
+    @property
+    def delivery_folder(self) -> Path:
+        """What was delivered last: a ZIP, and the shop pictures in it."""
+        return self.root / "delivery"
 
     @property
     def report_file(self) -> Path:
@@ -238,8 +278,7 @@ class Project:
     @property
     def slug(self) -> str:
         """The subject's name as a file name."""
-        slug = re.sub(r"[^a-z0-9]+", "-", self.settings.subject.name.lower()).strip("-")
-        return f"product-{slug}" if files.is_device_name(slug) else slug or "product"
+        return slug_of(self.settings.subject.name)
 
     @property
     def settings(self) -> Settings:
@@ -293,6 +332,12 @@ class Project:
         for name, member in vars(Project).items():
             if isinstance(member, property) and member.fget.__annotations__["return"] == "Path":
                 yield getattr(self, name)
+
+
+def slug_of(name: str) -> str:
+    """A product's name as a file name, of small letters, digits and hyphens."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return f"product-{slug}" if files.is_device_name(slug) else slug or "product"
 
 
 def create_project(

@@ -1,6 +1,11 @@
 import pytest
 
-from packshot.captions import lock_captions, replace_in_captions, unlock_captions
+from packshot.captions import (
+    edit_captions,
+    lock_captions,
+    replace_in_captions,
+    unlock_captions,
+)
 from packshot.captions.edit import rule_of
 from packshot.errors import CaptionError, DiskFullError, ProjectError
 from packshot.utils import files
@@ -106,3 +111,30 @@ def test_killed_in_the_middle_it_can_be_done_again(reviewed, monkeypatch, writes
 def test_a_project_in_use_is_left_alone(reviewed):
     with reviewed.held(), pytest.raises(ProjectError, match="in use"):
         replace_in_captions(reviewed, [("dusk", "dawn")])
+
+
+def test_single_captions_are_written_as_a_persons(reviewed):
+    edited = edit_captions(reviewed, {"a.png": "  ohwx car\n in rain ", "b": "ohwx car in snow"})
+    assert [photo.file.name for photo in edited.changed] == ["a.png"]
+    assert captions(reviewed) == [
+        "ohwx car in rain",
+        "ohwx car in snow",
+        "ohwx car at dusk, side view",
+    ]
+    assert authors(reviewed) == ["person", "said", "said"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("z.png", "x", "has no photo 'z.png'"),
+        ("a.png", " ", r"a\.png: would be empty"),
+        ("c.png", "ohwx car", r"c\.png: is locked"),
+    ],
+)
+def test_a_single_caption_that_cannot_be_is_told_and_none_written(reviewed, name, text, words):
+    lock_captions(reviewed, ["c"])
+    before = captions(reviewed)
+    with pytest.raises(CaptionError, match=words):
+        edit_captions(reviewed, {"b.png": "other", name: text})
+    assert captions(reviewed) == before

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image, ImageFilter
 
 from packshot.errors import InsertionError
-from packshot.insertion import Box, InsertionSettings, Placement, insert, load_background
+from packshot.insertion import Box, InsertionSettings, Placement, load_background
 from packshot.insertion.cutouts import best_photos, cut_out
+from packshot.insertion.insert import insert
 from packshot.insertion.lighting import CLEAR, UNCLEAR, Light, LightEstimator
 from packshot.photos.photo_set import list_photos
 from packshot.project import choices_of, save_choices

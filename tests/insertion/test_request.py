@@ -48,6 +48,24 @@ def test_a_box_and_two_versions(product, background_file):
 
 
 @pytest.mark.slow
+def test_results_are_called_as_asked_and_others_stay(product, background_file):
+    place = ("-p", product.root, "--box", "140,140,120,90")
+    for name in ("first", "second"):
+        assert run(background_file, *place, "--name", name).exit_code == 0
+    made = sorted(file.name for file in product.insertions_folder.glob("[!.]*.png"))
+    assert made == ["first.png", "first.sheet.png", "second.png", "second.sheet.png"]
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "", "..", "/tmp/x"])
+def test_a_name_that_leads_elsewhere_is_refused(
+    product, background_file, name, capsys, monkeypatch
+):
+    said = fails(capsys, monkeypatch, background_file, "-p", product.root, "--box", "140,140,120,90",
+                 "--name", name)  # fmt: skip
+    assert "plain name with --name" in said and not list(product.root.parent.rglob("*.sheet.png"))
+
+
+@pytest.mark.slow
 def test_words_and_suggestions(product, background_file):
     assert (
         run(background_file, "-p", product.root, "--at", "left, near", "--tall", 0.4).exit_code == 0

@@ -6,6 +6,7 @@ from packshot.plan.config import (
     Estimate,
     Plan,
     PlanInputs,
+    edit_plan,
     read_current_plan,
     read_plan,
     read_plan_if_valid,
@@ -136,3 +137,39 @@ def test_differences_are_listed_with_versions():
     now = DEPENDS.model_copy(update={"photos": "q", "versions": {"torch": "3"}})
     assert DEPENDS.differences(now) == ["photos", "torch (2 then, 3 now)"]
     assert DEPENDS.differences(DEPENDS) == []
+
+
+def test_a_number_is_changed_and_all_else_stays(tmp_path):
+    file = tmp_path / "plan.toml"
+    write_plan(a_plan(), file, {"rank": "capacity", "steps": "all"})
+    before = file.read_text()
+    plan = edit_plan(file, {"rank": "32", "learning_rate": "2e-4", "torch_compile": "true",
+                            "weight_storage": "full"})  # fmt: skip
+    assert (plan.rank, plan.learning_rate, plan.torch_compile) == (32, 2e-4, True)
+    assert read_plan(file) == plan
+    changed = set(file.read_text().splitlines()) - set(before.splitlines())
+    assert {line.split(" = ")[0] for line in changed} <= {
+        "rank", "learning_rate", "torch_compile", "weight_storage",
+    }  # fmt: skip
+    assert read_reasons(file) == {"rank": "capacity", "steps": "all"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rank": "0"}, "rank = 0: "),
+        ({"rank": "many"}, "rank: 'many' is no number"),
+        ({"rank": "nan"}, "rank = nan: "),
+        ({"lr_scheduler": "sine"}, "lr_scheduler = 'sine': "),
+        ({"inputs": "x"}, "no number 'inputs'"),
+        ({"nonsense": "1"}, "no number 'nonsense'"),
+        ({"lr_warmup_steps": "999999"}, "lr_warmup_steps 999999 must be fewer"),
+    ],
+)
+def test_a_change_that_makes_no_sense_changes_nothing(tmp_path, changes, words):
+    file = tmp_path / "plan.toml"
+    write_plan(a_plan(), file)
+    before = file.read_bytes()
+    with pytest.raises(InvalidPlanError, match=words):
+        edit_plan(file, changes)
+    assert file.read_bytes() == before

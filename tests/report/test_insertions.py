@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.insertion import Box, Placement, insert, load_background
+from packshot.insertion import Box, Placement, load_background
+from packshot.insertion.insert import insert
 from packshot.project import create_project
 from packshot.report import write_report
 from packshot.report.insertions import insertions, light_in_words

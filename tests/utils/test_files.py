@@ -88,6 +88,20 @@ def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, o
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_written_bit_by_bit_is_there_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "a.bin"
+    files.write_with(path, lambda file: [file.write(b"old"), file.write(b" bits")])
+    assert path.read_bytes() == b"old bits"
+
+    def full(file):
+        file.write(b"new")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DiskFullError, match=r"a\.bin \(3 bytes needed\)"):
+        files.write_with(path, full)
+    assert path.read_bytes() == b"old bits" and list(path.parent.iterdir()) == [path]
+
+
 def test_where_rights_cannot_be_set_a_file_is_written_all_the_same(tmp_path, monkeypatch):
     """As on a stick or a network drive with rights of its own."""
     path = tmp_path / "a.txt"

@@ -8,18 +8,19 @@ with `overwrite_generated`.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from packshot.captions.captioner import Captioner
 from packshot.captions.plain import Plain
-from packshot.captions.registry import ADVICE, captioner_for
 from packshot.errors import CaptionError, PackshotError, reason_of
 from packshot.images.loading import open_image
-from packshot.models.device_memory import is_out_of_memory
-from packshot.models.diffusion_model import DiffusionModel
 from packshot.photos.manifest import PERSON
 from packshot.photos.photo_set import Photo, list_photos, require_photos, write_captions
 from packshot.project import Project, Subject
 from packshot.utils.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from packshot.models.diffusion_model import DiffusionModel
 
 
 def caption_photos(
@@ -48,6 +49,8 @@ def caption_photos(
         NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
     """
+    from packshot.captions.registry import captioner_for
+
     with project.held():
         failed: dict[str, str] = {}
         photos = require_photos(project, failed)
@@ -73,6 +76,9 @@ def _described(
     captioner: Captioner, batch: Sequence[Photo], subject: Subject, failed: dict[str, str]
 ) -> list[tuple[Photo, str]]:
     """Photos with their captions; where that fails, each by itself."""
+    from packshot.captions.registry import ADVICE
+    from packshot.models.device_memory import is_out_of_memory
+
     try:
         captions = captioner.caption((open_image(photo.file) for photo in batch), subject)
         return list(zip(batch, captions, strict=True))

@@ -51,6 +51,20 @@ def replace_in_captions(
         return write_edited(project, photos, captions)
 
 
+def edit_captions(project: Project, captions: Mapping[str, str]) -> EditedCaptions:
+    """Write captions of a person's, by the names of their photos; the others stay.
+
+    Raises:
+        CaptionError: no photo has such a name, or a caption is empty, too long, or of a locked photo;
+            nothing was written.
+        ProjectError: another process works on the project.
+    """
+    with project.held():
+        photos = list_photos(project)
+        asked = zip(named(photos, list(captions)), captions.values(), strict=True)
+        return write_edited(project, photos, {p.file.name: " ".join(t.split()) for p, t in asked})
+
+
 def rule_of(text: str) -> tuple[str, str]:
     """Parse OLD=>NEW into (text to find, replacement).
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packshot.cli import (
+    candidates,
     captions,
     class_images,
     datasets,
+    deliver,
     doctor,
     generate,
     insert,
@@ -22,6 +24,7 @@ from packshot.cli import (
     provenance,
     report,
     run,
+    studio,
     train,
 )
 from packshot.cli.terminal import echo, guarded, notes_shown
@@ -66,7 +69,8 @@ def _options(
 for command in (
     doctor.doctor, run.run, run.new, photos.photos, photos.blur, photos.photo_guide, captions.caption,
     masks.masks, class_images.class_images, datasets.import_dataset, datasets.export_dataset, train.plan,
-    train.memory, train.train, generate.shoot, insert.insert, report.report, provenance.verify,
+    train.memory, train.train, candidates.candidates, candidates.choose,
+    generate.shoot, insert.insert, report.report, deliver.deliver, provenance.verify, studio.studio,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_dataset").replace("_", "-"))(command)
 app.add_typer(lora.app, name="lora")

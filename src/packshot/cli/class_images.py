@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from packshot.cli.options import (
     ClassCount,
     ClassLicences,
@@ -20,6 +24,9 @@ from packshot.cli.options import (
 )
 from packshot.cli.terminal import echo
 
+if TYPE_CHECKING:
+    from packshot.project import Project
+
 
 def class_images(
     project: ProjectFolder = Here,
@@ -31,6 +38,10 @@ def class_images(
     contact: Contact = None,
     openverse_token: OpenverseToken = None,
     embedder: EmbedderName = None,
+    offers: Annotated[
+        bool,
+        typer.Option("--offers", help="Only list what would be downloaded: authors and licences."),
+    ] = False,
 ) -> None:
     """Collect images of the class (prior preservation), so that the base does not forget it.
 
@@ -55,6 +66,9 @@ def class_images(
     chosen = opened.settings
     count = chosen.class_count or CLASS_IMAGES
     folder = plain_folder(chosen.class_images)
+    if offers:
+        _offers(opened, count, contact, openverse_token)
+        return
     with Console() as console:
         if folder or chosen.class_images == ("base",):
             base = base_of(opened, console)
@@ -82,3 +96,22 @@ def class_images(
             for note in result.notes:
                 console.say(f"note: {note}")
     echo(f"{len(images)} class images in {opened.class_images_folder}")
+
+
+def _offers(project: Project, count: int, contact: str | None, token: str | None) -> None:
+    from packshot.class_images.online import list_offers
+
+    chosen = project.settings
+    offers = list_offers(
+        project,
+        chosen.class_images,
+        count=count,
+        words=chosen.class_query,
+        licences=chosen.class_licences,
+        min_side=chosen.class_min_side,
+        contact=contact or chosen.contact,
+        openverse_token=token,
+    )
+    for offer in offers:
+        echo(f"{offer.licence}  {offer.author}: {offer.title or 'untitled'}  {offer.source}")
+    echo(f"{len(offers)} images are offered; none is fetched yet.")

@@ -23,6 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from packshot.cli.progress_record import progress_record
 from packshot.cli.terminal import visible
 from packshot.utils.durations import in_words
 from packshot.workflow.observer import RunObserver
@@ -61,6 +62,7 @@ class Console(RunObserver):
         )
         self._tasks: dict[str, TaskID] = {}
         self._lines: dict[str, _Lines] | None = None if console.is_terminal else {}
+        self._record = progress_record()
         self._asked_to_stop = False
         self.insists = yes
         self.training = False
@@ -105,6 +107,7 @@ class Console(RunObserver):
     def progress(self, what: str, done: int, total: int, note: str = "") -> None:
         """Show the progress of some work (a `packshot.utils.progress.Progress`)."""
         note = visible(note)
+        self._record(what, done, total, note)
         if self._lines is not None:
             now = time.monotonic()
             line = self._lines.setdefault(what, _Lines(what, first=done, begun=now))

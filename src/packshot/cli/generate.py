@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from packshot.cli.options import Here, ProjectFolder, base_of, loras_of, project_at
 from packshot.cli.terminal import echo
 from packshot.types import SEEDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from packshot.generation.generate import GeneratedImage
+    from packshot.lora import Lora
 
 
 def shoot(
@@ -40,6 +46,12 @@ def shoot(
     width: Annotated[int, typer.Option(min=0, help="Pixels; 0 is the base's own.")] = 0,
     height: Annotated[int, typer.Option(min=0, help="Pixels; 0 is the base's own.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the images.")] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare", help="Also the same without the LoRA, into its folder `without`."
+        ),
+    ] = False,
 ) -> None:
     """Generate images of the product from prompts; by default usual ones, with and without the LoRA."""
     from packshot.cli.console import Console
@@ -76,18 +88,20 @@ def shoot(
             sheet = shoot_all(opened, model, usual, settings, embedder, console)
             echo(f"Sheet: {sheet}\nNext:  packshot report --project {opened.root}")
             return
-        images = list(
-            generate.generate_images(
-                model,
-                asked or default_prompts(opened.subject),
-                loras=loras_of(lora or [str(opened.lora_file)], model),
-                settings=settings,
-                folder=out or opened.shots_folder,
-                subject=opened.subject,
-                progress=console.progress,
-                say=console.say,
-                marking=opened.marking,
-            )
-        )
+        folder = out or opened.shots_folder
+        used = loras_of(lora or [str(opened.lora_file)], model)
+
+        def made(loras: Sequence[tuple[Lora, float]], place: Path) -> list[GeneratedImage]:
+            return list(
+                generate.generate_images(
+                    model, asked or default_prompts(opened.subject), loras=loras, settings=settings,
+                    folder=place, subject=opened.subject, progress=console.progress, say=console.say,
+                    marking=opened.marking,
+                )
+            )  # fmt: skip
+
+        images = made(used, folder)
+        if compare:
+            made([], folder / "without")
     sheet = generate.write_sheet(images, page)
     echo("\n".join(str(image.file) for image in images) + f"\nSheet: {sheet}")

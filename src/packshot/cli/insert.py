@@ -88,6 +88,9 @@ def insert(
     base: Annotated[str | None, typer.Option(help="Another checkpoint than the project's.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="The first version's seed.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of one background: what to call the results.")
+    ] = None,
 ) -> None:
     """Put the product into an existing photo; the rest of the photo is unchanged.
 
@@ -128,7 +131,7 @@ def insert(
         embedder = embedder_for(opened, lambda: model or base_of(opened, console), console)
         for result in request.insert_all(
             opened, background, place, settings, count, out, model, loras, embedder,
-            console.progress, refused,
+            console.progress, refused, name,
         ):  # fmt: skip
             missed = [check.name for check in result.checks if not check.passed]
             verdict = f"fails: {', '.join(missed)}" if missed else "all checks passed"

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 def photos(
     source: Annotated[
-        Path, typer.Argument(help="Folder with photos, videos and ZIPs; or one of them.")
+        list[Path],
+        typer.Argument(
+            help="Folder with photos, videos and ZIPs; or one of them; several if you like."
+        ),
     ],
     project: ProjectFolder = Here,
     blur: Blur = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,10 @@ from packshot.cli.options import (
 from packshot.cli.terminal import echo
 from packshot.types import TargetModules
 
+if TYPE_CHECKING:
+    from packshot.models import DiffusionModel
+    from packshot.project import Project
+
 Targets = Annotated[TargetModules | None, typer.Option(help=TARGETS)]
 Rank = Annotated[int | None, typer.Option(min=1, help=RANK)]
 TrainTextEncoder = Annotated[bool, typer.Option("--train-text-encoder", help=TRAIN_TEXT_ENCODER)]
@@ -37,6 +41,12 @@ def plan(
     ] = None,
     train_text_encoder: TrainTextEncoder = False,
     assistant: Assistant = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Only show what each time budget would buy.")
+    ] = False,
+    keep_measurements: Annotated[
+        bool, typer.Option("--keep-measurements", help="Do not time again what was timed before.")
+    ] = False,
 ) -> None:
     """Time a few training steps on this machine and write plan.toml, to read and to edit."""
     from packshot.captions.length import check_class_lengths, check_lengths
@@ -62,6 +72,9 @@ def plan(
         long = check_lengths(photos, opened.subject, base) + check_class_lengths(prompts, base)
         for note in (*told, *long):
             console.say(note)
+        if compare:
+            _compare(opened, base, measure_anew=not keep_measurements)
+            return
         new_plan = make_plan(
             opened,
             base,
@@ -70,10 +83,26 @@ def plan(
             rank=rank,
             class_image_ratio=class_image_ratio,
             train_text_encoder=train_text_encoder,
-            measure_anew=True,
+            measure_anew=not keep_measurements,
         )
         console.plan(new_plan)
     echo(f"Plan: {opened.plan_file}")
+
+
+def _compare(project: Project, base: DiffusionModel, *, measure_anew: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from packshot.plan import compare_budgets
+    from packshot.utils.durations import in_words
+
+    table = Table("time", "steps", "of the recipe", "size", "memory", "disk")
+    for one in compare_budgets(project, base, measure_anew=measure_anew).choices:
+        table.add_row(
+            in_words(one.seconds), str(one.steps), f"{one.share:.0%}", f"{one.resolution} px",
+            f"{one.bytes / 2**30:.1f} GiB", f"{one.disk_bytes / 2**30:.1f} GiB",
+        )  # fmt: skip
+    Console().print(table)
 
 
 def memory(

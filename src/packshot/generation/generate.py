@@ -264,6 +264,19 @@ def read_generated_images(folder: Path) -> list[GeneratedImage]:
     return [shot for shot in shots if shot.file.is_file()]
 
 
+def pair_images(
+    learnt: Sequence[GeneratedImage], plain: Sequence[GeneratedImage]
+) -> list[tuple[GeneratedImage, GeneratedImage]]:
+    """Pairs of images with and without the LoRA, of the same prompt, seed and settings."""
+
+    def alike(shot: GeneratedImage) -> tuple[object, ...]:
+        kept = {name: value for name, value in vars(shot).items() if name not in ("file", "loras")}
+        return tuple(kept.values())
+
+    others = {alike(shot): shot for shot in plain}
+    return [(shot, others[alike(shot)]) for shot in learnt if alike(shot) in others]
+
+
 def write_sheet(shots: Sequence[GeneratedImage], file: Path, columns: int = 4) -> Path:
     """Write a contact sheet of generated images with their prompts.
 

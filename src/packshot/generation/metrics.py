@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from packshot.generation.generate import GeneratedImage, read_generated_images
+from packshot.generation.generate import GeneratedImage, pair_images, read_generated_images
+from packshot.generation.scores import Score, read_scores
 from packshot.models.clip import embed_image_files
 from packshot.models.diffusion_model import ClipSimilarity
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
 from packshot.utils import files
 
-
-@dataclass(frozen=True)
-class Score:
-    """A measured number, the name of the CLIP, and its meaning in words."""
-
-    name: str
-    value: float
-    embedder: str
-    higher_is_better: bool
-    meaning: str
-
-
-_SCORES = TypeAdapter(list[Score])
+__all__ = [
+    "Score",
+    "class_drift",
+    "clip_i",
+    "clip_t",
+    "images_with_and_without",
+    "pair_images",
+    "read_scores",
+    "score_project",
+]
 
 
 def clip_i(similarity: ClipSimilarity, shots: Sequence[Path], references: Sequence[Path]) -> float:
@@ -54,19 +50,6 @@ def class_drift(
     ours = embed_image_files(similarity, [learnt.file for learnt, _ in pairs])
     theirs = embed_image_files(similarity, [plain.file for _, plain in pairs])
     return float(1 - (ours * theirs).sum(dim=1).mean())
-
-
-def pair_images(
-    learnt: Sequence[GeneratedImage], plain: Sequence[GeneratedImage]
-) -> list[tuple[GeneratedImage, GeneratedImage]]:
-    """Pairs of images with and without the LoRA, of the same prompt, seed and settings."""
-
-    def alike(shot: GeneratedImage) -> tuple[object, ...]:
-        kept = {name: value for name, value in vars(shot).items() if name not in ("file", "loras")}
-        return tuple(kept.values())
-
-    others = {alike(shot): shot for shot in plain}
-    return [(shot, others[alike(shot)]) for shot in learnt if alike(shot) in others]
 
 
 def images_with_and_without(
@@ -111,11 +94,3 @@ def score_project(project: Project, similarity: ClipSimilarity | None) -> list[S
             )  # fmt: skip
     files.write_json(project.scores_file, [asdict(score) for score in scores])
     return scores
-
-
-def read_scores(project: Project) -> list[Score]:
-    """The scores that were written; empty if there are none, or the file is damaged."""
-    try:
-        return _SCORES.validate_python(files.read_json(project.scores_file))
-    except ValidationError:
-        return []

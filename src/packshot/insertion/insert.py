@@ -33,7 +33,7 @@ from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.sheet import sheet
 from packshot.insertion.viewpoint import Viewpoint
 from packshot.insertion.viewpoint_checks import viewpoint_checks, viewpoint_notes
-from packshot.photos.photo_set import list_photos
+from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
 from packshot.provenance.marking import PNG, Marking
 from packshot.types import SEEDS
@@ -123,10 +123,7 @@ def insert(
     marking = project.marking
     marking.check()
     scene = _scene(background, placement, settings)
-    photos = cutouts.chosen(list_photos(project), settings.photo)
-    ranked = cutouts.best_photos(
-        photos, placement, settings.view, seen=scene.seen, noun=project.subject.class_noun
-    )
+    ranked = _ranked(project, scene, list_photos(project), placement, settings)
     best: Attempt | None = None  # only the best is kept in memory
     for number, (seed, result) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)
@@ -142,6 +139,56 @@ def insert(
     notes = (*placement.notes, *unclear, *viewpoint_notes(scene.seen, camera))
     by_a_model = settings.method == "inpaint" or settings.refine > 0
     return _written(scene, best, folder, name, notes, marking, by_a_model)
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """The first try of an insertion, neither judged nor written."""
+
+    background: Background
+    photo: str
+    light: Light
+    horizon: float
+
+
+def sketch(
+    project: Project,
+    photos: Sequence[Photo],
+    background: Background,
+    placement: Placement,
+    settings: InsertionSettings,
+    seen: Light | None = None,
+) -> Sketch:
+    """What `insert` would try first with method "composite": for previews.
+
+    Args:
+        photos: the project's, or smaller copies of them.
+        seen: the background's light, if it was estimated before.
+
+    Raises:
+        InsertionError: no photo shows the product.
+    """
+    scene = _scene(background, placement, settings, seen)
+    ranked = _ranked(project, scene, photos, placement, settings)
+    _, result = next(_tries(project, scene, ranked, settings, None, ()))
+    result = result.behind(scene.image, scene.front)
+    photo = result.cut.photo.file.name if result.cut else ""
+    horizon = scene.ground.horizon + scene.crop.top
+    return Sketch(_background_with(scene, result), photo, scene.light, horizon)
+
+
+def _ranked(
+    project: Project,
+    scene: Scene,
+    photos: Sequence[Photo],
+    placement: Placement,
+    settings: InsertionSettings,
+) -> list[CutOut]:
+    """Cut-outs of the photos that may be used, the fittest first."""
+    return cutouts.best_photos(
+        cutouts.chosen(photos, settings.photo), placement, settings.view,
+        seen=scene.seen, noun=project.subject.class_noun,
+    )  # fmt: skip
 
 
 def _tries(
@@ -201,7 +248,12 @@ def _painted(
         raise nothing
 
 
-def _scene(background: Background, placement: Placement, settings: InsertionSettings) -> Scene:
+def _scene(
+    background: Background,
+    placement: Placement,
+    settings: InsertionSettings,
+    seen: Light | None = None,
+) -> Scene:
     box = placement.box
     reach = max(box.width, box.height)
     left, top = max(0, box.left - reach), max(0, box.top - reach // 2)
@@ -211,7 +263,7 @@ def _scene(background: Background, placement: Placement, settings: InsertionSett
     )
     crop = Box(left, top, right - left, bottom - top)
     plate = camera_for(background, placement, settings)
-    light = light_for(background, settings)
+    light = light_for(background, settings, seen)
     whole = shadows.Ground.of(background.width, plate.camera.horizon, box)
     ground = shadows.Ground(whole.horizon - top, whole.middle - left, plate.camera.focal)
     inside = Box(box.left - left, box.top - top, box.width, box.height)
@@ -222,12 +274,22 @@ def _scene(background: Background, placement: Placement, settings: InsertionSett
     )  # fmt: skip
 
 
-def light_for(background: Background, settings: InsertionSettings) -> Light:
+def light_seen(background: Background) -> Light:
+    """The background's light, as it is estimated."""
+    return LightEstimator().estimate(background.whole(384)[0])
+
+
+def light_for(
+    background: Background, settings: InsertionSettings, seen: Light | None = None
+) -> Light:
     """The background's light, as far as the settings do not say it.
 
     Where neither they nor the background tell its direction, it is ambient.
+
+    Args:
+        seen: as `light_seen` tells it, if that was asked before.
     """
-    light = LightEstimator().estimate(background.whole(384)[0])
+    light = seen or light_seen(background)
     if settings.light_azimuth_degrees is not None:
         light = replace(light, azimuth_degrees=settings.light_azimuth_degrees, confidence=1.0)
     if not light.is_clear:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from packshot.insertion.quality_checks import Check
+from packshot.project import Project
 from packshot.utils import files
 
+if TYPE_CHECKING:
+    from packshot.insertion.quality_checks import Check
+
 SHEET_ENDING = ".sheet.png"
+_REMOVED = "removed"
 
 
 class CheckRecord(BaseModel):
@@ -88,6 +94,51 @@ def read_records(folder: Path) -> list[InsertionRecord]:
 def results_of(folder: Path, name: str) -> tuple[Path, Path, Path]:
     """The files of an insertion: the image, its sheet and its record."""
     return folder / f"{name}.png", folder / f"{name}{SHEET_ENDING}", folder / f"{name}.json"
+
+
+def free_name(folder: Path, stem: str) -> str:
+    """A name for results that none have yet, nor those that were taken out: the stem, or numbered."""
+    numbered = (f"{stem}-{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain((stem,), numbered) if not _is_taken(folder, name))
+
+
+def _is_taken(folder: Path, name: str) -> bool:
+    places = (folder, folder / _REMOVED)
+    return any(files.exists(file) for place in places for file in results_of(place, name))
+
+
+def remove_insertions(project: Project, names: Sequence[str]) -> list[str]:
+    """Take insertions out of a project, with their sheets and records; `restore_insertions` undoes it.
+
+    Args:
+        names: of their images, such as "beach.png".
+
+    Returns:
+        The names of those that were there.
+    """
+    folder = project.insertions_folder
+    return _move(project, names, folder, folder / _REMOVED)
+
+
+def restore_insertions(project: Project, names: Sequence[str]) -> list[str]:
+    """Undo `remove_insertions`, likewise."""
+    folder = project.insertions_folder
+    return _move(project, names, folder / _REMOVED, folder)
+
+
+def _move(project: Project, names: Sequence[str], source: Path, target: Path) -> list[str]:
+    with project.held():
+        known = {record.file for record in read_records(source)}
+        there = [name for name in names if name in known and not files.exists(target / name)]
+        for name in there:
+            parts = zip(
+                *(results_of(place, Path(name).stem) for place in (source, target)), strict=True
+            )
+            for old, new in parts:
+                if files.is_file(old):
+                    new.parent.mkdir(parents=True, exist_ok=True)
+                    old.replace(new)
+        return there
 
 
 def is_of_another(folder: Path, name: str, background: Path) -> bool:

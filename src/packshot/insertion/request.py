@@ -124,6 +124,7 @@ def insert_all(
     embedder: ClipSimilarity | None = None,
     progress: Progress = silent,
     refused: dict[str, str] | None = None,
+    name: str | None = None,
 ) -> Iterator[Insertion]:
     """Insert into one background `count` times, or into each pending background of a folder or table.
 
@@ -131,6 +132,8 @@ def insert_all(
 
     Args:
         refused: of several, receives the names of those that were not made, with the reasons.
+        name: of one background, what to call the results, such as "beach"; None for its own name. Another
+            insertion into it, of another name, stays.
 
     Raises:
         InsertionError, ImageRejectedError: as `insert` and `load_background`; of several, only where
@@ -140,7 +143,12 @@ def insert_all(
     if background.suffix.lower() != ".csv" and not background.is_dir():
         read = load_background(background)
         where = with_front(place.resolve(read, project, settings), read, place.behind)
-        for number, name in enumerate(_names(folder, background, count)):
+        if name is not None and (Path(name).name != name or not name.strip(". ")):
+            raise InsertionError(
+                f"Results cannot be called {name!r}: give a plain name with --name."
+            )
+        called = _numbered(name, count) if name else _names(folder, background, count)
+        for number, name in enumerate(called):
             other = settings.model_copy(update={"seed": (settings.seed + number) % SEEDS})
             yield insert(
                 project, read, where, folder, name=name, base=base, loras=loras,
@@ -189,10 +197,14 @@ def _names(folder: Path, background: Path, count: int) -> list[str]:
     """The names of the versions: the background's, numbered where another's results have them."""
     stems = (f"{background.stem}-{number}" for number in itertools.count(2))
     for stem in itertools.chain((background.stem,), stems):
-        names = [stem] if count == 1 else [f"{stem}-{number + 1}" for number in range(count)]
+        names = _numbered(stem, count)
         if not any(is_of_another(folder, name, background) for name in names):
             break
     return names
+
+
+def _numbered(stem: str, count: int) -> list[str]:
+    return [stem] if count == 1 else [f"{stem}-{number + 1}" for number in range(count)]
 
 
 def _inputs(

@@ -140,7 +140,10 @@ def ingest(
         )
         intake.refused |= refused or {}
         for done, path in enumerate(sorted(found, key=_larger_first), start=1):
+            known = len(intake.refused)
             intake.add(path)
+            if len(intake.refused) > known:  # whoever watches learns of it now
+                write_refusals(project.refused_file, intake.refused)
             progress("photos", done, len(found))
         reasons = dict(sorted(intake.refused.items()))
         write_refusals(project.refused_file, reasons)

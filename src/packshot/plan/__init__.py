@@ -1,16 +1,39 @@
 """The plan of a training run: its numbers, their reasons, and its cost in time and memory."""
 
-from packshot.plan.config import Asked, Plan, read_plan, read_reasons, write_plan
-from packshot.plan.planner import Budget, class_images_within, make_plan, plan_that_holds
+from typing import TYPE_CHECKING
+
+from packshot.plan.choices import PlanChoices, read_choices
+from packshot.plan.config import Asked, Plan, edit_plan, read_plan, read_reasons, write_plan
+from packshot.utils.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from packshot.plan.planner import (
+        Budget,
+        class_images_within,
+        compare_budgets,
+        make_plan,
+        plan_that_holds,
+    )
 
 __all__ = [
     "Asked",
     "Budget",
     "Plan",
+    "PlanChoices",
     "class_images_within",
+    "compare_budgets",
+    "edit_plan",
     "make_plan",
     "plan_that_holds",
+    "read_choices",
     "read_plan",
     "read_reasons",
     "write_plan",
 ]
+__getattr__ = on_demand(
+    __name__,
+    dict.fromkeys(
+        ("Budget", "compare_budgets", "class_images_within", "make_plan", "plan_that_holds"),
+        "planner",
+    ),
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from tomlkit.items import Item
 
 from packshot.errors import InvalidPlanError, PackshotError
 from packshot.types import Precision, TargetModules, WeightStorage
@@ -175,6 +177,49 @@ def read_plan(path: Path) -> Plan:
         return Plan.model_validate(values)
     except ValidationError as error:
         raise InvalidPlanError(f"{path}: {describe(error)}") from error
+
+
+def edit_plan(path: Path, changes: Mapping[str, str]) -> Plan:
+    """Change numbers of a plan file; its comments, and all else, stay.
+
+    Args:
+        changes: values by key, as they would be typed into the file, strings without quotes.
+
+    Raises:
+        InvalidPlanError: there is no plan, no such number, or the new plan makes no sense; the file is
+            unchanged.
+    """
+    before = read_plan(path)
+    document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
+    for name, text in changes.items():
+        value = before.model_dump().get(name)
+        if not isinstance(value, (bool, int, float, str)):
+            raise InvalidPlanError(f"{path}: there is no number {name!r} to change.")
+        item = tomlkit.item(_typed(name, text.strip(), value))
+        if name in document and isinstance(former := document.item(name), Item):
+            item.trivia.comment_ws = former.trivia.comment_ws
+            item.trivia.comment = former.trivia.comment
+        document[name] = item
+    try:
+        plan = Plan.model_validate(document.unwrap())
+    except ValidationError as error:
+        raise InvalidPlanError(describe(error)) from error
+    files.write_text(path, tomlkit.dumps(document))
+    return plan
+
+
+def _typed(name: str, text: str, value: bool | int | float | str) -> bool | int | float | str:
+    """A number as it is typed, in the type of the one that stands."""
+    if isinstance(value, str):
+        return text
+    if isinstance(value, bool):
+        return text.lower() in ("true", "1", "on", "yes")
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise InvalidPlanError(f"{name}: {text!r} is no number.")
 
 
 def read_current_plan(path: Path) -> Plan | None:

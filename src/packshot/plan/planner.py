@@ -28,6 +28,7 @@ from packshot.plan.calibration import (
     step_cost,
     threads_for,
 )
+from packshot.plan.choices import BUDGETS, PlanChoice, PlanChoices
 from packshot.plan.compile_gain import CompileGain, Work, choose_compile
 from packshot.plan.config import (
     Asked,
@@ -52,6 +53,9 @@ CLASS_IMAGES = 100
 """How many the base generates if the time budget allows."""
 FEWEST_CLASS_IMAGES = 8
 CLASS_IMAGES_TIME_SHARE = 0.1
+_DISK_BYTES_PER_PARAMETER = 3 * 12 + 2 * 4
+"""Of the LoRA: weights and AdamW's two moments in the two saved states and the one that is written; and
+the two files, in fp32 at most."""
 _SPARE = 1.02
 _MOST_CUT = 0.15
 """Of a photo's area: what its ends may lose to the shape of its bucket before that is told."""
@@ -260,6 +264,49 @@ def make_plan(
     _keep_aside(project, plan)
     write_plan(plan, project.plan_file, reasons)
     return plan
+
+
+def compare_budgets(
+    project: Project, base: DiffusionModel, *, measure_anew: bool = False
+) -> PlanChoices:
+    """Measure, and write what each time budget would buy (`plan.choices.json`); plan.toml stays.
+
+    Args:
+        measure_anew: measure again instead of reusing decisions.toml.
+
+    Raises:
+        NoUsablePhotosError, InsufficientMemoryError, LoraError, CaptionError: as `make_plan`.
+    """
+    check_lengths(require_photos(project), project.subject, base)
+    decisions, assistant = Decisions(project), load_assistant(project, base)
+    recipe, prior = recipe_of(base, has_assistant=bool(assistant)), list_class_images(project)
+    work = _work(project, base, decisions, recipe, prior)
+    sizes = list(_sizes(base, decisions, work, 0, measure_anew, assistant))
+
+    def choice(seconds: int | None) -> PlanChoice:
+        budget = None if seconds is None else Budget.of_training(seconds)
+        size, steps = _chosen(iter(sizes), budget, False)
+        batch = recipe.effective_batch_size
+        return PlanChoice(
+            budget=seconds,
+            steps=steps,
+            resolution=size.pixels,
+            exposures=round(steps * batch * (1 - work.share)),
+            share=min(1.0, steps / work.full_steps),
+            seconds=round(size.seconds(steps), 1),
+            bytes=size.cost.bytes(batch // size.accumulation),
+            disk_bytes=size.cost.adapter_parameters * _DISK_BYTES_PER_PARAMETER,
+        )
+
+    whole = choice(None)
+    least = min(size.seconds(work.least_steps) for size in sizes)
+    shorter = [choice(seconds) for seconds in BUDGETS if least <= seconds < whole.seconds]
+    compared = PlanChoices(
+        base=project.settings.base, photos=work.photos, class_images=len(prior),
+        choices=(*shorter, whole),
+    )  # fmt: skip
+    files.write_json(project.plan_choices_file, compared.model_dump())
+    return compared
 
 
 def _compiling(
@@ -557,6 +604,9 @@ def _reasons(
         "text_encoder_rank": "of the LoRA on the text encoders (0: they are not trained)",
         "text_encoder_learning_rate": "of the LoRA on the text encoders, if they are trained",
         "lr_scheduler": "cosine down to a tenth, or constant",
+        "lr_warmup_steps": "a tenth of the steps, 20 at most",
+        "weight_decay": "AdamW's usual one",
+        "max_grad_norm": "gradients are clipped to this norm",
         "class_image_ratio": prior,
         "prior_loss_weight": "loss weight of class images; photos have 1",
         "min_snr_gamma": "min-SNR weighting of the noise levels (0: off)",

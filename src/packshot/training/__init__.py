@@ -1,5 +1,7 @@
 """Training: from a plan to a LoRA, as a generator of events."""
 
+from typing import TYPE_CHECKING
+
 from packshot.training.events import (
     CachingLatents,
     CompileFailed,
@@ -12,7 +14,10 @@ from packshot.training.events import (
     StepSkipped,
     Stopped,
 )
-from packshot.training.loop import train
+from packshot.utils.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from packshot.training.loop import train
 
 __all__ = [
     "CachingLatents",
@@ -27,3 +32,4 @@ __all__ = [
     "Stopped",
     "train",
 ]
+__getattr__ = on_demand(__name__, {"train": "loop"})

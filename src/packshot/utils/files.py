@@ -31,9 +31,9 @@ import tempfile
 import time
 import tomllib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from packshot.errors import (
     DiskFullError,
@@ -264,9 +264,27 @@ def write_parts(path: Path, parts: Sequence[Bytes]) -> None:
     """As `write_bytes`, of what lies in several places, without copying it together."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, parts)
+        _write(path, lambda file: file.writelines(parts))
     except OSError as error:
         raise _explained(error, path, sum(map(len, parts))) from error
+
+
+def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """As `write_bytes`, by a function that writes into the open file: for what memory does not hold."""
+    written = 0
+
+    def parts(file: IO[bytes]) -> None:
+        nonlocal written
+        try:
+            write(file)
+        finally:
+            written = file.tell()
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, parts)
+    except OSError as error:
+        raise _explained(error, path, written) from error
 
 
 def _explained(error: OSError, path: Path, size: int) -> PackshotError:
@@ -303,7 +321,7 @@ def write_stream(chunks: Iterable[bytes], path: Path) -> None:
         raise
 
 
-def _write(path: Path, parts: Sequence[Bytes]) -> None:
+def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     if path.is_symlink():
         raise UnsafePathError(
             f"{path} is a link, to {_target(path)}, and stays one: nothing is written through it, and "
@@ -315,7 +333,7 @@ def _write(path: Path, parts: Sequence[Bytes]) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | binary, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.writelines(parts)
+            write(file)
             file.flush()
             _flush(file.fileno())
         with contextlib.suppress(OSError):

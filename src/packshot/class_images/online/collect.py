@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.collect import store_class_images
@@ -16,16 +17,19 @@ from packshot.class_images.online.download_queue import DownloadQueue
 from packshot.class_images.online.filter import ClassCheck, ClipCheck, ImageFilter
 from packshot.class_images.online.img2dataset import Img2Dataset, is_output
 from packshot.class_images.online.licences import FREE, UNTOLD, check_licences
+from packshot.class_images.online.offers import write_offers
 from packshot.class_images.online.openverse import Openverse
 from packshot.class_images.online.request_log import Fetched, RequestLog
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
-from packshot.models.diffusion_model import ClipSimilarity
 from packshot.photos import manifest
 from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 from packshot.utils.text import with_article
+
+if TYPE_CHECKING:
+    from packshot.models.diffusion_model import ClipSimilarity
 
 MIN_SIDE = 512
 REPOSITORIES = ("openverse", "commons")
@@ -73,11 +77,8 @@ def download_class_images(
         ProjectError: another process works on the project.
         DiskFullError: no room; the earlier list is intact.
     """
-    codes, noun = check_licences(licences), project.subject.class_noun
-    named = [_source(name, words or noun, codes, openverse_token) for name in sources]
-    if not all(isinstance(source, Img2Dataset) for source in named):
-        contact = check_contact(contact)
-    fetcher = Fetcher(contact or "")
+    noun = project.subject.class_noun
+    named, codes, fetcher = _asked(project, sources, words, licences, contact, openverse_token)
     check = ClipCheck(clip, noun) if clip else None
     gathered = download_from(
         project, named, fetcher, count, codes, min_side=min_side, check=check, progress=progress
@@ -87,6 +88,71 @@ def download_class_images(
             f"no CLIP is at hand (--embedder), so what is no {noun} was not sorted out"
         )
     return gathered
+
+
+def list_offers(
+    project: Project,
+    sources: Sequence[str],
+    *,
+    count: int,
+    words: str | None = None,
+    licences: Sequence[str] = FREE,
+    min_side: int = MIN_SIDE,
+    contact: str | None = None,
+    openverse_token: str | None = None,
+) -> list[Candidate]:
+    """What `download_class_images` would ask for, with authors and licences, before any of it is fetched.
+
+    Written to class_images/offers.jsonl, too. The sources' pages are remembered: downloading asks for
+    them no more.
+
+    Raises:
+        ClassImagesError: an unknown source, nothing that fits, or a rate limit is used up.
+        ProjectError: another process works on the project.
+    """
+    named, codes, fetcher = _asked(project, sources, words, licences, contact, openverse_token)
+    return offers_from(project, named, fetcher, count, codes, min_side=min_side)
+
+
+def offers_from(
+    project: Project,
+    sources: Sequence[Source],
+    fetcher: Fetcher,
+    count: int,
+    licences: Collection[str],
+    *,
+    min_side: int = MIN_SIDE,
+) -> list[Candidate]:
+    """As `list_offers`, with given sources and fetcher."""
+    with project.held():
+        ledger = RequestLog(project.class_images_downloads_folder, fetcher.clock.now())
+        sieve = ImageFilter(manifest.read(project).photos, min_side, None, ledger)
+        collector = DownloadQueue(fetcher, ledger, sieve, licences, min_side)
+        offers = collector.offers(sources, count)
+        if not offers:
+            why = f" ({collector.stopped})" if collector.stopped else ""
+            raise ClassImagesError(
+                f"Nothing that fits was found{why}. Search for something else (--class-query), or allow "
+                "more licences (--class-licences)."
+            )
+        write_offers(project, offers)
+        return offers
+
+
+def _asked(
+    project: Project,
+    sources: Sequence[str],
+    words: str | None,
+    licences: Sequence[str],
+    contact: str | None,
+    token: str | None,
+) -> tuple[list[Source], tuple[str, ...], Fetcher]:
+    """The sources by their names, the licences' codes, and who asks."""
+    codes, noun = check_licences(licences), project.subject.class_noun
+    named = [_source(name, words or noun, codes, token) for name in sources]
+    if not all(isinstance(source, Img2Dataset) for source in named):
+        contact = check_contact(contact)
+    return named, codes, Fetcher(contact or "")
 
 
 def download_from(

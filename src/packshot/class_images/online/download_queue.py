@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -66,6 +67,13 @@ class DownloadQueue:
         finally:
             self.fetcher.close()
             pool.shutdown(cancel_futures=True)
+
+    def offers(self, sources: Sequence[Source], count: int) -> list[Candidate]:
+        """The first `count` candidates that fit by their metadata; none is downloaded."""
+        try:
+            return list(islice(self._wanted(sources), count))
+        finally:
+            self.fetcher.close()
 
     def _wanted(self, sources: Sequence[Source]) -> Iterator[Candidate]:
         """The candidates of all sources, each URL once, without those rejected by their metadata."""

@@ -68,11 +68,10 @@ def extract_features(photo: Photo) -> PhotoFeatures:
     inner = np.zeros((_SIDE, _SIDE), bool)
     inner[_BORDER:-_BORDER, _BORDER:-_BORDER] = True
     inside = inner if mask is None else mask
-    said = _said(photo.caption or "", VIEWS) or _said(_plain(photo.source), VIEWS)
     light = _said(photo.caption or "", LIGHTS) or _said(_plain(photo.source), LIGHTS)
     return PhotoFeatures(
         captioned=photo.caption is not None,
-        views=said,
+        views=views_of(photo),
         light=min(light, default=None),
         taken=_taken(picture.exif),
         dark=float((grey < 30).mean()) > 0.6,
@@ -81,6 +80,11 @@ def extract_features(photo: Photo) -> PhotoFeatures:
         share=None if mask is None else float(mask.mean()),
         cut_off=None if mask is None else _touches(mask),
     )
+
+
+def views_of(photo: Photo) -> frozenset[str]:
+    """From where a photo shows the product, of `VIEWS`, as its caption says, else its name."""
+    return _said(photo.caption or "", VIEWS) or _said(_plain(photo.source), VIEWS)
 
 
 def _plain(name: str) -> str:

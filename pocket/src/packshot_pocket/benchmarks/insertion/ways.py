@@ -13,9 +13,10 @@ from PIL import Image
 
 from packshot.captions import caption_photos
 from packshot.class_images import collect_class_images
-from packshot.insertion import Box, InsertionSettings, Placement, cutouts, insert, load_background
+from packshot.insertion import Box, InsertionSettings, Placement, cutouts, load_background
 from packshot.insertion.background import Background, Colours
 from packshot.insertion.inpaint_product import NothingPainted
+from packshot.insertion.insert import insert
 from packshot.insertion.lighting import Light
 from packshot.lora import Lora, load_lora
 from packshot.models import DiffusionModel

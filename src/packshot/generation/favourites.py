@@ -1,0 +1,40 @@
+"""Favourites among a project's generated images, kept in the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from packshot.errors import PackshotError, UnsafePathError
+from packshot.project import Project
+from packshot.utils import files
+
+
+def read_favourites(project: Project) -> list[Path]:
+    """The favourites that are there, in the order in which they were chosen.
+
+    What names no image in the project's `shots/` is passed over.
+    """
+    names = files.read_json(project.favourites_file)
+    found = []
+    for name in names if isinstance(names, list) else []:
+        try:
+            file = files.safe_join(project.shots_folder, str(name))
+        except UnsafePathError:
+            continue
+        if file.suffix == ".png" and files.is_file(file):
+            found.append(file)
+    return found
+
+
+def set_favourite(project: Project, image: Path, is_one: bool) -> None:
+    """Make an image of the project's `shots/` a favourite, or none.
+
+    Raises:
+        PackshotError: it lies elsewhere, or is not there.
+    """
+    if not image.is_relative_to(project.shots_folder) or not files.is_file(image):
+        raise PackshotError(f"{image.name} is no generated image of this project.")
+    before = [file for file in read_favourites(project) if file != image]
+    names = [*before, image] if is_one else before
+    root = project.shots_folder
+    files.write_json(project.favourites_file, [file.relative_to(root).as_posix() for file in names])

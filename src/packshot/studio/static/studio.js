@@ -1,0 +1,56 @@
+// What all pages share: notices that go away, and what is said when the studio does not answer.
+const notices = document.getElementById("notices");
+const LINGER = 8000;
+
+document.addEventListener("click", (event) => {
+  const dismiss = event.target.closest("[data-dismiss]:not([hx-post])");
+  if (dismiss) dismiss.closest(".notice")?.remove();
+});
+// What posts is kept until its answer has come: htmx looks for the answer's place from there.
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.target.matches?.("[data-dismiss]")) setTimeout(() => event.target.closest(".notice")?.remove(), 0);
+});
+
+new MutationObserver((changes) => {
+  for (const change of changes)
+    for (const node of change.addedNodes)
+      if (node.matches?.(".notice.done")) setTimeout(() => fade(node), LINGER);
+}).observe(notices, { childList: true });
+
+function fade(node) {
+  if (node.matches(":hover, :focus-within")) setTimeout(() => fade(node), LINGER);
+  else node.remove();
+}
+
+// In a narrow window the steps are a row that is longer than it.
+document.querySelector(".steps [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
+/** Shows a message of the server's. */
+export function show(html) {
+  htmx.swap(notices, html, { swapStyle: "beforeend" });
+}
+
+/** Shows a message that is not the server's. */
+export function tell(text, kind = "fault") {
+  const node = document.createElement("div");
+  node.className = `notice ${kind}`;
+  if (kind === "fault") node.setAttribute("role", "alert");
+  const words = document.createElement("p");
+  words.textContent = text;
+  const close = document.createElement("button");
+  close.className = "close";
+  close.dataset.dismiss = "";
+  close.setAttribute("aria-label", "×");
+  close.textContent = "×";
+  node.append(words, close);
+  notices.append(node);
+}
+
+let isTold = false;
+document.body.addEventListener("htmx:sendError", () => {
+  if (!isTold) tell(document.body.dataset.lost);
+  isTold = true;
+});
+document.body.addEventListener("htmx:sseOpen", () => {
+  isTold = false;
+});

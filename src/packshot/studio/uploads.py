@@ -1,0 +1,155 @@
+"""Files on their way from the page into a project: streamed to disk, within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from starlette.requests import ClientDisconnect, Request
+
+from packshot.errors import DiskFullError, PackshotError
+from packshot.images import video
+from packshot.images.sidecars import CAPTION_ENDINGS
+from packshot.images.sources import PICTURE_ENDINGS
+from packshot.studio.workspace import Workspace
+from packshot.utils import files
+
+SILENT_SECONDS = 60.0
+"""How long a browser may pause within a file."""
+TAKEN_ENDINGS = PICTURE_ENDINGS | video.ENDINGS | {".zip"}
+BESIDE_ENDINGS = frozenset((*CAPTION_ENDINGS, ".json", ".jsonl"))
+"""Of what may lie beside a photo."""
+_MOST_NAME, _MOST_DEPTH = 120, 6
+
+
+class UploadError(PackshotError):
+    """A file that is not taken: too large, one too many, of a name that leads elsewhere."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one batch of files may be."""
+
+    file_bytes: int = 4 * 2**30
+    batch_bytes: int = 16 * 2**30
+    files: int = 5000
+    spare_bytes: int = 2**30
+    """What stays free on the disk."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A folder of files that were sent together."""
+
+    folder: Path
+    limits: Limits
+
+    async def receive(self, request: Request, name: str) -> Path:
+        """Write a request's body as a file of this batch.
+
+        Args:
+            name: its path in the folder that the user has dropped, percent-encoded.
+
+        Raises:
+            UploadError: it is not taken; nothing of it is left.
+            DiskFullError: there is no room.
+        """
+        path = files.safe_join(self.folder, plain_path(unquote(name)))
+        there = [file for file in self.folder.rglob("*") if file.is_file()]
+        if len(there) >= self.limits.files:
+            raise UploadError(f"That is more than {self.limits.files} files at once.")
+        room = self.limits.batch_bytes - sum(file.stat().st_size for file in there)
+        free = shutil.disk_usage(self.folder).free - self.limits.spare_bytes
+        await self._write(request, path, min(room, self.limits.file_bytes), free)
+        return path
+
+    async def _write(self, request: Request, path: Path, most: int, free: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name[:100]}.part")
+        written, chunks = 0, request.stream().__aiter__()
+        try:
+            with part.open("wb") as file:
+                while True:
+                    async with asyncio.timeout(SILENT_SECONDS):
+                        chunk = await anext(chunks, None)
+                    if chunk is None:
+                        break
+                    written += len(chunk)
+                    if written > most:
+                        raise UploadError(f"{path.name} is larger than {_shown(most)}.")
+                    if written > free:
+                        raise DiskFullError(f"There is no room on this disk for {path.name}.")
+                    await asyncio.to_thread(file.write, chunk)
+            part.replace(path)
+        except (TimeoutError, ClientDisconnect) as error:
+            raise UploadError(f"{path.name} has not arrived whole; send it again.") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def sources_of(batch: Batch) -> list[Path]:
+    """What of a batch is given to `packshot photos`: each folder of it, and files of other kinds.
+
+    In folders, only photos, videos and ZIPs are looked at; what else was dropped by itself is named, so
+    that it is refused with a reason.
+    """
+    at_top = sorted(path for path in batch.folder.iterdir() if path.is_file())
+    inside = (path for path in batch.folder.rglob("*") if path.is_dir() and path.name != "masks")
+    folders = [
+        folder
+        for folder in (batch.folder, *sorted(inside))
+        if any(path.suffix.lower() in TAKEN_ENDINGS for path in folder.iterdir())
+    ]
+    odd = [path for path in at_top if path.suffix.lower() not in TAKEN_ENDINGS | BESIDE_ENDINGS]
+    return [*folders, *odd]
+
+
+def open_batch(workspace: Workspace, limits: Limits, project: str, id: str) -> Batch:
+    """The batch with an id that the page has made up, of letters and digits.
+
+    Raises:
+        UploadError: the id has another form.
+    """
+    if not re.fullmatch(r"[a-z0-9]{8,40}", id):
+        raise UploadError("This batch of files has no proper id.")
+    folder = workspace.state_folder / "uploads" / f"{project}-{id}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Batch(folder, limits)
+
+
+def clear_abandoned(workspace: Workspace, wanted: Collection[Path]) -> None:
+    """Delete batches that no job waits for: their page was closed before all had come."""
+    folder = workspace.state_folder / "uploads"
+    for batch in folder.iterdir() if folder.is_dir() else ():
+        if batch not in wanted:
+            shutil.rmtree(batch, ignore_errors=True)
+
+
+def plain_path(name: str) -> str:
+    """A path below the batch's folder, its parts without what file systems or we do not take.
+
+    Raises:
+        UploadError: it leads out of the folder, is too deep, or has no name in it.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    if ".." in parts or not 0 < len(parts) <= _MOST_DEPTH:
+        raise UploadError("A file of this name is not taken.")
+    return "/".join(_plain(part) for part in parts)
+
+
+def _plain(part: str) -> str:
+    kept = re.sub(r'[\x00-\x1f\x7f<>:"|?*]', "_", part).strip(" .")
+    stem, dot, suffix = kept.rpartition(".")
+    short = files.shortened(stem, _MOST_NAME) + dot + suffix[:10] if dot else kept[:_MOST_NAME]
+    if not short or files.is_device_name(short.partition(".")[0].lower()):
+        raise UploadError("A file of this name is not taken.")
+    return short
+
+
+def _shown(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"

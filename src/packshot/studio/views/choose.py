@@ -1,0 +1,193 @@
+"""Choose: the runs' LoRAs by likeness and class drift, with pictures; which of them is the project's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.responses import Response
+
+from packshot.errors import PackshotError
+from packshot.generation.candidates import (
+    Candidate,
+    chosen_candidate,
+    list_candidates,
+    pictures_of,
+    runs_with_lora,
+)
+from packshot.generation.scores import Score, has_current_images, read_scores
+from packshot.project import Project
+from packshot.studio.pages import Visit, view
+from packshot.studio.views.pictures import SOURCES, name_of
+from packshot.studio.views.steps import Step
+from packshot.training.events import Sample, read_events
+
+STEP = Step("choose", lambda project: (project.candidates_folder / "scores.json").is_file())
+_WIDE, _HIGH, _MARGIN = 640, 380, 52
+"""The plot's size and margin, in units of its picture."""
+_LEAST_SPAN = 0.05
+"""Of an axis: differences below it are not made to look large."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A candidate on the plot."""
+
+    candidate: Candidate
+    x: float
+    y: float
+    pictures: tuple[tuple[str, str], ...]
+    """Prompt, and the picture's path in the project."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The measured candidates by class drift (across) and likeness (up)."""
+
+    points: tuple[Point, ...]
+    runs: tuple[str, ...]
+    """Of each run, the line through its points."""
+    across: tuple[tuple[float, float], ...]
+    up: tuple[tuple[float, float], ...]
+    """Ticks: their value, and where they are."""
+
+
+@view("/p/{project}/choose")
+def show(visit: Visit) -> Response:
+    """The page."""
+    return visit.page("choose.html", has_runs=bool(visit.here.runs()))
+
+
+@view("/p/{project}/choose/list")
+def listed(visit: Visit) -> Response:
+    """The plot, the candidates that were not measured, and the samples of the runs by step."""
+    project = visit.here
+    candidates = list_candidates(project)
+    missing = [one for one in candidates if one.likeness is None or one.drift is None]
+    return visit.page(
+        "_candidates.html", plot=plot_of(project, candidates), missing=missing,
+        has_lora=bool(runs_with_lora(project)), now=chosen_candidate(project),
+        scores=_today(read_scores(project)), is_current=has_current_images(project), films=_films(project),
+    )  # fmt: skip
+
+
+@view("/p/{project}/choose/score", "POST")
+def score(visit: Visit) -> Response:
+    """Queue the measuring of what is not measured."""
+    if not visit.studio.queue.current(visit.project_id, "candidates"):
+        visit.studio.queue.add(visit.here, "candidates", "candidates")
+    return visit.notice("choose.queued")
+
+
+@view("/p/{project}/choose/usual", "POST")
+def shoot_usual(visit: Visit) -> Response:
+    """Queue the report's images anew, with the LoRA that is chosen now."""
+    if not visit.studio.queue.current(visit.project_id, "shoot"):
+        visit.studio.queue.add(visit.here, "shoot", "shoot")
+    return visit.notice("shoot.queued")
+
+
+@view("/p/{project}/choose", "POST")
+def choose(visit: Visit) -> Response:
+    """Queue the choice of a candidate; the one before can be chosen again."""
+    run, weight = visit.value("run"), visit.value("weight")
+    if run not in runs_with_lora(visit.here) or run.startswith("-"):
+        raise PackshotError(visit.t("choose.gone"))
+    before = chosen_candidate(visit.here)
+    visit.studio.queue.add(
+        visit.here, "choose", "choose", run, f"--weight={weight}", heavy=weight != "1"
+    )
+    undo = f"/p/{visit.project_id}/choose?run={before[0]}&weight={before[1]:g}" if before else ""
+    return visit.notice("choose.chosen", undo=undo, run=run, weight=weight)
+
+
+def plot_of(project: Project, candidates: Sequence[Candidate]) -> Plot | None:
+    """The measured candidates on a plot; None if none was measured."""
+    measured = [(one, one.drift, one.likeness) for one in candidates]
+    scored = [(one, x, y) for one, x, y in measured if x is not None and y is not None]
+    if not scored:
+        return None
+    across = _axis([x for _, x, _ in scored], _MARGIN, _WIDE - 20)
+    up = _axis([y for _, _, y in scored], _HIGH - _MARGIN, 20)
+    points = [
+        Point(
+            one, across.at(x), up.at(y),
+            tuple((shot.prompt, name_of(project, shot.file)) for shot in pictures_of(project, one)),
+        )
+        for one, x, y in scored
+    ]  # fmt: skip
+    lines: dict[str, list[str]] = {}
+    for point in points:
+        lines.setdefault(point.candidate.run, []).append(f"{point.x},{point.y}")
+    runs = tuple(" ".join(line) for line in lines.values())
+    return Plot(tuple(points), runs, across.ticks(), up.ticks())
+
+
+@dataclass(frozen=True)
+class _Axis:
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def at(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.end - self.start), 1)
+
+    def ticks(self) -> tuple[tuple[float, float], ...]:
+        """Round values on the axis."""
+        rough = (self.high - self.low) / 4
+        power = 10 ** math.floor(math.log10(rough))
+        step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return tuple((n * step, self.at(n * step)) for n in range(first, last + 1))
+
+
+def _axis(values: Sequence[float], start: float, end: float) -> _Axis:
+    """An axis that holds the values with room around them, and no less than 0 for them."""
+    low, high = min(values), max(values)
+    span = max(high - low, _LEAST_SPAN)
+    least = (low + high) / 2 - 0.62 * span
+    least = max(0.0, least) if low >= 0 else least
+    return _Axis(least, least + 1.24 * span, start, end)
+
+
+def _today(scores: Sequence[Score]) -> dict[str, float]:
+    names = {
+        "likeness with the LoRA": "likeness",
+        "likeness without it": "without",
+        "class drift": "drift",
+    }
+    return {names[one.name]: one.value for one in scores if one.name in names}
+
+
+def _films(project: Project) -> list[tuple[str, list[tuple[int, str, str]]]]:
+    """Of each run, newest first: step, prompt and path of the first sample of each step."""
+    films = []
+    for run in reversed(project.runs()):
+        found = {one.step: one for one in read_events(run) if isinstance(one, Sample)}
+        shots = [
+            (step, one.prompts[0], name_of(project, one.files[0]))
+            for step, one in sorted(found.items())
+            if one.files and one.files[0].is_file() and one.prompts
+        ]
+        if shots:
+            films.append((run.name, shots))
+    return films
+
+
+def _pictures(project: Project) -> Iterable[Path]:
+    return [shot.file for one in list_candidates(project) for shot in pictures_of(project, one)]
+
+
+def _samples(project: Project) -> Iterable[Path]:
+    return [
+        file for run in project.runs() for one in read_events(run) if isinstance(one, Sample)
+        for file in one.files if file.is_file()
+    ]  # fmt: skip
+
+
+SOURCES |= {"candidate": _pictures, "run-sample": _samples}
+ROUTES = [show, listed, score, shoot_usual, choose]

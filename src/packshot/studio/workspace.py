@@ -1,0 +1,80 @@
+"""The projects of one folder, by id: no name of a file ever comes from the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from packshot.errors import PackshotError, ProjectError
+from packshot.project import Project, create_project, open_project, slug_of
+from packshot.utils import files
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder whose subfolders, or which itself, are projects."""
+
+    folder: Path
+
+    @property
+    def state_folder(self) -> Path:
+        """The studio's own: the queue, and files on their way into projects.
+
+        In the user's cache: a folder of projects may be somebody else's, and what is queued is run.
+        """
+        whole = str(self.folder.resolve())
+        return files.cache_folder() / "studio" / files.fingerprint(whole)[:16]
+
+    def projects(self) -> dict[str, Path]:
+        """Folders of projects by id, by name. Links are left out: they may lead anywhere."""
+        if not self.folder.is_dir():
+            return {}
+        inside = sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
+        return {
+            self.id_of(path): path
+            for path in (self.folder, *inside)
+            if path.is_dir()
+            and (path == self.folder or not path.is_symlink())
+            and _is_project(path)
+        }
+
+    def id_of(self, root: Path) -> str:
+        """The id of a project's folder: the same in every start."""
+        return files.fingerprint(root.relative_to(self.folder).as_posix())[:12]
+
+    def open(self, id: str) -> Project:
+        """Open a project.
+
+        Raises:
+            UnknownProjectError: there is none with this id.
+            ProjectError, UnsafePathError: as `packshot.project.open_project`.
+        """
+        root = self.projects().get(id)
+        if root is None:
+            raise UnknownProjectError("There is no such project in this folder.")
+        return open_project(root)
+
+    def create(self, name: str, class_noun: str, trigger: str = "ohwx") -> Project:
+        """Create a project in a new folder that is named after the product.
+
+        Raises:
+            ProjectError: a name or class that no project takes.
+        """
+        stem = slug_of(name)
+        taken = {path.name.lower() for path in self.folder.iterdir()}
+        numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
+        folder = next(one for one in (stem, *numbered) if one not in taken)
+        return create_project(
+            self.folder / folder, name=name, class_noun=class_noun, trigger=trigger
+        )
+
+
+class UnknownProjectError(ProjectError):
+    """There is no project with this id."""
+
+
+def _is_project(path: Path) -> bool:
+    try:
+        return Project(path).settings_file.is_file()
+    except (OSError, PackshotError):
+        return False

@@ -1,0 +1,84 @@
+"""The frame: pages in both languages, and a server without PyTorch."""
+
+import subprocess
+import sys
+
+
+def test_the_server_loads_no_torch():
+    code = (
+        "import sys; from packshot.studio import serve; "
+        "print([name for name in ('torch', 'diffusers', 'transformers') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_first_visit_offers_a_project_and_the_sample(studio):
+    page = studio.get("/").text
+    assert "Your product, pictured anywhere" in page and "Open the sample" in page
+
+
+def test_the_page_speaks_the_browsers_language_until_another_is_chosen(studio):
+    italian = {"accept-language": "it-IT"}
+    assert 'lang="it"' in studio.get("/", headers=italian).text
+    chosen = studio.post("/preferences", {"language": "en"})
+    assert chosen.headers["hx-refresh"] == "true"
+    assert '<html lang="en">' in studio.get("/", headers=italian).text
+
+
+def test_a_project_is_made_and_listed(studio, workspace):
+    made = studio.post("/projects", {"name": "Café Kettle", "class_noun": "kettle"})
+    assert (workspace.folder / "caf-kettle" / "packshot.toml").is_file()
+    assert studio.get(made.headers["hx-redirect"]).status_code == 200
+    assert "Café Kettle" in studio.get("/").text
+
+
+def test_a_project_that_cannot_be_made_says_why(studio):
+    answer = studio.post("/projects", {"name": "x" * 300, "class_noun": "kettle"})
+    assert answer.status_code == 422 and 'role="alert"' in answer.text and "200" in answer.text
+
+
+def test_a_broken_project_is_listed_with_its_fault(studio, project):
+    project.settings_file.write_text("base = [")
+    assert "packshot.toml" in studio.get("/").text
+
+
+def test_a_bug_is_told_as_one_and_the_terminal_has_its_lines(studio, at, monkeypatch, capfd):
+    monkeypatch.setattr("packshot.studio.views.photos.photo_names", lambda project: 1 / 0)
+    for headers in ({}, {"hx-request": "true"}, {"accept": "text/plain"}):
+        answer = studio.get(at + "/photos", headers=headers)
+        assert answer.status_code == 500 and "This is a bug in Packshot" in answer.text
+        assert "content-security-policy" in answer.headers
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_an_address_without_a_page_says_so(studio):
+    answer = studio.get("/nothing", headers={"accept-language": "it"})
+    assert answer.status_code == 404 and "non c’è nulla" in answer.text
+
+
+def test_what_was_changed_is_taken_back_once(studio, project, at):
+    from packshot.photos.photo_set import list_photos
+
+    captions = f"{at}/photos/photo-0.png/caption"
+    studio.post(captions, {"caption": "ohwx kettle at dusk"})
+    told = studio.post(f"{at}/photos/replace", {"old": "dusk", "new": "night"})
+    assert told.headers["hx-trigger"] == "photos-changed"
+    assert list_photos(project)[0].caption == "ohwx kettle at night"
+    undo = told.text.split('hx-post="')[1].split('"')[0]
+    assert studio.post(undo).headers["hx-trigger"] == "photos-changed"
+    assert list_photos(project)[0].caption == "ohwx kettle at dusk"
+    assert "no longer" in studio.post(undo).text
+
+
+def test_what_was_sent_for_no_job_is_cleared_when_the_studio_starts(studio, project, at):
+    from packshot.studio.uploads import clear_abandoned
+
+    workspace, queue = studio.studio.workspace, studio.studio.queue
+    for batch in ("aaaaaaaa", "bbbbbbbb"):
+        studio.put(f"{at}/photos/batch/{batch}/file", b"x", headers={"x-file-name": "x.png"})
+    studio.post(f"{at}/photos/batch/bbbbbbbb/take")
+    clear_abandoned(workspace, queue.scratch_folders())
+    assert [path.name[-8:] for path in (workspace.state_folder / "uploads").iterdir()] == [
+        "bbbbbbbb"
+    ]

@@ -1,0 +1,348 @@
+"""The pages in a real browser: what they do, that they fit, and that everyone can use them."""
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from packshot.captions.edit import edit_captions
+from packshot.masks.drawing import draw_mask
+from packshot.photos.photo_set import list_photos
+from packshot.plan.config import write_plan
+from packshot.training.events import Sample, Step, as_record, log_of
+from packshot.utils import files
+from tests.studio.conftest import serving
+from tests.studio.pictures import picture, write_photos
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = next(Path(__file__).with_name("vendor").glob("axe-*.min.js"))
+VIEWS = ("photos", "class-images", "plan", "train")
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, served):
+    """Opens a page of the studio; at the end, none has had an error in its console, or asked elsewhere."""
+    told, contexts = [], []
+
+    def open_page(path="/", *, width=1280, language="en", theme="light"):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, locale=language, color_scheme=theme,
+            reduced_motion="reduce",
+        )  # fmt: skip
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda line: is_fault(line) and told.append(line.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        base = served.split("?")[0]
+        page.on(
+            "request", lambda asked: asked.url.startswith((base, "blob:")) or told.append(asked.url)
+        )
+        page.goto(served)
+        if path != "/":
+            page.goto(base + path.lstrip("/"))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert told == []
+
+
+def is_fault(line):
+    """Whether the console has an error that is none of ours (422: what a user can put right)."""
+    return line.type == "error" and " 422" not in line.text
+
+
+@pytest.fixture
+def at(project, workspace):
+    return f"/p/{workspace.id_of(project.root)}"
+
+
+@pytest.fixture
+def full(project, planned):
+    """The project with all that the views show: captions, a mask, choices, a plan, a run with samples."""
+    edit_captions(project, {
+        "photo-0.png": "a photo of ohwx kettle, front view", "photo-1.png": "ohwx kettle, side view",
+    })  # fmt: skip
+    drawn = picture(3).convert("L").point(lambda _: 0)
+    drawn.paste(255, (50, 40, 150, 120))
+    draw_mask(project, "photo-0.png", drawn)
+    choices = [
+        dict(budget=b, steps=s, resolution=512, exposures=8 * s, share=s / 900, seconds=b or 1200.0,
+             bytes=2**33, disk_bytes=2**29)
+        for b, s in ((120, 100), (600, 500), (None, 900))
+    ]  # fmt: skip
+    compared = {"base": "pocket", "photos": 3, "class_images": 0, "choices": choices}
+    files.write_json(project.plan_choices_file, compared)
+    plan = planned.model_copy(update={"steps": 500})
+    write_plan(plan, project.plan_file, {"steps": "as many as fit"})
+    run = project.runs_folder / "20260101-000000"
+    write_plan(plan, run / "plan.toml")
+    write_photos(run / "samples" / "0000020", 2)
+    shots = tuple(sorted((run / "samples" / "0000020").iterdir()))
+    events = [Step(n, 500, 1 / n, 1 / n, None, 1e-4, 0.5) for n in range(1, 41)]
+    events.append(Sample(20, ("a kettle in the snow", "a kettle"), shots))
+    files.write_json_lines(log_of(run), (as_record(event, run) for event in events))
+    return project
+
+
+def wait(page, expression, seconds=60):
+    """Until an expression is true; asked from outside, as the policy lets the page evaluate none."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(30)
+
+
+def settled(page):
+    """The page, when all its parts have come."""
+    page.wait_for_load_state("load")
+    wait(page, "!document.querySelector('.htmx-request')")
+    page.wait_for_timeout(150)
+    wait(page, "!document.querySelector('.htmx-request')")
+    return page
+
+
+def faults(page):
+    """What axe finds that is serious or critical."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    return [
+        (one["id"], one["nodes"][0]["html"][:200])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["", *VIEWS])
+def test_everyone_can_use_every_view(visit, full, at, view, theme):
+    page = settled(visit(f"{at}/{view}" if view else "/", theme=theme))
+    assert faults(page) == []
+    page.click("button[popovertarget=queue]")
+    assert faults(settled(page)) == []
+
+
+@pytest.mark.parametrize("view", ["", *VIEWS])
+def test_every_view_has_an_empty_state_that_everyone_can_use(visit, workspace, view):
+    from packshot.project import create_project
+
+    empty = create_project(workspace.folder / "mug", name="Mug", class_noun="mug")
+    address = f"/p/{workspace.id_of(empty.root)}/{view}" if view else "/"
+    assert faults(settled(visit(address, language="it"))) == []
+
+
+@pytest.mark.parametrize("language", ["en", "it"])
+@pytest.mark.parametrize("width", [390, 768, 1280, 2560])
+def test_nothing_is_wider_than_the_window(visit, full, at, width, language):
+    page = visit(width=width, language=language)
+    base = page.url.rstrip("/")
+    for view in ("", *VIEWS):
+        page.goto(base + (f"{at}/{view}" if view else "/"))
+        over = settled(page).evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert over <= 0, view
+
+
+def test_the_first_page_is_small(chromium, served):
+    """Over the wire, without pictures."""
+    context = chromium.new_context()
+    page, sizes = context.new_page(), []
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.on("Network.loadingFinished", lambda told: sizes.append(told["encodedDataLength"]))
+    page.goto(served)
+    page.wait_for_timeout(500)
+    context.close()
+    assert 0 < sum(sizes) < 300_000
+
+
+def test_photos_are_dropped_refused_and_taken(visit, workspace, at, tmp_path):
+    write_photos(tmp_path / "new", 5)
+    (tmp_path / "new" / "notes.pdf").write_text("no photo")
+    page = settled(visit(f"{at}/photos"))
+    page.set_input_files("#drop input[multiple]", sorted((tmp_path / "new").iterdir()))
+    page.wait_for_selector("text=notes.pdf", timeout=60_000)
+    wait(page, "document.querySelectorAll('li.photo').length == 5")
+    page.click("summary:has-text('not taken')")
+    assert page.is_visible("text=notes.pdf")
+
+
+def test_a_caption_is_edited_locked_and_put_back(visit, full, at):
+    page = settled(visit(f"{at}/photos"))
+    words = page.locator("textarea").first
+    words.fill("a photo of ohwx kettle on a table")
+    words.blur()
+    page.wait_for_selector(".notice:has-text('saved')")
+    assert list_photos(full)[0].caption == "a photo of ohwx kettle on a table"
+    page.click(".notice >> text=Undo")
+    wait(page, "document.querySelector('textarea').value.includes('front view')")
+    page.locator("button:has-text('Lock')").first.click()
+    page.wait_for_selector("textarea[readonly]")
+    assert list_photos(full)[0].caption_locked
+
+
+def test_what_is_being_written_is_not_replaced_by_what_has_changed(visit, full, at):
+    page = settled(visit(f"{at}/photos"))
+    words = page.locator("textarea").first
+    words.fill("ohwx kettle, half a")
+    edit_captions(full, {"photo-1.png": "ohwx kettle on a shelf"})
+    page.evaluate("htmx.trigger(document.body, 'photos-changed')")
+    page.wait_for_timeout(300)
+    assert words.input_value() == "ohwx kettle, half a"
+    words.press_sequentially(" sentence")
+    words.blur()
+    wait(page, "document.querySelectorAll('textarea')[1].value.endsWith('shelf')")
+    assert list_photos(full)[0].caption == "ohwx kettle, half a sentence"
+
+
+def test_a_photo_is_removed_and_put_back(visit, full, at):
+    page = settled(visit(f"{at}/photos"))
+    page.locator("li.photo button[title=Remove]").first.click()
+    wait(page, "document.querySelectorAll('li.photo').length == 2")
+    page.click(".notice >> text=Undo")
+    wait(page, "document.querySelectorAll('li.photo').length == 3")
+    assert list_photos(full)[0].mask is not None
+
+
+def covered(photo):
+    """How many of a mask's pixels are the product's."""
+    from packshot.images.masks import read_drawn
+
+    return sum(read_drawn(photo.mask).image.histogram()[128:]) if photo.mask else 0
+
+
+@pytest.mark.parametrize("by", ["mouse", "keys"])
+def test_a_mask_is_mended_with_the_brush(visit, full, at, by):
+    before = covered(list_photos(full)[0])
+    page = settled(visit(f"{at}/photos"))
+    page.locator("[data-brush]").first.click()
+    canvas = page.locator("#brush canvas")
+    page.wait_for_selector("#brush[open]")
+    assert faults(page) == []
+    box = canvas.bounding_box()
+
+    def paint():
+        if by == "keys":
+            for key in (*["Shift+ArrowLeft"] * 3, *["Shift+ArrowUp"] * 3):
+                page.keyboard.press(key)
+            page.keyboard.press("Space")
+            return
+        page.mouse.move(box["x"] + 5, box["y"] + 5)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 60, box["y"] + 5, steps=4)
+        page.mouse.up()
+
+    paint()
+    page.click("#brush [data-do=undo]")
+    assert page.is_disabled("#brush [data-do=undo]")
+    page.click("#brush [data-do=redo]")
+    page.click("#brush [data-do=save]")
+    page.wait_for_selector("#brush:not([open])", state="attached")
+    assert covered(list_photos(full)[0]) > before
+
+
+def test_the_slider_shows_what_its_place_buys(visit, full, at):
+    page = settled(visit(f"{at}/plan"))
+    slider = page.locator("#at")
+    assert page.inner_text("[data-show=steps]") == "500"
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("[data-show=steps]") == "900"
+    assert page.inner_text("output") == "20 min 00 s" == slider.get_attribute("aria-valuetext")
+
+
+def test_a_number_of_the_plan_is_checked_before_it_is_kept(visit, full, at):
+    page = settled(visit(f"{at}/plan"))
+    page.click("summary:has-text('All numbers')")
+    rank = page.locator("#n-rank")
+    rank.fill("0")
+    rank.blur()
+    page.wait_for_selector(".notice.fault:has-text('rank')")
+    rank.fill("8")
+    rank.blur()
+    page.wait_for_selector(".notice.done:has-text('rank')")
+    text = full.plan_file.read_text()
+    assert re.search(r"^rank = 8$", text, re.M) and "# as many as fit" in text
+
+
+def test_training_shows_where_it_is(visit, full, at):
+    page = settled(visit(f"{at}/train"))
+    assert "step 40 of 500" in page.inner_text("#run")
+    assert page.locator("svg.curve polyline").count() == 2
+    assert page.locator(".film img").count() == 2
+
+
+def test_the_keyboard_reaches_all_and_the_queue_closes_with_escape(visit, full, at):
+    page = settled(visit(f"{at}/train"))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.locator("button[popovertarget=queue]").press("Enter")
+    assert page.is_visible("#queue")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#queue")
+
+
+def test_language_and_theme_are_chosen_and_kept(visit, full, at):
+    page = settled(visit(f"{at}/train"))
+    page.select_option("#language", "it")
+    page.wait_for_selector("h1:has-text('Addestramento')")
+    settled(page)
+    page.select_option("#theme", "dark")
+    page.wait_for_selector("html[data-theme=dark]")
+    page.goto(page.url.split("/p/")[0])
+    assert page.evaluate("getComputedStyle(document.body).colorScheme") == "dark"
+    assert page.inner_text("h1") == "Progetti"
+
+
+def test_a_job_goes_on_without_its_page(visit, workspace, project, at, tmp_path):
+    write_photos(tmp_path / "new", 5)
+    page = settled(visit(f"{at}/photos"))
+    page.set_input_files("#drop input[multiple]", sorted((tmp_path / "new").iterdir()))
+    page.wait_for_selector(".strip .job")
+    page.close()
+    end = time.monotonic() + 120
+    while len(list_photos(project)) < 5 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert len(list_photos(project)) == 5
+    while not list((workspace.state_folder / "jobs").glob("*/end.json")):
+        time.sleep(0.05)
+
+
+def test_the_password_is_asked_for_and_a_wrong_one_told(chromium, workspace):
+    hashed = PasswordHasher(time_cost=1, memory_cost=64).hash("correct horse")
+    with serving(workspace, hashed) as address:
+        page = chromium.new_page()
+        page.goto(address)
+        assert faults(page) == []
+        for password, seen in (("wrong horse", "#wrong"), ("correct horse", "#new")):
+            page.fill("#password", password)
+            page.keyboard.press("Enter")
+            page.wait_for_selector(seen)
+        page.close()
+
+
+def test_a_browser_without_the_key_is_told_where_it_is(chromium, served):
+    context = chromium.new_context(locale="it")
+    page = context.new_page()
+    page.goto(served.split("?")[0])
+    assert "mostrato nel terminale" in page.inner_text("main") and faults(page) == []
+    context.close()

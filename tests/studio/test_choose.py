@@ -1,0 +1,89 @@
+"""The view of candidates: the plot, what is missing, and the choice."""
+
+import re
+
+import pytest
+
+from packshot.utils import files
+from tests.studio.shop import measured, write_run, write_shot
+
+RUN = "20260101-000000"
+
+
+@pytest.fixture
+def trained(project):
+    write_run(project, RUN)
+    return project
+
+
+def scored(project, **scores):
+    records = [measured(project, RUN, float(weight), *both) for weight, both in scores.items()]
+    files.write_json(project.candidates_folder / "scores.json", records)
+
+
+def test_before_any_training_it_leads_there(studio, at, project):
+    assert "First the training" in studio.get(f"{at}/choose").text
+
+
+def test_what_is_not_measured_is_told_and_can_be_queued_once(studio, at, trained):
+    page = studio.get(f"{at}/choose/list").text
+    assert "3 candidates are not measured yet" in page and "<svg" not in page
+    for _ in range(2):
+        studio.post(f"{at}/choose/score")
+    (job,) = studio.studio.queue.jobs()
+    assert job.arguments[0] == "candidates" and job.heavy
+
+
+def test_points_lie_by_their_scores(studio, at, trained):
+    scored(trained, **{"0.6": (0.30, 0.02), "1.0": (0.40, 0.10)})
+    page = studio.get(f"{at}/choose/list").text
+    circles = re.findall(r'<circle class="reach" cx="([\d.]+)" cy="([\d.]+)"', page)
+    (x, y), (x2, y2) = [(float(a), float(b)) for a, b in circles]
+    assert x < x2 and y > y2  # more drift is right, more likeness is up
+    ticks = re.findall(r'<text x="([\d.]+)" y="346"[^>]*>([\d.-]+)<', page)
+    (a, va), (b, vb) = [(float(p), float(v)) for p, v in (ticks[0], ticks[-1])]
+    assert x == pytest.approx(a + (0.02 - va) / (vb - va) * (b - a), abs=0.2)
+    assert "1 candidate is not measured yet" in page
+
+
+def test_an_axis_begins_at_nothing_at_the_least(studio, at, trained):
+    scored(trained, **{"0.6": (0.5, 0.0), "1.0": (0.5, 0.001)})
+    page = studio.get(f"{at}/choose/list").text
+    assert not re.search(r'y="346"[^>]*>-', page)
+
+
+def test_todays_choice_is_marked_and_another_is_queued_with_undo(studio, at, trained):
+    scored(trained, **{"0.8": (0.3, 0.02), "1.0": (0.4, 0.1)})
+    files.copy(trained.runs_folder / RUN / trained.lora_file.name, trained.lora_file)
+    page = studio.get(f"{at}/choose/list").text
+    assert re.search(r'aria-label="Training \S+ at weight 1: [^"]*\(today’s choice\)"', page)
+    told = studio.post(f"{at}/choose", {"run": RUN, "weight": "0.8"})
+    assert f"{at}/choose?run={RUN}&amp;weight=1" in told.text
+    (job,) = studio.studio.queue.jobs()
+    assert job.arguments[:3] == ("choose", RUN, "--weight=0.8")
+
+
+def test_scores_of_the_lora_before_are_told_as_such(studio, at, trained):
+    told = dict(name="class drift", value=0.123, embedder="e", higher_is_better=False, meaning="")
+    files.write_json(trained.scores_file, [told])
+    files.write_bytes(trained.lora_file, b"now")
+    write_shot(trained, "with", 1, (("l", 1.0, "another's digest"),))
+    page = studio.get(f"{at}/choose/list").text
+    assert "chosen before" in page and "0.123" not in page
+    write_shot(trained, "with", 2, (("l", 1.0, files.sha256(trained.lora_file)),))
+    assert "0.123" in studio.get(f"{at}/choose/list").text
+    studio.post(f"{at}/choose/usual")
+    assert studio.studio.queue.jobs()[0].arguments[:2] == ("shoot", "--project")
+
+
+@pytest.mark.parametrize("run", ["../kettle", "--help", "none"])
+def test_what_is_no_run_is_refused(studio, at, trained, run):
+    answer = studio.post(f"{at}/choose", {"run": run, "weight": "1"})
+    assert answer.status_code == 422 and studio.studio.queue.jobs() == []
+
+
+def test_samples_are_shown_by_step(studio, at, trained):
+    page = studio.get(f"{at}/choose/list").text
+    assert "Step 10" in page and "Step 20" in page
+    (name, _) = re.findall(r"pictures/run-sample/(\S+)\?w", page)
+    assert studio.get(f"{at}/pictures/run-sample/{name}").status_code == 200

@@ -1,0 +1,174 @@
+"""The queue: order, one heavy job at a time, and processes that outlive the studio."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from packshot.project import create_project
+from packshot.studio.jobs import JobError, JobQueue
+from packshot.utils import files
+
+
+@pytest.fixture
+def queue(workspace):
+    return JobQueue(workspace)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The ids of jobs in the order of their start; each is a process that sleeps."""
+    ids, real = [], subprocess.Popen
+
+    def start(words, **options):
+        ids.append(words[-1].rsplit("/", 1)[-1])
+        code = (
+            "import json, psutil, time; me = psutil.Process();"
+            f"open({words[-1] + '/run.json'!r}, 'w').write(json.dumps("
+            "{'pid': me.pid, 'started': me.create_time(), 'at': 1})); time.sleep(60)"
+        )
+        return real([sys.executable, "-c", code], **options)
+
+    monkeypatch.setattr("packshot.studio.jobs.subprocess.Popen", start)
+    yield ids
+
+
+@pytest.fixture
+def other(workspace):
+    return create_project(workspace.folder / "mug", name="Mug", class_noun="mug")
+
+
+def until(true):
+    while not true():
+        time.sleep(0.02)
+
+
+def states(queue):
+    return [job.state for job in queue.jobs()]
+
+
+def run_and_kill(queue, job):
+    """Have a started job end as if the system had killed it."""
+    until(lambda: queue.get(job.id).state == "running")
+    os.kill(json.loads((queue.folder / job.id / "run.json").read_text())["pid"], signal.SIGKILL)
+    until(lambda: queue.tick() and queue.get(job.id).is_over)
+
+
+def test_one_heavy_job_runs_at_a_time_in_their_order(queue, project, other, started):
+    first, second = queue.add(project, "caption", "caption"), queue.add(other, "masks", "masks")
+    queue.tick()
+    queue.tick()
+    assert started == [first.id]
+    run_and_kill(queue, first)
+    until(lambda: queue.tick() or started == [first.id, second.id])
+    run_and_kill(queue, second)
+    assert states(queue) == ["failed", "failed"]
+
+
+def test_jobs_of_one_project_never_run_together_and_light_ones_pass_heavy_ones(
+    queue, project, other, started
+):
+    heavy = queue.add(project, "train", "train")
+    same = queue.add(project, "photos", "photos", "x", heavy=False)
+    light = queue.add(other, "photos", "photos", "x", heavy=False)
+    queue.tick()
+    assert started == [heavy.id, light.id]
+    run_and_kill(queue, heavy)
+    queue.tick()
+    assert started[2:] == [same.id]
+    run_and_kill(queue, light)
+    run_and_kill(queue, same)
+
+
+def test_the_order_can_be_changed_and_is_kept(queue, project, workspace):
+    one, two, three = (queue.add(project, kind, kind) for kind in ("caption", "masks", "plan"))
+    queue.move(three.id, -1)
+    queue.move(one.id, -1)  # it is the first already
+    assert [job.id for job in JobQueue(workspace).jobs()] == [one.id, three.id, two.id]
+    queue.move(one.id, 1)
+    assert [job.id for job in queue.jobs()] == [three.id, one.id, two.id]
+
+
+def test_a_waiting_job_is_taken_out_with_what_was_sent_for_it(queue, project, tmp_path):
+    (tmp_path / "sent").mkdir()
+    job = queue.add(project, "photos", "photos", "x", scratch=tmp_path / "sent")
+    queue.stop(job.id)
+    assert queue.jobs() == [] and not (tmp_path / "sent").exists()
+    with pytest.raises(JobError, match="not there any more"):
+        queue.get(job.id)
+
+
+def test_a_studio_that_is_killed_leaves_its_job_and_the_next_finds_it(
+    queue, project, workspace, started
+):
+    job = queue.add(project, "train", "train")
+    queue.tick()
+    until(lambda: queue.get(job.id).state == "running")
+    again = JobQueue(workspace)  # as a studio that has just been started has it
+    again.tick()
+    assert (again.get(job.id).state, started) == ("running", [job.id])
+    again.stop(job.id)
+    assert again.get(job.id).stopping
+    until(lambda: again.get(job.id).state == "stopped")
+    queue.tick()
+
+
+def test_a_process_that_was_given_the_same_id_is_not_taken_for_the_job(queue, project):
+    job = queue.add(project, "train", "train")
+    told = {"pid": os.getpid(), "started": 1.0, "at": 1.0}
+    files.write_json(queue.folder / job.id / "run.json", told)
+    assert queue.get(job.id).state == "failed"
+    queue.stop(job.id)  # and is not stopped
+
+
+def test_a_job_is_done_once_whoever_starts_it(queue, project):
+    job = queue.add(project, "caption", "caption", "--captioner", "plain")
+    folder = queue.folder / job.id
+    words = [sys.executable, "-m", "packshot.studio.job_process", str(folder)]
+    first, second = (subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(2))
+    assert (first.wait(), second.wait()) == (0, 0)
+    assert queue.get(job.id).state == "done"
+    captions = [path.read_text() for path in project.photos_folder.glob("*.txt")]
+    assert captions == ["a photo of ohwx kettle\n"] * 3
+
+
+def test_how_a_command_ends_is_told_in_its_words(studio, project, finished):
+    queue = studio.studio.queue
+    queue.add(project, "caption", "caption", "--captioner", "nobody")
+    job = finished()
+    assert (job.state, job.started > 0, job.ended >= job.started) == ("failed", True, True)
+    assert "nobody" in queue.fault(job.id) and not queue.fault(job.id).startswith("packshot:")
+    page = studio.get("/queue").text
+    assert "did not work" in page and "nobody" in page
+    assert "nobody" in studio.get(f"/queue/{job.id}/log").text
+
+
+def test_progress_is_told_and_the_page_learns_of_the_end(studio, project, at, finished, tmp_path):
+    queue = studio.studio.queue
+    job = queue.add(project, "photos", "photos", str(project.photos_folder), heavy=False)
+    assert "waits its turn" in studio.get(f"{at}/jobs/photos").text
+    ended = finished()
+    assert (ended.state, ended.what, ended.done, ended.total) == ("done", "photos", 3, 3)
+    answer = studio.get(f"{at}/jobs/photos,caption?was={job.id}")
+    assert answer.headers["hx-trigger"] == "photos-ended"
+    assert "hx-trigger" not in studio.get(f"{at}/jobs/photos,caption?was=").headers
+
+
+def test_what_is_damaged_is_no_job(queue, project, workspace):
+    job = queue.add(project, "train", "train")
+    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"id": 1}')):
+        (queue.folder / name).mkdir()
+        (queue.folder / name / "job.json").write_text(text)
+    assert [one.id for one in queue.jobs()] == [job.id]
+
+
+def test_a_tick_names_the_projects_whose_jobs_have_changed(queue, project, other, workspace):
+    queue.add(project, "photos", "photos", "nowhere", heavy=False)
+    assert queue.tick() == {workspace.id_of(project.root)}
+    until(lambda: queue.jobs()[0].is_over or (queue.tick() and False))
+    assert queue.tick() in (set(), {workspace.id_of(project.root)})
+    assert queue.tick() == set()

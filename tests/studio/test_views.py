@@ -1,0 +1,163 @@
+"""What the views make of a project, before it is a page."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from packshot.class_images.online.candidate import Candidate
+from packshot.class_images.online.offers import write_offers
+from packshot.plan.config import write_plan
+from packshot.studio.views import photos, train
+from packshot.studio.views.class_images import move_flat
+from packshot.training.events import Done, Resumed, Sample, Step, Stopped
+from packshot.utils import files
+
+
+def seen(*captions):
+    """The ring's counts by direction, clockwise from the front, of photos with these captions."""
+
+    class Captioned:
+        source = "x.jpg"
+
+        def __init__(self, caption):
+            self.caption = caption
+
+    return {arc.angle: arc.count for arc in photos.ring([Captioned(text) for text in captions])}
+
+
+def test_the_ring_counts_from_where_the_product_is_seen():
+    assert seen("front view", "ohwx car, front three-quarter view", "side view", "rear view") == {
+        0: 1, 45: 1, 90: 1, 135: 0, 180: 1, 225: 0, 270: 1, 315: 1,
+    }  # fmt: skip
+    assert seen("rear three-quarter view", "a three-quarter view", "ohwx car")[135] == 1
+    assert set(seen().values()) == {0}
+
+
+def step(number, seconds=2.0):
+    return Step(number, 100, 0.5, 0.5, None, 1e-4, seconds)
+
+
+def test_progress_tells_the_time_left_by_the_last_steps():
+    events = [step(n, 50.0) for n in range(1, 11)] + [step(n) for n in range(11, 51)]
+    told = train.progress(events, None)
+    assert (told.step, told.steps, told.loss, told.seconds_left) == (50, 100, 0.5, 100.0)
+    assert not told.is_done and not told.is_stopped
+    assert train.progress([], None) is None
+
+
+def test_a_run_that_was_stopped_is_so_until_it_goes_on():
+    stopped = [step(1), step(2), Stopped(2)]
+    assert train.progress(stopped, None).is_stopped
+    assert not train.progress([*stopped, Resumed(2), step(3)], None).is_stopped
+    done = Done(100, 9.0, 1, Path("a"), Path("b"))
+    assert train.progress([*stopped, step(100), done], None).is_done
+
+
+def test_a_long_run_is_thinned_evenly_and_keeps_its_last_step():
+    events = [step(n) for n in range(1, 2001)]
+    kept = [event.step for event in train.thinned(events)]
+    assert len(kept) <= train.MOST_POINTS + 1 and (kept[0], kept[-1]) == (1, 2000)
+    assert {b - a for a, b in pairwise(kept[:-1])} == {4}
+    assert [event.step for event in train.thinned(events[:5])] == [1, 2, 3, 4, 5]
+
+
+def test_samples_are_listed_by_step_without_those_that_are_gone(project):
+    there = project.runs_folder / "r" / "samples" / "a.png"
+    files.write_bytes(there, b"x")
+    gone = there.with_name("b.png")
+    events = [Sample(20, ("p", "q"), (there, gone)), Sample(10, ("p",), (there,))]
+    path = "runs/r/samples/a.png"
+    assert train.samples(project, events) == [(10, [("p", path)]), (20, [("p", path)])]
+
+
+def test_training_and_pausing_are_one_job(studio, project, at, planned):
+    write_plan(planned, project.plan_file)
+    assert "Start training" in studio.get(at + "/train/state").text
+    for _ in range(2):
+        studio.post(at + "/train")
+    [job] = studio.studio.queue.jobs()
+    assert job.arguments == ("train", "--project", str(project.root)) and job.heavy
+    assert "waits its turn" in studio.get(at + "/train/state").text
+
+
+def test_a_choice_becomes_a_plan_of_its_budget(studio, project, at):
+    one = {"steps": 9, "resolution": 64, "exposures": 9, "share": 0.5, "seconds": 60, "bytes": 1,
+           "disk_bytes": 1}  # fmt: skip
+    choices = [one | {"budget": 60}, one | {"budget": None}]
+    files.write_json(
+        project.plan_choices_file,
+        {"base": "pocket", "photos": 3, "class_images": 0, "choices": choices},
+    )
+    for at_slider in ("0", "1"):
+        assert studio.post(at + "/plan", {"at": at_slider}).status_code == 204
+    for nonsense in ("2", "-1", "x", ""):
+        assert studio.post(at + "/plan", {"at": nonsense}).status_code == 422
+    said = [job.arguments[:-2] for job in studio.studio.queue.jobs()]
+    assert said == [
+        ("plan", "--keep-measurements", "--time-budget", "60s"), ("plan", "--keep-measurements"),
+    ]  # fmt: skip
+
+
+def test_choices_for_other_photos_are_said_to_be_old(studio, project, at):
+    one = {"budget": None, "steps": 9, "resolution": 64, "exposures": 9, "share": 1, "seconds": 60,
+           "bytes": 1, "disk_bytes": 1}  # fmt: skip
+    for count, is_old in ((3, False), (4, True)):
+        told = {"base": "pocket", "photos": count, "class_images": 0, "choices": [one]}
+        files.write_json(project.plan_choices_file, told)
+        assert ("have changed since" in studio.get(at + "/plan/choice").text) == is_old
+
+
+def test_a_plan_that_makes_no_sense_is_told_on_both_pages(studio, project, at):
+    project.plan_file.write_text("steps = 0")
+    for page in ("/plan/choice", "/train/state"):
+        answer = studio.get(at + page)
+        assert answer.status_code == 200 and "steps = 0" in answer.text
+
+
+def test_a_search_asks_first_and_fetching_is_what_was_offered(studio, project, at):
+    form = {"source": ["openverse"], "licence": ["cc0", "by"], "query": "old kettle",
+            "contact": "ada@example.org", "count": "30"}  # fmt: skip
+    assert studio.post(at + "/class-images/fetch").status_code == 422
+    assert studio.post(at + "/class-images/search", form).status_code == 204
+    [job] = studio.studio.queue.jobs()
+    assert job.arguments[:-2] == (
+        "class-images", "--offers", "--class-images=openverse", "--class-licences=cc0,by",
+        "--class-query=old kettle", "--contact=ada@example.org", "--class-count", "30",
+    )  # fmt: skip
+    write_offers(project, [Candidate(url=f"https://e.org/{n}", source="s") for n in range(4)])
+    studio.post(at + "/class-images/fetch", {"contact": "ada@example.org"})
+    assert studio.studio.queue.jobs()[-1].arguments[-5:-2] == (
+        "--class-count", "4", "--contact=ada@example.org",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"source": [], "licence": ["cc0"]},
+        {"source": ["openverse"], "licence": []},
+        {"source": ["/etc"], "licence": ["cc0"]},
+        {"source": ["openverse"], "licence": ["cc0"], "count": "0"},
+        {"source": ["openverse"], "licence": ["cc0"], "count": "--help"},
+    ],
+)
+def test_a_search_that_makes_no_sense_is_told(studio, at, form):
+    assert studio.post(at + "/class-images/search", form).status_code == 422
+    assert studio.studio.queue.jobs() == []
+
+
+def test_what_is_typed_is_never_an_option(studio, at):
+    form = {"source": "commons", "licence": "by", "query": "--embedder=x", "contact": "-p/etc"}
+    studio.post(at + "/class-images/search", form)
+    [job] = studio.studio.queue.jobs()
+    assert "--class-query=--embedder=x" in job.arguments and "--contact=-p/etc" in job.arguments
+
+
+def test_dropped_folders_become_one(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    for name in ("a.png", "x/a.png", "x/b.png", ".DS_Store"):
+        files.write_bytes(source / name, name.encode())
+    move_flat(source, target)
+    assert sorted(path.name for path in target.iterdir()) == ["a.png", "b.png", "x-a.png"]
+    assert (target / "x-a.png").read_bytes() == b"x/a.png"
