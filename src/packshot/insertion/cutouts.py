@@ -26,6 +26,7 @@ from packshot.photos.photo_set import Photo
 _MARGIN = 0.02
 _FIT_ENOUGH = 0.97
 _USUAL = 0.8
+_MOST_DOUBT = 0.7
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def best_photos(
     Only photos whose caption names the view, if one is given, and only products that the photo's
     edge does not cut. With a placement mask they are ranked by silhouette, and only those near the
     best are kept; otherwise by resolution for the placement's size. Cut-outs with unusual colours
-    rank lower: their masks are likely to be wrong.
+    rank lower, and so do those whose masks are in doubt: they are likely to be wrong.
 
     Args:
         seen: how the place is seen; None to choose without.
@@ -147,7 +148,7 @@ def best_photos(
             f"No photo shows the product {what}. Add one, or name another view with --view."
         )
     typical = _typical(whole)
-    fits = [(cut, _fitness(cut, placement) * typical[id(cut)]) for cut in whole]
+    fits = [(cut, _fitness(cut, placement) * typical[id(cut)] * _sure(cut)) for cut in whole]
     least = _FIT_ENOUGH * max(fit for _, fit in fits) if placement.mask is not None else 0.0
     fits = [(cut, fit) for cut, fit in fits if fit >= least]
     if seen:
@@ -165,6 +166,11 @@ def _as_seen(cut: CutOut, fit: float, seen: Viewpoint, noun: str) -> tuple[CutOu
         colours, alpha = turned(cut.colours, cut.alpha, turn)
         upright = replace(upright, colours=colours, alpha=alpha)
     return upright, fit * seen.fits(camera)
+
+
+def _sure(cut: CutOut) -> float:
+    """A factor: 1 for a mask without doubt, or of which none is known, less for a doubtful one."""
+    return 1 - min(cut.photo.mask_doubt or 0.0, _MOST_DOUBT)
 
 
 def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:
