@@ -126,6 +126,18 @@ def test_a_thumbnail_shows_the_product_on_grey():
     assert shown[65, 50, 0] > 200, "its label"
 
 
+def test_a_photo_whose_foot_grass_hides_comes_last(product):
+    photos = list_photos(product)
+    first = best_photos(photos, Placement(Box(0, 0, 60, 45)), None)[0].photo
+    with Image.open(first.mask) as opened:
+        mask = opened.convert("L")
+    left, _, right, bottom = mask.getbbox()
+    for blade in range(left + 4, right - 4, 12):
+        mask.paste(0, (blade, bottom - 8, blade + 5, bottom))
+    mask.save(first.mask)
+    assert best_photos(photos, Placement(Box(0, 0, 60, 45)), None)[-1].photo.file == first.file
+
+
 def test_a_photo_is_chosen_by_its_own_name_or_the_projects(product):
     photos = list_photos(product)
     assert chosen(photos, None) == photos

@@ -38,6 +38,7 @@ def strangers(tmp_path, monkeypatch):
     [
         ("base", "somebody/model"), ("base", "somebody/model@v2"), ("captioner", "somebody/words"),
         ("captioner", "blip:somebody/words"), ("segmenter", "birefnet:somebody/masks"),
+        ("segmenter", "birefnet"),
         ("embedder", "somebody/clip"), ("class_images", ("openverse",)), ("class_images", ("list.csv",)),
     ],
 )  # fmt: skip

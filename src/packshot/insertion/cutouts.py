@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from PIL import Image
+from scipy.signal import find_peaks
 
 from packshot.errors import InsertionError
 from packshot.images import sidecars
@@ -26,6 +27,11 @@ from packshot.photos.photo_set import Photo
 _MARGIN = 0.02
 _FIT_ENOUGH = 0.97
 _USUAL = 0.8
+_MOST_DOUBT = 0.5
+_FOOT = 0.02
+"""Of the product's height: how far a foot reaches below what is beside it."""
+_HIDDEN = 0.25
+"""How much less a photo is worth for each foot more than is usual."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,8 @@ def best_photos(
     Only photos whose caption names the view, if one is given, and only products that the photo's
     edge does not cut. With a placement mask they are ranked by silhouette, and only those near the
     best are kept; otherwise by resolution for the placement's size. Cut-outs with unusual colours
-    rank lower: their masks are likely to be wrong.
+    rank lower, and so do those whose masks are in doubt: they are
+    likely to be wrong. So do those whose lower edge is ragged, as by grass before it.
 
     Args:
         seen: how the place is seen; None to choose without.
@@ -146,8 +153,11 @@ def best_photos(
         raise InsertionError(
             f"No photo shows the product {what}. Add one, or name another view with --view."
         )
-    typical = _typical(whole)
-    fits = [(cut, _fitness(cut, placement) * typical[id(cut)]) for cut in whole]
+    typical, standing = _typical(whole), _freely_standing(whole)
+    fits = [
+        (cut, _fitness(cut, placement) * typical[id(cut)] * standing[id(cut)] * _sure(cut))
+        for cut in whole
+    ]
     least = _FIT_ENOUGH * max(fit for _, fit in fits) if placement.mask is not None else 0.0
     fits = [(cut, fit) for cut, fit in fits if fit >= least]
     if seen:
@@ -165,6 +175,28 @@ def _as_seen(cut: CutOut, fit: float, seen: Viewpoint, noun: str) -> tuple[CutOu
         colours, alpha = turned(cut.colours, cut.alpha, turn)
         upright = replace(upright, colours=colours, alpha=alpha)
     return upright, fit * seen.fits(camera)
+
+
+def _freely_standing(cuts: Sequence[CutOut]) -> dict[int, float]:
+    """A factor per cut-out: less where grass or the like hides its lower edge, which is then ragged.
+
+    Feet are counted, and compared with what is usual in the product's other photos.
+    """
+    feet = []
+    for cut in cuts:
+        inside = cut.alpha > 0.5
+        height = len(inside)
+        lowest = np.where(inside.any(axis=0), height - inside[::-1].argmax(axis=0), 0)
+        peaks, _ = find_peaks(np.pad(lowest, 1), prominence=_FOOT * height)
+        feet.append(len(peaks))
+    usual = float(np.median(feet)) + 1
+    counted = zip(cuts, feet, strict=True)
+    return {id(cut): 1 / (1 + _HIDDEN * max(0.0, count - usual)) for cut, count in counted}
+
+
+def _sure(cut: CutOut) -> float:
+    """A factor: 1 for a mask without doubt, or of which none is known, less for a doubtful one."""
+    return 1 - min(cut.photo.mask_doubt or 0.0, _MOST_DOUBT)
 
 
 def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:

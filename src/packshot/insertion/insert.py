@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from packshot.insertion.claim import claim_of
 from packshot.insertion.composite import composite
 from packshot.insertion.cutouts import CutOut
 from packshot.insertion.lighting import UNCLEAR, Light, LightEstimator
+from packshot.insertion.mask_faults import MaskFaults, mask_faults
 from packshot.insertion.placement import Placement
 from packshot.insertion.plate_camera import PlateCamera, camera_of
 from packshot.insertion.quality_checks import Check
@@ -123,12 +124,14 @@ def insert(
     marking = project.marking
     marking.check()
     scene = _scene(background, placement, settings)
-    ranked = _ranked(project, scene, list_photos(project), placement, settings)
+    photos = list_photos(project)
+    ranked = _ranked(project, scene, photos, placement, settings)
+    faults = mask_faults(photos) if settings.method == "composite" else {}
     best: Attempt | None = None  # only the best is kept in memory
     for number, (seed, result) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)
         result = result.behind(scene.image, scene.front)
-        attempt = Attempt(seed, result, _checked(scene, result, ranked, embedder))
+        attempt = Attempt(seed, result, _checked(scene, result, ranked, embedder, faults))
         best = min(best or attempt, attempt, key=lambda each: len(each.missed))
         if not attempt.missed or (result.cut and not attempt.missed & judged.OF_THE_PHOTO):
             break
@@ -321,7 +324,11 @@ def _background_with(scene: Scene, result: Composite) -> Background:
 
 
 def _checked(
-    scene: Scene, result: Composite, ranked: Sequence[CutOut], embedder: ClipSimilarity | None
+    scene: Scene,
+    result: Composite,
+    ranked: Sequence[CutOut],
+    embedder: ClipSimilarity | None,
+    faults: Mapping[str, MaskFaults],
 ) -> tuple[Check, ...]:
     after = _background_with(scene, result)
     inserted = result.image[result.box.region]
@@ -343,6 +350,7 @@ def _checked(
         )
     )
     if result.cut:
+        checks.append(judged.mask(result.cut.photo, faults.get(result.cut.photo.file.name)))
         checks.append(judged.colour(inserted, result.alpha, result.product))
         standing = _uncovered(silhouette, front, result.box)
         if standing.any():

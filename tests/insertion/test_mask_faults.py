@@ -1,0 +1,59 @@
+"""What a mask took along or left out, told by the other photos; and that a right mask has no faults."""
+
+import pytest
+from PIL import Image, ImageDraw
+
+from packshot.insertion import quality_checks as judged
+from packshot.insertion.mask_faults import MaskFaults, mask_faults
+from packshot.photos.photo_set import list_photos
+
+
+def redrawn(photo, change):
+    with Image.open(photo.mask) as opened:
+        mask = opened.convert("L")
+    change(ImageDraw.Draw(mask), mask.getbbox())
+    mask.save(photo.mask)
+
+
+def test_masks_that_are_right_have_no_faults(product):
+    for faults in mask_faults(list_photos(product)).values():
+        assert faults.taken_along < 0.01 and faults.left_out < 0.01
+
+
+def test_what_stands_beside_the_product_is_taken_along(product):
+    photos = list_photos(product)
+    photo = photos[1]
+
+    def wider(draw, box):
+        draw.rectangle((box[2], box[1], box[2] + 40, box[3]), fill=255)
+
+    redrawn(photo, wider)
+    faults = mask_faults(photos)
+    assert faults[photo.file.name].taken_along > 0.15
+    assert judged.mask(photo, faults[photo.file.name]).passed is False
+    assert faults[photos[0].file.name].taken_along < 0.01
+
+
+def test_a_part_that_is_missing_is_left_out(product):
+    photos = list_photos(product)
+    photo = photos[2]
+
+    def narrower(draw, box):
+        draw.rectangle((box[2] - 12, box[1], box[2], box[3]), fill=0)
+
+    redrawn(photo, narrower)
+    faults = mask_faults(photos)[photo.file.name]
+    assert faults.left_out > 0.05 and faults.taken_along < 0.01
+    check = judged.mask(photo, faults)
+    assert not check.passed and "more of the product" in check.meaning
+
+
+def test_a_single_photo_has_nothing_to_be_compared_with(product):
+    assert mask_faults(list_photos(product)[:1]) == {}
+    assert judged.mask(list_photos(product)[0], None).passed
+
+
+@pytest.mark.parametrize("values", [(0.5, 0.0), (0.0, 0.5)])
+def test_the_worst_counts(product, values):
+    check = judged.mask(list_photos(product)[0], MaskFaults(*values))
+    assert check.value == pytest.approx(0.5 / (0.042 if values[0] else 0.02)) and not check.passed
