@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -16,6 +16,7 @@ from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
 from packshot.insertion.background import Box, Colours
 from packshot.insertion.heights import is_round
+from packshot.insertion.mask_faults import MaskFaults
 from packshot.insertion.matting import matte
 from packshot.insertion.photo_camera import PhotoCamera, camera_of_photo, turned
 from packshot.insertion.placement import Placement
@@ -118,6 +119,7 @@ def best_photos(
     *,
     seen: Viewpoint | None = None,
     noun: str = "",
+    faults: Mapping[str, MaskFaults] | None = None,
 ) -> list[CutOut]:
     """Cut-outs of the photos, the fittest for a placement first.
 
@@ -133,6 +135,7 @@ def best_photos(
     Args:
         seen: how the place is seen; None to choose without.
         noun: the product's class noun, which tells whether its foot is round.
+        faults: of the photos' masks, by their file names; see `mask_faults`.
 
     Raises:
         InsertionError: no photo shows the whole product, or none shows that view.
@@ -155,7 +158,13 @@ def best_photos(
         )
     typical, standing = _typical(whole), _freely_standing(whole)
     fits = [
-        (cut, _fitness(cut, placement) * typical[id(cut)] * standing[id(cut)] * _sure(cut))
+        (
+            cut,
+            _fitness(cut, placement)
+            * typical[id(cut)]
+            * standing[id(cut)]
+            * _sure(cut, (faults or {}).get(cut.photo.file.name)),
+        )
         for cut in whole
     ]
     least = _FIT_ENOUGH * max(fit for _, fit in fits) if placement.mask is not None else 0.0
@@ -194,9 +203,10 @@ def _freely_standing(cuts: Sequence[CutOut]) -> dict[int, float]:
     return {id(cut): 1 / (1 + _HIDDEN * max(0.0, count - usual)) for cut, count in counted}
 
 
-def _sure(cut: CutOut) -> float:
-    """A factor: 1 for a mask without doubt, or of which none is known, less for a doubtful one."""
-    return 1 - min(cut.photo.mask_doubt or 0.0, _MOST_DOUBT)
+def _sure(cut: CutOut, faults: MaskFaults | None) -> float:
+    """A factor: 1 for a mask without doubt and faults, or of which none is known, else less."""
+    certain = 1 - min(cut.photo.mask_doubt or 0.0, _MOST_DOUBT)
+    return certain / (1 + faults.severity) if faults else certain
 
 
 def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:

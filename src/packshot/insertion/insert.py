@@ -125,8 +125,8 @@ def insert(
     marking.check()
     scene = _scene(background, placement, settings)
     photos = list_photos(project)
-    ranked = _ranked(project, scene, photos, placement, settings)
     faults = mask_faults(photos) if settings.method == "composite" else {}
+    ranked = _ranked(project, scene, photos, placement, settings, faults)
     best: Attempt | None = None  # only the best is kept in memory
     for number, (seed, result) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
         progress("insertion", number, settings.tries)
@@ -172,7 +172,7 @@ def sketch(
         InsertionError: no photo shows the product.
     """
     scene = _scene(background, placement, settings, seen)
-    ranked = _ranked(project, scene, photos, placement, settings)
+    ranked = _ranked(project, scene, photos, placement, settings, mask_faults(photos))
     _, result = next(_tries(project, scene, ranked, settings, None, ()))
     result = result.behind(scene.image, scene.front)
     photo = result.cut.photo.file.name if result.cut else ""
@@ -186,11 +186,12 @@ def _ranked(
     photos: Sequence[Photo],
     placement: Placement,
     settings: InsertionSettings,
+    faults: Mapping[str, MaskFaults],
 ) -> list[CutOut]:
     """Cut-outs of the photos that may be used, the fittest first."""
     return cutouts.best_photos(
         cutouts.chosen(photos, settings.photo), placement, settings.view,
-        seen=scene.seen, noun=project.subject.class_noun,
+        seen=scene.seen, noun=project.subject.class_noun, faults=faults,
     )  # fmt: skip
 
 
@@ -328,7 +329,7 @@ def _checked(
     result: Composite,
     ranked: Sequence[CutOut],
     embedder: ClipSimilarity | None,
-    faults: Mapping[str, MaskFaults],
+    faults: Mapping[str, MaskFaults] | None = None,
 ) -> tuple[Check, ...]:
     after = _background_with(scene, result)
     inserted = result.image[result.box.region]
@@ -350,7 +351,7 @@ def _checked(
         )
     )
     if result.cut:
-        checks.append(judged.mask(result.cut.photo, faults.get(result.cut.photo.file.name)))
+        checks.append(judged.mask(result.cut.photo, (faults or {}).get(result.cut.photo.file.name)))
         checks.append(judged.colour(inserted, result.alpha, result.product))
         standing = _uncovered(silhouette, front, result.box)
         if standing.any():

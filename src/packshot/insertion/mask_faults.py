@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
 from packshot.insertion.background import Colours
 from packshot.photos.photo_set import Photo
+from packshot.utils import files
 
 _PIXELS = 256
 _BINS = 24
@@ -23,6 +26,8 @@ _UNLIKE = 2.0
 """Natural logarithm of how much likelier a colour is to be of the one than of the other."""
 _RARE = 2e-5
 """A colour's share of a picture below which it counts as never seen."""
+_ALONG, _LEFT_OUT = 0.042, 0.02
+"""Shares of the mask that seem wrong in masks that are right."""
 _NEAR = 0.12
 """Of the product's longer side: how far from the mask what is missing may lie."""
 
@@ -33,6 +38,14 @@ class MaskFaults:
 
     taken_along: float
     left_out: float
+
+    @property
+    def severity(self) -> float:
+        """The worse of the two over what is usual of masks that are right: above 1 it is a fault.
+
+        (Of 45 photos of eight products with outlines drawn by hand.)
+        """
+        return max(self.taken_along / _ALONG, self.left_out / _LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,13 @@ def mask_faults(photos: Sequence[Photo]) -> dict[str, MaskFaults]:
     unheard of on the product in the others; a part beside the mask is left out if it is the other
     way round. Of a single photo nothing can be said: it is left out, too.
     """
-    looks = {photo.file.name: _look(photo) for photo in photos if photo.mask}
+    looks = {
+        photo.file.name: _look(
+            photo.file, photo.mask, files.stamp(photo.file), files.stamp(photo.mask)
+        )
+        for photo in photos
+        if photo.mask
+    }
     if len(looks) < 2:
         return {}
     return {
@@ -60,10 +79,11 @@ def mask_faults(photos: Sequence[Photo]) -> dict[str, MaskFaults]:
     }
 
 
-def _look(photo: Photo) -> _Look:
-    image = open_image(photo.file)
-    assert photo.mask is not None
-    mask = read_mask(photo.mask, image.size)
+@lru_cache(maxsize=256)
+def _look(file: Path, drawn: Path, *stamps: tuple[int, int, int]) -> _Look:
+    """What of a photo is compared; kept, as previews ask again and again."""
+    image = open_image(file)
+    mask = read_mask(drawn, image.size)
     image.thumbnail((_PIXELS, _PIXELS))
     lab = rgb2lab(np.asarray(image, np.float32) / 255).astype(np.float32)
     inside = np.asarray(mask.resize(image.size)) > 127

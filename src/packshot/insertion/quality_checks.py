@@ -38,8 +38,6 @@ _FLOATING = 0.05
 """Below a product that stands on its shadow, the ground grows lighter all the way down."""
 _SHARPEST = 0.6
 """Blur in pixels of an image that looks sharp."""
-_ALONG, _LEFT_OUT = 0.042, 0.02
-"""Shares of the mask that seem wrong in masks that are right."""
 _EDGE = 0.02
 """The least gradient per pixel of an edge; less is shading."""
 OF_THE_PHOTO = frozenset({"identity", "mask", "colour", "sharpness"})
@@ -140,15 +138,17 @@ def _summed(values: Colours) -> Colours:
 def mask(photo: Photo, faults: MaskFaults | None) -> Check:
     """How doubtful the photo's mask is: the segmenter's doubt, what the mask took along, what it left out.
 
-    The worst counts, over what is usual of masks that are right (45 photos of eight products with
-    outlines drawn by hand).
+    The worst counts, over what is usual of masks that are right.
     """
     told = [((photo.mask_doubt or 0.0) / DOUBTFUL, "its segmenter is not sure")]
     if faults:
-        told.append(
-            (faults.taken_along / _ALONG, "it takes along what the other photos do not show")
+        along = faults.taken_along > faults.left_out
+        why = (
+            "it takes along what the other photos do not show"
+            if along
+            else "beside it is more of the product"
         )
-        told.append((faults.left_out / _LEFT_OUT, "beside it is more of the product"))
+        told.append((faults.severity, why))
     worst, why = max(told)
     meaning = (
         f"of {photo.file.name}: {why}; see packshot masks --review"
