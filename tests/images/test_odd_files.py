@@ -76,7 +76,7 @@ def test_each_is_accepted_or_refused_with_a_reason_in_bounded_memory(corpus, tmp
         ):
             assert name not in good, name
     whole = {name.partition(".")[2] for name in good if name.startswith("whole")}
-    assert whole == {"jpg", "png", "webp", "heic", "mpo", "mp4", "mov", "webm", "zip"}
+    assert whole == {"jpg", "png", "webp", "heic", "avif", "mpo", "mp4", "mov", "webm", "zip"}
     assert not [*folder.parent.rglob("out.png"), *tmp_path.rglob("out.png")]
 
 

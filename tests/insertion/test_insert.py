@@ -164,7 +164,7 @@ def test_no_other_photo_is_tried_for_what_none_can_mend(
 
     tried, name = [], "seam"
 
-    def failing(scene, made, ranked, base):
+    def failing(scene, made, *_):
         tried.append(made.cut.photo.file)
         return (checks.Check(name, 9.0, (0, 1), ""),)
 
