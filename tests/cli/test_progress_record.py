@@ -47,3 +47,5 @@ def test_a_file_that_cannot_be_written_stops_nothing(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PACKSHOT_PROGRESS_FILE", str(tmp_path / "file" / "progress.json"))
     progress_record()("masks", 1, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == ""

@@ -17,6 +17,7 @@ from packshot.insertion.cutouts import (
     squared,
     thumbnail,
 )
+from packshot.insertion.mask_faults import MaskFaults
 from packshot.insertion.placement import Placement
 from packshot.photos.photo_set import list_photos
 from tests.insertion.scenes import cut_out_of
@@ -145,3 +146,17 @@ def test_a_photo_is_chosen_by_its_own_name_or_the_projects(product):
         assert chosen(photos, name) == [photos[2]]
     with pytest.raises(InsertionError, match=r"no photo other\.png.*3\.png"):
         chosen(photos, "other.png")
+
+
+def test_a_silhouette_that_fits_is_not_outranked_for_what_is_said_of_its_mask(product):
+    photos = list_photos(product)
+    wanted = cut_out(photos[2])
+    height, width = wanted.alpha.shape
+    place = Placement(Box(0, 0, width, height), wanted.alpha)
+    other = best_photos(photos, Placement(Box(0, 0, width, height)), None, faults={
+        photos[2].file.name: MaskFaults(0.5, 0.5)
+    })  # fmt: skip
+    assert other[-1].photo == photos[2]
+    silhouettes = best_photos(photos, place, None)
+    same = best_photos(photos, place, None, faults={photos[2].file.name: MaskFaults(0.5, 0.5)})
+    assert [cut.photo for cut in same] == [cut.photo for cut in silhouettes]

@@ -156,19 +156,17 @@ def best_photos(
         raise InsertionError(
             f"No photo shows the product {what}. Add one, or name another view with --view."
         )
-    typical, standing = _typical(whole), _freely_standing(whole)
-    fits = [
-        (
-            cut,
-            _fitness(cut, placement)
-            * typical[id(cut)]
-            * standing[id(cut)]
-            * _sure(cut, (faults or {}).get(cut.photo.file.name)),
-        )
-        for cut in whole
-    ]
-    least = _FIT_ENOUGH * max(fit for _, fit in fits) if placement.mask is not None else 0.0
-    fits = [(cut, fit) for cut, fit in fits if fit >= least]
+    typical = _typical(whole)
+    fits = [(cut, _fitness(cut, placement) * typical[id(cut)]) for cut in whole]
+    if placement.mask is None:
+        standing = _freely_standing(whole)
+        fits = [
+            (cut, fit * standing[id(cut)] * _sure(cut, (faults or {}).get(cut.photo.file.name)))
+            for cut, fit in fits
+        ]
+    else:  # a silhouette that fits is a mask that is right
+        least = _FIT_ENOUGH * max(fit for _, fit in fits)
+        fits = [(cut, fit) for cut, fit in fits if fit >= least]
     if seen:
         fits = [_as_seen(cut, fit, seen, noun) for cut, fit in fits]
     return [cut for cut, _ in sorted(fits, key=lambda one: -one[1])]

@@ -77,7 +77,7 @@ def blur_of(colours: Colours, inside: np.ndarray | None = None) -> float | None:
 
 
 def _edge_blur(grey: Colours, area: np.ndarray, again: float) -> float | None:
-    own, second = (_gradient(image) for image in (grey, cv2.GaussianBlur(grey, (0, 0), again)))
+    own, second = (gradient(image) for image in (grey, cv2.GaussianBlur(grey, (0, 0), again)))
     if not area.any():
         return None
     noise = 1.5 * float(np.median(own[area]))
@@ -93,7 +93,7 @@ def _edge_blur(grey: Colours, area: np.ndarray, again: float) -> float | None:
     )  # a central difference is itself a blur, of variance 1/3
 
 
-def _gradient(grey: Colours) -> Colours:
+def gradient(grey: Colours) -> Colours:
     """The gradient's magnitude per pixel."""
     across, down = (cv2.Sobel(grey, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
     return np.hypot(across, down)

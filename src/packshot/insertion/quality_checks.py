@@ -14,6 +14,7 @@ from packshot.insertion.background import Background, Colours
 from packshot.insertion.cutouts import CutOut, squared, thumbnail
 from packshot.insertion.lighting import Light
 from packshot.insertion.mask_faults import MaskFaults
+from packshot.insertion.optics import gradient
 from packshot.insertion.shadows import Ground
 from packshot.models.clip import embed_images
 from packshot.models.diffusion_model import ClipSimilarity
@@ -279,7 +280,7 @@ def blur(colours: Colours, inside: np.ndarray | None = None) -> float | None:
     it loses (Zhuo and Sim 2011, https://doi.org/10.1016/j.patcog.2011.03.009).
     """
     grey = _grey(colours)
-    own, again = (_gradient(image) for image in (grey, cv2.GaussianBlur(grey, (0, 0), 1.0)))
+    own, again = (gradient(image) for image in (grey, cv2.GaussianBlur(grey, (0, 0), 1.0)))
     area = np.ones(grey.shape, bool) if inside is None else inside
     if not area.any():
         return None
@@ -291,9 +292,3 @@ def blur(colours: Colours, inside: np.ndarray | None = None) -> float | None:
     return math.sqrt(
         max(variance - 1 / 3, 0.01)
     )  # a central difference is itself a blur, of variance 1/3
-
-
-def _gradient(grey: Colours) -> Colours:
-    """The gradient's magnitude per pixel."""
-    across, down = (cv2.Sobel(grey, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
-    return np.hypot(across, down)
