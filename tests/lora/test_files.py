@@ -98,7 +98,7 @@ def test_a_file_of_sd_scripts_matches_all_192_modules(shared_files):
         unet = UNet2DConditionModel(cross_attention_dim=768)
     base = SimpleNamespace(
         denoiser=unet, denoiser_root="unet", text_encoders={}, name="sd15", family="sd1",
-        original_modules=lambda: ldm_modules(unet), other_modules=dict,
+        original_modules=lambda: ldm_modules(unet), other_modules=dict, swapped_modules=tuple,
     )  # fmt: skip
     lora = load_lora(shared_files / "interop" / "sd_scripts_sd15_rank8.safetensors", base)
     assert len(lora.weights) == 192
