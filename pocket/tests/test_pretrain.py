@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from safetensors.torch import load_file
+from tiny_stages import (
+    CLIP,
+    LOOP,
+    NAMES,
+    RUNS,
+    SEGMENTER,
+    UNET,
+    VAE,
+    caption,
+    make_backgrounds,
+    make_world,
+    run_unet,
+    run_vae,
+)
 from transformers import CLIPConfig, CLIPModel
 
 from packshot.errors import PackshotError, TrainingDivergedError
 from packshot.insertion.lighting import LightEstimator
 from packshot.weights.tokenizers import clip_tokenizer
 from packshot_pocket.pretrain import (
+    begin,
     clip,
     data,
     export,
@@ -28,116 +41,15 @@ from packshot_pocket.pretrain import (
     loop,
     segmenter,
     trigger_words,
-    unet,
     vae,
 )
-from packshot_pocket.pretrain.loop import Budget, LoopConfig
+from packshot_pocket.pretrain.loop import Budget
 from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper
 
 pytestmark = pytest.mark.slow
 
-LOOP = LoopConfig(steps=4, batch=2, warmup_steps=1, seed=3)
-CLIP = clip.ClipConfig(
-    text_width=16, text_layers=1, text_heads=2, image_width=16, image_layers=1, image_heads=2,
-    patch_pixels=64, joint_width=8, loop=LOOP, judged=2, captions_per_value=2,
-)  # fmt: skip
-NAMES = trigger_words.NamesConfig(loop=LOOP, judged=2)
-VAE = vae.VaeConfig(
-    widths=(8, 8, 8, 8), latent_channels=4, loop=LOOP, crop_pixels=32, generic_count=3, judged=2
-)
-UNET = unet.UnetConfig(
-    widths=(32, 32), heads=2, loop=replace(LOOP, batch=2), judged=2, sample_steps=1
-)
-SEGMENTER = segmenter.SegmenterConfig(widths=(8, 8), loop=LOOP, generic_count=3, judged=2)
-LIGHT = light.LightConfig(loop=LOOP, drawn=4, held_out=4)
-COLOURS = ("red", "blue", "green", "white")
 
-
-def caption(attributes: Mapping[str, str], rng: random.Random) -> str:
-    return rng.choice(("a photo of a ", "a ")) + f"{attributes['colour']} {attributes['noun']}"
-
-
-def make_world(folder: Path, scenes: int = 5) -> None:
-    folder.mkdir()
-    for scene in range(scenes):
-        colour = COLOURS[scene % len(COLOURS)]
-        entries = []
-        for camera in range(2):
-            image = Image.new("RGB", (128, 128), "grey")
-            ImageDraw.Draw(image).rectangle((20, 30 + 20 * camera, 100, 90), fill=colour)
-            name = f"{scene:06d}-{camera}.png"
-            image.save(folder / name)
-            mask = Image.new("L", (128, 128))
-            ImageDraw.Draw(mask).rectangle((20, 30 + 20 * camera, 100, 90), fill=255)
-            mask.save(folder / f"{scene:06d}-{camera}-mask.png")
-            facts = dict.fromkeys(data.ATTRIBUTES, "plain")
-            entries.append({"file": name, **facts, "colour": colour, "noun": "suv"})
-        (folder / f"{scene:06d}.json").write_text(json.dumps(entries))
-
-
-def make_backgrounds(folder: Path, scenes: int = 4) -> Path:
-    """Grounds that are brighter on the side where the light is."""
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        for scene in range(scenes):
-            right = scene % 2 == 0
-            ramp = Image.linear_gradient("L").rotate(90 if right else -90).resize((128, 128))
-            ramp.convert("RGB").save(folder / f"{scene}.png")
-            direction = [0.6 if right else -0.6, -0.6, 0.5]
-            entry = {"file": f"{scene}.png", "light": {"kind": "sun", "direction": direction}}
-            (folder / f"{scene:06d}.json").write_text(json.dumps([entry]))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which all stages have run, four steps each."""
-    torch.set_num_threads(1)
-    world, folder = tmp_path_factory.mktemp("made") / "world", tmp_path_factory.mktemp("state")
-    make_world(world)
-    data.pack([world], folder, held_out_fraction=0.2)
-    for stage in RUNS.values():
-        stage(folder, Budget())
-    return folder
-
-
-def run_clip(folder: Path, budget: Budget) -> None:
-    clip.train_clip(folder, CLIP, budget, caption)
-
-
-def run_names(folder: Path, budget: Budget) -> None:
-    trigger_words.train_names(folder, NAMES, CLIP, budget, caption)
-
-
-def run_vae(folder: Path, budget: Budget) -> None:
-    vae.train_vae(folder, VAE, budget)
-    if budget.stop_at_step is None:
-        latents.encode_all(folder, VAE)
-
-
-def run_unet(folder: Path, budget: Budget) -> None:
-    unet.train_unet(folder, UNET, VAE, CLIP, budget, caption)
-
-
-def run_segmenter(folder: Path, budget: Budget) -> None:
-    segmenter.train_segmenter(folder, SEGMENTER, budget)
-
-
-def run_light(folder: Path, budget: Budget) -> None:
-    light.train_light(folder, make_backgrounds(folder / "backgrounds"), LIGHT, budget)
-
-
-RUNS: dict[str, Callable[[Path, Budget], None]] = {
-    "clip": run_clip,
-    "names": run_names,
-    "vae": run_vae,
-    "unet": run_unet,
-    "segmenter": run_segmenter,
-    "light": run_light,
-}
-
-
-def test_pack_holds_out_the_last_scenes(trained: Path) -> None:
+def test_gathering_holds_out_the_last_scenes(trained: Path) -> None:
     packed = data.open_packed(trained)
     assert packed.pixels.shape == (10, 128, 128, 3)
     assert packed.held_out.tolist() == [8, 9]
@@ -145,13 +57,13 @@ def test_pack_holds_out_the_last_scenes(trained: Path) -> None:
     assert packed.pixels[0][60, 60].tolist() == [255, 0, 0]
 
 
-def test_pack_says_that_the_world_is_empty(tmp_path: Path) -> None:
+def test_gathering_says_that_the_world_is_empty(tmp_path: Path) -> None:
     with pytest.raises(PackshotError, match="No finished scene"):
-        data.pack([tmp_path], tmp_path)
+        data.gather([tmp_path], tmp_path)
 
 
 def test_stages_say_which_stage_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(PackshotError, match="run the stage 'pack' first"):
+    with pytest.raises(PackshotError, match="run the stage 'gather' first"):
         data.open_packed(tmp_path)
     with pytest.raises(PackshotError, match="run the stage 'latents' first"):
         latents.open_latents(tmp_path)
@@ -189,7 +101,7 @@ def test_a_name_moves_what_follows_it_and_nothing_before() -> None:
 def test_a_former_text_tower_is_kept(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "next"
     make_world(tmp_path / "world")
-    data.pack([tmp_path / "world"], folder)
+    data.gather([tmp_path / "world"], folder)
     clip.train_clip(folder, replace(CLIP, kept_weight=100.0), Budget(), caption, former=trained)
     kept = clip.KeptTower(trained, CLIP, torch.device("cpu"))
     tokens = clip_tokenizer()(["a photo of a red suv"], return_tensors="pt").input_ids
@@ -426,3 +338,28 @@ def test_finish_lowers_the_learning_rate_within_the_time(tmp_path: Path) -> None
     )  # fmt: skip
     run.run(Budget(seconds=0.2, finish=True))
     assert run.at.decay_from < run.at.step == run.at.steps
+
+
+def test_an_exported_base_begins_a_state_that_exports_the_same(
+    trained: Path, tmp_path: Path
+) -> None:
+    export.export(trained, tmp_path / "base", CLIP, VAE, UNET, SEGMENTER)
+    begin.begin(tmp_path / "base", tmp_path / "state")
+    with pytest.raises(PackshotError, match="has a checkpoint of 'vae'"):
+        begin.begin(tmp_path / "base", tmp_path / "state")
+    told, kept = (
+        clip.load_named_clip(folder, CLIP).state_dict() for folder in (trained, tmp_path / "state")
+    )
+    for name, value in told.items():
+        torch.testing.assert_close(kept[name].float(), value.float(), atol=1e-3, rtol=1e-3)
+    for name in ("pictures.npy", "masks.npy", "attributes.jsonl"):
+        shutil.copy(trained / name, tmp_path / "state")
+    latents.encode_all(tmp_path / "state", VAE)
+    ours, theirs = (
+        latents.open_latents(folder).astype(np.float32) for folder in (trained, tmp_path / "state")
+    )
+    assert np.sqrt(np.mean((ours - theirs) ** 2)) < 0.04, "of unit variance; encoded in bf16"
+    before = load_file(tmp_path / "state" / "unet.safetensors")
+    run_unet(tmp_path / "state", Budget(stop_at_step=1))
+    after = load_file(tmp_path / "state" / "unet.safetensors")
+    assert not torch.equal(before["master/conv_in.weight"], after["master/conv_in.weight"])

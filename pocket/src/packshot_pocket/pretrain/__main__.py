@@ -10,13 +10,15 @@ from typing import Any
 
 from packshot.errors import PackshotError
 
-STAGES = ("pack", "clip", "names", "vae", "latents", "unet", "segmenter", "light", "export")
+STAGES = ("gather", "clip", "names", "vae", "latents", "unet", "segmenter", "light", "export")
+BESIDE = ("begin", "pack", "unpack")
+"""What is not part of `all`: a state from an exported base, and minutes of a GPU elsewhere."""
 
 
 def _parser() -> argparse.ArgumentParser:
     cache = Path.home() / ".cache" / "packshot"
     parser = argparse.ArgumentParser(prog="python -m packshot_pocket.pretrain", description=__doc__)
-    parser.add_argument("stage", choices=(*STAGES, "all"))
+    parser.add_argument("stage", choices=(*STAGES, *BESIDE, "all"))
     parser.add_argument(
         "--data",
         type=Path,
@@ -36,7 +38,17 @@ def _parser() -> argparse.ArgumentParser:
         default=cache / "pretrain" / "v1",
         help="folder of checkpoints; stages go on from there",
     )
-    parser.add_argument("--out", type=Path, help="where 'export' writes (default STATE/pocket)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where 'export' and 'pack' write (default STATE/pocket, STATE/pack); what 'unpack' reads",
+    )
+    parser.add_argument("--model", type=Path, help="for 'begin': the base's folder to go on from")
+    parser.add_argument(
+        "--with-weights",
+        action="store_true",
+        help="'pack' the denoiser's weights too, to go on from",
+    )
     parser.add_argument(
         "--seconds",
         type=float,
@@ -75,24 +87,33 @@ def _with_options(config: Any, options: argparse.Namespace) -> Any:
 
 def run_stage(stage: str, options: argparse.Namespace) -> None:
     """Run one stage on the folders that `options` names."""
-    from packshot_pocket.pretrain import (
-        clip,
-        data,
-        export,
-        latents,
-        light,
-        segmenter,
-        trigger_words,
-        unet,
-        vae,
-    )
     from packshot_pocket.pretrain.loop import Budget
 
+    if stage in BESIDE:
+        return _run_beside(stage, options)
     folder = options.state
     budget = Budget(options.seconds, options.finish, options.steps)
-    if stage == "pack":
-        data.pack(options.data, folder)
-    elif stage == "clip":
+    if stage == "gather":
+        from packshot_pocket.pretrain import data
+
+        data.gather(options.data, folder)
+    elif stage == "latents":
+        from packshot_pocket.pretrain import latents, vae
+
+        latents.encode_all(folder, vae.VaeConfig())
+    elif stage == "export":
+        from packshot_pocket.pretrain import export
+
+        export.export(folder, options.out or folder / "pocket")
+    else:
+        _train(stage, options, budget)
+
+
+def _train(stage: str, options: argparse.Namespace, budget: Any) -> None:
+    from packshot_pocket.pretrain import clip, light, segmenter, trigger_words, unet, vae
+
+    folder = options.state
+    if stage == "clip":
         config = _with_options(clip.ClipConfig(), options)
         clip.train_clip(folder, config, budget, former=options.former)
     elif stage == "names":
@@ -100,19 +121,29 @@ def run_stage(stage: str, options: argparse.Namespace) -> None:
         trigger_words.train_names(folder, config, clip.ClipConfig(), budget)
     elif stage == "vae":
         vae.train_vae(folder, _with_options(vae.VaeConfig(), options), budget)
-    elif stage == "latents":
-        latents.encode_all(folder, vae.VaeConfig())
     elif stage == "unet":
         config = _with_options(unet.UnetConfig(), options)
         unet.train_unet(folder, config, vae.VaeConfig(), clip.ClipConfig(), budget)
     elif stage == "segmenter":
         config = _with_options(segmenter.SegmenterConfig(), options)
         segmenter.train_segmenter(folder, config, budget)
-    elif stage == "light":
+    else:
         config = _with_options(light.LightConfig(), options)
         light.train_light(folder, options.backgrounds, config, budget)
-    else:
-        export.export(folder, options.out or folder / "pocket")
+
+
+def _run_beside(stage: str, options: argparse.Namespace) -> None:
+    from packshot_pocket.pretrain import begin, clip, gpu_pack, unet, vae
+
+    if stage == "begin":
+        if options.model is None:
+            raise PackshotError("'begin' needs --model, the folder of an exported base.")
+        return begin.begin(options.model, options.state)
+    out = options.out or options.state / "pack"
+    if stage == "unpack":
+        return gpu_pack.join_parts(out, options.state)
+    configs = (_with_options(unet.UnetConfig(), options), clip.ClipConfig(), vae.VaeConfig())
+    return gpu_pack.write_pack(options.state, out, *configs, with_weights=options.with_weights)
 
 
 def main() -> int:

@@ -51,7 +51,7 @@ class Pictures:
         return self.held_out[np.linspace(0, len(self.held_out) - 1, count).round().astype(int)]
 
 
-def pack(worlds: list[Path], state: Path, held_out_fraction: float = 0.03) -> Pictures:
+def gather(worlds: list[Path], state: Path, held_out_fraction: float = 0.03) -> Pictures:
     """Gather all finished scenes of `worlds` into `state`; run it again when there are more.
 
     The last scenes of each world are held out.
@@ -74,13 +74,13 @@ def pack(worlds: list[Path], state: Path, held_out_fraction: float = 0.03) -> Pi
                 masks.append(_pixels(file.with_name(f"{file.stem}-mask.png"), "L"))
                 facts = {name: entry[name] for name in ATTRIBUTES}
                 lines.append(json.dumps({**facts, "held_out": position >= first_held_out}))
-        print(f"[pack] {len(scenes)} scenes of {world}", file=sys.stderr)
+        print(f"[gather] {len(scenes)} scenes of {world}", file=sys.stderr)
     save_array(state / "pictures.npy", np.stack(pixels))
     save_array(state / "masks.npy", np.stack(masks))
     files.write_text(state / "attributes.jsonl", "\n".join(lines) + "\n")
     packed = open_packed(state)
     print(
-        f"[pack] {len(packed.training)} images to train on, {len(packed.held_out)} held out",
+        f"[gather] {len(packed.training)} images to train on, {len(packed.held_out)} held out",
         file=sys.stderr,
     )
     return packed
@@ -98,10 +98,10 @@ def open_packed(state: Path) -> Pictures:
     """The packed images.
 
     Raises:
-        PackshotError: `pack` has not run.
+        PackshotError: `gather` has not run.
     """
     if not (state / "pictures.npy").exists():
-        raise PackshotError(f"No packed images in {state}; run the stage 'pack' first.")
+        raise PackshotError(f"No packed images in {state}; run the stage 'gather' first.")
     lines = files.read_json_lines(state / "attributes.jsonl")
     held_out = np.array([line["held_out"] for line in lines])
     return Pictures(
@@ -116,9 +116,9 @@ def open_masks(state: Path) -> Pixels:
     """The products' masks, uint8 [N, 128, 128] (memory-mapped), as packed.
 
     Raises:
-        PackshotError: `pack` has not run.
+        PackshotError: `gather` has not run.
     """
-    return open_array(state / "masks.npy", "pack")
+    return open_array(state / "masks.npy", "gather")
 
 
 def to_tensor(pixels: Pixels) -> Tensor:

@@ -7,7 +7,7 @@ pure noise (Lin et al. 2023, arXiv 2305.08891), some captions left out for class
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,12 +131,17 @@ def new_scheduler() -> DDIMScheduler:
 
 @dataclass(frozen=True)
 class Batch:
-    """Latents [B, C, 16, 16] fp32, B captions, noise as latents, timesteps [B]."""
+    """Latents [B, C, 16, 16] fp32, noise as latents, timesteps [B]; and what they are told by."""
 
     latents: Tensor
-    captions: list[str]
     noise: Tensor
     timesteps: Tensor
+    told: Any
+    """B captions, or their tokens [B, 77]."""
+
+    def part(self, some: slice) -> Batch:
+        """Those samples alone."""
+        return Batch(self.latents[some], self.noise[some], self.timesteps[some], self.told[some])
 
 
 class UnetBatches:
@@ -176,22 +181,34 @@ class UnetBatches:
         seed, size = self.config.loop.seed, len(chosen)
         facts = [self.pictures.attributes[i % len(self.pictures.pixels)] for i in chosen]
         rng = generator(seed, step, f"{stream} captions")
-        captions = captions_of(facts, rng, self.captioner)
-        keep = rng.random(size) >= dropped
-        captions = [
-            with_name(caption, a_name(rng), rng)[0] if rng.random() < named else caption
-            for caption in captions
-        ]
+        captions = training_captions(facts, rng, self.captioner, dropped, named)
         latents = torch.from_numpy(self.latents[chosen].astype(np.float32))
         # Stratified: every batch sees the whole range of timesteps, which calms the loss.
         rng = generator(seed, step, f"{stream} timesteps")
         shares = (rng.permutation(size) + rng.random(size)) / size
         return Batch(
             latents,
-            [caption if kept else "" for caption, kept in zip(captions, keep, strict=True)],
             noise(tuple(latents.shape), generator(seed, step, f"{stream} noise")),
             torch.from_numpy((shares * 1000).astype(np.int64)),
+            captions,
         )
+
+
+def training_captions(
+    facts: list[dict[str, str]],
+    rng: np.random.Generator,
+    captioner: Captioner,
+    dropped: float,
+    named: float,
+) -> list[str]:
+    """A caption of each of `facts`; shares of them left out (empty), and with a name in them."""
+    captions = captions_of(facts, rng, captioner)
+    keep = rng.random(len(captions)) >= dropped
+    captions = [
+        with_name(caption, a_name(rng), rng)[0] if rng.random() < named else caption
+        for caption in captions
+    ]
+    return [caption if kept else "" for caption, kept in zip(captions, keep, strict=True)]
 
 
 class Conditioner:
@@ -202,10 +219,10 @@ class Conditioner:
         self.tokenizer: Any = clip_tokenizer()
 
     @torch.no_grad()
-    def __call__(self, captions: list[str]) -> Tensor:
+    def __call__(self, captions: Sequence[str]) -> Tensor:
         """B captions to [B, 77, width]."""
         tokens = self.tokenizer(
-            captions, padding="max_length", truncation=True, return_tensors="pt"
+            list(captions), padding="max_length", truncation=True, return_tensors="pt"
         ).input_ids
         states: Tensor = self.text_tower(tokens.to(self.text_tower.device)).last_hidden_state
         return states
@@ -276,10 +293,10 @@ def train_unet(
     def evaluate() -> Report:
         sheet = sample(_pipeline(unet, vae, conditioner), list(PROMPTS), config)
         state.save_picture(folder / "unet.png", np.hstack(list(sheet)))
-        return {"held-out loss": _judge(batches.held_out(), loss_of)}
+        return {"held-out loss": mean_loss(batches.held_out(), loss_of)}
 
     def loss_of(batch: Batch) -> Tensor:
-        return velocity_loss(unet, batch, conditioner(batch.captions), signal, weights)
+        return velocity_loss(unet, batch, conditioner(batch.told), signal, weights)
 
     stepper = Stepper(unet, config.optimizer)
     loop = Loop("unet", folder, stepper, config.loop, loss, evaluate)
@@ -288,15 +305,12 @@ def train_unet(
 
 
 @torch.no_grad()
-def _judge(batch: Batch, loss_of: Callable[[Batch], Tensor], part: int = 32) -> float:
+def mean_loss(batch: Batch, loss_of: Callable[[Batch], Tensor], part: int = 32) -> float:
     """The mean loss over a large batch, taken in parts."""
-    total, count = 0.0, len(batch.captions)
+    total, count = 0.0, len(batch.latents)
     for start in range(0, count, part):
-        some = slice(start, start + part)
-        piece = Batch(
-            batch.latents[some], batch.captions[some], batch.noise[some], batch.timesteps[some]
-        )
-        total += float(loss_of(piece)) * len(piece.captions)
+        piece = batch.part(slice(start, start + part))
+        total += float(loss_of(piece)) * len(piece.latents)
     return total / count
 
 

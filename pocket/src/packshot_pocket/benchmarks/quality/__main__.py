@@ -2,7 +2,7 @@
 
     python -m packshot_pocket.benchmarks.quality [--prompts N] [--products N] [--compare] [--base FOLDER]
 
-Needs the packed renders that the base learned from (`packshot-pretrain pack`) and the products that
+Needs the packed renders that the base learned from (`packshot-pretrain gather`) and the products that
 it did not (`packshot-render benchmark`). The judges are trained first, once, in about half an hour on
 2 cores; after that 500 prompts take about 15 minutes, each product about 6.
 """

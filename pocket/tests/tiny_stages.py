@@ -1,0 +1,102 @@
+"""The stages of the bundled base, tiny, and a world of rectangles to train them on."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from packshot_pocket.pretrain import clip, data, latents, light, segmenter, trigger_words, unet, vae
+from packshot_pocket.pretrain.loop import Budget, LoopConfig
+
+LOOP = LoopConfig(steps=4, batch=2, warmup_steps=1, seed=3)
+CLIP = clip.ClipConfig(
+    text_width=16, text_layers=1, text_heads=2, image_width=16, image_layers=1, image_heads=2,
+    patch_pixels=64, joint_width=8, loop=LOOP, judged=2, captions_per_value=2,
+)  # fmt: skip
+NAMES = trigger_words.NamesConfig(loop=LOOP, judged=2)
+VAE = vae.VaeConfig(
+    widths=(8, 8, 8, 8), latent_channels=4, loop=LOOP, crop_pixels=32, generic_count=3, judged=2
+)
+UNET = unet.UnetConfig(
+    widths=(32, 32), heads=2, loop=replace(LOOP, batch=2), judged=2, sample_steps=1
+)
+SEGMENTER = segmenter.SegmenterConfig(widths=(8, 8), loop=LOOP, generic_count=3, judged=2)
+LIGHT = light.LightConfig(loop=LOOP, drawn=4, held_out=4)
+COLOURS = ("red", "blue", "green", "white")
+
+
+def caption(attributes: Mapping[str, str], rng: random.Random) -> str:
+    return rng.choice(("a photo of a ", "a ")) + f"{attributes['colour']} {attributes['noun']}"
+
+
+def make_world(folder: Path, scenes: int = 5) -> None:
+    folder.mkdir()
+    for scene in range(scenes):
+        colour = COLOURS[scene % len(COLOURS)]
+        entries = []
+        for camera in range(2):
+            image = Image.new("RGB", (128, 128), "grey")
+            ImageDraw.Draw(image).rectangle((20, 30 + 20 * camera, 100, 90), fill=colour)
+            name = f"{scene:06d}-{camera}.png"
+            image.save(folder / name)
+            mask = Image.new("L", (128, 128))
+            ImageDraw.Draw(mask).rectangle((20, 30 + 20 * camera, 100, 90), fill=255)
+            mask.save(folder / f"{scene:06d}-{camera}-mask.png")
+            facts = dict.fromkeys(data.ATTRIBUTES, "plain")
+            entries.append({"file": name, **facts, "colour": colour, "noun": "suv"})
+        (folder / f"{scene:06d}.json").write_text(json.dumps(entries))
+
+
+def make_backgrounds(folder: Path, scenes: int = 4) -> Path:
+    """Grounds that are brighter on the side where the light is."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for scene in range(scenes):
+            right = scene % 2 == 0
+            ramp = Image.linear_gradient("L").rotate(90 if right else -90).resize((128, 128))
+            ramp.convert("RGB").save(folder / f"{scene}.png")
+            direction = [0.6 if right else -0.6, -0.6, 0.5]
+            entry = {"file": f"{scene}.png", "light": {"kind": "sun", "direction": direction}}
+            (folder / f"{scene:06d}.json").write_text(json.dumps([entry]))
+    return folder
+
+
+def run_clip(folder: Path, budget: Budget) -> None:
+    clip.train_clip(folder, CLIP, budget, caption)
+
+
+def run_names(folder: Path, budget: Budget) -> None:
+    trigger_words.train_names(folder, NAMES, CLIP, budget, caption)
+
+
+def run_vae(folder: Path, budget: Budget) -> None:
+    vae.train_vae(folder, VAE, budget)
+    if budget.stop_at_step is None:
+        latents.encode_all(folder, VAE)
+
+
+def run_unet(folder: Path, budget: Budget) -> None:
+    unet.train_unet(folder, UNET, VAE, CLIP, budget, caption)
+
+
+def run_segmenter(folder: Path, budget: Budget) -> None:
+    segmenter.train_segmenter(folder, SEGMENTER, budget)
+
+
+def run_light(folder: Path, budget: Budget) -> None:
+    light.train_light(folder, make_backgrounds(folder / "backgrounds"), LIGHT, budget)
+
+
+RUNS: dict[str, Callable[[Path, Budget], None]] = {
+    "clip": run_clip,
+    "names": run_names,
+    "vae": run_vae,
+    "unet": run_unet,
+    "segmenter": run_segmenter,
+    "light": run_light,
+}
