@@ -113,6 +113,21 @@ def made_quick(patch=setattr) -> None:
     patch(UNetModel, "sampler", SamplingDefaults("DPM++ 2M", 2, 4.0))
 
 
+def counted_loads() -> None:
+    """What a worker does first here: quick settings, and a line for each base that is loaded."""
+    from packshot.models.families.stable_diffusion import UNetModel
+
+    made_quick()
+    load = UNetModel.__init__
+
+    def told(self, *given, **named):
+        with open(os.environ["PACKSHOT_CACHE"] + "/loads", "a") as file:
+            file.write(f"{os.getpid()}\n")
+        load(self, *given, **named)
+
+    UNetModel.__init__ = told
+
+
 def life(
     shared: Any, folder: str, write: int | None, options: str, told: str | None = None
 ) -> None:

@@ -89,6 +89,10 @@ class ClassImagesError(PackshotError):
     """Class images are missing or unreadable."""
 
 
+class CatalogError(PackshotError):
+    """A table of products cannot be read, a row of it is none, or a cluster cannot be used."""
+
+
 class DatasetError(PackshotError):
     """A dataset in another tool's format cannot be read, or cannot be written where it should be."""
 

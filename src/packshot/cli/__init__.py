@@ -13,6 +13,7 @@ import typer
 from packshot.cli import (
     candidates,
     captions,
+    catalog,
     class_images,
     datasets,
     deliver,
@@ -69,9 +70,9 @@ def _options(
 
 # In the order in which they are wanted, and listed.
 for command in (
-    doctor.doctor, run.run, run.new, photos.photos, photos.blur, photos.photo_guide, captions.caption,
-    masks.masks, class_images.class_images, datasets.import_dataset, datasets.export_dataset, train.plan,
-    train.memory, train.train, candidates.candidates, candidates.choose,
+    doctor.doctor, run.run, catalog.catalog, run.new, photos.photos, photos.blur, photos.photo_guide,
+    captions.caption, masks.masks, class_images.class_images, datasets.import_dataset,
+    datasets.export_dataset, train.plan, train.memory, train.train, candidates.candidates, candidates.choose,
     generate.shoot, insert.insert, report.report, deliver.deliver, provenance.verify, studio.studio,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_dataset").replace("_", "-"))(command)

@@ -6,6 +6,7 @@ from packshot.models.load import (
     checkpoint_path,
     find_checkpoint,
     has_clip,
+    kept_base,
     load_base,
 )
 from packshot.models.precision import best_dtype
@@ -19,5 +20,6 @@ __all__ = [
     "checkpoint_path",
     "find_checkpoint",
     "has_clip",
+    "kept_base",
     "load_base",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,6 +19,23 @@ from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 from packshot.weights.hub import parse_repo
 from packshot.weights.installed_bases import BUNDLED, installed_base
+
+_kept: dict[tuple[object, ...], DiffusionModel] | None = None
+
+
+@contextmanager
+def kept_base() -> Iterator[None]:
+    """Within the block the base that was loaded last is kept: loading it once more gives the same one.
+
+    For many products on one base, in the whole process. Whoever puts adapters into a base takes them
+    out again.
+    """
+    global _kept
+    before, _kept = _kept, {}
+    try:
+        yield
+    finally:
+        _kept = before
 
 
 def load_base(
@@ -51,8 +70,15 @@ def load_base(
             f"{checkpoint.name} is a {spec.title}, whose numbers exceed what fp16 has: compute in bf16 "
             "or fp32."
         )
+    key = (checkpoint.path, checkpoint.content_hash, place, dtype, storage)
+    if _kept is not None:
+        if key in _kept:
+            return _kept[key]
+        _kept.clear()  # two may not fit the memory
     base = spec.model(checkpoint, place, dtype, storage)
     base.sampler = sampler_for(checkpoint.path, base.sampler)
+    if _kept is not None:
+        _kept[key] = base
     return base
 
 

@@ -1,0 +1,293 @@
+"""Workers of a catalogue, on Ray: here, or on a cluster that is there already.
+
+Ray starts processes, places them on GPUs and notices when one dies; what a product is, what is done
+already and how it goes on stays in the product's project. A worker is one process with one GPU (or, where
+there is none, its share of the cores), which keeps the base that it loaded last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from packshot.catalog.making import Outcome, make
+from packshot.catalog.order import Waiting
+from packshot.catalog.table import Product
+from packshot.errors import CatalogError, reason_of
+
+TRIES = 3
+"""After so many failures for which its photos and settings are not to blame a product is set aside."""
+BACK_OFF = 2.0
+"""Seconds before the second try; before each later one twice as long."""
+_ALIKE = ("packshot", "torch", "diffusers", "transformers")
+"""Packages that must have one version on all machines: others would make other files."""
+
+
+Prepare = Callable[[], object]
+
+
+def versions() -> dict[str, str]:
+    """Of this process: the packages that results depend on."""
+    found = {}
+    for name in _ALIKE:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+class Worker:
+    """What a process of the cluster does; Ray makes an actor of it."""
+
+    def __init__(self, out: str, cores: Sequence[int], prepare: Prepare | None = None) -> None:
+        """
+        Args:
+            cores: those to compute on; empty for all, or where the system has no such choice.
+            prepare: is called first.
+        """
+        if cores and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, set(cores))  # before PyTorch counts them
+        if prepare:
+            prepare()
+        from packshot.models import kept_base
+
+        self._out, self._stop = Path(out), threading.Event()
+        self._warm = contextlib.ExitStack()
+        self._warm.enter_context(kept_base())
+
+    def versions(self) -> dict[str, str]:
+        """See `versions`."""
+        return versions()
+
+    def make(self, product: Product) -> Outcome:
+        """Make a product; see `making.make`."""
+        return make(product, self._out, self._stop.is_set)
+
+    def stop(self) -> None:
+        """Let the product at hand stop with its state saved."""
+        self._stop.set()
+
+
+class Hired(Protocol):
+    """A worker, from where the work is handed out."""
+
+    def make(self, product: Product) -> Any:
+        """Have it made; an answer to wait for, whose value is an `Outcome`."""
+
+    def stop(self) -> None:
+        """See `Worker.stop`."""
+
+
+class _Actor:
+    """A `Worker` somewhere in Ray's cluster."""
+
+    def __init__(self, ray: Any, gpus: int, *given: Any) -> None:
+        self._ray = ray
+        # In a thread of its own, so that it is heard while a product is made.
+        actor = ray.remote(concurrency_groups={"control": 1})(Worker)
+        self.actor = actor.options(num_gpus=gpus, num_cpus=1).remote(*given)
+
+    def make(self, product: Product) -> Any:
+        return self.actor.make.remote(product)
+
+    def stop(self) -> None:
+        self.actor.stop.options(concurrency_group="control").remote()
+
+    def versions(self) -> dict[str, str]:
+        found: dict[str, str] = self._ray.get(self.actor.versions.remote())
+        return found
+
+
+class _Making(NamedTuple):
+    """A product at a worker."""
+
+    worker: int
+    product: Product
+
+
+class Crew:
+    """The workers, what each is warm for, and what waits.
+
+    Args:
+        hire: starts worker number i.
+        wait: of some answers those that have come within a second.
+        get: an answer's value; raises what broke it.
+    """
+
+    def __init__(
+        self,
+        products: Sequence[Product],
+        workers: int,
+        hire: Callable[[int], Hired],
+        wait: Callable[[list[Any]], list[Any]],
+        get: Callable[[Any], Outcome],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._waiting = Waiting((product.kind, product) for product in products)
+        self._hire, self._wait, self._get, self._now = hire, wait, get, now
+        self._workers = {number: hire(number) for number in range(workers)}
+        self._warm: dict[int, Any] = dict.fromkeys(self._workers)
+        self._busy: dict[Any, _Making] = {}
+        self._later: list[tuple[float, str, Product]] = []
+        self._tries: dict[str, int] = {}
+        self._stopping = False
+
+    def outcomes(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
+        """Make everything that waits; each outcome as it comes, also those of "making".
+
+        Once `should_stop`, products at hand end with their state saved; those that wait stay.
+        """
+        while self._busy or (not self._stopping and (self._waiting or self._later)):
+            if should_stop() and not self._stopping:
+                self._stopping = True
+                for worker in self._workers.values():
+                    worker.stop()
+            if not self._stopping:
+                yield from self._hand_out()
+            for answer in self._wait(list(self._busy)):
+                yield self._settle(self._busy.pop(answer), answer)
+
+    def _hand_out(self) -> Iterator[Outcome]:
+        while self._later and self._later[0][0] <= self._now():
+            _, _, product = heapq.heappop(self._later)
+            self._waiting.again(product.kind, product)
+        engaged = {making.worker for making in self._busy.values()}
+        for number in self._workers.keys() - engaged:
+            taken = self._waiting.take(self._warm[number])
+            if taken is None:
+                return
+            self._warm[number], product = taken
+            self._busy[self._workers[number].make(product)] = _Making(number, product)
+            yield Outcome(product.id, "making", tries=self._tries.get(product.id, 0) + 1)
+
+    def _settle(self, making: _Making, answer: Any) -> Outcome:
+        product = making.product
+        self._tries[product.id] = self._tries.get(product.id, 0) + 1
+        try:
+            outcome = self._get(answer)
+        except Exception as error:  # the process or its machine is gone
+            outcome = Outcome(
+                product.id, "failed", fault=f"its worker was lost: {reason_of(error)}"
+            )
+            self._waiting.lost(product.kind)
+            self._warm[making.worker] = None
+            self._workers[making.worker] = self._hire(making.worker)
+        tries = self._tries[product.id]
+        if outcome.state == "failed" and not outcome.is_users and tries < TRIES:
+            again = self._now() + BACK_OFF * 2 ** (tries - 1)
+            heapq.heappush(self._later, (again, product.id, product))
+            return replace(outcome, state="waiting", tries=tries)
+        return replace(outcome, tries=tries)
+
+
+def make_all(
+    products: Sequence[Product],
+    out: Path,
+    *,
+    address: str | None = None,
+    workers: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    prepare: Prepare | None = None,
+) -> Iterator[Outcome]:
+    """Make products on Ray; yields each outcome as it comes, see `Crew.outcomes`.
+
+    Args:
+        out: the catalogue's folder; on a cluster one that all of its machines see.
+        address: of a cluster (HOST:PORT, ray://HOST:PORT, "auto"); None starts Ray here, for this alone.
+        workers: processes; None for one a GPU, or one in all where there is none.
+        prepare: each worker calls it first; it can be imported there.
+
+    Raises:
+        CatalogError: Ray is not installed, the cluster is not there, or a machine of it has others of
+            the packages that results depend on.
+    """
+    with _ray(address, workers) as ray:
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        count = min(workers or gpus or 1, max(1, len(products)))
+        here = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        share = len(here) // count if address is None and not gpus and count > 1 else 0
+
+        def hire(number: int) -> _Actor:
+            cores = here[number * share : (number + 1) * share]
+            for attempt in range(TRIES):
+                hired = _Actor(ray, min(1, gpus), str(out), cores, prepare)
+                try:
+                    _check_versions(hired.versions())
+                    return hired
+                except (
+                    ray.exceptions.RayError
+                ) as error:  # its machine is gone, or Packshot is not there
+                    fault = reason_of(error)
+                    time.sleep(BACK_OFF * 2**attempt)
+            raise CatalogError(f"No worker can be started: {fault}")
+
+        def wait(answers: list[Any]) -> list[Any]:
+            if not answers:
+                time.sleep(0.1)
+                return []
+            return list(ray.wait(answers, num_returns=1, timeout=1.0)[0])
+
+        yield from Crew(products, count, hire, wait, ray.get).outcomes(should_stop)
+
+
+@contextlib.contextmanager
+def _ray(address: str | None, workers: int | None) -> Iterator[Any]:
+    """Ray, connected; one that was started here ends with the block."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of this leaves the machine
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise CatalogError('A catalogue needs Ray: pip install "packshot[catalog]"') from error
+    options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    if address is None:
+        options |= {
+            "num_cpus": workers or os.cpu_count(), "include_dashboard": False,
+            "_node_ip_address": "127.0.0.1",
+        }  # fmt: skip
+    try:
+        _knock(address)
+        ray.init(address or "local", **options)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CatalogError(
+            f"There is no Ray cluster at {address}: {reason_of(error)}. Start one (ray start --head), or "
+            "leave out --address to work on this machine."
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """See whether anything listens at HOST:PORT: Ray itself asks for minutes.
+
+    Raises:
+        OSError: nothing does.
+        ValueError: it is no HOST:PORT.
+    """
+    if address not in (None, "auto"):
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        if parts.hostname is None or parts.port is None:
+            raise ValueError("an address is HOST:PORT")
+        socket.create_connection((parts.hostname, parts.port), timeout=10).close()
+
+
+def _check_versions(theirs: dict[str, str]) -> None:
+    ours = versions()
+    if differing := [name for name in ours if ours[name] != theirs[name]]:
+        told = ", ".join(f"{name} {theirs[name]} ({ours[name]} here)" for name in differing)
+        raise CatalogError(
+            f"A machine of the cluster has {told}. Files would differ: install the same versions."
+        )

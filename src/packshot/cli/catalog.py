@@ -1,0 +1,119 @@
+"""`packshot catalog`: the path of one product, over a table of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from packshot.cli.options import (
+    BASE,
+    ClassCount,
+    ClassSources,
+    SegmenterName,
+    TimeBudget,
+    plates_of,
+    sources_of,
+)
+from packshot.cli.terminal import echo
+
+_PAGE_SECONDS = 10.0
+"""The page is written this often while work goes on."""
+_LACKING = "Where a row has none: "
+
+
+def catalog(
+    table: Annotated[
+        Path, typer.Argument(help="A CSV, JSON lines or Parquet file; a row is a product.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the projects and the page go.")],
+    class_noun: Annotated[
+        str | None, typer.Option("--class", help=f"{_LACKING}what kind of thing it is.")
+    ] = None,
+    base: Annotated[str | None, typer.Option(help=_LACKING + BASE[0].lower() + BASE[1:])] = None,
+    time_budget: TimeBudget = None,
+    segmenter: SegmenterName = None,
+    class_images: ClassSources = None,
+    class_count: ClassCount = None,
+    images_per_prompt: Annotated[
+        int | None, typer.Option(min=1, max=64, help=f"{_LACKING}images of each prompt.")
+    ] = None,
+    plates: Annotated[
+        str | None, typer.Option(help=f"{_LACKING}photos to put it into: a folder or a CSV.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help=f"{_LACKING}the seed.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help='A Ray cluster: HOST:PORT, ray://HOST:PORT or "auto"; default: this machine.'
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one a GPU, else one.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Make the good rows of a table with bad ones.")
+    ] = False,
+    max_failures: Annotated[
+        int | None, typer.Option(min=1, help="End when so many products were set aside.")
+    ] = None,
+) -> None:
+    """Make every product of a table: `packshot run` for each, on this machine or a Ray cluster.
+
+    The whole table is checked before anything is made. The same command goes on where it was stopped,
+    and makes what is new or changed.
+    """
+    from packshot.catalog.engine import make_all
+    from packshot.catalog.results import write_results
+    from packshot.catalog.table import read_table
+    from packshot.cli.console import Console
+    from packshot.errors import CatalogError
+
+    defaults: dict[str, Any] = {
+        "class": class_noun, "base": base, "time_budget": time_budget, "segmenter": segmenter,
+        "class_images": sources_of(class_images), "class_count": class_count,
+        "images_per_prompt": images_per_prompt, "plates": plates_of(plates), "seed": seed,
+    }  # fmt: skip
+    products, faults = read_table(
+        table, {key: value for key, value in defaults.items() if value is not None}
+    )
+    if faults and not (skip_bad and products):
+        shown = "\n".join(f"  {fault}" for fault in faults[:20])
+        more = f"\n  and {len(faults) - 20} more" if len(faults) > 20 else ""
+        raise CatalogError(
+            f"{len(faults)} of {len(faults) + len(products)} rows of {table} cannot be made:\n"
+            f"{shown}{more}\nNothing was begun. Mend them, or make the others with --skip-bad."
+        )
+    os.makedirs(out, exist_ok=True)
+    found, written = {product.id: None for product in products}, 0.0
+    outcomes: dict[str, Any] = {}
+    with Console() as console, console.stoppable():
+        for fault in faults:
+            console.say(f"left out: {fault}")
+
+        def enough() -> bool:
+            failed = sum(outcome.state == "failed" for outcome in outcomes.values())
+            return console.should_stop() or (max_failures is not None and failed >= max_failures)
+
+        console.training = True  # Ctrl-C stops after the step at hand
+        for outcome in make_all(
+            products, out.absolute(), address=address, workers=workers, should_stop=enough
+        ):
+            outcomes[outcome.id] = outcome
+            if outcome.state == "failed":
+                console.say(f"set aside: {outcome.id}: {outcome.fault}")
+            elif outcome.state == "waiting":
+                console.say(f"again later: {outcome.id}: {outcome.fault}")
+            done = sum(each.state in ("done", "failed") for each in outcomes.values())
+            console.progress("products", done, len(found))
+            if time.monotonic() - written > _PAGE_SECONDS:
+                write_results(out, products, outcomes.values())
+                written = time.monotonic()
+    page = write_results(out, products, outcomes.values())
+    states = [outcome.state for outcome in outcomes.values()]
+    echo(f"{states.count('done')} of {len(products)} are done. Page: {page}")
+    if states.count("done") < len(products):
+        raise typer.Exit(130 if "failed" not in states else 1)

@@ -1,0 +1,165 @@
+"""Workers that die, products that fail, a stop: who is asked again, who is set aside, what comes out."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests import walking
+from tests.walking import counted_loads, make_case, results, walk
+
+from packshot.catalog import engine
+from packshot.catalog.engine import BACK_OFF, TRIES, Crew, make_all
+from packshot.catalog.making import Outcome, log_of, project_of
+from packshot.catalog.table import Product
+from packshot.errors import CatalogError
+from packshot.project import Subject, choices_of
+
+
+def product(number: int, class_noun: str = "car") -> Product:
+    subject = Subject(name=f"p{number}", trigger="ohwx", class_noun=class_noun)
+    return Product(id=f"p{number}", subject=subject, photos="/nowhere", choices=choices_of())
+
+
+@dataclass
+class Cluster:
+    """Workers of one's own making: what each product's tries come to, in order, and how time goes."""
+
+    answers: dict[str, list[object]] = field(default_factory=dict)
+    seconds: float = 0.0
+    hired: list[int] = field(default_factory=list)
+    made: list[tuple[int, str, float]] = field(default_factory=list)
+    told_to_stop: list[int] = field(default_factory=list)
+
+    def hire(self, number: int):
+        self.hired.append(number)
+        cluster = self
+
+        class Worker:
+            def make(self, product):
+                cluster.made.append((number, product.id, cluster.seconds))
+                return (product.id, len(cluster.made))
+
+            def stop(self):
+                cluster.told_to_stop.append(number)
+
+        return Worker()
+
+    def wait(self, answers):
+        self.seconds += 1.0
+        return answers[:1]
+
+    def get(self, answer):
+        left = self.answers.get(answer[0], [])
+        value = left.pop(0) if left else Outcome(answer[0], "done")
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    def crew(self, products, workers):
+        return Crew(products, workers, self.hire, self.wait, self.get, lambda: self.seconds)
+
+
+def test_each_product_is_made_once_and_told_of():
+    cluster = Cluster()
+    told = list(cluster.crew([product(i) for i in range(5)], 2).outcomes())
+    assert sorted(o.id for o in told if o.state == "done") == [f"p{i}" for i in range(5)]
+    assert [o.state for o in told].count("making") == 5
+    assert sorted(name for _, name, _ in cluster.made) == [f"p{i}" for i in range(5)]
+    assert {number for number, _, _ in cluster.made} == {0, 1} and cluster.hired == [0, 1]
+
+
+def test_a_lost_worker_is_replaced_and_its_product_made_again_later_elsewhere_or_there():
+    cluster = Cluster({"p1": [ConnectionError("gone"), ConnectionError("gone")]})
+    told = list(cluster.crew([product(i) for i in range(3)], 1).outcomes())
+    of_p1 = [o for o in told if o.id == "p1"]
+    assert [o.state for o in of_p1] == ["making", "waiting", "making", "waiting", "making", "done"]
+    assert of_p1[-1].tries == 3 and "its worker was lost: ConnectionError: gone" in of_p1[1].fault
+    assert cluster.hired == [0, 0, 0]
+    times = [at for _, name, at in cluster.made if name == "p1"]
+    assert times[1] - times[0] >= BACK_OFF and times[2] - times[1] >= 2 * BACK_OFF
+    assert [name for _, name, _ in cluster.made].index("p2") < 3, "the others did not wait"
+
+
+def test_what_fails_time_and_again_is_set_aside_and_the_others_go_on():
+    cluster = Cluster({"p0": [Outcome("p0", "failed", fault="odd")] * 9})
+    told = {o.id: o for o in cluster.crew([product(i) for i in range(3)], 1).outcomes()}
+    assert (told["p0"].state, told["p0"].tries) == ("failed", TRIES)
+    assert told["p1"].state == told["p2"].state == "done"
+
+
+def test_photos_that_are_at_fault_are_not_tried_again():
+    cluster = Cluster({"p0": [Outcome("p0", "failed", fault="no photos", is_users=True)]})
+    told = list(cluster.crew([product(0)], 1).outcomes())
+    assert [o.state for o in told] == ["making", "failed"] and told[-1].tries == 1
+
+
+def test_a_stop_lets_products_at_hand_end_and_begins_no_other():
+    cluster = Cluster({f"p{i}": [Outcome(f"p{i}", "stopped")] for i in range(2)})
+    told = []
+    for outcome in cluster.crew([product(i) for i in range(6)], 2).outcomes(lambda: len(told) >= 2):
+        told.append(outcome)
+    assert [o.state for o in told] == ["making", "making", "stopped", "stopped"]
+    assert sorted(cluster.told_to_stop) == [0, 1]
+
+
+@pytest.fixture
+def case(tmp_path, tiny_sd1, monkeypatch):
+    """A tiny base with a short recipe, photos, and an environment for the workers."""
+    monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "no segmenters"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    walking.made_quick(monkeypatch.setattr)
+    return make_case(tmp_path, tiny_sd1)
+
+
+def chosen(case: Path, number: int, class_noun: str = "car") -> Product:
+    choices = choices_of(base=str(case / "base"), **walking.OPTIONS)
+    subject = Subject(name="Duster", trigger="ohwx", class_noun=class_noun)
+    return Product(id=f"p{number}", subject=subject, photos=str(case / "photos"), choices=choices)
+
+
+@pytest.mark.slow
+def test_products_are_those_of_run_their_base_is_loaded_once_and_a_killed_worker_loses_none(case):
+    """Three products by a worker that is killed in the second: as `run` makes them, byte for byte."""
+    alone = walk(case).project
+    (case / "cache").mkdir(exist_ok=True)
+    out, killed = case / "catalogue", []
+    products = [chosen(case, number) for number in range(3)]
+    told = []
+    for outcome in make_all(products, out, workers=1, prepare=counted_loads):
+        told.append(outcome)
+        if outcome.state == "making" and outcome.id == "p1" and not killed:
+            pids = (case / "cache" / "loads").read_text().split()
+            killed.append(int(pids[-1]))
+            os.kill(killed[0], signal.SIGKILL)
+    last = {outcome.id: outcome for outcome in told}
+    assert {outcome.state for outcome in last.values()} == {"done"}, last
+    assert last["p1"].tries == 2 and killed
+    loads = (case / "cache" / "loads").read_text().split()
+    assert len(loads) == len(set(loads)) == 2, "once in each worker's life"
+    for number in range(3):
+        made = results(project_of(out, products[number]).root)
+        assert made == results(alone.root)
+    assert "done after" in log_of(out, products[0]).read_text()
+    again = [outcome for outcome in make_all(products, out, workers=1, prepare=counted_loads)]
+    assert all(outcome.was_complete for outcome in again if outcome.state == "done")
+    assert (case / "cache" / "loads").read_text().split() == loads
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere"])
+def test_a_cluster_that_is_not_there_is_told(tmp_path, address):
+    with pytest.raises(CatalogError, match=f"There is no Ray cluster at {address}"):
+        list(make_all([product(0)], tmp_path, address=address))
+
+
+def test_other_versions_on_a_machine_are_told(monkeypatch):
+    theirs = engine.versions() | {"torch": "1.0"}
+    with pytest.raises(CatalogError, match=r"A machine of the cluster has torch 1\.0 \("):
+        engine._check_versions(theirs)
+    engine._check_versions(engine.versions())
