@@ -45,6 +45,10 @@ class ProjectError(PackshotError):
     """The project folder is missing, broken, or used by another process."""
 
 
+class InUseError(ProjectError):
+    """Another process is at work in the folder."""
+
+
 class NoUsablePhotosError(PackshotError):
     """No photo of the product could be accepted."""
 

@@ -1,10 +1,10 @@
 """Whole commands on drives that lack something, and on those that take nothing."""
 
 import errno
-import fcntl
 import os
 import stat
 
+import portalocker
 import pytest
 
 from tests.projects import painted
@@ -33,7 +33,7 @@ def _lack_folder_flush(patch):
 
 
 def _lack_locks(patch):
-    patch.setattr(fcntl, "flock", _refused(errno.ENOLCK))
+    patch.setattr(portalocker.portalocker, "LOCKER", _refused(errno.ENOLCK))
 
 
 def _lack_links(patch):

@@ -11,6 +11,7 @@ import time
 import warnings
 
 import hypothesis
+import portalocker
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -536,13 +537,13 @@ def test_where_a_drive_has_no_locks_this_machine_has(tmp_path, monkeypatch, numb
         descriptor = file if isinstance(file, int) else file.fileno()
         return os.fstat(descriptor).st_ino == os.stat(drive / ".lock").st_ino
 
-    monkeypatch.setattr(fcntl, "flock", _refusing(number, on_drive, fcntl.flock))
+    monkeypatch.setattr(portalocker.portalocker, "LOCKER", _refusing(number, on_drive, fcntl.flock))
     with files.lock(drive / ".lock"):
         told = f"{drive} is in use by another Packshot .process {os.getpid()}."
         with pytest.raises(ProjectError, match=told), files.lock(drive / ".lock"):
             pass
     _lock_at(drive / ".lock")
-    monkeypatch.setattr(fcntl, "flock", _refusing(number))
+    monkeypatch.setattr(portalocker.portalocker, "LOCKER", _refusing(number))
     _lock_at(drive / ".lock")  # nothing can be locked anywhere
 
 

@@ -138,6 +138,7 @@ class Crew:
         self._hire, self._wait, self._get, self._now = hire, wait, get, now
         self._workers = {number: hire(number) for number in range(workers)}
         self._warm: dict[int, Any] = dict.fromkeys(self._workers)
+        self._idle = list(self._workers)
         self._busy: dict[Any, _Making] = {}
         self._later: list[tuple[float, str, Product]] = []
         self._tries: dict[str, int] = {}
@@ -162,17 +163,15 @@ class Crew:
         while self._later and self._later[0][0] <= self._now():
             _, _, product = heapq.heappop(self._later)
             self._waiting.again(product.kind, product)
-        engaged = {making.worker for making in self._busy.values()}
-        for number in self._workers.keys() - engaged:
-            taken = self._waiting.take(self._warm[number])
-            if taken is None:
-                return
+        while self._idle and (taken := self._waiting.take(self._warm[self._idle[-1]])):
+            number = self._idle.pop()
             self._warm[number], product = taken
             self._busy[self._workers[number].make(product)] = _Making(number, product)
             yield Outcome(product.id, "making", tries=self._tries.get(product.id, 0) + 1)
 
     def _settle(self, making: _Making, answer: Any) -> Outcome:
         product = making.product
+        self._idle.append(making.worker)
         self._tries[product.id] = self._tries.get(product.id, 0) + 1
         try:
             outcome = self._get(answer)
@@ -245,17 +244,14 @@ def make_all(
 def _ray(address: str | None, workers: int | None) -> Iterator[Any]:
     """Ray, connected; one that was started here ends with the block."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of this leaves the machine
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # for Ray's ports are open to the network
     try:
         import ray
     except ImportError as error:
         raise CatalogError('A catalogue needs Ray: pip install "packshot[catalog]"') from error
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address is None:
-        options |= {
-            "num_cpus": workers or os.cpu_count(), "include_dashboard": False,
-            "_node_ip_address": "127.0.0.1",
-        }  # fmt: skip
+        options |= {"num_cpus": workers or os.cpu_count(), "include_dashboard": False}
     try:
         _knock(address)
         ray.init(address or "local", **options)

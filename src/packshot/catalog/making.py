@@ -12,7 +12,13 @@ from typing import Any, Literal
 
 from packshot.catalog import photos
 from packshot.catalog.table import Product
-from packshot.errors import PackshotError, reason_of
+from packshot.errors import (
+    DiskFullError,
+    InsufficientMemoryError,
+    InUseError,
+    PackshotError,
+    reason_of,
+)
 from packshot.generation.scores import read_scores
 from packshot.insertion.record import read_records
 from packshot.project import Project
@@ -21,6 +27,8 @@ from packshot.utils.durations import in_words
 from packshot.workflow import end_to_end
 from packshot.workflow.observer import RunObserver
 
+_MAY_PASS = (DiskFullError, InUseError, InsufficientMemoryError)
+"""Faults that are not the product's: another try may end otherwise."""
 State = Literal["waiting", "making", "done", "failed", "stopped"]
 
 
@@ -76,7 +84,8 @@ def make(product: Product, out: Path, should_stop: Callable[[], bool] = lambda: 
         outcome = Outcome(product.id, state, was_complete=result.was_complete, **figures(project))
     except PackshotError as error:
         observer.say(str(error))
-        outcome = Outcome(product.id, "failed", fault=str(error), is_users=True)
+        is_users = not isinstance(error, _MAY_PASS)
+        outcome = Outcome(product.id, "failed", fault=str(error), is_users=is_users)
     except Exception as error:  # one product's, whatever it is: the others go on
         observer.say(traceback.format_exc())
         outcome = Outcome(product.id, "failed", fault=reason_of(error))

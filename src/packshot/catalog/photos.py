@@ -32,7 +32,8 @@ def at_hand(photos: str, folder: Path) -> Path:
     marker = folder / "fetched.json"  # written last
     fetched = files.read_json(marker) if marker.is_file() else None
     if not (isinstance(fetched, dict) and fetched.get("url") == photos):
-        marker.unlink(missing_ok=True)
+        if folder.exists():  # of a fetch that broke off, or of another URL
+            files.remove_tree(folder, folder.parent)
         is_web = urlsplit(photos).scheme.lower() in ("http", "https")
         try:
             name = _of_web(photos, folder) if is_web else _of_store(photos, folder)

@@ -37,10 +37,10 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from packshot.errors import (
     DiskFullError,
+    InUseError,
     MachineWarning,
     OverwriteError,
     PackshotError,
-    ProjectError,
     UnsafePathError,
     WriteError,
 )
@@ -727,7 +727,7 @@ def lock(path: Path) -> Iterator[None]:
     keeps out other processes of this machine.
 
     Raises:
-        ProjectError: another process holds it; the message names its process id where it can be read.
+        InUseError: another process holds it; the message names its process id where it can be read.
         UnsafePathError, DiskFullError, WriteError: as `open_in_place`.
     """
     try:
@@ -746,14 +746,14 @@ def _is_locked(file: TextIO, folder: Path) -> bool:
     """Lock an open file; False if its drive has no locks.
 
     Raises:
-        ProjectError: another process holds it.
+        InUseError: another process holds it.
     """
     import portalocker
 
     try:
         portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
     except portalocker.AlreadyLocked:
-        raise ProjectError(
+        raise InUseError(
             f"{folder} is in use by another Packshot (process {_holder(file)}). "
             "Wait until it is done, or stop it, then run this again."
         ) from None
