@@ -1,0 +1,84 @@
+"""`packshot catalog`: what it says of a table before it begins, and of what came of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from packshot.catalog import engine
+from packshot.catalog.making import Outcome
+from packshot.cli import app
+from packshot.errors import CatalogError
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def table(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    path = tmp_path / "products.csv"
+    path.write_text("id,class,photos,seed\na,mug,a,\nb,mug,b,5\nc,mug,c,\n")
+    return path
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Stands in for Ray; what it was given, by name."""
+    given = {}
+
+    def make_all(products, out, **options):
+        given.update(options, products=products, out=out)
+        for number, product in enumerate(products):
+            yield Outcome(product.id, "making", tries=1)
+            failed = Outcome(product.id, "failed", fault="no photos", tries=1)
+            yield failed if number == given.get("fails") else Outcome(product.id, "done", 9.0)
+            if options["should_stop"]():
+                return
+
+    monkeypatch.setattr(engine, "make_all", make_all)
+    return given
+
+
+def catalog(*words):
+    return RUNNER.invoke(app, ["catalog", *map(str, words)])
+
+
+def test_rows_and_options_become_products_and_results_a_page(table, made, tmp_path):
+    out = tmp_path / "out"
+    told = catalog(table, "--out", out, "--seed", 3, "--time-budget", "5m", "--workers", 2)
+    assert told.exit_code == 0 and "3 of 3 are done" in told.output
+    assert [product.choices.seed for product in made["products"]] == [3, 5, 3]
+    assert {product.choices.time_budget for product in made["products"]} == {"5m"}
+    assert made["workers"] == 2 and made["address"] is None and made["out"] == out
+    results = json.loads((out / "results.json").read_text())
+    assert [each["state"] for each in results] == ["done"] * 3
+    assert (out / "index.html").is_file()
+
+
+def test_nothing_is_begun_where_a_row_is_bad_unless_it_is_left_out(table, made, tmp_path):
+    table.write_text(table.read_text() + "d,mug,nowhere,\n")
+    with pytest.raises(CatalogError, match=r"1 of 4 rows (.|\n)*row 4 \(d\): there are no photos"):
+        RUNNER.invoke(
+            app, ["catalog", str(table), "--out", str(tmp_path / "out")], catch_exceptions=False
+        )
+    assert not made and not (tmp_path / "out").exists()
+    told = catalog(table, "--out", tmp_path / "out", "--skip-bad")
+    assert told.exit_code == 0 and "left out: row 4 (d)" in told.output
+
+
+def test_one_that_was_set_aside_is_told_and_ends_with_1(table, made, tmp_path):
+    made["fails"] = 1
+    told = catalog(table, "--out", tmp_path / "out")
+    assert told.exit_code == 1 and "set aside: b: no photos" in told.output
+    assert "2 of 3 are done" in told.output
+
+
+def test_so_many_failures_end_it(table, made, tmp_path):
+    made["fails"] = 0
+    told = catalog(table, "--out", tmp_path / "out", "--max-failures", 1)
+    assert told.exit_code == 1 and "0 of 3 are done" in told.output
+    states = [each["state"] for each in json.loads((tmp_path / "out/results.json").read_text())]
+    assert states == ["failed", "waiting", "waiting"]
