@@ -72,6 +72,8 @@ class Asked(BaseModel):
     """The time budget as the user wrote it; "none" for the whole recipe."""
     seed: int = 0
     """The project's."""
+    early_stopping: bool = True
+    """The project's."""
 
 
 class Plan(BaseModel):

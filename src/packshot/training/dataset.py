@@ -18,12 +18,10 @@ from packshot.models.diffusion_model import Conditioning, DiffusionModel
 from packshot.models.loss import Batch
 from packshot.photos.photo_set import Photo
 from packshot.plan.config import Plan
+from packshot.plan.evaluations import HELD_OUT
 from packshot.project import Subject
 from packshot.training.latent_cache import LatentCache, Picture, PromptCache, picture
 from packshot.training.sampler import Slot, noise, seed_of, slot, timestep_quantile
-
-HELD_OUT = 8
-"""Examples by which it is told when training is done: one of each eighth of the timesteps."""
 
 
 @dataclass(frozen=True)

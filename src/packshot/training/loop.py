@@ -102,7 +102,8 @@ def train(
         run = open_run(project, plan)
         ended = finished(run)
         if go_on:
-            ended = _reopen(run, plan, ended)
+            _reopen(run, plan, ended)
+            ended = None
         if ended and (done := _restore_lora(project, run, ended)):
             yield done
             return
@@ -117,13 +118,15 @@ def _reopen(run: Path, plan: Plan, ended: Done | None) -> None:
     Raises:
         StaleRunError: it has not ended, or at the plan's last step.
     """
-    if ended is None or ended.step >= plan.steps:
-        where = f"it ended at its last step, {plan.steps}" if ended else "it has not ended"
+    if ended is None:
         raise StaleRunError(
-            f"This run cannot go on: {where}. For a longer one set steps in plan.toml, and train; that "
-            "is a new run."
-            if ended
-            else f"This run need not be told to go on: {where}. The command without --go-on resumes it."
+            "This run has not ended, so it need not be told to go on: the command without --go-on "
+            "resumes it."
+        )
+    if ended.step >= plan.steps:
+        raise StaleRunError(
+            f"This run ended at its last step, {plan.steps}. For a longer one set steps in plan.toml and "
+            "train; that is a new run."
         )
     kept = [event for event in read_events(run) if not isinstance(event, Done)]
     records = [as_record(event, run) for event in (*kept, WentOn(ended.step))]
