@@ -80,9 +80,11 @@ def embedder_of(
     Raises:
         ModelLoadError: the model embeds no texts, is none, is damaged, or cannot be fetched.
     """
-    found = image_embedder_of(spec, base, progress)
+    if spec == BASE:
+        return base().clip_similarity()
+    found: Any = image_embedder_of(spec, base, progress)
     if found is None or hasattr(found, "embed_texts"):
-        similarity: Any = found
+        similarity: ClipSimilarity | None = found
         return similarity
     raise ModelLoadError(
         f"{spec} compares images alone, and prompts are to be compared with them: name a CLIP or a "
