@@ -10,14 +10,14 @@ from pathlib import Path
 from starlette.responses import Response
 
 from packshot.errors import PackshotError
-from packshot.generation.candidates import (
+from packshot.generation.scores import Score, has_current_images, read_scores
+from packshot.judging.candidate import (
     Candidate,
-    chosen_candidate,
     list_candidates,
     pictures_of,
     runs_with_lora,
 )
-from packshot.generation.scores import Score, has_current_images, read_scores
+from packshot.judging.candidates import chosen_candidate
 from packshot.project import Project
 from packshot.studio.pages import Visit, view
 from packshot.studio.views.pictures import SOURCES, name_of
@@ -77,7 +77,7 @@ def listed(visit: Visit) -> Response:
 def score(visit: Visit) -> Response:
     """Queue the measuring of what is not measured."""
     if not visit.studio.queue.current(visit.project_id, "candidates"):
-        visit.studio.queue.add(visit.here, "candidates", "candidates")
+        visit.studio.queue.add(visit.here, "candidates", "judge")
     return visit.notice("choose.queued")
 
 
@@ -92,14 +92,19 @@ def shoot_usual(visit: Visit) -> Response:
 @view("/p/{project}/choose", "POST")
 def choose(visit: Visit) -> Response:
     """Queue the choice of a candidate; the one before can be chosen again."""
-    run, weight = visit.value("run"), visit.value("weight")
-    if run not in runs_with_lora(visit.here) or run.startswith("-"):
+    run, weight, step = (visit.value(name, "") for name in ("run", "weight", "step"))
+    at = [f"--step={step}"] if step else []
+    if run not in runs_with_lora(visit.here) or run.startswith("-") or not (step or "0").isdecimal():
         raise PackshotError(visit.t("choose.gone"))
     before = chosen_candidate(visit.here)
     visit.studio.queue.add(
-        visit.here, "choose", "choose", run, f"--weight={weight}", heavy=weight != "1"
-    )
-    undo = f"/p/{visit.project_id}/choose?run={before[0]}&weight={before[1]:g}" if before else ""
+        visit.here, "choose", "choose", run, f"--weight={weight}", *at,
+        heavy=weight != "1" or bool(step),
+    )  # fmt: skip
+    undo = ""
+    if before:
+        former = "" if before[1] is None else f"&step={before[1]}"
+        undo = f"/p/{visit.project_id}/choose?run={before[0]}&weight={before[2]:g}{former}"
     return visit.notice("choose.chosen", undo=undo, run=run, weight=weight)
 
 
@@ -120,7 +125,7 @@ def plot_of(project: Project, candidates: Sequence[Candidate]) -> Plot | None:
     ]  # fmt: skip
     lines: dict[str, list[str]] = {}
     for point in points:
-        lines.setdefault(point.candidate.run, []).append(f"{point.x},{point.y}")
+        lines.setdefault(point.candidate.origin, []).append(f"{point.x},{point.y}")
     runs = tuple(" ".join(line) for line in lines.values())
     return Plot(tuple(points), runs, across.ticks(), up.ticks())
 

@@ -4,9 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-
-from packshot.errors import LoraError, PackshotError
 from packshot.generation.candidates import (
     choose_candidate,
     chosen_candidate,
@@ -14,6 +11,9 @@ from packshot.generation.candidates import (
     pictures_of,
     score_candidates,
 )
+from safetensors.torch import load_file
+
+from packshot.errors import LoraError, PackshotError
 from packshot.generation.metrics import clip_i
 from packshot.lora import fused, load_lora
 from packshot.photos.photo_set import list_photos
