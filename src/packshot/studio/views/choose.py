@@ -94,7 +94,11 @@ def choose(visit: Visit) -> Response:
     """Queue the choice of a candidate; the one before can be chosen again."""
     run, weight, step = (visit.value(name, "") for name in ("run", "weight", "step"))
     at = [f"--step={step}"] if step else []
-    if run not in runs_with_lora(visit.here) or run.startswith("-") or not (step or "0").isdecimal():
+    if (
+        run not in runs_with_lora(visit.here)
+        or run.startswith("-")
+        or not (step or "0").isdecimal()
+    ):
         raise PackshotError(visit.t("choose.gone"))
     before = chosen_candidate(visit.here)
     visit.studio.queue.add(
