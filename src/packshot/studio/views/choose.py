@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from packshot.judging.candidate import (
 )
 from packshot.judging.candidates import chosen_candidate
 from packshot.project import Project
+from packshot.report.axis import axis_of
 from packshot.studio.pages import Visit, view
 from packshot.studio.views.pictures import SOURCES, name_of
 from packshot.studio.views.steps import Step
@@ -27,8 +27,6 @@ from packshot.training.events import Sample, read_events
 STEP = Step("choose", lambda project: (project.candidates_folder / "scores.json").is_file())
 _WIDE, _HIGH, _MARGIN = 640, 380, 52
 """The plot's size and margin, in units of its picture."""
-_LEAST_SPAN = 0.05
-"""Of an axis: differences below it are not made to look large."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +116,8 @@ def plot_of(project: Project, candidates: Sequence[Candidate]) -> Plot | None:
     scored = [(one, x, y) for one, x, y in measured if x is not None and y is not None]
     if not scored:
         return None
-    across = _axis([x for _, x, _ in scored], _MARGIN, _WIDE - 20)
-    up = _axis([y for _, _, y in scored], _HIGH - _MARGIN, 20)
+    across = axis_of([x for _, x, _ in scored], _MARGIN, _WIDE - 20)
+    up = axis_of([y for _, _, y in scored], _HIGH - _MARGIN, 20)
     points = [
         Point(
             one, across.at(x), up.at(y),
@@ -132,35 +130,6 @@ def plot_of(project: Project, candidates: Sequence[Candidate]) -> Plot | None:
         lines.setdefault(point.candidate.origin, []).append(f"{point.x},{point.y}")
     runs = tuple(" ".join(line) for line in lines.values())
     return Plot(tuple(points), runs, across.ticks(), up.ticks())
-
-
-@dataclass(frozen=True)
-class _Axis:
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def at(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return round(self.start + share * (self.end - self.start), 1)
-
-    def ticks(self) -> tuple[tuple[float, float], ...]:
-        """Round values on the axis."""
-        rough = (self.high - self.low) / 4
-        power = 10 ** math.floor(math.log10(rough))
-        step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
-        first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return tuple((n * step, self.at(n * step)) for n in range(first, last + 1))
-
-
-def _axis(values: Sequence[float], start: float, end: float) -> _Axis:
-    """An axis that holds the values with room around them, and no less than 0 for them."""
-    low, high = min(values), max(values)
-    span = max(high - low, _LEAST_SPAN)
-    least = (low + high) / 2 - 0.62 * span
-    least = max(0.0, least) if low >= 0 else least
-    return _Axis(least, least + 1.24 * span, start, end)
 
 
 def _today(scores: Sequence[Score]) -> dict[str, float]:
