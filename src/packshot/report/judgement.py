@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def judgement(project: Project) -> dict[str, Any] | None:
     ]
     if not measured:
         return None
-    likeness = [interval(one.values["identity"]) for one in measured]
+    likeness = [_bounded(interval(one.values["identity"])) for one in measured]
     up = axis_of([end for one in likeness for end in (one.low, one.high)], HEIGHT - MARGIN, 12)
     return {
         "by_step": _by_step(project, measured, up),
@@ -78,7 +79,15 @@ def _by_drift(
     return {"points": points, "across": [(f"{value:.2f}", x) for value, x in across.ticks()]}
 
 
+def _bounded(told: Interval) -> Interval:
+    """An interval that a picture can show: of one value alone there is none."""
+    return (
+        told if math.isfinite(told.low + told.high) else Interval(told.mean, told.mean, told.mean)
+    )
+
+
 def _point(x: float, told: Interval, up: Axis) -> dict[str, Any]:
+    told = _bounded(told)
     return {"x": x, "y": up.at(told.mean), "low": up.at(told.low), "high": up.at(told.high)}
 
 
