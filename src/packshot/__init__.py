@@ -32,12 +32,6 @@ if TYPE_CHECKING:
     from packshot.doctor.examine import examine
     from packshot.doctor.report import DoctorReport
     from packshot.errors import PackshotError
-    from packshot.generation.candidates import (
-        Candidate,
-        choose_candidate,
-        list_candidates,
-        score_candidates,
-    )
     from packshot.generation.favourites import read_favourites, set_favourite
     from packshot.generation.generate import GeneratedImage, GenerationSettings, generate_images
     from packshot.generation.metrics import Score, score_project
@@ -48,6 +42,9 @@ if TYPE_CHECKING:
     from packshot.insertion.preview import Preview, Previewer
     from packshot.insertion.record import remove_insertions, restore_insertions
     from packshot.insertion.settings import InsertionSettings
+    from packshot.judging.candidate import Candidate, list_candidates
+    from packshot.judging.candidates import Judge, choose_candidate, score_candidates
+    from packshot.judging.choice import Choice, Limits, propose
     from packshot.lora.files import load_lora
     from packshot.lora.weights import Lora
     from packshot.masks.drawing import draw_mask
@@ -99,10 +96,6 @@ _HOMES = {
     "examine": "doctor.examine",
     "DoctorReport": "doctor.report",
     "PackshotError": "errors",
-    "Candidate": "generation.candidates",
-    "choose_candidate": "generation.candidates",
-    "list_candidates": "generation.candidates",
-    "score_candidates": "generation.candidates",
     "read_favourites": "generation.favourites",
     "set_favourite": "generation.favourites",
     "GeneratedImage": "generation.generate",
@@ -123,6 +116,14 @@ _HOMES = {
     "remove_insertions": "insertion.record",
     "restore_insertions": "insertion.record",
     "InsertionSettings": "insertion.settings",
+    "Candidate": "judging.candidate",
+    "list_candidates": "judging.candidate",
+    "Judge": "judging.candidates",
+    "choose_candidate": "judging.candidates",
+    "score_candidates": "judging.candidates",
+    "Choice": "judging.choice",
+    "Limits": "judging.choice",
+    "propose": "judging.choice",
     "load_lora": "lora.files",
     "Lora": "lora.weights",
     "draw_mask": "masks.drawing",

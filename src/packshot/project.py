@@ -56,6 +56,8 @@ class Choices(BaseModel):
     """Seed of the whole project."""
     time_budget: str | None = None
     """Time for all steps, such as "10m"; None for the whole recipe."""
+    early_stopping: bool = True
+    """Whether training ends when it is done, before the plan's last step."""
     captioner: str = "auto"
     segmenter: str = "auto"
     """The segmenter that makes the masks; "none" for no masks."""

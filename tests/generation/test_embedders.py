@@ -3,9 +3,18 @@
 import pytest
 
 from packshot.decisions import Decisions
-from packshot.errors import ModelLoadError
+from packshot.errors import ModelLoadError, PackshotError
 from packshot.generation import embedders
-from packshot.generation.embedders import AUTO, BASE, NONE, embedder_of, settle_embedder
+from packshot.generation.embedders import (
+    AUTO,
+    BASE,
+    GROUP,
+    NONE,
+    embedder_of,
+    identity_embedder_for,
+    image_embedder_of,
+    settle_embedder,
+)
 from tests.walking import Listener
 
 
@@ -65,3 +74,70 @@ def test_an_embedder_by_its_name(tmp_path):
     assert embedder_of(BASE, Own) == "the base's"
     with pytest.raises(ModelLoadError):
         embedder_of(str(tmp_path), loaded)
+
+
+class Pictures:
+    """Embeds no texts."""
+
+    name = "pictures"
+
+    def __init__(self, model, progress):
+        self.model = model
+
+    def embed_images(self, pixels):
+        return pixels.mean(dim=(2, 3))
+
+
+def nowhere():
+    pytest.fail("the base was loaded")
+
+
+@pytest.fixture
+def offered(monkeypatch):
+    """Entry points of another package: one that loads, one that does not."""
+    from importlib.metadata import EntryPoint
+
+    points = [
+        EntryPoint("pictures", f"{__name__}:Pictures", GROUP),
+        EntryPoint("broken", "no_such_package:Loader", GROUP),
+    ]
+    monkeypatch.setattr(embedders, "entry_points", lambda group: points * (group == GROUP))
+
+
+def test_other_packages_embedders_are_found_and_one_without_texts_compares_no_prompts(offered):
+    assert image_embedder_of("pictures", nowhere).model is None
+    assert image_embedder_of("pictures:them/model", nowhere).model == "them/model"
+    with pytest.raises(ModelLoadError, match=r"compares images alone.*judge --identity pictures"):
+        embedder_of("pictures", nowhere)
+    with pytest.raises(
+        PackshotError, match=r"'broken' \(no_such_package:Loader\) cannot be loaded"
+    ):
+        image_embedder_of("broken", nowhere)
+
+
+def test_for_identity_dinov2_goes_before_a_clip_and_offline_it_is_told_what_to_name(
+    project, offered, monkeypatch
+):
+    asked = []
+
+    def best(job, known, offered, observer):
+        asked.append([helper.name for helper in known])
+        return None, "it is not in the hub's cache and cannot be fetched (ConnectError)"
+
+    monkeypatch.setattr(embedders, "best_helper", best)
+    monkeypatch.setattr("packshot.models.has_clip", lambda base: False)
+    with pytest.raises(
+        ModelLoadError, match=r"\(ConnectError\)\. Name a DINOv2, a SigLIP or a CLIP"
+    ):
+        identity_embedder_for(project, nowhere, Listener())
+    assert asked[0].index("facebook/dinov2-base") < asked[0].index(embedders.KNOWN[0].name)
+    assert identity_embedder_for(project, nowhere, Listener(), "pictures").name == "pictures"
+    with pytest.raises(ModelLoadError, match="'none' measures nothing"):
+        identity_embedder_for(project, nowhere, Listener(), NONE)
+    monkeypatch.setattr("packshot.models.has_clip", lambda base: True)
+
+    class Own:
+        def clip_similarity(self):
+            return "the base's"
+
+    assert identity_embedder_for(project, Own, Listener()) == "the base's"

@@ -117,6 +117,7 @@ OTHERS = {
     "weight_decay": 0.5, "max_grad_norm": 2.0, "class_image_ratio": 0.25,
     "prior_loss_weight": 0.5, "min_snr_gamma": 0.0, "caption_dropout_rate": 0.1, "crops_per_photo": 3,
     "unmasked_weight": 0.5, "precision": "bf16", "sample_every_n_steps": 5, "save_every_n_steps": 3,
+    "eval_every_n_steps": 2, "early_stopping_window": 5, "early_stopping_variance": 0.2,
     "seed": 9, "cpu_threads": 2, "gradient_checkpointing": True, "torch_compile": True,
     "weight_storage": "nf4", "text_encoder_rank": 2, "text_encoder_learning_rate": 1e-6,
 }  # fmt: skip

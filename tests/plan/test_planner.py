@@ -31,6 +31,7 @@ from packshot.plan import (
 )
 from packshot.plan.calibration import StepCost, calibrate, shot_seconds, step_cost
 from packshot.plan.compile_gain import CompileGain
+from packshot.plan.evaluations import Evaluations
 from packshot.project import create_project
 
 
@@ -62,6 +63,8 @@ def costs(monkeypatch):
         monkeypatch.setattr(planner, "shot_seconds", lambda base, decisions: shot)
         monkeypatch.setattr(planner, "threads_for", lambda base, decisions: 1)
         monkeypatch.setattr(planner, "CLOSING_SECONDS", closing)
+        monkeypatch.setattr(planner.evaluations, "TIME_SHARE", 0.0)
+        monkeypatch.setattr(planner, "plan_evaluations", lambda *_: Evaluations(0))
 
     set_to(lambda pixels, batch, **_: cost(picture=pixels**2 / 64**2 / batch))
     return set_to

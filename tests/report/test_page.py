@@ -11,7 +11,7 @@ from PIL import Image
 from packshot.photos.photo_set import add_photos, list_photos, write_captions, write_mask
 from packshot.project import create_project
 from packshot.report import contact_sheet, write_report
-from packshot.training.events import Done, Step, as_record, log_of
+from packshot.training.events import Done, Evaluated, Step, as_record, log_of
 from packshot.utils import files
 
 EVIL = '<script>alert("1")</script> & "quotes"'
@@ -118,6 +118,34 @@ def test_a_run_is_told(project, tmp_path):
     page = write_report(project).read_text()
     for words in ("room for detail", "1 min 01 s", "1 min 15 s", "1.00 GiB", "2.00 GiB", "9 steps"):
         assert words in page
+
+
+def test_an_early_end_is_told_with_its_reason(project):
+    from packshot.plan.config import Estimate, Plan, PlanInputs, write_plan
+
+    depends = PlanInputs(base="", photos="", captions="", class_images="", subject="", versions={})
+    plan = Plan(
+        steps=9, effective_batch_size=1, resolution=64, target_modules="all", rank=1, alpha=1,
+        learning_rate=1, seed=0, early_stopping_window=4, early_stopping_variance=0.15,
+        class_image_ratio=0, precision="fp32", sample_every_n_steps=0, save_every_n_steps=1, inputs=depends,
+        estimate=Estimate(seconds=61, bytes=2**30, class_images_seen=7, seconds_per_step=1),
+    )  # fmt: skip
+    run = project.runs_folder / "1"
+    write_plan(plan, run / "plan.toml")
+    steps = [Step(s, 9, 1 / s, 1 / s, None, 1.0, 1.0) for s in range(1, 7)]
+    told = [Evaluated(s, 0.1 + 1 / s, None if s < 6 else 0.07, s == 6) for s in range(1, 7)]
+    done = Done(6, 75.0, 2**31, project.lora_file, project.diffusers_lora_file)
+
+    def page(*events):
+        files.write_json_lines(log_of(run), (as_record(event, run) for event in events))
+        return write_report(project).read_text()
+
+    early = page(*steps, *told, done)
+    assert "Training ended at step 6 of 9: its held-out loss had settled at 0.2667" in early
+    assert "varied by 7% of what it varied in all, less than 15%" in early and "held out" in early
+    assert "step 6 of 9: it was ended by --finish" in page(*steps, done)
+    whole = done.__class__(9, 75.0, 2**31, project.lora_file, project.diffusers_lora_file)
+    assert "Training ended at" not in page(*steps, whole)
 
 
 def test_contact_sheets_fit_every_picture():

@@ -2,12 +2,13 @@
 
 from PIL import Image, ImageDraw
 
-from packshot.generation.candidates import Candidate, runs_with_lora
 from packshot.generation.generate import GeneratedImage, write_record
 from packshot.insertion.plates import add_plate
+from packshot.judging.candidate import Candidate, runs_with_lora
 from packshot.masks.drawing import draw_mask
 from packshot.photos.photo_set import list_photos
 from packshot.training.events import Sample, as_record, log_of
+from packshot.training.runs import checkpoint_file
 from packshot.utils import files
 from tests.backgrounds import landscape
 from tests.studio.pictures import picture
@@ -53,6 +54,13 @@ def write_run(project, name, content=b"weights"):
         events.append(Sample(step, ("a kettle",), (file,)))
     files.write_json_lines(log_of(run), (as_record(event, run) for event in events))
     return run
+
+
+def write_step(project, run, step):
+    """A LoRA that a run kept of a step; its hash."""
+    file = checkpoint_file(project.runs_folder / run, project.diffusers_lora_file.name, step)
+    files.write_bytes(file, b"weights of a step")
+    return files.sha256(file)
 
 
 def measured(project, run, weight, likeness, drift):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from packshot.utils import files
-from tests.studio.shop import measured, write_run, write_shot
+from tests.studio.shop import measured, write_run, write_shot, write_step
 
 RUN = "20260101-000000"
 
@@ -31,7 +31,7 @@ def test_what_is_not_measured_is_told_and_can_be_queued_once(studio, at, trained
     for _ in range(2):
         studio.post(f"{at}/choose/score")
     (job,) = studio.studio.queue.jobs()
-    assert job.arguments[0] == "candidates" and job.heavy
+    assert job.arguments[0] == "judge" and job.heavy
 
 
 def test_points_lie_by_their_scores(studio, at, trained):
@@ -74,6 +74,20 @@ def test_scores_of_the_lora_before_are_told_as_such(studio, at, trained):
     assert "0.123" in studio.get(f"{at}/choose/list").text
     studio.post(f"{at}/choose/usual")
     assert studio.studio.queue.jobs()[0].arguments[:2] == ("shoot", "--project")
+
+
+def test_a_checkpoint_is_named_and_chosen_by_its_step(studio, at, trained):
+    digest = write_step(trained, RUN, 10)
+    told = dict(measured(trained, RUN, 1.0, 0.3, 0.1), step=10, sha256=digest)
+    files.write_json(trained.candidates_folder / "scores.json", [told])
+    page = studio.get(f"{at}/choose/list").text
+    assert f"Training {RUN}, step 10 at weight 1" in page
+    assert '<input type="hidden" name="step" value="10">' in page
+    studio.post(f"{at}/choose", {"run": RUN, "weight": "1", "step": "10"})
+    (job,) = studio.studio.queue.jobs()
+    assert job.arguments[:4] == ("choose", RUN, "--weight=1", "--step=10") and job.heavy
+    answer = studio.post(f"{at}/choose", {"run": RUN, "weight": "1", "step": "--help"})
+    assert answer.status_code == 422
 
 
 @pytest.mark.parametrize("run", ["../kettle", "--help", "none"])

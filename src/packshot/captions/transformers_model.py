@@ -1,15 +1,9 @@
-"""Captioners of the transformers library: validated weights in its classes, without its loaders.
-
-`from_pretrained(FOLDER)` would follow a shard index to files that were not validated, load adapters
-in the folder, and leave missing weights random. Here the weights are chosen, read as safetensors, and
-passed to it; it only renames them. Code from a repository is never run.
-"""
+"""Captioners of the transformers library; see `packshot.weights.transformers_network`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +14,9 @@ from torch import Tensor
 from packshot.captions.trigger import with_trigger
 from packshot.errors import ModelLoadError
 from packshot.project import Subject
-from packshot.utils import files
 from packshot.weights.loading import refusing
-from packshot.weights.safetensors_file import read_config, read_safetensors
-from packshot.weights.shards import weight_names
+from packshot.weights.safetensors_file import read_config
+from packshot.weights.transformers_network import LOCAL, kind_of_network, load_network, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,32 +67,16 @@ def load_pretrained(folder: Path, networks: Mapping[str, str], device: torch.dev
     """
     import transformers
 
-    settings = read_config(folder / "config.json")
-    kind = str(settings.get("model_type"))
-    if kind not in networks:
-        raise ModelLoadError(
-            f"{folder} is of the kind {kind!r}, not {' or '.join(map(repr, networks))}."
-        )
-    tensors = _weights(folder)
+    kind = kind_of_network(folder, networks)
     _refuse_large_pictures(folder, kind)
-    with refusing(folder), _quiet():
-        # Not from the folder itself, whose configuration may choose code: `settings` is reduced.
-        config = transformers.CONFIG_MAPPING[kind].from_dict(settings)
-        network_class = getattr(transformers, networks[kind])
+    with refusing(folder), quiet():
         processor = transformers.AutoImageProcessor.from_pretrained(
             folder,
             backend="pil",  # the default needs torchvision
-            **_LOCAL,
+            **LOCAL,
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **_LOCAL)
-        network, loaded = network_class.from_pretrained(
-            None,
-            config=config,
-            state_dict=tensors,
-            dtype=_dtype(device),
-            output_loading_info=True,
-        )
-    _refuse_random(folder, loaded)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
+    network = load_network(folder, networks, _dtype(device))
     with refusing(folder / "generation_config.json"):
         network.generation_config = _generation(folder, network)
     return Pretrained(network.to(device).eval(), processor, tokenizer, folder)
@@ -144,51 +121,12 @@ _HARMLESS = re.compile(
     r"\w*_token_id|no_repeat_ngram_size|repetition_penalty|length_penalty|early_stopping"
 )
 _MOST_SIDE, _MOST_PIXELS = 4_096, 2**24
-_LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 def _dtype(device: torch.device) -> torch.dtype:
     from packshot.models import best_dtype
 
     return best_dtype(device) if device.type == "cuda" else torch.float32
-
-
-def _weights(folder: Path) -> dict[str, Tensor]:
-    names = [file.name for file in folder.iterdir() if file.is_file()]
-    tensors: dict[str, Tensor] = {}
-    for name in weight_names(str(folder), names):
-        tensors |= read_safetensors(folder / name)[0]
-    return tensors
-
-
-def _refuse_random(folder: Path, loaded: Mapping[str, Any]) -> None:
-    """Refuse a network with missing weights: they would be random."""
-    lost = sorted(loaded["missing_keys"]) + sorted(str(one) for one in loaded["mismatched_keys"])
-    if not lost:
-        return
-    own_code = (
-        " It comes with code of its own, which Packshot never runs: look for a conversion to "
-        "transformers' own classes (for Florence-2: florence-community/Florence-2-base)."
-        if "auto_map" in (files.read_json(folder / "config.json") or {})
-        else " Copy it again, whole."
-    )
-    raise ModelLoadError(f"{folder} lacks {len(lost)} weights, such as {lost[0]}.{own_code}")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences transformers' progress bars and warnings."""
-    from transformers.utils import logging
-
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()
 
 
 class Describing:

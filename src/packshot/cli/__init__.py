@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packshot.cli import (
-    candidates,
     captions,
     catalog,
     class_images,
@@ -20,6 +19,7 @@ from packshot.cli import (
     doctor,
     generate,
     insert,
+    judge,
     lora,
     masks,
     photos,
@@ -72,7 +72,7 @@ def _options(
 for command in (
     doctor.doctor, run.run, catalog.catalog, run.new, photos.photos, photos.blur, photos.photo_guide,
     captions.caption, masks.masks, class_images.class_images, datasets.import_dataset,
-    datasets.export_dataset, train.plan, train.memory, train.train, candidates.candidates, candidates.choose,
+    datasets.export_dataset, train.plan, train.memory, train.train, judge.judge, judge.choose,
     generate.shoot, insert.insert, report.report, deliver.deliver, provenance.verify, studio.studio,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_dataset").replace("_", "-"))(command)

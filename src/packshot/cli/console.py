@@ -167,6 +167,7 @@ class Console(RunObserver):
         from packshot.training import (
             CachingLatents,
             CompileFailed,
+            Evaluated,
             Resumed,
             Step,
             StepSkipped,
@@ -193,6 +194,12 @@ class Console(RunObserver):
                         f"{event.in_a_row} steps in a row were skipped: their gradients are too large "
                         f"for fp16; they are scaled by {event.loss_scale:g} now"
                     )
+            case Evaluated(is_done=True):
+                self.training = False
+                self.say(
+                    f"training is done after step {event.step}: its held-out loss has settled at "
+                    f"{event.loss:.4f}. To go on all the same: packshot train --go-on"
+                )
             case Stopped():
                 self.say(f"stopped after step {event.step}; the same command resumes from here")
 

@@ -46,6 +46,13 @@ def run(
     weight_storage: Annotated[WeightStorageChoice | None, typer.Option(help=WEIGHT_STORAGE)] = None,
     assistant: Assistant = None,
     time_budget: TimeBudget = None,
+    early_stopping: Annotated[
+        bool | None,
+        typer.Option(
+            "--early-stopping/--no-early-stopping",
+            help="Training ends when it is done (default), or at the plan's last step.",
+        ),
+    ] = None,
     prompts_file: Annotated[
         Path | None, typer.Option(help="One prompt a line; {subject} is the product.")
     ] = None,
@@ -98,8 +105,9 @@ def run(
     from packshot.workflow import end_to_end
 
     choices = choices_of(
-        base=base, weight_storage=weight_storage, time_budget=time_budget, captioner=captioner,
-        segmenter=segmenter, embedder=embedder, blur=comma_separated(blur),
+        base=base, weight_storage=weight_storage, time_budget=time_budget,
+        early_stopping=early_stopping, captioner=captioner, segmenter=segmenter, embedder=embedder,
+        blur=comma_separated(blur),
         class_images=sources_of(class_images), class_count=class_count, class_query=class_query,
         class_licences=comma_separated(class_licences), class_min_side=class_min_side,
         prompts=tuple(read_prompts(prompts_file)) if prompts_file else None,

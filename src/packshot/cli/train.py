@@ -141,7 +141,13 @@ def memory(
     echo(text)
 
 
-def train(project: ProjectFolder = Here, finish: Finish = False) -> None:
+def train(
+    project: ProjectFolder = Here,
+    finish: Finish = False,
+    go_on: Annotated[
+        bool, typer.Option("--go-on", help="Go on to the plan's last step after it ended before.")
+    ] = False,
+) -> None:
     """Train as plan.toml says (made if missing). Resumes an interrupted run."""
     from packshot.cli.console import Console
     from packshot.plan import make_plan, read_plan
@@ -156,7 +162,9 @@ def train(project: ProjectFolder = Here, finish: Finish = False) -> None:
         if not opened.plan_file.exists():
             console.plan(make_plan(opened, base))
         event = None
-        for event in train_events(opened, base, should_stop=console.should_stop, finish=finish):
+        for event in train_events(
+            opened, base, should_stop=console.should_stop, finish=finish, go_on=go_on
+        ):
             console.event(event)
     if isinstance(event, Stopped):
         raise typer.Exit(130)

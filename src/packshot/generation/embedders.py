@@ -1,21 +1,27 @@
-"""The CLIP for the scores: one trained on photographs, or the base's own.
+"""What measures images: a CLIP or SigLIP for prompts, any embedder for likeness; or the base's own CLIP.
 
-Images are embedded on the CPU, so that the CLIP takes no GPU memory from the base.
+Images are embedded on the CPU, so that nothing is taken from the base's GPU memory. Other packages add
+embedders by entry points of the group `packshot.embedders`: a `Loader` each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
 
 from packshot.decisions import Decisions, Value
+from packshot.errors import ModelLoadError, PackshotError
 from packshot.project import Project
 from packshot.utils.progress import Observer, Progress, silent
-from packshot.weights.helper_models import Helper, best_helper, model_folder
+from packshot.weights.helper_models import Helper, best_helper, model_folder, parted
 
 if TYPE_CHECKING:
-    from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel
+    from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel, ImageEmbedder
 
+GROUP = "packshot.embedders"
+Loader = Callable[[str | None, Progress], "ImageEmbedder"]
+"""From a model (a folder, a repository of the hub; or none) to an embedder."""
 AUTO, BASE, NONE = "auto", "base", "none"
 KNOWN = (
     Helper("openai/clip-vit-large-patch14", "MIT"),
@@ -25,6 +31,14 @@ KNOWN = (
 )
 """The best first; CLIP ViT-L/14 is what most papers measure with."""
 OFFERED = (KNOWN[2], KNOWN[0])
+KNOWN_FOR_IDENTITY = (
+    Helper("facebook/dinov2-base", "Apache-2.0"),
+    Helper("facebook/dinov2-small", "Apache-2.0"),
+    Helper("google/siglip2-base-patch16-224", "Apache-2.0"),
+    *KNOWN,
+)
+"""For the product's identity, the best first: DINOv2 was not learnt from captions, to which two cars are
+two cars. (DINOv3's licence must be accepted on its page: name it.)"""
 
 
 def settle_embedder(
@@ -61,20 +75,89 @@ def settle_embedder(
 def embedder_of(
     spec: str, base: Callable[[], DiffusionModel], progress: Progress = silent
 ) -> ClipSimilarity | None:
-    """Load an embedder by the value of `settle_embedder`: the base's own, a model; None for "none".
+    """Load an embedder of texts and images by the value of `settle_embedder`; None for "none".
 
     Raises:
-        ModelLoadError: the model is no CLIP, is damaged, or cannot be fetched.
+        ModelLoadError: the model embeds no texts, is none, is damaged, or cannot be fetched.
+    """
+    if spec == BASE:
+        return base().clip_similarity()
+    found: Any = image_embedder_of(spec, base, progress)
+    if found is None or hasattr(found, "embed_texts"):
+        similarity: ClipSimilarity | None = found
+        return similarity
+    raise ModelLoadError(
+        f"{spec} compares images alone, and prompts are to be compared with them: name a CLIP or a "
+        f"SigLIP, such as {OFFERED[0].name}. For likeness: packshot judge --identity {spec}"
+    )
+
+
+def image_embedder_of(
+    spec: str, base: Callable[[], DiffusionModel], progress: Progress = silent
+) -> ImageEmbedder | None:
+    """Load any embedder: the base's own, another package's, a model; None for "none".
+
+    Raises:
+        ModelLoadError: it is none, is damaged, or cannot be fetched.
+        PackshotError: another package's cannot be loaded.
     """
     if spec == NONE:
         return None
     if spec == BASE:
         return base().clip_similarity()
+    added = {point.name: point for point in entry_points(group=GROUP)}
+    name, model = parted(spec, [*added])
+    if name in added:
+        return _foreign(added[name])(model, progress)
     import torch
 
-    from packshot.models.clip import ClipEncoder
+    from packshot.models.image_embedders import load_image_embedder
 
-    return ClipEncoder.load(model_folder(spec, progress), torch.device("cpu"))
+    return load_image_embedder(model_folder(spec, progress), torch.device("cpu"))
+
+
+def _foreign(point: EntryPoint) -> Loader:
+    try:
+        loader: Loader = point.load()
+    except Exception as error:  # whatever another package's import raises
+        raise PackshotError(
+            f"The embedder {point.name!r} ({point.value}) cannot be loaded: "
+            f"{type(error).__name__}: {error}. Install its package again, or choose another."
+        ) from error
+    return loader
+
+
+def identity_embedder_for(
+    project: Project, base: Callable[[], DiffusionModel], observer: Observer, choice: str = AUTO
+) -> ImageEmbedder:
+    """What tells a project's product from others of its kind.
+
+    "auto" is the base's own CLIP if it has one (it knows the base's world), else the best that is in
+    the hub's cache, else what is fetched if the user agrees.
+
+    Raises:
+        ModelLoadError: there is none, or as `image_embedder_of`.
+    """
+    from packshot.models import has_clip
+
+    if choice == AUTO and has_clip(project.settings.base):
+        choice = BASE
+    if choice == AUTO:
+        known = KNOWN_FOR_IDENTITY
+        found, why = best_helper("tell the product from others", known, known[:1], observer)
+        if not found:
+            raise ModelLoadError(
+                f"Nothing is at hand that tells the product from others of its kind: {why}. Name a "
+                f"DINOv2, a SigLIP or a CLIP: --identity {known[0].name}"
+            )
+        choice = found
+    embedder = image_embedder_of(choice, base, observer.progress)
+    if embedder is None:
+        raise ModelLoadError(
+            f"{choice!r} measures nothing: name an embedder, such as --identity "
+            f"{KNOWN_FOR_IDENTITY[0].name}"
+        )
+    return embedder
 
 
 def embedder_for(

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from packshot.errors import ModelLoadError
 from packshot.images.loading import open_image
-from packshot.models.diffusion_model import ClipSimilarity
+from packshot.models.diffusion_model import ImageEmbedder
 from packshot.utils import files
 from packshot.weights.loading import load_weights_into, refusing
 from packshot.weights.safetensors_file import read_config, read_safetensors
@@ -121,7 +121,7 @@ class ClipEncoder:
         return F.normalize(self._clip.text_projection(hidden), dim=-1)
 
 
-def embed_images(similarity: ClipSimilarity, pictures: Iterable[Image.Image]) -> Tensor:
+def embed_images(similarity: ImageEmbedder, pictures: Iterable[Image.Image]) -> Tensor:
     """Unit vectors [N, D] of whole RGB images; one image is in memory at a time."""
     vectors = []
     for picture in pictures:
@@ -130,7 +130,7 @@ def embed_images(similarity: ClipSimilarity, pictures: Iterable[Image.Image]) ->
     return torch.cat(vectors)
 
 
-def embed_image_files(similarity: ClipSimilarity, files: Iterable[Path]) -> Tensor:
+def embed_image_files(similarity: ImageEmbedder, files: Iterable[Path]) -> Tensor:
     """Unit vectors [N, D] of image files, centre-cropped to a square.
 
     Raises:

@@ -469,14 +469,18 @@ def linear_names(
     )
 
 
-class ClipSimilarity(Protocol):
-    """Images and texts as unit vectors of one embedding space (CLIP, arXiv 2103.00020)."""
+class ImageEmbedder(Protocol):
+    """Images as unit vectors, near each other if they show the like."""
 
     name: str
 
     def embed_images(self, pixels: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [-1, 1] (any size) to unit vectors [B, D]."""
         ...
+
+
+class ClipSimilarity(ImageEmbedder, Protocol):
+    """Images and texts as unit vectors of one embedding space (CLIP, arXiv 2103.00020)."""
 
     def embed_texts(self, texts: list[str]) -> Tensor:
         """Texts to unit vectors [B, D]."""

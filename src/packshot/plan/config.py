@@ -72,6 +72,8 @@ class Asked(BaseModel):
     """The time budget as the user wrote it; "none" for the whole recipe."""
     seed: int = 0
     """The project's."""
+    early_stopping: bool = True
+    """The project's."""
 
 
 class Plan(BaseModel):
@@ -106,6 +108,9 @@ class Plan(BaseModel):
     weight_storage: WeightStorage = "full"
     precision: Precision
     cpu_threads: int = Field(default=0, ge=0, le=1024)
+    eval_every_n_steps: int = Field(default=0, ge=0)
+    early_stopping_window: int = Field(default=10, ge=2, le=10_000)
+    early_stopping_variance: float = Field(default=0.0, ge=0, le=1)
     sample_every_n_steps: int = Field(ge=0)
     save_every_n_steps: int = Field(ge=1)
     seed: int = Field(ge=0, lt=2**31)

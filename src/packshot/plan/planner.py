@@ -19,6 +19,7 @@ from packshot.models.device_memory import not_enough_for
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.precision import PRECISIONS, best_dtype, explain, has_fp16
 from packshot.photos.photo_set import Photo, require_photos
+from packshot.plan import evaluations
 from packshot.plan.assistant import load_assistant
 from packshot.plan.calibration import (
     SHOTS_AT_ONCE,
@@ -38,6 +39,7 @@ from packshot.plan.config import (
     read_plan_if_valid,
     write_plan,
 )
+from packshot.plan.evaluations import HELD_OUT, Evaluations, plan_evaluations
 from packshot.plan.inputs import current_inputs
 from packshot.plan.recipes import Recipe, few_step_recipe, recipe_for
 from packshot.project import Project
@@ -53,9 +55,9 @@ CLASS_IMAGES = 100
 """How many the base generates if the time budget allows."""
 FEWEST_CLASS_IMAGES = 8
 CLASS_IMAGES_TIME_SHARE = 0.1
-_DISK_BYTES_PER_PARAMETER = 3 * 12 + 2 * 4
+_DISK_BYTES_PER_PARAMETER = 3 * 12 + (2 + SAMPLE_ROUNDS - 1) * 4
 """Of the LoRA: weights and AdamW's two moments in the two saved states and the one that is written; and
-the two files, in fp32 at most."""
+in fp32 the two files and those of the steps that samples show."""
 _SPARE = 1.02
 _MOST_CUT = 0.15
 """Of a photo's area: what its ends may lose to the shape of its bucket before that is told."""
@@ -94,6 +96,8 @@ class _Work:
     share: float
     shapes: _Shapes
     shot_seconds: float
+    is_evaluated: bool = True
+    """Whether the run is to end when it is done."""
 
     @property
     def full_steps(self) -> int:
@@ -164,9 +168,19 @@ class _Sized:
         known = work.class_images if class_images is None else class_images
         slots = math.floor(steps * work.recipe.effective_batch_size * work.share)
         encoded = work.photos * work.recipe.crops_per_photo + min(known * self.class_crops, slots)
+        encoded += HELD_OUT if work.is_evaluated else 0
         caching = encoded * self.cost.encode_seconds
         samples = SAMPLE_ROUNDS * SAMPLES * work.shot_seconds
-        return CLOSING_SECONDS + caching + samples + steps * self.step_seconds
+        evaluating = evaluations.TIME_SHARE if work.is_evaluated else 0.0
+        training = steps * self.step_seconds * (1 + evaluating)
+        return CLOSING_SECONDS + caching + samples + training
+
+    def evaluations(self, steps: int) -> Evaluations:
+        """Those of a run of so many steps; predicting takes about half the time of learning."""
+        if not self.work.is_evaluated:
+            return Evaluations(0)
+        one = self.cost.seconds(HELD_OUT, HELD_OUT) / 2
+        return plan_evaluations(steps, self.step_seconds, one)
 
 
 def make_plan(
@@ -220,6 +234,7 @@ def make_plan(
     text_rank = recipe.rank if train_text_encoder else 0
     sizes = _sizes(base, decisions, work, text_rank, measure_anew, assistant)
     chosen, steps = _chosen(sizes, budget, least_at_least)
+    evaluated = chosen.evaluations(steps)
     compiling = CompileGain(False, "off beside an assistant, where it was not tried")
     if not assistant:
         compiling = _compiling(base, decisions, chosen, steps, text_rank, budget, measure_anew)
@@ -245,6 +260,9 @@ def make_plan(
         weight_storage=base.weight_storage,
         precision=PRECISIONS[base.dtype],
         cpu_threads=threads_for(base, decisions),
+        eval_every_n_steps=evaluated.every,
+        early_stopping_window=evaluated.window,
+        early_stopping_variance=evaluated.variance,
         sample_every_n_steps=max(1, math.ceil(steps / SAMPLE_ROUNDS)),
         save_every_n_steps=max(1, min(steps, math.ceil(chosen.saved_after / chosen.step_seconds))),
         seed=project.settings.seed,
@@ -471,8 +489,9 @@ def _work(
     share = recipe.class_image_ratio if others else 0.0
     shapes = _Shapes([(photo.width, photo.height) for photo in photos], others)
     return _Work(
-        recipe, len(photos), len(prior or []), share, shapes, shot_seconds(base, decisions)
-    )
+        recipe, len(photos), len(prior or []), share, shapes, shot_seconds(base, decisions),
+        project.settings.early_stopping,
+    )  # fmt: skip
 
 
 def _sizes(
@@ -617,6 +636,9 @@ def _reasons(
         "weight_storage": "precision or offload of the frozen base: full, int8, nf4, offload",
         "precision": "the one in which this machine computes this base fastest",
         "cpu_threads": "the fastest number of CPU threads when this was planned (0: all)",
+        "eval_every_n_steps": "steps between evaluations, which take a twentieth of the time (0: none)",
+        "early_stopping_window": "evaluations over which that loss must be still for training to be done",
+        "early_stopping_variance": "still: their variance is less than this share of the whole's (0: never)",
         "sample_every_n_steps": "steps between sample images (0: none)",
         "save_every_n_steps": "steps between checkpoints: half a minute, more if saving takes over 2 % of it",
         "seed": "same seed, same machine: same LoRA",

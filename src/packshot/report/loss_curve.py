@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from packshot.training.events import Event, Step
+from packshot.training.events import Evaluated, Event, Step
 
 WIDTH, HEIGHT, MARGIN = 640, 220, 36
 
@@ -31,11 +31,15 @@ class Curve:
 
 
 def loss_curve(events: Sequence[Event]) -> Curve | None:
-    """Losses of photos and of class images over the steps of a run; None without steps."""
+    """Losses of photos and of class images over the steps of a run, and of the held-out examples.
+
+    None without steps.
+    """
     steps = [event for event in events if isinstance(event, Step)]
-    losses = {
+    losses: dict[str, list[tuple[int, float | None]]] = {
         "photos": [(event.step, event.instance_loss) for event in steps],
         "class images": [(event.step, event.class_loss) for event in steps],
+        "held out": [(event.step, event.loss) for event in events if isinstance(event, Evaluated)],
     }
     series = {
         name: [(step, loss) for step, loss in points if loss is not None and math.isfinite(loss)]
@@ -44,7 +48,10 @@ def loss_curve(events: Sequence[Event]) -> Curve | None:
     series = {name: points for name, points in series.items() if points}
     if not series:
         return None
-    smooth = {name: _smoothed(points) for name, points in series.items()}
+    smooth = {
+        name: points if name == "held out" else _smoothed(points)  # nothing in it is chance
+        for name, points in series.items()
+    }
     values = [value for points in smooth.values() for _, value in points]
     low, high, last = min(values), max(values), max(1, *(event.step for event in steps))
     span = (high - low) or 1.0

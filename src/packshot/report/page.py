@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -20,13 +20,14 @@ from packshot.images.loading import open_image
 from packshot.images.refusals import read_refusals
 from packshot.photos.guide import photo_guide
 from packshot.photos.photo_set import Photo, list_photos
-from packshot.plan.config import read_plan_if_valid, read_reasons
+from packshot.plan.config import Plan, read_plan_if_valid, read_reasons
 from packshot.project import Project
 from packshot.report import loss_curve as curves
 from packshot.report.insertions import insertions
+from packshot.report.judgement import judgement
 from packshot.report.notes import notes_on
 from packshot.report.pictures import link, thumbnail
-from packshot.training.events import Done, Sample, log_of, read_events
+from packshot.training.events import Done, Evaluated, Event, Sample, log_of, read_events
 from packshot.training.runs import current_run
 from packshot.utils import files
 from packshot.utils.durations import in_words
@@ -83,6 +84,7 @@ def _facts(project: Project, language: str) -> dict[str, Any]:
         "pairs": [_pair(root, *pair) for pair in pairs],
         "drift": [_pair(root, *pair) for pair in drift],
         "scores": read_scores(project),
+        "judged": judgement(project),
         "notes": notes_on(project),
         "photos": [_photo(root, photo) for photo in list_photos(project)],
         "guide": photo_guide(project, language),
@@ -158,6 +160,7 @@ def _run(project: Project) -> dict[str, Any] | None:
         "memory": f"{done.peak_bytes / 2**30:.2f} GiB" if done else None,
         "class_images_seen": predicted.class_images_seen if predicted else "",
         "curve": curves.loss_curve(events),
+        "ended": _ended(events, plan, done),
         "samples": [
             {
                 "step": event.step,
@@ -171,6 +174,22 @@ def _run(project: Project) -> dict[str, Any] | None:
             if isinstance(event, Sample)
         ],
     }
+
+
+def _ended(events: Sequence[Event], plan: Plan | None, done: Done | None) -> str:
+    """When and why training ended before its plan's last step; "" if it did not."""
+    if not (plan and done and done.step < plan.steps):
+        return ""
+    last = next((event for event in reversed(events) if isinstance(event, Evaluated)), None)
+    if last and last.is_done and last.step == done.step:
+        why = (
+            f"its held-out loss had settled at {last.loss:.4f}: over the last "
+            f"{plan.early_stopping_window} evaluations it varied by {last.variance_share:.0%} of what it "
+            f"varied in all, less than {plan.early_stopping_variance:.0%}"
+        )
+    else:
+        why = "it was ended by --finish"
+    return f"Training ended at step {done.step} of {plan.steps}: {why}. packshot train --go-on goes on."
 
 
 def _files(project: Project) -> list[tuple[str, str, str]]:

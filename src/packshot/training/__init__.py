@@ -6,6 +6,7 @@ from packshot.training.events import (
     CachingLatents,
     CompileFailed,
     Done,
+    Evaluated,
     Event,
     Resumed,
     Sample,
@@ -13,6 +14,7 @@ from packshot.training.events import (
     Step,
     StepSkipped,
     Stopped,
+    WentOn,
 )
 from packshot.utils.on_demand import on_demand
 
@@ -23,6 +25,7 @@ __all__ = [
     "CachingLatents",
     "CompileFailed",
     "Done",
+    "Evaluated",
     "Event",
     "Resumed",
     "Sample",
@@ -30,6 +33,7 @@ __all__ = [
     "Step",
     "StepSkipped",
     "Stopped",
+    "WentOn",
     "train",
 ]
 __getattr__ = on_demand(__name__, {"train": "loop"})

@@ -18,9 +18,10 @@ from packshot.models.diffusion_model import Conditioning, DiffusionModel
 from packshot.models.loss import Batch
 from packshot.photos.photo_set import Photo
 from packshot.plan.config import Plan
+from packshot.plan.evaluations import HELD_OUT
 from packshot.project import Subject
 from packshot.training.latent_cache import LatentCache, Picture, PromptCache, picture
-from packshot.training.sampler import Slot, noise, slot, timestep_quantile
+from packshot.training.sampler import Slot, noise, seed_of, slot, timestep_quantile
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,18 @@ class TrainingSet:
             [self._photo(photo, subject, crop) for crop in range(plan.crops_per_photo)]
             for photo in photos
         ]
+        self.held_out = self._held_out(photos, subject) if plan.eval_every_n_steps else []
         self.class_images = list(class_images) if plan.class_image_ratio else []
         self.latents, self.prompts = LatentCache(base), PromptCache(base)
+
+    def _held_out(self, photos: Sequence[Photo], subject: Subject) -> list[Picture]:
+        """Crops that training does not show, of photos chosen evenly."""
+        rounds, count = self.plan.crops_per_photo, len(photos)
+        if count >= HELD_OUT:
+            chosen = [(k * count // HELD_OUT, rounds) for k in range(HELD_OUT)]
+        else:
+            chosen = [(k % count, rounds + k // count) for k in range(HELD_OUT)]
+        return [self._photo(photos[index], subject, crop) for index, crop in chosen]
 
     def _photo(self, photo: Photo, subject: Subject, crop: int) -> Picture:
         return picture(
@@ -91,7 +102,7 @@ class TrainingSet:
                 found = self.picture(item)
                 reached[item.index, found.size] = found
         crops = [item for photo in self.photos for item in photo]
-        return crops + [reached[key] for key in sorted(reached)]
+        return crops + self.held_out + [reached[key] for key in sorted(reached)]
 
     def fill_caches(self) -> Iterator[tuple[int, int]]:
         """Encode all images and prompts of the run; yields (done, total) in images."""
@@ -140,35 +151,73 @@ class TrainingSet:
         return self.prompts.stack(prompts)
 
     def _batch(self, slots: list[Slot]) -> Batch:
-        plan, base = self.plan, self.base
-        pictures = [self.picture(item) for item in slots]
+        plan = self.plan
+        return self._batch_of(
+            [self.picture(item) for item in slots],
+            dropped=[item.drop_caption for item in slots],
+            quantiles=[timestep_quantile(item, plan.seed) for item in slots],
+            noises=[(item.number, plan.seed) for item in slots],
+            weights=[plan.prior_loss_weight if item.is_class else 1.0 for item in slots],
+            kept=[not item.is_class for item in slots],
+        )
+
+    def held_out_batches(self, at_once: int) -> Iterator[Batch]:
+        """The held-out examples, at most so many of one size together; always the same."""
+        seed = seed_of(self.plan.seed, "held out", 0)
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for number, item in enumerate(self.held_out):
+            by_size.setdefault(item.size, []).append(number)
+        for _, alike in sorted(by_size.items()):
+            for start in range(0, len(alike), at_once):
+                numbers = alike[start : start + at_once]
+                yield self._batch_of(
+                    [self.held_out[number] for number in numbers],
+                    dropped=[False] * len(numbers),
+                    quantiles=[(number + 0.5) / HELD_OUT for number in numbers],
+                    noises=[(number, seed) for number in numbers],
+                    weights=[1.0] * len(numbers),
+                    kept=[True] * len(numbers),
+                )
+
+    def _batch_of(
+        self,
+        pictures: Sequence[Picture],
+        *,
+        dropped: Sequence[bool],
+        quantiles: Sequence[float],
+        noises: Sequence[tuple[int, int]],
+        weights: Sequence[float],
+        kept: Sequence[bool],
+    ) -> Batch:
+        """Pictures of one size, on the base's device.
+
+        Args:
+            dropped: whether it has no caption.
+            quantiles: of the timesteps.
+            noises: the number and the seed of each one's noise.
+            weights: of the loss.
+            kept: whether its latents stay in memory.
+        """
+        base, background = self.base, self.plan.unmasked_weight
         pairs = [
-            self.latents.read(picture, keep=not item.is_class)
-            for item, picture in zip(slots, pictures, strict=True)
+            self.latents.read(item, keep=keep) for item, keep in zip(pictures, kept, strict=True)
         ]
         latents = torch.stack([pair[0] for pair in pairs])
-        background = plan.unmasked_weight
         masks = torch.stack([pair[1] for pair in pairs]) * (1 - background) + background
-        quantiles = [timestep_quantile(item, plan.seed) for item in slots]
         times = base.schedule.timesteps_at(
             torch.tensor(quantiles, dtype=torch.float64), latents[0, 0].numel()
         )
         prompts = [
-            "" if item.drop_caption else picture.prompt
-            for item, picture in zip(slots, pictures, strict=True)
+            "" if drop else item.prompt for drop, item in zip(dropped, pictures, strict=True)
         ]
+        drawn = torch.stack([noise(number, seed, latents.shape[1:]) for number, seed in noises])
         return Batch(
             latents=latents.to(base.device),
-            noise=torch.stack([noise(s.number, plan.seed, latents.shape[1:]) for s in slots]).to(
-                base.device
-            ),
+            noise=drawn.to(base.device),
             timesteps=times.to(base.device),
             conditioning=base.add_size_conditioning(
-                self._conditioning(prompts), [picture.shown() for picture in pictures]
+                self._conditioning(prompts), [item.shown() for item in pictures]
             ),
             masks=masks.to(base.device),
-            loss_weights=torch.tensor(
-                [plan.prior_loss_weight if item.is_class else 1.0 for item in slots],
-                device=base.device,
-            ),
+            loss_weights=torch.tensor(weights, device=base.device),
         )

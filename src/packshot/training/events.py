@@ -74,6 +74,26 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """The loss of the held-out examples after `step` steps; see `packshot.training.convergence`.
+
+    `variance_share` is None while there are too few evaluations; `is_done` says that training ends here.
+    """
+
+    step: int
+    loss: float
+    variance_share: float | None
+    is_done: bool
+
+
+@dataclass(frozen=True)
+class WentOn:
+    """A run that had ended after `step` steps goes on to the plan's last."""
+
+    step: int
+
+
+@dataclass(frozen=True)
 class StateSaved:
     """The training state was saved and verified."""
 
@@ -106,6 +126,8 @@ Event = (
     | CompileFailed
     | Step
     | StepSkipped
+    | Evaluated
+    | WentOn
     | Sample
     | StateSaved
     | Stopped

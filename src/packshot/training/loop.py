@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from packshot.plan.config import Plan, read_plan
 from packshot.plan.inputs import current_inputs
 from packshot.project import Project
 from packshot.training import run_state
+from packshot.training.convergence import Convergence
 from packshot.training.dataset import TrainingSet
 from packshot.training.events import (
     CachingLatents,
@@ -43,6 +44,7 @@ from packshot.training.events import (
     Step,
     StepSkipped,
     Stopped,
+    WentOn,
     as_record,
     log_of,
     read_events,
@@ -51,7 +53,7 @@ from packshot.training.latent_cache import reseed
 from packshot.training.loss_scale import MOST_SKIPPED, LossScale
 from packshot.training.metadata import metadata_of
 from packshot.training.run_state import State
-from packshot.training.runs import finished, open_run
+from packshot.training.runs import checkpoint_file, finished, open_run
 from packshot.training.sampler import Slot
 from packshot.training.tensorboard import logged
 from packshot.utils import files
@@ -63,6 +65,7 @@ def train(
     *,
     should_stop: Callable[[], bool] = lambda: False,
     finish: bool = False,
+    go_on: bool = False,
 ) -> Iterator[Event]:
     """Train by the project's plan; an interrupted run of the same plan resumes.
 
@@ -72,6 +75,7 @@ def train(
 
     Args:
         finish: end an interrupted run; its LoRA is that of its last saved state.
+        go_on: have a run that ended before the plan's last step go on to it.
 
     Raises:
         InvalidPlanError: there is no plan, it is out of range, or the text encoders cannot be trained.
@@ -97,12 +101,36 @@ def train(
         _refuse_others(project)
         run = open_run(project, plan)
         ended = finished(run)
+        if go_on:
+            _reopen(run, plan, ended)
+            ended = None
         if ended and (done := _restore_lora(project, run, ended)):
             yield done
             return
         until = ended.step if ended else None
         with closing(_run(project, base, plan, run, should_stop, until, finish)) as events:
             yield from events if ended else _recorded(events, run)
+
+
+def _reopen(run: Path, plan: Plan, ended: Done | None) -> None:
+    """Note in a run's log that it goes on from where it ended.
+
+    Raises:
+        StaleRunError: it has not ended, or at the plan's last step.
+    """
+    if ended is None:
+        raise StaleRunError(
+            "This run has not ended, so it need not be told to go on: the command without --go-on "
+            "resumes it."
+        )
+    if ended.step >= plan.steps:
+        raise StaleRunError(
+            f"This run ended at its last step, {plan.steps}. For a longer one set steps in plan.toml and "
+            "train; that is a new run."
+        )
+    kept = [event for event in read_events(run) if not isinstance(event, Done)]
+    records = [as_record(event, run) for event in (*kept, WentOn(ended.step))]
+    files.write_json_lines(log_of(run), iter(records))
 
 
 def _check_precision(plan: Plan, base: DiffusionModel, project: Project) -> None:
@@ -218,14 +246,13 @@ def _run(
     ):
         base.bring_denoiser()  # a saved state's moments go where the LoRA lies
         optimizer = Optimizer(adapter, plan)
-        if resumed := _resume(run, optimizer):
+        convergence = Convergence(plan, any(isinstance(e, WentOn) for e in read_events(run)))
+        if resumed := _resume(run, optimizer, convergence):
             yield resumed
-        if finish:
-            if not resumed:
-                raise StaleRunError(
-                    "There is nothing to finish: no step of this plan is on the disk."
-                )
-            until = resumed.step
+        if finish and not resumed:
+            raise StaleRunError("There is nothing to finish: no step of this plan is on the disk.")
+        if resumed and (finish or (convergence.is_done and not until)):
+            until = resumed.step  # if it is done, it was killed between its last state and its end
         if not resumed and until is None and log_of(run).exists():
             _rewind_log(run, 0)  # killed before its first saved state
         until = until or plan.steps
@@ -238,7 +265,9 @@ def _run(
                 yield CompileFailed(step - 1, made)
                 made = _step_within_memory(base, plan, data, optimizer, step)
             yield made
-            last = step == plan.steps
+            if convergence.is_due(step):
+                yield convergence.evaluate(step, base, data)
+            last = step == until or convergence.is_done
             stop = should_stop() and not last
             # Samples first: after a resume, nothing from before the saved state is repeated.
             if plan.sample_every_n_steps and (last or step % plan.sample_every_n_steps == 0):
@@ -247,22 +276,45 @@ def _run(
                     sample = _sample(project, base, run, step)
                 yield sample
                 assisted.enter_context(lora.fused(base, assistant))
+                if not last:
+                    _keep_checkpoint(project, base, plan, data, optimizer, run)
             if last or stop or step % plan.save_every_n_steps == 0:
-                yield StateSaved(step, run_state.save(run / "checkpoints", optimizer.state()))
+                state = optimizer.state(convergence.losses)
+                yield StateSaved(step, run_state.save(run / "checkpoints", state))
             if stop:
                 yield Stopped(step)
                 return
+            if last:
+                until = step
+                break
         if not optimizer.has_learnt:
             raise _overflown(until)
-        done_plan = plan.model_copy(update={"steps": until})
-        result = adapter.to_lora(metadata_of(project.subject, base, done_plan, data))
+        result = _lora_of(project, base, plan, data, optimizer)
     places = _lora_files(project)
     lora.save(result, run / places[0].name, run / places[1].name, base)
     hashes = _hand_over(project, run)
     yield Done(until, time.monotonic() - started, peak_bytes(base), *places, hashes)
 
 
-def _resume(run: Path, optimizer: Optimizer) -> Resumed | None:
+def _lora_of(
+    project: Project, base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer
+) -> lora.Lora:
+    """The LoRA after the optimizer's last step."""
+    done = plan.model_copy(update={"steps": optimizer.step})
+    return optimizer.adapter.to_lora(metadata_of(project.subject, base, done, data))
+
+
+def _keep_checkpoint(
+    project: Project, base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer,
+    run: Path,
+) -> None:  # fmt: skip
+    """Keep the LoRA as its samples show it, to be compared with that of the end."""
+    file = checkpoint_file(run, project.diffusers_lora_file.name, optimizer.step)
+    made = _lora_of(project, base, plan, data, optimizer)
+    lora.write_lora(made, file, base, "diffusers", prove=False)
+
+
+def _resume(run: Path, optimizer: Optimizer, convergence: Convergence) -> Resumed | None:
     """Take up the newest saved state, and wind the log back to it; None if there is none.
 
     A function of its own, so that the state, gigabytes of a large LoRA, is not held while it trains.
@@ -272,6 +324,7 @@ def _resume(run: Path, optimizer: Optimizer) -> Resumed | None:
         return None
     run_state.check_names(state, set(optimizer.adapter.state()))
     optimizer.load(state)
+    convergence.losses = list(state.held_out_losses)
     _rewind_log(run, state.step)
     return Resumed(state.step, note)
 
@@ -344,15 +397,15 @@ class Optimizer:
             self.loss_scale.unscale(self.named.values())
         return torch.nn.utils.clip_grad_norm_(self.named.values(), self.plan.max_grad_norm)
 
-    def state(self) -> State:
-        """Everything that the next step depends on."""
+    def state(self, held_out_losses: Sequence[float] = ()) -> State:
+        """Everything that the next step, and the run's end, depends on."""
         moments = {
             f"{name}/{key}": value
             for name, parameter in self.named.items()
             for key, value in self.adamw.state[parameter].items()
         }
         scale = {_LOSS_SCALE: self.loss_scale.state()} if self.loss_scale else {}
-        return State(self.step, self.adapter.state(), moments | scale)
+        return State(self.step, self.adapter.state(), moments | scale, tuple(held_out_losses))
 
     def load(self, state: State) -> None:
         """Restore a saved state."""

@@ -1,4 +1,4 @@
-"""Saved states of a run: LoRA parameters, optimizer, step.
+"""Saved states of a run: LoRA parameters, optimizer, step, held-out losses.
 
 A state is valid if its manifest, written last, has the hashes of its files.
 """
@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -27,6 +28,8 @@ class State:
     step: int
     adapter: dict[str, Tensor]
     optimizer: dict[str, Tensor]
+    held_out_losses: tuple[float, ...] = ()
+    """One of each evaluation so far; the manifest keeps them."""
 
 
 def save(folder: Path, state: State) -> Path:
@@ -45,7 +48,8 @@ def save(folder: Path, state: State) -> Path:
         parts = files.safetensors_parts(tensors)
         files.write_parts(place / name, parts)
         hashes[name] = files.sha256_of(*parts)
-    files.write_json(place / "manifest.json", {"step": state.step, "sha256": hashes})
+    told = {"step": state.step, "sha256": hashes, "held_out_losses": state.held_out_losses}
+    files.write_json(place / "manifest.json", told)
     for old in _complete(folder)[:-KEPT]:
         files.remove_tree(old, below=folder.parent)
     return place
@@ -59,12 +63,23 @@ def _complete(folder: Path) -> list[Path]:
 def is_valid(place: Path) -> bool:
     """Whether there is a manifest and every file has the hash in it."""
     try:
-        hashes = json.loads((place / "manifest.json").read_text())["sha256"]
+        hashes = _manifest(place)["sha256"]
+        _losses(place)
         return set(hashes) == set(_PARTS) and all(
             files.sha256(place / name) == digest for name, digest in hashes.items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _manifest(place: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((place / "manifest.json").read_text())
+    return manifest
+
+
+def _losses(place: Path) -> tuple[float, ...]:
+    """The held-out losses in a state's manifest; none in one of an earlier Packshot."""
+    return tuple(float(loss) for loss in _manifest(place).get("held_out_losses", ()))
 
 
 def _places(folder: Path) -> list[Path]:
@@ -83,7 +98,7 @@ def latest(folder: Path) -> tuple[State | None, str]:
     for place in reversed(_complete(folder)):
         if is_valid(place):
             adapter, optimizer = (load_file(place / name) for name in _PARTS)
-            return State(int(place.name), adapter, optimizer), _note(damaged)
+            return State(int(place.name), adapter, optimizer, _losses(place)), _note(damaged)
         damaged.insert(0, place.name)
     return None, _note(damaged)
 

@@ -48,3 +48,14 @@ def current_run(project: Project) -> Path | None:
 def finished(run: Path) -> Done | None:
     """The run's closing event; None if it is not finished."""
     return next((e for e in reversed(read_events(run)) if isinstance(e, Done)), None)
+
+
+def checkpoint_file(run: Path, name: str, step: int) -> Path:
+    """The LoRA after a step before the run's last, in diffusers' format; `name` is that LoRA's."""
+    return run / "steps" / f"{step:07d}" / name
+
+
+def checkpoints(run: Path, name: str) -> dict[int, Path]:
+    """The LoRA files that a run has kept of steps before its last, by step, the earliest first."""
+    places = sorted((run / "steps").glob("[0-9]" * 7))
+    return {int(place.name): place / name for place in places if files.is_file(place / name)}

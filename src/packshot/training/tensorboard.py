@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from packshot.images.loading import open_image
-from packshot.training.events import Event, Sample, Step
+from packshot.training.events import Evaluated, Event, Sample, Step
 
 
 def logged(events: Iterable[Event], folder: Path) -> Iterator[Event]:
@@ -21,6 +21,8 @@ def logged(events: Iterable[Event], folder: Path) -> Iterator[Event]:
                     value = getattr(event, name)
                     if value is not None:
                         writer.add_scalar(name, value, event.step)
+            elif isinstance(event, Evaluated):
+                writer.add_scalar("held_out_loss", event.loss, event.step)
             elif isinstance(event, Sample):
                 for prompt, file in zip(event.prompts, event.files, strict=True):
                     pixels = np.asarray(open_image(file))

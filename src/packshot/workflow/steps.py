@@ -315,7 +315,11 @@ class Walk:
 
     def _plan(self, base: DiffusionModel, budget: Budget | None) -> Plan:
         """The valid plan, or a new one; then the user is told which inputs changed."""
-        asked = Asked(time_budget=self.settings.time_budget or "none", seed=self.settings.seed)
+        settings = self.settings
+        asked = Asked(
+            time_budget=settings.time_budget or "none", seed=settings.seed,
+            early_stopping=settings.early_stopping,
+        )  # fmt: skip
         if plan := plan_that_holds(self.project, base, asked):
             return plan
         if before := read_current_plan(self.project.plan_file):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,16 @@ from pathlib import Path
 from starlette.responses import Response
 
 from packshot.errors import PackshotError
-from packshot.generation.candidates import (
+from packshot.generation.scores import Score, has_current_images, read_scores
+from packshot.judging.candidate import (
     Candidate,
-    chosen_candidate,
     list_candidates,
     pictures_of,
     runs_with_lora,
 )
-from packshot.generation.scores import Score, has_current_images, read_scores
+from packshot.judging.candidates import chosen_candidate
 from packshot.project import Project
+from packshot.report.axis import axis_of
 from packshot.studio.pages import Visit, view
 from packshot.studio.views.pictures import SOURCES, name_of
 from packshot.studio.views.steps import Step
@@ -27,8 +27,6 @@ from packshot.training.events import Sample, read_events
 STEP = Step("choose", lambda project: (project.candidates_folder / "scores.json").is_file())
 _WIDE, _HIGH, _MARGIN = 640, 380, 52
 """The plot's size and margin, in units of its picture."""
-_LEAST_SPAN = 0.05
-"""Of an axis: differences below it are not made to look large."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def listed(visit: Visit) -> Response:
 def score(visit: Visit) -> Response:
     """Queue the measuring of what is not measured."""
     if not visit.studio.queue.current(visit.project_id, "candidates"):
-        visit.studio.queue.add(visit.here, "candidates", "candidates")
+        visit.studio.queue.add(visit.here, "candidates", "judge")
     return visit.notice("choose.queued")
 
 
@@ -92,14 +90,23 @@ def shoot_usual(visit: Visit) -> Response:
 @view("/p/{project}/choose", "POST")
 def choose(visit: Visit) -> Response:
     """Queue the choice of a candidate; the one before can be chosen again."""
-    run, weight = visit.value("run"), visit.value("weight")
-    if run not in runs_with_lora(visit.here) or run.startswith("-"):
+    run, weight, step = (visit.value(name, "") for name in ("run", "weight", "step"))
+    at = [f"--step={step}"] if step else []
+    if (
+        run not in runs_with_lora(visit.here)
+        or run.startswith("-")
+        or not (step or "0").isdecimal()
+    ):
         raise PackshotError(visit.t("choose.gone"))
     before = chosen_candidate(visit.here)
     visit.studio.queue.add(
-        visit.here, "choose", "choose", run, f"--weight={weight}", heavy=weight != "1"
-    )
-    undo = f"/p/{visit.project_id}/choose?run={before[0]}&weight={before[1]:g}" if before else ""
+        visit.here, "choose", "choose", run, f"--weight={weight}", *at,
+        heavy=weight != "1" or bool(step),
+    )  # fmt: skip
+    undo = ""
+    if before:
+        former = "" if before[1] is None else f"&step={before[1]}"
+        undo = f"/p/{visit.project_id}/choose?run={before[0]}&weight={before[2]:g}{former}"
     return visit.notice("choose.chosen", undo=undo, run=run, weight=weight)
 
 
@@ -109,8 +116,8 @@ def plot_of(project: Project, candidates: Sequence[Candidate]) -> Plot | None:
     scored = [(one, x, y) for one, x, y in measured if x is not None and y is not None]
     if not scored:
         return None
-    across = _axis([x for _, x, _ in scored], _MARGIN, _WIDE - 20)
-    up = _axis([y for _, _, y in scored], _HIGH - _MARGIN, 20)
+    across = axis_of([x for _, x, _ in scored], _MARGIN, _WIDE - 20)
+    up = axis_of([y for _, _, y in scored], _HIGH - _MARGIN, 20)
     points = [
         Point(
             one, across.at(x), up.at(y),
@@ -120,38 +127,9 @@ def plot_of(project: Project, candidates: Sequence[Candidate]) -> Plot | None:
     ]  # fmt: skip
     lines: dict[str, list[str]] = {}
     for point in points:
-        lines.setdefault(point.candidate.run, []).append(f"{point.x},{point.y}")
+        lines.setdefault(point.candidate.origin, []).append(f"{point.x},{point.y}")
     runs = tuple(" ".join(line) for line in lines.values())
     return Plot(tuple(points), runs, across.ticks(), up.ticks())
-
-
-@dataclass(frozen=True)
-class _Axis:
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def at(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return round(self.start + share * (self.end - self.start), 1)
-
-    def ticks(self) -> tuple[tuple[float, float], ...]:
-        """Round values on the axis."""
-        rough = (self.high - self.low) / 4
-        power = 10 ** math.floor(math.log10(rough))
-        step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
-        first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return tuple((n * step, self.at(n * step)) for n in range(first, last + 1))
-
-
-def _axis(values: Sequence[float], start: float, end: float) -> _Axis:
-    """An axis that holds the values with room around them, and no less than 0 for them."""
-    low, high = min(values), max(values)
-    span = max(high - low, _LEAST_SPAN)
-    least = (low + high) / 2 - 0.62 * span
-    least = max(0.0, least) if low >= 0 else least
-    return _Axis(least, least + 1.24 * span, start, end)
 
 
 def _today(scores: Sequence[Score]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from packshot.report.loss_curve import loss_curve
 from packshot.studio.pages import Visit, view
 from packshot.studio.views.pictures import SOURCES
 from packshot.studio.views.steps import Step
-from packshot.training.events import Done, Event, Sample, Stopped, read_events
+from packshot.training.events import Done, Evaluated, Event, Sample, Stopped, read_events
 from packshot.training.events import Step as StepDone
 from packshot.training.runs import current_run, run_of
 
@@ -38,6 +38,8 @@ class Progress:
     seconds_left: float | None
     is_done: bool
     is_stopped: bool
+    is_early: bool
+    """It ended before the plan's last step, because it was done."""
 
 
 @view("/p/{project}/train")
@@ -74,7 +76,7 @@ def start(visit: Visit) -> Response:
     """Queue the training, or its resumption."""
     if visit.studio.queue.current(visit.project_id, "train"):
         return Response(status_code=204)
-    words = ["--finish"] if visit.value("finish", "") else []
+    words = [f"--{name}" for name in ("finish", "go-on") if visit.value(name, "")]
     visit.studio.queue.add(visit.here, "train", "train", *words)
     return Response(status_code=204)
 
@@ -101,14 +103,16 @@ def progress(events: Sequence[Event], plan: Plan | None) -> Progress | None:
     return Progress(
         last.step, last.steps, last.loss, pace * (last.steps - last.step),
         any(isinstance(event, Done) for event in events), is_last and isinstance(end, Stopped),
+        isinstance(end, Done) and end.step < last.steps,
     )  # fmt: skip
 
 
 def thinned(events: Sequence[Event]) -> list[Event]:
-    """Events with no more steps than a curve shows, evenly chosen."""
+    """The evaluations, and no more steps than a curve shows, evenly chosen."""
+    told: list[Event] = [event for event in events if isinstance(event, Evaluated)]
     steps = [event for event in events if isinstance(event, StepDone)]
     every = -(-len(steps) // MOST_POINTS) or 1
-    return [step for n, step in enumerate(steps) if n % every == 0 or step is steps[-1]]
+    return told + [step for n, step in enumerate(steps) if n % every == 0 or step is steps[-1]]
 
 
 def samples(project: Project, events: Sequence[Event]) -> list[tuple[int, list[tuple[str, str]]]]:

@@ -1,0 +1,161 @@
+"""`packshot judge` and `packshot choose`: which checkpoint of which run, at which weight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from packshot.cli.options import Here, ProjectFolder, base_of, project_at
+from packshot.cli.terminal import echo
+
+if TYPE_CHECKING:
+    from packshot.cli.console import Console
+    from packshot.judging.candidate import Candidate
+    from packshot.judging.candidates import Judge
+    from packshot.judging.dreambooth import DreamBoothRow
+    from packshot.models import DiffusionModel
+    from packshot.project import Project
+
+
+def judge(
+    project: ProjectFolder = Here,
+    weight: Annotated[
+        list[float] | None,
+        typer.Option(help="A weight to try; several if you like. Default: 0.6, 0.8 and 1."),
+    ] = None,
+    lora: Annotated[
+        list[Path] | None, typer.Option(help="A LoRA file from elsewhere, to compare with.")
+    ] = None,
+    identity: Annotated[
+        str,
+        typer.Option(
+            help="What tells the product from others: auto, base, or a DINO, SigLIP or CLIP: a folder, "
+            "or OWNER/NAME of the hub."
+        ),
+    ] = "auto",
+    most_drift: Annotated[
+        float | None, typer.Option(min=0, help="The most class drift that is accepted.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Pictures of each prompt; default 3.")
+    ] = None,
+    dreambooth: Annotated[
+        bool, typer.Option("--dreambooth", help="Also DreamBooth's table, of what is proposed.")
+    ] = False,
+) -> None:
+    """Measure each run's checkpoints at several weights, and propose the most faithful one."""
+    from packshot.cli.console import Console
+    from packshot.judging.candidate import WEIGHTS
+    from packshot.judging.candidates import SEEDS, propose_candidate, score_candidates
+    from packshot.judging.choice import MOST_DRIFT, Limits
+
+    opened = project_at(project)
+    with Console() as console:
+        base = base_of(opened, console)
+        judging = _judge(opened, base, identity, seeds or SEEDS, console)
+        scored = score_candidates(judging, weight or WEIGHTS, lora or (), console.progress)
+        limits = Limits(drift=MOST_DRIFT if most_drift is None else most_drift)
+        proposed = propose_candidate(judging, limits)
+        table = _dreambooth(judging, proposed.candidate) if dreambooth and proposed else None
+    _show(judging, scored)
+    if table:
+        _show_dreambooth(judging, table)
+    if proposed:
+        one = proposed.candidate
+        at = "" if one.step is None else f" --step {one.step}"
+        echo(f"Proposed: {proposed.why}")
+        echo(
+            f"Next:  packshot choose {one.run}{at} --weight {one.weight:g} --project {opened.root}"
+        )
+
+
+def _judge(
+    project: Project, base: DiffusionModel, identity: str, seeds: int, console: Console
+) -> Judge:
+    from packshot.decisions import Decisions
+    from packshot.generation.embedders import embedder_for, identity_embedder_for
+    from packshot.judging.candidates import Judge
+    from packshot.masks.registry import segmenter_of, settle_segmenter
+
+    embedder = identity_embedder_for(project, lambda: base, console, identity)
+    similarity = embedder_for(project, lambda: base, console)
+    chosen = project.settings.segmenter
+    spec = settle_segmenter("auto" if chosen == "none" else chosen, Decisions(project))
+    segmenter = segmenter_of(spec, console.progress)
+    return Judge(project, base, embedder, similarity, segmenter, seeds=seeds)
+
+
+def _show(judging: Judge, scored: list[Candidate]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from packshot.judging.candidates import chosen_candidate
+    from packshot.judging.intervals import interval
+
+    now = chosen_candidate(judging.project)
+    measures = ("identity", "drift", "prompt fidelity", "copied background", "diversity", "count")
+    table = Table("candidate", *measures, caption=f"measured by {judging.embedder.name}")
+    for one in scored:
+        mark = " (the project's)" if (one.run, one.step, one.weight) == now else ""
+        cells = [str(one.interval(name) or "") for name in measures]
+        table.add_row(one.name + mark, *cells)
+    plain = judging.without
+    cells = [str(interval(plain[name])) if plain.get(name) else "" for name in measures]
+    table.add_row("without a LoRA", *cells)
+    Console().print(table)
+
+
+def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow]:
+    from packshot.errors import PackshotError
+    from packshot.judging.candidate import pictures_of
+    from packshot.judging.candidates import class_pictures
+    from packshot.judging.dreambooth import DreamBooth
+    from packshot.photos.photo_set import list_photos
+
+    if judging.similarity is None:
+        raise PackshotError("There is no CLIP to measure with: set embedder in packshot.toml.")
+    project = judging.project
+    table = DreamBooth(judging.embedder, judging.similarity, list_photos(project), project.subject)
+    shots = pictures_of(project, candidate)
+    plain = judging.shoot(project.candidates_folder / "without")
+    return {
+        "real images": table.real_images(),
+        candidate.name: table.row(shots, class_pictures(judging, candidate)),
+        "without a LoRA": table.row(plain, class_pictures(judging, None)),
+    }
+
+
+def _show_dreambooth(judging: Judge, rows: dict[str, DreamBoothRow]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    assert judging.similarity is not None
+    caption = (
+        f"DINO, PRES and DIV by {judging.embedder.name}, CLIP-I and CLIP-T by "
+        f"{judging.similarity.name}; DIV is 1 - cosine, not LPIPS"
+    )
+    table = Table("", "DINO", "CLIP-I", "CLIP-T", "PRES", "DIV", caption=caption)
+    for name, row in rows.items():
+        values = (row.dino, row.clip_i, row.clip_t, row.pres, row.div)
+        table.add_row(name, *("" if value is None else str(value) for value in values))
+    Console().print(table)
+
+
+def choose(
+    run: Annotated[str, typer.Argument(help="The run's folder, such as 20260101-120000.")],
+    project: ProjectFolder = Here,
+    weight: Annotated[float, typer.Option(help="Folded into the files.")] = 1.0,
+    step: Annotated[
+        int | None, typer.Option(min=1, help="Of a checkpoint that the run kept; default: its end.")
+    ] = None,
+) -> None:
+    """Make a run's LoRA the project's."""
+    from packshot.cli.console import Console
+    from packshot.judging.candidates import choose_candidate
+
+    opened = project_at(project)
+    with Console() as console:
+        choose_candidate(opened, run, weight, lambda: base_of(opened, console), step)
+    echo(f"LoRA: {opened.lora_file}\nNext:  packshot shoot --project {opened.root}")

@@ -1,0 +1,130 @@
+"""`Candidate`: a LoRA at a weight, and what was measured of it; and the list of a project's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from packshot.generation.generate import GeneratedImage, read_generated_images
+from packshot.judging.intervals import Interval, interval
+from packshot.project import Project
+from packshot.training.runs import checkpoints
+from packshot.utils import files
+
+WEIGHTS = (0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run's LoRA at a weight, and what was measured of its pictures; None: not measured.
+
+    Attributes:
+        run: the name of the run's folder; of a LoRA from elsewhere its file's.
+        sha256: the LoRA file's, of which the scores are.
+        likeness: the mean of the values "identity", higher is better.
+        drift: the mean of the values "drift", lower is better.
+        embedder: what measured likeness.
+        step: the step of a checkpoint before the run's end; None for the end.
+        values: by the measure's name, a value for each picture (or prompt, or example).
+    """
+
+    run: str
+    weight: float
+    sha256: str
+    likeness: float | None = None
+    drift: float | None = None
+    embedder: str = ""
+    step: int | None = None
+    values: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, int | None, float, str]:
+        """What it is, whatever was measured of it."""
+        return self.run, self.step, self.weight, self.sha256
+
+    @property
+    def origin(self) -> str:
+        """Which LoRA, in words: "20260101-120000, step 300"."""
+        return self.run if self.step is None else f"{self.run}, step {self.step}"
+
+    @property
+    def name(self) -> str:
+        """Which LoRA at which weight, in words: "20260101-120000, step 300, at 0.8"."""
+        return f"{self.origin}, at {self.weight:g}"
+
+    def interval(self, measure: str) -> Interval | None:
+        """The mean of a measure's values, and how sure it is; None if it was not measured."""
+        values = self.values.get(measure)
+        return interval(values) if values else None
+
+
+_RECORDS = TypeAdapter(list[Candidate])
+
+
+def runs_with_lora(project: Project) -> dict[str, Path]:
+    """The LoRA file of each run that has one, by the run's name, oldest first."""
+    name = project.lora_file.name
+    return {run.name: run / name for run in project.runs() if files.is_file(run / name)}
+
+
+def loras_of_runs(project: Project) -> dict[tuple[str, int | None], Path]:
+    """The LoRA files of the runs that have ended: of the steps that they kept, then of their ends."""
+    found: dict[tuple[str, int | None], Path] = {}
+    for run, file in runs_with_lora(project).items():
+        kept = checkpoints(file.parent, project.diffusers_lora_file.name)
+        found |= {(run, step): place for step, place in kept.items()}
+        found[run, None] = file
+    return found
+
+
+def list_candidates(project: Project, weights: Sequence[float] = WEIGHTS) -> list[Candidate]:
+    """Each run's LoRA at each weight, and what else of the runs was measured, with the scores.
+
+    Of one run its checkpoints come first, then its end, each by weight.
+    """
+    scored = {one.key: one for one in read_candidates(project)}
+    found = []
+    for (run, step), file in loras_of_runs(project).items():
+        digest = files.known_sha256(file)
+        known = {
+            one.weight
+            for one in scored.values()
+            if (one.run, one.step, one.sha256) == (run, step, digest)
+        }
+        for weight in sorted({*(weights if step is None else ()), *known}):
+            plain = Candidate(run, weight, digest, step=step)
+            found.append(scored.get(plain.key, plain))
+    return found
+
+
+def folder_of(project: Project, candidate: Candidate) -> Path:
+    """Where its pictures lie."""
+    run = project.candidates_folder / candidate.run
+    at = run if candidate.step is None else run / f"step-{candidate.step:07d}"
+    return at / f"{candidate.weight:g}"
+
+
+def pictures_of(project: Project, candidate: Candidate) -> list[GeneratedImage]:
+    """The pictures of the product that a candidate was measured by; empty if it was not."""
+    folder = folder_of(project, candidate) / "with"
+    made = read_generated_images(folder) if folder.is_dir() else []
+    return [one for one in made if candidate.sha256 in (digest for _, _, digest in one.loras)]
+
+
+def read_candidates(project: Project) -> list[Candidate]:
+    """What was measured, LoRAs from elsewhere included."""
+    try:
+        return _RECORDS.validate_python(files.read_json(project.candidates_folder / "scores.json"))
+    except ValidationError:
+        return []
+
+
+def write_candidate(project: Project, done: Candidate) -> None:
+    """Keep what was measured, in place of what was before of the same."""
+    same = (done.run, done.step, done.weight)
+    others = [one for one in read_candidates(project) if (one.run, one.step, one.weight) != same]
+    records = [asdict(one) for one in (*others, done)]
+    files.write_json(project.candidates_folder / "scores.json", records)

@@ -1,0 +1,111 @@
+"""Which checkpoint, at which weight: the most faithful one that leaves the class and the prompt alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packshot.judging.candidate import Candidate
+from packshot.judging.intervals import difference, interval, is_tie
+
+MOST_DRIFT = 0.2
+LEAST_FIDELITY = 0.02
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a candidate may cost.
+
+    Attributes:
+        drift: the most relative change of what is predicted of the class; see `class_drift`.
+        fidelity: how much lower than without the LoRA the cosine with the prompts may be.
+    """
+
+    drift: float = MOST_DRIFT
+    fidelity: float = LEAST_FIDELITY
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidate that is proposed, and why, in one sentence."""
+
+    candidate: Candidate
+    why: str
+
+
+def propose(
+    candidates: Sequence[Candidate], limits: Limits, without: Sequence[float] = ()
+) -> Choice | None:
+    """The most faithful candidate within the limits; what chance explains is a tie.
+
+    Ties go to the earlier checkpoint, then to the lower weight: what is learnt in fewer steps and used
+    more lightly leaves more of the base. If none is within the limits, it is the one that drifts least.
+
+    Args:
+        without: the prompt fidelity of the same shots without a LoRA; empty if it was not measured.
+
+    Returns:
+        None if no candidate was measured.
+    """
+    measured = [one for one in candidates if one.values.get("identity") and one.values.get("drift")]
+    if not measured:
+        return None
+    within = [one for one in measured if not _faults(one, limits, without)]
+    if not within:
+        least = min(measured, key=_drift)
+        return Choice(
+            least,
+            f"{least.name} drifts least ({_drift(least):.3f}); none is within the limits: "
+            f"{', '.join(_faults(least, limits, without))}.",
+        )
+    best = max(within, key=_identity)
+    ties = [
+        one
+        for one in within
+        if one is best or is_tie(best.values["identity"], one.values["identity"])
+    ]
+    chosen = min(ties, key=_order)
+    return Choice(chosen, _why(chosen, best, len(ties), limits))
+
+
+def _faults(one: Candidate, limits: Limits, without: Sequence[float]) -> list[str]:
+    """Which limits a candidate surely exceeds, in words."""
+    faults = []
+    if _drift(one) > limits.drift:
+        faults.append(f"class drift {_drift(one):.3f} of {limits.drift:g} at most")
+    own = one.values.get("prompt fidelity", ())
+    if own and len(own) == len(without):
+        lost = difference(without, own)
+        if lost.mean > limits.fidelity and lost.low > 0:
+            faults.append(f"prompt fidelity {lost.mean:.3f} lower, of {limits.fidelity:g} at most")
+    return faults
+
+
+def _identity(one: Candidate) -> float:
+    return interval(one.values["identity"]).mean
+
+
+def _drift(one: Candidate) -> float:
+    return interval(one.values["drift"]).mean
+
+
+def _order(one: Candidate) -> tuple[float, float, str]:
+    """Earlier checkpoints first, a run's end last of its own; then lower weights, then older runs."""
+    return (math.inf if one.step is None else one.step), one.weight, one.run
+
+
+def _why(chosen: Candidate, best: Candidate, ties: int, limits: Limits) -> str:
+    likeness, drift = interval(chosen.values["identity"]), _drift(chosen)
+    costs = f"at a class drift of {drift:.3f} ({limits.drift:g} at most)"
+    if chosen is best and ties == 1:
+        return f"{chosen.name} is the most faithful, likeness {likeness}, {costs}."
+    if chosen is best:
+        return (
+            f"{chosen.name} is the most faithful, likeness {likeness}, and the lightest of {ties} that "
+            f"chance does not tell apart, {costs}."
+        )
+    return (
+        f"{chosen.name} is the lightest of {ties} that chance does not tell from the most faithful "
+        f"({best.name}, likeness {_identity(best):.3f}): likeness {likeness}, {costs}."
+    )

@@ -1,0 +1,180 @@
+"""Candidates for the project's LoRA: their pictures and scores, and the choice of one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from packshot.errors import LoraError, PackshotError
+from packshot.judging import measures
+from packshot.judging.candidate import list_candidates, pictures_of, read_candidates
+from packshot.judging.candidates import (
+    Judge,
+    choose_candidate,
+    chosen_candidate,
+    class_pictures,
+    propose_candidate,
+    score_candidates,
+)
+from packshot.judging.seen import see_file
+from packshot.lora import fused, load_lora
+from packshot.photos.photo_set import list_photos
+from packshot.training.runs import checkpoint_file
+from packshot.utils import files
+from tests.generation.test_metrics import Colours
+from tests.projects import samples_in_two_steps
+
+
+@pytest.fixture
+def project(ready_project, make_assistant):
+    """A project with two runs that have LoRAs, and one that has none yet."""
+    for number, name in enumerate(("first", "second")):
+        run = ready_project.runs_folder / name
+        files.write_text(run / "plan.toml", "")
+        for place in (ready_project.lora_file, ready_project.diffusers_lora_file):
+            files.copy(Path(make_assistant(number)), run / place.name)
+    files.write_text(ready_project.runs_folder / "third" / "plan.toml", "")
+    return ready_project
+
+
+def keys(candidates):
+    return [(one.run, one.weight) for one in candidates]
+
+
+def test_each_run_with_a_lora_is_a_candidate_at_each_weight(project):
+    found = list_candidates(project, (0.5, 1.0))
+    assert keys(found) == [("first", 0.5), ("first", 1.0), ("second", 0.5), ("second", 1.0)]
+    assert all(one.likeness is None and one.drift is None for one in found)
+
+
+class Left:
+    """A segmenter that takes the left third for the product."""
+
+    name = "left"
+
+    def mask(self, picture):
+        mask = Image.new("L", picture.size)
+        mask.paste(255, (0, 0, picture.width // 3, picture.height))
+        return mask
+
+
+@pytest.fixture
+def judge(project, tiny_base):
+    samples_in_two_steps(tiny_base)
+    return Judge(project, tiny_base, Colours(), Colours(), Left(), prompts=2, seeds=2)
+
+
+@pytest.fixture
+def with_step(project, make_assistant):
+    """The first run has kept a LoRA of step 5."""
+    run = project.runs_folder / "first"
+    place = checkpoint_file(run, project.diffusers_lora_file.name, 5)
+    files.copy(Path(make_assistant(7)), place)
+    return place
+
+
+@pytest.mark.slow
+def test_candidates_are_measured_by_their_own_pictures(judge, project, with_step):
+    scored = score_candidates(judge, (0.5, 1.0))
+    told = [(one.run, one.step, one.weight) for one in scored]
+    first = [("first", 5, 1.0), ("first", None, 1.0), ("second", None, 1.0)]
+    assert told[:3] == first and len(told) == 5, "the best two at the other weight, too"
+    ranked = sorted(scored[:3], key=lambda one: -one.likeness)
+    assert {(one.run, one.step) for one in scored[3:]} == {(o.run, o.step) for o in ranked[:2]}
+    photos = [see_file(photo.file, Left(), photo.mask) for photo in list_photos(project)]
+    for one in scored:
+        shots = pictures_of(project, one)
+        assert len(shots) == 4 and {w for s in shots for _, w, _ in s.loras} == {one.weight}
+        own = measures.products(Colours(), [see_file(shot.file, Left()) for shot in shots])
+        known = measures.products(Colours(), photos)
+        expected = measures.identity(own, known, judge.look_alikes)
+        assert sorted(one.values["identity"]) == pytest.approx(sorted(expected))
+        assert one.likeness == pytest.approx(sum(expected) / 4) and one.embedder == "colours"
+        assert len(one.values["drift"]) == 8 and one.drift > 0
+    drifts = {one.key[:3]: one.drift for one in scored}
+    run, step = scored[3].run, scored[3].step
+    assert drifts[run, step, 1.0] > drifts[run, step, 0.5]
+    assert {one.key for one in read_candidates(project)} == {one.key for one in scored}
+    proposed = propose_candidate(judge)
+    assert proposed.candidate.key in {one.key for one in scored} and proposed.why.endswith(".")
+    assert len(class_pictures(judge, scored[0])) == len(class_pictures(judge, None)) == 8
+    # Another file in the run's place is another candidate, which nobody has measured.
+    files.copy(
+        project.runs_folder / "second" / project.lora_file.name,
+        project.runs_folder / "first" / project.lora_file.name,
+    )
+    again = {(one.run, one.step, one.weight): one for one in list_candidates(project, (1.0,))}
+    assert again["first", None, 1.0].likeness is None
+    assert again["second", None, 1.0].likeness is not None
+    assert pictures_of(project, again["first", None, 1.0]) == []
+
+
+@pytest.mark.slow
+def test_a_lora_from_elsewhere_is_compared_and_does_not_become_a_run(
+    judge, project, make_assistant
+):
+    other = Path(make_assistant(3))
+    scored = score_candidates(judge, (1.0,), [other])
+    assert [one.run for one in scored] == ["first", "second", other.name]
+    assert other.name not in {one.run for one in list_candidates(project)}
+    assert other.name in {one.run for one in read_candidates(project)}
+
+
+def test_a_run_is_chosen_and_another_again(project):
+    assert chosen_candidate(project) is None
+    for run in ("second", "first"):
+        choose_candidate(project, run, 1.0, lambda: pytest.fail("no base is needed"))
+        assert chosen_candidate(project) == (run, None, 1.0)
+        own = project.runs_folder / run / project.lora_file.name
+        assert project.lora_file.read_bytes() == own.read_bytes()
+
+
+def test_the_choice_is_known_by_the_file_alone(project):
+    files.copy(project.runs_folder / "second" / project.lora_file.name, project.lora_file)
+    assert chosen_candidate(project) == ("second", None, 1.0)
+    files.write_bytes(project.lora_file, b"another's")
+    assert chosen_candidate(project) is None
+
+
+def test_a_weight_is_folded_into_both_files(project, tiny_base):
+    choose_candidate(project, "first", 0.5, lambda: tiny_base)
+    assert chosen_candidate(project) == ("first", None, 0.5)
+    source = load_lora(project.runs_folder / "first" / project.lora_file.name, tiny_base)
+    name = next(iter(source.weights))
+    weight = dict(tiny_base.denoiser.named_parameters())
+    with fused(tiny_base, [(source, 0.5)]):
+        expected = {key: value.clone() for key, value in weight.items()}
+    for file in (project.lora_file, project.diffusers_lora_file):
+        assert load_file(file)
+        with fused(tiny_base, [(load_lora(file, tiny_base), 1.0)]):
+            far = max(float((weight[key] - expected[key]).abs().max()) for key in weight)
+        assert far < 1e-5 < float(torch.as_tensor(source.weights[name].up).abs().max())
+
+
+def test_what_cannot_be_chosen_or_measured_says_so(project, ready_project, tiny_base):
+    with pytest.raises(PackshotError, match="no run 'third' with a LoRA; there are first, second"):
+        choose_candidate(project, "third", 1.0, lambda: tiny_base)
+    with pytest.raises(LoraError):
+        choose_candidate(project, "first", float("nan"), lambda: tiny_base)
+    assert not project.lora_file.exists()
+
+
+def test_a_checkpoint_is_chosen_by_its_step(project, tiny_base, with_step):
+    choose_candidate(project, "first", 1.0, lambda: tiny_base, step=5)
+    assert chosen_candidate(project) == ("first", 5, 1.0)
+    source, made = (load_lora(file, tiny_base) for file in (with_step, project.lora_file))
+    name = next(iter(source.weights))
+    expected, found = (lora.weights[name].delta() for lora in (source, made))
+    assert torch.allclose(found, expected, atol=1e-5)
+    with pytest.raises(PackshotError, match="first has kept no LoRA of step 6, but of 5"):
+        choose_candidate(project, "first", 1.0, lambda: tiny_base, step=6)
+    with pytest.raises(PackshotError, match="of step 5, but of its end alone"):
+        choose_candidate(project, "second", 1.0, lambda: tiny_base, step=5)
+
+
+def test_without_a_run_there_is_nothing_to_measure(ready_project, tiny_base):
+    judge = Judge(ready_project, tiny_base, Colours(), None, Left())
+    with pytest.raises(LoraError, match="train one"):
+        score_candidates(judge)

@@ -1,0 +1,61 @@
+"""The proposal: faithful within limits, light among equals, and with a reason that is true."""
+
+import numpy as np
+
+from packshot.judging.candidate import Candidate
+from packshot.judging.choice import Limits, propose
+
+NOISE = np.random.default_rng(0).normal(0, 0.05, 12)
+"""What prompts and seeds do to all candidates alike."""
+
+
+def candidate(identity, drift, step=None, weight=1.0, prompt=0.3, run="run", noise=None):
+    """One whose pictures have these means; its own noise is a tenth of what they share."""
+    own = np.random.default_rng(hash((step, weight)) % 2**32).normal(0, 0.005, 12)
+    values = {
+        "identity": tuple(identity + NOISE + own - own.mean() if noise is None else noise),
+        "drift": (drift,) * 8,
+        "prompt fidelity": tuple(prompt + NOISE),
+    }
+    return Candidate(run, weight, "digest", identity, drift, "e", step, values)
+
+
+def test_the_most_faithful_within_the_limits_is_proposed():
+    few, more, most = candidate(0.2, 0.05, 100), candidate(0.3, 0.1, 200), candidate(0.4, 0.3, 300)
+    chosen = propose([few, more, most], Limits(drift=0.2))
+    assert chosen.candidate is more
+    assert chosen.why.startswith("run, step 200, at 1 is the most faithful, likeness 0.3")
+    assert "class drift of 0.100 (0.2 at most)" in chosen.why
+    assert propose([few, more, most], Limits(drift=0.5)).candidate is most
+
+
+def test_what_chance_explains_goes_to_the_earlier_step_then_to_the_lower_weight():
+    end, late, light = (
+        candidate(0.301, 0.1),
+        candidate(0.3, 0.1, 200),
+        candidate(0.3, 0.1, 200, 0.8),
+    )
+    chosen = propose([end, late, light, candidate(0.2, 0.05, 100)], Limits())
+    assert chosen.candidate is light
+    assert (
+        "the lightest of 3 that chance does not tell from the most faithful (run, at 1"
+        in chosen.why
+    )
+
+
+def test_what_hears_prompts_less_is_left_out_if_that_is_sure():
+    deaf, good = candidate(0.4, 0.1, 200, prompt=0.25), candidate(0.3, 0.1, 100)
+    without = tuple(0.3 + NOISE)
+    assert propose([deaf, good], Limits(), without).candidate is good
+    assert propose([deaf, good], Limits(fidelity=0.1), without).candidate is deaf
+    assert propose([deaf, good], Limits()).candidate is deaf, "nothing to compare with"
+
+
+def test_where_none_is_within_the_limits_the_least_drift_is_proposed_and_told():
+    chosen = propose([candidate(0.4, 0.3, 200), candidate(0.2, 0.25, 100)], Limits(drift=0.2))
+    assert chosen.candidate.step == 100
+    assert "none is within the limits: class drift 0.250 of 0.2 at most" in chosen.why
+
+
+def test_of_nothing_measured_nothing_is_proposed():
+    assert propose([Candidate("run", 1.0, "digest")], Limits()) is None

@@ -1,0 +1,49 @@
+"""Class drift against what it is: the relative change of the prediction, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from packshot.class_images import list_class_images
+from packshot.judging.drift import EXAMPLES, class_drift, class_examples
+from packshot.lora import fused, load_lora
+
+
+@pytest.fixture
+def examples(ready_project, tiny_base):
+    return class_examples(tiny_base, list_class_images(ready_project), "car")
+
+
+def test_without_a_lora_nothing_drifts_and_more_weight_drifts_more(
+    examples, tiny_base, make_assistant
+):
+    lora = load_lora(Path(make_assistant()), tiny_base)
+    assert class_drift(tiny_base, [], examples) == [0.0] * EXAMPLES
+    half, whole = (class_drift(tiny_base, [(lora, weight)], examples) for weight in (0.5, 1.0))
+    assert all(0 < less < more for less, more in zip(half, whole, strict=True))
+
+
+def test_it_is_the_norm_of_the_change_over_that_of_the_prediction(
+    examples, tiny_base, make_assistant
+):
+    lora = load_lora(Path(make_assistant()), tiny_base)
+    assert sorted(int(time) // 125 for time in examples.timesteps) == list(range(8))
+    conditioning = tiny_base.encode_prompts([examples.prompts[3]])
+    given = examples.noisy[3].to(tiny_base.dtype), examples.timesteps[3], conditioning
+    with torch.no_grad():
+        off = tiny_base.denoiser(given[0], given[1], given[2]["context"]).sample
+        with fused(tiny_base, [(lora, 1.0)]):
+            on = tiny_base.denoiser(given[0], given[1], given[2]["context"]).sample
+    expected = ((on - off).square().sum() / off.square().sum()).sqrt()
+    assert class_drift(tiny_base, [(lora, 1.0)], examples)[3] == pytest.approx(
+        float(expected), rel=1e-4
+    )
+
+
+def test_without_class_images_it_is_of_noise(tiny_base, make_assistant):
+    examples = class_examples(tiny_base, [], "car")
+    assert examples.prompts == ["a photo of a car"] * EXAMPLES
+    assert min(int(time) for time in examples.timesteps) > 850
+    lora = load_lora(Path(make_assistant()), tiny_base)
+    assert min(class_drift(tiny_base, [(lora, 1.0)], examples)) > 0

@@ -1,0 +1,171 @@
+"""When training is done: the rule against its definition, and the run that it ends."""
+
+import random
+import shutil
+import statistics
+
+import pytest
+import torch
+
+from packshot.class_images import list_class_images
+from packshot.errors import StaleRunError
+from packshot.lora import add_adapters, load_lora
+from packshot.photos.photo_set import list_photos
+from packshot.plan import read_plan, write_plan
+from packshot.plan.evaluations import HELD_OUT
+from packshot.training import Done, Evaluated, Step, train
+from packshot.training.convergence import Convergence, held_out_loss, variance_share
+from packshot.training.dataset import TrainingSet
+from packshot.training.runs import checkpoints
+from packshot.utils import files
+
+
+def edit(project, **changes):
+    plan = read_plan(project.plan_file)
+    plan = type(plan).model_validate(plan.model_dump() | changes)
+    write_plan(plan, project.plan_file)
+    return plan
+
+
+def data_of(project, base, plan):
+    photos, prior = list_photos(project), list_class_images(project)
+    data = TrainingSet(base, plan, project.subject, photos, prior)
+    list(data.fill_caches())
+    return data
+
+
+def test_the_share_is_that_of_the_populations_variances():
+    draw = random.Random(0)
+    losses = [draw.random() for _ in range(9)]
+    assert variance_share(losses[:4], 4) is None
+    expected = statistics.pvariance(losses[-4:]) / statistics.pvariance(losses)
+    assert variance_share(losses, 4) == pytest.approx(expected)
+    assert variance_share([0.5] * 9, 4) == 0
+
+
+def test_a_loss_that_settles_ends_the_run_and_one_that_moves_does_not(planned_project):
+    plan = read_plan(planned_project.plan_file).model_copy(
+        update={"early_stopping_window": 4, "early_stopping_variance": 0.15}
+    )
+    falling = [0.5 ** (step / 2) for step in range(20)]
+    ends = [Convergence(plan, losses=falling[:n]).is_done for n in range(1, 21)]
+    assert not any(ends[:5]) and all(ends[9:])
+    swinging = [float(step % 2) for step in range(20)]
+    assert not Convergence(plan, losses=swinging).is_done
+    assert not Convergence(plan, goes_on=True, losses=falling).is_done
+    never = plan.model_copy(update={"early_stopping_variance": 0.0})
+    assert not Convergence(never, losses=[0.5] * 20).is_done
+
+
+def test_the_examples_are_always_the_same_and_none_that_training_shows(planned_project, tiny_base):
+    plan = edit(planned_project, eval_every_n_steps=1, crops_per_photo=2)
+    data = data_of(planned_project, tiny_base, plan)
+    shown = {item.key() for photo in data.photos for item in photo}
+    assert len(data.held_out) == HELD_OUT and not shown & {item.key() for item in data.held_out}
+    first, again = (list(data.held_out_batches(at_once)) for at_once in (2, 2))
+    assert sum(len(batch.latents) for batch in first) == HELD_OUT
+    for one, other in zip(first, again, strict=True):
+        assert torch.equal(one.noise, other.noise) and torch.equal(one.timesteps, other.timesteps)
+    times = torch.cat([batch.timesteps for batch in data.held_out_batches(HELD_OUT)])
+    assert sorted(int(time) // 125 for time in times) == list(range(8))
+    without = data_of(planned_project, tiny_base, edit(planned_project, eval_every_n_steps=0))
+    assert without.held_out == [] and len(without.seen()) == len(data.seen()) - HELD_OUT
+
+
+def test_the_loss_is_moved_by_the_lora_alone(planned_project, tiny_base):
+    plan = edit(planned_project, eval_every_n_steps=1)
+    data = data_of(planned_project, tiny_base, plan)
+    with add_adapters(tiny_base, "attention", rank=2, alpha=2, seed=0) as adapters:
+        before = held_out_loss(tiny_base, plan, data)
+        torch.manual_seed(5)
+        assert held_out_loss(tiny_base, plan, data) == before
+        for name, parameter in adapters.named_parameters().items():
+            if name.endswith("up"):
+                torch.nn.init.normal_(parameter)
+        assert held_out_loss(tiny_base, plan, data) != before
+
+
+ENDING = {
+    "steps": 12, "eval_every_n_steps": 1, "early_stopping_window": 3, "early_stopping_variance": 1.0,
+    "sample_every_n_steps": 2, "save_every_n_steps": 2,
+}  # fmt: skip
+"""Ends at the first evaluation whose last three vary less than all."""
+
+
+def _losses_told(events):
+    return [event for event in events if isinstance(event, Evaluated)]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_done_ends_with_its_lora_and_goes_on_if_it_is_told_to(
+    planned_project, tiny_base
+):
+    edit(planned_project, **ENDING)
+    events = list(train(planned_project, tiny_base))
+    told, done = _losses_told(events), events[-1]
+    assert isinstance(done, Done) and done.step < 12
+    assert [one.is_done for one in told] == [False] * (done.step - 1) + [True]
+    assert f'"ss_steps":"{done.step}"'.encode() in planned_project.lora_file.read_bytes()
+    (run,) = planned_project.runs()
+    assert set(checkpoints(run, planned_project.diffusers_lora_file.name)) == set(
+        range(2, done.step, 2)
+    )
+    early = checkpoints(run, planned_project.diffusers_lora_file.name)[2]
+    assert load_lora(early, tiny_base).metadata["ss_steps"] == "2"
+    lora = planned_project.lora_file.read_bytes()
+    assert list(train(planned_project, tiny_base))[-1].step == done.step
+
+    more = list(train(planned_project, tiny_base, go_on=True))
+    assert isinstance(more[-1], Done) and more[-1].step == 12
+    assert planned_project.lora_file.read_bytes() != lora
+    log = [line["kind"] for line in files.read_json_lines(run / "events.jsonl")]
+    assert log.count("went_on") == log.count("done") == 1 and log.count("step") == 12
+    with pytest.raises(StaleRunError, match=r"This run ended at its last step, 12\. For a longer"):
+        list(train(planned_project, tiny_base, go_on=True))
+
+    shutil.rmtree(planned_project.runs_folder)
+    shutil.rmtree(planned_project.lora_folder)
+    edit(planned_project, early_stopping_variance=0.0)
+    whole = list(train(planned_project, tiny_base))
+    assert whole[-1].step == 12 and not any(one.is_done for one in _losses_told(whole))
+
+
+def test_a_run_that_has_not_ended_is_not_told_to_go_on(planned_project, tiny_base):
+    with pytest.raises(StaleRunError, match="has not ended, so it need not be told to go on"):
+        list(train(planned_project, tiny_base, go_on=True))
+
+
+@pytest.mark.slow
+def test_evaluating_changes_nothing_of_what_is_learnt(planned_project, tiny_base):
+    learnt = []
+    for every in (0, 1):
+        edit(planned_project, eval_every_n_steps=every)
+        list(train(planned_project, tiny_base))
+        learnt.append(planned_project.lora_file.read_bytes())
+    assert learnt[0] == learnt[1]
+
+
+@pytest.mark.slow
+def test_broken_off_anywhere_it_ends_at_the_same_step_with_the_same_lora(
+    planned_project, tiny_base, monkeypatch
+):
+    """At each kind of event once, the last state's and the deciding evaluation's among them."""
+    edit(planned_project, **ENDING)
+    events = list(train(planned_project, tiny_base))
+    whole, end = planned_project.lora_file.read_bytes(), events[-1].step
+    told = _losses_told(events)
+    for moment in range(len(events)):
+        if isinstance(events[moment], Step) and events[moment].step not in (1, end):
+            continue
+        shutil.rmtree(planned_project.runs_folder)
+        shutil.rmtree(planned_project.lora_folder)
+        broken = train(planned_project, tiny_base)
+        for _ in range(moment + 1):
+            next(broken)
+        broken.close()
+        again = list(train(planned_project, tiny_base))
+        assert again[-1].step == end and planned_project.lora_file.read_bytes() == whole
+        (run,) = planned_project.runs()
+        lines = files.read_json_lines(run / "events.jsonl")
+        kept = [line["loss"] for line in lines if line["kind"] == "evaluated"]
+        assert kept == [one.loss for one in told]
