@@ -62,7 +62,7 @@ def test_every_option_that_is_named_alone_exists(document):
         option
         for _, command in _commands(typer.main.get_command(app))
         for parameter in command.params
-        for option in parameter.opts
+        for option in (*parameter.opts, *parameter.secondary_opts)
     }
     others = r"(?:pip|python3?|docker|hf|wsl|make|uv|packshot-\w+|git|source) "
     for line in _code(document.read_text(encoding="utf-8")):

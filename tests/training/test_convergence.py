@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import signal
 import statistics
 
 import pytest
@@ -13,11 +14,13 @@ from packshot.lora import add_adapters, load_lora
 from packshot.photos.photo_set import list_photos
 from packshot.plan import read_plan, write_plan
 from packshot.plan.evaluations import HELD_OUT
-from packshot.training import Done, Evaluated, Step, train
+from packshot.training import Done, Evaluated, StateSaved, Step, train
 from packshot.training.convergence import Convergence, held_out_loss, variance_share
 from packshot.training.dataset import TrainingSet
 from packshot.training.runs import checkpoints
 from packshot.utils import files
+from tests.lives import lives
+from tests.training.test_loop import _forget, _life, _load
 
 
 def edit(project, **changes):
@@ -146,26 +149,49 @@ def test_evaluating_changes_nothing_of_what_is_learnt(planned_project, tiny_base
 
 
 @pytest.mark.slow
-def test_broken_off_anywhere_it_ends_at_the_same_step_with_the_same_lora(
-    planned_project, tiny_base, monkeypatch
+def test_killed_anywhere_it_ends_at_the_same_step_with_the_same_lora(
+    planned_project, tiny_base, tiny_sd1, tmp_path
 ):
-    """At each kind of event once, the last state's and the deciding evaluation's among them."""
-    edit(planned_project, **ENDING)
+    """SIGKILL, each life going on where the one before was killed; no evaluation is lost or told twice."""
+    edit(planned_project, **ENDING | {"sample_every_n_steps": 0})
+    told = tmp_path / "moments"
+
+    def losses():
+        (run,) = planned_project.runs()
+        lines = files.read_json_lines(run / "events.jsonl")
+        return [line["loss"] for line in lines if line["kind"] == "evaluated"]
+
+    with lives(_load, tiny_sd1) as started:
+
+        def start(moment=None):
+            return started.start(_life, planned_project.root, moment, told)
+
+        assert start() == 0
+        whole, known, moments = planned_project.lora_file.read_bytes(), losses(), told.read_text()
+        assert len(known) < ENDING["steps"]
+        for parts in (3, 5):
+            _forget(planned_project)
+            for _ in range(parts - 1):
+                assert start(int(moments) // parts) == -signal.SIGKILL
+            assert start() == 0
+            assert planned_project.lora_file.read_bytes() == whole and losses() == known
+
+
+@pytest.mark.slow
+def test_broken_off_between_its_last_state_and_its_end_it_ends_there(planned_project, tiny_base):
+    """After the deciding evaluation, before and after the state that it is saved in."""
+    edit(planned_project, **ENDING | {"sample_every_n_steps": 0})
     events = list(train(planned_project, tiny_base))
     whole, end = planned_project.lora_file.read_bytes(), events[-1].step
-    told = _losses_told(events)
-    for moment in range(len(events)):
-        if isinstance(events[moment], Step) and events[moment].step not in (1, end):
-            continue
+    assert isinstance(events[-3], Evaluated) and isinstance(events[-2], StateSaved)
+    for last in (len(events) - 2, len(events) - 1):
         shutil.rmtree(planned_project.runs_folder)
         shutil.rmtree(planned_project.lora_folder)
         broken = train(planned_project, tiny_base)
-        for _ in range(moment + 1):
+        for _ in range(last):
             next(broken)
         broken.close()
         again = list(train(planned_project, tiny_base))
         assert again[-1].step == end and planned_project.lora_file.read_bytes() == whole
-        (run,) = planned_project.runs()
-        lines = files.read_json_lines(run / "events.jsonl")
-        kept = [line["loss"] for line in lines if line["kind"] == "evaluated"]
-        assert kept == [one.loss for one in told]
+        steps = sum(isinstance(event, Step) for event in again)
+        assert bool(steps) == (last == len(events) - 2)
