@@ -47,7 +47,7 @@ def test_what_hears_prompts_less_is_left_out_if_that_is_sure():
     deaf, good = candidate(0.4, 0.1, 200, prompt=0.25), candidate(0.3, 0.1, 100)
     without = tuple(0.3 + NOISE)
     assert propose([deaf, good], Limits(), without).candidate is good
-    assert propose([deaf, good], Limits(fidelity=0.1), without).candidate is deaf
+    assert propose([deaf, good], Limits(lost=0.2), without).candidate is deaf
     assert propose([deaf, good], Limits()).candidate is deaf, "nothing to compare with"
 
 
