@@ -1,5 +1,6 @@
 """Candidates for the project's LoRA: their pictures and scores, and the choice of one."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,17 @@ def test_a_lora_from_elsewhere_is_compared_and_does_not_become_a_run(
     assert [one.run for one in scored] == ["first", "second", other.name]
     assert other.name not in {one.run for one in list_candidates(project)}
     assert other.name in {one.run for one in read_candidates(project)}
+
+
+@pytest.mark.parametrize("values", [[float("nan")], [0.1] * 5000, ["much"]])
+def test_a_record_that_makes_no_sense_is_none(project, values):
+    digest = files.sha256(project.runs_folder / "first" / project.lora_file.name)
+    told = {"run": "first", "weight": 1.0, "sha256": digest, "values": {"identity": [0.1, 0.2]}}
+    files.write_json(project.candidates_folder / "scores.json", [told])
+    assert read_candidates(project)[0].interval("identity").mean == pytest.approx(0.15)
+    place = project.candidates_folder / "scores.json"
+    place.write_text(json.dumps([told | {"values": {"identity": values}}]))
+    assert read_candidates(project) == []
 
 
 def test_a_run_is_chosen_and_another_again(project):

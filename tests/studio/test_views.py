@@ -10,7 +10,17 @@ from packshot.class_images.online.offers import write_offers
 from packshot.plan.config import write_plan
 from packshot.studio.views import photos, train
 from packshot.studio.views.class_images import move_flat
-from packshot.training.events import Done, Resumed, Sample, Step, Stopped
+from packshot.training.events import (
+    Done,
+    Evaluated,
+    Resumed,
+    Sample,
+    Step,
+    Stopped,
+    as_record,
+    log_of,
+)
+from packshot.training.runs import open_run
 from packshot.utils import files
 
 
@@ -69,6 +79,19 @@ def test_samples_are_listed_by_step_without_those_that_are_gone(project):
     events = [Sample(20, ("p", "q"), (there, gone)), Sample(10, ("p",), (there,))]
     path = "runs/r/samples/a.png"
     assert train.samples(project, events) == [(10, [("p", path)]), (20, [("p", path)])]
+
+
+def test_a_run_that_was_done_early_says_so_and_can_go_on(studio, project, at, planned):
+    write_plan(planned, project.plan_file)
+    run = open_run(project, planned)
+    done = Done(2, 1.0, 1, project.lora_file, project.diffusers_lora_file)
+    told = [step(1), Evaluated(1, 0.5, None, False), step(2), Evaluated(2, 0.4, 0.1, True), done]
+    files.write_json_lines(log_of(run), (as_record(event, run) for event in told))
+    page = studio.get(at + "/train/state").text
+    assert "It ended at step 2 of 100" in page and "held-out examples" in page
+    studio.post(at + "/train", {"go-on": "1"})
+    (job,) = studio.studio.queue.jobs()
+    assert job.arguments[:2] == ("train", "--go-on")
 
 
 def test_training_and_pausing_are_one_job(studio, project, at, planned):

@@ -121,8 +121,9 @@ class Console(RunObserver):
     def plan(self, plan: Plan) -> None:
         """Print the plan and its estimated cost."""
         estimate = plan.estimate
+        most = "up to " if plan.early_stopping_variance else ""
         self.say(
-            f"plan: {plan.steps} steps of {plan.effective_batch_size} at {plan.resolution} px, "
+            f"plan: {most}{plan.steps} steps of {plan.effective_batch_size} at {plan.resolution} px, "
             f"rank {plan.rank} on "
             f"{plan.target_modules}, {plan.precision}; {estimate.class_images_seen} class images seen; "
             f"about {in_words(estimate.seconds)} and {estimate.bytes / 2**30:.1f} GiB"

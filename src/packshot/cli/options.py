@@ -54,7 +54,7 @@ SegmenterName = Annotated[
 EmbedderName = Annotated[
     str | None,
     typer.Option(
-        help="The CLIP for the scores: a folder, or OWNER/NAME of the hub; base, none, auto."
+        help="The CLIP or SigLIP for the scores: a folder, or OWNER/NAME of the hub; base, none, auto."
     ),
 ]
 ClassSources = Annotated[

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from packshot.generation.generate import GeneratedImage, read_generated_images
 from packshot.judging.intervals import Interval, interval
@@ -15,6 +16,8 @@ from packshot.training.runs import checkpoints
 from packshot.utils import files
 
 WEIGHTS = (0.6, 0.8, 1.0)
+Values = Annotated[tuple[FiniteFloat, ...], Field(max_length=4096)]
+"""Of a measure. A record that somebody has written may not have more: intervals take memory."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,11 @@ class Candidate:
     run: str
     weight: float
     sha256: str
-    likeness: float | None = None
-    drift: float | None = None
+    likeness: FiniteFloat | None = None
+    drift: FiniteFloat | None = None
     embedder: str = ""
     step: int | None = None
-    values: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    values: dict[str, Values] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, int | None, float, str]:

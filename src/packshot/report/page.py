@@ -181,7 +181,7 @@ def _ended(events: Sequence[Event], plan: Plan | None, done: Done | None) -> str
     if not (plan and done and done.step < plan.steps):
         return ""
     last = next((event for event in reversed(events) if isinstance(event, Evaluated)), None)
-    if last and last.is_done and last.step == done.step:
+    if last and last.is_done and last.step == done.step and last.variance_share is not None:
         why = (
             f"its held-out loss had settled at {last.loss:.4f}: over the last "
             f"{plan.early_stopping_window} evaluations it varied by {last.variance_share:.0%} of what it "
