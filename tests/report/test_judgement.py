@@ -6,7 +6,8 @@ from dataclasses import asdict
 import pytest
 
 from packshot.generation.generate import GeneratedImage, write_record
-from packshot.judging.candidate import Candidate, folder_of
+from packshot.judging.candidate import Candidate, folder_of, read_candidates
+from packshot.judging.choice import Choice, keep_proposal
 from packshot.report.judgement import judgement
 from packshot.report.page import write_report
 from packshot.training.events import Done, as_record, log_of
@@ -62,11 +63,19 @@ def test_points_lie_by_step_and_drift_with_their_intervals(judged):
 
 def test_the_report_shows_them_and_without_any_says_nothing(judged):
     page = write_report(judged).read_text()
-    assert "Which checkpoint, which weight" in page and f"{RUN}, step 30, at 1" in page
+    assert "Which checkpoint, which weight" in page and f"{RUN}, step 30<br><small>at 1" in page
     assert len(re.findall(r"<circle", page)) == 4 and "<image href=" in page
     (judged.candidates_folder / "scores.json").unlink()
     assert "Which checkpoint" not in write_report(judged).read_text()
     assert judgement(judged) is None
+
+
+def test_the_proposal_is_told_as_long_as_its_lora_is_there(judged):
+    early, _ = read_candidates(judged)
+    keep_proposal(judged, Choice(early, "because it is light"))
+    assert "Proposed: because it is light" in write_report(judged).read_text()
+    checkpoint_file(judged.runs_folder / RUN, judged.diffusers_lora_file.name, 30).unlink()
+    assert "Proposed" not in write_report(judged).read_text()
 
 
 def test_what_was_measured_by_an_earlier_packshot_is_left_out(judged):

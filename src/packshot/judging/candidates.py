@@ -29,7 +29,7 @@ from packshot.judging.candidate import (
     runs_with_lora,
     write_candidate,
 )
-from packshot.judging.choice import Choice, Limits, propose
+from packshot.judging.choice import Choice, Limits, keep_proposal, propose
 from packshot.judging.drift import ClassExamples, class_drift, class_examples
 from packshot.judging.intervals import interval
 from packshot.judging.seen import Seen, see_file
@@ -204,9 +204,12 @@ def class_pictures(judge: Judge, candidate: Candidate | None) -> list[GeneratedI
 
 
 def propose_candidate(judge: Judge, limits: Limits | None = None) -> Choice | None:
-    """Which of what was measured is proposed, and why; see `packshot.judging.choice.propose`."""
+    """Which of what was measured is proposed, and why; see `packshot.judging.choice.propose`. It is kept."""
     listed = [one for one in list_candidates(judge.project) if one.embedder == judge.embedder.name]
-    return propose(listed, limits or Limits(), judge.without.get("prompt fidelity", ()))
+    choice = propose(listed, limits or Limits(), judge.without.get("prompt fidelity", ()))
+    if choice:
+        keep_proposal(judge.project, choice)
+    return choice
 
 
 def choose_candidate(

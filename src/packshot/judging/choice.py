@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from packshot.judging.candidate import Candidate
+from pydantic import TypeAdapter, ValidationError
+
+from packshot.judging.candidate import Candidate, list_candidates
 from packshot.judging.intervals import difference, interval, is_tie
+from packshot.project import Project
+from packshot.utils import files
 
 MOST_DRIFT = 0.2
 """On the bundled base other cars keep their shape at .14, some begin to change at .20, most have at .27
@@ -35,6 +40,9 @@ class Choice:
 
     candidate: Candidate
     why: str
+
+
+_RECORD = TypeAdapter(Choice)
 
 
 def propose(
@@ -70,6 +78,24 @@ def propose(
     ]
     chosen = min(ties, key=_order)
     return Choice(chosen, _why(chosen, best, len(ties), limits))
+
+
+def keep_proposal(project: Project, choice: Choice) -> None:
+    """Keep what was proposed, for the report and the studio."""
+    files.write_json(_file(project), asdict(choice))
+
+
+def read_proposal(project: Project) -> Choice | None:
+    """What was proposed last; None if nothing was, or the run's LoRA is another by now."""
+    try:
+        told = _RECORD.validate_python(files.read_json(_file(project)))
+    except ValidationError:
+        return None
+    return told if told.candidate.key in {one.key for one in list_candidates(project)} else None
+
+
+def _file(project: Project) -> Path:
+    return project.candidates_folder / "proposal.json"
 
 
 def _faults(one: Candidate, limits: Limits, without: Sequence[float]) -> list[str]:

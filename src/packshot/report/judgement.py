@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from packshot.judging.candidate import Candidate, list_candidates, pictures_of
+from packshot.judging.choice import read_proposal
 from packshot.judging.intervals import Interval, interval
 from packshot.project import Project
 from packshot.report.axis import Axis, axis_of
@@ -36,6 +37,7 @@ def judgement(project: Project) -> dict[str, Any] | None:
         "by_step": _by_step(project, measured, up),
         "by_drift": _by_drift(project.root, measured, up, project),
         "up": up.ticks(),
+        "proposed": proposal.why if (proposal := read_proposal(project)) else "",
         "embedder": measured[-1].embedder,
         "rows": [_row(project, one) for one in measured],
     }
@@ -103,7 +105,9 @@ def _row(project: Project, one: Candidate) -> dict[str, Any]:
     names = ("identity", "drift", "prompt fidelity", "copied background", "diversity", "count")
     return {
         "name": one.name,
-        "values": [str(one.interval(name) or "") for name in names],
+        "origin": one.origin,
+        "weight": f"{one.weight:g}",
+        "values": [one.interval(name) for name in names],
         "pictures": [
             thumbnail(project.root, shot.file, shot.prompt)
             for shot in pictures_of(project, one)[:SHOWN]
