@@ -243,7 +243,7 @@ class Project:
 
     @property
     def candidates_folder(self) -> Path:
-        """Pictures and scores of the runs' LoRAs; see `packshot.generation.candidates`."""
+        """Pictures and scores of the runs' LoRAs; see `packshot.judging.candidate`."""
         return self.root / "candidates"
 
     @property

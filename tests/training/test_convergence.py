@@ -120,9 +120,11 @@ def test_a_run_that_is_done_ends_with_its_lora_and_goes_on_if_it_is_told_to(
 
     more = list(train(planned_project, tiny_base, go_on=True))
     assert isinstance(more[-1], Done) and more[-1].step == 12
-    assert planned_project.lora_file.read_bytes() != lora
+    went_on = planned_project.lora_file.read_bytes()
+    assert went_on != lora
     log = [line["kind"] for line in files.read_json_lines(run / "events.jsonl")]
     assert log.count("went_on") == log.count("done") == 1 and log.count("step") == 12
+    assert done.step in checkpoints(run, planned_project.diffusers_lora_file.name)
     with pytest.raises(StaleRunError, match=r"This run ended at its last step, 12\. For a longer"):
         list(train(planned_project, tiny_base, go_on=True))
 
@@ -131,6 +133,7 @@ def test_a_run_that_is_done_ends_with_its_lora_and_goes_on_if_it_is_told_to(
     edit(planned_project, early_stopping_variance=0.0)
     whole = list(train(planned_project, tiny_base))
     assert whole[-1].step == 12 and not any(one.is_done for one in _losses_told(whole))
+    assert planned_project.lora_file.read_bytes() == went_on
 
 
 def test_a_run_that_has_not_ended_is_not_told_to_go_on(planned_project, tiny_base):

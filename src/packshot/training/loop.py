@@ -102,7 +102,7 @@ def train(
         run = open_run(project, plan)
         ended = finished(run)
         if go_on:
-            _reopen(run, plan, ended)
+            _reopen(project, run, plan, ended)
             ended = None
         if ended and (done := _restore_lora(project, run, ended)):
             yield done
@@ -112,8 +112,8 @@ def train(
             yield from events if ended else _recorded(events, run)
 
 
-def _reopen(run: Path, plan: Plan, ended: Done | None) -> None:
-    """Note in a run's log that it goes on from where it ended.
+def _reopen(project: Project, run: Path, plan: Plan, ended: Done | None) -> None:
+    """Note in a run's log that it goes on from where it ended; its LoRA is kept as that of a step.
 
     Raises:
         StaleRunError: it has not ended, or at the plan's last step.
@@ -128,6 +128,9 @@ def _reopen(run: Path, plan: Plan, ended: Done | None) -> None:
             f"This run ended at its last step, {plan.steps}. For a longer one set steps in plan.toml and "
             "train; that is a new run."
         )
+    name = project.diffusers_lora_file.name
+    if files.is_file(run / name):
+        files.hard_link_or_copy(run / name, checkpoint_file(run, name, ended.step))
     kept = [event for event in read_events(run) if not isinstance(event, Done)]
     records = [as_record(event, run) for event in (*kept, WentOn(ended.step))]
     files.write_json_lines(log_of(run), iter(records))
@@ -242,7 +245,6 @@ def _run(
         compiled_blocks(base.denoiser, plan.torch_compile and not lacks) as compilation,
         # Embeddings of text encoders that are not trained are cached.
         base.encoders_moved_to(torch.device("cpu"), text=not plan.text_encoder_rank),
-        ExitStack() as assisted,
     ):
         base.bring_denoiser()  # a saved state's moments go where the LoRA lies
         optimizer = Optimizer(adapter, plan)
@@ -256,62 +258,91 @@ def _run(
         if not resumed and until is None and log_of(run).exists():
             _rewind_log(run, 0)  # killed before its first saved state
         until = until or plan.steps
-        assisted.enter_context(lora.fused(base, assistant))
         if lacks and optimizer.step < until:
             yield CompileFailed(optimizer.step, lacks)
-        for step in range(optimizer.step + 1, until + 1):
-            made = _compiled_step(base, plan, data, optimizer, step, compilation)
-            if isinstance(made, str):
-                yield CompileFailed(step - 1, made)
-                made = _step_within_memory(base, plan, data, optimizer, step)
-            yield made
-            if convergence.is_due(step):
-                yield convergence.evaluate(step, base, data)
-            last = step == until or convergence.is_done
-            stop = should_stop() and not last
-            # Samples first: after a resume, nothing from before the saved state is repeated.
-            if plan.sample_every_n_steps and (last or step % plan.sample_every_n_steps == 0):
-                assisted.close()  # pictures are of the LoRA alone
-                with uncompiled(plan.torch_compile):
-                    sample = _sample(project, base, run, step)
-                yield sample
-                assisted.enter_context(lora.fused(base, assistant))
-                if not last:
-                    _keep_checkpoint(project, base, plan, data, optimizer, run)
-            if last or stop or step % plan.save_every_n_steps == 0:
-                state = optimizer.state(convergence.losses)
-                yield StateSaved(step, run_state.save(run / "checkpoints", state))
-            if stop:
-                yield Stopped(step)
-                return
-            if last:
-                until = step
-                break
+        learning = _Learning(project, base, plan, run, data, optimizer, convergence, compilation)
+        is_stopped = yield from learning.steps(until, assistant, should_stop)
+        if is_stopped:
+            return
         if not optimizer.has_learnt:
-            raise _overflown(until)
-        result = _lora_of(project, base, plan, data, optimizer)
+            raise _overflown(optimizer.step)
+        result = learning.result()
     places = _lora_files(project)
     lora.save(result, run / places[0].name, run / places[1].name, base)
     hashes = _hand_over(project, run)
-    yield Done(until, time.monotonic() - started, peak_bytes(base), *places, hashes)
+    yield Done(optimizer.step, time.monotonic() - started, peak_bytes(base), *places, hashes)
 
 
-def _lora_of(
-    project: Project, base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer
-) -> lora.Lora:
-    """The LoRA after the optimizer's last step."""
-    done = plan.model_copy(update={"steps": optimizer.step})
-    return optimizer.adapter.to_lora(metadata_of(project.subject, base, done, data))
+@dataclass(frozen=True)
+class _Learning:
+    """A run in progress."""
 
+    project: Project
+    base: DiffusionModel
+    plan: Plan
+    run: Path
+    data: TrainingSet
+    optimizer: Optimizer
+    convergence: Convergence
+    compilation: Compilation
 
-def _keep_checkpoint(
-    project: Project, base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer,
-    run: Path,
-) -> None:  # fmt: skip
-    """Keep the LoRA as its samples show it, to be compared with that of the end."""
-    file = checkpoint_file(run, project.diffusers_lora_file.name, optimizer.step)
-    made = _lora_of(project, base, plan, data, optimizer)
-    lora.write_lora(made, file, base, "diffusers", prove=False)
+    def steps(
+        self,
+        until: int,
+        assistant: Sequence[tuple[lora.Lora, float]],
+        should_stop: Callable[[], bool],
+    ) -> Generator[Event, None, bool]:
+        """The events of the steps up to `until`, or to when it is done; returns whether it was stopped.
+
+        Args:
+            assistant: LoRAs beside the one that learns.
+        """
+        plan = self.plan
+        with ExitStack() as assisted:
+            assisted.enter_context(lora.fused(self.base, assistant))
+            for step in range(self.optimizer.step + 1, until + 1):
+                yield from self._step(step)
+                if self.convergence.is_due(step):
+                    yield self.convergence.evaluate(step, self.base, self.data)
+                last = step == until or self.convergence.is_done
+                stop = should_stop() and not last
+                # Samples first: after a resume, nothing from before the saved state is repeated.
+                if plan.sample_every_n_steps and (last or step % plan.sample_every_n_steps == 0):
+                    assisted.close()  # pictures are of the LoRA alone
+                    yield self._sample(step, is_last=last)
+                    assisted.enter_context(lora.fused(self.base, assistant))
+                if last or stop or step % plan.save_every_n_steps == 0:
+                    state = self.optimizer.state(self.convergence.losses)
+                    yield StateSaved(step, run_state.save(self.run / "checkpoints", state))
+                if stop:
+                    yield Stopped(step)
+                if stop or last:
+                    return stop
+        return False
+
+    def _step(self, step: int) -> Iterator[Event]:
+        """A step, without torch.compile from where it does not work."""
+        given = self.base, self.plan, self.data, self.optimizer, step
+        made = _compiled_step(*given, self.compilation)
+        if isinstance(made, str):
+            yield CompileFailed(step - 1, made)
+            made = _step_within_memory(*given)
+        yield made
+
+    def _sample(self, step: int, *, is_last: bool) -> Sample:
+        """Generate samples; before the end the LoRA that they show is kept, to be compared."""
+        with uncompiled(self.plan.torch_compile):
+            sample = _sample(self.project, self.base, self.run, step)
+        if not is_last:
+            file = checkpoint_file(self.run, self.project.diffusers_lora_file.name, step)
+            lora.write_lora(self.result(), file, self.base, "diffusers", prove=False)
+        return sample
+
+    def result(self) -> lora.Lora:
+        """The LoRA after the last step."""
+        done = self.plan.model_copy(update={"steps": self.optimizer.step})
+        told = metadata_of(self.project.subject, self.base, done, self.data)
+        return self.optimizer.adapter.to_lora(told)
 
 
 def _resume(run: Path, optimizer: Optimizer, convergence: Convergence) -> Resumed | None:
