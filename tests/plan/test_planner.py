@@ -31,8 +31,8 @@ from packshot.plan import (
 )
 from packshot.plan.calibration import StepCost, calibrate, shot_seconds, step_cost
 from packshot.plan.compile_gain import CompileGain
-from packshot.plan.evaluations import Evaluations
-from packshot.project import create_project
+from packshot.plan.evaluations import Evaluations, plan_evaluations
+from packshot.project import choices_of, create_project, save_choices
 
 
 def test_photos_whose_ends_are_cut_are_named(tiny_base):
@@ -72,6 +72,31 @@ def costs(monkeypatch):
 
 def training(seconds):
     return Budget.of_training(seconds)
+
+
+def test_a_plan_says_when_training_is_done_unless_that_is_switched_off(
+    ready_project, tiny_base, costs, monkeypatch
+):
+    monkeypatch.setattr(planner.evaluations, "TIME_SHARE", 0.05)
+    monkeypatch.setattr(planner, "plan_evaluations", plan_evaluations)
+    plan = make_plan(ready_project, tiny_base)
+    one = 8 / plan.effective_batch_size / 2  # half of eight images' share of a step's second
+    expected = plan_evaluations(plan.steps, 1.0, one)
+    assert expected.every and expected == Evaluations(
+        plan.eval_every_n_steps, plan.early_stopping_window, plan.early_stopping_variance
+    )
+    assert plan.steps // plan.eval_every_n_steps * one <= 0.05 * plan.steps
+    save_choices(ready_project, choices_of(early_stopping=False))
+    never = make_plan(ready_project, tiny_base)
+    assert (never.eval_every_n_steps, never.early_stopping_variance) == (0, 0.0)
+    assert never.estimate.seconds == pytest.approx(plan.estimate.seconds / 1.05, rel=0.01)
+
+
+def test_an_early_end_that_is_switched_off_is_another_request(ready_project, tiny_base, costs):
+    asked, other = (Asked(time_budget="4m", early_stopping=on) for on in (True, False))
+    plan = make_plan(ready_project, tiny_base, asked=asked)
+    assert plan_that_holds(ready_project, tiny_base, asked) == plan
+    assert plan_that_holds(ready_project, tiny_base, other) is None
 
 
 def test_a_run_that_compiles_is_planned_with_what_it_saves(
