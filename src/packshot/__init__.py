@@ -62,7 +62,8 @@ if TYPE_CHECKING:
     from packshot.plan.config import Plan, edit_plan
     from packshot.plan.planner import compare_budgets, make_plan
     from packshot.project import Project, Subject, create_project, open_project
-    from packshot.provenance.marking import Marking, Rights
+    from packshot.provenance.marking import Marking
+    from packshot.provenance.xmp import Rights
     from packshot.provenance.verify import Statement, verify
     from packshot.report.caption_page import write_caption_page
     from packshot.report.model_card import write_model_card
@@ -151,7 +152,7 @@ _HOMES = {
     "create_project": "project",
     "open_project": "project",
     "Marking": "provenance.marking",
-    "Rights": "provenance.marking",
+    "Rights": "provenance.xmp",
     "Statement": "provenance.verify",
     "verify": "provenance.verify",
     "write_caption_page": "report.caption_page",

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from packshot.errors import PackshotError, ProjectError
-from packshot.provenance.marking import Marking, Rights
+from packshot.provenance.marking import Marking
+from packshot.provenance.xmp import Rights
 from packshot.types import PLACEHOLDER, WeightStorageChoice
 from packshot.utils import consent, durations, files
 from packshot.utils.validation import describe, validated

@@ -109,7 +109,7 @@ def read_picture(
     with opened_picture(path, max_pixels, data) as opened:
         profile = colour.stated_profile(opened, path.name)
         rgb, alpha = _upright_rgb(opened, profile, over_white)
-        return Picture(rgb, alpha, _exif(opened), str(opened.format))
+        return Picture(rgb, alpha, exif_of(opened), str(opened.format))
 
 
 @contextmanager
@@ -241,10 +241,13 @@ def tells_of_its_owner(image: Image.Image) -> bool:
     return bool(_TELLING & tags) or any(name in image.info for name in _MORE)
 
 
-def _exif(image: Image.Image) -> bytes:
-    """EXIF without `_TELLING` and orientation, in sRGB; empty if it is malformed or too long to write.
+def exif_of(image: Image.Image, *, is_srgb: bool = True) -> bytes:
+    """EXIF without `_TELLING` and orientation; empty if it is malformed or too long to write.
 
     How the camera looked down is kept in EXIF's own tag, where only the maker's note held it.
+
+    Args:
+        is_srgb: whether it is to be that of a picture in sRGB; else its colour space stands.
     """
     from PIL.TiffImagePlugin import IFDRational
 
@@ -256,7 +259,7 @@ def _exif(image: Image.Image) -> bytes:
             exif.pop(tag, None)
             inside.pop(tag, None)
         inside.pop(_INTEROPERABILITY, None)
-        if _COLOUR_SPACE in inside:
+        if is_srgb and _COLOUR_SPACE in inside:
             inside[_COLOUR_SPACE] = 1
         if angle is not None:
             inside[ELEVATION_ANGLE] = IFDRational(round(angle * 100), 100)
@@ -264,6 +267,12 @@ def _exif(image: Image.Image) -> bytes:
     except Exception:  # a picture is not refused for its EXIF
         return b""
     return data if len(data) < _EXIF_LIMIT else b""
+
+
+def xmp_of(image: Image.Image) -> bytes:
+    """The XMP packet of a decoded image as it stands in its file, whatever it may hold; or nothing."""
+    found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return found.encode("utf-8", "replace") if isinstance(found, str) else bytes(found)
 
 
 def upright(opened: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from packshot.errors import ImageRejectedError
 from packshot.images import colour
-from packshot.images.loading import opened_picture, orientation_of, upright
+from packshot.images.loading import exif_of, opened_picture, orientation_of, upright, xmp_of
 from packshot.utils import files
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ class Background:
     """ICC, of grey for grey pixels; None means sRGB."""
     source: Path | None = None
     """The file that it was read from, which is never written to."""
+    exif: bytes = field(default=b"", repr=False)
+    """Of the upright photo, without what tells where it was taken and by which camera."""
+    xmp: bytes = field(default=b"", repr=False)
+    """The packet as it stands in the file: not to be trusted, see `packshot.provenance.xmp`."""
 
     @property
     def width(self) -> int:
@@ -123,7 +127,7 @@ class Background:
         files.write_result(path, self.as_png(None, **notes))
 
     def as_png(self, xmp: bytes | None = None, **notes: str) -> bytes:
-        """A PNG with exactly these values, an XMP packet, and `notes` as its text chunks."""
+        """A PNG with exactly these values, its EXIF, an XMP packet, and `notes` as its text chunks."""
         data = _encoded(self.pixels)
         chunks = [
             _chunk(b"tEXt", f"{key}\0{text}".encode("latin-1", "replace"))
@@ -131,6 +135,8 @@ class Background:
         ]
         if self.profile:
             chunks.insert(0, _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(self.profile)))
+        if self.exif:
+            chunks.append(_chunk(b"eXIf", _exif_of_png(self.exif)))
         if xmp:
             chunks.append(_chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp))
         header = len(_PNG) + 25  # the signature, and IHDR
@@ -156,11 +162,12 @@ def load_background(path: Path) -> Background:
             pixels = _deep_pixels(path, orientation_of(image))
         else:
             pixels, profile = _plain_pixels(image, profile)
+        exif, xmp = exif_of(image, is_srgb=profile is None), xmp_of(image)
     if is_grey and pixels.shape[2] > 1:
         profile = colour.as_rgb_profile(profile)
     elif profile and pixels.shape[2] == 1 and not colour.is_of_grey(profile):
         pixels = np.repeat(pixels, 3, axis=2)  # a PNG's profile is of the colours that it has
-    return Background(path.name, pixels, profile, path)
+    return Background(path.name, pixels, profile, path, exif, xmp)
 
 
 def _plain_pixels(image: Image.Image, profile: bytes | None) -> tuple[Pixels, bytes | None]:
@@ -219,6 +226,22 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     """One chunk of a PNG (ISO/IEC 15948, 5.3)."""
     check = zlib.crc32(kind + data)
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+
+def _exif_of_png(exif: bytes) -> bytes:
+    """EXIF with its first directory at byte 10.
+
+    At 8, where it usually is, ExifTool (13.59) takes it for the directory of C2PA's chunk before it, and
+    reads nothing.
+    """
+    from PIL import Image
+
+    read = Image.Exif()
+    read.load(exif)
+    place = 10
+    data = read.tobytes(place).removeprefix(b"Exif\0\0")
+    order = "<" if data.startswith(b"II") else ">"
+    return data[:4] + struct.pack(f"{order}L", place) + bytes(place - 8) + data[8:]
 
 
 def _image(eight: Pixels) -> Image.Image:

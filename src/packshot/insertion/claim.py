@@ -13,6 +13,7 @@ from packshot.provenance.marking import (
     Ingredient,
     mime_of,
 )
+from packshot.provenance.verify import verify
 
 
 def claim_of(
@@ -21,7 +22,8 @@ def claim_of(
     """The claim of an insertion.
 
     Args:
-        by_a_model: whether a diffusion model painted the product, or refined its cut-out.
+        by_a_model: whether a diffusion model painted the product, or refined its cut-out. A background
+            that says of itself that one made it counts, too.
     """
     ingredients = [_parent(background)]
     if cut:
@@ -29,6 +31,7 @@ def claim_of(
         if mime := mime_of(photo):
             ingredients.append(Ingredient(cut.photo.file.name, "componentOf", photo, mime))
     details = {"box": record.box, "seed": record.seed, "photo": record.photo}
+    by_a_model |= bool(background.source) and verify(background.source).is_generated
     kind = COMPOSITE_WITH_MODEL if by_a_model else COMPOSITE
     return Claim(record.file, kind, details, tuple(ingredients))
 

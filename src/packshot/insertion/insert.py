@@ -443,6 +443,7 @@ def _written(
     text = files.as_json(record.model_dump(mode="json"), indent=2) + "\n"
     files.write_result(folder / f"{name}.json", text.encode("utf-8", "replace"))
     claim = claim_of(record, scene.background, result.cut, by_a_model)
-    data = after.as_png(marking.xmp(claim), Software="packshot", Comment=json.dumps(record.box))
+    xmp = marking.xmp(claim, scene.background.xmp)
+    data = after.as_png(xmp, Software="packshot", Comment=json.dumps(record.box))
     files.write_result(file, marking.signed(data, PNG, claim))
     return insertion

@@ -9,17 +9,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
-
-from pydantic import BaseModel, ConfigDict
 
 from packshot.errors import CredentialsError
 from packshot.provenance import signing_key
+from packshot.provenance.xmp import SOURCE_TYPES, Rights, kept_packet, xmp_packet
 
 if TYPE_CHECKING:
     import c2pa
 
-SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATED = "trainedAlgorithmicMedia"
 COMPOSITE = "compositeCapture"
 COMPOSITE_WITH_MODEL = "compositeWithTrainedAlgorithmicMedia"
@@ -36,28 +33,6 @@ _BRANDS = {
 }
 DETAILS = "io.github.packshot.details"
 """The label of our own assertion."""
-_SPACES = {
-    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-    "dc": "http://purl.org/dc/elements/1.1/",
-    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
-    "xmp": "http://ns.adobe.com/xap/1.0/",
-    "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
-}
-_PACKET = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{}<?xpacket end="w"?>'
-
-
-class Rights(BaseModel):
-    """Whose the pictures are: IPTC's creator, credit and copyright; empty ones are not written.
-
-    `photos` are the rights to the product's photos, in words, for the LoRA's card.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    creator: str = ""
-    credit: str = ""
-    copyright: str = ""
-    photos: str = ""
-
 
 _NOBODYS = Rights()
 
@@ -117,9 +92,13 @@ class Marking:
         if self.is_on:
             signing_key.current().check()
 
-    def xmp(self, claim: Claim) -> bytes | None:
-        """The XMP packet of a picture, for whoever encodes it; None if marking is off."""
-        return xmp_packet(claim.source_type, self.rights) if self.is_on else None
+    def xmp(self, claim: Claim, own: bytes = b"") -> bytes | None:
+        """The XMP packet of a picture, for whoever encodes it; None if nothing is to be said.
+
+        Args:
+            own: the packet of the photo that was edited, see `xmp_packet`.
+        """
+        return xmp_packet(claim.source_type, self.rights, own) if self.is_on else kept_packet(own)
 
     def signed(self, picture: bytes, mime: str, claim: Claim) -> bytes:
         """The picture's file with its Content Credentials; unchanged if marking is off.
@@ -203,37 +182,3 @@ def _signer(key: signing_key.SigningKey) -> c2pa.Signer:
         return c2pa.Signer.from_info(info)
     algorithm = c2pa.C2paSigningAlg[key.algorithm.upper()]
     return c2pa.Signer.from_callback(key.sign, algorithm, key.chain.decode(), key.timestamp_url)
-
-
-def xmp_packet(source_type: str, rights: Rights) -> bytes:
-    """An XMP packet (ISO 16684-1) with IPTC's digital source type, the maker's tool, and the rights."""
-    for prefix, space in _SPACES.items():
-        ElementTree.register_namespace(prefix, space)
-    ElementTree.register_namespace("x", "adobe:ns:meta/")
-    meta = ElementTree.Element("{adobe:ns:meta/}xmpmeta")
-    rdf = ElementTree.SubElement(meta, _name("rdf:RDF"))
-    about = ElementTree.SubElement(rdf, _name("rdf:Description"), {_name("rdf:about"): ""})
-
-    def say(name: str, text: str, within: str = "") -> None:
-        if not text:
-            return
-        element = ElementTree.SubElement(about, _name(name))
-        if within:
-            element = ElementTree.SubElement(
-                ElementTree.SubElement(element, _name(within)), _name("rdf:li")
-            )
-        if within == "rdf:Alt":
-            element.set("{http://www.w3.org/XML/1998/namespace}lang", "x-default")
-        element.text = text
-
-    say("Iptc4xmpExt:DigitalSourceType", SOURCE_TYPES + source_type)
-    say("xmp:CreatorTool", f"Packshot {version('packshot')}")
-    say("dc:creator", rights.creator, "rdf:Seq")
-    say("photoshop:Credit", rights.credit)
-    say("dc:rights", rights.copyright, "rdf:Alt")
-    return _PACKET.format(ElementTree.tostring(meta, "unicode")).encode()
-
-
-def _name(short: str) -> str:
-    prefix, _, name = short.partition(":")
-    return f"{{{_SPACES[prefix]}}}{name}"

@@ -51,6 +51,11 @@ class Statement:
     source_type: str = ""
     details: dict[str, Any] | None = None
 
+    @property
+    def is_generated(self) -> bool:
+        """Whether it says that a trained model made it, or a part of it."""
+        return any("rainedAlgorithmicMedia" in said for said in (self.source_type, *self.actions))
+
 
 def verify(file: Path) -> Statement:
     """Read a picture's Content Credentials and source type; never an error for what a file holds."""
