@@ -5,14 +5,18 @@ import json
 
 import c2pa
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from packshot.provenance import Claim, Ingredient, Marking, verify
 from packshot.provenance.marking import COMPOSITE, GENERATED, mime_of
 
+pillow_heif.register_heif_opener()
 CLAIM = Claim("shot.png", GENERATED, {"seed": 3, "base": "x"}, prompt="a secret plan")
-FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff"}
+FORMATS = {
+    "PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff", "HEIF": "image/heic",
+}  # fmt: skip
 
 
 def picture(kind="PNG", seed=0):
@@ -29,13 +33,18 @@ def read(data, mime):
         return reader.get_validation_state(), told["manifests"][told["active_manifest"]]
 
 
+def actions_of(manifest):
+    (found,) = [one for one in manifest["assertions"] if one["label"] == "c2pa.actions.v2"]
+    return found["data"]["actions"]
+
+
 @pytest.mark.parametrize("kind,mime", FORMATS.items())
 def test_c2pas_reader_finds_it_valid_and_the_pixels_are_the_same(kind, mime):
     plain = picture(kind)
     signed = Marking().signed(plain, mime, CLAIM)
     state, manifest = read(signed, mime)
     assert state == "Valid" and manifest["title"] == "shot.png"
-    (action,) = manifest["assertions"][0]["data"]["actions"]
+    (action,) = actions_of(manifest)
     assert action["action"] == "c2pa.created"
     assert action["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
     pixels = [np.asarray(Image.open(io.BytesIO(data))) for data in (plain, signed)]
@@ -64,7 +73,7 @@ def test_an_edit_has_its_plate_as_parent_with_the_plates_own_credentials(tmp_pat
     assert state == "Valid"
     assert [one["relationship"] for one in manifest["ingredients"]] == ["parentOf", "componentOf"]
     assert manifest["ingredients"][0]["active_manifest"], "the plate's own credentials are in it"
-    actions = manifest["assertions"][0]["data"]["actions"]
+    actions = actions_of(manifest)
     assert [action["action"] for action in actions] == ["c2pa.opened", "c2pa.edited"]
     assert actions[-1]["digitalSourceType"].endswith("/compositeCapture")
 

@@ -2,15 +2,20 @@
 
 import json
 import os
+import zlib
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from PIL import Image
 
 from packshot.cli import app
 from packshot.provenance import Claim, Ingredient, Marking, signing_key, verify
 from packshot.provenance.marking import COMPOSITE, GENERATED
 from tests.provenance.test_marking import CLAIM, FORMATS, picture
+from tests.provenance.test_signing_key import KEY, certificate
 
 
 def signed(tmp_path, kind="PNG", name="a.png"):
@@ -40,14 +45,77 @@ def test_a_changed_pixel_is_told(tmp_path, kind):
     assert told.state == "changed" and any("hash" in why.lower() for why in told.why)
 
 
-def test_credentials_of_another_picture_are_told(tmp_path):
-    """The manifest of one picture, moved into another: chunk caBX of PNG."""
-    own, other = signed(tmp_path).read_bytes(), picture(seed=5)
-    start = own.index(b"caBX") - 4
-    length = int.from_bytes(own[start : start + 4], "big") + 12
-    moved = other[:33] + own[start : start + length] + other[33:]
-    (tmp_path / "moved.png").write_bytes(moved)
-    assert verify(tmp_path / "moved.png").state == "changed"
+def box_of(data, kind):
+    """The part of a file that holds its credentials: chunk caBX of PNG, segments APP11 of JPEG."""
+    if kind == "PNG":
+        start = data.index(b"caBX") - 4
+        return slice(start, start + int.from_bytes(data[start : start + 4], "big") + 12)
+    start = end = data.index(b"\xff\xeb")
+    while data[end : end + 2] == b"\xff\xeb":
+        end += 2 + int.from_bytes(data[end + 2 : end + 4], "big")
+    return slice(start, end)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_credentials_of_another_picture_are_told(tmp_path, kind):
+    own, other = signed(tmp_path, kind).read_bytes(), picture(kind, seed=5)
+    box = box_of(own, kind)
+    (tmp_path / "moved").write_bytes(other[: box.start] + own[box] + other[box.start :])
+    told = verify(tmp_path / "moved")
+    assert told.state == "changed" and "another picture's" in " ".join(told.why)
+
+
+def signed_when(days, monkeypatch):
+    """A picture whose certificate is valid on other days: no program signs with that, so one that is
+    valid today stands in its place until the signature is made."""
+    today, other = (timely(days) for days in ((-1, 30), days))
+
+    class Signing:
+        chain, key, algorithm, timestamp_url = in_pem(today), None, "es256", None
+
+        def sign(self, data):
+            return signing_key.SigningKey(self.chain, KEY_PEM).sign(data.replace(*both))
+
+    both = [one.public_bytes(serialization.Encoding.DER) for one in (today, other)]
+    monkeypatch.setattr(signing_key, "current", Signing)
+    data = Marking().signed(picture(), "image/png", CLAIM).replace(*both)
+    box = box_of(data, "PNG")
+    checked = data[box.start + 4 : box.stop - 4]
+    return data[: box.stop - 4] + zlib.crc32(checked).to_bytes(4, "big") + data[box.stop :]
+
+
+AUTHORITY = ed25519.Ed25519PrivateKey.generate()  # whose signatures are all of one length
+KEY_PEM = KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
+
+
+def timely(days):
+    made = certificate(KEY, days=days)
+    built = x509.CertificateBuilder(
+        made.issuer, made.subject, made.public_key(), 7,
+        made.not_valid_before_utc, made.not_valid_after_utc, list(made.extensions),
+    )  # fmt: skip
+    return built.sign(AUTHORITY, None)
+
+
+def in_pem(one):
+    return one.public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    "days,words", [((-30, -1), "is expired: it was valid until"), ((1, 30), "is not valid yet")]
+)
+def test_a_certificate_that_is_not_valid_today_is_told(tmp_path, monkeypatch, days, words):
+    file = tmp_path / "a.png"
+    file.write_bytes(signed_when(days, monkeypatch))
+    told = verify(file)
+    assert told.state == "untimely" and words in told.why[0]
+    data = bytearray(file.read_bytes())
+    data[-20] ^= 1
+    file.write_bytes(data)
+    told = verify(file)
+    assert told.state == "changed" and len(told.why) == 2
 
 
 def test_saved_again_by_another_program_it_has_none(tmp_path):

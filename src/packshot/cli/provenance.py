@@ -19,6 +19,7 @@ app = typer.Typer(
 _STATES = {
     "trusted": "as it was signed, by {0}, whom this machine trusts",
     "valid": "as it was signed, by {0}, whose name nobody vouches for",
+    "untimely": "as it was signed, by {0}, whose certificate is not valid today",
     "changed": "NOT as it was signed",
     "none": "no Content Credentials",
     "unreadable": "cannot be read",
@@ -41,7 +42,7 @@ def verify(
     else:
         for one in told:
             echo(_in_words(one))
-    if any(one.state in ("changed", "unreadable") for one in told):
+    if any(one.state in ("untimely", "changed", "unreadable") for one in told):
         raise typer.Exit(1)
 
 

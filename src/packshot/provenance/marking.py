@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 GENERATED = "trainedAlgorithmicMedia"
 COMPOSITE = "compositeCapture"
+ENHANCED = "algorithmicallyEnhanced"
 COMPOSITE_WITH_MODEL = "compositeWithTrainedAlgorithmicMedia"
 PNG = "image/png"
 _MAGIC = (
@@ -58,9 +59,10 @@ class Claim:
     """What is said of a picture.
 
     Attributes:
-        source_type: IPTC's digital source type, without its address.
+        source_type: IPTC's digital source type, without its address; empty if it is not known.
         details: how it was made: base, LoRAs and files by their SHA-256, seed, settings.
         prompt: told only if `Marking.tells_prompt`.
+        action: what was done, in C2PA's terms; by default it was edited if it has a parent, else created.
     """
 
     title: str
@@ -68,6 +70,7 @@ class Claim:
     details: Mapping[str, Any]
     ingredients: tuple[Ingredient, ...] = ()
     prompt: str = ""
+    action: str = ""
 
     @property
     def is_edit(self) -> bool:
@@ -144,15 +147,16 @@ def mime_of(data: bytes) -> str | None:
 def _manifest(claim: Claim, prompt: str) -> dict[str, Any]:
     """The manifest (C2PA 2.1): who made it, by what actions, of what."""
     generator = {"name": "packshot", "version": version("packshot")}
-    source = SOURCE_TYPES + claim.source_type
-    made = {"digitalSourceType": source, "softwareAgent": generator}
-    actions = [made | {"action": "c2pa.edited" if claim.is_edit else "c2pa.created"}]
+    what = claim.action or ("c2pa.edited" if claim.is_edit else "c2pa.created")
+    made: dict[str, Any] = {"action": what, "softwareAgent": generator}
+    if claim.source_type:
+        made["digitalSourceType"] = SOURCE_TYPES + claim.source_type
     details = dict(claim.details) | ({"prompt": prompt} if prompt else {})
     return {
         "claim_generator_info": [generator],
         "title": claim.title,
         "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": actions}},
+            {"label": "c2pa.actions.v2", "data": {"actions": [made]}},
             {"label": DETAILS, "data": details},
         ],
     }

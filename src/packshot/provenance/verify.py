@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import io
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -10,16 +13,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cryptography import x509
+
 from packshot.provenance.marking import DETAILS, mime_of
 from packshot.utils import files
 
-State = Literal["trusted", "valid", "changed", "none", "unreadable"]
+State = Literal["trusted", "valid", "untimely", "changed", "none", "unreadable"]
 _MAX_BYTES = 2**29
 _MAX_TEXT = 2000
 _MAX_LISTED = 64
 _SOURCE = re.compile(
     rb"DigitalSourceType[^<]{0,80}?[>\"']\s*(https?://cv\.iptc\.org/[\w/.-]{1,120})"
 )
+_CHANGED = "it was changed since it was signed, or these credentials are another picture's"
+_UNTRUSTED, _UNTIMELY = "signingCredential.untrusted", "signingCredential.expired"
+_WORDS = {
+    "assertion.dataHash.mismatch": _CHANGED,
+    "assertion.bmffHash.mismatch": _CHANGED,
+    "assertion.boxesHash.mismatch": _CHANGED,
+    "assertion.hashedURI.mismatch": "what its credentials say was changed since it was signed",
+    "claimSignature.mismatch": "its credentials were changed since it was signed",
+    "signingCredential.invalid": "its certificate is not one for signing pictures",
+    "signingCredential.revoked": "its certificate was revoked",
+}
+"""What C2PA's codes of failures mean (C2PA 2.1, 15.2.2)."""
+_CERTIFICATE = re.compile(rb"\x30\x82(..)\x30\x82", re.DOTALL)
 _STATES: dict[str, State] = {"Trusted": "trusted", "Valid": "valid", "Invalid": "changed"}
 
 
@@ -29,9 +47,10 @@ class Statement:
 
     Attributes:
         state: "trusted" and "valid": it is as it was signed, by one whom this machine's trust list knows
-            or by anyone; "changed": it is not as it was signed, or not signed as it should be; "none": it
+            or by anyone; "untimely": it is, but the certificate is expired, or not valid yet;
+            "changed": it is not as it was signed, or not signed as it should be; "none": it
             has no credentials; "unreadable": it is no picture that can be asked.
-        why: of "changed" and "unreadable", the reasons.
+        why: of "untimely", "changed" and "unreadable", the reasons.
         signer, signed_on: whom the certificate names, and when, as far as it is told.
         software: what made it.
         actions: each as "what: kind of source".
@@ -95,10 +114,15 @@ def _read(file: Path, data: bytes, mime: str, source: str) -> Statement:
         str(one.get("label")): one.get("data") for one in _dicts(manifest.get("assertions"))
     }
     details = assertions.get(DETAILS)
+    failures = _failures(told) if state == "changed" else {}
+    if failures.keys() == {_UNTIMELY}:
+        state = "untimely"
+    if _UNTIMELY in failures:
+        failures[_UNTIMELY] = _untimely(data, str(signature.get("cert_serial_number")))
     return Statement(
         file,
         state,
-        tuple(_reasons(told)) if state == "changed" else (),
+        tuple(_text(f"{_WORDS.get(code, told)} ({code})") for code, told in failures.items()),
         _text(signature.get("common_name") or signature.get("issuer") or ""),
         _text(signature.get("time") or ""),
         ", ".join(
@@ -115,12 +139,38 @@ def _read(file: Path, data: bytes, mime: str, source: str) -> Statement:
     )
 
 
-def _reasons(told: dict[str, Any]) -> Iterator[str]:
+def _failures(told: dict[str, Any]) -> dict[str, str]:
+    """The codes of what is wrong, with C2PA's own explanations."""
     results = _dict(_dict(told.get("validation_results")).get("activeManifest"))
-    for failure in _dicts(results.get("failure")):
-        if failure.get("code") == "signingCredential.untrusted":  # which alone is no change
-            continue
-        yield _text(f"{failure.get('code', '')}: {failure.get('explanation', '')}")
+    found = {
+        str(one.get("code")): str(one.get("explanation")) for one in _dicts(results.get("failure"))
+    }
+    found.pop(_UNTRUSTED, None)  # which alone is no fault
+    return found
+
+
+def _untimely(data: bytes, serial: str) -> str:
+    """Why a certificate is not valid today; C2PA's reader tells no dates, so it is looked for in the file."""
+    own = _certificate(data, serial)
+    if own is None:
+        return "its certificate is expired, or not valid yet"
+    begin, end = own.not_valid_before_utc, own.not_valid_after_utc
+    if datetime.datetime.now(datetime.UTC) < begin:
+        return f"its certificate is not valid yet: it will be from {begin:%Y-%m-%d}"
+    return (
+        f"its certificate is expired: it was valid until {end:%Y-%m-%d}, and no time stamp shows that "
+        "the picture was signed before"
+    )
+
+
+def _certificate(data: bytes, serial: str) -> x509.Certificate | None:
+    for found in itertools.islice(_CERTIFICATE.finditer(data), _MAX_LISTED):
+        end = found.start() + 4 + int.from_bytes(found[1], "big")
+        with contextlib.suppress(ValueError):  # something else
+            certificate = x509.load_der_x509_certificate(data[found.start() : end])
+            if str(certificate.serial_number) == serial:
+                return certificate
+    return None
 
 
 def _actions(assertions: dict[str, Any]) -> Iterator[str]:

@@ -59,7 +59,7 @@ def xmp_packet(source_type: str, rights: Rights, own: bytes = b"") -> bytes:
     """
     document = _read(own) or minidom.parseString(_EMPTY)
     said = (
-        ("Iptc4xmpExt:DigitalSourceType", SOURCE_TYPES + source_type, ""),
+        ("Iptc4xmpExt:DigitalSourceType", source_type and SOURCE_TYPES + source_type, ""),
         ("xmp:CreatorTool", f"Packshot {version('packshot')}", ""),
         ("dc:creator", rights.creator, "rdf:Seq"),
         ("photoshop:Credit", rights.credit, ""),
