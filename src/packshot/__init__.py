@@ -63,8 +63,8 @@ if TYPE_CHECKING:
     from packshot.plan.planner import compare_budgets, make_plan
     from packshot.project import Project, Subject, create_project, open_project
     from packshot.provenance.marking import Marking
-    from packshot.provenance.xmp import Rights
     from packshot.provenance.verify import Statement, verify
+    from packshot.provenance.xmp import Rights
     from packshot.report.caption_page import write_caption_page
     from packshot.report.model_card import write_model_card
     from packshot.report.page import write_report

@@ -15,7 +15,8 @@ from packshot.provenance.marking import COMPOSITE, GENERATED, mime_of
 pillow_heif.register_heif_opener()
 CLAIM = Claim("shot.png", GENERATED, {"seed": 3, "base": "x"}, prompt="a secret plan")
 FORMATS = {
-    "PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff", "HEIF": "image/heic",
+    "PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "TIFF": "image/tiff",
+    "HEIF": "image/heic",
 }  # fmt: skip
 
 

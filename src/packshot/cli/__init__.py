@@ -14,6 +14,7 @@ from packshot.cli import (
     captions,
     catalog,
     class_images,
+    convert,
     datasets,
     deliver,
     doctor,
@@ -73,7 +74,8 @@ for command in (
     doctor.doctor, run.run, catalog.catalog, run.new, photos.photos, photos.blur, photos.photo_guide,
     captions.caption, masks.masks, class_images.class_images, datasets.import_dataset,
     datasets.export_dataset, train.plan, train.memory, train.train, judge.judge, judge.choose,
-    generate.shoot, insert.insert, report.report, deliver.deliver, provenance.verify, studio.studio,
+    generate.shoot, insert.insert, report.report, deliver.deliver, convert.convert,
+    provenance.verify, studio.studio,
 ):  # fmt: skip
     app.command(command.__name__.removesuffix("_dataset").replace("_", "-"))(command)
 app.add_typer(lora.app, name="lora")

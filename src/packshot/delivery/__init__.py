@@ -1,4 +1,7 @@
-"""What leaves a project: LoRA files, pictures, shop pictures and the report, also as one ZIP."""
+"""What leaves a project: LoRA files, pictures, shop pictures and the report, also as one ZIP.
+
+A picture leaves in another format by `conversion.convert`.
+"""
 
 from typing import TYPE_CHECKING
 

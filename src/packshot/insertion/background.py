@@ -229,16 +229,16 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _exif_of_png(exif: bytes) -> bytes:
-    """EXIF with its first directory at byte 10.
+    """EXIF with its first directory after the usual places of the first boxes in C2PA's chunk.
 
-    At 8, where it usually is, ExifTool (13.59) takes it for the directory of C2PA's chunk before it, and
-    reads nothing.
+    ExifTool (13.59) counts places in both chunks from nought, takes directories for boxes that it has
+    read before, and passes them over with a warning.
     """
     from PIL import Image
 
     read = Image.Exif()
     read.load(exif)
-    place = 10
+    place = 138
     data = read.tobytes(place).removeprefix(b"Exif\0\0")
     order = "<" if data.startswith(b"II") else ">"
     return data[:4] + struct.pack(f"{order}L", place) + bytes(place - 8) + data[8:]

@@ -31,7 +31,8 @@ def claim_of(
         if mime := mime_of(photo):
             ingredients.append(Ingredient(cut.photo.file.name, "componentOf", photo, mime))
     details = {"box": record.box, "seed": record.seed, "photo": record.photo}
-    by_a_model |= bool(background.source) and verify(background.source).is_generated
+    if background.source:
+        by_a_model |= verify(background.source).is_generated
     kind = COMPOSITE_WITH_MODEL if by_a_model else COMPOSITE
     return Claim(record.file, kind, details, tuple(ingredients))
 

@@ -71,6 +71,13 @@ class Statement:
     details: dict[str, Any] | None = None
 
     @property
+    def origin(self) -> str:
+        """Its digital source type, by the XMP, else by what was done last; empty if it is not told."""
+        done = [said.partition(": ")[2] for said in reversed(self.actions)]
+        kinds = (self.source_type, *done)
+        return next((kind for kind in kinds if re.fullmatch(r"[A-Za-z]{1,64}", kind)), "")
+
+    @property
     def is_generated(self) -> bool:
         """Whether it says that a trained model made it, or a part of it."""
         return any("rainedAlgorithmicMedia" in said for said in (self.source_type, *self.actions))

@@ -83,7 +83,8 @@ def kept_packet(own: bytes) -> bytes | None:
 
 
 def _packet(document: minidom.Document) -> bytes:
-    return _PACKET.format(document.documentElement.toxml()).encode()
+    body = document.documentElement
+    return _PACKET.format(body.toxml() if body else "").encode()
 
 
 def _read(own: bytes) -> minidom.Document | None:
@@ -96,7 +97,7 @@ def _read(own: bytes) -> minidom.Document | None:
         if not document.getElementsByTagNameNS(_RDF, "RDF"):
             return None
         _drop(document, _NOT_KEPT)
-        document.documentElement.toxml()
+        _packet(document)
     except (ExpatError, ValueError, RecursionError):
         return None
     return document

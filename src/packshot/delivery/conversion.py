@@ -1,0 +1,124 @@
+"""A picture in another format, with its metadata, and with credentials again if it had some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from packshot.errors import DeliveryError
+from packshot.insertion.background import Background, load_background
+from packshot.provenance.marking import Claim, Ingredient, Marking, mime_of
+from packshot.provenance.verify import Statement, verify
+from packshot.provenance.xmp import kept_packet
+from packshot.utils import files
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A format: how Pillow calls it, its MIME type, its options, and whether it keeps every value."""
+
+    name: str
+    mime: str
+    options: dict[str, Any]
+    is_lossless: bool = False
+
+
+_GOOD = {"quality": 95}
+ENCODINGS = {
+    "png": Encoding("PNG", "image/png", {}, True),
+    "jpg": Encoding("JPEG", "image/jpeg", {**_GOOD, "subsampling": 0, "optimize": True}),
+    "webp": Encoding("WEBP", "image/webp", {"lossless": True, "exact": True}, True),
+    "tiff": Encoding("TIFF", "image/tiff", {}, True),
+    "heic": Encoding("HEIF", "image/heic", {**_GOOD, "chroma": "444"}),
+}
+"""By their endings. All but PNG have 8 bits a channel. TIFF is not compressed: with that, Pillow's writer
+(13.0) fails on EXIF."""
+_XMP_TAG = 700
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def convert(picture: Path, folder: Path, kind: str) -> Path:
+    """Write a picture in another format: upright, with its EXIF, XMP and colour profile.
+
+    If it has Content Credentials, the new file has some that say that it was transcoded, with the
+    picture as its parent and so with all that the picture's own say; without them it has none.
+
+    Args:
+        kind: of `ENCODINGS`. Transparency becomes white in JPEG.
+
+    Returns:
+        The new file, named as the picture.
+
+    Raises:
+        DeliveryError: there is no such format, the picture itself would be overwritten, or it is not
+            as it was signed.
+        ImageRejectedError: as `load_background`.
+        OverwriteError: another file has the name.
+        CredentialsError: what it is to be signed with cannot be used.
+    """
+    if kind not in ENCODINGS:
+        raise DeliveryError(f"There is no format {kind!r}; there are {', '.join(ENCODINGS)}.")
+    target = folder / f"{picture.stem}.{kind}"
+    if files.exists(target) and target.resolve() == picture.resolve():
+        raise DeliveryError(
+            f"{picture} would be overwritten: name another format, or a folder with --out."
+        )
+    files.refuse_others(target)
+    read, said = load_background(picture), verify(picture)
+    claim = _claim(picture, target, said)
+    if claim is None:
+        data = encoded(read, kind, kept_packet(read.xmp))
+    else:
+        marking = Marking()
+        marking.check()
+        data = encoded(read, kind, marking.xmp(claim, read.xmp))
+        data = marking.signed(data, ENCODINGS[kind].mime, claim)
+    files.write_result(target, data)
+    return target
+
+
+def _claim(picture: Path, target: Path, said: Statement) -> Claim | None:
+    if said.state == "changed":
+        raise DeliveryError(
+            f"{picture.name} is not as it was signed ({'; '.join(said.why)}), so it is not signed anew. Take "
+            "the file as it was made."
+        )
+    data = picture.read_bytes()
+    mime = mime_of(data)
+    if said.state == "none" or mime is None:
+        return None
+    parent = Ingredient(picture.name, "parentOf", data, mime)
+    details = said.details or {}
+    return Claim(target.name, said.origin, details, (parent,), action="c2pa.transcoded")
+
+
+def encoded(picture: Background, kind: str, xmp: bytes | None) -> bytes:
+    """A picture's values as a file of this format, with its EXIF, profile and an XMP packet."""
+    if kind == "png":
+        return picture.as_png(xmp)
+    encoding = ENCODINGS[kind]
+    exif = Image.Exif()
+    exif.load(picture.exif)
+    if xmp and kind == "tiff":
+        exif[_XMP_TAG] = xmp
+    image = _eight_bits(picture)
+    if image.mode == "RGBA" and kind == "jpg":
+        page = Image.new("RGB", image.size, "white")
+        page.paste(image, mask=image.getchannel("A"))
+        image = page
+    told: dict[str, Any] = {"exif": exif.tobytes() if len(exif) else None}
+    told |= {"icc_profile": picture.profile, "xmp": None if kind == "tiff" else xmp}
+    given = {key: value for key, value in told.items() if value}
+    return files.image_bytes(f".{encoding.name}", image, **encoding.options, **given)
+
+
+def _eight_bits(picture: Background) -> Image.Image:
+    values = picture.pixels
+    if values.dtype == np.uint16:
+        values = (values.astype(np.float32) / 257).round().astype(np.uint8)
+    flat = values[..., 0] if values.shape[2] == 1 else values
+    return Image.fromarray(np.ascontiguousarray(flat), _MODES[values.shape[2]])
