@@ -84,6 +84,8 @@ class Choices(BaseModel):
     """Whether pictures say, signed, what they are; see `packshot.provenance`."""
     tell_prompt: bool = False
     """Whether the signed part tells the prompt, too."""
+    watermark: bool = True
+    """Whether pixels hold an identifier, too; see `packshot.provenance.watermark`."""
     rights: Rights = Rights()
     """Whose the pictures are."""
     images_per_prompt: int = Field(default=2, ge=1, le=64)
@@ -300,7 +302,9 @@ class Project:
     def marking(self) -> Marking:
         """How its pictures say what they are."""
         settings = self.settings
-        return Marking(settings.provenance, settings.rights, settings.tell_prompt)
+        return Marking(
+            settings.provenance, settings.rights, settings.tell_prompt, settings.watermark
+        )
 
     def runs(self) -> list[Path]:
         """Run folders, oldest first."""

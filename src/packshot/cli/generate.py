@@ -103,5 +103,5 @@ def shoot(
         images = made(used, folder)
         if compare:
             made([], folder / "without")
-    sheet = generate.write_sheet(images, page)
+    sheet = generate.write_sheet(images, page, marking=opened.marking)
     echo("\n".join(str(image.file) for image in images) + f"\nSheet: {sheet}")

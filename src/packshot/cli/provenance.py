@@ -28,12 +28,20 @@ _STATES = {
 
 def verify(
     files: Annotated[list[Path], typer.Argument(help="Pictures, from Packshot or anywhere.")],
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            "--project", "-p", help="A project: where its records are that watermarks lead to."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Tell what pictures say of themselves, and whether it is true; exit code 1 if one is not as signed."""
     from dataclasses import asdict
 
     from packshot import provenance
+    from packshot.project import open_project
+    from packshot.report.origin import record_of
     from packshot.utils.files import as_json as in_json
 
     told = [provenance.verify(file) for file in files]
@@ -42,6 +50,9 @@ def verify(
     else:
         for one in told:
             echo(_in_words(one))
+            if project and one.watermark:
+                record = record_of(open_project(project), one.watermark)
+                echo(f"  its record: {record or 'not in this project'}")
     if any(one.state in ("untimely", "changed", "unreadable") for one in told):
         raise typer.Exit(1)
 
@@ -58,6 +69,8 @@ def _in_words(one: Statement) -> str:
     if one.source_type:
         lines.append(f"  IPTC source type: {one.source_type}")
     lines += [f"  {key}: {value}" for key, value in (one.details or {}).items()]
+    if one.watermark:
+        lines.append(f"  watermark in the pixels: {one.watermark}")
     return "\n".join(lines)
 
 

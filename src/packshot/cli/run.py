@@ -87,6 +87,10 @@ def run(
     tell_prompt: Annotated[
         bool | None, typer.Option("--tell-prompt/--no-tell-prompt", help="… and their prompt, too.")
     ] = None,
+    watermark: Annotated[
+        bool | None,
+        typer.Option("--watermark/--no-watermark", help="… and an identifier in their pixels."),
+    ] = None,
     rights: Annotated[
         str | None, typer.Option(help="Your rights to the photos, in words, for the LoRA's card.")
     ] = None,
@@ -113,6 +117,7 @@ def run(
         prompts=tuple(read_prompts(prompts_file)) if prompts_file else None,
         images_per_prompt=images_per_prompt, seed=seed, assistant=assistant_of(assistant),
         plates=plates_of(plates), provenance=provenance, tell_prompt=tell_prompt,
+        watermark=watermark,
         rights=None if rights is None else {"photos": rights},
     )  # fmt: skip
     with Console(yes=yes) as console, console.stoppable():

@@ -68,7 +68,7 @@ def convert(picture: Path, folder: Path, kind: str) -> Path:
             f"{picture} would be overwritten: name another format, or a folder with --out."
         )
     files.refuse_others(target)
-    read, said = load_background(picture), verify(picture)
+    read, said = load_background(picture), verify(picture, seeks_watermark=False)
     claim = _claim(picture, target, said)
     if claim is None:
         data = encoded(read, kind, kept_packet(read.xmp))

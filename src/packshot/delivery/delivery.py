@@ -25,6 +25,7 @@ from packshot.insertion.cutouts import CutOut, chosen, cut_out
 from packshot.insertion.record import read_records
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
+from packshot.provenance.marking import ENHANCED, Claim, Ingredient, Marking, mime_of
 from packshot.report import write_report
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -35,6 +36,7 @@ _SOFT = 1.5
 """Times that a cut-out is enlarged, above which it looks soft."""
 _OLDEST = (1980, 1, 1, 0, 0, 0)
 """The date of what is in the ZIP: the same content makes the same file."""
+_MIMES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 _PACKED = (".html", ".json", ".csv")
 
 
@@ -128,6 +130,8 @@ def _shop_pictures(
     for path in delivered_pictures(project):
         if files.is_result(path):  # of an earlier delivery, with other photos or formats
             path.unlink()
+    marking = project.marking
+    marking.check()
     made, total = [], len(photos) * len(formats)
     for number, photo in enumerate(photos):
         progress("shop pictures", number * len(formats), total)
@@ -140,7 +144,7 @@ def _shop_pictures(
         for format in formats:
             name = f"{photo.file.stem}-{format.name}{format.ending}"
             file = project.delivery_folder / "shop" / name
-            files.write_result(file, encoded(shop_picture(product, format), format))
+            files.write_result(file, _signed(marking, photo, file, format, product))
             made.append(file)
         most = max((enlargement(product.size, format) for format in formats), default=1.0)
         if most > _SOFT:
@@ -150,6 +154,18 @@ def _shop_pictures(
             )
     progress("shop pictures", total, total)
     return made
+
+
+def _signed(
+    marking: Marking, photo: Photo, file: Path, format: ShopFormat, product: Image.Image
+) -> bytes:
+    """A shop picture's file, which says that it is the photo, cut out."""
+    data = photo.file.read_bytes()
+    mime = mime_of(data)
+    parents = (Ingredient(photo.file.name, "parentOf", data, mime),) if mime else ()
+    claim = Claim(file.name, ENHANCED, {"photo": photo.file.name}, parents)
+    picture = encoded(shop_picture(product, format), format, marking.xmp(claim))
+    return marking.signed(picture, _MIMES[format.ending], claim)
 
 
 def _as_image(cut: CutOut) -> Image.Image:

@@ -74,9 +74,16 @@ def enlargement(size: tuple[int, int], format: ShopFormat, fill: float = FILL) -
     return min(fill * format.width / size[0], fill * format.height / size[1])
 
 
-def encoded(picture: Image.Image, format: ShopFormat) -> bytes:
-    """The file of a shop picture, with an sRGB profile."""
+def encoded(picture: Image.Image, format: ShopFormat, xmp: bytes | None = None) -> bytes:
+    """The file of a shop picture, with an sRGB profile and an XMP packet."""
     from PIL import ImageCms
+    from PIL.PngImagePlugin import PngInfo
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return files.image_bytes(format.ending, picture, icc_profile=profile, **_OPTIONS[format.ending])
+    told: dict[str, Any] = {"icc_profile": profile, **_OPTIONS[format.ending]}
+    if xmp and format.ending == ".png":
+        told["pnginfo"] = PngInfo()
+        told["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    elif xmp:
+        told["xmp"] = xmp
+    return files.image_bytes(format.ending, picture, **told)

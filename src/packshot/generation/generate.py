@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from packshot.errors import PackshotError, UnsafePathError
 from packshot.generation.prompts import notes_on
 from packshot.project import Subject
-from packshot.provenance.marking import GENERATED, PNG, Claim, Marking
+from packshot.provenance.marking import GENERATED, Claim, Marking
 from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -193,14 +193,15 @@ def _at_once(
 
 
 def _write(shot: GeneratedImage, picture: Image.Image, read: str, marking: Marking) -> None:
-    from PIL.PngImagePlugin import PngInfo
+    import numpy as np
+    from PIL import Image
 
-    chunks, claim = PngInfo(), claim_of(shot)
-    chunks.add_text("parameters", parameters(shot, read))
-    if packet := marking.xmp(claim):
-        chunks.add_itxt("XML:com.adobe.xmp", packet.decode())
-    data = files.image_bytes(".png", picture, pnginfo=chunks)
-    files.write_result(shot.file, marking.signed(data, PNG, claim))
+    claim = claim_of(shot)
+    colours = np.asarray(picture.convert("RGB"), np.float32) / 255
+    values = marking.watermarked(colours, claim.watermark) * 255
+    marked = Image.fromarray(values.round().astype(np.uint8))
+    data = marking.as_png(marked, claim, parameters=parameters(shot, read))
+    files.write_result(shot.file, data)
     write_record(shot)
 
 
@@ -213,7 +214,14 @@ def claim_of(shot: GeneratedImage) -> Claim:
             {"name": name, "weight": weight, "sha256": digest} for name, weight, digest in shot.loras
         ],
     }  # fmt: skip
-    return Claim(shot.file.name, GENERATED, details, prompt=shot.prompt)
+    return Claim(
+        shot.file.name, GENERATED, details, prompt=shot.prompt, watermark=identifier_of(shot)
+    )
+
+
+def identifier_of(shot: GeneratedImage) -> str:
+    """What its watermark says: the end of its file's name, which is a hash of its settings."""
+    return shot.file.stem.rpartition("-")[2]
 
 
 def write_record(shot: GeneratedImage) -> None:
@@ -277,11 +285,14 @@ def pair_images(
     return [(shot, others[alike(shot)]) for shot in learnt if alike(shot) in others]
 
 
-def write_sheet(shots: Sequence[GeneratedImage], file: Path, columns: int = 4) -> Path:
-    """Write a contact sheet of generated images with their prompts.
+def write_sheet(
+    shots: Sequence[GeneratedImage], file: Path, columns: int = 4, marking: Marking = _MARKED
+) -> Path:
+    """Write a contact sheet of generated images with their prompts, a PNG.
 
     Raises:
         OverwriteError: there is another file of that name.
+        CredentialsError: what it is signed with cannot be used.
     """
     from packshot.images.contact_sheet import contact_sheet
     from packshot.images.loading import open_image
@@ -289,5 +300,6 @@ def write_sheet(shots: Sequence[GeneratedImage], file: Path, columns: int = 4) -
     pictures = [open_image(shot.file) for shot in shots]
     labels = [f"{shot.prompt} (seed {shot.seed})" for shot in shots]
     sheet = contact_sheet(pictures, columns=columns, labels=labels)
-    files.write_result(file, files.image_bytes(file.suffix, sheet))
+    claim = Claim(file.name, GENERATED, {"shows": [shot.file.name for shot in shots]})
+    files.write_result(file, marking.as_png(sheet, claim))
     return file

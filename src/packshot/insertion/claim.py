@@ -32,9 +32,9 @@ def claim_of(
             ingredients.append(Ingredient(cut.photo.file.name, "componentOf", photo, mime))
     details = {"box": record.box, "seed": record.seed, "photo": record.photo}
     if background.source:
-        by_a_model |= verify(background.source).is_generated
+        by_a_model |= verify(background.source, seeks_watermark=False).is_generated
     kind = COMPOSITE_WITH_MODEL if by_a_model else COMPOSITE
-    return Claim(record.file, kind, details, tuple(ingredients))
+    return Claim(record.file, kind, details, tuple(ingredients), watermark=record.watermark)
 
 
 def _parent(background: Background) -> Ingredient:

@@ -36,7 +36,7 @@ from packshot.insertion.viewpoint import Viewpoint
 from packshot.insertion.viewpoint_checks import viewpoint_checks, viewpoint_notes
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
-from packshot.provenance.marking import PNG, Marking
+from packshot.provenance.marking import PNG, Claim, Marking
 from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -419,7 +419,6 @@ def _written(
     by_a_model: bool,
 ) -> Insertion:
     result, seed, checks = attempt.result, attempt.seed, attempt.checks
-    after = _background_with(scene, result)
     product = Box(
         result.box.left + scene.crop.left,
         result.box.top + scene.crop.top,
@@ -438,11 +437,18 @@ def _written(
         box=asdict(product), light=asdict(scene.light), horizon=insertion.horizon,
         camera=_cameras(scene, result), notes=notes, checks=tuple(map(CheckRecord.of, checks)),
     )  # fmt: skip
+    if marking.marks_pixels:
+        record = record.model_copy(update={"watermark": record.identifier})
+        place = scene.crop.top, scene.crop.left
+        image = marking.watermarked(result.image, record.watermark, result.changed_mask, place)
+        result = replace(result, image=image)
+    after = _background_with(scene, result)
+    claim = claim_of(record, scene.background, result.cut, by_a_model)
     shown = sheet(scene.background, after, result.changed_mask, scene.crop, product, checks)
-    files.write_result(page, files.image_bytes(page.suffix, shown))
+    of_the_sheet = Claim(page.name, claim.source_type, {"shows": file.name})
+    files.write_result(page, marking.as_png(shown, of_the_sheet))
     text = files.as_json(record.model_dump(mode="json"), indent=2) + "\n"
     files.write_result(folder / f"{name}.json", text.encode("utf-8", "replace"))
-    claim = claim_of(record, scene.background, result.cut, by_a_model)
     xmp = marking.xmp(claim, scene.background.xmp)
     data = after.as_png(xmp, Software="packshot", Comment=json.dumps(record.box))
     files.write_result(file, marking.signed(data, PNG, claim))

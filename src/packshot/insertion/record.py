@@ -48,6 +48,7 @@ class InsertionRecord(BaseModel):
         box: the product's place in the background: left, top, width, height in pixels.
         light: a `Light`.
         horizon: pixels from the background's top.
+        watermark: what its pixels say, as 8 hexadecimal digits; empty if nothing.
         camera: how the place and the photo are seen, in degrees, and how sure that is.
     """
 
@@ -61,9 +62,16 @@ class InsertionRecord(BaseModel):
     box: dict[str, int]
     light: dict[str, Any]
     horizon: float
+    watermark: str = ""
     camera: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
     checks: tuple[CheckRecord, ...]
+
+    @property
+    def identifier(self) -> str:
+        """What leads from a watermark to this record: a hash of how it was made."""
+        made = self.model_dump(mode="json", exclude={"background_file", "watermark"})
+        return files.fingerprint(made)[:8]
 
     @property
     def missed(self) -> list[CheckRecord]:

@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 from packshot.errors import CredentialsError
 from packshot.provenance import signing_key
 from packshot.provenance.xmp import SOURCE_TYPES, Rights, kept_packet, xmp_packet
+from packshot.utils import files
 
 if TYPE_CHECKING:
     import c2pa
+    from PIL import Image
+
+    from packshot.provenance.watermark import Values
 
 GENERATED = "trainedAlgorithmicMedia"
 COMPOSITE = "compositeCapture"
@@ -62,6 +66,7 @@ class Claim:
         source_type: IPTC's digital source type, without its address; empty if it is not known.
         details: how it was made: base, LoRAs and files by their SHA-256, seed, settings.
         prompt: told only if `Marking.tells_prompt`.
+        watermark: the identifier that the pixels hold, as 8 hexadecimal digits; see `watermark`.
         action: what was done, in C2PA's terms; by default it was edited if it has a parent, else created.
     """
 
@@ -71,6 +76,7 @@ class Claim:
     ingredients: tuple[Ingredient, ...] = ()
     prompt: str = ""
     action: str = ""
+    watermark: str = ""
 
     @property
     def is_edit(self) -> bool:
@@ -80,11 +86,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Marking:
-    """How a project marks its pictures. `is_on` off writes neither credentials nor XMP."""
+    """How a project marks its pictures. `is_on` off writes neither credentials nor XMP nor watermarks."""
 
     is_on: bool = True
     rights: Rights = _NOBODYS
     tells_prompt: bool = False
+    has_watermark: bool = True
+
+    @property
+    def marks_pixels(self) -> bool:
+        return self.is_on and self.has_watermark
 
     def check(self) -> None:
         """Refuse a key that cannot sign, before any work begins.
@@ -103,6 +114,35 @@ class Marking:
         """
         return xmp_packet(claim.source_type, self.rights, own) if self.is_on else kept_packet(own)
 
+    def watermarked(
+        self,
+        colours: Values,
+        identifier: str,
+        weights: Values | None = None,
+        place: tuple[int, int] = (0, 0),
+    ) -> Values:
+        """Colours with an identifier, see `watermark.marked`; unchanged if that is off."""
+        if not self.marks_pixels:
+            return colours
+        from packshot.provenance import watermark
+
+        return watermark.marked(colours, watermark.number_of(identifier), weights, place)
+
+    def as_png(self, picture: Image.Image, claim: Claim, **texts: str) -> bytes:
+        """A picture as a signed PNG, with XMP and `texts` as its text chunks.
+
+        Raises:
+            CredentialsError: it cannot be signed.
+        """
+        from PIL.PngImagePlugin import PngInfo
+
+        chunks = PngInfo()
+        for key, text in texts.items():
+            chunks.add_text(key, text)
+        if packet := self.xmp(claim):
+            chunks.add_itxt("XML:com.adobe.xmp", packet.decode())
+        return self.signed(files.image_bytes(".png", picture, pnginfo=chunks), PNG, claim)
+
     def signed(self, picture: bytes, mime: str, claim: Claim) -> bytes:
         """The picture's file with its Content Credentials; unchanged if marking is off.
 
@@ -115,7 +155,7 @@ class Marking:
             return picture
         import c2pa
 
-        said = _manifest(claim, claim.prompt if self.tells_prompt else "")
+        said = _manifest(claim, self._details(claim))
         signed = io.BytesIO()
         try:
             with c2pa.Builder(said, context=_context()) as builder:
@@ -133,6 +173,13 @@ class Marking:
             ) from error
         return signed.getvalue()
 
+    def _details(self, claim: Claim) -> dict[str, Any]:
+        more = {
+            "prompt": claim.prompt if self.tells_prompt else "",
+            "watermark": claim.watermark if self.has_watermark else "",
+        }
+        return dict(claim.details) | {key: value for key, value in more.items() if value}
+
 
 def mime_of(data: bytes) -> str | None:
     """The kind of a picture's file by its first bytes; None for what holds no credentials."""
@@ -144,14 +191,13 @@ def mime_of(data: bytes) -> str | None:
     return _BRANDS.get(data[8:12]) if data[4:8] == b"ftyp" else None
 
 
-def _manifest(claim: Claim, prompt: str) -> dict[str, Any]:
+def _manifest(claim: Claim, details: dict[str, Any]) -> dict[str, Any]:
     """The manifest (C2PA 2.1): who made it, by what actions, of what."""
     generator = {"name": "packshot", "version": version("packshot")}
     what = claim.action or ("c2pa.edited" if claim.is_edit else "c2pa.created")
     made: dict[str, Any] = {"action": what, "softwareAgent": generator}
     if claim.source_type:
         made["digitalSourceType"] = SOURCE_TYPES + claim.source_type
-    details = dict(claim.details) | ({"prompt": prompt} if prompt else {})
     return {
         "claim_generator_info": [generator],
         "title": claim.title,

@@ -9,12 +9,14 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cryptography import x509
 
+from packshot.errors import ImageRejectedError
+from packshot.images.loading import read_picture
 from packshot.provenance.marking import DETAILS, mime_of
 from packshot.utils import files
 
@@ -57,6 +59,7 @@ class Statement:
         ingredients: each as "role: title".
         source_type: IPTC's, of the XMP; it is not protected by the signature of other makers.
         details: Packshot's own assertion; empty for others' pictures.
+        watermark: what the pixels say: 8 hexadecimal digits. It is no proof.
     """
 
     file: Path
@@ -69,6 +72,7 @@ class Statement:
     ingredients: tuple[str, ...] = ()
     source_type: str = ""
     details: dict[str, Any] | None = None
+    watermark: str = ""
 
     @property
     def origin(self) -> str:
@@ -83,8 +87,12 @@ class Statement:
         return any("rainedAlgorithmicMedia" in said for said in (self.source_type, *self.actions))
 
 
-def verify(file: Path) -> Statement:
-    """Read a picture's Content Credentials and source type; never an error for what a file holds."""
+def verify(file: Path, *, seeks_watermark: bool = True) -> Statement:
+    """Read a picture's Content Credentials, source type and watermark; never an error for what a file holds.
+
+    Args:
+        seeks_watermark: whether pixels are looked at, which takes a second or two.
+    """
     try:
         with file.open("rb") as opened:
             data = opened.read(_MAX_BYTES + 1)
@@ -99,7 +107,21 @@ def verify(file: Path) -> Statement:
         )
     found = _SOURCE.search(data)
     source = found[1].decode().rpartition("/")[2] if found else ""
-    return _read(file, data, mime, source)
+    told = _read(file, data, mime, source)
+    return replace(told, watermark=_watermark(file, data)) if seeks_watermark else told
+
+
+def _watermark(file: Path, data: bytes) -> str:
+    import numpy as np
+
+    from packshot.provenance import watermark
+
+    try:
+        picture = read_picture(file, data=data).image
+    except ImageRejectedError:
+        return ""
+    found = watermark.found(np.asarray(picture))
+    return "" if found is None else watermark.name_of(found)
 
 
 def _read(file: Path, data: bytes, mime: str, source: str) -> Statement:

@@ -22,6 +22,7 @@ from packshot.photos.guide import photo_guide
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.plan.config import Plan, read_plan_if_valid, read_reasons
 from packshot.project import Project
+from packshot.provenance.marking import COMPOSITE_WITH_MODEL, Claim
 from packshot.report import loss_curve as curves
 from packshot.report.insertions import insertions
 from packshot.report.judgement import judgement
@@ -106,7 +107,8 @@ def _write_overview(project: Project) -> None:
     pictures = _readable({prompt: shot.file for prompt, shot in shots.items()})
     if pictures and references:
         page = overview(list(references.values()), list(pictures.values()), list(pictures))
-        files.write_image(project.overview_file, page)
+        claim = Claim(project.overview_file.name, COMPOSITE_WITH_MODEL, {})
+        files.write_bytes(project.overview_file, project.marking.as_png(page, claim))
 
 
 def _readable(named: Mapping[str, Path]) -> dict[str, Image.Image]:

@@ -457,4 +457,4 @@ def shoot_all(
     page = project.shots_folder / "sheet.png"
     if page.is_file() and not (project.shots_folder / files.RESULTS).exists():
         files.note_result(page, files.sha256(page))  # of Packshot 0.1, which kept no record
-    return write_sheet(images[project.shots_folder / "with"], page)
+    return write_sheet(images[project.shots_folder / "with"], page, marking=project.marking)

@@ -1,0 +1,211 @@
+"""A watermark: an identifier in a picture's pixels, which is there still when its metadata is gone.
+
+A tile of weak noise is repeated over the picture, where there is texture more strongly. A quarter of
+its chips are always the same: they tell where the tile lies. The others spread the bits of the
+identifier (Cox, Kilian, Leighton and Shamoon 1997). That the tile repeats tells how much a picture was
+scaled (Kutter 1998). It is no proof: who reads it can also copy or remove it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from packshot.provenance.watermark_code import CODE_BITS, decoded, encoded
+
+Values = npt.NDArray[Any]
+_TILE, _CHIP = 128, 2
+"""Pixels of the tile's side and of a chip's."""
+_CHIPS = _TILE // _CHIP
+_LARGEST, _PART = 2048, 384
+"""Larger pictures are read in parts; so are all where the whole tells nothing, for a part may be marked."""
+_LEAST, _LEAST_OF_PARTS, _MOST = 0.3, 0.48, 2.0
+"""Scales that are looked for; below the second, parts alone tell nothing."""
+_WEAKEST, _STRONGEST, _BY_TEXTURE = 0.7 / 255, 2.4 / 255, 0.085
+_NEIGHBOURS = 9
+_CANDIDATES, _PEAKS, _CLEAR = 6, 2, 5.5
+_SEED = 20_260_801
+
+
+def number_of(name: str) -> int:
+    """The identifier that is written as 8 hexadecimal digits."""
+    return int(name, 16)
+
+
+def name_of(identifier: int) -> str:
+    """An identifier as it is written."""
+    return f"{identifier:08x}"
+
+
+def marked(
+    colours: Values, identifier: int, weights: Values | None = None, place: tuple[int, int] = (0, 0)
+) -> Values:
+    """Colours [height, width, 3] in [0, 1] with an identifier of 32 bits.
+
+    Args:
+        weights: [height, width] in [0, 1]; where it is 0 nothing is changed.
+        place: top and left of these colours in the picture.
+    """
+    height, width = colours.shape[:2]
+    luma = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
+    strength = (_BY_TEXTURE * _deviation(luma)).clip(_WEAKEST, _STRONGEST)
+    strength = cv2.boxFilter(strength, -1, (_NEIGHBOURS, _NEIGHBOURS))
+    rows, columns = (
+        (start + np.arange(size)) % _TILE
+        for start, size in zip(place, (height, width), strict=True)
+    )
+    change = _tile(_spread(encoded(identifier)) + _sync())[rows][:, columns] * strength
+    if weights is not None:
+        change *= weights
+    return (colours + change[..., None]).clip(0, 1)
+
+
+def found(picture: Values) -> int | None:
+    """The identifier in a picture uint8 [height, width, 3] or [height, width]; None if there is none."""
+    luma = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    if min(luma.shape) < _TILE * _LEAST:
+        return None
+    for part in _parts(luma, _LARGEST, _LARGEST):
+        residual = _residual(part)
+        scales = [1.0, *_scales(residual)]
+        for scale in scales:  # first all of it, then where a part alone may be marked
+            if (identifier := _read(residual, scale)) is not None:
+                return identifier
+        for scale in (scale for scale in scales if scale > _LEAST_OF_PARTS):
+            side = round(_PART * scale)
+            for some in _parts(residual, side, side // 2):
+                if (identifier := _read(some, scale, _CLEAR)) is not None:
+                    return identifier
+    return None
+
+
+def _parts(values: Values, side: int, step: int) -> Iterator[Values]:
+    height, width = values.shape
+    for top in range(0, max(height - side + step, 1), step):
+        for left in range(0, max(width - side + step, 1), step):
+            yield values[top : top + side, left : left + side]
+
+
+def _deviation(values: Values) -> Values:
+    around = (_NEIGHBOURS, _NEIGHBOURS)
+    mean, square = (cv2.boxFilter(part, -1, around) for part in (values, values * values))
+    return np.sqrt(np.maximum(square - mean * mean, 0))
+
+
+def _residual(luma: Values) -> Values:
+    """What is finer than 2 pixels, of one strength everywhere."""
+    values = luma.astype(np.float32)
+    fine = values - cv2.GaussianBlur(values, (0, 0), 2.0)
+    return (fine / (_deviation(fine) + 2)).clip(-3, 3)
+
+
+@cache
+def _chosen() -> tuple[Values, Values]:
+    """The chips' order, those of the sync first, and their signs."""
+    random = np.random.default_rng(_SEED)
+    return random.permutation(_CHIPS**2), random.choice([-1.0, 1.0], _CHIPS**2)
+
+
+def _data_chips() -> Values:
+    return _chosen()[0][_CHIPS**2 // 4 :]
+
+
+def _spread(bits: Values) -> Values:
+    chips, places = np.zeros(_CHIPS**2), _data_chips()
+    chips[places] = np.resize(bits, len(places)) * _chosen()[1][places]
+    return chips.reshape(_CHIPS, _CHIPS)
+
+
+def _sync() -> Values:
+    order, signs = _chosen()
+    chips, places = np.zeros(_CHIPS**2), order[: _CHIPS**2 // 4]
+    chips[places] = signs[places]
+    return chips.reshape(_CHIPS, _CHIPS)
+
+
+def _tile(chips: Values) -> Values:
+    """Chips as pixels, without corners, of deviation 1."""
+    wide = cv2.resize(np.tile(chips, (3, 3)), (3 * _TILE, 3 * _TILE), interpolation=cv2.INTER_CUBIC)
+    tile = wide[_TILE : 2 * _TILE, _TILE : 2 * _TILE]
+    return (tile / tile.std()).astype(np.float32)
+
+
+@cache
+def _sync_spectrum() -> Values:
+    return np.conj(fft.rfft2(_tile(_sync())))
+
+
+def _scales(residual: Values) -> list[float]:
+    """Scales at which a picture repeats itself most, by its autocorrelation."""
+    height, width = residual.shape
+    shape = [fft.next_fast_len(size + size // 2, real=True) for size in (height, width)]
+    power = np.abs(fft.rfft2(residual, shape)) ** 2
+    alike = fft.irfft2(power, shape).astype(np.float32)
+    step = 1 / max(height, width)
+    scales = np.exp(np.arange(np.log(_LEAST), np.log(_MOST), step))
+    score, overlap = np.zeros_like(scales), np.zeros_like(scales)
+    for down, right in ((i, j) for i in range(5) for j in range(-4, 5) if (i, j) > (0, 0)):
+        y, x = _TILE * down * scales, _TILE * right * scales
+        is_inside = (y < height / 2) & (np.abs(x) < width / 2)
+        columns, rows = (
+            np.mod(at, size)[None].astype(np.float32) for at, size in ((x, shape[1]), (y, shape[0]))
+        )
+        there = cv2.remap(alike, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)[0]
+        score += np.where(is_inside, there, 0)
+        overlap += np.where(is_inside, (height - y) * (width - np.abs(x)), 0)
+    score /= np.sqrt(np.maximum(overlap, 1))
+    best: list[float] = []
+    for index in np.argsort(-score):
+        if all(abs(scales[index] / other - 1) > 0.01 for other in best):
+            best.append(float(scales[index]))
+            if len(best) == _CANDIDATES:
+                break
+    return best
+
+
+def _read(residual: Values, scale: float, least: float = 0) -> int | None:
+    """The identifier at this scale, give or take two pixels over the whole picture.
+
+    Args:
+        least: deviations by which the sync must stand out.
+    """
+    step = 1 / max(residual.shape)
+    offs = (0,) if scale == 1 or least else (-2, -1, 0, 1, 2)
+    tiles = [_folded(residual, scale * (1 + step * off)) for off in offs]
+    peaks = [fft.irfft2(fft.rfft2(tile) * _sync_spectrum(), tile.shape) for tile in tiles]
+    clear = [float(peak.max() / (peak.std() + 1e-9)) for peak in peaks]
+    best = int(np.argmax(clear))
+    if clear[best] < least:
+        return None
+    for place in np.argpartition(-peaks[best], _PEAKS, axis=None)[:_PEAKS]:
+        top, left = np.unravel_index(place, tiles[best].shape)
+        identifier = _decoded(np.roll(tiles[best], (-top, -left), (0, 1)))
+        if identifier is not None:
+            return identifier
+    return None
+
+
+def _folded(residual: Values, scale: float) -> Values:
+    """All tiles of a picture that was scaled, one on the other."""
+    if scale != 1:
+        size = [max(1, round(side / scale)) for side in residual.shape[::-1]]
+        centre = 0.5 / scale - 0.5
+        matrix = np.array([[1 / scale, 0, centre], [0, 1 / scale, centre]])
+        residual = cv2.warpAffine(residual, matrix, size, flags=cv2.INTER_LINEAR)
+    height, width = residual.shape
+    whole = np.pad(residual, ((0, -height % _TILE), (0, -width % _TILE)))
+    return whole.reshape(whole.shape[0] // _TILE, _TILE, -1, _TILE).sum((0, 2))
+
+
+def _decoded(tile: Values) -> int | None:
+    chips = tile.reshape(_CHIPS, _CHIP, _CHIPS, _CHIP).mean((1, 3)).ravel()
+    places = _data_chips()
+    values = (chips * _chosen()[1])[places]
+    bits = np.bincount(np.arange(len(places)) % CODE_BITS, values, CODE_BITS)
+    return decoded(bits.astype(np.float64))
