@@ -8,7 +8,7 @@ scaled (Kutter 1998). It is no proof: who reads it can also copy or remove it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -71,16 +71,22 @@ def found(picture: Values) -> int | None:
     luma = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     if min(luma.shape) < _TILE * _LEAST:
         return None
-    for part in _parts(luma, _LARGEST, _LARGEST):
-        residual = _residual(part)
-        scales = [1.0, *_scales(residual)]
-        for scale in scales:  # first all of it, then where a part alone may be marked
-            if (identifier := _read(residual, scale)) is not None:
-                return identifier
-        for scale in (scale for scale in scales if scale > _LEAST_OF_PARTS):
-            side = round(_PART * scale)
-            for some in _parts(residual, side, side // 2):
-                if (identifier := _read(some, scale, _CLEAR)) is not None:
+    parts = _parts(luma, _LARGEST, _LARGEST)
+    return next((told for told in map(_found, parts) if told is not None), None)
+
+
+def _found(luma: Values) -> int | None:
+    residual = _residual(luma)
+    if (identifier := _read(_tries(residual, 1.0))) is not None:
+        return identifier
+    scales = _scales(residual)
+    for scale in scales:
+        if (identifier := _read(_tries(residual, scale))) is not None:
+            return identifier
+    for scale in (1.0, *scales):  # where a part alone is marked
+        if scale > _LEAST_OF_PARTS:
+            for part in _parts(_unscaled(residual, scale), _PART, _PART // 2):
+                if (identifier := _read([_folded(part)], _CLEAR)) is not None:
                     return identifier
     return None
 
@@ -169,15 +175,15 @@ def _scales(residual: Values) -> list[float]:
     return best
 
 
-def _read(residual: Values, scale: float, least: float = 0) -> int | None:
-    """The identifier at this scale, give or take two pixels over the whole picture.
-
-    Args:
-        least: deviations by which the sync must stand out.
-    """
+def _tries(residual: Values, scale: float) -> list[Values]:
+    """Tiles at this scale, give or take two pixels over the whole picture."""
     step = 1 / max(residual.shape)
-    offs = (0,) if scale == 1 or least else (-2, -1, 0, 1, 2)
-    tiles = [_folded(residual, scale * (1 + step * off)) for off in offs]
+    offs = (0,) if scale == 1 else (-2, -1, 0, 1, 2)
+    return [_folded(_unscaled(residual, scale * (1 + step * off))) for off in offs]
+
+
+def _read(tiles: Sequence[Values], least: float = 0) -> int | None:
+    """The identifier in the tile with the clearest sync, which stands out by `least` deviations."""
     peaks = [fft.irfft2(fft.rfft2(tile) * _sync_spectrum(), tile.shape) for tile in tiles]
     clear = [float(peak.max() / (peak.std() + 1e-9)) for peak in peaks]
     best = int(np.argmax(clear))
@@ -191,13 +197,14 @@ def _read(residual: Values, scale: float, least: float = 0) -> int | None:
     return None
 
 
-def _folded(residual: Values, scale: float) -> Values:
-    """All tiles of a picture that was scaled, one on the other."""
-    if scale != 1:
-        size = [max(1, round(side / scale)) for side in residual.shape[::-1]]
-        centre = 0.5 / scale - 0.5
-        matrix = np.array([[1 / scale, 0, centre], [0, 1 / scale, centre]])
-        residual = cv2.warpAffine(residual, matrix, size, flags=cv2.INTER_LINEAR)
+def _unscaled(residual: Values, scale: float) -> Values:
+    if scale == 1:
+        return residual
+    return cv2.resize(residual, None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_LINEAR)
+
+
+def _folded(residual: Values) -> Values:
+    """All tiles of a picture, one on the other."""
     height, width = residual.shape
     whole = np.pad(residual, ((0, -height % _TILE), (0, -width % _TILE)))
     return whole.reshape(whole.shape[0] // _TILE, _TILE, -1, _TILE).sum((0, 2))
