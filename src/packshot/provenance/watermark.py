@@ -27,7 +27,7 @@ _LARGEST, _PART = 2048, 384
 """Larger pictures are read in parts; so are all where the whole tells nothing, for a part may be marked."""
 _LEAST, _LEAST_OF_PARTS, _MOST = 0.3, 0.48, 2.0
 """Scales that are looked for; below the second, parts alone tell nothing."""
-_WEAKEST, _STRONGEST, _BY_TEXTURE = 0.7 / 255, 2.4 / 255, 0.085
+_WEAKEST, _STRONGEST, _BY_TEXTURE = 0.75 / 255, 2.4 / 255, 0.15
 _NEIGHBOURS = 9
 _CANDIDATES, _PEAKS, _CLEAR = 6, 2, 5.5
 _SEED = 20_260_801
@@ -54,8 +54,9 @@ def marked(
     """
     height, width = colours.shape[:2]
     luma = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
-    strength = (_BY_TEXTURE * _deviation(luma)).clip(_WEAKEST, _STRONGEST)
-    strength = cv2.boxFilter(strength, -1, (_NEIGHBOURS, _NEIGHBOURS))
+    around = (_NEIGHBOURS, _NEIGHBOURS)
+    texture = cv2.erode(_deviation(luma), np.ones(around))  # not beside an edge, where it would be seen
+    strength = cv2.boxFilter((_BY_TEXTURE * texture).clip(_WEAKEST, _STRONGEST), -1, around)
     rows, columns = (
         (start + np.arange(size)) % _TILE
         for start, size in zip(place, (height, width), strict=True)
