@@ -16,6 +16,7 @@ from packshot.insertion.insert import insert
 from packshot.project import choices_of, save_choices
 from packshot.provenance import Claim, Marking, verify
 from packshot.provenance.marking import GENERATED
+from packshot.report.origin import record_of
 from tests.backgrounds import landscape
 from tests.provenance.test_xmp import OWN
 
@@ -103,3 +104,27 @@ def test_in_what_a_model_made_the_whole_is_partly_made_by_one(product, tmp_path)
         plate.write_bytes(Marking().signed(data, "image/webp", claim) if is_signed else data)
         said = verify(put(product, plate, tmp_path))
         assert said.source_type == "compositeWithTrainedAlgorithmicMedia"
+
+
+def test_its_pixels_lead_to_its_record_and_no_other_pixel_is_changed(product, tmp_path):
+    Image.fromarray(landscape()).resize((1200, 900)).save(tmp_path / "plate.png")
+    place = Placement(Box(300, 300, 600, 450))
+    read, settings = load_background(tmp_path / "plate.png"), InsertionSettings(tries=1)
+    file = insert(product, read, place, product.insertions_folder, settings=settings).file
+    record = json.loads(file.with_suffix(".json").read_text())
+    buffer = io.BytesIO()
+    with Image.open(file) as made:
+        values = np.asarray(made)
+        made.save(buffer, "JPEG", quality=80)
+    (tmp_path / "posted.jpg").write_bytes(buffer.getvalue())
+    posted = verify(tmp_path / "posted.jpg")
+    assert posted.state == "none" and posted.watermark == record["watermark"]
+    assert record_of(product, posted.watermark) == file.with_suffix(".json")
+    assert record_of(product, "00000000") is None
+    save_choices(product, choices_of(watermark=False))
+    other = insert(product, read, place, tmp_path / "other", settings=settings).file
+    without = np.asarray(Image.open(other))
+    differs = (values != without).any(axis=2)
+    assert differs.any() and not differs[(without == read.pixels).all(axis=2)].mean() > 0.02
+    assert np.abs(values.astype(int) - without).max() < 16 and not differs[:250].any()
+    assert json.loads(other.with_suffix(".json").read_text())["watermark"] == ""

@@ -23,8 +23,8 @@ Values = npt.NDArray[Any]
 _TILE, _CHIP = 128, 2
 """Pixels of the tile's side and of a chip's."""
 _CHIPS = _TILE // _CHIP
-_LARGEST, _PART = 2048, 384
-"""Larger pictures are read in parts; so are all where the whole tells nothing, for a part may be marked."""
+_SMALLEST, _LARGEST, _PART = 96, 2048, 384
+"""Too little is told by smaller pictures. Larger pictures are read in parts; so are all where the whole tells nothing, for a part may be marked."""
 _LEAST, _LEAST_OF_PARTS, _MOST = 0.3, 0.48, 2.0
 """Scales that are looked for; below the second, parts alone tell nothing."""
 _WEAKEST, _STRONGEST, _BY_TEXTURE = 0.75 / 255, 2.4 / 255, 0.15
@@ -55,7 +55,9 @@ def marked(
     height, width = colours.shape[:2]
     luma = cv2.cvtColor(colours.astype(np.float32), cv2.COLOR_RGB2GRAY)
     around = (_NEIGHBOURS, _NEIGHBOURS)
-    texture = cv2.erode(_deviation(luma), np.ones(around))  # not beside an edge, where it would be seen
+    texture = cv2.erode(
+        _deviation(luma), np.ones(around)
+    )  # not beside an edge, where it would be seen
     strength = cv2.boxFilter((_BY_TEXTURE * texture).clip(_WEAKEST, _STRONGEST), -1, around)
     rows, columns = (
         (start + np.arange(size)) % _TILE
@@ -70,7 +72,7 @@ def marked(
 def found(picture: Values) -> int | None:
     """The identifier in a picture uint8 [height, width, 3] or [height, width]; None if there is none."""
     luma = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    if min(luma.shape) < _TILE * _LEAST:
+    if min(luma.shape) < _SMALLEST:
         return None
     parts = _parts(luma, _LARGEST, _LARGEST)
     return next((told for told in map(_found, parts) if told is not None), None)
