@@ -12,6 +12,7 @@ from packshot.generation.generate import (
     write_sheet,
 )
 from packshot.project import Subject
+from packshot.provenance import Marking
 
 SUBJECT = Subject(name="Duster", trigger="ohwx", class_noun="car")
 # As AUTOMATIC1111 splits the line of settings: a name, then a value that may be quoted.
@@ -77,7 +78,14 @@ def test_what_the_base_reads_of_a_long_prompt_stands_in_the_picture(tiny_base, t
     read, said = "ohwx car, " + "word " * 71 + "word", []
     prompt = "[trigger] {class}, " + "word " * 72 + 'lost, "words"'
     first, second = (
-        take(tiny_base, tmp_path / name, [text], settings={"seeds": (0,)}, say=said.append)[0]
+        take(
+            tiny_base,
+            tmp_path / name,
+            [text],
+            settings={"seeds": (0,)},
+            say=said.append,
+            marking=Marking(has_watermark=False),
+        )[0]
         for name, text in (("whole", prompt), ("read", read))
     )
     last = Image.open(first.file).info["parameters"].split("\n")[-1]

@@ -10,6 +10,7 @@ from PIL import Image
 from packshot.errors import InsufficientMemoryError
 from packshot.generation.generate import GenerationSettings, generate_images
 from packshot.insertion.inpaint import inpaint
+from packshot.provenance import Marking
 from tests.families import MAKERS, make_tiny_sd1
 
 SIDE, STEPS, GUIDANCE = 64, 4, 3.0
@@ -123,7 +124,13 @@ def test_all_of_it_is_the_shot_of_the_same_seed(tiny_base, tmp_path):
     settings = GenerationSettings(
         seeds=(3,), steps=STEPS, guidance_scale=GUIDANCE, width=SIDE, height=SIDE
     )
-    (shot,) = generate_images(tiny_base, [PROMPT], settings=settings, folder=tmp_path)
+    (shot,) = generate_images(
+        tiny_base,
+        [PROMPT],
+        settings=settings,
+        folder=tmp_path,
+        marking=Marking(has_watermark=False),
+    )
     with Image.open(shot.file) as picture:
         assert np.abs(ours(tiny_base, ALL) * 255 - np.asarray(picture)).max() < 1
 

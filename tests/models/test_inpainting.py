@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from packshot.generation.generate import GenerationSettings, generate_images
 from packshot.insertion.inpaint import inpaint
 from packshot.models import load_base
+from packshot.provenance import Marking
 from packshot.training import Step, train
 from tests.families import make_tiny_flux1, make_tiny_sd1, make_tiny_sdxl
 from tests.models.ldm_layout import ldm_tensors
@@ -89,7 +90,13 @@ def inpainted_by_diffusers(base):
 @pytest.mark.slow
 def test_a_shot_is_what_diffusers_inpaints_of_nothing(tiny_base, tmp_path):
     settings = GenerationSettings(steps=3, width=64, height=64)
-    (shot,) = generate_images(tiny_base, ["a car"], settings=settings, folder=tmp_path)
+    (shot,) = generate_images(
+        tiny_base,
+        ["a car"],
+        settings=settings,
+        folder=tmp_path,
+        marking=Marking(has_watermark=False),
+    )
     expected = np.asarray(inpainted_by_diffusers(tiny_base))
     assert np.abs(np.asarray(Image.open(shot.file)).astype(int) - expected).max() <= 1
 

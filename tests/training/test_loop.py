@@ -29,6 +29,7 @@ from packshot.plan import read_plan, write_plan
 from packshot.plan.assistant import load_assistant
 from packshot.plan.inputs import current_inputs
 from packshot.project import open_project
+from packshot.provenance import Marking
 from packshot.training import (
     CachingLatents,
     Done,
@@ -428,7 +429,7 @@ def test_pictures_and_the_lora_are_without_the_assistant(planned_project, tiny_b
         shots = generate_images(
             tiny_base, list(samples[0].prompts), loras=loras,
             settings=GenerationSettings(seeds=(0,)), folder=planned_project.root / name,
-            subject=planned_project.subject,
+            subject=planned_project.subject, marking=Marking(has_watermark=False),
         )  # fmt: skip
         return pixels(shot.file for shot in shots)
 

@@ -24,7 +24,8 @@ _TILE, _CHIP = 128, 2
 """Pixels of the tile's side and of a chip's."""
 _CHIPS = _TILE // _CHIP
 _SMALLEST, _LARGEST, _PART = 96, 2048, 384
-"""Too little is told by smaller pictures. Larger pictures are read in parts; so are all where the whole tells nothing, for a part may be marked."""
+"""Pixels of a side: smaller pictures tell too little; larger ones are read in parts of this size; where
+a picture tells nothing, each part of it is asked."""
 _LEAST, _LEAST_OF_PARTS, _MOST = 0.3, 0.48, 2.0
 """Scales that are looked for; below the second, parts alone tell nothing."""
 _WEAKEST, _STRONGEST, _BY_TEXTURE = 0.75 / 255, 2.4 / 255, 0.15

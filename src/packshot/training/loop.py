@@ -566,7 +566,7 @@ def _sample(project: Project, base: DiffusionModel, run: Path, step: int) -> Sam
             settings=GenerationSettings(seeds=(0,)),
             folder=run / "samples" / f"{step:07d}",
             subject=project.subject,
-            marking=project.marking,
+            marking=replace(project.marking, has_watermark=False),
         )
         images = list(shots)
     return Sample(
