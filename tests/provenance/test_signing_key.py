@@ -73,6 +73,7 @@ def written(folder, made, key, password=None):
 def test_the_users_own_is_made_once_and_read_by_the_user_alone(config):
     made = signing_key.current()
     assert made.is_own and made.algorithm == "es256"
+    assert made.certificate.issuer != made.certificate.subject, "which C2PA would not allow"
     assert stat.S_IMODE((config / "key.pem").stat().st_mode) == 0o600
     assert stat.S_IMODE(config.stat().st_mode) == 0o700
     signing_key.current.cache_clear()

@@ -119,7 +119,7 @@ def _of_key(key: SigningKey) -> str:
 
     own = key.certificate
     worth = (
-        "Self-signed: it shows that a picture was not changed since, but not who you are. For that, use a "
+        "Self-made: it shows that a picture was not changed since, but not who you are. For that, use a "
         "certificate that an authority has issued: packshot credentials use CERT KEY."
         if key.is_own
         else f"Issued by {own.issuer.rfc4514_string()}."

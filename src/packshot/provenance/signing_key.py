@@ -36,6 +36,13 @@ _CURVES = {"secp256r1": ("es256", 32), "secp384r1": ("es384", 48), "secp521r1": 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "es256": hashes.SHA256(), "es384": hashes.SHA384(), "es512": hashes.SHA512(),
 }  # fmt: skip
+_OWN_AUTHORITY = x509.Name(
+    [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "self-signed"),
+        x509.NameAttribute(NameOID.COMMON_NAME, "Packshot user's own machine"),
+    ]
+)
+"""Who issues the user's own certificate: C2PA (2.1, 14.5.1) allows none that its own key has signed."""
 _MAX_BYTES = 2**20
 _COMMAND_SECONDS = 60
 
@@ -81,8 +88,8 @@ class SigningKey:
 
     @property
     def is_own(self) -> bool:
-        """Whether the certificate is self-signed: it proves that pictures were not changed, not whose."""
-        return self.certificate.issuer == self.certificate.subject
+        """Whether the certificate is self-made: it proves that pictures were not changed, not whose."""
+        return self.certificate.issuer in (_OWN_AUTHORITY, self.certificate.subject)
 
     @property
     def owner(self) -> str:
@@ -228,8 +235,11 @@ def current() -> SigningKey:
 
 
 def make_own(name: str = "Packshot user") -> SigningKey:
-    """A new self-signed certificate (ECDSA P-256) with the key usages that C2PA asks for."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """A new certificate (ECDSA P-256) with the key usages that C2PA asks for.
+
+    It is issued by an authority whose key is made here, too, and forgotten.
+    """
+    key, authority = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     subject = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "self-signed"),
@@ -241,7 +251,7 @@ def make_own(name: str = "Packshot user") -> SigningKey:
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
+        .issuer_name(_OWN_AUTHORITY)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))  # clocks differ
@@ -250,8 +260,10 @@ def make_own(name: str = "Packshot user") -> SigningKey:
         .add_extension(usage, True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False)
-        .sign(key, hashes.SHA256())
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), False
+        )
+        .sign(authority, hashes.SHA256())
     )
     return SigningKey(made.public_bytes(serialization.Encoding.PEM), _in_pem(key))
 
