@@ -24,7 +24,7 @@ DOCUMENTS = [
     ROOT / "SECURITY.md",
     ROOT / "pocket/model/README.md",
 ]
-OTHER_TOOLS_OPTIONS = {"--dataset_config", "--gpus"}
+OTHER_TOOLS_OPTIONS = {"--dataset_config", "--disable-metadata", "--gpus"}
 OTHER_PROGRAMS_MESSAGES = {
     "packshot: command not found",  # the shell's
     "No module named 'fcntl'",  # Python's
