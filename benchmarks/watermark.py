@@ -132,6 +132,8 @@ def of_libraries() -> Iterator[tuple[str, Mark, Read]]:
             return np.ascontiguousarray(encoder.encode(picture[..., ::-1], method)[..., ::-1])
 
         def read(picture: Pixels) -> int | None:
+            if picture.shape[0] * picture.shape[1] < 256**2:  # which it refuses
+                return None
             decoder = WatermarkDecoder("bytes", 32)
             return int.from_bytes(decoder.decode(picture[..., ::-1], method), "big")
 

@@ -15,6 +15,8 @@ from packshot.insertion.insert import insert
 from packshot.insertion.request import PlacementRequest
 from packshot.insertion.settings import InsertionSettings
 from packshot.photos.photo_set import list_photos
+from packshot.project import choices_of, save_choices
+from packshot.provenance import verify
 from packshot.utils import files
 
 SMALL = {"formats": ("square", "transparent-webp"), "photos": None}
@@ -103,3 +105,16 @@ def test_a_file_of_somebody_elses_is_not_replaced(product):
 def test_what_cannot_be_delivered_says_so(product, asked, error, words):
     with pytest.raises(error, match=words):
         deliver_project(product, **asked)
+
+
+def test_shop_pictures_say_that_they_are_the_photo_cut_out(product):
+    name = list_photos(product)[0].file.name
+    made = deliver_project(product, ("shop",), photos=[name])
+    assert len(made.shop_pictures) == 5
+    for file in made.shop_pictures:
+        said = verify(file, seeks_watermark=False)
+        assert said.state == "valid" and said.ingredients == (f"parentOf: {name}",), file
+        assert said.source_type == "algorithmicallyEnhanced"
+    save_choices(product, choices_of(provenance=False))
+    (file,) = deliver_project(product, ("shop",), formats=("square",), photos=[name]).shop_pictures
+    assert verify(file).state == "none" and not verify(file).source_type

@@ -8,11 +8,12 @@ from packshot.errors import PackshotError
 from packshot.generation.generate import (
     GenerationSettings,
     generate_images,
+    identifier_of,
     read_generated_images,
     write_sheet,
 )
 from packshot.project import Subject
-from packshot.provenance import Marking
+from packshot.provenance import Marking, verify
 
 SUBJECT = Subject(name="Duster", trigger="ohwx", class_noun="car")
 # As AUTOMATIC1111 splits the line of settings: a name, then a value that may be quoted.
@@ -136,5 +137,16 @@ def test_impossible_wishes_are_named(tiny_base, tmp_path):
 
 def test_a_sheet_shows_them_all(tiny_base, tmp_path):
     shots = take(tiny_base, tmp_path)
+    assert (
+        verify(write_sheet(shots, tmp_path / "sheet.png")).source_type == "trainedAlgorithmicMedia"
+    )
     sheet = Image.open(write_sheet(shots, tmp_path / "sheet.png", columns=2))
     assert sheet.width > 2 * 256 and sheet.height > 2 * 256
+
+
+def test_pixels_lead_to_the_settings(tiny_base, tmp_path):
+    (shot,) = take(
+        tiny_base, tmp_path, ["a car"], settings={"seeds": (0,), "width": 256, "height": 256}
+    )
+    assert verify(shot.file).watermark == identifier_of(shot) == shot.file.stem[-8:]
+    assert verify(shot.file).details["watermark"] == identifier_of(shot)

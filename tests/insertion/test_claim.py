@@ -93,6 +93,13 @@ def test_a_backgrounds_own_credentials_are_the_parents_and_whole(product, tmp_pa
     assert kept["assertions"] == own["manifests"][own["active_manifest"]]["assertions"]
 
 
+def test_its_sheet_is_signed_too(product, background_file, tmp_path):
+    file = put(product, background_file, tmp_path)
+    said = verify(file.with_suffix(".sheet.png"), seeks_watermark=False)
+    assert said.state == "valid" and said.source_type == "compositeCapture"
+    assert said.details == {"shows": file.name}
+
+
 def test_in_what_a_model_made_the_whole_is_partly_made_by_one(product, tmp_path):
     claim = Claim("plate.png", GENERATED, {})
     for name, is_signed in (("signed", True), ("said", False)):

@@ -28,6 +28,8 @@ _SMALLEST, _LARGEST, _PART = 96, 2048, 384
 a picture tells nothing, each part of it is asked."""
 _LEAST, _LEAST_OF_PARTS, _MOST = 0.3, 0.48, 2.0
 """Scales that are looked for; below the second, parts alone tell nothing."""
+_USUAL, _SMALL = (0.5, 2 / 3, 0.75, 1.5), 400**2
+"""Scales that are always tried, and pixels of a picture in which too little repeats to tell its scale."""
 _WEAKEST, _STRONGEST, _BY_TEXTURE = 0.75 / 255, 2.4 / 255, 0.15
 _NEIGHBOURS = 9
 _CANDIDATES, _PEAKS, _CLEAR = 6, 2, 5.5
@@ -152,6 +154,15 @@ def _sync_spectrum() -> Values:
 
 
 def _scales(residual: Values) -> list[float]:
+    """The likeliest scales: of small pictures those that show the sync best, else by what repeats."""
+    if residual.size > _SMALL:
+        return [*_USUAL, *_repeating(residual)]
+    scales = np.exp(np.arange(np.log(_LEAST), np.log(_MOST), 3 / max(residual.shape)))
+    clear = [_clarity(_peaks(_folded(_unscaled(residual, scale)))) for scale in scales]
+    return [float(scales[index]) for index in np.argsort(clear)[: -_CANDIDATES - 1 : -1]]
+
+
+def _repeating(residual: Values) -> list[float]:
     """Scales at which a picture repeats itself most, by its autocorrelation."""
     height, width = residual.shape
     shape = [fft.next_fast_len(size + size // 2, real=True) for size in (height, width)]
@@ -188,10 +199,9 @@ def _tries(residual: Values, scale: float) -> list[Values]:
 
 def _read(tiles: Sequence[Values], least: float = 0) -> int | None:
     """The identifier in the tile with the clearest sync, which stands out by `least` deviations."""
-    peaks = [fft.irfft2(fft.rfft2(tile) * _sync_spectrum(), tile.shape) for tile in tiles]
-    clear = [float(peak.max() / (peak.std() + 1e-9)) for peak in peaks]
-    best = int(np.argmax(clear))
-    if clear[best] < least:
+    peaks = [_peaks(tile) for tile in tiles]
+    best = max(range(len(tiles)), key=lambda index: _clarity(peaks[index]))
+    if _clarity(peaks[best]) < least:
         return None
     for place in np.argpartition(-peaks[best], _PEAKS, axis=None)[:_PEAKS]:
         top, left = np.unravel_index(place, tiles[best].shape)
@@ -199,6 +209,16 @@ def _read(tiles: Sequence[Values], least: float = 0) -> int | None:
         if identifier is not None:
             return identifier
     return None
+
+
+def _peaks(tile: Values) -> Values:
+    """How much a tile that is moved is like the sync, by its move."""
+    return fft.irfft2(fft.rfft2(tile) * _sync_spectrum(), tile.shape)
+
+
+def _clarity(peaks: Values) -> float:
+    """Deviations by which the highest stands out."""
+    return float(peaks.max() / (peaks.std() + 1e-9))
 
 
 def _unscaled(residual: Values, scale: float) -> Values:
