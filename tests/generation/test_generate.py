@@ -146,7 +146,7 @@ def test_a_sheet_shows_them_all(tiny_base, tmp_path):
 
 def test_pixels_lead_to_the_settings(tiny_base, tmp_path):
     (shot,) = take(
-        tiny_base, tmp_path, ["a car"], settings={"seeds": (0,), "width": 256, "height": 256}
+        tiny_base, tmp_path, ["a car"], settings={"seeds": (0,), "width": 512, "height": 512}
     )
     assert verify(shot.file).watermark == identifier_of(shot) == shot.file.stem[-8:]
     assert verify(shot.file).details["watermark"] == identifier_of(shot)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from packshot.errors import PackshotError, UnsafePathError
 from packshot.generation.prompts import notes_on
 from packshot.project import Subject
-from packshot.provenance.marking import GENERATED, Claim, Marking
+from packshot.provenance.marking import GENERATED, LEAST_PIXELS, Claim, Marking
 from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -197,10 +197,11 @@ def _write(shot: GeneratedImage, picture: Image.Image, read: str, marking: Marki
     from PIL import Image
 
     claim = claim_of(shot)
-    colours = np.asarray(picture.convert("RGB"), np.float32) / 255
-    values = marking.watermarked(colours, claim.watermark) * 255
-    marked = Image.fromarray(values.round().astype(np.uint8))
-    data = marking.as_png(marked, claim, parameters=parameters(shot, read))
+    if claim.watermark:
+        colours = np.asarray(picture.convert("RGB"), np.float32) / 255
+        values = marking.watermarked(colours, claim.watermark) * 255
+        picture = Image.fromarray(values.round().astype(np.uint8))
+    data = marking.as_png(picture, claim, parameters=parameters(shot, read))
     files.write_result(shot.file, data)
     write_record(shot)
 
@@ -214,9 +215,8 @@ def claim_of(shot: GeneratedImage) -> Claim:
             {"name": name, "weight": weight, "sha256": digest} for name, weight, digest in shot.loras
         ],
     }  # fmt: skip
-    return Claim(
-        shot.file.name, GENERATED, details, prompt=shot.prompt, watermark=identifier_of(shot)
-    )
+    watermark = identifier_of(shot) if shot.width * shot.height >= LEAST_PIXELS else ""
+    return Claim(shot.file.name, GENERATED, details, prompt=shot.prompt, watermark=watermark)
 
 
 def identifier_of(shot: GeneratedImage) -> str:

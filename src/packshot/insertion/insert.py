@@ -36,7 +36,7 @@ from packshot.insertion.viewpoint import Viewpoint
 from packshot.insertion.viewpoint_checks import viewpoint_checks, viewpoint_notes
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
-from packshot.provenance.marking import PNG, Claim, Marking
+from packshot.provenance.marking import LEAST_PIXELS, PNG, Claim, Marking
 from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -437,7 +437,7 @@ def _written(
         box=asdict(product), light=asdict(scene.light), horizon=insertion.horizon,
         camera=_cameras(scene, result), notes=notes, checks=tuple(map(CheckRecord.of, checks)),
     )  # fmt: skip
-    if marking.marks_pixels:
+    if marking.is_on and marking.has_watermark and result.changed_mask.sum() >= LEAST_PIXELS:
         record = record.model_copy(update={"watermark": record.identifier})
         place = scene.crop.top, scene.crop.left
         image = marking.watermarked(result.image, record.watermark, result.changed_mask, place)
