@@ -82,20 +82,23 @@ def sources(folders: Sequence[Path]) -> list[Image.Image]:
     return found
 
 
+def picture_of(photos: Sequence[Image.Image], number: int) -> Pixels:
+    """The same one each time."""
+    random = np.random.default_rng(number)
+    photo = photos[number % len(photos)]
+    width, height = (round(side * random.uniform(0.6, 1)) for side in photo.size)
+    left, top = (
+        int(random.integers(0, whole - side + 1))
+        for whole, side in zip(photo.size, (width, height), strict=True)
+    )
+    part = photo.crop((left, top, left + width, top + height))
+    if random.random() < 0.5:
+        part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return scaled(np.asarray(part), random.uniform(512, 768) / max(width, height))
+
+
 def pictures(photos: Sequence[Image.Image], count: int) -> Iterator[Pixels]:
-    """The same ones each time."""
-    for number in range(count):
-        random = np.random.default_rng(number)
-        photo = photos[number % len(photos)]
-        width, height = (round(side * random.uniform(0.6, 1)) for side in photo.size)
-        left, top = (
-            int(random.integers(0, whole - side + 1))
-            for whole, side in zip(photo.size, (width, height), strict=True)
-        )
-        part = photo.crop((left, top, left + width, top + height))
-        if random.random() < 0.5:
-            part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        yield scaled(np.asarray(part), random.uniform(512, 768) / max(width, height))
+    return (picture_of(photos, number) for number in range(count))
 
 
 def ours(picture: Pixels, number: int, weights: Any = None) -> Pixels:

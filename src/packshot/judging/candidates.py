@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -106,7 +106,7 @@ class Judge:
         return list(
             generate_images(
                 self.base, prompts, loras=loras, settings=settings, folder=folder,
-                subject=project.subject, marking=project.marking,
+                subject=project.subject, marking=replace(project.marking, has_watermark=False),
             )
         )  # fmt: skip
 
@@ -198,7 +198,8 @@ def class_pictures(judge: Judge, candidate: Candidate | None) -> list[GeneratedI
     return list(
         generate_images(
             judge.base, class_prompts(noun), loras=loras, folder=folder, subject=project.subject,
-            settings=GenerationSettings(seeds=tuple(range(judge.seeds))), marking=project.marking,
+            settings=GenerationSettings(seeds=tuple(range(judge.seeds))),
+            marking=replace(project.marking, has_watermark=False),
         )
     )  # fmt: skip
 

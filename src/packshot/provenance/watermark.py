@@ -28,8 +28,8 @@ _SMALLEST, _LARGEST, _PART = 96, 2048, 384
 a picture tells nothing, each part of it is asked."""
 _LEAST, _LEAST_OF_PARTS, _MOST = 0.3, 0.48, 2.0
 """Scales that are looked for; below the second, parts alone tell nothing."""
-_USUAL, _SMALL = (0.5, 2 / 3, 0.75, 1.5), 400**2
-"""Scales that are always tried, and pixels of a picture in which too little repeats to tell its scale."""
+_USUAL, _SMALL = (1.0, 0.5, 2 / 3, 0.75, 1.5), 400**2
+"""Scales that are tried first, and pixels of a picture in which too little repeats to tell its scale."""
 _WEAKEST, _STRONGEST, _BY_TEXTURE = 0.75 / 255, 2.4 / 255, 0.15
 _NEIGHBOURS = 9
 _CANDIDATES, _PEAKS, _CLEAR = 6, 2, 5.5
@@ -83,13 +83,13 @@ def found(picture: Values) -> int | None:
 
 def _found(luma: Values) -> int | None:
     residual = _residual(luma)
-    if (identifier := _read(_tries(residual, 1.0))) is not None:
-        return identifier
-    scales = _scales(residual)
-    for scale in scales:
-        if (identifier := _read(_tries(residual, scale))) is not None:
-            return identifier
-    for scale in (1.0, *scales):  # where a part alone is marked
+    scales: list[float] = []
+    for find in (lambda _: _USUAL, _scales):  # which takes longer
+        for scale in find(residual):
+            scales.append(scale)
+            if (identifier := _read(_tries(residual, scale))) is not None:
+                return identifier
+    for scale in scales:  # where a part alone is marked
         if scale > _LEAST_OF_PARTS:
             for part in _parts(_unscaled(residual, scale), _PART, _PART // 2):
                 if (identifier := _read([_folded(part)], _CLEAR)) is not None:
@@ -156,7 +156,7 @@ def _sync_spectrum() -> Values:
 def _scales(residual: Values) -> list[float]:
     """The likeliest scales: of small pictures those that show the sync best, else by what repeats."""
     if residual.size > _SMALL:
-        return [*_USUAL, *_repeating(residual)]
+        return _repeating(residual)
     scales = np.exp(np.arange(np.log(_LEAST), np.log(_MOST), 3 / max(residual.shape)))
     clear = [_clarity(_peaks(_folded(_unscaled(residual, scale)))) for scale in scales]
     return [float(scales[index]) for index in np.argsort(clear)[: -_CANDIDATES - 1 : -1]]
