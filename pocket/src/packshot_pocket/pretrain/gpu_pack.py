@@ -256,7 +256,9 @@ def train_pack(
     unet: Any = for_computing(new_unet(config, channels, width), device)
     stepper = Stepper(unet, config.optimizer)
     if started := _part(batches.weights, "unet/"):
-        stepper.load({f"{kind}/{n}": v for kind in ("master", "average") for n, v in started.items()})
+        stepper.load(
+            {f"{kind}/{n}": v for kind in ("master", "average") for n, v in started.items()}
+        )
     run: Any = torch.compile(unet, dynamic=False) if compiled else unet
     tower = _text_tower(batches)
     signal = new_scheduler().alphas_cumprod.to(device)
