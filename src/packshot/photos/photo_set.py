@@ -198,7 +198,7 @@ def require_photos(project: Project, refused: dict[str, str] | None = None) -> l
 
 
 def _photo(project: Project, subject: Subject, path: Path, entry: Entry) -> Photo:
-    sha256, size = files.sha256(path), (entry.width, entry.height)
+    sha256, size = files.known_sha256(path), (entry.width, entry.height)
     if sha256 != entry.sha256:
         size = open_image(path).size
     caption = sidecars.find_beside(path.parent, path.stem, ".txt") or path.with_suffix(".txt")

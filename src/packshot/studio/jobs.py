@@ -174,11 +174,18 @@ class JobQueue:
         return "\n".join(lines[begins[-1] :]).removeprefix("packshot: ") if begins else ""
 
     def move(self, id: str, by: int) -> None:
-        """Move a waiting job up (-1) or down (1) among those that wait."""
+        """Move a waiting job up (-1) or down (1) among those that wait.
+
+        Raises:
+            JobError: it does not wait any more.
+        """
         with self._lock:
             waiting = [job for job in self.jobs() if job.state == "waiting"]
             index = next((n for n, job in enumerate(waiting) if job.id == id), None)
-            if index is None or not 0 <= index + by < len(waiting):
+            if index is None:
+                self.get(id)
+                raise JobError("This job has begun already: its place cannot be changed any more.")
+            if not 0 <= index + by < len(waiting):
                 return
             one, other = waiting[index], waiting[index + by]
             self._write(one, position=other.position)

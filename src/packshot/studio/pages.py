@@ -36,6 +36,8 @@ FORM_SECONDS = 30.0
 _FOLDER = Path(__file__).parent
 _WEB = re.compile(r"https?://[^\s/]")
 """Addresses that may be linked to: what sources tell could be javascript:."""
+_RUN = re.compile(r"^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)\d\d\b")
+"""Runs are named after the second in which they began."""
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
     autoescape=True,
@@ -46,6 +48,15 @@ _TEMPLATES = jinja2.Environment(
 _TEMPLATES.filters["duration"] = in_words
 _TEMPLATES.filters["weblink"] = lambda text: text if _WEB.match(str(text)) else ""
 _TEMPLATES.filters["version"] = lambda file: files.fingerprint(files.stamp(file))[:8]
+
+
+def run_name(t: Texts, run: str, step: int | None = None) -> str:
+    """A run as people call it: the day and the minute in which it began, and a step before its end."""
+    said = _RUN.sub(r"\1-\2-\3, \4:\5", run)
+    return said if step is None else f"{said}, {t('train.at_step', step=step)}"
+
+
+_TEMPLATES.globals["run_name"] = run_name
 
 
 class FormError(PackshotError):
@@ -114,7 +125,29 @@ class Visit:
             undo: an address that takes it back when it is posted to.
             then: names of events that parts of the page listen to (`hx-trigger="NAME from:body"`).
         """
-        response = self.page("_notice.html", text=self.t(key, **values), undo=undo, kind="done")
+        response = self.page("_notice.html", text=self.t(key, **values), undo=undo, kind="done", label="")
+        self.tell_others(then)
+        return _as_notice(response, then)
+
+    def tell_others(self, events: str) -> None:
+        """Have the other pages of this project (other tabs, other machines) show what has changed.
+
+        Args:
+            events: names of events, with commas, as parts of these pages listen to them.
+        """
+        page = re.sub(r"[^\w-]", "", self.request.headers.get("x-page", ""))[:40]
+        self.studio.live.changed(page, self.project_id, events)
+
+    def refuse(self, key: str, *, anyway: str, then: str = "", **values: Any) -> Response:
+        """Say that nothing was changed, because somebody else has in the meantime.
+
+        Args:
+            anyway: an address that does it all the same when it is posted to.
+        """
+        response = self.page(
+            "_notice.html", 422, text=self.t(key, **values), undo=anyway, kind="fault",
+            label=self.t("frame.anyway"),
+        )  # fmt: skip
         return _as_notice(response, then)
 
     def go(self, address: str) -> Response:
@@ -222,7 +255,7 @@ def _faulty(visit: Visit, error: Exception) -> Response:
     if "text/plain" in visit.request.headers.get("accept", ""):
         return PlainTextResponse(text, status)
     if visit.is_part:
-        notice = visit.page("_notice.html", status, text=text, undo="", kind="fault")
+        notice = visit.page("_notice.html", status, text=text, undo="", kind="fault", label="")
         return _as_notice(notice)
     visit.project = None
     return visit.page("error.html", status, text=text, language=language)

@@ -42,6 +42,15 @@ class Limits:
     """What stays free on the disk."""
 
 
+_HELD: dict[Path, tuple[int, int]] = {}
+"""Of each batch that this process receives: its files and their bytes, counted as they come."""
+
+
+def _held(folder: Path) -> tuple[int, int]:
+    sizes = [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
+    return len(sizes), sum(sizes)
+
+
 @dataclass(frozen=True)
 class Batch:
     """A folder of files that were sent together."""
@@ -60,12 +69,19 @@ class Batch:
             DiskFullError: there is no room.
         """
         path = files.safe_join(self.folder, plain_path(unquote(name)))
-        there = [file for file in self.folder.rglob("*") if file.is_file()]
-        if len(there) >= self.limits.files:
+        count, size = _HELD.get(self.folder) or _held(self.folder)
+        if count >= self.limits.files:
             raise UploadError(f"That is more than {self.limits.files} files at once.")
-        room = self.limits.batch_bytes - sum(file.stat().st_size for file in there)
+        _HELD[self.folder] = count + 1, size  # while it comes, others may be asked for
         free = shutil.disk_usage(self.folder).free - self.limits.spare_bytes
-        await self._write(request, path, min(room, self.limits.file_bytes), free)
+        most = min(self.limits.batch_bytes - size, self.limits.file_bytes)
+        written = 0
+        try:
+            await self._write(request, path, most, free)
+            written = path.stat().st_size
+        finally:
+            count, size = _HELD[self.folder]
+            _HELD[self.folder] = count - (not written), size + written
         return path
 
     async def _write(self, request: Request, path: Path, most: int, free: int) -> None:

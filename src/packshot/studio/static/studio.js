@@ -1,4 +1,5 @@
-// What all pages share: notices that go away, and what is said when the studio does not answer.
+// What all pages share: notices that go away, what other pages have changed, and what is said when the
+// studio does not answer.
 const notices = document.getElementById("notices");
 const LINGER = 8000;
 
@@ -51,6 +52,25 @@ document.body.addEventListener("htmx:sendError", () => {
   if (!isTold) tell(document.body.dataset.lost);
   isTold = true;
 });
-document.body.addEventListener("htmx:sseOpen", () => {
-  isTold = false;
+
+/** This page among those that are open: it does not hear of its own changes. */
+export const here = crypto.getRandomValues(new Uint32Array(2)).join("-");
+document.body.addEventListener("htmx:configRequest", (event) => {
+  event.detail.headers["X-Page"] = here;
 });
+
+const heard = new WeakSet();
+let isFirst = true;
+document.body.addEventListener("htmx:sseOpen", ({ detail: { source } }) => {
+  isTold = false;
+  if (!heard.has(source)) source.addEventListener("changed", (event) => hear(event.data));
+  heard.add(source);
+  if (!isFirst) htmx.trigger(document.body, "reconnected"); // what was told in between was not heard
+  isFirst = false;
+});
+
+function hear(content) {
+  const [page, project, ...events] = content.split(" ");
+  const isOfHere = project === "-" || location.pathname.startsWith(`/p/${project}/`);
+  if (page !== here && isOfHere) for (const name of events) htmx.trigger(document.body, name);
+}

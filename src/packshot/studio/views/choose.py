@@ -19,7 +19,7 @@ from packshot.judging.candidate import (
 from packshot.judging.candidates import chosen_candidate
 from packshot.project import Project
 from packshot.report.axis import axis_of
-from packshot.studio.pages import Visit, view
+from packshot.studio.pages import Visit, run_name, view
 from packshot.studio.views.pictures import SOURCES, name_of
 from packshot.studio.views.steps import Step
 from packshot.training.events import Sample, read_events
@@ -107,7 +107,8 @@ def choose(visit: Visit) -> Response:
     if before:
         former = "" if before[1] is None else f"&step={before[1]}"
         undo = f"/p/{visit.project_id}/choose?run={before[0]}&weight={before[2]:g}{former}"
-    return visit.notice("choose.chosen", undo=undo, run=run, weight=weight)
+    name = run_name(visit.t, run, int(step) if step else None)
+    return visit.notice("choose.chosen", undo=undo, run=name, weight=weight)
 
 
 def plot_of(project: Project, candidates: Sequence[Candidate]) -> Plot | None:

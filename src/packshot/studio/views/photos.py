@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -120,9 +121,14 @@ def mask(visit: Visit) -> Response:
 def write_caption(visit: Visit) -> Response:
     """Keep an edited caption."""
     name = _name(visit)
-    before = visit.value("before", "")
+    before, wanted = visit.value("before", ""), visit.value("caption")
     project = visit.here
-    edited = edit_captions(project, {name: visit.value("caption")})
+    now = _photo(visit, name).caption or ""
+    if now not in (before, wanted):
+        anyway = urlencode({"caption": wanted, "before": now})
+        at = f"/p/{visit.project_id}/photos/{quote(name)}/caption"
+        return visit.refuse("photos.changed_elsewhere", anyway=f"{at}?{anyway}", name=name, now=now)
+    edited = edit_captions(project, {name: wanted})
     if not edited.changed:
         return Response(status_code=204)
     undo = ""
@@ -141,6 +147,7 @@ def lock(visit: Visit) -> Response:
     name = _name(visit)
     change = lock_captions if visit.value("locked", "") else unlock_captions
     change(visit.here, [name])
+    visit.tell_others(_changed(name))
     return _card(visit, name)
 
 
@@ -219,8 +226,12 @@ def ring(photos: list[Photo]) -> list[Arc]:
 
 
 def _card(visit: Visit, name: str) -> Response:
-    photo = next(one for one in list_photos(visit.here, {}) if one.file.name == name)
+    photo = _photo(visit, name)
     return visit.page("_photo.html", photo=photo)
+
+
+def _photo(visit: Visit, name: str) -> Photo:
+    return next(one for one in list_photos(visit.here, {}) if one.file.name == name)
 
 
 def _name(visit: Visit) -> str:

@@ -17,12 +17,12 @@ _HEADERS = {"Cache-Control": "private, no-cache"}
 
 
 def _photos(project: Project) -> Iterable[Path]:
-    return [project.photos_folder / name for name in photo_names(project)]
+    return (project.photos_folder / name for name in photo_names(project))
 
 
 def _masks(project: Project) -> Iterable[Path]:
     masks = (project.masks_folder / f"{Path(name).stem}.png" for name in photo_names(project))
-    return [mask for mask in masks if mask.is_file()]
+    return (mask for mask in masks if mask.is_file())
 
 
 @view("/p/{project}/cutouts/{name}")

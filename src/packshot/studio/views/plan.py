@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from starlette.responses import Response
 
 from packshot.class_images import list_class_images
@@ -9,6 +11,8 @@ from packshot.doctor.load import machine_load
 from packshot.errors import InvalidPlanError, PackshotError
 from packshot.plan import edit_plan, read_choices, read_plan, read_reasons
 from packshot.plan.choices import PlanChoice
+from packshot.plan.config import Plan
+from packshot.project import Project
 from packshot.studio.pages import Visit, view
 from packshot.studio.views.steps import Step, photo_names
 
@@ -48,7 +52,7 @@ def choice(visit: Visit) -> Response:
     ) else len(choices) - 1  # fmt: skip
     return visit.page(
         "_plan.html", choices=choices, at=at, is_stale=is_stale, plan=plan, fault=fault,
-        machine=machine_load(project.root), shown=[_shown(one) for one in choices],
+        seconds=seconds_of(project, plan) if plan else 0, machine=machine_load(project.root), shown=[_shown(one) for one in choices],
     )  # fmt: skip
 
 
@@ -62,7 +66,10 @@ def numbers(visit: Visit) -> Response:
         for name, value in plan.model_dump().items()
         if isinstance(value, (bool, int, float, str))
     }
-    return visit.page("_numbers.html", values=values, reasons=read_reasons(file), options=CHOICES)
+    return visit.page(
+        "_numbers.html", values=values, reasons=read_reasons(file), options=CHOICES,
+        seconds=seconds_of(visit.here, plan),
+    )  # fmt: skip
 
 
 @view("/p/{project}/plan/numbers", "POST")
@@ -70,12 +77,18 @@ def change(visit: Visit) -> Response:
     """Change one number of plan.toml, if the plan then makes sense."""
     project, name = visit.here, visit.value("name")
     before = str(read_plan(project.plan_file).model_dump().get(name))
+    wanted = visit.value("value", "false")
+    if visit.value("before", before) not in (before, wanted):
+        anyway = f"/p/{visit.project_id}/plan/numbers?{urlencode({'name': name, 'value': wanted})}"
+        return visit.refuse(
+            "plan.changed_elsewhere", anyway=anyway, then="plan-changed", name=name, now=before
+        )
 
     def put(value: str) -> None:
         with project.held():
             edit_plan(project.plan_file, {name: value})
 
-    put(visit.value("value", "false"))
+    put(wanted)
     undo = visit.studio.undo.add(lambda: put(before), then="plan-changed")
     return visit.notice("plan.changed", undo=undo, then="plan-changed", name=name)
 
@@ -98,6 +111,21 @@ def make(visit: Visit) -> Response:
     words = [] if budget is None else ["--time-budget", f"{budget}s"]
     visit.studio.queue.add(visit.here, "plan", "plan", "--keep-measurements", *words)
     return Response(status_code=204)
+
+
+def seconds_of(project: Project, plan: Plan) -> float:
+    """How long a plan takes: as estimated, and for steps that were changed since, at its pace."""
+    estimate, compared = plan.estimate, read_choices(project.plan_choices_file)
+    of = min(
+        compared.choices if compared else (),
+        key=lambda one: abs(one.seconds - estimate.seconds),
+        default=None,
+    )
+    changed = plan.steps - of.steps if of else 0
+    return max(
+        estimate.seconds + changed * estimate.seconds_per_step,
+        plan.steps * estimate.seconds_per_step,
+    )
 
 
 def _shown(one: PlanChoice) -> dict[str, float | int]:

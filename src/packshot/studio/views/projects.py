@@ -62,6 +62,12 @@ def create_sample(visit: Visit) -> Response:
     return visit.go(f"/p/{workspace.id_of(project.root)}/photos")
 
 
+@view("/p/{project}/steps/{here}")
+def steps(visit: Visit) -> Response:
+    """The list of a project's steps, of which one is where the page is."""
+    return visit.page("_steps.html", here=visit.request.path_params["here"])
+
+
 def sample_folder() -> Path | None:
     """The photos of the sample product; None where they are not installed."""
     return next((folder for folder in _SAMPLES if folder.is_dir()), None)
@@ -78,4 +84,4 @@ def _card(visit: Visit, id: str, root: Path) -> Card:
     return Card(id, subject.name, subject.class_noun, len(photos), cover, done)
 
 
-ROUTES = [show, create, create_sample]
+ROUTES = [show, create, create_sample, steps]

@@ -90,6 +90,7 @@ def favourite(visit: Visit) -> Response:
     """Make a picture a favourite, or none."""
     shot = _shot(visit)
     set_favourite(visit.here, shot.image.file, not shot.is_favourite)
+    visit.tell_others("shots-changed")
     return visit.page("_shot.html", shot=_shot(visit))
 
 

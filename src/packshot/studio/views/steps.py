@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from packshot.photos import manifest
 from packshot.project import Project
+from packshot.utils import files
 
 
 @dataclass(frozen=True)
@@ -20,5 +22,15 @@ class Step:
 
 def photo_names(project: Project) -> list[str]:
     """Names of the project's photos, without reading them."""
-    entries = manifest.read(project).photos
-    return [entry.file for entry in entries if (project.photos_folder / entry.file).is_file()]
+    folder = project.photos_folder
+    try:
+        names = _names(project, files.stamp(project.photos_manifest))
+    except FileNotFoundError:
+        return []
+    return [name for name in names if (folder / name).is_file()]
+
+
+@lru_cache(maxsize=64)
+def _names(project: Project, stamp: tuple[int, int, int]) -> tuple[str, ...]:
+    """The names in a project's manifest, which each of hundreds of small pictures asks for."""
+    return tuple(entry.file for entry in manifest.read(project).photos)

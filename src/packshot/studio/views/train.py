@@ -16,6 +16,7 @@ from packshot.project import Project
 from packshot.report.loss_curve import loss_curve
 from packshot.studio.pages import Visit, view
 from packshot.studio.views.pictures import SOURCES
+from packshot.studio.views.plan import seconds_of
 from packshot.studio.views.steps import Step
 from packshot.training.events import Done, Evaluated, Event, Sample, Stopped, read_events
 from packshot.training.events import Step as StepDone
@@ -60,7 +61,8 @@ def state(visit: Visit) -> Response:
     events = read_events(run) if run else []
     job = visit.studio.queue.current(visit.project_id, "train")
     return visit.page(
-        "_train.html", plan=plan, fault=fault, job=job, progress=progress(events, plan),
+        "_train.html", plan=plan, seconds=seconds_of(project, plan) if plan else 0, fault=fault,
+        job=job, progress=progress(events, plan),
         curve=loss_curve(thinned(events)), samples=samples(project, events),
     )  # fmt: skip
 
