@@ -7,7 +7,6 @@ import time
 from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
 
 from packshot.photos.photo_set import add_photos
@@ -15,7 +14,7 @@ from packshot.plan.config import Estimate, Plan, PlanInputs
 from packshot.project import create_project
 from packshot.studio.app import Studio, create_app
 from packshot.studio.security import Gate
-from packshot.studio.serve import config_of, hosts_at
+from packshot.studio.serve import StudioServer, hosts_at
 from packshot.studio.workspace import Workspace
 from tests.studio.pictures import write_photos
 
@@ -81,7 +80,7 @@ def serving(workspace, password=None):
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         studio = Studio(workspace, Gate(hosts_at("127.0.0.1", port), password))
-        server = uvicorn.Server(config_of(studio))
+        server = StudioServer(studio)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         while not server.started:

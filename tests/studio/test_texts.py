@@ -53,3 +53,14 @@ def test_values_are_escaped():
 def test_the_browsers_language_is_taken():
     assert texts.preferred("fr-FR,it;q=0.8,en;q=0.5") == "it"
     assert texts.preferred("fr") == "en"
+
+
+def test_each_stop_of_the_tour_has_its_words():
+    from packshot.studio.views import tour
+
+    source = Path(tour.__file__).read_text()
+    keys = set(re.findall(r'Stop\(\s*"([\w.-]+)"', source)) | set(
+        re.findall(r'else "([\w-]+\.[\w_]+)"[,)]', source)
+    )
+    keys |= {f"{here}.{kind}" for here, (kinds, _) in tour._STOPS.items() for kind in kinds}
+    assert len(keys) > 30 and {key for key in keys if f"tour.{key}" not in ENGLISH} == set()

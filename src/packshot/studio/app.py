@@ -78,7 +78,6 @@ async def _lifespan(studio: Studio, app: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         ticking.cancel()
-        studio.live.close()
         await asyncio.to_thread(studio.previews.close)
         with suppress(asyncio.CancelledError):
             await ticking

@@ -22,6 +22,7 @@ from starlette.types import Scope
 from packshot.errors import PackshotError
 from packshot.project import Project
 from packshot.studio import texts
+from packshot.studio.messages import plainly, told
 from packshot.studio.texts import LANGUAGES, Texts
 from packshot.studio.workspace import UnknownProjectError
 from packshot.utils import drives, files
@@ -57,6 +58,7 @@ def run_name(t: Texts, run: str, step: int | None = None) -> str:
 
 
 _TEMPLATES.globals["run_name"] = run_name
+_TEMPLATES.globals["told"] = told
 
 
 class FormError(PackshotError):
@@ -239,26 +241,27 @@ def refusal(scope: Scope, key: str, status: int) -> Response:
 async def not_found(request: Request, error: Exception) -> Response:
     """The page for an address at which there is nothing."""
     visit = Visit(request, request.app.state.studio)
-    return visit.page("error.html", 404, text=visit.t("frame.not_found"), language=visit.t.language)
+    return visit.page("error.html", 404, text=visit.t("frame.not_found"))
 
 
 def _faulty(visit: Visit, error: Exception) -> Response:
     """What went wrong, in words: a notice for a part of a page, else a page."""
-    status, text, language = 422, str(error), "en"
+    status, text, is_ours = 422, str(error), True
     if isinstance(error, UnknownProjectError):
         status = 404
-    elif isinstance(error, OSError) and (told := drives.in_words(error)):
-        text = told
+    elif isinstance(error, OSError) and (words := drives.in_words(error)):
+        text = words
     elif not isinstance(error, PackshotError):
         traceback.print_exception(error)
-        status, text, language = 500, visit.t("frame.bug"), visit.t.language
+        status, text, is_ours = 500, visit.t("frame.bug"), False
     if "text/plain" in visit.request.headers.get("accept", ""):
-        return PlainTextResponse(text, status)
+        return PlainTextResponse(plainly(visit.t, text) if is_ours else text, status)
+    text = told(visit.t, text) if is_ours else text
     if visit.is_part:
         notice = visit.page("_notice.html", status, text=text, undo="", kind="fault", label="")
         return _as_notice(notice)
     visit.project = None
-    return visit.page("error.html", status, text=text, language=language)
+    return visit.page("error.html", status, text=text)
 
 
 def _as_notice(response: Response, then: str = "") -> Response:

@@ -63,8 +63,19 @@ def serve(
         say("Ctrl-C closes it; what is being computed goes on, and is found again.")
         if opens_browser and not password:
             threading.Timer(0.5, webbrowser.open, [f"{where}?token={gate.token}"]).start()
-        server = uvicorn.Server(config_of(Studio(workspace, gate)))
-        asyncio.run(server.serve(sockets=[listener]))
+        asyncio.run(StudioServer(Studio(workspace, gate)).serve(sockets=[listener]))
+
+
+class StudioServer(uvicorn.Server):
+    """Ends the open pages' streams before it waits for connections to end."""
+
+    def __init__(self, studio: Studio) -> None:
+        super().__init__(config_of(studio))
+        self.studio = studio
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.studio.live.close()
+        await super().shutdown(sockets)
 
 
 def config_of(studio: Studio) -> uvicorn.Config:

@@ -42,6 +42,26 @@ class Workspace:
         """The id of a project's folder: the same in every start."""
         return files.fingerprint(root.relative_to(self.folder).as_posix())[:12]
 
+    def is_toured(self, id: str) -> bool:
+        """Whether the pages of a project show what to do, step by step."""
+        return id in self._toured()
+
+    def set_toured(self, id: str, is_so: bool) -> None:
+        """Have the pages of a project show what to do, or no longer."""
+        others = self._toured() - {id}
+        files.write_json(self._tours_file, sorted(others | {id} if is_so else others))
+
+    def _toured(self) -> set[str]:
+        try:
+            told = files.read_json(self._tours_file)
+        except PackshotError:  # it is for show
+            return set()
+        return {str(one) for one in told} if isinstance(told, list) else set()
+
+    @property
+    def _tours_file(self) -> Path:
+        return self.state_folder / "tours.json"
+
     def open(self, id: str) -> Project:
         """Open a project.
 

@@ -4,12 +4,15 @@ import { tell } from "/static/studio.js";
 const drop = document.getElementById("drop");
 const sending = drop.querySelector(".sending");
 
-for (const input of drop.querySelectorAll("input[type=file]"))
-  input.addEventListener("change", async () => {
-    const files = [...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
-    input.value = "";
-    await send(files);
-  });
+for (const input of drop.querySelectorAll("input[type=file]")) {
+  input.addEventListener("change", () => sendChosen(input));
+  setTimeout(() => sendChosen(input)); // what was chosen before this script had come
+}
+function sendChosen(input) {
+  const files = [...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
+  input.value = "";
+  return send(files);
+}
 
 let depth = 0; // dragenter and dragleave come for each child, too
 const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");

@@ -12,6 +12,7 @@ from packshot.studio.views import (
     projects,
     queue,
     shoot,
+    tour,
     train,
 )
 from packshot.studio.views.steps import Step
@@ -42,4 +43,5 @@ ROUTES = [
     *shoot.ROUTES,
     *insert.ROUTES,
     *deliver.ROUTES,
+    *tour.ROUTES,
 ]

@@ -13,10 +13,12 @@ from packshot.project import Project
 from packshot.studio.pages import Visit, view
 from packshot.studio.views.steps import photo_names
 
+_HERE = Path(packshot.__file__)
 _SAMPLES = (
-    Path(packshot.__file__).with_name("studio") / "sample",  # in an installed package
-    Path(packshot.__file__).parents[2] / "examples" / "torvane_ridge",  # in a clone
+    _HERE.with_name("studio") / "sample",  # in an installed package
+    _HERE.parents[2] / "examples" / "torvane_ridge",  # in a clone
 )
+_PLATES = _HERE.with_name("studio") / "sample_plates", _HERE.parents[2] / "examples" / "plates"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def create_sample(visit: Visit) -> Response:
         raise PackshotError("The sample product is not installed.")
     project = workspace.create("Torvane Ridge", "suv")
     visit.studio.queue.add(project, "photos", "photos", str(folder), heavy=False)
+    workspace.set_toured(workspace.id_of(project.root), True)
     return visit.go(f"/p/{workspace.id_of(project.root)}/photos")
 
 
@@ -71,6 +74,11 @@ def steps(visit: Visit) -> Response:
 def sample_folder() -> Path | None:
     """The photos of the sample product; None where they are not installed."""
     return next((folder for folder in _SAMPLES if folder.is_dir()), None)
+
+
+def sample_plates() -> list[Path]:
+    """Photos of places for the sample product; empty where they are not installed."""
+    return next((sorted(one.glob("*.jpg")) for one in _PLATES if one.is_dir()), [])
 
 
 def _card(visit: Visit, id: str, root: Path) -> Card:

@@ -1,0 +1,86 @@
+"""What the commands say of errors, in Italian: known by their words, which must be those of the source."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import packshot
+from packshot.errors import ImageRejectedError
+from packshot.studio.messages import plainly, told, translated
+from packshot.studio.texts import texts_in
+
+ENGLISH, ITALIAN = texts_in("en"), texts_in("it")
+TOLD = {key: text for key, text in ENGLISH.table.items() if key.startswith("told.")}
+
+
+def written(node):
+    """A string of the source with {} for what is put in; None if it is no string."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(p.value if isinstance(p, ast.Constant) else "{}" for p in node.values)
+    return None
+
+
+@pytest.fixture(scope="module")
+def source():
+    """All texts of the source, those put together from two parts included."""
+    found = set()
+    for file in Path(packshot.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if text := written(node):
+                found.add(text)
+    return found
+
+
+def test_each_message_is_one_of_the_source(source):
+    """Where a message is put together of parts, its words are there in each of them."""
+    whole = "\n".join(source)
+    for key, text in TOLD.items():
+        parts = [part for part in re.split(r"{\w+}|: ", text) if len(part) > 12]
+        plain = re.sub(r"{\w+}", "{}", text)
+        assert plain in source or (parts and all(part in whole for part in parts)), (key, text)
+
+
+def test_each_is_known_by_its_own_words_and_keeps_its_values():
+    for key, text in TOLD.items():
+        names = re.findall(r"{(\w+)}", text)
+        values = {name: f"<{name}-7>" for name in names}
+        said = translated(ITALIAN, text.format(**values))
+        assert said == ITALIAN.table[key].format(**values), key
+
+
+def test_a_refused_file_keeps_its_name():
+    error = ImageRejectedError("Foto: 1.jpg", "is the same file as b.jpg")
+    assert translated(ITALIAN, str(error).replace(": 1", " 1")) == "Foto 1.jpg: è lo stesso file di b.jpg"
+
+
+def test_what_is_not_known_is_said_to_be_english():
+    assert told(ITALIAN, "It <b>broke</b>.") == (
+        'Packshot lo dice in inglese: <span lang="en">It &lt;b&gt;broke&lt;/b&gt;.</span>'
+    )
+    assert plainly(ITALIAN, "It broke.") == "Packshot lo dice in inglese: It broke."
+
+
+def test_values_are_escaped_and_english_pages_say_it_as_it_is():
+    said = told(ITALIAN, "<i>: is empty (0 bytes); copy it again from the camera or the cloud")
+    assert said.startswith("&lt;i&gt;: è vuoto")
+    assert told(ENGLISH, "a < b") == '<span lang="en">a &lt; b</span>'
+    assert plainly(ENGLISH, "a < b") == "a < b"
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, "is " * 1300, ": " * 1900])
+def test_long_messages_take_no_time_to_speak_of(text):
+    assert translated(ITALIAN, text) is None
+
+
+def test_an_italian_page_tells_errors_in_italian(studio, at):
+    italian = {"accept-language": "it"}
+    told_so = studio.post("/undo/none", headers=italian).text
+    assert "non si può più annullare" in told_so and "taken back" not in told_so
+    answer = studio.put(
+        f"{at}/photos/photo-0.png/mask", b"x" * (9 * 2**20), headers={**italian, "accept": "text/plain"}
+    )
+    assert answer.text == "photo-0.png: la sua maschera è un file troppo grande"

@@ -1,0 +1,189 @@
+"""The whole walk as somebody new takes it, in a real browser: from photos that are dropped to the ZIP."""
+
+import io
+import re
+import signal
+import subprocess
+import sys
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load
+
+from packshot.training.events import read_events
+from packshot.training.events import Step as StepDone
+from tests.studio.test_browser import chromium, pytestmark, settled, wait  # noqa: F401 - fixtures
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PHOTOS = sorted((EXAMPLES / "torvane_ridge").glob("*.jpg"))[:4]
+STEPS, EVERY = 60, 6
+
+
+class StudioProcess:
+    """`packshot studio` in a process of its own, which can be killed."""
+
+    def __init__(self, folder):
+        words = [sys.executable, "-m", "packshot", "studio", str(folder), "--no-browser", "--port=0"]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        self.address = re.search(r"http://\S+", self.process.stdout.readline())[0]
+
+    def end(self, how=signal.SIGINT):
+        self.process.send_signal(how)
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@contextmanager
+def tab(chromium, studio, path=""):
+    """A window that has never been there; at its end, its console has had no error."""
+    told = []
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en")
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.goto(studio.address)
+    if path:
+        page.goto(studio.address.split("?")[0] + path)
+    yield page
+    context.close()
+    assert told == []
+
+
+def count(page, selector):
+    return page.evaluate(f"document.querySelectorAll({selector!r}).length")
+
+
+def wait_for_count(page, selector, number, seconds=240):
+    wait(page, f"document.querySelectorAll({selector!r}).length >= {number}", seconds)
+
+
+def go_on(page):
+    """To the next view, as the button at the end of each offers it."""
+    page.click("nav.next a")
+    return settled(page)
+
+
+def take_photos(page):
+    page.fill("#name", "Torvane Ridge")
+    page.fill("#class_noun", "suv")
+    page.click("button:has-text('Create the project')")
+    page.set_input_files("#drop input[multiple]", PHOTOS)
+    wait_for_count(page, "li.photo", len(PHOTOS))
+    page.click("button.primary:has-text('Write captions')")
+    wait(page, "[...document.querySelectorAll('li.photo textarea')].every((one) => one.value)", 120)
+    page.click("button.primary:has-text('Cut out the product')")
+    wait_for_count(page, "li.photo img.cutout", len(PHOTOS))
+    page.wait_for_selector(".steps a.done:has-text('Photos')")
+
+
+def plan_shortly(page):
+    go_on(page)  # class images, which can be done without
+    go_on(page)
+    page.click("button:has-text('Time this machine')")
+    page.wait_for_selector("#at", timeout=240_000)
+    page.locator("#at").press("Home")
+    page.click("button:has-text('Use this plan')")
+    page.click("summary:has-text('All numbers')", timeout=120_000)
+    for name, value in (
+        ("steps", STEPS), ("sample_every_n_steps", EVERY), ("save_every_n_steps", EVERY),
+        ("lr_warmup_steps", 2),
+    ):  # fmt: skip
+        settled(page).fill(f"#n-{name}", str(value))
+        page.locator(f"#n-{name}").blur()
+        page.wait_for_selector(f".notice.done:has-text('{name}')")
+    assert page.inner_text("#plan-summary").startswith(f"{STEPS} steps")
+    page.click("a:has-text('Go on to training')")
+
+
+def standing(page):
+    """What the page says of a training: its step, and whether curve, film strip and time are there."""
+    settled(page).wait_for_selector("svg.curve polyline.smooth")
+    page.wait_for_selector("#run .huge:has-text('left')")
+    step = int(re.search(r"step (\d+) of", page.inner_text("#run"))[1])
+    return step, count(page, ".film figure")
+
+
+def choose_and_picture(page):
+    page.click("button:has-text('Make the pictures and measure')")
+    page.wait_for_selector("svg.plot", timeout=240_000)
+    settled(page)
+    assert count(page, ".dot") >= 3 and count(page, ".dot.now") == 1
+    go_on(page)
+    for chip in page.locator(".chip:has(:checked)").all()[1:]:
+        chip.click()
+    page.fill("#count", "1")
+    page.click("button:has-text('Make pictures')")
+    page.wait_for_selector(".shot .pictures.both", timeout=240_000)
+
+
+def insert(page):
+    go_on(page)
+    page.set_input_files("#plates input[type=file]", EXAMPLES / "plates" / "mountain.jpg")
+    page.wait_for_selector(".made:not([hidden])", timeout=240_000)
+    page.click("button:has-text('Insert in full size')")
+    page.wait_for_selector("li.insertion", timeout=240_000)
+
+
+def deliver(page):
+    go_on(page)
+    for format in page.locator("[name=format]").all()[1:]:
+        format.uncheck()
+    page.click("button:has-text('Make the ZIP')")
+    with page.expect_download(timeout=240_000) as download:
+        page.click("a:has-text('Download the ZIP')", timeout=240_000)
+    return download.value.path()
+
+
+def check(archive):
+    """The ZIP has LoRA files that have learnt, and pictures that open."""
+    with zipfile.ZipFile(archive) as opened:
+        assert opened.testzip() is None
+        files = {name: opened.read(name) for name in opened.namelist()}
+    loras = [load(data) for name, data in files.items() if name.endswith(".safetensors")]
+    assert len(loras) == 2
+    for tensors in loras:
+        ups = [t for name, t in tensors.items() if re.search("lora_(up|B)", name)]
+        assert ups and all(torch.isfinite(t).all() and t.any() for t in ups)
+    for kind in ("shop", "shots", "insertions"):
+        pictures = [data for name, data in files.items() if f"{kind}/" in name and "." in name]
+        opened = [Image.open(io.BytesIO(d)) for d in pictures if d[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0")]
+        assert opened, kind
+        for image in opened:
+            image.load()
+
+
+def test_from_photos_to_the_zip_through_a_closed_tab_and_a_killed_studio(chromium, tmp_path):  # noqa: F811
+    studio = StudioProcess(tmp_path / "products")
+    try:
+        with tab(chromium, studio) as page:
+            take_photos(page)
+            plan_shortly(page)
+            page.click("button:has-text('Start training')")
+            wait_for_count(page, ".film figure", 1)
+            step, films = standing(page)
+            path = page.url.split("/", 3)[3]
+        with tab(chromium, studio, path) as page:  # the tab was closed: all stands in another
+            later, more = standing(page)
+            assert later >= step and more >= films >= 1
+            studio.end(signal.SIGKILL)
+            page.wait_for_selector(".notice.fault:has-text('does not answer')")
+        studio = StudioProcess(tmp_path / "products")
+        with tab(chromium, studio, path) as page:
+            page.wait_for_selector("#run:has-text('step')")
+            assert int(re.search(r"step (\d+) of", page.inner_text("#run"))[1]) >= later
+            page.wait_for_selector("#run .good", timeout=240_000)
+            (project,) = (tmp_path / "products").iterdir()
+            (log,) = project.glob("runs/*")
+            steps = [one.step for one in read_events(log) if isinstance(one, StepDone)]
+            assert steps == list(range(1, STEPS + 1))  # none was computed twice, none left out
+            assert count(settled(page), ".film figure") == STEPS // EVERY
+            go_on(page)
+            choose_and_picture(page)
+            insert(page)
+            check(deliver(page))
+    finally:
+        studio.end()
