@@ -10,6 +10,7 @@ import time
 import pytest
 
 from packshot.project import create_project
+from packshot.studio import machine
 from packshot.studio.jobs import JobError, JobQueue
 from packshot.utils import files
 
@@ -172,3 +173,54 @@ def test_a_tick_names_the_projects_whose_jobs_have_changed(queue, project, other
     until(lambda: queue.jobs()[0].is_over or (queue.tick() and False))
     assert queue.tick() in (set(), {workspace.id_of(project.root)})
     assert queue.tick() == set()
+
+
+def test_a_heavy_job_waits_for_another_studios_and_says_for_whose(studio, project, at):
+    queue = studio.studio.queue
+    job = queue.add(project, "caption", "caption", "--captioner", "plain")
+    with machine.held("Mug (other-folder)"):
+        queue.tick()
+        assert queue.get(job.id).state == "waiting" and queue.waits_for == "Mug (other-folder)"
+        for page in ("/queue", f"{at}/jobs/caption"):
+            assert "waits for another studio on this computer: Mug (other-folder)" in studio.get(page).text
+        light = queue.add(project, "photos", "photos", str(project.photos_folder), heavy=False)
+        until(lambda: queue.tick() and queue.get(light.id).is_over)
+    until(lambda: queue.tick() and queue.get(job.id).is_over)
+    assert queue.get(job.id).state == "done" and machine.holder() is None
+
+
+def test_a_heavy_job_that_was_begun_at_the_same_moment_waits_and_can_be_stopped(queue, project):
+    job = queue.add(project, "caption", "caption", "--captioner", "plain")
+    folder = queue.folder / job.id
+    with machine.held("Mug"):
+        words = [sys.executable, "-m", "packshot.studio.job_process", str(folder)]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        until(lambda: queue.get(job.id).what == "machine")
+        assert (queue.get(job.id).state, queue.get(job.id).note) == ("running", "Mug")
+        queue.stop(job.id)
+        process.wait()
+    assert queue.get(job.id).state == "stopped"
+    assert not list(project.photos_folder.glob("*.txt"))
+
+
+def test_a_machine_is_free_again_when_its_holder_is_killed():
+    code = (
+        "from packshot.studio import machine; import time\n"
+        "with machine.held('x'): print(flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    assert machine.holder() == "x"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert machine.holder() is None
+
+
+def test_a_job_that_has_begun_keeps_its_place_and_says_so(queue, project, started):
+    job = queue.add(project, "train", "train")
+    queue.tick()
+    until(lambda: queue.get(job.id).state == "running")
+    with pytest.raises(JobError, match="begun already"):
+        queue.move(job.id, 1)
+    run_and_kill(queue, job)

@@ -6,11 +6,17 @@ import os
 import runpy
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from packshot.studio import machine
 from packshot.utils import files
+
+MACHINE = "machine"
+"""What a job is doing while another studio's computes: it waits for the machine."""
 
 
 def main(folder: Path) -> None:
@@ -24,9 +30,25 @@ def main(folder: Path) -> None:
             file.write(files.as_json(told))
     except FileExistsError:
         return
-    os.environ["PACKSHOT_PROGRESS_FILE"] = str(folder / "progress.json")
-    code = _code_of([str(one) for one in job["arguments"]])
+    progress = folder / "progress.json"
+    os.environ["PACKSHOT_PROGRESS_FILE"] = str(progress)
+    try:
+        with _machine(job, progress):
+            code = _code_of([str(one) for one in job["arguments"]])
+    except KeyboardInterrupt:  # while it waited
+        code = 130
     files.write_json(folder / "end.json", {"code": code, "at": time.time()})
+
+
+def _machine(job: dict[str, Any], progress: Path) -> AbstractContextManager[None]:
+    """The machine for a heavy job; nothing for others."""
+    if not job["heavy"]:
+        return nullcontext()
+
+    def waits(other: str) -> None:
+        files.write_json(progress, {"what": MACHINE, "note": other})
+
+    return machine.held(str(job.get("name", "")), waits)
 
 
 def _code_of(arguments: list[str]) -> int:

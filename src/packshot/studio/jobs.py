@@ -30,6 +30,7 @@ import psutil
 
 from packshot.errors import PackshotError
 from packshot.project import Project
+from packshot.studio import machine
 from packshot.studio.workspace import Workspace
 from packshot.utils import files
 
@@ -63,6 +64,8 @@ class Job:
     created: float
     scratch: str = ""
     """A folder of files that were sent for it, deleted at its end."""
+    name: str = ""
+    """Of whom it computes for, as other studios of this machine are told while they wait."""
     state: State = "waiting"
     started: float = 0.0
     ended: float = 0.0
@@ -83,6 +86,8 @@ class JobQueue:
     """The jobs of a workspace. Its methods may be called from any thread."""
 
     workspace: Workspace
+    waits_for: str = ""
+    """The other studio's job for which the next heavy one of this waits."""
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _seen: dict[str, Job] = field(default_factory=dict)
     _over: dict[str, Job] = field(default_factory=dict)
@@ -121,6 +126,7 @@ class JobQueue:
                 position=last + 1,
                 created=now,
                 scratch=str(scratch or ""),
+                name=f"{project.root.name} ({self.workspace.folder.name})",
             )
             self._write(job)
             return job
@@ -216,7 +222,7 @@ class JobQueue:
         """Start what may start now. Returns the ids of projects whose jobs have changed since the last."""
         with self._lock:
             self._reap()
-            jobs = self.jobs()
+            jobs, waited_for = self.jobs(), self.waits_for
             self._start_next(jobs)
             for job in jobs:
                 if job.is_over and job.scratch:
@@ -227,6 +233,8 @@ class JobQueue:
             now = {job.id: job for job in jobs}
             both = now.keys() | self._seen.keys()
             changed = {id for id in both if now.get(id) != self._seen.get(id)}
+            if self.waits_for != waited_for:
+                changed |= {job.id for job in jobs if job.state == "waiting"}
             touched = {(now.get(id) or self._seen[id]).project for id in changed}
             self._seen = now
             return touched
@@ -243,14 +251,19 @@ class JobQueue:
 
     def _start_next(self, jobs: Sequence[Job]) -> None:
         running = [job for job in jobs if job.state == "running" or job.id in self._children]
+        self.waits_for = ""
         for job in jobs:
             if job.state != "waiting" or job.id in self._children:
                 continue
             is_free = all(job.project != other.project for other in running)
             alike = sum(job.heavy == other.heavy for other in running)
-            if is_free and alike < (1 if job.heavy else _LIGHT_AT_ONCE):
-                self._start(job)
-                running.append(job)
+            if not is_free or alike >= (1 if job.heavy else _LIGHT_AT_ONCE):
+                continue
+            if job.heavy and (self.waits_for or (other := machine.holder()) is not None):
+                self.waits_for = self.waits_for or other or "?"
+                continue
+            self._start(job)
+            running.append(job)
 
     def _start(self, job: Job) -> None:
         folder = self.folder / job.id
@@ -302,6 +315,7 @@ class JobQueue:
     def _write(self, job: Job, **changed: Any) -> None:
         kept = (
             "id", "project", "kind", "arguments", "heavy", "position", "created", "scratch",
+            "name",
         )  # fmt: skip
         values = asdict(job) | changed
         files.write_json(self.folder / job.id / "job.json", {name: values[name] for name in kept})
