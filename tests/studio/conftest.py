@@ -16,6 +16,7 @@ from packshot.studio.app import Studio, create_app
 from packshot.studio.security import Gate
 from packshot.studio.serve import StudioServer, hosts_at
 from packshot.studio.workspace import Workspace
+from tests.studio.browser import chromium, visit  # noqa: F401 - fixtures
 from tests.studio.pictures import write_photos
 
 HOST = "127.0.0.1:8756"

@@ -56,7 +56,9 @@ def test_todays_choice_is_marked_and_another_is_queued_with_undo(studio, at, tra
     scored(trained, **{"0.8": (0.3, 0.02), "1.0": (0.4, 0.1)})
     files.copy(trained.runs_folder / RUN / trained.lora_file.name, trained.lora_file)
     page = studio.get(f"{at}/choose/list").text
-    assert re.search(r'aria-label="Training 2026-01-01, 00:00 at weight 1: [^"]*\(today’s choice\)"', page)
+    assert re.search(
+        r'aria-label="Training 2026-01-01, 00:00 at weight 1: [^"]*\(today’s choice\)"', page
+    )
     told = studio.post(f"{at}/choose", {"run": RUN, "weight": "0.8"})
     assert f"{at}/choose?run={RUN}&amp;weight=1" in told.text
     (job,) = studio.studio.queue.jobs()

@@ -182,7 +182,10 @@ def test_a_heavy_job_waits_for_another_studios_and_says_for_whose(studio, projec
         queue.tick()
         assert queue.get(job.id).state == "waiting" and queue.waits_for == "Mug (other-folder)"
         for page in ("/queue", f"{at}/jobs/caption"):
-            assert "waits for another studio on this computer: Mug (other-folder)" in studio.get(page).text
+            assert (
+                "waits for another studio on this computer: Mug (other-folder)"
+                in studio.get(page).text
+            )
         light = queue.add(project, "photos", "photos", str(project.photos_folder), heavy=False)
         until(lambda: queue.tick() and queue.get(light.id).is_over)
     until(lambda: queue.tick() and queue.get(job.id).is_over)

@@ -54,7 +54,10 @@ def test_each_is_known_by_its_own_words_and_keeps_its_values():
 
 def test_a_refused_file_keeps_its_name():
     error = ImageRejectedError("Foto: 1.jpg", "is the same file as b.jpg")
-    assert translated(ITALIAN, str(error).replace(": 1", " 1")) == "Foto 1.jpg: è lo stesso file di b.jpg"
+    assert (
+        translated(ITALIAN, str(error).replace(": 1", " 1"))
+        == "Foto 1.jpg: è lo stesso file di b.jpg"
+    )
 
 
 def test_what_is_not_known_is_said_to_be_english():
@@ -81,6 +84,8 @@ def test_an_italian_page_tells_errors_in_italian(studio, at):
     told_so = studio.post("/undo/none", headers=italian).text
     assert "non si può più annullare" in told_so and "taken back" not in told_so
     answer = studio.put(
-        f"{at}/photos/photo-0.png/mask", b"x" * (9 * 2**20), headers={**italian, "accept": "text/plain"}
+        f"{at}/photos/photo-0.png/mask",
+        b"x" * (9 * 2**20),
+        headers={**italian, "accept": "text/plain"},
     )
     assert answer.text == "photo-0.png: la sua maschera è un file troppo grande"

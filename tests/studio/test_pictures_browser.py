@@ -9,16 +9,10 @@ from packshot.generation.favourites import read_favourites
 from packshot.insertion.plates import add_plate, list_plates, place_file
 from packshot.insertion.record import read_records
 from packshot.project import choices_of, create_project, save_choices
+from tests.studio.browser import faults, in_a_browser, settled, wait
 from tests.studio.shop import cut_out_all, fill, write_plate
-from tests.studio.test_browser import (  # noqa: F401 - fixtures among them
-    at,
-    chromium,
-    faults,
-    pytestmark,
-    settled,
-    visit,
-    wait,
-)
+
+pytestmark = in_a_browser
 
 VIEWS = ("choose", "shoot", "insert", "deliver")
 PREVIEW = "document.getElementById('insertion')?.dataset.took"
@@ -67,13 +61,13 @@ def previewed(page, do):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_everyone_can_use_every_view(visit, full, at, view, theme):  # noqa: F811
+def test_everyone_can_use_every_view(visit, full, at, view, theme):
     page = settled(visit(f"{at}/{view}", theme=theme))
     assert faults(page) == []
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_view_has_an_empty_state(visit, workspace, view):  # noqa: F811
+def test_every_view_has_an_empty_state(visit, workspace, view):
     empty = create_project(workspace.folder / "mug", name="Mug", class_noun="mug")
     page = settled(visit(f"/p/{workspace.id_of(empty.root)}/{view}", language="it"))
     assert faults(page) == []
@@ -81,7 +75,7 @@ def test_every_view_has_an_empty_state(visit, workspace, view):  # noqa: F811
 
 @pytest.mark.parametrize("language", ["en", "it"])
 @pytest.mark.parametrize("width", [390, 768, 1280, 2560])
-def test_nothing_is_wider_than_the_window(visit, full, at, width, language):  # noqa: F811
+def test_nothing_is_wider_than_the_window(visit, full, at, width, language):
     page = visit(width=width, language=language)
     base = page.url.rstrip("/")
     for view in VIEWS:
@@ -90,7 +84,7 @@ def test_nothing_is_wider_than_the_window(visit, full, at, width, language):  # 
         assert over <= 0, view
 
 
-def test_from_a_plate_to_the_zip(visit, project, at, tmp_path):  # noqa: F811
+def test_from_a_plate_to_the_zip(visit, project, at, tmp_path):
     save_choices(project, choices_of(embedder="none"))
     cut_out_all(project)
     data = base64.b64encode(write_plate(tmp_path / "beach.png").read_bytes()).decode()
@@ -141,7 +135,7 @@ def test_from_a_plate_to_the_zip(visit, project, at, tmp_path):  # noqa: F811
     assert sum(name.endswith("-square.jpg") for name in names) == 3
 
 
-def test_box_and_horizon_follow_the_keys_and_the_light_can_be_given_back(visit, plate, at):  # noqa: F811
+def test_box_and_horizon_follow_the_keys_and_the_light_can_be_given_back(visit, plate, at):
     page = settled(visit(f"{at}/insert"))
     wait(page, PREVIEW)
     left, top, width, height = map(int, field(page, "box").split(","))
@@ -164,7 +158,7 @@ def test_box_and_horizon_follow_the_keys_and_the_light_can_be_given_back(visit, 
     } == {""}
 
 
-def test_a_place_is_painted(visit, plate, project, at):  # noqa: F811
+def test_a_place_is_painted(visit, plate, project, at):
     page = settled(visit(f"{at}/insert"))
     wait(page, PREVIEW)
     page.click("text=Paint the place")
@@ -178,7 +172,7 @@ def test_a_place_is_painted(visit, plate, project, at):  # noqa: F811
     assert place_file(project, plate.name).is_file()
 
 
-def test_a_plate_and_an_undo(visit, plate, project, at):  # noqa: F811
+def test_a_plate_and_an_undo(visit, plate, project, at):
     page = settled(visit(f"{at}/insert"))
     page.locator(".plates li").first.hover()
     page.click(".plates .remove")
@@ -187,7 +181,7 @@ def test_a_plate_and_an_undo(visit, plate, project, at):  # noqa: F811
     assert list_plates(project) == [plate]
 
 
-def test_favourites_and_two_side_by_side(visit, full, at):  # noqa: F811
+def test_favourites_and_two_side_by_side(visit, full, at):
     page = settled(visit(f"{at}/shoot"))
     page.locator(".star").first.click()
     page.wait_for_selector(".star[aria-pressed=true]")
@@ -205,7 +199,7 @@ def test_favourites_and_two_side_by_side(visit, full, at):  # noqa: F811
     assert not page.is_visible("#side-by-side")
 
 
-def test_a_point_shows_its_pictures_by_mouse_and_keys(visit, full, at):  # noqa: F811
+def test_a_point_shows_its_pictures_by_mouse_and_keys(visit, full, at):
     page = settled(visit(f"{at}/choose"))
     assert page.locator(".behind h3:visible").inner_text().startswith("20260101-000000, weight 1")
     page.locator(".dot").nth(1).click()

@@ -9,14 +9,15 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load
 
-from packshot.training.events import read_events
 from packshot.training.events import Step as StepDone
-from tests.studio.test_browser import chromium, pytestmark, settled, wait  # noqa: F401 - fixtures
+from packshot.training.events import read_events
+from tests.studio.browser import in_a_browser, settled, wait
+
+pytestmark = in_a_browser
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PHOTOS = sorted((EXAMPLES / "torvane_ridge").glob("*.jpg"))[:4]
@@ -27,7 +28,15 @@ class StudioProcess:
     """`packshot studio` in a process of its own, which can be killed."""
 
     def __init__(self, folder):
-        words = [sys.executable, "-m", "packshot", "studio", str(folder), "--no-browser", "--port=0"]
+        words = [
+            sys.executable,
+            "-m",
+            "packshot",
+            "studio",
+            str(folder),
+            "--no-browser",
+            "--port=0",
+        ]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         self.address = re.search(r"http://\S+", self.process.stdout.readline())[0]
 
@@ -150,13 +159,17 @@ def check(archive):
         assert ups and all(torch.isfinite(t).all() and t.any() for t in ups)
     for kind in ("shop", "shots", "insertions"):
         pictures = [data for name, data in files.items() if f"{kind}/" in name and "." in name]
-        opened = [Image.open(io.BytesIO(d)) for d in pictures if d[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0")]
+        opened = [
+            Image.open(io.BytesIO(d))
+            for d in pictures
+            if d[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0")
+        ]
         assert opened, kind
         for image in opened:
             image.load()
 
 
-def test_from_photos_to_the_zip_through_a_closed_tab_and_a_killed_studio(chromium, tmp_path):  # noqa: F811
+def test_from_photos_to_the_zip_through_a_closed_tab_and_a_killed_studio(chromium, tmp_path):
     studio = StudioProcess(tmp_path / "products")
     try:
         with tab(chromium, studio) as page:

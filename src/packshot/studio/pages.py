@@ -127,7 +127,9 @@ class Visit:
             undo: an address that takes it back when it is posted to.
             then: names of events that parts of the page listen to (`hx-trigger="NAME from:body"`).
         """
-        response = self.page("_notice.html", text=self.t(key, **values), undo=undo, kind="done", label="")
+        response = self.page(
+            "_notice.html", text=self.t(key, **values), undo=undo, kind="done", label=""
+        )
         self.tell_others(then)
         return _as_notice(response, then)
 

@@ -52,7 +52,8 @@ def choice(visit: Visit) -> Response:
     ) else len(choices) - 1  # fmt: skip
     return visit.page(
         "_plan.html", choices=choices, at=at, is_stale=is_stale, plan=plan, fault=fault,
-        seconds=seconds_of(project, plan) if plan else 0, machine=machine_load(project.root), shown=[_shown(one) for one in choices],
+        seconds=seconds_of(project, plan) if plan else 0,
+        machine=machine_load(project.root), shown=[_shown(one) for one in choices],
     )  # fmt: skip
 
 

@@ -73,7 +73,9 @@ def take_plate(visit: Visit) -> Response:
     """Put the sample place among the project's plates."""
     plates = projects.sample_plates()
     if not plates:
-        raise PackshotError("The sample place is not installed. Drop a photo of a place of your own.")
+        raise PackshotError(
+            "The sample place is not installed. Drop a photo of a place of your own."
+        )
     plate = add_plate(visit.here, plates[0])
     return visit.go(f"/p/{visit.project_id}/insert?plate={plate.name}")
 
