@@ -86,9 +86,11 @@ def serving(workspace, password=None):
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}/?token={studio.gate.token}"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{port}/?token={studio.gate.token}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture
