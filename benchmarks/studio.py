@@ -86,7 +86,7 @@ def first_page(folder: Path, browser: Browser) -> dict[str, float]:
 
 def previews(folder: Path, browser: Browser) -> dict[str, float]:
     """Seconds from a key that moves the box to the preview that shows it; the first one apart."""
-    with opened_studio(folder) as (address, _):
+    with opened_studio(folder) as (address, process):
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(address)
         projects = page.locator("a.whole")
@@ -98,13 +98,22 @@ def previews(folder: Path, browser: Browser) -> dict[str, float]:
             return {}
         page.wait_for_selector(".made:not([hidden])", timeout=120_000)
         first = _took(page)
+        before = _spent(process)
         each = [_moved(page) for _ in range(PREVIEWS)]
+        spent = (_spent(process) - before) / PREVIEWS
         page.close()
     return {
         "first preview (loads PyTorch), s": first,
         "preview, median, s": statistics.median(each),
         "preview, slowest, s": max(each),
+        "  of a preview processor time, s": spent,
     }
+
+
+def _spent(process: psutil.Process) -> float:
+    """Seconds of the processor of the studio and the process beside it."""
+    whole = [process, *process.children(recursive=True)]
+    return sum(sum(one.cpu_times()[:2]) for one in whole)
 
 
 def _took(page: Page) -> float:
