@@ -10,11 +10,15 @@ from safetensors.torch import load_file
 
 from packshot.errors import LoraError, PackshotError
 from packshot.judging import measures
-from packshot.judging.candidate import list_candidates, pictures_of, read_candidates
+from packshot.judging.candidate import (
+    chosen_candidate,
+    list_candidates,
+    pictures_of,
+    read_candidates,
+)
 from packshot.judging.candidates import (
     Judge,
     choose_candidate,
-    chosen_candidate,
     class_pictures,
     propose_candidate,
     score_candidates,

@@ -91,7 +91,7 @@ def _show(judging: Judge, scored: list[Candidate]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from packshot.judging.candidates import chosen_candidate
+    from packshot.judging.candidate import chosen_candidate
     from packshot.judging.intervals import interval
 
     now = chosen_candidate(judging.project)

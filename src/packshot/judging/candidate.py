@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -65,6 +66,7 @@ class Candidate:
 
 
 _RECORDS = TypeAdapter(list[Candidate])
+_CHOICE = TypeAdapter(Candidate)
 
 
 def runs_with_lora(project: Project) -> dict[str, Path]:
@@ -74,30 +76,34 @@ def runs_with_lora(project: Project) -> dict[str, Path]:
 
 
 def loras_of_runs(project: Project) -> dict[tuple[str, int | None], Path]:
-    """The LoRA files of the runs that have ended: of the steps that they kept, then of their ends."""
+    """The LoRA files of the runs: of the steps that they kept, then of their ends, if they have ended."""
     found: dict[tuple[str, int | None], Path] = {}
-    for run, file in runs_with_lora(project).items():
-        kept = checkpoints(file.parent, project.diffusers_lora_file.name)
-        found |= {(run, step): place for step, place in kept.items()}
-        found[run, None] = file
+    ended = runs_with_lora(project)
+    for run in project.runs():
+        kept = checkpoints(run, project.diffusers_lora_file.name)
+        found |= {(run.name, step): place for step, place in kept.items()}
+        if run.name in ended:
+            found[run.name, None] = ended[run.name]
     return found
 
 
 def list_candidates(project: Project, weights: Sequence[float] = WEIGHTS) -> list[Candidate]:
-    """Each run's LoRA at each weight, and what else of the runs was measured, with the scores.
+    """Each run's last LoRA at each weight, and what else of the runs was measured, with the scores.
 
-    Of one run its checkpoints come first, then its end, each by weight.
+    Of one run its checkpoints come first, then its end, each by weight. The last LoRA of a run that has
+    not ended is that of the last step that it has kept.
     """
     scored = {one.key: one for one in read_candidates(project)}
-    found = []
-    for (run, step), file in loras_of_runs(project).items():
+    found, loras = [], loras_of_runs(project)
+    last = dict(loras.keys())
+    for (run, step), file in loras.items():
         digest = files.known_sha256(file)
         known = {
             one.weight
             for one in scored.values()
             if (one.run, one.step, one.sha256) == (run, step, digest)
         }
-        for weight in sorted({*(weights if step is None else ()), *known}):
+        for weight in sorted({*(weights if step == last[run] else ()), *known}):
             plain = Candidate(run, weight, digest, step=step)
             found.append(scored.get(plain.key, plain))
     return found
@@ -131,3 +137,21 @@ def write_candidate(project: Project, done: Candidate) -> None:
     others = [one for one in read_candidates(project) if (one.run, one.step, one.weight) != same]
     records = [asdict(one) for one in (*others, done)]
     files.write_json(project.candidates_folder / "scores.json", records)
+
+
+def chosen_candidate(project: Project) -> tuple[str, int | None, float] | None:
+    """The run, the step and the weight of the project's LoRA; None if it is of none of its runs."""
+    if not files.is_file(project.lora_file):
+        return None
+    now = files.known_sha256(project.lora_file)
+    with suppress(ValidationError):
+        told = _CHOICE.validate_python(files.read_json(choice_file(project)))
+        if told.sha256 == now:
+            return told.run, told.step, told.weight
+    runs = runs_with_lora(project).items()
+    return next(((run, None, 1.0) for run, file in runs if files.known_sha256(file) == now), None)
+
+
+def choice_file(project: Project) -> Path:
+    """Where it is kept which candidate is the project's LoRA."""
+    return project.candidates_folder / "choice.json"

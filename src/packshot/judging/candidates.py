@@ -7,12 +7,10 @@ weight it does less of both. What is best is seen in pictures: so each candidate
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from packshot.class_images import list_class_images
@@ -23,10 +21,10 @@ from packshot.judging import measures
 from packshot.judging.candidate import (
     WEIGHTS,
     Candidate,
+    choice_file,
     folder_of,
     list_candidates,
     loras_of_runs,
-    runs_with_lora,
     write_candidate,
 )
 from packshot.judging.choice import Choice, Limits, keep_proposal, propose
@@ -51,8 +49,6 @@ LOOK_ALIKES = 16
 """Class images that the product is told from."""
 SWEPT = 2
 """Checkpoints that are tried at the other weights, too: the most faithful ones."""
-
-_CHOICE = TypeAdapter(Candidate)
 
 
 @dataclass(frozen=True)
@@ -242,34 +238,21 @@ def choose_candidate(
             model = base()
             save(merge([(load_lora(source, model), weight)], model).lora, *places, model)
         told = Candidate(run, weight, files.sha256(project.lora_file), step=step)
-        files.write_json(_choice_file(project), asdict(told))
+        files.write_json(choice_file(project), asdict(told))
 
 
 def _source(project: Project, run: str, step: int | None) -> Path:
     loras = loras_of_runs(project)
-    if (run, None) not in loras:
-        names = ", ".join(runs_with_lora(project)) or "none"
-        raise PackshotError(f"There is no run {run!r} with a LoRA; there are {names}.")
+    if run not in (names := dict.fromkeys(name for name, _ in loras)):
+        told = ", ".join(names) or "none"
+        raise PackshotError(f"There is no run {run!r} with a LoRA; there are {told}.")
+    if (run, step) not in loras and step is None:
+        raise PackshotError(
+            f"{run} has not ended: name one of the steps that it has kept (--step)."
+        )
     if (run, step) not in loras:
         steps = ", ".join(str(at) for name, at in loras if name == run and at is not None)
         raise PackshotError(
             f"{run} has kept no LoRA of step {step}, but of {steps or 'its end alone'}."
         )
     return loras[run, step]
-
-
-def chosen_candidate(project: Project) -> tuple[str, int | None, float] | None:
-    """The run, the step and the weight of the project's LoRA; None if it is of none of its runs."""
-    if not files.is_file(project.lora_file):
-        return None
-    now = files.known_sha256(project.lora_file)
-    with suppress(ValidationError):
-        told = _CHOICE.validate_python(files.read_json(_choice_file(project)))
-        if told.sha256 == now:
-            return told.run, told.step, told.weight
-    runs = runs_with_lora(project).items()
-    return next(((run, None, 1.0) for run, file in runs if files.known_sha256(file) == now), None)
-
-
-def _choice_file(project: Project) -> Path:
-    return project.candidates_folder / "choice.json"

@@ -12,11 +12,11 @@ from packshot.errors import PackshotError
 from packshot.generation.scores import Score, has_current_images, read_scores
 from packshot.judging.candidate import (
     Candidate,
+    chosen_candidate,
     list_candidates,
+    loras_of_runs,
     pictures_of,
-    runs_with_lora,
 )
-from packshot.judging.candidates import chosen_candidate
 from packshot.project import Project
 from packshot.report.axis import axis_of
 from packshot.studio.pages import Visit, run_name, view
@@ -63,10 +63,11 @@ def listed(visit: Visit) -> Response:
     """The plot, the candidates that were not measured, and the samples of the runs by step."""
     project = visit.here
     candidates = list_candidates(project)
-    missing = [one for one in candidates if one.likeness is None or one.drift is None]
+    measured = {(one.run, one.step) for one in candidates if one.likeness is not None}
+    missing = [one for one in candidates if (one.run, one.step) not in measured]
     return visit.page(
         "_candidates.html", plot=plot_of(project, candidates), missing=missing,
-        has_lora=bool(runs_with_lora(project)), now=chosen_candidate(project),
+        has_lora=bool(candidates), now=chosen_candidate(project),
         scores=_today(read_scores(project)), is_current=has_current_images(project), films=_films(project),
     )  # fmt: skip
 
@@ -92,11 +93,8 @@ def choose(visit: Visit) -> Response:
     """Queue the choice of a candidate; the one before can be chosen again."""
     run, weight, step = (visit.value(name, "") for name in ("run", "weight", "step"))
     at = [f"--step={step}"] if step else []
-    if (
-        run not in runs_with_lora(visit.here)
-        or run.startswith("-")
-        or not (step or "0").isdecimal()
-    ):
+    known = {(name, "" if at is None else str(at)) for name, at in loras_of_runs(visit.here)}
+    if (run, step) not in known or run.startswith("-"):
         raise PackshotError(visit.t("choose.gone"))
     before = chosen_candidate(visit.here)
     visit.studio.queue.add(

@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from packshot.class_images import list_class_images
 from packshot.errors import PackshotError
-from packshot.judging.candidate import list_candidates
 from packshot.generation.prompts import default_prompts
 from packshot.insertion.plates import add_plate, list_plates
 from packshot.insertion.record import read_records
+from packshot.judging.candidate import list_candidates
 from packshot.photos.photo_set import list_photos
 from packshot.plan import read_choices
 from packshot.studio.pages import Visit, view
@@ -131,7 +131,7 @@ def _choose(visit: Visit) -> Stop:
     if not found:
         return Stop("choose.no_lora")
     if all(one.likeness is None for one in found):
-        return Stop("choose.unmeasured", "choose.score", "choose/score")
+        return Stop("choose.unmeasured", "choose.score", "choose/score", {"quick": "1"})
     return Stop("choose.ready", goes_on=True)
 
 
