@@ -115,7 +115,7 @@ def test_a_training_that_has_not_ended_is_a_candidate_by_what_it_has_kept(studio
     studio.post(f"{at}/choose/score", {"quick": "1"})
     studio.post(f"{at}/choose", {"run": RUN, "weight": "1", "step": "10"})
     assert [job.arguments[:-2] for job in studio.studio.queue.jobs()] == [
-        ("candidates", "--seeds=1"), ("choose", RUN, "--weight=1", "--step=10"),
+        ("judge", "--seeds=1"), ("choose", RUN, "--weight=1", "--step=10"),
     ]  # fmt: skip
     refused = studio.post(f"{at}/choose", {"run": RUN, "weight": "1"})
     assert refused.status_code == 422  # it has no end yet

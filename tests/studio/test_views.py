@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from packshot.captions.edit import edit_captions
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.offers import write_offers
 from packshot.plan.config import write_plan
@@ -22,6 +23,7 @@ from packshot.training.events import (
 )
 from packshot.training.runs import open_run
 from packshot.utils import files
+from tests.studio.shop import cut_out_all
 
 
 def seen(*captions):
@@ -184,3 +186,12 @@ def test_dropped_folders_become_one(tmp_path):
     move_flat(source, target)
     assert sorted(path.name for path in target.iterdir()) == ["a.png", "b.png", "x-a.png"]
     assert (target / "x-a.png").read_bytes() == b"x/a.png"
+
+
+def test_what_is_still_to_be_done_with_the_photos_stands_out(studio, project, at):
+    primary = 'class="small primary"'
+    assert studio.get(at + "/photos/list").text.count(primary) == 2
+    cut_out_all(project)
+    assert studio.get(at + "/photos/list").text.count(primary) == 1
+    edit_captions(project, {f"photo-{n}.png": f"ohwx kettle, {n}" for n in range(3)})
+    assert primary not in studio.get(at + "/photos/list").text

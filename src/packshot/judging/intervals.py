@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
@@ -29,6 +28,8 @@ def interval(values: Sequence[float]) -> Interval:
 
     One value alone has no interval that says anything: from minus to plus infinity.
     """
+    from scipy import stats  # slow to load, and not needed to show what is measured
+
     mean = float(np.mean(values))
     if len(values) < 2:
         return Interval(mean, -np.inf, np.inf)

@@ -76,7 +76,8 @@ def listed(visit: Visit) -> Response:
 def score(visit: Visit) -> Response:
     """Queue the measuring of what is not measured."""
     if not visit.studio.queue.current(visit.project_id, "candidates"):
-        visit.studio.queue.add(visit.here, "candidates", "judge")
+        words = ["--seeds=1"] if visit.value("quick", "") else []
+        visit.studio.queue.add(visit.here, "candidates", "judge", *words)
     return visit.notice("choose.queued")
 
 
