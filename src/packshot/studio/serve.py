@@ -67,7 +67,7 @@ def serve(
 
 
 class StudioServer(uvicorn.Server):
-    """Ends the open pages' streams before it waits for connections to end."""
+    """Ends the open pages' streams, and previews, before it waits for connections to end."""
 
     def __init__(self, studio: Studio) -> None:
         super().__init__(config_of(studio))
@@ -75,6 +75,7 @@ class StudioServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.studio.live.close()
+        await asyncio.to_thread(self.studio.previews.close)
         await super().shutdown(sockets)
 
 
