@@ -390,7 +390,7 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
     if result.cut:
         left /= 1 - shadows.sky_shade(shadows.sky_shadow(*standing), scene.light)
     darkening = (1 - left).clip(0, 1) * (result.shadow > 0)
-    dark = shadows.contact_shadow(*standing) + shadows.underside_shadow(*standing)
+    dark = shadows.contact_shadow(*standing, scene.light) + shadows.underside_shadow(*standing)
     visible = (silhouette < 0.02) & (dark < 0.02) & is_lit
     if scene.front is not None:
         visible &= scene.front < 0.02

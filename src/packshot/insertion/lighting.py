@@ -37,6 +37,8 @@ _SOFT = 0.35
 _HARD = 0.62
 _FAINT = 0.12
 """Density of a cast shadow whose direction is not known: hardly seen if it is wrong."""
+GAMMA = 2.2
+"""Of sRGB, about: light adds up before it is encoded, and opacities are of encoded values."""
 _HIGH = 65.0
 """Elevation in degrees of a light from all of the sky: its shade stays near."""
 _WINDOW = 4
@@ -71,10 +73,18 @@ class Light:
 
     @property
     def density(self) -> float:
-        """The darkness of the cast shadow, 0 to 1: as measured, else by the hardness."""
+        """The darkness of the cast shadow, 0 to 1: as measured, else by the hardness.
+
+        What was measured of hard light is not believed below what any sun's shade has.
+        """
         if self.measured_density is not None:
-            return self.measured_density
+            return max(self.measured_density, _SOFT * self.hardness)
         return _SOFT + (_HARD - _SOFT) * self.hardness
+
+    @property
+    def direct(self) -> float:
+        """The share of it that comes from its direction, 0 to 1; the rest is the sky's."""
+        return self.hardness * (1 - (1 - self.density) ** GAMMA)
 
     @property
     def softness(self) -> float:
@@ -87,12 +97,11 @@ class Light:
         return self.confidence >= CLEAR
 
     def as_ambient(self) -> Light:
-        """Light from all of the sky: the cast shadow is soft, near and faint."""
+        """Light mostly from the sky: the less is known of its side, the softer and fainter its shadow."""
         return replace(
             self,
-            elevation_degrees=max(self.elevation_degrees, _HIGH),
-            hardness=0.0,
-            measured_density=_FAINT,
+            hardness=self.confidence * self.hardness,
+            measured_density=self.confidence * self.density,
             measured_softness=1.0,
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from packshot.insertion.background import Box, Colours
 from packshot.insertion.foot import Foot, foot_of, lower_hull
-from packshot.insertion.lighting import Light
+from packshot.insertion.lighting import GAMMA, Light
 
 _FOCAL = 1.2
 """Focal length in picture widths, where the background does not say: 43 mm on film."""
@@ -24,8 +24,6 @@ _LEAST_FALL = 0.12
 """Of the product's height: how far below the horizon its foot is at least taken to be."""
 _TINT = np.array([1.0, 0.97, 0.92], np.float32)
 """Shade is lit by the sky: blue darkens least."""
-_GAMMA = 2.2
-"""Of sRGB, about: light adds up before it is encoded, and opacities are of encoded values."""
 _LOW = 0.15
 """Of the product's height: through so low a gap one sees no lit ground behind, but its far side."""
 _FEET = 0.2
@@ -171,7 +169,9 @@ def _shadow_of_card(
     return np.asarray(cv2.getPerspectiveTransform(own, thrown))
 
 
-def contact_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> Colours:
+def contact_shadow(
+    alpha: Colours, box: Box, size: tuple[int, int], ground: Ground, light: Light
+) -> Colours:
     """Contact shadow along the line where the product touches the ground: [height, width], 0 to 1.
 
     It is 1 along that line and under the product, and fades within a seventh of the foot's width.
@@ -186,7 +186,7 @@ def contact_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Grou
         (3 * _blurred(covered, share * width, share * width * flat)).clip(0, 1)
         for share in (_TIGHT, _WIDE)
     )
-    return np.maximum(tight, _FAINT * wide)
+    return np.maximum(tight, _FAINT * (1 - light.direct) * wide)
 
 
 def _blurred(values: Colours, across: float, down: float) -> Colours:
@@ -322,7 +322,8 @@ def shade(cast: Colours, sky: Colours, light: Light, touch: Colours, deepest: fl
     """All shade together: opacity per pixel, [height, width].
 
     The softer the light, the more of it is the sky's: of an overcast one all is, and of a clear one
-    what the cast shadow leaves.
+    what the cast shadow leaves. How dark a cast shadow is was measured beside what casts it, or is
+    usual there. That hides up to half of the sky, too, which is not counted again.
 
     Args:
         cast: the cast shadow's opacity, `light.density` where all of the light is kept off.
@@ -330,17 +331,17 @@ def shade(cast: Colours, sky: Colours, light: Light, touch: Colours, deepest: fl
         touch: as `contact_shadow`: 1 where the ground is as dark as it gets.
         deepest: the opacity there.
     """
-    lit = 1 - cast / max(light.density, 1e-3)
-    taken = 1 - (1 - cast) * (1 - sky_shade(sky, light, lit))
+    lit = (1 - cast / max(light.density, 1e-3)).clip(0)
+    more = lit * sky + (1 - lit) * (2 * sky - 1).clip(0)
+    taken = 1 - (1 - cast) * (1 - sky_shade(more, light, lit))
     taken += touch * (deepest - taken).clip(0)
     return taken.astype(np.float32, copy=False)
 
 
 def sky_shade(sky: Colours, light: Light, lit: Colours | float = 1.0) -> Colours:
     """The shade of the hidden `sky` alone: opacity of the ground that gets its share `lit` of the light."""
-    direct = np.float32(light.hardness * (1 - (1 - light.density) ** _GAMMA))
-    left = 1 - (1 - direct * lit) * sky
-    return 1 - np.maximum(left, 1e-4) ** np.float32(1 / _GAMMA)
+    left = 1 - (1 - np.float32(light.direct) * lit) * sky
+    return 1 - np.maximum(left, 1e-4) ** np.float32(1 / GAMMA)
 
 
 def underside_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) -> Colours:
