@@ -28,9 +28,10 @@ _MARGIN = 0.05
 def composite(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int) -> Composite:
     """Composite a cut-out, its shadow and its reflection into the scene's crop."""
     colours, alpha, box = cutouts.fitted(cut, scene.placement.box)
-    shadow = _shadow(scene, alpha, box) * settings.shadow_strength
+    look = _look(scene, box)
+    shadow = optics.out_of_focus(_shadow(scene, alpha, box), look.blur) * settings.shadow_strength
     shadow[shadow < _LEAST] = 0
-    layer, opacity, place = _as_seen(scene, colours, alpha, box, cut.beside, seed)
+    layer, opacity, place = _as_seen(scene, look, colours, alpha, box, cut.beside, seed)
     ground = shadows.darkened(scene.image, shadow)
     inner = _within(box, place)
     ground, mirrored = reflection.reflected(
@@ -59,7 +60,7 @@ def _shadow(scene: Scene, alpha: Colours, box: Box) -> Colours:
 
 
 def _as_seen(
-    scene: Scene, colours: Colours, alpha: Colours, box: Box, photo: Colours, seed: int
+    scene: Scene, look: Look, colours: Colours, alpha: Colours, box: Box, photo: Colours, seed: int
 ) -> tuple[Colours, Colours, Box]:
     """The product in the scene's light and focus: colours, opacity, and their box.
 
@@ -72,8 +73,8 @@ def _as_seen(
     sides = (top, bottom), (left, right)
     place = Box(box.left - left, box.top - top, box.width + left + right, box.height + top + bottom)
     layer, opacity = harmonize.harmonize(
-        np.pad(colours, (*sides, (0, 0)), mode="edge"), np.pad(alpha, sides), _look(scene, box),
-        photo, seed,
+        np.pad(colours, (*sides, (0, 0)), mode="edge"), np.pad(alpha, sides), look, photo,
+        seed,
     )  # fmt: skip
     opacity[opacity < _LEAST] = 0
     return layer, opacity, place

@@ -132,7 +132,7 @@ def insert(
         progress("insertion", number, settings.tries)
         result = result.behind(scene.image, scene.front)
         attempt = Attempt(seed, result, _checked(scene, result, ranked, embedder, faults))
-        best = min(best or attempt, attempt, key=lambda each: len(each.missed))
+        best = min(best or attempt, attempt, key=lambda each: (len(each.missed), "mask" in each.missed))
         if not attempt.missed or (result.cut and not attempt.missed & judged.OF_THE_PHOTO):
             break
     progress("insertion", settings.tries, settings.tries)
@@ -188,11 +188,16 @@ def _ranked(
     settings: InsertionSettings,
     faults: Mapping[str, MaskFaults],
 ) -> list[CutOut]:
-    """Cut-outs of the photos that may be used, the fittest first."""
-    return cutouts.best_photos(
+    """Cut-outs of the photos that may be used: the fittest, then those without doubt of their masks."""
+    first, *others = cutouts.best_photos(
         cutouts.chosen(photos, settings.photo), placement, settings.view,
         seen=scene.seen, noun=project.subject.class_noun, faults=faults,
     )  # fmt: skip
+    doubted = {
+        cut.photo.file.name: not judged.mask(cut.photo, faults.get(cut.photo.file.name)).passed
+        for cut in others
+    }
+    return [first, *sorted(others, key=lambda cut: doubted[cut.photo.file.name])]
 
 
 def _tries(
@@ -273,7 +278,7 @@ def _scene(
     inside = Box(box.left - left, box.top - top, box.width, box.height)
     return Scene(
         background, crop, background.colours(crop), ground, light,
-        Placement(inside, placement.mask), Viewpoint.at(plate, box),
+        Placement(inside, placement.mask), Viewpoint.at(plate, box, placement.by_horizon),
         None if placement.front is None else placement.front[crop.region],
     )  # fmt: skip
 
@@ -355,14 +360,29 @@ def _checked(
         checks.append(judged.colour(inserted, result.alpha, result.product))
         standing = _uncovered(silhouette, front, result.box)
         if standing.any():
-            checks.append(judged.contact(scene.image, result.image, standing))
+            slope = scene.ground.slope(result.box.bottom)
+            checks.append(judged.contact(scene.image, result.image, standing, slope))
     elif scene.front is None:  # what stands before one product may part it in two
         checks.append(judged.count(result.alpha))
     darkening, cast = _shadows(scene, result, silhouette)
     checks.append(judged.shadow_direction(darkening, cast, foot))
     checks.append(judged.sharpness_match(inserted, result.alpha, scene.image))
-    checks += viewpoint_checks(scene.seen, result.cut.camera if result.cut else None)
+    checks += viewpoint_checks(
+        scene.seen, result.cut.camera if result.cut else None, _turns(scene, foot)
+    )
     return tuple(checks)
+
+
+def _turns(scene: Scene, foot: tuple[float, float]) -> float:
+    """Degrees that the shadow turns in the picture within what the horizon may be; 0 if none is cast."""
+    if not scene.light.is_clear:
+        return 0.0
+    light, ground, fall = scene.light, scene.ground, foot[1] - scene.ground.horizon
+    steeper, flatter = (
+        judged.seen_direction(light, replace(ground, horizon=foot[1] - fall * share), foot)
+        for share in scene.seen.shares
+    )
+    return abs((steeper - flatter + 180) % 360 - 180)
 
 
 def _uncovered(silhouette: Colours, front: Colours, box: Box) -> Colours:

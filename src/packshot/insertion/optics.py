@@ -44,6 +44,8 @@ _SPAN = 1.5
 """How much stronger grain is at one brightness than at another."""
 _STEPS = 32
 """Of brightness, in which grain is added."""
+_SHARP = 0.8
+"""Pixels: what is drawn sharp is as blurred as this."""
 _UNSEEN = 2e-4
 _MOST = 0.06
 """Deviation of luma: stronger is no grain."""
@@ -97,6 +99,13 @@ def gradient(grey: Colours) -> Colours:
     """The gradient's magnitude per pixel."""
     across, down = (cv2.Sobel(grey, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
     return np.hypot(across, down)
+
+
+def out_of_focus(values: Colours, blur: float | None) -> Colours:
+    """What lies on ground that is blurred by that many pixels: as blurred as it. None: as it is."""
+    if blur is None or blur < _SHARP:
+        return values
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), blur))
 
 
 def blur_at(colours: Colours, row: int, columns: slice, reach: int) -> float | None:

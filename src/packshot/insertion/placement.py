@@ -50,7 +50,7 @@ class Placement:
     `mask` [height, width] of the box, if any, is the product's wanted silhouette; `horizon`, known
     from a quad on the ground, is in pixels from the background's top; `notes` say how a mask was
     understood, where that is not plain; `front` is the opacity of what stands before the product,
-    [height, width] of the background.
+    [height, width] of the background; `by_horizon` says that its size follows from the horizon.
     """
 
     box: Box
@@ -58,6 +58,7 @@ class Placement:
     horizon: float | None = None
     notes: tuple[str, ...] = ()
     front: Colours | None = None
+    by_horizon: bool = False
 
 
 def in_box(background: Background, numbers: str) -> Placement:
@@ -213,7 +214,7 @@ def at_words(
     tall, wide = tall * fit, tall * fit * aspect
     left = np.clip(x - wide / 2, 0, background.width - wide)
     box = Box(int(left), int(foot - tall), int(wide), int(tall))
-    return Placement(checked(background, box), notes=notes)
+    return Placement(checked(background, box), notes=notes, by_horizon=True)
 
 
 def silhouette_height(camera: Camera, x: float, foot: float, height: float, aspect: float) -> float:

@@ -12,6 +12,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from packshot.insertion.background import Background, Colours
 from packshot.insertion.cutouts import CutOut, squared, thumbnail
+from packshot.insertion.foot import foot_of
 from packshot.insertion.lighting import Light
 from packshot.insertion.mask_faults import MaskFaults
 from packshot.insertion.optics import gradient
@@ -232,25 +233,29 @@ def seen_direction(light: Light, ground: Ground, foot: tuple[float, float]) -> f
     return math.degrees(math.atan2(ends[0, 1] - ends[1, 1], ends[1, 0] - ends[0, 0])) % 360
 
 
-def contact(before: Colours, after: Colours, product: Colours) -> Check:
-    """The relative darkening of the ground just below the product [h, w].
+def contact(before: Colours, after: Colours, product: Colours, slope: float = 0.3) -> Check:
+    """The relative darkening of the ground just below the product's foot; `product` is [h, w].
 
     If the ground is darker further down, the product floats above its shadow: then the value is the
     negative of that difference. A gap of less than a tenth of its height looks like a dark base and
-    is not detected. Only columns in which the product reaches its lowest rows count.
+    is not detected. The columns count in which it touches the ground, as `foot_of` tells them.
+
+    Args:
+        slope: of the ground in the picture, as for `foot_of`.
     """
     limits = (_TOUCHING, 1.0)
     inside = product > 0.02
     rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
     height = int(np.ptp(rows)) + 1
     reach = max(2, height // 25)
-    lowest = len(inside) - 1 - inside[::-1, columns].argmax(axis=0)
-    standing = lowest > rows[-1] - reach
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    foot = columns[0] + np.flatnonzero(foot_of(inside[part].astype(np.float32), slope).touches)
+    lowest = len(inside) - 1 - inside[::-1, foot].argmax(axis=0)
     down = np.arange(1, min(height // 2, len(inside) - 1 - int(rows[-1])) + 1)[:, None]
     if len(down) < reach:
         return Check("contact", 1.0, limits, "it stands on the background's lower edge")
     old, new = (_grey(colours) for colours in (before, after))
-    places = lowest[standing] + down, columns[standing]
+    places = lowest + down, foot
     darker = (1 - new[places] / np.maximum(old[places], 0.02)).mean(axis=1)
     near = np.convolve(darker, np.full(reach, 1 / reach), "valid")
     further = float(near.max() - near[0])

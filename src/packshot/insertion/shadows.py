@@ -28,6 +28,8 @@ _LOW = 0.15
 """Of the product's height: through so low a gap one sees no lit ground behind, but its far side."""
 _FEET = 0.2
 """Of the product's height: no higher over its lowest row does a foot stand on the ground."""
+_EDGE = 0.03
+"""Of the product's height: how wide the edge of a cut-out may be, with what masks err by."""
 _UNDER = 0.85
 """The darkness between feet right under a body."""
 _TIGHT, _WIDE = 0.03, 0.14
@@ -360,7 +362,10 @@ def underside_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Gr
     tall = gap.sum(axis=0)
     over_ground = gap[::-1].cumsum(axis=0)[::-1]
     shade = _UNDER / (1 + tall / (depth * fall))
-    dark[box.region] = gap * shade * (2 - over_ground / (deep + 1)).clip(0, 1)
+    # Its lower edge is not opaque: behind that it is as dark as right below.
+    reach = max(1, round(_EDGE * box.height))
+    behind = cv2.dilate(gap.astype(np.uint8), np.ones((reach, 1), np.uint8), anchor=(0, 0)) > 0
+    dark[box.region] = behind * shade * (2 - over_ground / (deep + 1)).clip(0, 1)
     return _blurred(dark, 0.01 * box.width, 0.01 * box.width)
 
 

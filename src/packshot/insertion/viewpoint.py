@@ -11,6 +11,10 @@ from packshot.insertion.plate_camera import PlateCamera
 
 _ALIKE = 8.0
 """Standard deviation in degrees of what eyes forgive."""
+_NINE_IN_TEN = 1.64
+"""Standard deviations to either side."""
+_GRAZING = 1.0
+"""Degrees: ground that is seen more flatly shows no shadow's direction."""
 _LEAST_TURN, _MOST_TURN = 0.5, 10.0
 """Degrees. Less is not seen; what leans more in its photo was laid or hung so."""
 
@@ -22,19 +26,34 @@ class Viewpoint:
     plate: PlateCamera
     elevation: float
     tilt: float
+    sizes: bool = False
+    """Whether the product's size there follows from the horizon."""
 
     @classmethod
-    def at(cls, plate: PlateCamera, box: Box) -> Viewpoint:
+    def at(cls, plate: PlateCamera, box: Box, sizes: bool = False) -> Viewpoint:
         """The viewpoint of what stands on the lower edge of a box of the background."""
         foot = box.left + box.width / 2, float(box.bottom)
         elevation = math.degrees(plate.camera.below_horizon(*foot))
         tilt = math.degrees(plate.camera.tilt(*foot)) if plate.is_sure else 0.0
-        return cls(plate, elevation, tilt)
+        return cls(plate, elevation, tilt, sizes)
 
     @property
     def spread(self) -> float:
         """The standard deviation of `elevation` in degrees."""
         return math.degrees(self.plate.spread)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Between which elevations in degrees the place is seen, nine times in ten."""
+        reach = _NINE_IN_TEN * self.spread
+        return self.elevation - reach, self.elevation + reach
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """How far below the horizon it is at the ends of that, over how far it is taken to be."""
+        own = math.tan(math.radians(max(self.elevation, _GRAZING)))
+        low, high = (math.tan(math.radians(max(end, _GRAZING))) / own for end in self.interval)
+        return low, high
 
     def fits(self, photo: PhotoCamera) -> float:
         """How alike a photo sees the product, 0 to 1: expected over what is not known of both."""

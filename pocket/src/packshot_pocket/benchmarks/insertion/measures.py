@@ -6,37 +6,57 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from skimage.metrics import structural_similarity
 
 from packshot.insertion import Box, quality_checks
-from packshot.insertion.background import Background, Colours
+from packshot.insertion.background import Colours
 from packshot.insertion.shadows import Ground
 from packshot_pocket.benchmarks.insertion.cases import Case
+from packshot_pocket.benchmarks.insertion.ways import Made
 from packshot_pocket.benchmarks.quality.identifier import Identifier, alone, number_of
 
 
-def measured(case: Case, made: Background, judge: Identifier) -> dict[str, float]:
-    """The metrics of one insertion."""
-    seen = made.pixels.astype(np.float32) / 255
+def measured(case: Case, made: Made, judge: Identifier | None) -> dict[str, float]:
+    """The metrics of one insertion; those that the judge tells only with one."""
+    pixels = made.picture.pixels
+    seen = pixels.astype(np.float32) / 255
     background = case.background.pixels.astype(np.float32) / 255
     near = _near(case)
     silhouette = cv2.dilate((case.mask > 0.02).astype(np.uint8), np.ones((3, 3))) > 0
     shadow = near & ~silhouette & (np.abs(case.truth - background).max(axis=2) > 4 / 255)
-    changed = (made.pixels != case.background.pixels).any(axis=2)
-    number = number_of(Path(case.product))
+    changed = (pixels != case.background.pixels).any(axis=2)
     crop, wanted = (crop_of(each, case.box) for each in (seen, case.truth))
     figures = {
-        "identity": float(judge.identify(alone(made.pixels, case.mask)[None], number)[0] == 0),
         "product PSNR": _psnr(seen, case.truth, silhouette),
-        "perceptual": judge.distance(crop, wanted),
+        "structure": _structure(crop, wanted),
         "far pixels changed": float(changed[~near].sum()),
         "rim error": _rim_error(case, seen),
         "seam": _seam(seen, changed, case.mask),
     }
+    if judge:
+        number = number_of(Path(case.product))
+        first = judge.identify(alone(pixels, case.mask)[None], number)[0]
+        figures |= {"identity": float(first == 0), "perceptual": judge.distance(crop, wanted)}
     if shadow.sum() > 20:
         figures["shadow PSNR"] = _psnr(seen, case.truth, shadow)
     if case.light.elevation_degrees > 5:
-        figures["shadow degrees"] = _shadow_error(case, background, seen, silhouette)
+        # A product of another outline than the true one is no shadow beside that.
+        laid = case.mask if made.laid is None else np.maximum(made.laid, case.mask)
+        covered = cv2.dilate((laid > 0.02).astype(np.uint8), np.ones((3, 3))) > 0
+        figures["shadow degrees"] = _shadow_error(case, background, seen, covered)
     return figures
+
+
+def _structure(crop: np.ndarray, wanted: np.ndarray) -> float:
+    """How far structure is from the true one, 0 to 1: structural dissimilarity over scales of 1 to 1/4.
+
+    (Wang, Simoncelli and Bovik 2003.)
+    """
+    pairs = [(crop, wanted)]
+    for _ in range(2):
+        pairs.append(tuple(cv2.pyrDown(each) for each in pairs[-1]))  # type: ignore[arg-type]
+    likeness = [structural_similarity(*pair, channel_axis=2) for pair in pairs]
+    return float(1 - np.mean(likeness))
 
 
 def _rim_error(case: Case, seen: Colours) -> float:

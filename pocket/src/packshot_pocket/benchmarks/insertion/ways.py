@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,15 @@ from packshot.training import train
 from packshot_pocket.benchmarks.insertion.cases import Case
 
 
-def ours(project: Project, case: Case, work: Path, light: Light | None = None) -> Background:
+@dataclass(frozen=True)
+class Made:
+    """A picture with the product, and where it was laid if that is not the true silhouette: [h, w]."""
+
+    picture: Background
+    laid: Colours | None = None
+
+
+def ours(project: Project, case: Case, work: Path, light: Light | None = None) -> Made:
     """Packshot's method "composite", with estimated or given light."""
     settings = InsertionSettings(
         horizon=case.horizon,
@@ -36,12 +45,12 @@ def ours(project: Project, case: Case, work: Path, light: Light | None = None) -
     )
     placement = Placement(case.box, case.mask[case.box.region])
     made = insert(project, case.background, placement, work / "made", settings=settings)
-    return load_background(made.file)
+    (photo,) = cutouts.chosen(list_photos(project), made.photo)
+    _, alpha, box = cutouts.fitted(cutouts.cut_out(photo), case.box)
+    return Made(load_background(made.file), _laid(case, alpha, box))
 
 
-def painted(
-    project: Project, case: Case, work: Path, base: DiffusionModel, lora: Lora
-) -> Background:
+def painted(project: Project, case: Case, work: Path, base: DiffusionModel, lora: Lora) -> Made:
     """Packshot's method "inpaint": the LoRA paints the product in the silhouette."""
     settings = InsertionSettings(horizon=case.horizon, method="inpaint")
     placement = Placement(case.box, case.mask[case.box.region])
@@ -51,11 +60,11 @@ def painted(
             settings=settings,
         )  # fmt: skip
     except NothingPainted:
-        return case.background
-    return load_background(made.file)
+        return Made(case.background)
+    return Made(load_background(made.file))
 
 
-def inpainted(project: Project, case: Case, pipeline: Any) -> Background:
+def inpainted(project: Project, case: Case, pipeline: Any) -> Made:
     """Diffusers' inpainting of the silhouette with the same LoRA, cropped to it and overlaid."""
     base_pixels = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
     made = pipeline(
@@ -66,9 +75,8 @@ def inpainted(project: Project, case: Case, pipeline: Any) -> Background:
         num_inference_steps=20, guidance_scale=4.0,
         generator=torch.Generator().manual_seed(0),
     ).images[0]  # fmt: skip
-    return Background(
-        case.background.name, np.asarray(made.resize(case.background.pixels.shape[1::-1])), None
-    )
+    pixels = np.asarray(made.resize(case.background.pixels.shape[1::-1]))
+    return Made(Background(case.background.name, pixels, None))
 
 
 def pasted(project: Project, case: Case) -> tuple[Colours, Colours, Box]:
@@ -77,13 +85,19 @@ def pasted(project: Project, case: Case) -> tuple[Colours, Colours, Box]:
     return cutouts.fitted(cutouts.best_photos(list_photos(project), placement, None)[0], case.box)
 
 
-def plain_paste(project: Project, case: Case) -> Background:
+def _laid(case: Case, alpha: Colours, box: Box) -> Colours:
+    laid = np.zeros_like(case.mask)
+    laid[box.region] = alpha
+    return laid
+
+
+def plain_paste(project: Project, case: Case) -> Made:
     """The cut-out laid on the background."""
     colours, alpha, box = pasted(project, case)
-    return case.background.with_colours(box, colours, alpha)
+    return Made(case.background.with_colours(box, colours, alpha), _laid(case, alpha, box))
 
 
-def seamless_clone(project: Project, case: Case) -> Background:
+def seamless_clone(project: Project, case: Case) -> Made:
     """OpenCV's Poisson blending of the cut-out (Perez et al. 2003)."""
     colours, alpha, box = pasted(project, case)
     ground = case.background.pixels.copy()
@@ -95,7 +109,7 @@ def seamless_clone(project: Project, case: Case) -> Background:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     middle = int(columns[0] + columns[-1] + 1) // 2, int(rows[0] + rows[-1] + 1) // 2
     made = cv2.seamlessClone(layer, ground, mask, middle, cv2.NORMAL_CLONE)
-    return Background(case.background.name, made, None)
+    return Made(Background(case.background.name, made, None), _laid(case, alpha, box))
 
 
 def learnt(project: Project, base: DiffusionModel, seconds: float) -> None:
@@ -123,10 +137,12 @@ def inpainting_pipeline(project: Project, base: DiffusionModel) -> Any:
 
 def ways_of(
     project: Project, work: Path, base: DiffusionModel | None, seconds: float
-) -> dict[str, Callable[[Case], Background]]:
+) -> dict[str, Callable[[Case], Made]]:
     """The ground truth, Packshot's methods and the alternatives; with a base also inpainting."""
-    ways: dict[str, Callable[[Case], Background]] = {
-        "truth": lambda case: Background("", (case.truth * 255).round().astype(np.uint8), None),
+    ways: dict[str, Callable[[Case], Made]] = {
+        "truth": lambda case: Made(
+            Background("", (case.truth * 255).round().astype(np.uint8), None)
+        ),
         "Packshot": lambda case: ours(project, case, work),
         "Packshot, light given": lambda case: ours(project, case, work, case.light),
         "plain paste": lambda case: plain_paste(project, case),
