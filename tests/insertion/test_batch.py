@@ -55,6 +55,21 @@ def test_a_row_may_say_how_large_things_are_in_its_background(table):
     assert "line 3: the horizon nan is no number" in faults[1]
 
 
+def test_a_row_may_say_what_stands_before_the_product(table):
+    table.write_text("background,behind\na.png,mask.png\na.png,auto\nb.png,\nb.png,no.png\n")
+    jobs = read_jobs(table)
+    assert [job.behind for job in jobs[:3]] == [str(table.parent / "mask.png"), "auto", ""]
+    assert "line 5: there is no mask" in jobs[3].fault
+    folder = table.parent / "out"
+    folder.mkdir()
+    for job in jobs[:3]:
+        (folder / f"{job.name}.png").write_bytes(b"")
+        mark_done(job, folder, "key")
+    assert pending_jobs(jobs[:3], folder, "key") == []
+    Image.new("L", (4, 4), 255).save(table.parent / "mask.png")
+    assert pending_jobs(jobs[:3], folder, "key") == [jobs[0]], "the mask is another"
+
+
 def test_a_folder_is_its_pictures(table):
     table.write_text("no picture")
     jobs = read_jobs(table.parent)

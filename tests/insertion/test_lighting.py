@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -26,14 +27,24 @@ def test_the_harder_the_light_the_darker_and_sharper_its_shadow_unless_they_were
     assert (measured.density, measured.softness) == (0.4, 0.3)
 
 
-def test_ambient_light_casts_hardly_a_shadow():
-    ambient = Light(200, 15, 0.95, confidence=0.3, measured_density=0.6).as_ambient()
-    assert ambient.density < 0.15
-    assert ambient.hardness == 0
-    assert ambient.softness == 1
-    length = math.hypot(*ambient.shadow_of(1.0))
-    assert length < 0.5
-    assert (ambient.azimuth_degrees, ambient.confidence) == (200, 0.3)
+def test_measured_shade_is_never_fainter_than_a_suns():
+    """Under a clear sky no less than a third of the brightness is the sun's; clouds throw fainter shade."""
+    assert Light(0, 60, 1.0, measured_density=0.08).density == Light(0, 60, 0.0).density > 0.3
+    assert Light(0, 60, 0.1, measured_density=0.08).density == 0.08
+
+
+def test_the_less_is_known_of_a_lights_side_the_fainter_its_shadow():
+    light = Light(200, 15, 0.95, measured_density=0.6)
+    vague, vaguer = (replace(light, confidence=share).as_ambient() for share in (0.4, 0.1))
+    assert vague.density == pytest.approx(0.4 * 0.6) and vaguer.density == pytest.approx(0.1 * 0.6)
+    assert vaguer.hardness < vague.hardness < 0.5 and vague.softness == 1
+    assert (vague.azimuth_degrees, vague.elevation_degrees, vague.confidence) == (200, 15, 0.4)
+
+
+def test_of_hard_light_most_comes_from_its_side_and_of_an_overcast_skys_nothing():
+    assert Light(0, 60, 0.0).direct == 0
+    # What is left in full shade is the sky's.
+    assert Light(0, 60, 1.0, measured_density=0.5).direct == pytest.approx(1 - 0.5**2.2)
 
 
 @pytest.mark.parametrize("azimuth", [5.0, 95.0, 263.0, 358.0])

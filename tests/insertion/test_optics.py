@@ -6,7 +6,7 @@ import pytest
 from skimage import data
 
 from packshot.insertion import optics
-from packshot.insertion.optics import add_grain, blur_at, blur_of, grain_of
+from packshot.insertion.optics import add_grain, blur_at, blur_of, grain_of, out_of_focus
 
 
 def edges(sigma, shape=(240, 320), noise=0.0, seed=0):
@@ -33,6 +33,12 @@ def test_blur_is_measured_back(sigma, noise):
 def test_sharp_edges_are_sharp_and_calm_ground_tells_nothing():
     assert blur_of(edges(0.0)) < 0.6
     assert blur_of(np.full((80, 90, 3), 0.4, np.float32)) is None
+
+
+def test_what_lies_on_blurred_ground_is_as_blurred():
+    sharp = edges(0.0)
+    assert blur_of(out_of_focus(sharp, 2.5)) == pytest.approx(2.5, rel=0.15)
+    assert out_of_focus(sharp, 0.5) is sharp and out_of_focus(sharp, None) is sharp
 
 
 def test_the_blur_of_a_row_is_its_own():

@@ -68,7 +68,7 @@ def test_hard_light_makes_a_darker_sharper_shadow_and_height_a_longer_one():
 
 def test_it_is_darkest_where_it_touches():
     box, alpha = Box(200, 200, 120, 90), np.ones((90, 120), np.float32)
-    dark = contact_shadow(alpha, box, SIZE, GROUND)
+    dark = contact_shadow(alpha, box, SIZE, GROUND, Light(0, 60, 0))
     assert dark[288:294, 220:300].mean() > 0.3
     assert dark[330:, :].max() < 0.1
     assert dark[:150].max() == 0
@@ -124,7 +124,7 @@ def test_the_contact_shadow_follows_the_curve_of_the_foot_and_no_handle():
     cup = (np.arange(height)[:, None] < height - rise[None]).astype(np.float32)
     cup = np.pad(cup, ((0, 0), (0, 40)))
     cup[40:90, 118:160] = 1
-    dark = contact_shadow(cup, Box(240, 140, 160, height), SIZE, GROUND)
+    dark = contact_shadow(cup, Box(240, 140, 160, height), SIZE, GROUND, Light(0, 60, 0))
     for column in (8, 60, 112):
         below = round(300 - rise[column])
         assert dark[below, 240 + column] > 0.5, "at the foot of each column"
@@ -162,3 +162,30 @@ def test_what_stands_flat_or_hangs_beside_shades_nothing_beneath():
     mug[8:24, 70:90] = 1  # a handle: no foot
     ground = Ground.of(200, 90, box)
     assert underside_shadow(mug, box, (200, 200), ground).max() == 0
+
+
+def test_hard_light_shines_on_the_ground_before_the_contact():
+    box, alpha = Box(200, 200, 120, 90), np.ones((90, 120), np.float32)
+    hard, soft = (
+        contact_shadow(alpha, box, SIZE, GROUND, Light(0, 60, hardness)) for hardness in (1, 0)
+    )
+    assert hard[289, 230:290].min() > 0.6, "where it touches it is dark in any light"
+    assert hard[300, 260] < 0.6 * soft[300, 260]
+
+
+def test_the_sky_that_a_wall_hides_is_in_its_cast_shade_already():
+    """A wall hides half of the sky; only under a body more is hidden."""
+    whole, none = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
+    light = Light(200, 40, 1)
+    beside, beneath = (
+        shade(light.density * whole, share * whole, light, none, 0.0)[0, 0] for share in (0.5, 0.9)
+    )
+    assert beside == pytest.approx(light.density, abs=1e-5)
+    assert beneath > light.density + 0.1
+
+
+def test_behind_the_soft_edge_of_a_body_it_is_as_dark_as_under_it():
+    box, alpha = Box(200, 200, 120, 90), np.ones((90, 120), np.float32)
+    alpha[78:, 30:90] = 0
+    dark = underside_shadow(alpha, box, SIZE, GROUND)
+    assert dark[277, 260] > 0.9 * dark[282, 260] > 0.3

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,23 @@ def test_checks_and_notes_say_what_is_missing():
     assert len(viewpoint_checks(place(), None)) == 1
 
 
+def test_a_guessed_horizon_does_no_harm_where_the_photo_fits_all_that_it_may_be():
+    seen = place(30, confidence=0.45)
+    low, high = seen.interval
+    assert high - low == pytest.approx(2 * 1.64 * seen.spread)
+    near, far = viewpoint_checks(seen, photo(30)), viewpoint_checks(seen, photo(48))
+    assert [check.passed for check in near] == [True] and near[0].value == pytest.approx(high - 30)
+    assert [check.passed for check in far] == [False]
+    turned = viewpoint_checks(seen, photo(30), turns=30.0)
+    assert [check.passed for check in turned] == [False], "the shadow would fall elsewhere"
+    sized = viewpoint_checks(replace(seen, sizes=True), photo(30))
+    assert [check.passed for check in sized] == [False], "its size would be another"
+    vague = viewpoint_checks(place(30, confidence=0.1), photo(30))
+    assert [check.passed for check in vague] == [False]
+
+
 def test_from_several_photos_the_one_that_looks_alike_is_taken(product, background_file):
     """The captions tell; else all four are alike."""
-    from dataclasses import replace
-
     from packshot.insertion.cutouts import best_photos
     from packshot.insertion.placement import Placement
     from packshot.photos.photo_set import list_photos

@@ -13,11 +13,13 @@ from pathlib import Path
 from packshot.errors import InsertionError
 from packshot.images import sidecars, tables
 from packshot.images.sources import picture_files
+from packshot.insertion.occlusion import AUTO
 from packshot.insertion.record import is_of_another, results_of
 from packshot.utils import files
 
 _COLUMNS = (
     "background", "box", "quad", "mask", "at", "view", "photo", "name", "tall", "known", "horizon",
+    "behind",
 )  # fmt: skip
 _NUMBERS = ("tall", "horizon")
 
@@ -38,6 +40,8 @@ class InsertionJob:
     """The product's height in metres."""
     known: str = ""
     horizon: float | None = None
+    behind: str = ""
+    """The file of a mask of what stands before the product, or "auto"."""
     fault: str = ""
     """Why nothing can be made of it; the others are made."""
     batch: str = ""
@@ -48,7 +52,7 @@ def read_jobs(table: Path) -> list[InsertionJob]:
     """The jobs of a folder of backgrounds, or of a table.
 
     A table is a CSV with a column `background` and any of box, quad, mask, at, view, photo, name,
-    tall, known, horizon. Paths are relative to the table. A row that makes no sense is a job with a
+    tall, known, horizon, behind. Paths are relative to the table. A row that makes no sense is a job with a
     fault.
 
     Raises:
@@ -90,39 +94,41 @@ def _of_table(table: Path) -> list[InsertionJob]:
     jobs: list[InsertionJob] = []
     for number, row in enumerate(rows, start=2):
         given = {key: (row.get(key) or "").strip() for key in _COLUMNS}
-        background = table.parent / given["background"]
-        mask = table.parent / given["mask"] if given["mask"] else None
-        wanted = given["name"] or f"{background.stem}-{number - 1}"
-        name = wanted if given["name"] else _free(wanted, jobs)
-        numbers = {key: _number(given[key]) for key in _NUMBERS}
-        fault = ""
-        if not given["background"] or not files.is_file(background):
-            fault = f"there is no background {background}"
-        elif wrong := [key for key in _NUMBERS if given[key] and numbers[key] is None]:
-            fault = f"the {wrong[0]} {given[wrong[0]]} is no number"
-        elif mask and not files.is_file(mask):
-            fault = f"there is no mask {mask}"
-        elif Path(name).name != name or "\0" in name or name != _free(name, jobs):
-            fault = f"give it another name than {name}"
-        if fault:
-            fault, name = f"{table}, line {number}: {fault}", _free(f"line {number}", jobs)
-        jobs.append(
-            InsertionJob(
-                background,
-                given["box"],
-                given["quad"],
-                mask,
-                given["at"],
-                given["view"],
-                name,
-                given["photo"],
-                numbers["tall"],
-                given["known"],
-                numbers["horizon"],
-                fault,
-            )
-        )
+        jobs.append(_of_row(table, number, given, jobs))
     return jobs
+
+
+def _of_row(
+    table: Path, number: int, given: dict[str, str], before: list[InsertionJob]
+) -> InsertionJob:
+    """The job of a table's row in this line; `before` are those of the rows above."""
+    background = table.parent / given["background"]
+    mask = table.parent / given["mask"] if given["mask"] else None
+    behind = given["behind"]
+    if behind and behind != AUTO:
+        behind = str(table.parent / behind)
+    name = given["name"] or _free(f"{background.stem}-{number - 1}", before)
+    numbers = {key: _number(given[key]) for key in _NUMBERS}
+    fault = ""
+    if not given["background"] or not files.is_file(background):
+        fault = f"there is no background {background}"
+    elif wrong := [key for key in _NUMBERS if given[key] and numbers[key] is None]:
+        fault = f"the {wrong[0]} {given[wrong[0]]} is no number"
+    elif missing := [file for file in (mask, _file(behind)) if file and not files.is_file(file)]:
+        fault = f"there is no mask {missing[0]}"
+    elif Path(name).name != name or "\0" in name or name != _free(name, before):
+        fault = f"give it another name than {name}"
+    if fault:
+        fault, name = f"{table}, line {number}: {fault}", _free(f"line {number}", before)
+    return InsertionJob(
+        background, given["box"], given["quad"], mask, given["at"], given["view"], name,
+        photo=given["photo"], tall=numbers["tall"], known=given["known"],
+        horizon=numbers["horizon"], behind=behind, fault=fault,
+    )  # fmt: skip
+
+
+def _file(behind: str) -> Path | None:
+    return Path(behind) if behind and behind != AUTO else None
 
 
 def _number(text: str) -> float | None:
@@ -227,7 +233,17 @@ def _mark(job: InsertionJob, folder: Path) -> Path:
 
 def _key(job: InsertionJob, settings: str) -> str:
     """A fingerprint of everything the result depends on; files by their content."""
-    given = [job.background, job.mask] if job.mask else [job.background]
-    hashes = [files.sha256(file) for file in given]
-    told = job.box, job.quad, job.at, job.view, job.photo, job.tall, job.known, job.horizon
+    given = (job.background, job.mask, _file(job.behind))
+    hashes = [files.sha256(file) for file in given if file]
+    told = (
+        job.box,
+        job.quad,
+        job.at,
+        job.view,
+        job.photo,
+        job.tall,
+        job.known,
+        job.horizon,
+        job.behind,
+    )
     return files.fingerprint([settings, *told, hashes])

@@ -51,7 +51,9 @@ def _shadow(scene: Scene, alpha: Colours, box: Box) -> Colours:
     """All of the product's shade on the ground: opacity, [height, width]."""
     standing = alpha, box, (scene.crop.width, scene.crop.height), scene.ground
     fading = _fading(scene)
-    touch = np.maximum(shadows.contact_shadow(*standing, scene.light), shadows.underside_shadow(*standing))
+    touch = np.maximum(
+        shadows.contact_shadow(*standing, scene.light), shadows.underside_shadow(*standing)
+    )
     return shadows.shade(
         shadows.cast_shadow(*standing, scene.light) * fading,
         shadows.sky_shadow(*standing) * fading,

@@ -132,7 +132,9 @@ def insert(
         progress("insertion", number, settings.tries)
         result = result.behind(scene.image, scene.front)
         attempt = Attempt(seed, result, _checked(scene, result, ranked, embedder, faults))
-        best = min(best or attempt, attempt, key=lambda each: (len(each.missed), "mask" in each.missed))
+        best = min(
+            best or attempt, attempt, key=lambda each: (len(each.missed), "mask" in each.missed)
+        )
         if not attempt.missed or (result.cut and not attempt.missed & judged.OF_THE_PHOTO):
             break
     progress("insertion", settings.tries, settings.tries)

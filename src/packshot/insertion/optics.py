@@ -20,6 +20,8 @@ _OVER_NOISE = 5
 """How many of the noise's deviations a gradient must have to be an edge's."""
 _FEW = 40
 """Pixels of edges: fewer tell nothing."""
+_RIDGE = 0.97
+"""Of the greatest gradient beside it: along an edge grain makes it rise and fall."""
 _SHARP_SHARE = 0.35
 """Quantile of the edges' blur: shadows and round things have softer edges than the lens makes."""
 _BANDS = (0.0, 0.7, 1.4, 2.8)
@@ -84,7 +86,7 @@ def _edge_blur(grey: Colours, area: np.ndarray, again: float) -> float | None:
         return None
     noise = 1.5 * float(np.median(own[area]))
     least = max(float(np.quantile(own[area], 0.97)), _EDGE / again, min(noise, 0.05))
-    strong = area & (own >= least) & (own >= cv2.dilate(own, np.ones((3, 3), np.uint8)) * 0.999)
+    strong = area & (own >= least) & (own >= cv2.dilate(own, np.ones((3, 3), np.uint8)) * _RIDGE)
     if strong.sum() < _FEW / 4:
         return None
     ratio = own[strong] / np.maximum(second[strong], 1e-6)

@@ -15,7 +15,7 @@ from packshot.insertion.cutouts import CutOut, squared, thumbnail
 from packshot.insertion.foot import foot_of
 from packshot.insertion.lighting import Light
 from packshot.insertion.mask_faults import MaskFaults
-from packshot.insertion.optics import gradient
+from packshot.insertion.optics import blur_of
 from packshot.insertion.shadows import Ground
 from packshot.models.clip import embed_images
 from packshot.models.diffusion_model import ClipSimilarity
@@ -40,8 +40,6 @@ _FLOATING = 0.05
 """Below a product that stands on its shadow, the ground grows lighter all the way down."""
 _SHARPEST = 0.6
 """Blur in pixels of an image that looks sharp."""
-_EDGE = 0.02
-"""The least gradient per pixel of an edge; less is shading."""
 OF_THE_PHOTO = frozenset({"identity", "mask", "colour", "sharpness"})
 """Checks that another photo of the product may pass; light and ground do not depend on the photo."""
 
@@ -271,29 +269,8 @@ def sharpness_match(inserted: Colours, alpha: Colours, background: Colours) -> C
     """
     limits = (0.2, 2.0)
     inside = cv2.erode((alpha > 0.95).astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=0)
-    own, theirs = blur(inserted, inside > 0), blur(background)
+    own, theirs = blur_of(inserted, inside > 0), blur_of(background)
     if own is None:
         return Check("sharpness", 1.0, limits, "it has no edges to tell by")
     ratio = max(own, _SHARPEST) / max(theirs or 0.0, _SHARPEST)
     return Check("sharpness", ratio, limits, "how blurred it is over how blurred the background is")
-
-
-def blur(colours: Colours, inside: np.ndarray | None = None) -> float | None:
-    """The blur of the strongest edges: a Gaussian's standard deviation in pixels; None without edges.
-
-    Measured by blurring again with a known Gaussian: the more blurred an edge was, the less gradient
-    it loses (Zhuo and Sim 2011, https://doi.org/10.1016/j.patcog.2011.03.009).
-    """
-    grey = _grey(colours)
-    own, again = (gradient(image) for image in (grey, cv2.GaussianBlur(grey, (0, 0), 1.0)))
-    area = np.ones(grey.shape, bool) if inside is None else inside
-    if not area.any():
-        return None
-    strong = area & (own >= max(float(np.quantile(own[area], 0.98)), _EDGE))
-    if not strong.any():
-        return None
-    ratio = float(np.median(own[strong] / np.maximum(again[strong], 1e-6)))
-    variance = 1 / max(ratio**2 - 1, 1e-4)
-    return math.sqrt(
-        max(variance - 1 / 3, 0.01)
-    )  # a central difference is itself a blur, of variance 1/3

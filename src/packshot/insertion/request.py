@@ -112,6 +112,15 @@ class PlacementRequest:
         return plate, scale, _aspect(background, project, settings, plate)
 
 
+@dataclass(frozen=True)
+class Tools:
+    """The models that insertions need: what `insert` takes under these names."""
+
+    base: DiffusionModel | None = None
+    loras: Sequence[tuple[Lora, float]] = ()
+    embedder: ClipSimilarity | None = None
+
+
 def insert_all(
     project: Project,
     background: Path,
@@ -139,47 +148,43 @@ def insert_all(
         InsertionError, ImageRejectedError: as `insert` and `load_background`; of several, only where
             none was made. Earlier results stay.
     """
-    folder = out or project.insertions_folder
-    if background.suffix.lower() != ".csv" and not background.is_dir():
-        read = load_background(background)
-        where = with_front(place.resolve(read, project, settings), read, place.behind)
-        if name is not None and (Path(name).name != name or not name.strip(". ")):
-            raise InsertionError(
-                f"Results cannot be called {name!r}: give a plain name with --name."
-            )
-        called = _numbered(name, count) if name else _names(folder, background, count)
-        for number, name in enumerate(called):
-            other = settings.model_copy(update={"seed": (settings.seed + number) % SEEDS})
-            yield insert(
-                project, read, where, folder, name=name, base=base, loras=loras,
-                embedder=embedder, settings=other, progress=progress,
-            )  # fmt: skip
-        return
-    refused = {} if refused is None else refused
-    jobs = named_apart(read_jobs(background), folder)
-    key = _inputs(project, place, settings, base, loras, embedder)
+    folder, tools = out or project.insertions_folder, Tools(base, loras, embedder)
+    if background.suffix.lower() == ".csv" or background.is_dir():
+        refused = {} if refused is None else refused
+        yield from _into_many(
+            project, background, place, settings, folder, tools, progress, refused
+        )
+    else:
+        names = _called(name, folder, background, count)
+        yield from _into_one(project, background, place, settings, folder, tools, progress, names)
+
+
+def _into_one(
+    project: Project, background: Path, place: PlacementRequest, settings: InsertionSettings,
+    folder: Path, tools: Tools, progress: Progress, names: Sequence[str],
+) -> Iterator[Insertion]:  # fmt: skip
+    """A version of each name, from the seeds that follow each other."""
+    read = load_background(background)
+    where = with_front(place.resolve(read, project, settings), read, place.behind)
+    for number, name in enumerate(names):
+        own = settings.model_copy(update={"seed": (settings.seed + number) % SEEDS})
+        yield insert(
+            project, read, where, folder, name=name, settings=own, progress=progress, **vars(tools)
+        )
+
+
+def _into_many(
+    project: Project, table: Path, place: PlacementRequest, settings: InsertionSettings,
+    folder: Path, tools: Tools, progress: Progress, refused: dict[str, str],
+) -> Iterator[Insertion]:  # fmt: skip
+    """Each background of a folder or table that has no result yet, or one that is out of date."""
+    jobs = named_apart(read_jobs(table), folder)
+    key = _inputs(project, place, settings, tools)
     pending = pending_jobs(jobs, folder, key)
     for left, job in zip(range(len(pending), 0, -1), pending, strict=True):
         progress("backgrounds", len(jobs) - left, len(jobs))
-        own = settings.model_copy(
-            update={
-                "view": job.view or settings.view,
-                "photo": job.photo or settings.photo,
-                "horizon": settings.horizon if job.horizon is None else job.horizon,
-            }
-        )
         try:
-            if job.fault:
-                raise InsertionError(job.fault)
-            begin(job, folder)
-            read = load_background(job.background)
-            where = with_front(
-                _place_of(job, place).resolve(read, project, own), read, place.behind
-            )
-            insertion = insert(
-                project, read, where, folder, name=job.name, base=base, loras=loras,
-                embedder=embedder, settings=own,
-            )  # fmt: skip
+            insertion = _of_job(project, job, place, settings, folder, tools)
             mark_done(job, folder, key)
         except DiskFullError:  # so it is for all
             raise
@@ -190,7 +195,42 @@ def insert_all(
     progress("backgrounds", len(jobs), len(jobs))
     if jobs and len(refused) == len(jobs):
         lines = "".join(f"\n  {name}: {reason}" for name, reason in list(refused.items())[:20])
-        raise InsertionError(f"Nothing was inserted into any of {background}:{lines}")
+        raise InsertionError(f"Nothing was inserted into any of {table}:{lines}")
+
+
+def _of_job(
+    project: Project, job: InsertionJob, place: PlacementRequest, settings: InsertionSettings,
+    folder: Path, tools: Tools,
+) -> Insertion:  # fmt: skip
+    """A row's insertion, by what it says and else by the command line.
+
+    Raises:
+        InsertionError: it makes no sense, or as `insert`.
+    """
+    if job.fault:
+        raise InsertionError(job.fault)
+    begin(job, folder)
+    own = settings.model_copy(
+        update={
+            "view": job.view or settings.view,
+            "photo": job.photo or settings.photo,
+            "horizon": settings.horizon if job.horizon is None else job.horizon,
+        }
+    )
+    read, wanted = load_background(job.background), _place_of(job, place)
+    where = with_front(wanted.resolve(read, project, own), read, wanted.behind)
+    return insert(project, read, where, folder, name=job.name, settings=own, **vars(tools))
+
+
+def _called(name: str | None, folder: Path, background: Path, count: int) -> list[str]:
+    """What the versions are called.
+
+    Raises:
+        InsertionError: results cannot have that name.
+    """
+    if name is not None and (Path(name).name != name or not name.strip(". ")):
+        raise InsertionError(f"Results cannot be called {name!r}: give a plain name with --name.")
+    return _numbered(name, count) if name else _names(folder, background, count)
 
 
 def _names(folder: Path, background: Path, count: int) -> list[str]:
@@ -208,12 +248,7 @@ def _numbered(stem: str, count: int) -> list[str]:
 
 
 def _inputs(
-    project: Project,
-    place: PlacementRequest,
-    settings: InsertionSettings,
-    base: DiffusionModel | None,
-    loras: Sequence[tuple[Lora, float]],
-    embedder: ClipSimilarity | None,
+    project: Project, place: PlacementRequest, settings: InsertionSettings, tools: Tools
 ) -> str:
     """A fingerprint of all that every result of a batch depends on; files by their content."""
     photos = [
@@ -224,6 +259,7 @@ def _inputs(
         path and files.is_file(Path(path)) and files.sha256(Path(path))
         for path in (place.mask, place.behind)
     )
+    base, embedder = tools.base, tools.embedder
     model = base and (
         base.content_hash, str(base.dtype), base.weight_storage, asdict(base.sampler)
     )  # fmt: skip
@@ -232,7 +268,7 @@ def _inputs(
             version("packshot"), project.subject.model_dump(), project.settings.segmenter, photos,
             settings.model_dump(), asdict(replace(place, mask=None)), mask, front,
             model,
-            [(lora.sha256, weight) for lora, weight in loras], embedder and embedder.name,
+            [(lora.sha256, weight) for lora, weight in tools.loras], embedder and embedder.name,
         ]
     )  # fmt: skip
 
@@ -251,6 +287,7 @@ def _place_of(job: InsertionJob, otherwise: PlacementRequest) -> PlacementReques
         otherwise,
         product_height_metres=(otherwise.product_height_metres if job.tall is None else job.tall),
         known=job.known or otherwise.known,
+        behind=job.behind or otherwise.behind,
     )
     if not (job.box or job.quad or job.mask or job.at):
         return scaled

@@ -13,9 +13,7 @@ MOST_APART = 20.0
 """Degrees between photo and place, beyond which a product seems to tip over."""
 
 
-def viewpoint_checks(
-    seen: Viewpoint, photo: PhotoCamera | None, turns: float = 0.0
-) -> list[Check]:
+def viewpoint_checks(seen: Viewpoint, photo: PhotoCamera | None, turns: float = 0.0) -> list[Check]:
     """Whether the horizon is known, and whether the photo looks down as steeply as the place is seen.
 
     A horizon that is a guess does no harm where all that it may be makes no difference that is seen:
