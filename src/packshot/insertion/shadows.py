@@ -145,7 +145,27 @@ def cast_shadow(
         np.maximum(hard, thrown[..., 0], out=hard)
         np.maximum(soft, thrown[..., 1], out=soft)
     near, far = _blurred(hard, blur / 4, blur / 4), _blurred(soft, blur, blur)
-    return (near + far).clip(0, 1) * light.density
+    return _at_foot((near + far).clip(0, 1) * light.density, product)
+
+
+def _at_foot(shade: Colours, product: Standing) -> Colours:
+    """Shade of the ground [height, width], moved up to where each column's foot is seen.
+
+    A photo may look down more steeply than the place is seen: then the far parts of the foot are higher
+    in the picture than the ground there, and lit ground would show between them and their shade.
+    """
+    foot, slope = product.foot, product.ground.slope(product.box.bottom)
+    up = (foot.rise - foot.near * slope).clip(0)
+    if up.max(initial=0) < 0.5:
+        return shade
+    height, width = shade.shape
+    reach = max(1, product.box.width // 2)
+    places = product.box.left + np.arange(len(up))
+    ends = [places[0] - reach, *places, places[-1] + reach]
+    moved = np.interp(np.arange(width), ends, [0, *up, 0]).astype(np.float32)
+    down = np.arange(height, dtype=np.float32)[:, None] + moved
+    across = np.broadcast_to(np.arange(width, dtype=np.float32), shade.shape).copy()
+    return np.asarray(cv2.remap(shade, across, down, cv2.INTER_LINEAR))
 
 
 def _shadow_of_card(
@@ -234,7 +254,7 @@ def sky_shadow(alpha: Colours, box: Box, size: tuple[int, int], ground: Ground) 
     product = Standing.of(alpha, box, ground)
     grid = _Grid.about(product, size[0])
     hidden = _hidden_sky(*grid.profile(product), grid.cell, box.height / product.fall)
-    return grid.on_picture(hidden, ground, size)
+    return _at_foot(grid.on_picture(hidden, ground, size), product)
 
 
 @dataclass(frozen=True)

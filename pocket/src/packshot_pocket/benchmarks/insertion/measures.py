@@ -54,7 +54,7 @@ def _structure(crop: np.ndarray, wanted: np.ndarray) -> float:
     """
     pairs = [(crop, wanted)]
     for _ in range(2):
-        pairs.append(tuple(cv2.pyrDown(each) for each in pairs[-1]))  # type: ignore[arg-type]
+        pairs.append(tuple(cv2.pyrDown(each) for each in pairs[-1]))
     likeness = [structural_similarity(*pair, channel_axis=2) for pair in pairs]
     return float(1 - np.mean(likeness))
 
