@@ -189,3 +189,16 @@ def test_behind_the_soft_edge_of_a_body_it_is_as_dark_as_under_it():
     alpha[78:, 30:90] = 0
     dark = underside_shadow(alpha, box, SIZE, GROUND)
     assert dark[277, 260] > 0.9 * dark[282, 260] > 0.3
+
+
+def test_shade_begins_at_the_foot_where_the_photo_looks_down_more_steeply_than_the_place_is_seen():
+    """A cup from above on ground that is seen nearly from the side: no lit ground between the two."""
+    flat = Ground(280.0, GROUND.middle, GROUND.focal)
+    width, height = 120, 160
+    x = (np.arange(width) + 0.5) / (width / 2) - 1
+    rise = 0.4 * width / 2 * (1 - np.sqrt(1 - x**2))
+    cup = (np.arange(height)[:, None] < height - rise[None]).astype(np.float32)
+    hidden = sky_shadow(cup, Box(240, 140, width, height), SIZE, flat)
+    for column in (12, 60, 108):
+        below = round(300 - rise[column])
+        assert hidden[below, 240 + column] > 0.25

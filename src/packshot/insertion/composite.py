@@ -83,13 +83,13 @@ def _as_seen(
 
 
 def _look(scene: Scene, box: Box) -> Look:
+    return Look(_around(scene.image, box), ground_blur(scene, box), _grain(scene.background))
+
+
+def ground_blur(scene: Scene, box: Box) -> float | None:
+    """How blurred the ground is on which a box stands, in pixels; None if it shows no edges."""
     columns = slice(max(0, box.left - box.width // 2), box.right + box.width // 2)
-    reach = max(12, box.height // 8)
-    return Look(
-        _around(scene.image, box),
-        optics.blur_at(scene.image, box.bottom, columns, reach),
-        _grain(scene.background),
-    )
+    return optics.blur_at(scene.image, box.bottom, columns, max(12, box.height // 8))
 
 
 def _grain(background: Background) -> Grain | None:

@@ -202,9 +202,9 @@ def _freely_standing(cuts: Sequence[CutOut]) -> dict[int, float]:
 
 
 def _sure(cut: CutOut, faults: MaskFaults | None) -> float:
-    """A factor: 1 for a mask without doubt and faults, or of which none is known, else less."""
+    """A factor: 1 for a mask without doubt and more faults than right ones seem to have, else less."""
     certain = 1 - min(cut.photo.mask_doubt or 0.0, _MOST_DOUBT)
-    return certain / (1 + faults.severity) if faults else certain
+    return certain / max(1.0, faults.severity) if faults else certain
 
 
 def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:

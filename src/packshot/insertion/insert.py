@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from packshot.errors import InsertionError
-from packshot.insertion import cutouts, shadows
+from packshot.insertion import cutouts, optics, shadows
 from packshot.insertion import quality_checks as judged
 from packshot.insertion.background import Background, Box, Colours
 from packshot.insertion.claim import claim_of
-from packshot.insertion.composite import composite
+from packshot.insertion.composite import composite, ground_blur
 from packshot.insertion.cutouts import CutOut
 from packshot.insertion.lighting import UNCLEAR, Light, LightEstimator
 from packshot.insertion.mask_faults import MaskFaults, mask_faults
@@ -366,8 +366,10 @@ def _checked(
             checks.append(judged.contact(scene.image, result.image, standing, slope))
     elif scene.front is None:  # what stands before one product may part it in two
         checks.append(judged.count(result.alpha))
-    darkening, cast = _shadows(scene, result, silhouette)
-    checks.append(judged.shadow_direction(darkening, cast, foot))
+    if result.cut and not scene.light.is_clear:
+        checks.append(judged.no_shadow_direction())
+    else:
+        checks.append(judged.shadow_direction(*_shadows(scene, result, silhouette), foot))
     checks.append(judged.sharpness_match(inserted, result.alpha, scene.image))
     checks += viewpoint_checks(
         scene.seen, result.cut.camera if result.cut else None, _turns(scene, foot)
@@ -409,14 +411,18 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
     del before, after
     whole = cutouts.fitted(result.cut, scene.placement.box)[1] if result.cut else result.alpha
     standing = whole, result.box, (scene.crop.width, scene.crop.height), scene.ground
+    blur = ground_blur(scene, result.box)
     if result.cut:
-        left /= 1 - shadows.sky_shade(shadows.sky_shadow(*standing), scene.light)
+        sky = optics.out_of_focus(shadows.sky_shadow(*standing), blur)
+        left /= 1 - shadows.sky_shade(sky, scene.light)
     darkening = (1 - left).clip(0, 1) * (result.shadow > 0)
     dark = shadows.contact_shadow(*standing, scene.light) + shadows.underside_shadow(*standing)
+    dark = optics.out_of_focus(dark, blur)
     visible = (silhouette < 0.02) & (dark < 0.02) & is_lit
     if scene.front is not None:
         visible &= scene.front < 0.02
-    return darkening * visible, shadows.cast_shadow(*standing, scene.light) * visible
+    cast = optics.out_of_focus(shadows.cast_shadow(*standing, scene.light), blur)
+    return darkening * visible, cast * visible
 
 
 def _cameras(scene: Scene, result: Composite) -> dict[str, object]:

@@ -206,6 +206,12 @@ def shadow_direction(darkening: Colours, cast: Colours, foot: tuple[float, float
     return Check("shadow direction", abs((actual - expected + 180) % 360 - 180), limits, meaning)
 
 
+def no_shadow_direction() -> Check:
+    """That of a cut-out in a light whose side is not known: its faint shadow is a guess, and says so."""
+    meaning = "the background does not show where its light comes from"
+    return Check("shadow direction", 0.0, (0.0, 25.0), meaning)
+
+
 def darkening_direction(darkening: Colours, foot: tuple[float, float]) -> float | None:
     """Degrees (0 right, 90 up) from the product's foot to the darkening's centroid; None if none."""
     strong = np.where(darkening > max(0.08, 0.25 * float(darkening.max())), darkening, 0)
