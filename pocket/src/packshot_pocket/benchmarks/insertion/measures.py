@@ -52,10 +52,10 @@ def _structure(crop: np.ndarray, wanted: np.ndarray) -> float:
 
     (Wang, Simoncelli and Bovik 2003.)
     """
-    pairs = [(crop, wanted)]
-    for _ in range(2):
-        pairs.append(tuple(cv2.pyrDown(each) for each in pairs[-1]))
-    likeness = [structural_similarity(*pair, channel_axis=2) for pair in pairs]
+    likeness = []
+    for _ in range(3):
+        likeness.append(structural_similarity(crop, wanted, channel_axis=2))
+        crop, wanted = np.asarray(cv2.pyrDown(crop)), np.asarray(cv2.pyrDown(wanted))
     return float(1 - np.mean(likeness))
 
 
