@@ -36,7 +36,9 @@ def test_measured_shade_is_never_fainter_than_a_suns():
 def test_the_less_is_known_of_a_lights_side_the_fainter_its_shadow():
     light = Light(200, 15, 0.95, measured_density=0.6)
     vague, vaguer = (replace(light, confidence=share).as_ambient() for share in (0.4, 0.1))
-    assert vague.density == pytest.approx(0.4 * 0.6) and vaguer.density == pytest.approx(0.1 * 0.6)
+    chance = 40 / 360  # of a direction within 20 degrees, if nothing is known
+    assert vague.density == pytest.approx(0.6 * (0.4 - chance) / (1 - chance))
+    assert vaguer.density == vaguer.hardness == 0, "no better than chance"
     assert vaguer.hardness < vague.hardness < 0.5 and vague.softness == 1
     assert (vague.azimuth_degrees, vague.elevation_degrees, vague.confidence) == (200, 15, 0.4)
 

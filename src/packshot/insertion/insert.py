@@ -416,8 +416,8 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
         sky = optics.out_of_focus(shadows.sky_shadow(*standing), blur)
         left /= 1 - shadows.sky_shade(sky, scene.light)
     darkening = (1 - left).clip(0, 1) * (result.shadow > 0)
-    dark = shadows.contact_shadow(*standing, scene.light) + shadows.underside_shadow(*standing)
-    dark = optics.out_of_focus(dark, blur)
+    touch = shadows.contact_shadow(*standing, scene.light) + shadows.underside_shadow(*standing)
+    dark = optics.out_of_focus(touch, blur)
     visible = (silhouette < 0.02) & (dark < 0.02) & is_lit
     if scene.front is not None:
         visible &= scene.front < 0.02

@@ -35,12 +35,8 @@ UNCLEAR = (
 )
 _SOFT = 0.35
 _HARD = 0.62
-_FAINT = 0.12
-"""Density of a cast shadow whose direction is not known: hardly seen if it is wrong."""
 GAMMA = 2.2
 """Of sRGB, about: light adds up before it is encoded, and opacities are of encoded values."""
-_HIGH = 65.0
-"""Elevation in degrees of a light from all of the sky: its shade stays near."""
 _WINDOW = 4
 """Sectors of 10 degrees in which the light is with the probability that is called confidence."""
 _CROPS = ((0, 0, 1, 1), (0, 0.2, 0.8, 1), (0.2, 0.2, 1, 1), (0.1, 0.1, 0.9, 0.9))
@@ -98,10 +94,12 @@ class Light:
 
     def as_ambient(self) -> Light:
         """Light mostly from the sky: the less is known of its side, the softer and fainter its shadow."""
+        chance = _WINDOW / SECTORS
+        known = max(0.0, self.confidence - chance) / (1 - chance)
         return replace(
             self,
-            hardness=self.confidence * self.hardness,
-            measured_density=self.confidence * self.density,
+            hardness=known * self.hardness,
+            measured_density=known * self.density,
             measured_softness=1.0,
         )
 
