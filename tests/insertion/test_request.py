@@ -388,7 +388,7 @@ def test_a_batch_is_made_again_where_what_stands_before_changed(product, tmp_pat
     place = request.PlacementRequest(box="1,2,20,20", behind=str(tmp_path / "front.png"))
 
     def key(where):
-        return request._inputs(product, where, InsertionSettings(), None, (), None)
+        return request._inputs(product, where, InsertionSettings(), request.Tools())
 
     first = key(place)
     assert key(place) == first != key(replace(place, behind=None))
