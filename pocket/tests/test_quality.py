@@ -79,7 +79,7 @@ def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
             entries.append({"file": f"{name}.png", **facts, "colour": colour, "noun": "box"})
         (world / f"{scene:06d}.json").write_text(json.dumps(entries))
     state = tmp_path_factory.mktemp("state")
-    data.pack([world], state, held_out_fraction=0.25)
+    data.gather([world], state, held_out_fraction=0.25)
     return state
 
 

@@ -197,11 +197,12 @@ def test_a_heavy_job_that_was_begun_at_the_same_moment_waits_and_can_be_stopped(
     folder = queue.folder / job.id
     with machine.held("Mug"):
         words = [sys.executable, "-m", "packshot.studio.job_process", str(folder)]
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        # As from a studio in the background, where a shell has Ctrl-C ignored.
+        process = subprocess.Popen(["sh", "-c", 'trap "" INT; exec "$@"', "sh", *words])
         until(lambda: queue.get(job.id).what == "machine")
         assert (queue.get(job.id).state, queue.get(job.id).note) == ("running", "Mug")
         queue.stop(job.id)
-        process.wait()
+        process.wait(timeout=60)
     assert queue.get(job.id).state == "stopped"
     assert not list(project.photos_folder.glob("*.txt"))
 

@@ -201,7 +201,7 @@ def test_favourites_and_two_side_by_side(visit, full, at):
 
 def test_a_point_shows_its_pictures_by_mouse_and_keys(visit, full, at):
     page = settled(visit(f"{at}/choose"))
-    assert page.locator(".behind h3:visible").inner_text().startswith("20260101-000000, weight 1")
+    assert page.locator(".behind h3:visible").inner_text().startswith("2026-01-01, 00:00, weight 1")
     page.locator(".dot").nth(1).click()
     assert "weight 0.8" in page.locator(".behind h3:visible").inner_text()
     page.locator(".dot").first.focus()

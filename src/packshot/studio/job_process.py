@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import signal
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -22,6 +23,8 @@ MACHINE = "machine"
 def main(folder: Path) -> None:
     """Run the command of a job's folder once, and write how it ended."""
     job = files.read_json(folder / "job.json")
+    # A studio in the background (`packshot studio &`) ignores Ctrl-C, and so would its jobs: by it they stop.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         # Whoever makes it does the job: two studios that start it leave one process.
         with (folder / "run.json").open("x") as file:
