@@ -1,15 +1,18 @@
 """Shadows against closed forms: where a post's tip must fall on level ground."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from packshot.insertion.background import Box
+from packshot.insertion.foot import Foot
 from packshot.insertion.lighting import Light
 from packshot.insertion.quality_checks import darkening_direction, seen_direction
 from packshot.insertion.shadows import (
     Ground,
+    _at_foot,
     cast_shadow,
     contact_shadow,
     darkened,
@@ -202,3 +205,13 @@ def test_shade_begins_at_the_foot_where_the_photo_looks_down_more_steeply_than_t
     for column in (12, 60, 108):
         below = round(300 - rise[column])
         assert hidden[below, 240 + column] > 0.25
+
+
+def test_shade_does_not_break_off_where_a_foot_jumps_from_a_wheel_to_what_is_behind_it():
+    rise = np.where(np.arange(200) < 150, 2.0, 30.0).astype(np.float32)
+    foot = Foot(np.ones(200, bool), rise, np.zeros(200, np.float32), rise)
+    car = SimpleNamespace(foot=foot, ground=GROUND, box=Box(200, 140, 200, 160))
+    fading = np.exp(-np.abs(np.arange(400, dtype=np.float32) - 300) / 40)[:, None]
+    moved = _at_foot(np.repeat(fading, 600, axis=1), car)[:360]
+    assert moved[:, 390].argmax() < 280 and moved[:, 250].argmax() == 298
+    assert np.abs(np.diff(moved, axis=1)).max() < 0.03

@@ -148,6 +148,10 @@ def cast_shadow(
     return _at_foot((near + far).clip(0, 1) * light.density, product)
 
 
+_FOOT_SMOOTHING = 12
+"""A product's width, divided by that over which its shade follows the foot."""
+
+
 def _at_foot(shade: Colours, product: Standing) -> Colours:
     """Shade of the ground [height, width], moved up to where each column's foot is seen.
 
@@ -163,6 +167,8 @@ def _at_foot(shade: Colours, product: Standing) -> Colours:
     places = product.box.left + np.arange(len(up))
     ends = [places[0] - reach, *places, places[-1] + reach]
     moved = np.interp(np.arange(width), ends, [0, *up, 0]).astype(np.float32)
+    # Where the foot jumps from a wheel to a sill, shade must not break off.
+    moved = cv2.GaussianBlur(moved[None], (0, 0), max(1.0, product.box.width / _FOOT_SMOOTHING))[0]
     down = np.arange(height, dtype=np.float32)[:, None] + moved
     across = np.broadcast_to(np.arange(width, dtype=np.float32), shade.shape).copy()
     return np.asarray(cv2.remap(shade, across, down, cv2.INTER_LINEAR))
