@@ -58,6 +58,18 @@ def test_a_row_comes_before_the_defaults_and_only_what_was_said_is_set(folder):
     assert first.choices.model_fields_set == {"seed"}
 
 
+def test_files_are_beside_the_table_whichever_choice_names_them(folder, monkeypatch):
+    for name in ("others", "plates", "pocket", "openverse"):
+        (folder / name).mkdir()
+    monkeypatch.chdir("/")
+    columns = "id,class,photos,base,class_images,plates"
+    table = write(folder, f"{columns}\n1,car,photos/mug,pocket,./others;openverse,plates\n")
+    (product,) = read_table(table).products
+    assert product.choices.class_images == (str(folder / "others"), "openverse")
+    assert product.choices.plates == str(folder / "plates")
+    assert product.choices.base == "pocket", "a word alone, whatever lies beside the table"
+
+
 @pytest.mark.parametrize(
     ("row", "fault"),
     [

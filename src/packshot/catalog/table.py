@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,8 +24,10 @@ MOST_ROWS = 1_000_000
 MOST_BYTES = 2**30
 OWN = ("id", "name", "class", "trigger", "photos")
 """Columns beside those of `Choices`."""
-_PATHS = ("plates", "assistant")
+_FILES = ("assistant", "plates")
 """Choices that name files; relative ones are beside the table."""
+_FILES_OR_WORDS = ("base", "captioner", "segmenter", "embedder", "class_images")
+"""Choices that may name files: a word alone is none, whatever lies beside the table."""
 
 
 class Product(BaseModel):
@@ -187,16 +190,22 @@ def _product(given: dict[str, Any], beside: Path, known: dict[str, Any]) -> Prod
 
 
 def _value(key: str, value: Any, beside: Path) -> Any:
-    """A cell as `Choices` takes it."""
-    annotation = Choices.model_fields[key].annotation
-    if get_origin(annotation) is tuple and isinstance(value, str):
-        return tuple(part.strip() for part in value.split(";") if part.strip())
+    """A cell as `Choices` takes it; names of files beside the table as whole paths."""
+    if get_origin(Choices.model_fields[key].annotation) is tuple:
+        parts = value.split(";") if isinstance(value, str) else value
+        words = tuple(str(part).strip() for part in parts if str(part).strip())
+        return tuple(_placed(key, word, beside) for word in words)
     if key == "rights" and isinstance(value, str):
         return {"photos": value}
-    is_path = key in _PATHS or (key == "base" and files.exists(beside / str(value)))
-    if is_path and isinstance(value, str) and value != "none":
-        return str((beside / files.expand_user(value)).absolute())
-    return value
+    return _placed(key, value, beside) if isinstance(value, str) else value
+
+
+def _placed(key: str, name: str, beside: Path) -> str:
+    """A choice's value; if it names a file beside the table, that file's whole path."""
+    is_word = re.fullmatch(r"[\w-]+", name) is not None
+    may_be = key in _FILES or (key in _FILES_OR_WORDS and not is_word)
+    path = beside / files.expand_user(name)
+    return str(path.absolute()) if may_be and files.exists(path) else name
 
 
 def _once(known: dict[str, Any], what: str, check: Any) -> None:

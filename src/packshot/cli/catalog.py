@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,8 +19,16 @@ from packshot.cli.options import (
 )
 from packshot.cli.terminal import echo
 
+if TYPE_CHECKING:
+    from packshot.catalog.making import Outcome
+    from packshot.catalog.table import Product
+    from packshot.cli.console import Console
+
 _PAGE_SECONDS = 10.0
 """The page is written this often while work goes on."""
+_FAULTS = 20
+"""So many faults of a table are shown."""
+_TOLD = {"failed": "set aside", "waiting": "again later"}
 _LACKING = "Where a row has none: "
 
 
@@ -66,54 +73,67 @@ def catalog(
     The whole table is checked before anything is made. The same command goes on where it was stopped,
     and makes what is new or changed.
     """
-    from packshot.catalog.engine import make_all
     from packshot.catalog.results import write_results
-    from packshot.catalog.table import read_table
     from packshot.cli.console import Console
-    from packshot.errors import CatalogError
 
     defaults: dict[str, Any] = {
         "class": class_noun, "base": base, "time_budget": time_budget, "segmenter": segmenter,
         "class_images": sources_of(class_images), "class_count": class_count,
         "images_per_prompt": images_per_prompt, "plates": plates_of(plates), "seed": seed,
     }  # fmt: skip
-    products, faults = read_table(
-        table, {key: value for key, value in defaults.items() if value is not None}
-    )
+    products, faults = _products(table, defaults, skip_bad)
+    with Console() as console, console.stoppable():
+        for fault in faults:
+            console.say(f"left out: {fault}")
+        outcomes = _make(products, out, console, max_failures, address=address, workers=workers)
+    page = write_results(out, products, outcomes)
+    states = [outcome.state for outcome in outcomes]
+    echo(f"{states.count('done')} of {len(products)} are done. Page: {page}")
+    if states.count("done") < len(products):
+        raise typer.Exit(1 if "failed" in states else 130)
+
+
+def _products(
+    table: Path, defaults: dict[str, Any], skip_bad: bool
+) -> tuple[list[Product], list[str]]:
+    """The products of a table and its faults, which are an error unless they are to be left out."""
+    from packshot.catalog.table import read_table
+    from packshot.errors import CatalogError
+
+    given = {key: value for key, value in defaults.items() if value is not None}
+    products, faults = read_table(table, given)
     if faults and not (skip_bad and products):
-        shown = "\n".join(f"  {fault}" for fault in faults[:20])
-        more = f"\n  and {len(faults) - 20} more" if len(faults) > 20 else ""
+        shown = "\n".join(f"  {fault}" for fault in faults[:_FAULTS])
+        more = f"\n  and {len(faults) - _FAULTS} more" if len(faults) > _FAULTS else ""
         raise CatalogError(
             f"{len(faults)} of {len(faults) + len(products)} rows of {table} cannot be made:\n"
             f"{shown}{more}\nNothing was begun. Mend them, or make the others with --skip-bad."
         )
-    os.makedirs(out, exist_ok=True)
-    found, written = {product.id: None for product in products}, 0.0
-    outcomes: dict[str, Any] = {}
-    with Console() as console, console.stoppable():
-        for fault in faults:
-            console.say(f"left out: {fault}")
+    return products, faults
 
-        def enough() -> bool:
-            failed = sum(outcome.state == "failed" for outcome in outcomes.values())
-            return console.should_stop() or (max_failures is not None and failed >= max_failures)
 
-        console.training = True  # Ctrl-C stops after the step at hand
-        for outcome in make_all(
-            products, out.absolute(), address=address, workers=workers, should_stop=enough
-        ):
-            outcomes[outcome.id] = outcome
-            if outcome.state == "failed":
-                console.say(f"set aside: {outcome.id}: {outcome.fault}")
-            elif outcome.state == "waiting":
-                console.say(f"again later: {outcome.id}: {outcome.fault}")
-            done = sum(each.state in ("done", "failed") for each in outcomes.values())
-            console.progress("products", done, len(found))
-            if time.monotonic() - written > _PAGE_SECONDS:
-                write_results(out, products, outcomes.values())
-                written = time.monotonic()
-    page = write_results(out, products, outcomes.values())
-    states = [outcome.state for outcome in outcomes.values()]
-    echo(f"{states.count('done')} of {len(products)} are done. Page: {page}")
-    if states.count("done") < len(products):
-        raise typer.Exit(130 if "failed" not in states else 1)
+def _make(
+    products: list[Product], out: Path, console: Console, max_failures: int | None, **where: Any
+) -> list[Outcome]:
+    """Make the products, telling of them and writing the page now and then; the last outcome of each."""
+    from packshot.catalog.engine import make_all
+    from packshot.catalog.results import write_results
+
+    outcomes: dict[str, Outcome] = {}
+    written = 0.0
+
+    def enough() -> bool:
+        failed = sum(outcome.state == "failed" for outcome in outcomes.values())
+        return console.should_stop() or (max_failures is not None and failed >= max_failures)
+
+    console.training = True  # Ctrl-C stops after the step at hand
+    for outcome in make_all(products, out.absolute(), should_stop=enough, **where):
+        outcomes[outcome.id] = outcome
+        if outcome.state in _TOLD:
+            console.say(f"{_TOLD[outcome.state]}: {outcome.id}: {outcome.fault}")
+        done = sum(each.state in ("done", "failed") for each in outcomes.values())
+        console.progress("products", done, len(products))
+        if time.monotonic() - written > _PAGE_SECONDS:
+            write_results(out, products, outcomes.values())
+            written = time.monotonic()
+    return list(outcomes.values())
