@@ -120,6 +120,11 @@ class _Log(RunObserver):
         """Append a line."""
         files.append_line(self._path, f"{datetime.now().isoformat(timespec='seconds')} {text}")
 
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Append what is done; what is under way is in the project."""
+        if done == total:
+            self.say(f"{what}: {total}")
+
     def refused(self, refused: dict[str, str]) -> None:
         """Append each refused photo."""
         for name, reason in refused.items():
