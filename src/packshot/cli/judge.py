@@ -89,14 +89,15 @@ def _judge(
 
 def _show(judging: Judge, scored: list[Candidate]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from packshot.judging.candidate import chosen_candidate
     from packshot.judging.intervals import interval
 
     now = chosen_candidate(judging.project)
     measures = ("identity", "drift", "prompt fidelity", "copied background", "diversity", "count")
-    table = Table("candidate", *measures, caption=f"measured by {judging.embedder.name}")
+    name = Column("candidate", overflow="fold", min_width=16)  # a run's name is told whole
+    table = Table(name, *measures, caption=f"measured by {judging.embedder.name}")
     for one in scored:
         mark = " (the project's)" if (one.run, one.step, one.weight) == now else ""
         cells = [str(one.interval(name) or "") for name in measures]
