@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from packshot.captions.edit import edit_captions
 from packshot.masks.drawing import draw_mask
 from packshot.photos.photo_set import list_photos
+from packshot.plan import read_plan
 from packshot.plan.config import write_plan
 from packshot.training.events import Sample, Step, as_record, log_of
 from packshot.utils import files
@@ -126,6 +127,21 @@ def test_what_is_being_written_is_not_replaced_by_what_has_changed(visit, full, 
     words.blur()
     wait(page, "document.querySelectorAll('textarea')[1].value.endsWith('shelf')")
     assert list_photos(full)[0].caption == "ohwx kettle, half a sentence"
+
+
+def test_a_number_that_is_being_written_outlives_what_comes_meanwhile(visit, full, at):
+    page = settled(visit(f"{at}/plan"))
+    page.click("summary:has-text('All numbers')")
+    number = settled(page).locator("#n-save_every_n_steps")
+    number.fill("7")
+    page.evaluate("document.getElementById('plan-numbers').classList.add('kept')")
+    page.evaluate("htmx.trigger(document.body, 'plan-ended')")
+    settled(page)
+    assert number.input_value() == "7"
+    number.blur()
+    page.wait_for_selector(".notice.done:has-text('save_every_n_steps')")
+    assert read_plan(full.plan_file).save_every_n_steps == 7
+    page.wait_for_selector("#plan-numbers[open]:not(.kept)")
 
 
 def test_a_photo_is_removed_and_put_back(visit, full, at):

@@ -23,6 +23,27 @@ function fade(node) {
   else node.remove();
 }
 
+// What is being written is not replaced by what comes meanwhile. A part waits for it; a card has changed
+// elsewhere, which the studio says when what was written is sent.
+const WRITTEN = "textarea, input:not([type]), input[type=text], input[type=number]";
+document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const written = document.activeElement;
+  const { elt: part, target, requestConfig: { verb, path } } = detail;
+  if (verb !== "get" || !written?.matches(WRITTEN) || !target.contains(written)) return;
+  if (written.value === written.defaultValue) return;
+  detail.shouldSwap = false;
+  if (part.matches("li")) return;
+  const ask = () => setTimeout(() => htmx.ajax("GET", path, { source: part, target }), 500);
+  written.addEventListener("blur", ask, { once: true });
+});
+
+// A fold that is open stays open.
+document.body.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+  const open = [...target.querySelectorAll("details[id][open]")].map((fold) => fold.id);
+  const reopen = () => open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+  if (open.length) target.addEventListener("htmx:afterSwap", reopen, { once: true });
+});
+
 // In a narrow window the steps are a row that is longer than it.
 document.querySelector(".steps [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
