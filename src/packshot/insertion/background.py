@@ -27,6 +27,8 @@ Colours = npt.NDArray[np.floating[Any]]
 """sRGB [height, width, 3], or one channel [height, width], in [0, 1]."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_ROWS = 256
+"""So many rows of a background are blended at once."""
 
 
 @dataclass(frozen=True)
@@ -109,18 +111,24 @@ class Background:
         """
         pixels = self.pixels.copy()
         part = pixels[box.region]
+        opacity = weights if opacity is None else opacity
+        for first in range(0, len(part), _ROWS):  # at once it would be 2 GB of floats
+            rows = slice(first, first + _ROWS)
+            self._blend(part[rows], colours[rows], weights[rows], opacity[rows])
+        return replace(self, pixels=pixels)
+
+    def _blend(self, part: Pixels, colours: Colours, weights: Colours, opacity: Colours) -> None:
         own = self._colour_channels(part).astype(np.float32)
         eight = _image((colours.clip(0, 1) * 255).round().astype(np.uint8))
         eight = eight if own.shape[2] == 3 or self.profile else eight.convert("L")
         new = np.array(colour.from_srgb(eight, self.profile), np.float32).reshape(own.shape)
-        most = np.iinfo(pixels.dtype).max
+        most = np.iinfo(part.dtype).max
         mixed = own + weights[..., None] * (new * (most / 255) - own)
-        changed = (weights > 0)[..., None]
-        if pixels.shape[2] == 4:
-            hides = weights if opacity is None else np.minimum(weights, opacity)
+        if part.shape[2] == 4:
+            hides = np.minimum(weights, opacity)
             mixed = _over(part.astype(np.float32), mixed, hides[..., None], most)
-        part[:] = np.where(changed, mixed.round().clip(0, most).astype(pixels.dtype), part)
-        return replace(self, pixels=pixels)
+        rounded = mixed.round().clip(0, most).astype(part.dtype)
+        np.copyto(part, rounded, where=(weights > 0)[..., None])
 
     def write(self, path: Path, **notes: str) -> None:
         """Write a PNG; see `as_png`."""

@@ -150,6 +150,8 @@ def cast_shadow(
 
 _FOOT_SMOOTHING = 12
 """A product's width, divided by that over which its shade follows the foot."""
+_ROWS = 256
+"""So many rows of shade are moved at once."""
 
 
 def _at_foot(shade: Colours, product: Standing) -> Colours:
@@ -169,9 +171,12 @@ def _at_foot(shade: Colours, product: Standing) -> Colours:
     moved = np.interp(np.arange(width), ends, [0, *up, 0]).astype(np.float32)
     # Where the foot jumps from a wheel to a sill, shade must not break off.
     moved = cv2.GaussianBlur(moved[None], (0, 0), max(1.0, product.box.width / _FOOT_SMOOTHING))[0]
-    down = np.arange(height, dtype=np.float32)[:, None] + moved
-    across = np.broadcast_to(np.arange(width, dtype=np.float32), shade.shape).copy()
-    return np.asarray(cv2.remap(shade, across, down, cv2.INTER_LINEAR))
+    across = np.broadcast_to(np.arange(width, dtype=np.float32), (min(height, _ROWS), width)).copy()
+    parts = []
+    for first in range(0, height, _ROWS):  # where to look takes twice the memory of the shade
+        down = np.arange(first, min(height, first + _ROWS), dtype=np.float32)[:, None] + moved
+        parts.append(cv2.remap(shade, across[: len(down)], down, cv2.INTER_LINEAR))
+    return np.concatenate(parts)
 
 
 def _shadow_of_card(
