@@ -43,8 +43,10 @@ if TYPE_CHECKING:
     from packshot.insertion.record import remove_insertions, restore_insertions
     from packshot.insertion.settings import InsertionSettings
     from packshot.judging.candidate import Candidate, list_candidates
-    from packshot.judging.candidates import Judge, choose_candidate, score_candidates
+    from packshot.judging.candidates import score_candidates
     from packshot.judging.choice import Choice, Limits, propose
+    from packshot.judging.chosen import choose_candidate
+    from packshot.judging.judge import Judge
     from packshot.lora.files import load_lora
     from packshot.lora.weights import Lora
     from packshot.masks.drawing import draw_mask
@@ -119,8 +121,8 @@ _HOMES = {
     "InsertionSettings": "insertion.settings",
     "Candidate": "judging.candidate",
     "list_candidates": "judging.candidate",
-    "Judge": "judging.candidates",
-    "choose_candidate": "judging.candidates",
+    "Judge": "judging.judge",
+    "choose_candidate": "judging.chosen",
     "score_candidates": "judging.candidates",
     "Choice": "judging.choice",
     "Limits": "judging.choice",

@@ -59,6 +59,8 @@ class Choices(BaseModel):
     """Time for all steps, such as "10m"; None for the whole recipe."""
     early_stopping: bool = True
     """Whether training ends when it is done, before the plan's last step."""
+    choose: bool = True
+    """Whether a run's most faithful checkpoint and weight becomes the LoRA; False: its end."""
     captioner: str = "auto"
     segmenter: str = "auto"
     """The segmenter that makes the masks; "none" for no masks."""

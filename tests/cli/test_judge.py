@@ -6,7 +6,9 @@ from packshot.cli import judge as command
 from packshot.cli import main
 from packshot.errors import ModelLoadError
 from packshot.generation import embedders
-from packshot.judging.candidates import Judge
+from packshot.judging.effort import Effort
+from packshot.judging.judge import Judge
+from packshot.utils import files
 from tests.generation.test_metrics import Colours
 from tests.judging.test_candidates import Left, project, with_step  # noqa: F401 (fixtures)
 from tests.projects import samples_in_two_steps
@@ -30,18 +32,34 @@ def call(project, tiny_base, monkeypatch, capsys):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_checkpoints_are_compared_and_one_is_proposed(call, project, with_step, monkeypatch):  # noqa: F811
+def test_checkpoints_are_compared_and_one_is_proposed(
+    call,
+    project,  # noqa: F811
+    with_step,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
     def quick(opened, base, identity, seeds, console):
-        return Judge(opened, base, Colours(), Colours(), Left(), prompts=1, seeds=seeds)
+        return Judge(opened, base, Colours(), Colours(), Left(), Effort("of a test", 1, seeds, 1))
 
     monkeypatch.setattr(command, "_judge", quick)
-    code, told, _ = call("--weight", "1", "--seeds", "2", "--most-drift", "9", "--dreambooth")
+    words = ("--weight", "1", "--seeds", "2", "--most-drift", "9", "--dreambooth")
+    code, told, _ = call(*words, "--base", "sister", "--json", str(tmp_path / "judged.json"))
     assert code == 0
     for words in ("first, step 5, at 1", "second, at 1", "without a LoRA", "real images", "PRES"):
         assert words in told
     said = " ".join(told.split())
     assert "Proposed: " in said and "9 at most" in said
-    assert "Next: packshot choose" in said and "DIV is 1 - cosine, not LPIPS" in said
+    facts = files.read_json(tmp_path / "judged.json")
+    proposed, (abroad,) = facts["proposed"], [one for one in facts["candidates"] if one["base"]]
+    assert [abroad[key] for key in ("run", "step")] == [proposed[key] for key in ("run", "step")]
+    assert abroad["name"] in said and "without a LoRA on sister" in said
+    assert [plain["base"] for plain in facts["without"]] == ["", "sister"]
+    assert len(facts["dreambooth"]) == 3 and len(facts["candidates"]) == 4
+    assert (
+        "Next: packshot choose" in said
+        and "Diversity is 1 - cosine of images of one prompt, not the paper's LPIPS" in said
+    )
 
 
 def test_without_anything_that_tells_products_apart_it_says_what_to_name(call, monkeypatch):

@@ -17,12 +17,14 @@ from packshot.judging.candidate import (
     read_candidates,
 )
 from packshot.judging.candidates import (
-    Judge,
-    choose_candidate,
     class_pictures,
     propose_candidate,
     score_candidates,
+    sources_of,
 )
+from packshot.judging.chosen import choose_candidate
+from packshot.judging.effort import Effort
+from packshot.judging.judge import Judge
 from packshot.judging.seen import see_file
 from packshot.lora import fused, load_lora
 from packshot.photos.photo_set import list_photos
@@ -68,7 +70,8 @@ class Left:
 @pytest.fixture
 def judge(project, tiny_base):
     samples_in_two_steps(tiny_base)
-    return Judge(project, tiny_base, Colours(), Colours(), Left(), prompts=2, seeds=2)
+    effort = Effort("of a test", prompts=2, seeds=2, swept=2)
+    return Judge(project, tiny_base, Colours(), Colours(), Left(), effort)
 
 
 @pytest.fixture
@@ -121,7 +124,7 @@ def test_a_lora_from_elsewhere_is_compared_and_does_not_become_a_run(
     judge, project, make_assistant
 ):
     other = Path(make_assistant(3))
-    scored = score_candidates(judge, (1.0,), [other])
+    scored = score_candidates(judge, (1.0,), sources_of(judge, [other]))
     assert [one.run for one in scored] == ["first", "second", other.name]
     assert other.name not in {one.run for one in list_candidates(project)}
     assert other.name in {one.run for one in read_candidates(project)}

@@ -25,7 +25,7 @@ def test_the_most_faithful_within_the_limits_is_proposed():
     chosen = propose([few, more, most], Limits(drift=0.2))
     assert chosen.candidate is more
     assert chosen.why.startswith("run, step 200, at 1 is the most faithful, likeness 0.3")
-    assert "class drift of 0.100 (0.2 at most)" in chosen.why
+    assert "prediction drift of 0.100 (0.2 at most)" in chosen.why
     assert propose([few, more, most], Limits(drift=0.5)).candidate is most
 
 
@@ -54,8 +54,16 @@ def test_what_hears_prompts_less_is_left_out_if_that_is_sure():
 def test_where_none_is_within_the_limits_the_least_drift_is_proposed_and_told():
     chosen = propose([candidate(0.4, 0.3, 200), candidate(0.2, 0.25, 100)], Limits(drift=0.2))
     assert chosen.candidate.step == 100
-    assert "none is within the limits: class drift 0.250 of 0.2 at most" in chosen.why
+    assert "none is within the limits: prediction drift 0.250 of 0.2 at most" in chosen.why
 
 
 def test_of_nothing_measured_nothing_is_proposed():
     assert propose([Candidate("run", 1.0, "digest")], Limits()) is None
+
+
+def test_what_is_much_less_faithful_is_no_tie_however_few_the_pictures():
+    many = np.array([0.5, -0.5] * 6)
+    best, light = candidate(0.35, 0.1, 200), candidate(0, 0.1, 100, noise=0.3 + many)
+    assert propose([best, light], Limits()).candidate is best
+    near = candidate(0, 0.1, 100, noise=0.34 + many)
+    assert propose([best, near], Limits()).candidate is near

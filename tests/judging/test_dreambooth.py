@@ -77,7 +77,9 @@ def test_the_row_is_the_papers(ready_project, shots):
     ]
     assert row.clip_t.mean == pytest.approx(np.mean(own), abs=1e-5)
     alike = cosine(*(vector(Corners(), shot.file) for shot in ours[:2]))
-    assert row.div.mean == pytest.approx(1 - alike, abs=1e-5), "of the one prompt with two images"
+    assert row.diversity.mean == pytest.approx(1 - alike, abs=1e-5), (
+        "of the one prompt with two images"
+    )
 
 
 def test_photos_are_compared_with_the_other_photos(ready_project):
@@ -89,4 +91,4 @@ def test_photos_are_compared_with_the_other_photos(ready_project):
         [cosine(vector(Corners(), a.file), vector(Corners(), b.file)) for a, b in pairs]
     )
     assert row.dino.mean == pytest.approx(expected, abs=1e-5)
-    assert (row.clip_t, row.pres, row.div) == (None, None, None)
+    assert (row.clip_t, row.pres, row.diversity) == (None, None, None)

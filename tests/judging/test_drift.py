@@ -1,4 +1,4 @@
-"""Class drift against what it is: the relative change of the prediction, and nothing else."""
+"""Prediction drift against what it is: the relative change of the prediction, and nothing else."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from packshot.class_images import list_class_images
-from packshot.judging.drift import EXAMPLES, class_drift, class_examples
+from packshot.judging.drift import EXAMPLES, class_examples, prediction_drift
 from packshot.lora import fused, load_lora
 
 
@@ -19,8 +19,8 @@ def test_without_a_lora_nothing_drifts_and_more_weight_drifts_more(
     examples, tiny_base, make_assistant
 ):
     lora = load_lora(Path(make_assistant()), tiny_base)
-    assert class_drift(tiny_base, [], examples) == [0.0] * EXAMPLES
-    half, whole = (class_drift(tiny_base, [(lora, weight)], examples) for weight in (0.5, 1.0))
+    assert prediction_drift(tiny_base, [], examples) == [0.0] * EXAMPLES
+    half, whole = (prediction_drift(tiny_base, [(lora, weight)], examples) for weight in (0.5, 1.0))
     assert all(0 < less < more for less, more in zip(half, whole, strict=True))
 
 
@@ -36,7 +36,7 @@ def test_it_is_the_norm_of_the_change_over_that_of_the_prediction(
         with fused(tiny_base, [(lora, 1.0)]):
             on = tiny_base.denoiser(given[0], given[1], given[2]["context"]).sample
     expected = ((on - off).square().sum() / off.square().sum()).sqrt()
-    assert class_drift(tiny_base, [(lora, 1.0)], examples)[3] == pytest.approx(
+    assert prediction_drift(tiny_base, [(lora, 1.0)], examples)[3] == pytest.approx(
         float(expected), rel=1e-4
     )
 
@@ -46,4 +46,4 @@ def test_without_class_images_it_is_of_noise(tiny_base, make_assistant):
     assert examples.prompts == ["a photo of a car"] * EXAMPLES
     assert min(int(time) for time in examples.timesteps) > 850
     lora = load_lora(Path(make_assistant()), tiny_base)
-    assert min(class_drift(tiny_base, [(lora, 1.0)], examples)) > 0
+    assert min(prediction_drift(tiny_base, [(lora, 1.0)], examples)) > 0

@@ -1,12 +1,12 @@
 """The judge's plots: points lie where their numbers do, with the pictures that they are of."""
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from packshot.generation.generate import GeneratedImage, write_record
-from packshot.judging.candidate import Candidate, folder_of, read_candidates
+from packshot.judging.candidate import Candidate, folder_of, read_candidates, write_candidate
 from packshot.judging.choice import Choice, keep_proposal
 from packshot.report.judgement import judgement
 from packshot.report.page import write_report
@@ -82,3 +82,25 @@ def test_what_was_measured_by_an_earlier_packshot_is_left_out(judged):
     old = Candidate(RUN, 0.8, files.sha256(judged.runs_folder / RUN / judged.lora_file.name))
     files.write_json(judged.candidates_folder / "scores.json", [asdict(old)])
     assert judgement(judged) is None
+
+
+def test_other_bases_and_loras_from_elsewhere_are_shown_apart_from_the_steps(judged):
+    end = read_candidates(judged)[1]
+    elsewhere = replace(end, run="theirs.safetensors", sha256="another's")
+    write_candidate(judged, replace(end, base="sister.safetensors", drift=0.25))
+    write_candidate(judged, elsewhere)
+    write_candidate(judged, replace(end, base="older.safetensors", sha256="of a run before"))
+    facts = judgement(judged)
+    assert len(facts["by_step"]["points"]) == 2
+    assert facts["bases"] == [judged.settings.base, "sister.safetensors"]
+    assert [point["base"] for point in facts["by_drift"]["points"]] == [0, 0, 1, 0]
+    page = write_report(judged).read_text()
+    assert "at 1 on sister.safetensors" in page and "theirs.safetensors" in page
+    assert len(re.findall('<circle class="on1"', page)) == 1
+
+
+def test_the_proposal_that_was_chosen_is_told_as_the_projects(judged):
+    end = read_candidates(judged)[1]
+    keep_proposal(judged, Choice(end, "because it is faithful"))
+    files.copy(judged.runs_folder / RUN / judged.lora_file.name, judged.lora_file)
+    assert "The project&#39;s LoRA: because it is faithful" in write_report(judged).read_text()

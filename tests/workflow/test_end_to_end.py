@@ -19,7 +19,7 @@ from packshot.utils import files
 from packshot.weights.helper_models import label
 from packshot.workflow import end_to_end
 from tests import walking
-from tests.captioners import MAKERS
+from tests.captioners import MAKERS, make_clip
 from tests.lives import lives
 from tests.walking import Listener, make_case, results, walk
 
@@ -336,7 +336,8 @@ def started_lives():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options", [{}, {"segmenter": "none", "class_count": None, "images_per_prompt": 1}]
+    "options",
+    [{}, {"segmenter": "none", "class_count": None, "images_per_prompt": 1}, {"embedder": "clip"}],
 )
 def test_killed_at_writes_all_over_the_path_it_goes_on_and_ends_the_same(
     case, options, started_lives
@@ -347,6 +348,8 @@ def test_killed_at_writes_all_over_the_path_it_goes_on_and_ends_the_same(
     survives a kill is seen by the number of runs.
     """
     told, decisions = case / "writes", case / "project" / "decisions.toml"
+    if "embedder" in options:  # then the run chooses, too
+        options = {"embedder": str(make_clip(case / "clip"))}
 
     def start(write=None):
         return started_lives.start(walking.life, str(case), write, json.dumps(options), str(told))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +16,9 @@ from packshot.cli.terminal import echo
 if TYPE_CHECKING:
     from packshot.cli.console import Console
     from packshot.judging.candidate import Candidate
-    from packshot.judging.candidates import Judge
+    from packshot.judging.comparison import Comparison
     from packshot.judging.dreambooth import DreamBoothRow
+    from packshot.judging.judge import Judge
     from packshot.models import DiffusionModel
     from packshot.project import Project
 
@@ -28,6 +32,12 @@ def judge(
     lora: Annotated[
         list[Path] | None, typer.Option(help="A LoRA file from elsewhere, to compare with.")
     ] = None,
+    base: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another checkpoint, to see what is proposed on it; several if you like."
+        ),
+    ] = None,
     identity: Annotated[
         str,
         typer.Option(
@@ -36,7 +46,7 @@ def judge(
         ),
     ] = "auto",
     most_drift: Annotated[
-        float | None, typer.Option(min=0, help="The most class drift that is accepted.")
+        float | None, typer.Option(min=0, help="The most prediction drift that is accepted.")
     ] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, max=64, help="Pictures of each prompt; default 3.")
@@ -44,24 +54,40 @@ def judge(
     dreambooth: Annotated[
         bool, typer.Option("--dreambooth", help="Also DreamBooth's table, of what is proposed.")
     ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write all of it, with every value.")
+    ] = None,
 ) -> None:
     """Measure each run's checkpoints at several weights, and propose the most faithful one."""
     from packshot.cli.console import Console
     from packshot.judging.candidate import WEIGHTS
-    from packshot.judging.candidates import SEEDS, propose_candidate, score_candidates
+    from packshot.judging.candidates import propose_candidate, score_candidates, sources_of
     from packshot.judging.choice import MOST_DRIFT, Limits
+    from packshot.judging.comparison import Comparison, score_on
+    from packshot.utils import files
 
-    opened = project_at(project)
+    opened, weights = project_at(project), weight or WEIGHTS
     with Console() as console:
-        base = base_of(opened, console)
-        judging = _judge(opened, base, identity, seeds or SEEDS, console)
-        scored = score_candidates(judging, weight or WEIGHTS, lora or (), console.progress)
+        judging = _judge(opened, base_of(opened, console), identity, seeds, console)
+        sources = sources_of(judging, lora or ())
+        scored = score_candidates(judging, weights, sources, console.progress)
         limits = Limits(drift=MOST_DRIFT if most_drift is None else most_drift)
         proposed = propose_candidate(judging, limits)
-        table = _dreambooth(judging, proposed.candidate) if dreambooth and proposed else None
-    _show(judging, scored)
-    if table:
-        _show_dreambooth(judging, table)
+        rows = _dreambooth(judging, proposed.candidate) if dreambooth and proposed else {}
+        wanted = (proposed.candidate.run, proposed.candidate.step) if proposed else None
+        taken = {
+            origin: file
+            for origin, file in sources.items()
+            if file in (lora or ()) or origin == wanted
+        }
+        others = {name: partial(base_of, opened, console, name) for name in base or ()}
+        abroad, without = score_on(judging, others, weights, taken, console.progress)
+    found = Comparison([*scored, *abroad], {"": judging.without, **without}, proposed, rows)
+    _show(judging, found)
+    if rows:
+        _show_dreambooth(judging, rows)
+    if json_file:
+        files.write_json(json_file, found.facts())
     if proposed:
         one = proposed.candidate
         at = "" if one.step is None else f" --step {one.step}"
@@ -72,45 +98,41 @@ def judge(
 
 
 def _judge(
-    project: Project, base: DiffusionModel, identity: str, seeds: int, console: Console
+    project: Project, base: DiffusionModel, identity: str, seeds: int | None, console: Console
 ) -> Judge:
-    from packshot.decisions import Decisions
     from packshot.generation.embedders import embedder_for, identity_embedder_for
-    from packshot.judging.candidates import Judge
-    from packshot.masks.registry import segmenter_of, settle_segmenter
+    from packshot.judging.judge import judge_for
 
     embedder = identity_embedder_for(project, lambda: base, console, identity)
     similarity = embedder_for(project, lambda: base, console)
-    chosen = project.settings.segmenter
-    spec = settle_segmenter("auto" if chosen == "none" else chosen, Decisions(project))
-    segmenter = segmenter_of(spec, console.progress)
-    return Judge(project, base, embedder, similarity, segmenter, seeds=seeds)
+    made = judge_for(project, base, embedder, similarity, console)
+    return replace(made, effort=replace(made.effort, seeds=seeds)) if seeds else made
 
 
-def _show(judging: Judge, scored: list[Candidate]) -> None:
+def _show(judging: Judge, found: Comparison) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
     from packshot.judging.candidate import chosen_candidate
+    from packshot.judging.comparison import MEASURES
     from packshot.judging.intervals import interval
 
     now = chosen_candidate(judging.project)
-    measures = ("identity", "drift", "prompt fidelity", "copied background", "diversity", "count")
     name = Column("candidate", overflow="fold", min_width=16)  # a run's name is told whole
-    table = Table(name, *measures, caption=f"measured by {judging.embedder.name}")
-    for one in scored:
-        mark = " (the project's)" if (one.run, one.step, one.weight) == now else ""
-        cells = [str(one.interval(name) or "") for name in measures]
-        table.add_row(one.name + mark, *cells)
-    plain = judging.without
-    cells = [str(interval(plain[name])) if plain.get(name) else "" for name in measures]
-    table.add_row("without a LoRA", *cells)
+    table = Table(name, *MEASURES.values(), caption=f"measured by {judging.embedder.name}")
+    for one in found.candidates:
+        is_now = not one.base and (one.run, one.step, one.weight) == now
+        cells = [str(one.interval(measure) or "") for measure in MEASURES]
+        table.add_row(one.name + " (the project's)" * is_now, *cells)
+    for base, plain in found.without.items():
+        cells = [str(interval(plain[name])) if plain.get(name) else "" for name in MEASURES]
+        table.add_row("without a LoRA" + f" on {base}" * bool(base), *cells)
     Console().print(table)
 
 
 def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow]:
     from packshot.errors import PackshotError
-    from packshot.judging.candidate import pictures_of
+    from packshot.judging.candidate import folder_without, pictures_of
     from packshot.judging.candidates import class_pictures
     from packshot.judging.dreambooth import DreamBooth
     from packshot.photos.photo_set import list_photos
@@ -120,7 +142,7 @@ def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow
     project = judging.project
     table = DreamBooth(judging.embedder, judging.similarity, list_photos(project), project.subject)
     shots = pictures_of(project, candidate)
-    plain = judging.shoot(project.candidates_folder / "without")
+    plain = judging.shoot(folder_without(project))
     return {
         "real images": table.real_images(),
         candidate.name: table.row(shots, class_pictures(judging, candidate)),
@@ -128,18 +150,18 @@ def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow
     }
 
 
-def _show_dreambooth(judging: Judge, rows: dict[str, DreamBoothRow]) -> None:
+def _show_dreambooth(judging: Judge, rows: Mapping[str, DreamBoothRow]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     assert judging.similarity is not None
     caption = (
-        f"DINO, PRES and DIV by {judging.embedder.name}, CLIP-I and CLIP-T by "
-        f"{judging.similarity.name}; DIV is 1 - cosine, not LPIPS"
+        f"DINO, PRES and diversity by {judging.embedder.name}, CLIP-I and CLIP-T by "
+        f"{judging.similarity.name}. Diversity is 1 - cosine of images of one prompt, not the paper's LPIPS"
     )
-    table = Table("", "DINO", "CLIP-I", "CLIP-T", "PRES", "DIV", caption=caption)
+    table = Table("", "DINO", "CLIP-I", "CLIP-T", "PRES", "diversity", caption=caption)
     for name, row in rows.items():
-        values = (row.dino, row.clip_i, row.clip_t, row.pres, row.div)
+        values = (row.dino, row.clip_i, row.clip_t, row.pres, row.diversity)
         table.add_row(name, *("" if value is None else str(value) for value in values))
     Console().print(table)
 
@@ -154,7 +176,7 @@ def choose(
 ) -> None:
     """Make a run's LoRA the project's."""
     from packshot.cli.console import Console
-    from packshot.judging.candidates import choose_candidate
+    from packshot.judging.chosen import choose_candidate
 
     opened = project_at(project)
     with Console() as console:

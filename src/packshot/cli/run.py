@@ -53,6 +53,13 @@ def run(
             help="Training ends when it is done (default), or at the plan's last step.",
         ),
     ] = None,
+    choose: Annotated[
+        bool | None,
+        typer.Option(
+            "--choose/--no-choose",
+            help="The LoRA is the most faithful checkpoint, at the best weight (default), or the end.",
+        ),
+    ] = None,
     prompts_file: Annotated[
         Path | None, typer.Option(help="One prompt a line; {subject} is the product.")
     ] = None,
@@ -98,7 +105,7 @@ def run(
     yes: Yes = False,
     finish: Finish = False,
 ) -> None:
-    """Run all steps: photos, captions, masks, insertions, class images, plan, training, images, report.
+    """Run all steps: photos, captions, masks, insertions, class images, plan, training, shots, report.
 
     The options are saved in packshot.toml and stay valid until they are changed. The same command
     resumes where it was stopped, and does nothing when everything is done.
@@ -110,7 +117,8 @@ def run(
 
     choices = choices_of(
         base=base, weight_storage=weight_storage, time_budget=time_budget,
-        early_stopping=early_stopping, captioner=captioner, segmenter=segmenter, embedder=embedder,
+        early_stopping=early_stopping, choose=choose, captioner=captioner, segmenter=segmenter,
+        embedder=embedder,
         blur=comma_separated(blur),
         class_images=sources_of(class_images), class_count=class_count, class_query=class_query,
         class_licences=comma_separated(class_licences), class_min_side=class_min_side,

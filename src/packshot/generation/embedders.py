@@ -128,12 +128,20 @@ def _foreign(point: EntryPoint) -> Loader:
 
 
 def identity_embedder_for(
-    project: Project, base: Callable[[], DiffusionModel], observer: Observer, choice: str = AUTO
+    project: Project,
+    base: Callable[[], DiffusionModel],
+    observer: Observer,
+    choice: str = AUTO,
+    *,
+    offers: bool = True,
 ) -> ImageEmbedder:
     """What tells a project's product from others of its kind.
 
     "auto" is the base's own CLIP if it has one (it knows the base's world), else the best that is in
     the hub's cache, else what is fetched if the user agrees.
+
+    Args:
+        offers: whether anything is offered to be fetched.
 
     Raises:
         ModelLoadError: there is none, or as `image_embedder_of`.
@@ -144,7 +152,8 @@ def identity_embedder_for(
         choice = BASE
     if choice == AUTO:
         known = KNOWN_FOR_IDENTITY
-        found, why = best_helper("tell the product from others", known, known[:1], observer)
+        offered = known[:1] if offers else ()
+        found, why = best_helper("tell the product from others", known, offered, observer)
         if not found:
             raise ModelLoadError(
                 f"Nothing is at hand that tells the product from others of its kind: {why}. Name a "

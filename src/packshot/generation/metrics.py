@@ -46,7 +46,10 @@ def clip_t(
 def class_drift(
     similarity: ClipSimilarity, pairs: Sequence[tuple[GeneratedImage, GeneratedImage]]
 ) -> float:
-    """Class drift: 1 - mean cosine of images of the same prompt and seed with and without LoRA."""
+    """Class drift, in pictures: 1 - mean cosine of those of the same prompt and seed with and without LoRA.
+
+    What `packshot judge` measures without pictures is prediction drift (`packshot.judging.drift`).
+    """
     ours = embed_image_files(similarity, [learnt.file for learnt, _ in pairs])
     theirs = embed_image_files(similarity, [plain.file for _, plain in pairs])
     return float(1 - (ours * theirs).sum(dim=1).mean())
@@ -89,7 +92,7 @@ def score_project(project: Project, similarity: ClipSimilarity | None) -> list[S
             scores.append(
                 Score(
                     "class drift", class_drift(similarity, class_pairs), similarity.name,
-                    False, "how far images of other members of the class moved (0: not at all)",
+                    False, "how far pictures of others of the class moved: 1 - cosine (0: not at all)",
                 )
             )  # fmt: skip
     files.write_json(project.scores_file, [asdict(score) for score in scores])

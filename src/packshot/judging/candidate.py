@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,8 @@ from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from packshot.generation.generate import GeneratedImage, read_generated_images
 from packshot.judging.intervals import Interval, interval
-from packshot.project import Project
+from packshot.project import Project, slug_of
+from packshot.training.chosen import read_chosen
 from packshot.training.runs import checkpoints
 from packshot.utils import files
 
@@ -33,6 +33,7 @@ class Candidate:
         embedder: what measured likeness.
         step: the step of a checkpoint before the run's end; None for the end.
         values: by the measure's name, a value for each picture (or prompt, or example).
+        base: the checkpoint that made the pictures; "" for the project's own.
     """
 
     run: str
@@ -43,11 +44,17 @@ class Candidate:
     embedder: str = ""
     step: int | None = None
     values: dict[str, Values] = field(default_factory=dict)
+    base: str = ""
 
     @property
-    def key(self) -> tuple[str, int | None, float, str]:
+    def place(self) -> tuple[str, int | None, float, str]:
+        """Where it stands in the project: what was measured before of the same is replaced."""
+        return self.run, self.step, self.weight, self.base
+
+    @property
+    def key(self) -> tuple[str, int | None, float, str, str]:
         """What it is, whatever was measured of it."""
-        return self.run, self.step, self.weight, self.sha256
+        return *self.place, self.sha256
 
     @property
     def origin(self) -> str:
@@ -56,8 +63,8 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """Which LoRA at which weight, in words: "20260101-120000, step 300, at 0.8"."""
-        return f"{self.origin}, at {self.weight:g}"
+        """Which LoRA at which weight, in words: "20260101-120000, step 300, at 0.8 on sdxl.safetensors"."""
+        return f"{self.origin}, at {self.weight:g}" + f" on {self.base}" * bool(self.base)
 
     def interval(self, measure: str) -> Interval | None:
         """The mean of a measure's values, and how sure it is; None if it was not measured."""
@@ -66,7 +73,6 @@ class Candidate:
 
 
 _RECORDS = TypeAdapter(list[Candidate])
-_CHOICE = TypeAdapter(Candidate)
 
 
 def runs_with_lora(project: Project) -> dict[str, Path]:
@@ -88,12 +94,12 @@ def loras_of_runs(project: Project) -> dict[tuple[str, int | None], Path]:
 
 
 def list_candidates(project: Project, weights: Sequence[float] = WEIGHTS) -> list[Candidate]:
-    """Each run's last LoRA at each weight, and what else of the runs was measured, with the scores.
+    """Each run's last LoRA at each weight, and what else of the runs was measured on the project's base.
 
     Of one run its checkpoints come first, then its end, each by weight. The last LoRA of a run that has
     not ended is that of the last step that it has kept.
     """
-    scored = {one.key: one for one in read_candidates(project)}
+    scored = {one.key: one for one in read_candidates(project) if not one.base}
     found, loras = [], loras_of_runs(project)
     last = dict(loras.keys())
     for (run, step), file in loras.items():
@@ -111,9 +117,23 @@ def list_candidates(project: Project, weights: Sequence[float] = WEIGHTS) -> lis
 
 def folder_of(project: Project, candidate: Candidate) -> Path:
     """Where its pictures lie."""
-    run = project.candidates_folder / candidate.run
+    run = _on(project, candidate.base) / candidate.run
     at = run if candidate.step is None else run / f"step-{candidate.step:07d}"
     return at / f"{candidate.weight:g}"
+
+
+def folder_without(project: Project, base: str = "") -> Path:
+    """Where the pictures without a LoRA lie, of the project's base or of another."""
+    return _on(project, base) / "without"
+
+
+def _on(project: Project, base: str) -> Path:
+    folder = project.candidates_folder
+    return (
+        folder / "bases" / f"{slug_of(base)[-40:]}-{files.fingerprint(base)[:8]}"
+        if base
+        else folder
+    )
 
 
 def pictures_of(project: Project, candidate: Candidate) -> list[GeneratedImage]:
@@ -133,8 +153,7 @@ def read_candidates(project: Project) -> list[Candidate]:
 
 def write_candidate(project: Project, done: Candidate) -> None:
     """Keep what was measured, in place of what was before of the same."""
-    same = (done.run, done.step, done.weight)
-    others = [one for one in read_candidates(project) if (one.run, one.step, one.weight) != same]
+    others = [one for one in read_candidates(project) if one.place != done.place]
     records = [asdict(one) for one in (*others, done)]
     files.write_json(project.candidates_folder / "scores.json", records)
 
@@ -144,14 +163,7 @@ def chosen_candidate(project: Project) -> tuple[str, int | None, float] | None:
     if not files.is_file(project.lora_file):
         return None
     now = files.known_sha256(project.lora_file)
-    with suppress(ValidationError):
-        told = _CHOICE.validate_python(files.read_json(choice_file(project)))
-        if told.sha256 == now:
-            return told.run, told.step, told.weight
+    if (told := read_chosen(project)) and told.sha256 == now:
+        return told.run, told.step, told.weight
     runs = runs_with_lora(project).items()
     return next(((run, None, 1.0) for run, file in runs if files.known_sha256(file) == now), None)
-
-
-def choice_file(project: Project) -> Path:
-    """Where it is kept which candidate is the project's LoRA."""
-    return project.candidates_folder / "choice.json"

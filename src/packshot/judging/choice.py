@@ -19,6 +19,8 @@ MOST_DRIFT = 0.2
 (docs/benchmarks.md)."""
 MOST_LOST = 0.1
 """Of the prompt fidelity without a LoRA: CLIPs differ in the size of their cosines."""
+MOST_BEHIND = 0.02
+"""Likeness that is given up for a lighter LoRA: few pictures could not tell more from chance."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Limits:
     """What a candidate may cost.
 
     Attributes:
-        drift: the most relative change of what is predicted of the class; see `class_drift`.
+        drift: the most relative change of what is predicted of the class; see `prediction_drift`.
         lost: the share of the prompt fidelity without a LoRA that may be lost.
     """
 
@@ -48,7 +50,7 @@ _RECORD = TypeAdapter(Choice)
 def propose(
     candidates: Sequence[Candidate], limits: Limits, without: Sequence[float] = ()
 ) -> Choice | None:
-    """The most faithful candidate within the limits; what chance explains is a tie.
+    """The most faithful candidate within the limits; what is hardly behind, and by chance, is a tie.
 
     Ties go to the earlier checkpoint, then to the lower weight: what is learnt in fewer steps and used
     more lightly leaves more of the base. If none is within the limits, it is the one that drifts least.
@@ -71,11 +73,7 @@ def propose(
             f"{', '.join(_faults(least, limits, without))}.",
         )
     best = max(within, key=_identity)
-    ties = [
-        one
-        for one in within
-        if one is best or is_tie(best.values["identity"], one.values["identity"])
-    ]
+    ties = [one for one in within if one is best or _is_equal(best, one)]
     chosen = min(ties, key=_order)
     return Choice(chosen, _why(chosen, best, len(ties), limits))
 
@@ -102,7 +100,7 @@ def _faults(one: Candidate, limits: Limits, without: Sequence[float]) -> list[st
     """Which limits a candidate surely exceeds, in words."""
     faults = []
     if _drift(one) > limits.drift:
-        faults.append(f"class drift {_drift(one):.3f} of {limits.drift:g} at most")
+        faults.append(f"prediction drift {_drift(one):.3f} of {limits.drift:g} at most")
     own = one.values.get("prompt fidelity", ())
     if own and len(own) == len(without):
         lost, whole = difference(without, own), interval(without).mean
@@ -110,6 +108,12 @@ def _faults(one: Candidate, limits: Limits, without: Sequence[float]) -> list[st
             share = lost.mean / whole
             faults.append(f"prompt fidelity {share:.0%} lower, of {limits.lost:.0%} at most")
     return faults
+
+
+def _is_equal(best: Candidate, one: Candidate) -> bool:
+    """Whether one is as faithful as the best, as far as the same prompts and seeds tell."""
+    pair = best.values["identity"], one.values["identity"]
+    return is_tie(*pair) and difference(*pair).mean <= MOST_BEHIND
 
 
 def _identity(one: Candidate) -> float:
@@ -127,7 +131,7 @@ def _order(one: Candidate) -> tuple[float, float, str]:
 
 def _why(chosen: Candidate, best: Candidate, ties: int, limits: Limits) -> str:
     likeness, drift = interval(chosen.values["identity"]), _drift(chosen)
-    costs = f"at a class drift of {drift:.3f} ({limits.drift:g} at most)"
+    costs = f"at a prediction drift of {drift:.3f} ({limits.drift:g} at most)"
     if chosen is best and ties == 1:
         return f"{chosen.name} is the most faithful, likeness {likeness}, {costs}."
     if chosen is best:

@@ -1,8 +1,9 @@
-"""DreamBooth's table (arXiv 2208.12242, sections 4.1 and 4.3): DINO, CLIP-I, CLIP-T, PRES and DIV.
+"""DreamBooth's table (arXiv 2208.12242, sections 4.1 and 4.3): DINO, CLIP-I, CLIP-T, PRES, and diversity.
 
 Whole images are compared, as in the paper, not products alone. Its DINO is ViT-S/16 (facebook/dino-vits16)
 and its CLIP ViT-B/32; which ones measured stands beside the numbers. Its DIV is an average LPIPS, whose
-network comes only as a pickle: here it is 1 - cosine in the embedder of DINO, and called so.
+network comes only as a pickle: what stands here instead, diversity, is 1 - cosine in the embedder of DINO.
+It is another number, and not to be compared with the paper's.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ class DreamBoothRow:
         clip_i: the same by CLIP.
         clip_t: mean cosine of every image with its prompt.
         pres: mean cosine of other things of the class with the photos: lower is better.
-        div: 1 - the mean cosine of images of one prompt, higher is more various.
+        diversity: 1 - the mean cosine of images of one prompt, higher is more various.
     """
 
     dino: Interval
     clip_i: Interval
     clip_t: Interval | None = None
     pres: Interval | None = None
-    div: Interval | None = None
+    diversity: Interval | None = None
 
 
 @dataclass(frozen=True)

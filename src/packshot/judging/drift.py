@@ -1,4 +1,8 @@
-"""How far a LoRA moves other things of its class, without making a picture."""
+"""Prediction drift: how far a LoRA moves what the base predicts of other things of its class.
+
+No picture is made of it. What pictures of the class look like with the LoRA and without is class drift
+(`packshot.generation.metrics`): both grow together, but they are other numbers.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +64,7 @@ def class_examples(
 
 
 @torch.no_grad()
-def class_drift(
+def prediction_drift(
     base: DiffusionModel, loras: Sequence[tuple[Lora, float]], examples: ClassExamples
 ) -> list[float]:
     """How much LoRAs change what is predicted of each example, relative to it: |on - off| / |off|.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from packshot.class_images import list_class_images
 from packshot.generation.metrics import read_scores
+from packshot.judging.candidate import chosen_candidate
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
 from packshot.utils import files
@@ -75,6 +76,7 @@ def model_card(project: Project) -> str:
         "\n".join(header),
         f"# {_plain(subject.name)}",
         f"A LoRA of one product, for {_plain(shown)}. In prompts: `{_plain(subject.phrase)}`.",
+        _origin(project),
         _use(project),
         "## What it has learnt from",
         _photos(project),
@@ -91,6 +93,16 @@ def model_card(project: Project) -> str:
             (score.name, f"{score.value:.3f}", f"{score.meaning} ({score.embedder})") for score in scores
         ])]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _origin(project: Project) -> str:
+    """Which LoRA of its training it is, if it is not just the end."""
+    told = chosen_candidate(project)
+    if told is None or told[1:] == (None, 1.0):
+        return ""
+    _, step, weight = told
+    which = "the end of its training" if step is None else f"step {step} of its training"
+    return f"It is {which} at weight {weight:g}. The weight is folded in: use it at 1."
 
 
 def _use(project: Project) -> str:

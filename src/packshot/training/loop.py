@@ -31,6 +31,7 @@ from packshot.plan.config import Plan, read_plan
 from packshot.plan.inputs import current_inputs
 from packshot.project import Project
 from packshot.training import run_state
+from packshot.training.chosen import is_in_place
 from packshot.training.convergence import Convergence
 from packshot.training.dataset import TrainingSet
 from packshot.training.events import (
@@ -53,7 +54,7 @@ from packshot.training.latent_cache import reseed
 from packshot.training.loss_scale import MOST_SKIPPED, LossScale
 from packshot.training.metadata import metadata_of
 from packshot.training.run_state import State
-from packshot.training.runs import checkpoint_file, finished, open_run
+from packshot.training.runs import checkpoint_file, finished, open_run, refuse_other_loras
 from packshot.training.sampler import Slot
 from packshot.training.tensorboard import logged
 from packshot.utils import files
@@ -98,7 +99,7 @@ def train(
             )
         _check_precision(plan, base, project)
         check_lengths(photo_set.list_photos(project), project.subject, base)
-        _refuse_others(project)
+        refuse_other_loras(project)
         run = open_run(project, plan)
         ended = finished(run)
         if go_on:
@@ -147,14 +148,18 @@ def _check_precision(plan: Plan, base: DiffusionModel, project: Project) -> None
 
 
 def _restore_lora(project: Project, run: Path, ended: Done) -> Done | None:
-    """Make a finished run's LoRA the project's again; None if the run no longer has it."""
+    """Make a finished run's LoRA the project's again; None if the run no longer has it.
+
+    What was chosen of the run stays.
+    """
     places = _lora_files(project)
     kept = [run / place.name for place in places]
     if not all(file.is_file() for file in kept):
         return None
     if ended.lora_sha256 != tuple(map(files.sha256, kept)):
         return None
-    _hand_over(project, run)
+    if not is_in_place(project, run.name):
+        _hand_over(project, run)
     return replace(ended, lora_file=places[0], diffusers_lora_file=places[1])
 
 
@@ -162,27 +167,13 @@ def _lora_files(project: Project) -> tuple[Path, Path]:
     return project.lora_file, project.diffusers_lora_file
 
 
-def _refuse_others(project: Project) -> None:
-    """Refuse to replace LoRAs that a person has placed in the project, or changed.
-
-    Those of before there was a record of them are known by the runs that keep them.
-
-    Raises:
-        OverwriteError: as `files.refuse_others`.
-    """
-    for place in _lora_files(project):
-        kept = (run / place.name for run in project.runs())
-        if not any(files.is_same(place, file) for file in kept):
-            files.refuse_others(place)
-
-
 def _hand_over(project: Project, run: Path) -> tuple[str, str]:
     """Make a run's LoRA the project's; the run keeps its own. Returns the hashes of its files.
 
     Raises:
-        OverwriteError: as `_refuse_others`.
+        OverwriteError: as `refuse_other_loras`.
     """
-    _refuse_others(project)
+    refuse_other_loras(project)
     hashes = []
     for place in _lora_files(project):
         kept = run / place.name

@@ -50,6 +50,19 @@ def finished(run: Path) -> Done | None:
     return next((e for e in reversed(read_events(run)) if isinstance(e, Done)), None)
 
 
+def refuse_other_loras(project: Project) -> None:
+    """Refuse to replace LoRAs that a person has placed in the project, or changed.
+
+    Those of before there was a record of them are known by the runs that keep them.
+
+    Raises:
+        OverwriteError: as `files.refuse_others`.
+    """
+    for place in (project.lora_file, project.diffusers_lora_file):
+        if not any(files.is_same(place, run / place.name) for run in project.runs()):
+            files.refuse_others(place)
+
+
 def checkpoint_file(run: Path, name: str, step: int) -> Path:
     """The LoRA after a step before the run's last, in diffusers' format; `name` is that LoRA's."""
     return run / "steps" / f"{step:07d}" / name

@@ -64,6 +64,7 @@ from packshot.utils.durations import in_words
 from packshot.utils.progress import Observer
 from packshot.weights.consent import require_consent
 from packshot.weights.helper_models import label
+from packshot.workflow.choosing import Choosing
 from packshot.workflow.observer import RunObserver
 from packshot.workflow.result import RunResult
 
@@ -147,7 +148,10 @@ class Walk:
             with self.clock.paused():
                 matting.prepare()
         insert_into_plates(self.project, judge, self.observer)
-        budget = self._budget(judge)
+        choosing = Choosing(
+            self.project, base, judge, self.decisions, self.observer, self.clock.paused
+        )
+        budget = self._budget(judge, choosing.settle_effort())
         self._gather(base, budget, None if embedder == BASE else judge)
         prompts = {image.file.name: image.prompt for image in list_class_images(self.project)}
         for note in check_class_lengths(prompts, base):
@@ -163,6 +167,7 @@ class Walk:
                 pace.step(event)
             if isinstance(event, Stopped):
                 return RunResult(self.project, refused, plan, None, stopped=True)
+        choosing.choose()
         shoot_all(self.project, base, self._prompts, self._shots, judge, self.observer)
         write_model_card(self.project)
         report = write_report(self.project)
@@ -244,15 +249,19 @@ class Walk:
                 f"enlarged, which blurs results: {names}{more}. Larger ones are better."
             )
 
-    def _budget(self, judge: ClipSimilarity | None) -> Budget | None:
-        """The time budget for all steps, including the time that has passed."""
+    def _budget(self, judge: ClipSimilarity | None, choosing: float) -> Budget | None:
+        """The time budget for all steps, including the time that has passed.
+
+        Args:
+            choosing: the seconds that it takes.
+        """
         whole = self.settings.time_budget_seconds
         if whole is None:
             return None
         prompts = len(self._prompts) + len(class_prompts(self.subject.class_noun))
         shots = 2 * self.settings.images_per_prompt * prompts
         closing = closing_seconds(list_photos(self.project), shots, judge, self.decisions)
-        return Budget(whole, lambda: whole - self.clock.seconds, shots, closing)
+        return Budget(whole, lambda: whole - self.clock.seconds, shots, closing + choosing)
 
     def _gather(
         self, base: DiffusionModel, budget: Budget | None, clip: ClipSimilarity | None

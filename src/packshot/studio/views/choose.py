@@ -1,4 +1,4 @@
-"""Choose: the runs' LoRAs by likeness and class drift, with pictures; which of them is the project's."""
+"""Choose: the runs' LoRAs by likeness and prediction drift, with pictures; which of them is the project's."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Plot:
-    """The measured candidates by class drift (across) and likeness (up)."""
+    """The measured candidates by prediction drift (across) and likeness (up)."""
 
     points: tuple[Point, ...]
     runs: tuple[str, ...]

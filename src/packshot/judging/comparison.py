@@ -1,0 +1,125 @@
+"""What was measured of runs, of LoRAs from elsewhere and on other bases, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from packshot.judging.candidate import (
+    Candidate,
+    Values,
+    list_candidates,
+    loras_of_runs,
+    read_candidates,
+)
+from packshot.judging.candidates import Sources, score_candidates
+from packshot.judging.choice import Choice
+from packshot.judging.dreambooth import DreamBoothRow
+from packshot.judging.intervals import Interval, interval
+from packshot.judging.judge import Judge
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.project import Project
+from packshot.utils import files
+from packshot.utils.progress import Progress, silent
+
+MEASURES = {
+    "identity": "likeness",
+    "drift": "prediction drift",
+    "prompt fidelity": "prompt fidelity",
+    "copied background": "like a photo's background",
+    "diversity": "diversity",
+    "count": "products",
+}
+"""What a table shows, and what it is called there."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one judging found.
+
+    Attributes:
+        without: by the base's name, what was measured of pictures without a LoRA.
+        dreambooth: rows of DreamBooth's table, by their names.
+    """
+
+    candidates: Sequence[Candidate]
+    without: Mapping[str, Mapping[str, Values]]
+    proposed: Choice | None = None
+    dreambooth: Mapping[str, DreamBoothRow] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """The same as JSON takes it; intervals that one value alone has not are null."""
+        proposed = self.proposed
+        return {
+            "candidates": [
+                {
+                    "name": one.name,
+                    **_identified(one),
+                    "embedder": one.embedder,
+                    **_told(one.values),
+                }
+                for one in self.candidates
+            ],
+            "without": [{"base": base, **_told(found)} for base, found in self.without.items()],
+            "proposed": proposed and {**_identified(proposed.candidate), "why": proposed.why},
+            "dreambooth": {
+                name: {key: value and _ends(value) for key, value in vars(row).items()}
+                for name, row in self.dreambooth.items()
+            },
+        }
+
+
+def score_on(
+    judge: Judge,
+    bases: Mapping[str, Callable[[], DiffusionModel]],
+    weights: Sequence[float],
+    sources: Sources,
+    progress: Progress = silent,
+) -> tuple[list[Candidate], dict[str, dict[str, Values]]]:
+    """Measure LoRAs on other bases, by the same embedder; each base is loaded when it is its turn.
+
+    Returns:
+        The candidates, and by the base's name what was measured there without a LoRA.
+
+    Raises:
+        LoraError: a LoRA does not fit a base.
+    """
+    found, without = [], {}
+    for name, load in bases.items():
+        other = judge.on(load(), name)
+        found += score_candidates(other, weights, sources, progress)
+        without[name] = other.without
+    return found, without
+
+
+def compared_candidates(project: Project) -> list[Candidate]:
+    """All that was measured and is as it was: of the runs, then from elsewhere and on other bases."""
+    runs = {run.name for run in project.runs()}
+    known = {origin: files.known_sha256(file) for origin, file in loras_of_runs(project).items()}
+    others = [
+        one
+        for one in read_candidates(project)
+        if one.run not in runs or (one.base and known.get((one.run, one.step)) == one.sha256)
+    ]
+    measured = (*list_candidates(project), *others)
+    return [one for one in measured if one.values.get("identity") and one.values.get("drift")]
+
+
+def _identified(one: Candidate) -> dict[str, Any]:
+    return {
+        "run": one.run, "step": one.step, "weight": one.weight, "base": one.base,
+        "sha256": one.sha256,
+    }  # fmt: skip
+
+
+def _told(values: Mapping[str, Values]) -> dict[str, Any]:
+    return {
+        "measures": {MEASURES.get(name, name): _ends(interval(own)) for name, own in values.items() if own},
+        "values": {name: list(own) for name, own in values.items()},
+    }  # fmt: skip
+
+
+def _ends(told: Interval) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in vars(told).items()}

@@ -1,0 +1,177 @@
+"""The step of a run that chooses: which checkpoint, at which weight, becomes the project's LoRA."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from packshot.decisions import Decisions, Scalar, Value
+from packshot.errors import ModelLoadError
+from packshot.generation.embedders import NONE, identity_embedder_for
+from packshot.judging.candidate import WEIGHTS, chosen_candidate
+from packshot.judging.candidates import propose_candidate, score_candidates
+from packshot.judging.chosen import choose_candidate
+from packshot.judging.drift import EXAMPLES
+from packshot.judging.effort import (
+    EFFORTS,
+    THOROUGH,
+    TIME_SHARE,
+    Effort,
+    JudgingCost,
+    effort_within,
+)
+from packshot.judging.judge import LOOK_ALIKES, Judge, judge_for
+from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel
+from packshot.photos.photo_set import list_photos
+from packshot.plan.calibration import machine, shot_seconds
+from packshot.plan.config import read_plan
+from packshot.plan.planner import SAMPLE_ROUNDS
+from packshot.project import Project
+from packshot.training.chosen import read_chosen
+from packshot.training.runs import checkpoints, finished, run_of
+from packshot.utils import files
+from packshot.workflow.observer import RunObserver
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """Choosing for one project.
+
+    Attributes:
+        similarity: the project's embedder; it also tells products apart where nothing better is at hand.
+        loading: within it time is not counted.
+    """
+
+    project: Project
+    base: DiffusionModel
+    similarity: ClipSimilarity | None
+    decisions: Decisions
+    observer: RunObserver
+    loading: Callable[[], AbstractContextManager[None]]
+
+    def settle_effort(self) -> float:
+        """Decide how much is tried, once; the seconds that it will take, 0 if nothing is."""
+        settings = self.project.settings
+        if not self._is_wanted:
+            return 0.0
+        budget = settings.time_budget_seconds
+
+        def decide() -> tuple[Value, str]:
+            judge = self._judge(THOROUGH)
+            if judge is None:
+                return {"effort": NONE, "seconds": 0.0}, "nothing is at hand that measures likeness"
+            if budget is None:
+                return {"effort": THOROUGH.name, "seconds": 0.0}, "no time budget was set"
+            cost = self._cost(judge)
+            extent = SAMPLE_ROUNDS, len(WEIGHTS), len(list_photos(self.project)) + LOOK_ALIKES
+            if effort := effort_within(cost, TIME_SHARE * budget, *extent):
+                seconds = round(cost.seconds(effort, *extent), 1)
+                return {
+                    "effort": effort.name,
+                    "seconds": seconds,
+                }, "fits a tenth of the time budget"
+            least = cost.seconds(EFFORTS[-1], *extent)
+            why = f"even a quick choice takes {least:.0f} s, more than a tenth of the time budget"
+            return {"effort": NONE, "seconds": 0.0}, why
+
+        because: dict[str, Scalar | None] = {
+            **machine(self.base), "budget": settings.time_budget, "embedder": settings.embedder,
+        }  # fmt: skip
+        settled = self.decisions.settle("choosing", because, decide)
+        if settled.is_new and settled.value["effort"] == NONE:
+            self.observer.say(f"the LoRA is taken as training ends it: {settled.reason}")
+        return float(settled.value["seconds"])
+
+    def choose(self) -> None:
+        """Make the most faithful checkpoint and weight of the current run the project's LoRA.
+
+        What a person has chosen of the run stays; where nothing is chosen, the run's end is taken.
+        """
+        run = run_of(self.project, read_plan(self.project.plan_file))
+        if run is None:
+            return
+        told = read_chosen(self.project)
+        is_of_run = told is not None and told.run == run.name
+        if told and is_of_run and not told.is_automatic:
+            self._take(run.name, told.step, told.weight, is_automatic=False)
+        elif effort := self._effort:
+            self._settle(run.name, effort)
+        elif is_of_run:
+            self._take(run.name, None, 1.0)
+
+    def _settle(self, run: str, effort: Effort) -> None:
+        """Judge a run's candidates, once, and take the best."""
+        folder = self.project.runs_folder / run
+        ended = finished(folder)
+        last = ended.step if ended else 0
+        end = folder / self.project.lora_file.name
+
+        def decide() -> tuple[Value, str]:
+            judge = self._judge(effort)
+            assert judge is not None, "it was there when the effort was settled"
+            sources = {
+                (run, step): file
+                for step, file in checkpoints(folder, self.project.diffusers_lora_file.name).items()
+            }
+            score_candidates(
+                judge, sources=sources | {(run, None): end}, progress=self.observer.progress
+            )
+            proposed = propose_candidate(judge, run=run)
+            assert proposed is not None, "what was just measured is a candidate"
+            one = proposed.candidate
+            return {"step": one.step or last, "weight": one.weight}, proposed.why
+
+        settled = self.decisions.settle("chosen", {"lora": files.known_sha256(end)[:12]}, decide)
+        step = settled.value["step"]
+        self._take(run, None if step == last else step, settled.value["weight"])
+        self.observer.say(f"chosen: {settled.reason}")
+
+    def _take(
+        self, run: str, step: int | None, weight: float, *, is_automatic: bool = True
+    ) -> None:
+        if chosen_candidate(self.project) != (run, step, weight):
+            choose_candidate(
+                self.project, run, weight, lambda: self.base, step, is_automatic=is_automatic
+            )
+
+    @property
+    def _is_wanted(self) -> bool:
+        settings = self.project.settings
+        return settings.choose and settings.embedder != NONE
+
+    @property
+    def _effort(self) -> Effort | None:
+        """What was settled; None if nothing is tried."""
+        settled = self.decisions.latest("choosing")
+        if not self._is_wanted or settled is None or not isinstance(settled.value, dict):
+            return None
+        return next((one for one in EFFORTS if one.name == settled.value["effort"]), None)
+
+    def _judge(self, effort: Effort) -> Judge | None:
+        """The best judge that is at hand; None if there is none."""
+        with self.loading():
+            try:
+                embedder = identity_embedder_for(
+                    self.project, lambda: self.base, self.observer, offers=False
+                )
+            except ModelLoadError:
+                if self.similarity is None:
+                    return None
+                embedder = self.similarity
+            judge = judge_for(self.project, self.base, embedder, self.similarity, self.observer)
+        return replace(judge, effort=effort)
+
+    def _cost(self, judge: Judge) -> JudgingCost:
+        making = shot_seconds(self.base, self.decisions)
+        sampler = self.base.sampler
+        passes = sampler.steps * self.base.count_passes(sampler.guidance_scale)
+        side = self.base.native_pixels
+        blank = Image.new("RGB", (side, side))
+        judge.look(blank)  # to warm up
+        begun = time.perf_counter()
+        judge.look(blank)
+        return JudgingCost(making, time.perf_counter() - begun, making * EXAMPLES / max(1, passes))
