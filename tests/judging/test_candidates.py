@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from packshot.errors import LoraError, PackshotError
+from packshot.errors import LoraError, OverwriteError, PackshotError
 from packshot.judging import measures
 from packshot.judging.candidate import (
     chosen_candidate,
@@ -178,6 +178,24 @@ def test_what_cannot_be_chosen_or_measured_says_so(project, ready_project, tiny_
     with pytest.raises(LoraError):
         choose_candidate(project, "first", float("nan"), lambda: tiny_base)
     assert not project.lora_file.exists()
+
+
+def test_a_lora_that_no_run_has_made_is_not_replaced(project):
+    choose_candidate(project, "first", 1.0, lambda: pytest.fail("no base is needed"))
+    files.write_bytes(project.lora_file, b"a person's own")
+    with pytest.raises(OverwriteError, match="was not written by Packshot, or was changed since"):
+        choose_candidate(project, "second", 1.0, lambda: pytest.fail("no base is needed"))
+    assert project.lora_file.read_bytes() == b"a person's own"
+
+
+def test_runs_that_learnt_on_another_base_are_left_out(project, judge):
+    weights = {"lora_unet_nowhere.lora_down.weight": torch.ones(2, 3)}
+    weights |= {"lora_unet_nowhere.lora_up.weight": torch.ones(3, 2)}
+    theirs = project.runs_folder / "second" / project.lora_file.name
+    save_file(weights, theirs)
+    assert set(sources_of(judge)) == {("first", None)}
+    with pytest.raises(LoraError):
+        sources_of(judge, [theirs])
 
 
 def test_a_checkpoint_is_chosen_by_its_step(project, tiny_base, with_step):

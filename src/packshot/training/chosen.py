@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from packshot.project import Project
 from packshot.utils import files
@@ -23,7 +23,7 @@ class Chosen:
 
     run: str
     step: int | None
-    weight: float
+    weight: FiniteFloat
     sha256: str
     is_automatic: bool = False
 
