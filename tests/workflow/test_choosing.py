@@ -92,7 +92,7 @@ def test_where_there_is_no_time_the_end_is_taken_and_it_is_said(case, monkeypatc
     project = walked(case, heard).project
     assert chosen_candidate(project) == (project.runs()[0].name, None, 1.0)
     said = [text for text in heard.said if text.startswith("the LoRA is taken as training ends it")]
-    assert len(said) == 1 and "more than a tenth of the time budget" in said[0]
+    assert len(said) == 1 and "more than 0% of the time budget" in said[0]
     assert not read_candidates(Project(case / "project"))
 
 

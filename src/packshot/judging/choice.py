@@ -19,8 +19,9 @@ MOST_DRIFT = 0.2
 (docs/benchmarks.md)."""
 MOST_LOST = 0.1
 """Of the prompt fidelity without a LoRA: CLIPs differ in the size of their cosines."""
-MOST_BEHIND = 0.02
-"""Likeness that is given up for a lighter LoRA: few pictures could not tell more from chance."""
+MOST_BEHIND = 0.01
+"""Likeness that a lighter LoRA may be behind, and surely no more. What chance alone might explain is not
+enough: few pictures, or an embedder that sees little, explain much by chance, and light is less like."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,11 @@ _RECORD = TypeAdapter(Choice)
 def propose(
     candidates: Sequence[Candidate], limits: Limits, without: Sequence[float] = ()
 ) -> Choice | None:
-    """The most faithful candidate within the limits; what is hardly behind, and by chance, is a tie.
+    """The most faithful candidate within the limits; what is surely hardly behind is as good.
 
-    Ties go to the earlier checkpoint, then to the lower weight: what is learnt in fewer steps and used
-    more lightly leaves more of the base. If none is within the limits, it is the one that drifts least.
+    Of several that are as good it is the earlier checkpoint, then the lower weight: what is learnt in fewer
+    steps and used more lightly leaves more of the base. If none is within the limits, it is the one that
+    drifts least.
 
     Args:
         without: the prompt fidelity of the same shots without a LoRA; empty if it was not measured.
@@ -73,8 +75,12 @@ def propose(
             f"{', '.join(_faults(least, limits, without))}.",
         )
     best = max(within, key=_identity)
-    ties = [one for one in within if one is best or _is_equal(best, one)]
-    chosen = min(ties, key=_order)
+    chosen = min((one for one in within if one is best or _is_as_good(one, best)), key=_order)
+    ties = [
+        one
+        for one in within
+        if one is not best and is_tie(best.values["identity"], one.values["identity"])
+    ]
     return Choice(chosen, _why(chosen, best, len(ties), limits))
 
 
@@ -110,10 +116,9 @@ def _faults(one: Candidate, limits: Limits, without: Sequence[float]) -> list[st
     return faults
 
 
-def _is_equal(best: Candidate, one: Candidate) -> bool:
-    """Whether one is as faithful as the best, as far as the same prompts and seeds tell."""
-    pair = best.values["identity"], one.values["identity"]
-    return is_tie(*pair) and difference(*pair).mean <= MOST_BEHIND
+def _is_as_good(one: Candidate, best: Candidate) -> bool:
+    """Whether it is surely hardly behind the best, as far as the same prompts and seeds tell."""
+    return difference(best.values["identity"], one.values["identity"]).high <= MOST_BEHIND
 
 
 def _identity(one: Candidate) -> float:
@@ -132,14 +137,10 @@ def _order(one: Candidate) -> tuple[float, float, str]:
 def _why(chosen: Candidate, best: Candidate, ties: int, limits: Limits) -> str:
     likeness, drift = interval(chosen.values["identity"]), _drift(chosen)
     costs = f"at a prediction drift of {drift:.3f} ({limits.drift:g} at most)"
-    if chosen is best and ties == 1:
-        return f"{chosen.name} is the most faithful, likeness {likeness}, {costs}."
-    if chosen is best:
+    if chosen is not best:
         return (
-            f"{chosen.name} is the most faithful, likeness {likeness}, and the lightest of {ties} that "
-            f"chance does not tell apart, {costs}."
+            f"{chosen.name} is the lightest that is surely at most {MOST_BEHIND:g} behind the most faithful "
+            f"({best.name}, likeness {_identity(best):.3f}): likeness {likeness}, {costs}."
         )
-    return (
-        f"{chosen.name} is the lightest of {ties} that chance does not tell from the most faithful "
-        f"({best.name}, likeness {_identity(best):.3f}): likeness {likeness}, {costs}."
-    )
+    others = f", though chance does not tell it from {ties} of the others" if ties else ""
+    return f"{chosen.name} is the most faithful{others}, likeness {likeness}, {costs}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TIME_SHARE = 0.1
+TIME_SHARE = 0.15
 """Of a time budget: the most that choosing may take."""
 
 

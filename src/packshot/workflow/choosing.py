@@ -73,9 +73,9 @@ class Choosing:
                 return {
                     "effort": effort.name,
                     "seconds": seconds,
-                }, "fits a tenth of the time budget"
+                }, f"takes at most {TIME_SHARE:.0%} of the time budget"
             least = cost.seconds(EFFORTS[-1], *extent)
-            why = f"even a quick choice takes {least:.0f} s, more than a tenth of the time budget"
+            why = f"even a quick choice takes {least:.0f} s, more than {TIME_SHARE:.0%} of the time budget"
             return {"effort": NONE, "seconds": 0.0}, why
 
         because: dict[str, Scalar | None] = {
