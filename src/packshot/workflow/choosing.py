@@ -36,6 +36,8 @@ from packshot.training.runs import checkpoints, finished, run_of
 from packshot.utils import files
 from packshot.workflow.observer import RunObserver
 
+_NO_JUDGE = "nothing is at hand that measures likeness"
+
 
 @dataclass(frozen=True)
 class Choosing:
@@ -58,33 +60,30 @@ class Choosing:
         settings = self.project.settings
         if not self._is_wanted:
             return 0.0
-        budget = settings.time_budget_seconds
-
-        def decide() -> tuple[Value, str]:
-            judge = self._judge(THOROUGH)
-            if judge is None:
-                return {"effort": NONE, "seconds": 0.0}, "nothing is at hand that measures likeness"
-            if budget is None:
-                return {"effort": THOROUGH.name, "seconds": 0.0}, "no time budget was set"
-            cost = self._cost(judge)
-            extent = SAMPLE_ROUNDS, len(WEIGHTS), len(list_photos(self.project)) + LOOK_ALIKES
-            if effort := effort_within(cost, TIME_SHARE * budget, *extent):
-                seconds = round(cost.seconds(effort, *extent), 1)
-                return {
-                    "effort": effort.name,
-                    "seconds": seconds,
-                }, f"takes at most {TIME_SHARE:.0%} of the time budget"
-            least = cost.seconds(EFFORTS[-1], *extent)
-            why = f"even a quick choice takes {least:.0f} s, more than {TIME_SHARE:.0%} of the time budget"
-            return {"effort": NONE, "seconds": 0.0}, why
-
         because: dict[str, Scalar | None] = {
             **machine(self.base), "budget": settings.time_budget, "embedder": settings.embedder,
         }  # fmt: skip
-        settled = self.decisions.settle("choosing", because, decide)
+        settled = self.decisions.settle("choosing", because, self._decide_effort)
         if settled.is_new and settled.value["effort"] == NONE:
             self.observer.say(f"the LoRA is taken as training ends it: {settled.reason}")
         return float(settled.value["seconds"])
+
+    def _decide_effort(self) -> tuple[Value, str]:
+        """What is tried, and its seconds; see `packshot.judging.effort`."""
+        nothing: Value = {"effort": NONE, "seconds": 0.0}
+        judge, budget = self._judge(THOROUGH), self.project.settings.time_budget_seconds
+        if judge is None:
+            return nothing, _NO_JUDGE
+        if budget is None:
+            return {"effort": THOROUGH.name, "seconds": 0.0}, "no time budget was set"
+        cost = self._cost(judge)
+        extent = SAMPLE_ROUNDS, len(WEIGHTS), len(list_photos(self.project)) + LOOK_ALIKES
+        share = f"{TIME_SHARE:.0%} of the time budget"
+        if effort := effort_within(cost, TIME_SHARE * budget, *extent):
+            seconds = round(cost.seconds(effort, *extent), 1)
+            return {"effort": effort.name, "seconds": seconds}, f"takes at most {share}"
+        least = cost.seconds(EFFORTS[-1], *extent)
+        return nothing, f"even a quick choice takes {least:.0f} s, more than {share}"
 
     def choose(self) -> None:
         """Make the most faithful checkpoint and weight of the current run the project's LoRA.
@@ -112,7 +111,8 @@ class Choosing:
 
         def decide() -> tuple[Value, str]:
             judge = self._judge(effort)
-            assert judge is not None, "it was there when the effort was settled"
+            if judge is None:
+                return {"step": last, "weight": 1.0}, f"training's end, for {_NO_JUDGE}"
             sources = {
                 (run, step): file
                 for step, file in checkpoints(folder, self.project.diffusers_lora_file.name).items()
