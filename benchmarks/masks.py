@@ -64,11 +64,11 @@ def measure(folder: Path, references: dict[str, np.ndarray]) -> dict[str, tuple[
 
 
 def sum_up(title: str, rows: Sequence[tuple[float, ...]]) -> str:
-    """Medians, and the shares of photos from 0.90 and from 0.95 on."""
+    """Medians and means, and how many photos are from 0.90 and from 0.95 on, and under 0.60."""
     alone, together = (np.array([row[column] for row in rows]) for column in (0, 1))
     parts = [
-        f"median {np.median(fits):.3f}, {np.mean(fits >= 0.9):.0%} from 0.90, "
-        f"{np.mean(fits >= 0.95):.0%} from 0.95"
+        f"median {np.median(fits):.3f}, mean {fits.mean():.3f}, {(fits >= 0.9).sum()} from 0.90, "
+        f"{(fits >= 0.95).sum()} from 0.95, {(fits < 0.6).sum()} under 0.60"
         for fits in (alone, together)
     ]
     return f"{title} ({len(rows)}): alone {parts[0]}; together {parts[1]}"

@@ -18,10 +18,12 @@ from tiny_stages import (
     NAMES,
     RUNS,
     SEGMENTER,
+    SHOTS,
     UNET,
     VAE,
     caption,
     make_backgrounds,
+    make_shots,
     make_world,
     run_unet,
     run_vae,
@@ -40,6 +42,7 @@ from packshot_pocket.pretrain import (
     light,
     loop,
     segmenter,
+    shot_segmenter,
     trigger_words,
     vae,
 )
@@ -201,6 +204,42 @@ def test_the_segmenter_learns_boxes_and_disguises_keep_masks_true(
     assert report["overlap"] > 0.6
 
 
+def test_shots_teach_boxes(tmp_path: Path) -> None:
+    make_shots(tmp_path / "shots", 40)
+    config = shot_segmenter.ShotSegmenterConfig(
+        widths=(8, 16, 16), loop=loop.LoopConfig(steps=60, batch=8, warmup_steps=2),
+        shots=40, first_shots=36, sides=((0, 64),), judged=4,
+    )  # fmt: skip
+    assert shot_segmenter.train_shot_segmenter(tmp_path, config, Budget())["overlap"] > 0.6
+
+
+def test_disguises_of_shots_keep_masks_true_and_more_join(tmp_path: Path) -> None:
+    make_shots(tmp_path / "shots", 20)
+    config = shot_segmenter.ShotSegmenterConfig(
+        loop=loop.LoopConfig(steps=9, batch=64), shots=20, first_shots=3, shots_per_step=4,
+        sides=((0, 64), (3, 128)), judged=2,
+    )  # fmt: skip
+    pool = shot_segmenter.Pool(tmp_path / "shots", 20, 0)
+    batches = shot_segmenter.ShotBatches(pool, config)
+    views, wanted = batches(0)
+    assert views.shape == (64, 3, 64, 64) and wanted.shape == (64, 1, 64, 64)
+    assert batches(3)[0].shape == (64, 3, 128, 128)
+    assert torch.equal(batches(3)[0], batches(3)[0])
+    darker = [
+        float(v[:, w[0] > 0.9].mean() - v[:, w[0] < 0.1].mean())
+        for v, w in zip(views, wanted, strict=True)
+    ]
+    assert max(darker) < 0, "the boxes are darker than their ground, whatever the disguise"
+    seen: list[int] = []
+    monkey = type(
+        "Counted", (), {"count": 20, "__getitem__": lambda _, n: seen.append(n) or pool[n]}
+    )()
+    for step, most in ((0, 3), (2, 11), (8, 18)):
+        seen.clear()
+        shot_segmenter.ShotBatches(monkey, config)(step)
+        assert set(seen) == set(range(most))
+
+
 def test_overlap_is_intersection_over_union() -> None:
     ours, theirs = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
     ours[..., :2, :], theirs[..., 1:3, :] = 1, 1
@@ -243,7 +282,7 @@ def test_latents_older_than_the_autoencoder_are_refused(trained: Path, tmp_path:
 def test_export_loads_and_generates(trained: Path, tmp_path: Path) -> None:
     from diffusers import StableDiffusionPipeline
 
-    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER)
+    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER, SHOTS)
     pipeline = StableDiffusionPipeline.from_pretrained(
         tmp_path, safety_checker=None, local_files_only=True
     )
@@ -270,7 +309,7 @@ def exported_clip(base: Path) -> CLIPModel:
 
 
 def test_exported_clip_measures_as_the_trained_one(trained: Path, tmp_path: Path) -> None:
-    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER)
+    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER, SHOTS)
     tokens = clip_tokenizer()(["a red suv", "a blue suv"], return_tensors="pt").input_ids
     pictures = data.to_tensor(data.open_packed(trained).pixels[:2])
     with torch.no_grad():
@@ -343,7 +382,7 @@ def test_finish_lowers_the_learning_rate_within_the_time(tmp_path: Path) -> None
 def test_an_exported_base_begins_a_state_that_exports_the_same(
     trained: Path, tmp_path: Path
 ) -> None:
-    export.export(trained, tmp_path / "base", CLIP, VAE, UNET, SEGMENTER)
+    export.export(trained, tmp_path / "base", CLIP, VAE, UNET, SEGMENTER, SHOTS)
     begin.begin(tmp_path / "base", tmp_path / "state")
     with pytest.raises(PackshotError, match="has a checkpoint of 'vae'"):
         begin.begin(tmp_path / "base", tmp_path / "state")

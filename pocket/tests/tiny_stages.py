@@ -8,9 +8,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw
 
-from packshot_pocket.pretrain import clip, data, latents, light, segmenter, trigger_words, unet, vae
+from packshot_pocket.pretrain import (
+    clip,
+    data,
+    latents,
+    light,
+    segmenter,
+    shot_segmenter,
+    trigger_words,
+    unet,
+    vae,
+)
 from packshot_pocket.pretrain.loop import Budget, LoopConfig
 
 LOOP = LoopConfig(steps=4, batch=2, warmup_steps=1, seed=3)
@@ -26,6 +37,9 @@ UNET = unet.UnetConfig(
     widths=(32, 32), heads=2, loop=replace(LOOP, batch=2), judged=2, sample_steps=1
 )
 SEGMENTER = segmenter.SegmenterConfig(widths=(8, 8), loop=LOOP, generic_count=3, judged=2)
+SHOTS = shot_segmenter.ShotSegmenterConfig(
+    widths=(8, 8), loop=LOOP, shots=6, first_shots=4, sides=((0, 32), (2, 64)), judged=2
+)
 LIGHT = light.LightConfig(loop=LOOP, drawn=4, held_out=4)
 COLOURS = ("red", "blue", "green", "white")
 
@@ -88,6 +102,23 @@ def run_segmenter(folder: Path, budget: Budget) -> None:
     segmenter.train_segmenter(folder, SEGMENTER, budget)
 
 
+def make_shots(folder: Path, count: int) -> None:
+    """A pool of boxes on grey."""
+    rng = np.random.default_rng(0)
+    shots = np.full((count, 256, 256, 4), 128, np.uint8)
+    shots[..., 3] = 0
+    for shot in shots:
+        top, left = rng.integers(20, 120, 2)
+        shot[top : top + 110, left : left + 100] = (*rng.integers(0, 90, 3), 255)
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "shots-000.npy", shots)
+
+
+def run_shots(folder: Path, budget: Budget) -> None:
+    make_shots(folder / "shots", SHOTS.shots)
+    shot_segmenter.train_shot_segmenter(folder, SHOTS, budget)
+
+
 def run_light(folder: Path, budget: Budget) -> None:
     light.train_light(folder, make_backgrounds(folder / "backgrounds"), LIGHT, budget)
 
@@ -98,5 +129,6 @@ RUNS: dict[str, Callable[[Path, Budget], None]] = {
     "vae": run_vae,
     "unet": run_unet,
     "segmenter": run_segmenter,
+    "shot_segmenter": run_shots,
     "light": run_light,
 }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from packshot.masks.agreement import View, choose
-from packshot.masks.proposals import SIDE, propose
+from packshot.masks.proposals import SIDE, propose, propose_anywhere
 from packshot.masks.regions import overlap
 
 PRODUCT = (200, 40, 60)
@@ -32,7 +32,7 @@ def scene(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def viewed(pixels: np.ndarray, probabilities: np.ndarray) -> View:
-    return View(pixels, probabilities, propose(pixels, probabilities))
+    return View(pixels, probabilities, propose(pixels, probabilities, propose_anywhere(pixels)))
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,17 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from packshot.errors import ModelLoadError
-from packshot.masks.bundled import BundledSegmenter, refine_edges, without_islands
+from packshot.masks.bundled import BundledSegmenter
 from packshot.masks.bundled_network import SegmenterNetwork
+from packshot.masks.edges import refine_edges, without_islands
 from packshot.masks.regions import without_specks
+from packshot.masks.shot_network import ShotNetwork
+
+
+def save_weights(folder: Path) -> None:
+    """Random ones of both networks."""
+    save_file(SegmenterNetwork().state_dict(), folder / "model.safetensors")
+    save_file(ShotNetwork().state_dict(), folder / "shots.safetensors")
 
 
 def test_the_network_keeps_the_pictures_size() -> None:
@@ -75,21 +83,37 @@ def test_the_bundled_weights_find_the_sample_product() -> None:
 
 
 def test_masks_have_their_pictures_size(tmp_path: Path) -> None:
-    save_file(SegmenterNetwork().state_dict(), tmp_path / "model.safetensors")
+    save_weights(tmp_path)
     picture = Image.new("RGB", (1000, 300), "red")
     mask = BundledSegmenter(tmp_path).mask(picture)
     assert mask.mode == "L" and mask.size == picture.size
     assert picture.size == (1000, 300)
 
 
-def test_other_weights_are_refused(tmp_path: Path) -> None:
-    save_file({"out.weight": torch.zeros(1, 16, 1, 1)}, tmp_path / "model.safetensors")
-    with pytest.raises(ModelLoadError, match="lacks"):
+@torch.no_grad()
+def test_what_one_network_is_unsure_of_the_other_decides(tmp_path: Path) -> None:
+    save_weights(tmp_path)
+    segmenter = BundledSegmenter(tmp_path)
+    picture = Image.new("RGB", (40, 30), "red")
+    for ours, theirs, expected in ((0.0, 4.0, 2.0), (-3.0, 1.0, -1.0), (2.0, 500.0, 5.5)):
+        for (network, _), value in zip(segmenter.networks, (ours, theirs), strict=True):
+            network.out.weight.zero_()
+            network.out.bias.fill_(value)
+        found = segmenter.probabilities(picture)
+        assert found.shape == (30, 40)
+        assert found == pytest.approx(1 / (1 + np.exp(-expected)), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["model", "shots"])
+def test_other_weights_are_refused(tmp_path: Path, name: str) -> None:
+    save_weights(tmp_path)
+    save_file({"out.weight": torch.zeros(1, 16, 1, 1)}, tmp_path / f"{name}.safetensors")
+    with pytest.raises(ModelLoadError, match=r"lacks|do not fit"):
         BundledSegmenter(tmp_path)
 
 
 def test_compared_masks_have_their_pictures_size_and_a_drawn_one_stays(tmp_path: Path) -> None:
-    save_file(SegmenterNetwork().state_dict(), tmp_path / "model.safetensors")
+    save_weights(tmp_path)
     pictures = []
     for ground in ("grey", "navy", "olive"):
         picture = Image.new("RGB", (120, 90), ground)

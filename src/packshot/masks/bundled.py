@@ -1,4 +1,4 @@
-"""The bundled segmenter: a small network trained on rendered products with exact masks."""
+"""The bundled segmenter: two small networks, trained on rendered and on drawn products with exact masks."""
 
 from __future__ import annotations
 
@@ -9,19 +9,12 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
-from packshot.masks.agreement import View, choose
-from packshot.masks.bundled_network import PIXELS, SegmenterNetwork
-from packshot.masks.proposals import SIDE, propose
-from packshot.masks.regions import (
-    Region,
-    cut_by_colours,
-    cut_edge,
-    grown,
-    overlap,
-    resized,
-    without_specks,
-)
+from packshot.masks import bundled_network, shot_network
+from packshot.masks.comparing import compare
+from packshot.masks.edges import as_mask, refine_edges
+from packshot.masks.resemblance import looks
 from packshot.masks.segmenter import Found
 from packshot.utils.progress import Progress, silent
 from packshot.weights.loading import load_weights_into
@@ -29,8 +22,8 @@ from packshot.weights.safetensors_file import read_safetensors
 
 _REFINED_PIXELS = 640
 """Longer side at which edges are found; finer edges are the upscaling's."""
-_SURE = 0.9
-_POSSIBLE = 0.1
+_SUREST = 9.0
+"""The largest logit with which one network speaks against the other."""
 _ROUNDS = 4
 _BAND = 0.08
 """Half the width of the band in which colours decide on a chosen proposal's edge, of its size."""
@@ -41,19 +34,22 @@ _DECIDED = 0.03
 
 
 class BundledSegmenter:
-    """A `Segmenter`. The network works at 128 px; the edge is refined by the image's colours."""
+    """A `Segmenter`. The networks work at 128 and 192 px; the edge is refined by the image's colours."""
 
     name = "bundled"
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Load the weights: of `folder`/model.safetensors, or the bundled ones.
+        """Load the weights: of `folder`/model.safetensors and shots.safetensors, or the bundled ones.
 
         Raises:
-            ModelLoadError: the file is of another network.
+            ModelLoadError: a file is of another network.
         """
         folder = folder or Path(__file__).parent / "weights"
-        tensors = read_safetensors(folder / "model.safetensors")[0]
-        self.network = load_weights_into(SegmenterNetwork, tensors, folder, torch.float32)
+        rendered = _load(bundled_network.SegmenterNetwork, folder / "model.safetensors")
+        shots = _load(shot_network.ShotNetwork, folder / "shots.safetensors")
+        assert isinstance(shots, shot_network.ShotNetwork)
+        self.networks = (rendered, bundled_network.PIXELS), (shots, shot_network.PIXELS)
+        self._features = shots.features
 
     def mask(self, picture: Image.Image) -> Image.Image:
         """See `Segmenter.mask`."""
@@ -68,101 +64,52 @@ class BundledSegmenter:
         known: Sequence[Image.Image | None],
         progress: Progress = silent,
     ) -> list[Found]:
-        """See `ComparingSegmenter.compare`.
+        """See `ComparingSegmenter.compare`."""
+        return compare(pictures, known, [self._first, self._second], self._look, progress)
 
-        Of each photo many regions are proposed, and all photos together choose one of each
-        (`agreement`). Where the network found the same thing, colours decide between the two.
-        """
-        probabilities = [self.probabilities(picture) for picture in pictures]
-        views = []
-        for picture, found, drawn in zip(pictures, probabilities, known, strict=True):
-            views.append(_view(picture, found, drawn))
-            progress("comparing", len(views), len(pictures))
-        return [
-            Found(drawn, 0.0) if drawn else _finish(picture, found, view.proposals[chosen])
-            for picture, found, drawn, view, chosen in zip(
-                pictures, probabilities, known, views, choose(views), strict=True
-            )
-        ]
+    def _first(self, picture: Image.Image) -> np.ndarray:
+        network, pixels = self.networks[0]
+        return _sigmoid(_logits(network, picture, pixels))
 
-    @torch.no_grad()
+    def _second(self, picture: Image.Image) -> np.ndarray:
+        return _sigmoid(_on_both_sides(*self.networks[1], picture))
+
+    def _look(self, picture: Image.Image) -> Tensor:
+        return looks(self._features, np.asarray(picture.convert("RGB")))
+
     def probabilities(self, picture: Image.Image) -> np.ndarray:
-        """The network's probabilities before refinement: fp32 [height, width] in [0, 1]."""
-        square = picture.convert("RGB").resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
-        array = np.asarray(square, dtype=np.float32) / 127.5 - 1
-        tensor = torch.from_numpy(array).permute(2, 0, 1)[None]
-        probabilities = self.network(tensor).sigmoid()[0, 0].numpy()
-        return cv2.resize(probabilities, picture.size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+        """The networks' probabilities before refinement: fp32 [height, width] in [0, 1].
+
+        Averaged before the sigmoid, over the picture and its mirror image: what one is unsure of, the
+        other decides.
+        """
+        logits = [_on_both_sides(*each, picture) for each in self.networks]
+        return _sigmoid(np.mean([each.clip(-_SUREST, _SUREST) for each in logits], axis=0))
 
 
-def _view(picture: Image.Image, probabilities: np.ndarray, drawn: Image.Image | None) -> View:
-    square = (SIDE, SIDE)
-    pixels = np.asarray(picture.convert("RGB").resize(square, Image.Resampling.BOX))
-    small = cv2.resize(probabilities, square, interpolation=cv2.INTER_AREA)
-    if drawn is not None:
-        region = np.asarray(drawn.convert("L").resize(square, Image.Resampling.BOX)) > 127
-        if region.any():
-            return View(pixels, small, [region])
-    proposals = propose(pixels, small)
-    refined = resized(refine_edges(np.asarray(picture.convert("RGB")), probabilities) > 0.5, square)
-    if refined.any() and not refined.all():
-        proposals.append(refined)
-    # Nothing that stands out: then what the photo's middle shows.
-    return View(pixels, small, proposals or [_middle()])
+def _load(network: type[nn.Module], file: Path) -> nn.Module:
+    return load_weights_into(network, read_safetensors(file)[0], file.parent, torch.float32)
 
 
-def _middle() -> Region:
-    middle = np.zeros((SIDE, SIDE), bool)
-    middle[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4] = True
-    return middle
+def _on_both_sides(network: nn.Module, pixels: int, picture: Image.Image) -> np.ndarray:
+    """What a network says of a picture and of its mirror image, on average: fp32 [height, width]."""
+    mirrored = _logits(network, picture, pixels, mirrored=True)
+    mean: np.ndarray = (_logits(network, picture, pixels) + mirrored) / 2
+    return mean
 
 
-def _finish(picture: Image.Image, probabilities: np.ndarray, chosen: Region) -> Found:
-    """The chosen proposal at the picture's size, its edge where the colours change."""
-    pixels = np.asarray(picture.convert("RGB"))
-    coarse = resized(chosen, picture.size)
-    chosen = cut_edge(pixels, coarse, _BAND, _ROUNDS)
-    network = refine_edges(pixels, probabilities) > 0.5
-    final = _between(pixels, network, chosen)
-    witnesses = (network, chosen, coarse)
-    doubt = 1 - sum(overlap(final, each) for each in witnesses) / len(witnesses)
-    return Found(as_mask(softened(final), picture.size), doubt)
+@torch.no_grad()
+def _logits(
+    network: nn.Module, picture: Image.Image, pixels: int, mirrored: bool = False
+) -> np.ndarray:
+    """What a network says of a picture, or of its mirror image: fp32 [height, width]."""
+    square = picture.convert("RGB").resize((pixels, pixels), Image.Resampling.LANCZOS)
+    array = np.asarray(square, dtype=np.float32) / 127.5 - 1
+    tensor = torch.from_numpy(array).permute(2, 0, 1)[None]
+    said = network(tensor.flip(3)).flip(3) if mirrored else network(tensor)
+    return cv2.resize(said[0, 0].numpy(), picture.size, interpolation=cv2.INTER_CUBIC)
 
 
-def _between(pixels: np.ndarray, network: Region, chosen: Region) -> Region:
-    """Colours decide between what the network found and what was chosen, if it is the same thing."""
-    if overlap(network, chosen) <= _SAME_THING:
-        return chosen
-    both, either = network & chosen, network | chosen
-    width = max(1, round(_DECIDED * float(np.sqrt(either.sum()))))
-    cut = cut_by_colours(pixels, network, grown(both, -width), grown(either, width), _ROUNDS)
-    return chosen if cut is None else without_specks(cut)
-
-
-def as_mask(probabilities: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """Probabilities [h, w] in [0, 1] as a mask, mode L, resized to (width, height)."""
-    # In 8 bits before it is made larger: one of 64 megapixels would take 256 MB in floats.
-    mask = Image.fromarray((probabilities * 255).round().astype(np.uint8))
-    return mask.resize(size, Image.Resampling.BICUBIC)
-
-
-def without_islands(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities [h, w] without small separate islands; soft edges and translucency are kept."""
-    return np.where(without_specks(probabilities > _POSSIBLE / 2), probabilities, 0)
-
-
-def refine_edges(pixels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Move the edge of probabilities [h, w] to where the colours of `pixels` uint8 [h, w, 3] change.
-
-    Colours decide on the pixels of which the network is unsure.
-    """
-    sure, possible = probabilities > _SURE, probabilities >= _POSSIBLE
-    if not sure.any() or not (possible & ~sure).any():
-        return probabilities
-    cut = cut_by_colours(pixels, probabilities > 0.5, sure, possible, rounds=2)
-    return probabilities if cut is None else softened(without_specks(cut))
-
-
-def softened(inside: Region) -> np.ndarray:
-    """A region as probabilities, fp32 [h, w], with an edge of about a pixel."""
-    return cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.7)
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    probabilities: np.ndarray = 1 / (1 + np.exp(-logits.clip(-60, 60)))
+    return probabilities

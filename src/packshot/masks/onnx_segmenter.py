@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from packshot.errors import ModelLoadError
-from packshot.masks.bundled import as_mask, without_islands
+from packshot.masks.edges import as_mask, without_islands
 from packshot.masks.releases import RELEASED, fetch
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

@@ -30,18 +30,33 @@ _SAME, _SAME_GROWN = 0.9, 0.93
 _GROWING = 0.12
 
 
-def propose(pixels: np.ndarray, probabilities: np.ndarray) -> list[Region]:
+def propose_anywhere(pixels: np.ndarray) -> list[Region]:
+    """What has other colours than its surroundings: regions that might be the product.
+
+    Args:
+        pixels: uint8 [SIDE, SIDE, 3], RGB.
+    """
+    cuts = (_in_window(pixels, window) for window in _windows())
+    return _with_enlarged(pixels, [cut for cut in cuts if cut is not None])
+
+
+def propose(
+    pixels: np.ndarray, probabilities: np.ndarray, others: Sequence[Region]
+) -> list[Region]:
     """Regions that might be the product, the largest first, none twice.
 
     Args:
         pixels: uint8 [SIDE, SIDE, 3], RGB.
         probabilities: the network's, fp32 [SIDE, SIDE] in [0, 1].
+        others: what `propose_anywhere` found.
     """
-    found = [probabilities > threshold for threshold in _THRESHOLDS]
-    found += [region for window in _windows() if (region := _in_window(pixels, window)) is not None]
-    islands = _distinct([part for region in found for part in _parts(region)], _SAME)
-    enlarged = [cut_edge(pixels, region, _GROWING, rounds=3) for region in islands]
-    return _distinct([region for region in islands + enlarged if _is_sized(region)], _SAME_GROWN)
+    found = _with_enlarged(pixels, [probabilities > threshold for threshold in _THRESHOLDS])
+    return _distinct([region for region in [*found, *others] if _is_sized(region)], _SAME_GROWN)
+
+
+def _with_enlarged(pixels: np.ndarray, regions: Sequence[Region]) -> list[Region]:
+    islands = _distinct([part for region in regions for part in _parts(region)], _SAME)
+    return islands + [cut_edge(pixels, region, _GROWING, rounds=3) for region in islands]
 
 
 def _windows() -> Iterator[tuple[slice, slice]]:

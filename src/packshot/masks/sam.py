@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from packshot.errors import ModelLoadError
-from packshot.masks.bundled import BundledSegmenter, as_mask, without_islands
+from packshot.masks.bundled import BundledSegmenter
+from packshot.masks.edges import as_mask, without_islands
 from packshot.masks.point_prompt import Prompt, prompt_of
 from packshot.models import best_device
 from packshot.utils import files

@@ -10,7 +10,18 @@ from typing import Any
 
 from packshot.errors import PackshotError
 
-STAGES = ("gather", "clip", "names", "vae", "latents", "unet", "segmenter", "light", "export")
+STAGES = (
+    "gather",
+    "clip",
+    "names",
+    "vae",
+    "latents",
+    "unet",
+    "segmenter",
+    "shots",
+    "light",
+    "export",
+)
 BESIDE = ("begin", "pack", "unpack")
 """What is not part of `all`: a state from an exported base, and minutes of a GPU elsewhere."""
 
@@ -110,7 +121,15 @@ def run_stage(stage: str, options: argparse.Namespace) -> None:
 
 
 def _train(stage: str, options: argparse.Namespace, budget: Any) -> None:
-    from packshot_pocket.pretrain import clip, light, segmenter, trigger_words, unet, vae
+    from packshot_pocket.pretrain import (
+        clip,
+        light,
+        segmenter,
+        shot_segmenter,
+        trigger_words,
+        unet,
+        vae,
+    )
 
     folder = options.state
     if stage == "clip":
@@ -127,6 +146,9 @@ def _train(stage: str, options: argparse.Namespace, budget: Any) -> None:
     elif stage == "segmenter":
         config = _with_options(segmenter.SegmenterConfig(), options)
         segmenter.train_segmenter(folder, config, budget)
+    elif stage == "shots":
+        config = _with_options(shot_segmenter.ShotSegmenterConfig(), options)
+        shot_segmenter.train_shot_segmenter(folder, config, budget)
     else:
         config = _with_options(light.LightConfig(), options)
         light.train_light(folder, options.backgrounds, config, budget)

@@ -17,6 +17,7 @@ from packshot_pocket.pretrain.clip import ClipConfig, load_named_clip
 from packshot_pocket.pretrain.latents import folded_vae
 from packshot_pocket.pretrain.light import calibrated_weights
 from packshot_pocket.pretrain.segmenter import SegmenterConfig, load_segmenter
+from packshot_pocket.pretrain.shot_segmenter import ShotSegmenterConfig, load_shot_segmenter
 from packshot_pocket.pretrain.unet import UnetConfig, new_scheduler, new_unet
 from packshot_pocket.pretrain.vae import VaeConfig
 
@@ -33,6 +34,7 @@ def export(
     vae_config: VaeConfig | None = None,
     unet_config: UnetConfig | None = None,
     segmenter_config: SegmenterConfig | None = None,
+    shot_config: ShotSegmenterConfig | None = None,
 ) -> None:
     """Write the pipeline of the stages in `folder` to `out`; the configurations are as trained."""
     from diffusers import StableDiffusionPipeline
@@ -55,6 +57,10 @@ def export(
     segmenter = load_segmenter(folder, segmenter_config or SegmenterConfig()).half()
     weights = out / "segmenter" / "model.safetensors"
     files.write_safetensors(weights, segmenter.state_dict(), {"format": "pt"})
+    other = load_shot_segmenter(folder, shot_config or ShotSegmenterConfig()).half()
+    files.write_safetensors(
+        weights.with_name("shots.safetensors"), other.state_dict(), {"format": "pt"}
+    )
     light = {name: value.half() for name, value in calibrated_weights(folder).items()}
     files.write_safetensors(out / "light" / "model.safetensors", light, {"format": "pt"})
     pipeline.to(dtype=torch.float16)
