@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from packshot.catalog.engine import Crew
-from packshot.catalog.making import Outcome
+from packshot.catalog.outcome import Outcome
 from packshot.catalog.table import Product
 from packshot.project import Subject, choices_of
 

@@ -97,6 +97,10 @@ class CatalogError(PackshotError):
     """A table of products cannot be read, a row of it is none, or a cluster cannot be used."""
 
 
+class StoreError(CatalogError):
+    """An object store cannot be used, or does not answer for long."""
+
+
 class DatasetError(PackshotError):
     """A dataset in another tool's format cannot be read, or cannot be written where it should be."""
 

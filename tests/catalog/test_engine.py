@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from dataclasses import dataclass, field
@@ -12,11 +13,12 @@ from tests import walking
 from tests.walking import counted_loads, make_case, results, walk
 
 from packshot.catalog import engine
-from packshot.catalog.engine import BACK_OFF, TRIES, Crew, make_all
-from packshot.catalog.making import Outcome, log_of, project_of
+from packshot.catalog.engine import BACK_OFF, ELSEWHERE, TRIES, Crew, make_all
+from packshot.catalog.outcome import Outcome, log_of, project_of
 from packshot.catalog.table import Product
 from packshot.errors import CatalogError
 from packshot.project import Subject, choices_of
+from packshot.workflow import receipt
 
 
 def product(number: int, class_noun: str = "car") -> Product:
@@ -91,6 +93,15 @@ def test_what_fails_time_and_again_is_set_aside_and_the_others_go_on():
     assert told["p1"].state == told["p2"].state == "done"
 
 
+def test_what_another_start_is_at_is_asked_for_again_and_counts_as_no_try():
+    cluster = Cluster({"p0": [Outcome("p0", "elsewhere")] * 9})
+    told = list(cluster.crew([product(i) for i in range(2)], 1).outcomes())
+    of_p0 = [outcome.state for outcome in told if outcome.id == "p0"]
+    assert of_p0 == ["making", "elsewhere"] * 9 + ["making", "done"] and told[-1].tries == 1
+    times = [at for _, name, at in cluster.made if name == "p0"]
+    assert all(later - at >= ELSEWHERE for at, later in itertools.pairwise(times))
+
+
 def test_photos_that_are_at_fault_are_not_tried_again():
     cluster = Cluster({"p0": [Outcome("p0", "failed", fault="no photos", is_users=True)]})
     told = list(cluster.crew([product(0)], 1).outcomes())
@@ -132,7 +143,7 @@ def test_products_are_those_of_run_their_base_is_loaded_once_and_a_killed_worker
     out, killed = case / "catalogue", []
     products = [chosen(case, number) for number in range(3)]
     told = []
-    for outcome in make_all(products, out, workers=1, prepare=counted_loads):
+    for outcome in make_all(products, str(out), workers=1, prepare=counted_loads):
         told.append(outcome)
         if outcome.state == "making" and outcome.id == "p1" and not killed:
             pids = (case / "cache" / "loads").read_text().split()
@@ -147,7 +158,7 @@ def test_products_are_those_of_run_their_base_is_loaded_once_and_a_killed_worker
         made = results(project_of(out, products[number]).root)
         assert made == results(alone.root)
     assert "done after" in log_of(out, products[0]).read_text()
-    again = [outcome for outcome in make_all(products, out, workers=1, prepare=counted_loads)]
+    again = [outcome for outcome in make_all(products, str(out), workers=1, prepare=counted_loads)]
     assert all(outcome.was_complete for outcome in again if outcome.state == "done")
     assert (case / "cache" / "loads").read_text().split() == loads
 
@@ -155,11 +166,11 @@ def test_products_are_those_of_run_their_base_is_loaded_once_and_a_killed_worker
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere"])
 def test_a_cluster_that_is_not_there_is_told(tmp_path, address):
     with pytest.raises(CatalogError, match=f"There is no Ray cluster at {address}"):
-        list(make_all([product(0)], tmp_path, address=address))
+        list(make_all([product(0)], str(tmp_path), address=address))
 
 
 def test_other_versions_on_a_machine_are_told(monkeypatch):
-    theirs = engine.versions() | {"torch": "1.0"}
+    theirs = receipt.versions() | {"torch": "1.0"}
     with pytest.raises(CatalogError, match=r"A machine of the cluster has torch 1\.0 \("):
         engine._check_versions(theirs)
-    engine._check_versions(engine.versions())
+    engine._check_versions(receipt.versions())

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+from pathlib import Path
 
-from PIL import Image
+import fsspec
 
-from packshot.catalog.making import Outcome, log_of, project_of
+from packshot.catalog.outcome import Outcome
 from packshot.catalog.results import write_results
 from packshot.catalog.table import Product
 from packshot.project import Subject, choices_of
-from packshot.utils import files
 
 
 def product(name: str, said: str = "Mug") -> Product:
@@ -34,13 +34,13 @@ def ids(page: str) -> list[str]:
 
 
 def test_what_needs_a_look_comes_first(tmp_path):
-    page = write_results(tmp_path, PRODUCTS, OUTCOMES).read_text()
+    page = Path(write_results(str(tmp_path), PRODUCTS, OUTCOMES)).read_text()
     assert ids(page) == ["broken", "waits", "checked", "unlike", "good"]
     assert "3 done, 1 set aside, 1 to be made" in page and "Look at snow.png: mask" in page
 
 
 def test_json_has_all_products_in_the_tables_order_and_csv_no_formulas(tmp_path):
-    write_results(tmp_path, PRODUCTS, OUTCOMES)
+    write_results(str(tmp_path), PRODUCTS, OUTCOMES)
     told = json.loads((tmp_path / "results.json").read_text())
     assert [each["id"] for each in told] == [product.id for product in PRODUCTS]
     assert told[4]["state"] == "waiting" and told[0]["likeness"] == 0.9
@@ -50,17 +50,19 @@ def test_json_has_all_products_in_the_tables_order_and_csv_no_formulas(tmp_path)
     assert rows[2]["failed_checks"] == "snow.png: mask" and rows[4]["likeness"] == ""
 
 
-def test_names_are_no_markup_and_pictures_small_copies_made_once(tmp_path):
-    odd = product("odd", "<script>alert(1)</script>")
-    sheet = project_of(tmp_path, odd).shots_folder / "sheet.png"
-    files.write_image(sheet, Image.new("RGB", (1600, 1200), "red"))
-    log = log_of(tmp_path, odd)
-    files.write_text(log, "said\n")
-    page = write_results(tmp_path, [odd], [Outcome("odd", "done")]).read_text()
+def test_names_are_no_markup_and_pictures_and_reports_those_of_what_is_done(tmp_path):
+    odd, later = product("odd", "<script>alert(1)</script>"), product("later")
+    told = [Outcome("odd", "done", tries=1)]
+    page = Path(write_results(str(tmp_path), [odd, later], told)).read_text()
     assert "<script" not in page and "&lt;script&gt;" in page
-    small = tmp_path / "thumbnails" / "odd.jpg"
-    assert Image.open(small).size == (480, 360)
     assert 'src="thumbnails/odd.jpg"' in page and 'href="logs/odd.log"' in page
-    before = small.stat().st_mtime_ns
-    write_results(tmp_path, [odd], [Outcome("odd", "done")])
-    assert small.stat().st_mtime_ns == before
+    assert 'href="products/odd/report.html"' in page
+    assert "later.jpg" not in page and "later.log" not in page
+
+
+def test_a_store_takes_them_too(tmp_path):
+    memory = fsspec.filesystem("memory")
+    assert write_results("memory://out", PRODUCTS, OUTCOMES) == "memory://out/index.html"
+    write_results(str(tmp_path), PRODUCTS, OUTCOMES)
+    for name in ("index.html", "results.json", "results.csv"):
+        assert memory.cat(f"/out/{name}") == (tmp_path / name).read_bytes()

@@ -6,10 +6,12 @@ import json
 import socket
 from pathlib import Path
 
+import fsspec
 import pyarrow
 import pytest
 from pyarrow import parquet
 
+from packshot.catalog import web
 from packshot.catalog.table import read_table
 from packshot.errors import CatalogError
 
@@ -90,6 +92,33 @@ def test_each_bad_row_is_named_and_the_others_stand(folder, row, fault):
     table = read_table(write(folder, f"id,class,photos\n1,car,photos/duster\n{row}\n"))
     assert [product.id for product in table.products] == ["1"]
     assert len(table.faults) == 1 and fault in table.faults[0]
+
+
+def test_each_url_is_asked_whether_it_gives_anything(folder, monkeypatch):
+    """Before anything is made, and each once."""
+    asked = []
+
+    def give(url, path):
+        asked.append(url)
+        if "private" in url:
+            raise CatalogError(f"{url} cannot be fetched: 403 Forbidden.")
+
+    monkeypatch.setattr(web, "fetch", give)
+    found = [(0, 0, 0, "", ("93.184.216.34", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    fsspec.filesystem("memory").pipe("/shop/mug/a.jpg", b"a")
+    rows = ["https://a.example/a.zip", "https://a.example/private.zip", "https://a.example/a.zip"]
+    rows += ["memory://shop/mug", "memory://shop/none"]
+    text = "".join(f"{number},mug,{url},\n" for number, url in enumerate(rows))
+    text += "6,mug,photos/mug,memory://shop/base.safetensors\n"
+    table = read_table(write(folder, "id,class,photos,base\n" + text))
+    assert [product.id for product in table.products] == ["0", "2", "3"]
+    assert table.faults == [
+        "row 2 (1): https://a.example/private.zip cannot be fetched: 403 Forbidden.",
+        "row 5 (4): there is nothing at memory://shop/none.",
+        "row 6 (6): there is nothing at memory://shop/base.safetensors.",
+    ]
+    assert sorted(asked) == rows[:2]
 
 
 def test_ids_that_one_folder_would_hold_are_one_id(folder):

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from packshot.catalog import engine
-from packshot.catalog.making import Outcome
+from packshot.catalog.outcome import Outcome
 from packshot.cli import app
 from packshot.errors import CatalogError
 
@@ -52,7 +52,7 @@ def test_rows_and_options_become_products_and_results_a_page(table, made, tmp_pa
     assert told.exit_code == 0 and "3 of 3 are done" in told.output
     assert [product.choices.seed for product in made["products"]] == [3, 5, 3]
     assert {product.choices.time_budget for product in made["products"]} == {"5m"}
-    assert made["workers"] == 2 and made["address"] is None and made["out"] == out
+    assert made["workers"] == 2 and made["address"] is None and made["out"] == str(out)
     results = json.loads((out / "results.json").read_text())
     assert [each["state"] for each in results] == ["done"] * 3
     assert (out / "index.html").is_file()

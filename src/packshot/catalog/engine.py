@@ -10,49 +10,41 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from packshot.catalog.making import Outcome, make
+from packshot.catalog.making import make
 from packshot.catalog.order import Waiting
+from packshot.catalog.outcome import Outcome
 from packshot.catalog.table import Product
 from packshot.errors import CatalogError, reason_of
+from packshot.workflow.receipt import versions
 
 TRIES = 3
 """After so many failures for which its photos and settings are not to blame a product is set aside."""
 BACK_OFF = 2.0
 """Seconds before the second try; before each later one twice as long."""
-_ALIKE = ("packshot", "torch", "diffusers", "transformers")
-"""Packages that must have one version on all machines: others would make other files."""
-
+ELSEWHERE = 30.0
+"""Seconds before a product is asked for again that another start of the catalogue is at."""
 
 Prepare = Callable[[], object]
-
-
-def versions() -> dict[str, str]:
-    """Of this process: the packages that results depend on."""
-    found = {}
-    for name in _ALIKE:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "none"
-    return found
 
 
 class Worker:
     """What a process of the cluster does; Ray makes an actor of it."""
 
-    def __init__(self, out: str, cores: Sequence[int], prepare: Prepare | None = None) -> None:
+    def __init__(
+        self, out: str, start: str, cores: Sequence[int], prepare: Prepare | None = None
+    ) -> None:
         """
         Args:
+            out, start: as of `making.make`.
             cores: those to compute on; empty for all, or where the system has no such choice.
             prepare: is called first.
         """
@@ -62,7 +54,7 @@ class Worker:
             prepare()
         from packshot.models import kept_base
 
-        self._out, self._stop = Path(out), threading.Event()
+        self._out, self._start, self._stop = out, start, threading.Event()
         self._warm = contextlib.ExitStack()
         self._warm.enter_context(kept_base())
 
@@ -72,7 +64,7 @@ class Worker:
 
     def make(self, product: Product) -> Outcome:
         """Make a product; see `making.make`."""
-        return make(product, self._out, self._stop.is_set)
+        return make(product, self._out, self._start, self._stop.is_set)
 
     def stop(self) -> None:
         """Let the product at hand stop with its state saved."""
@@ -182,6 +174,10 @@ class Crew:
             self._waiting.lost(product.kind)
             self._warm[making.worker] = None
             self._workers[making.worker] = self._hire(making.worker)
+        if outcome.state == "elsewhere":
+            self._tries[product.id] -= 1
+            heapq.heappush(self._later, (self._now() + ELSEWHERE, product.id, product))
+            return replace(outcome, tries=self._tries[product.id])
         tries = self._tries[product.id]
         if outcome.state == "failed" and not outcome.is_users and tries < TRIES:
             again = self._now() + BACK_OFF * 2 ** (tries - 1)
@@ -192,7 +188,7 @@ class Crew:
 
 def make_all(
     products: Sequence[Product],
-    out: Path,
+    out: str,
     *,
     address: str | None = None,
     workers: int | None = None,
@@ -202,7 +198,7 @@ def make_all(
     """Make products on Ray; yields each outcome as it comes, see `Crew.outcomes`.
 
     Args:
-        out: the catalogue's folder; on a cluster one that all of its machines see.
+        out: the catalogue's folder, on a cluster one that all of its machines see; or a URL in a store.
         address: of a cluster (HOST:PORT, ray://HOST:PORT, "auto"); None starts Ray here, for this alone.
         workers: processes; None for one a GPU, or one in all where there is none.
         prepare: each worker calls it first; it can be imported there.
@@ -215,12 +211,13 @@ def make_all(
         gpus = int(ray.cluster_resources().get("GPU", 0))
         count = min(workers or gpus or 1, max(1, len(products)))
         here = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        start = secrets.token_hex(8)
         share = len(here) // count if address is None and not gpus and count > 1 else 0
 
         def hire(number: int) -> _Actor:
             cores = here[number * share : (number + 1) * share]
             for attempt in range(TRIES):
-                hired = _Actor(ray, min(1, gpus), str(out), cores, prepare)
+                hired = _Actor(ray, min(1, gpus), out, start, cores, prepare)
                 try:
                     _check_versions(hired.versions())
                     return hired

@@ -1,120 +1,201 @@
-"""Making one product of a catalogue: exactly what `packshot run` does, and what came of it."""
+"""Making one product of a catalogue: exactly what `packshot run` does, in a folder or for a store."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
-from packshot.catalog import photos
+from packshot.catalog import inputs
+from packshot.catalog.claims import Claim, claimed
+from packshot.catalog.outcome import Outcome, State, figures, log_of, project_of, thumbnail_of
+from packshot.catalog.publishing import fetch, publish, read_marker, withdraw
+from packshot.catalog.store import Store, folder_of, store_of
 from packshot.catalog.table import Product
 from packshot.errors import (
     DiskFullError,
+    ImageRejectedError,
     InsufficientMemoryError,
     InUseError,
     PackshotError,
+    StoreError,
     reason_of,
 )
-from packshot.generation.scores import read_scores
-from packshot.insertion.record import read_records
-from packshot.project import Project
+from packshot.images.loading import open_image
 from packshot.utils import files
 from packshot.utils.durations import in_words
 from packshot.workflow import end_to_end
 from packshot.workflow.observer import RunObserver
 
-_MAY_PASS = (DiskFullError, InUseError, InsufficientMemoryError)
+if TYPE_CHECKING:
+    from packshot.training import Event
+
+_MAY_PASS = (DiskFullError, InUseError, InsufficientMemoryError, StoreError)
 """Faults that are not the product's: another try may end otherwise."""
-State = Literal["waiting", "making", "done", "failed", "stopped"]
+_PIXELS = 480
+_SAVE_SECONDS = 300.0
+"""What training has saved goes to the store this often, for another machine to go on from."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one product; figures are None where nothing measured them."""
-
-    id: str
-    state: State = "waiting"
-    seconds: float = 0.0
-    """Of this start alone: next to nothing where all stood already."""
-    was_complete: bool = False
-    tries: int = 0
-    fault: str = ""
-    """Why it failed, in a line."""
-    is_users: bool = False
-    """Whether another try would fail alike: the photos or settings are at fault, not the machine."""
-    likeness: float | None = None
-    drift: float | None = None
-    failed_checks: tuple[str, ...] = ()
-    """Of the insertions, with their files: "snow.png: mask"."""
-
-    def facts(self) -> dict[str, Any]:
-        """All fields, as JSON takes them."""
-        return asdict(self)
+def scratch_of(store: Store) -> Path:
+    """Where this machine makes what goes to a store."""
+    return files.cache_folder() / "catalog" / files.fingerprint(store.url)[:16]
 
 
-def project_of(out: Path, product: Product) -> Project:
-    """The project of a product: a folder of its own."""
-    return Project(files.safe_join(out, f"products/{product.id}"))
-
-
-def log_of(out: Path, product: Product) -> Path:
-    """What was said while the product was made."""
-    return files.safe_join(out, f"logs/{product.id}.log")
-
-
-def make(product: Product, out: Path, should_stop: Callable[[], bool] = lambda: False) -> Outcome:
+def make(
+    product: Product, out: str, start: str = "", should_stop: Callable[[], bool] = lambda: False
+) -> Outcome:
     """Make one product to its end, or go on with it; whatever fails is told in the outcome.
 
     Everything that is said goes to the product's log.
+
+    Args:
+        out: the catalogue's folder, or its URL in a store.
+        start: of the command that asks, see `claims.claimed`.
     """
     begun = time.monotonic()
-    project, observer = project_of(out, product), _Log(log_of(out, product), should_stop)
+    store = store_of(out)
+    folder = scratch_of(store) if store else folder_of(out)
+    observer = _Log(log_of(folder, product), should_stop)
     outcome = Outcome(product.id)
     try:
-        result = end_to_end.run(
-            photos.at_hand(product.photos, files.safe_join(out, f"downloads/{product.id}")),
-            root=project.root, name=product.subject.name, class_noun=product.subject.class_noun,
-            trigger=product.subject.trigger, choices=product.choices, observer=observer,
-        )  # fmt: skip
-        state: State = "stopped" if result.stopped else "done"
-        outcome = Outcome(product.id, state, was_complete=result.was_complete, **figures(project))
+        if store:
+            outcome = _made_in_store(product, store, folder, start, observer)
+        else:
+            outcome = _made(product, folder, observer)
     except PackshotError as error:
         observer.say(str(error))
         is_users = not isinstance(error, _MAY_PASS)
-        outcome = Outcome(product.id, "failed", fault=str(error), is_users=is_users)
+        state: State = "elsewhere" if isinstance(error, InUseError) else "failed"
+        outcome = Outcome(product.id, state, fault=str(error), is_users=is_users)
     except Exception as error:  # one product's, whatever it is: the others go on
         observer.say(traceback.format_exc())
         outcome = Outcome(product.id, "failed", fault=reason_of(error))
     took = time.monotonic() - begun
     observer.say(f"{outcome.state} after {in_words(took)}")
-    return Outcome(**{**asdict(outcome), "seconds": round(took, 1)})
+    if store and not outcome.was_complete and outcome.state != "elsewhere":
+        with contextlib.suppress(StoreError):
+            store.upload(log_of(folder, product), log_of(Path(), product).as_posix())
+    return replace(outcome, seconds=round(took, 1))
 
 
-def figures(project: Project) -> dict[str, Any]:
-    """What a finished project measured, as fields of an `Outcome`."""
-    scores = {score.name: score.value for score in read_scores(project)}
-    missed = [
-        f"{record.file}: {check.name}"
-        for record in read_records(project.insertions_folder)
-        for check in record.missed
-    ]
-    return {
-        "likeness": scores.get("likeness with the LoRA"),
-        "drift": scores.get("class drift"),
-        "failed_checks": tuple(missed),
-    }
+def _made(product: Product, folder: Path, observer: _Log) -> Outcome:
+    """Make a product in a folder, exactly as `packshot run` does.
+
+    Raises:
+        PackshotError: any step's own errors.
+    """
+    downloads, project = (
+        files.safe_join(folder, f"downloads/{product.id}"),
+        project_of(folder, product),
+    )
+    result = end_to_end.run(
+        inputs.at_hand(product.photos, downloads), root=project.root, name=product.subject.name,
+        class_noun=product.subject.class_noun, trigger=product.subject.trigger,
+        choices=inputs.choices_at_hand(product.choices, folder / "downloaded"), observer=observer,
+    )  # fmt: skip
+    if result.stopped:
+        return Outcome(product.id, "stopped")
+    _write_thumbnail(folder, product)
+    return Outcome(product.id, "done", was_complete=result.was_complete, **figures(project))
+
+
+def _made_in_store(
+    product: Product, store: Store, scratch: Path, start: str, observer: _Log
+) -> Outcome:
+    """Make a product in scratch and publish it; what is published of the same inputs stands.
+
+    Raises:
+        InUseError: another start is at it, or has taken it over.
+        PackshotError: any step's own errors.
+    """
+    wanted = inputs.fingerprint_of(product)
+    place, unfinished = f"products/{product.id}", f"unfinished/{product.id}"
+    if outcome := _published(product, store, place, wanted):
+        return outcome
+    with claimed(store, product.id, start) as claim:
+        if outcome := _published(product, store, place, wanted):  # meanwhile
+            return outcome
+        root = project_of(scratch, product).root
+        if not root.exists():
+            fetch(store, unfinished, root) or fetch(store, place, root)
+        observer.follow(claim, lambda: publish(store, unfinished, root, wanted, {}))
+        try:
+            outcome = _made(product, scratch, observer)
+        except Exception:
+            observer.save()
+            raise
+        if claim.look():
+            raise InUseError(f"{product.id} was taken over by another start of this catalogue.")
+        if outcome.state == "stopped":
+            observer.save()
+            return outcome
+        thumbnail = thumbnail_of(scratch, product)
+        if thumbnail.is_file():
+            store.upload(thumbnail, thumbnail_of(Path(), product).as_posix())
+        publish(store, place, root, wanted, outcome.facts())
+        withdraw(store, unfinished)
+    for left in (root, files.safe_join(scratch, f"downloads/{product.id}")):
+        if left.exists():
+            files.remove_tree(left, left.parent)
+    return outcome
+
+
+def _published(product: Product, store: Store, place: str, wanted: str) -> Outcome | None:
+    marker = read_marker(store, place)
+    if marker is None or marker.inputs != wanted:
+        return None
+    return replace(Outcome.of_facts(marker.facts), was_complete=True, seconds=0.0)
+
+
+def _write_thumbnail(folder: Path, product: Product) -> None:
+    """Write a small copy of a product's contact sheet, unless it is newer than the sheet."""
+    sheet, small = (
+        project_of(folder, product).shots_folder / "sheet.png",
+        thumbnail_of(folder, product),
+    )
+    is_fresh = small.is_file() and small.stat().st_mtime >= sheet.stat().st_mtime
+    if not is_fresh:
+        with contextlib.suppress(ImageRejectedError):  # somebody else's file in its place
+            image = open_image(sheet)
+            image.thumbnail((_PIXELS, _PIXELS))
+            files.write_image(small, image)
 
 
 class _Log(RunObserver):
-    """Appends what is said, with the time, to a file; asks nothing."""
+    """Appends what is said, with the time, to a file; asks nothing. Saves now and then, if told how."""
 
     def __init__(self, path: Path, should_stop: Callable[[], bool]) -> None:
         self._path, self._should_stop = path, should_stop
+        self._claim: Claim | None = None
+        self._save: Callable[[], object] = lambda: None
+        self._saved = time.monotonic()
         path.parent.mkdir(parents=True, exist_ok=True)
+
+    def follow(self, claim: Claim, save: Callable[[], object]) -> None:
+        """Stop once the claim is lost to another start; until then, save with `save`."""
+        self._claim, self._save = claim, save
+
+    def save(self) -> None:
+        """Save what there is, unless it is lost; what the store refuses is told, no more."""
+        try:
+            if self._claim and not self._claim.look():
+                self._save()
+        except (PackshotError, OSError) as error:
+            self.say(f"not saved: {error}")
+        self._saved = time.monotonic()
+
+    def event(self, event: Event) -> None:
+        """Save what training has saved."""
+        from packshot.training import StateSaved  # loads PyTorch
+
+        if isinstance(event, StateSaved) and time.monotonic() - self._saved > _SAVE_SECONDS:
+            self.save()
 
     def say(self, text: str) -> None:
         """Append a line."""
@@ -132,4 +213,4 @@ class _Log(RunObserver):
 
     def should_stop(self) -> bool:
         """Whether training shall stop, with its state saved."""
-        return self._should_stop()
+        return self._should_stop() or bool(self._claim and self._claim.is_lost)

@@ -4,41 +4,54 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from packshot.catalog.making import Outcome, log_of, project_of
+from packshot.catalog.outcome import Outcome, log_of, project_of, thumbnail_of
+from packshot.catalog.store import folder_of, store_of
 from packshot.catalog.table import Product
-from packshot.errors import ImageRejectedError
-from packshot.images.loading import open_image
 from packshot.report.page import rendered
 from packshot.utils import files
 from packshot.utils.durations import in_words
 
-_PIXELS = 480
-_ORDER = ("failed", "stopped", "making", "waiting", "done")
-_WORDS = {"waiting": "waits", "making": "is being made", "stopped": "was stopped; goes on"}
+_ORDER = ("failed", "stopped", "making", "elsewhere", "waiting", "done")
+_WORDS = {
+    "waiting": "waits",
+    "making": "is being made",
+    "stopped": "was stopped; goes on",
+    "elsewhere": "is being made by another start",
+}
 
 
-def write_results(out: Path, products: Sequence[Product], outcomes: Iterable[Outcome]) -> Path:
-    """Write results.json, results.csv and index.html into `out`; returns the page."""
+def write_results(out: str, products: Sequence[Product], outcomes: Iterable[Outcome]) -> str:
+    """Write results.json, results.csv and index.html into a folder or store; returns where the page is.
+
+    Raises:
+        StoreError: the store does not answer.
+        DiskFullError, WriteError: the folder cannot be written.
+    """
     found = {outcome.id: outcome for outcome in outcomes}
     each = [found.get(product.id, Outcome(product.id)) for product in products]
-    files.write_json(out / "results.json", [outcome.facts() for outcome in each])
-    files.write_text(out / "results.csv", _csv(each))
-    cards = [_card(out, product, outcome) for product, outcome in zip(products, each, strict=True)]
-    page = out / "index.html"
-    counts = {state: sum(o.state == state for o in each) for state in _ORDER}
+    cards = [_card(product, outcome) for product, outcome in zip(products, each, strict=True)]
     facts = {
         "cards": sorted(cards, key=lambda card: card["rank"]),
-        "counts": counts,
+        "counts": {state: sum(o.state == state for o in each) for state in _ORDER},
         "all": len(each),
     }
-    files.write_text(page, rendered("catalog.html.jinja", facts))
-    return page
+    told = {
+        "results.json": files.as_json([outcome.facts() for outcome in each], indent=2) + "\n",
+        "results.csv": _csv(each),
+        "index.html": rendered("catalog.html.jinja", facts),
+    }
+    store = store_of(out)
+    for name, text in told.items():
+        if store:
+            store.write(name, text.encode())
+        else:
+            files.write_text(folder_of(out) / name, text)
+    return f"{store.url}/index.html" if store else str(folder_of(out) / "index.html")
 
 
 def _csv(outcomes: Sequence[Outcome]) -> str:
@@ -57,11 +70,11 @@ def _unlike_a_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
-def _card(out: Path, product: Product, outcome: Outcome) -> dict[str, Any]:
+def _card(product: Product, outcome: Outcome) -> dict[str, Any]:
     """What the page shows of a product; `rank` sorts what needs a look to the front."""
-    project = project_of(out, product)
     is_bad = bool(outcome.failed_checks)
     likeness = 2.0 if outcome.likeness is None else outcome.likeness
+    is_done, here = outcome.state == "done", Path()
     return {
         "rank": (_ORDER.index(outcome.state), not is_bad, likeness, product.id),
         "id": product.id,
@@ -73,28 +86,7 @@ def _card(out: Path, product: Product, outcome: Outcome) -> dict[str, Any]:
         "drift": outcome.drift,
         "checks": outcome.failed_checks,
         "took": in_words(outcome.seconds) if outcome.seconds >= 1 else "",
-        "picture": _beside(out, _small(out, product)),
-        "report": _beside(out, project.report_file),
-        "log": _beside(out, log_of(out, product)),
+        "picture": thumbnail_of(here, product).as_posix() if is_done else None,
+        "report": project_of(here, product).report_file.as_posix() if is_done else None,
+        "log": log_of(here, product).as_posix() if outcome.tries else None,
     }
-
-
-def _small(out: Path, product: Product) -> Path:
-    """A small copy of a product's contact sheet, made anew when the sheet is newer."""
-    sheet = project_of(out, product).shots_folder / "sheet.png"
-    small = files.safe_join(out, f"thumbnails/{product.id}.jpg")
-    is_fresh = (
-        sheet.is_file() and small.is_file() and small.stat().st_mtime >= sheet.stat().st_mtime
-    )
-    if sheet.is_file() and not is_fresh:
-        try:
-            image = open_image(sheet)
-        except ImageRejectedError:  # somebody else's file in its place
-            return small
-        image.thumbnail((_PIXELS, _PIXELS))
-        files.write_image(small, image)
-    return small
-
-
-def _beside(out: Path, path: Path) -> str | None:
-    return Path(os.path.relpath(path, out)).as_posix() if path.is_file() else None

@@ -6,13 +6,16 @@ import csv
 import json
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from packshot.catalog import web
+from packshot.catalog.store import Store, is_url
 from packshot.class_images.online.public_http import is_public
 from packshot.errors import CatalogError, PackshotError, reason_of
 from packshot.images import sidecars, tables
@@ -24,6 +27,8 @@ MOST_ROWS = 1_000_000
 MOST_BYTES = 2**30
 OWN = ("id", "name", "class", "trigger", "photos")
 """Columns beside those of `Choices`."""
+_ASKED_AT_ONCE = 32
+"""URLs."""
 _FILES = ("assistant", "plates")
 """Choices that name files; relative ones are beside the table."""
 _FILES_OR_WORDS = ("base", "captioner", "segmenter", "embedder", "class_images")
@@ -45,6 +50,19 @@ class Product(BaseModel):
     def kind(self) -> tuple[str, str]:
         """What products that a worker makes one after the other have in common: base, class noun."""
         return self.choices.base, self.subject.class_noun
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs among what it is made from."""
+        choices = self.choices
+        places = (
+            self.photos,
+            choices.base,
+            choices.assistant,
+            choices.plates,
+            *choices.class_images,
+        )
+        return [place for place in places if is_url(place)]
 
 
 class Table(NamedTuple):
@@ -68,9 +86,8 @@ def read_table(path: Path, defaults: Mapping[str, Any] | None = None) -> Table:
     if not rows:
         raise CatalogError(f"{path} has no products.")
     _check_columns(path, rows, defaults or {})
-    known: dict[str, Any] = {}
-    products: list[Product] = []
-    faults: list[str] = []
+    known: dict[str, str | None] = {}
+    found: list[tuple[str, Product | PackshotError]] = []
     taken: set[str] = set()
     for number, row in enumerate(rows, start=1):
         given = {key: value for key, value in (defaults or {}).items() if not _is_empty(value)}
@@ -81,10 +98,38 @@ def read_table(path: Path, defaults: Mapping[str, Any] | None = None) -> Table:
             if (folder := product.id.casefold()) in taken:
                 raise CatalogError("its id is that of an earlier row; ids name folders.")
             taken.add(folder)
-            products.append(product)
+            found.append((name, product))
         except PackshotError as error:
-            faults.append(f"{name}: {error}")
+            found.append((name, error))
+    return _given(found)
+
+
+def _given(rows: list[tuple[str, Product | PackshotError]]) -> Table:
+    """The rows as a table, once every URL of theirs was asked whether it gives what it names."""
+    urls = sorted({url for _, row in rows if isinstance(row, Product) for url in row.urls})
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        faults_of = dict(zip(urls, pool.map(_fault_of, urls), strict=True))
+    products, faults = [], []
+    for name, row in rows:
+        if isinstance(row, PackshotError):
+            faults.append(f"{name}: {row}")
+        elif fault := next((faults_of[url] for url in row.urls if faults_of[url]), None):
+            faults.append(f"{name}: {fault}")
+        else:
+            products.append(row)
     return Table(products, faults)
+
+
+def _fault_of(url: str) -> str | None:
+    """Why a URL gives nothing; None if it does."""
+    try:
+        if web.is_web(url):
+            web.fetch(url, None)
+        elif not Store(url).has_any():
+            return f"there is nothing at {url}."
+    except PackshotError as error:
+        return str(error)
+    return None
 
 
 def _is_empty(value: Any) -> bool:
@@ -162,7 +207,7 @@ def _check_columns(path: Path, rows: list[dict[str, Any]], defaults: Mapping[str
         )
 
 
-def _product(given: dict[str, Any], beside: Path, known: dict[str, Any]) -> Product:
+def _product(given: dict[str, Any], beside: Path, known: dict[str, str | None]) -> Product:
     for needed in ("id", "photos", "class"):
         if needed not in given:
             raise CatalogError(f"its {needed} is missing.")
@@ -173,12 +218,19 @@ def _product(given: dict[str, Any], beside: Path, known: dict[str, Any]) -> Prod
     chosen = {key: _value(key, value, beside) for key, value in given.items() if key not in OWN}
     choices = validated(Choices, CatalogError, **chosen)
     _once(known, f"base {choices.base}", lambda: _check_base(choices.base))
-    if choices.plates != "none" and not files.exists(Path(choices.plates)):
+    for url in (choices.base, choices.assistant, choices.plates, *choices.class_images):
+        if is_url(url):
+            _check_url(url, known)
+    if (
+        choices.plates != "none"
+        and not is_url(choices.plates)
+        and not files.exists(Path(choices.plates))
+    ):
         raise CatalogError(f"there is no {choices.plates}, which plates names.")
     if files.is_device_name(str(given["id"]).partition(".")[0]):
         raise CatalogError("its id is a name that Windows keeps for a device.")
     photos = str(given["photos"])
-    if "://" in photos:
+    if is_url(photos):
         _check_url(photos, known)
     else:
         photos = str((beside / files.expand_user(photos)).absolute())
@@ -205,10 +257,10 @@ def _placed(key: str, name: str, beside: Path) -> str:
     is_word = re.fullmatch(r"[\w-]+", name) is not None
     may_be = key in _FILES or (key in _FILES_OR_WORDS and not is_word)
     path = beside / files.expand_user(name)
-    return str(path.absolute()) if may_be and files.exists(path) else name
+    return str(path.absolute()) if may_be and not is_url(name) and files.exists(path) else name
 
 
-def _once(known: dict[str, Any], what: str, check: Any) -> None:
+def _once(known: dict[str, str | None], what: str, check: Callable[[], None]) -> None:
     """Do a check that many rows share once; its fault is each one's."""
     if what not in known:
         known[what] = None
@@ -224,17 +276,17 @@ def _check_base(name: str) -> None:
     from packshot.weights.hub import parse_repo
     from packshot.weights.installed_bases import installed_base
 
-    if not (installed_base(name) or files.exists(Path(name)) or parse_repo(name)):
+    if not (is_url(name) or installed_base(name) or files.exists(Path(name)) or parse_repo(name)):
         raise CatalogError(f"there is no base {name!r}.")
 
 
-def _check_url(url: str, known: dict[str, Any]) -> None:
+def _check_url(url: str, known: dict[str, str | None]) -> None:
     """Refuse a URL that nothing here can read, or that leads into a private network."""
-    scheme = urlsplit(url).scheme.lower()
-    if scheme in ("http", "https"):
+    if web.is_web(url):
         host = urlsplit(url).hostname or ""
         _once(known, f"host {host}", lambda: _check_host(host))
     else:
+        scheme = urlsplit(url).scheme.lower()
         _once(known, f"scheme {scheme}", lambda: _check_scheme(scheme))
 
 

@@ -20,7 +20,7 @@ from packshot.cli.options import (
 from packshot.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from packshot.catalog.making import Outcome
+    from packshot.catalog.outcome import Outcome
     from packshot.catalog.table import Product
     from packshot.cli.console import Console
 
@@ -36,7 +36,12 @@ def catalog(
     table: Annotated[
         Path, typer.Argument(help="A CSV, JSON lines or Parquet file; a row is a product.")
     ],
-    out: Annotated[Path, typer.Option(help="Where the projects and the page go.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            help="Where the projects and the page go: a folder, or a URL (s3, gs, az, ...)."
+        ),
+    ],
     class_noun: Annotated[
         str | None, typer.Option("--class", help=f"{_LACKING}what kind of thing it is.")
     ] = None,
@@ -74,6 +79,7 @@ def catalog(
     and makes what is new or changed.
     """
     from packshot.catalog.results import write_results
+    from packshot.catalog.store import settled
     from packshot.cli.console import Console
 
     defaults: dict[str, Any] = {
@@ -82,6 +88,7 @@ def catalog(
         "images_per_prompt": images_per_prompt, "plates": plates_of(plates), "seed": seed,
     }  # fmt: skip
     products, faults = _products(table, defaults, skip_bad)
+    out = settled(out)
     with Console() as console, console.stoppable():
         for fault in faults:
             console.say(f"left out: {fault}")
@@ -113,7 +120,7 @@ def _products(
 
 
 def _make(
-    products: list[Product], out: Path, console: Console, max_failures: int | None, **where: Any
+    products: list[Product], out: str, console: Console, max_failures: int | None, **where: Any
 ) -> list[Outcome]:
     """Make the products, telling of them and writing the page now and then; the last outcome of each."""
     from packshot.catalog.engine import make_all
@@ -127,7 +134,7 @@ def _make(
         return console.should_stop() or (max_failures is not None and failed >= max_failures)
 
     console.training = True  # Ctrl-C stops after the step at hand
-    for outcome in make_all(products, out.absolute(), should_stop=enough, **where):
+    for outcome in make_all(products, out, should_stop=enough, **where):
         outcomes[outcome.id] = outcome
         if outcome.state in _TOLD:
             console.say(f"{_TOLD[outcome.state]}: {outcome.id}: {outcome.fault}")

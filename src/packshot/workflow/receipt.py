@@ -18,6 +18,11 @@ from packshot.weights.installed_bases import installed_base
 _VERSIONS = ("packshot", "torch", "diffusers", "transformers")
 
 
+def versions() -> dict[str, str]:
+    """Of the packages that results depend on."""
+    return {name: version(name) for name in _VERSIONS}
+
+
 def write_receipt(project: Project, source: Path) -> None:
     """Record the current inputs and outputs after a complete run."""
     files.write_json(project.receipt_file, _facts(project, source))
@@ -40,7 +45,7 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
     if settings.plates != "none":
         left.append(project.insertions_folder)
     return {
-        "versions": {name: version(name) for name in _VERSIONS},
+        "versions": versions(),
         "settings": files.fingerprint(settings.model_dump()),
         "source": [str(source.resolve()).encode("utf-8", "replace").decode(), _stamp(source)],
         "base": _stamp(base),
