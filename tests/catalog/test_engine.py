@@ -169,8 +169,8 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path, address):
         list(make_all([product(0)], str(tmp_path), address=address))
 
 
-def test_other_versions_on_a_machine_are_told(monkeypatch):
+def test_other_versions_on_a_machine_are_told():
     theirs = receipt.versions() | {"torch": "1.0"}
-    with pytest.raises(CatalogError, match=r"A machine of the cluster has torch 1\.0 \("):
-        engine._check_versions(theirs)
-    engine._check_versions(receipt.versions())
+    with pytest.raises(CatalogError, match=r"machine 10\.0\.0\.7 has torch 1\.0 \("):
+        engine._check_versions(theirs, "10.0.0.7")
+    engine._check_versions(receipt.versions(), "10.0.0.7")

@@ -111,6 +111,25 @@ def test_it_goes_on_where_it_was_stopped_and_remakes_what_is_damaged(tiny_base, 
     assert made == [[0, 1, 2, 3]] and again == first
 
 
+def test_what_another_process_makes_is_waited_for_while_the_rest_is_made(
+    tiny_base, made, monkeypatch
+):
+    folder, batch = shared_folder(tiny_base, "car"), module.BATCH
+    theirs = files.lock(folder / "00000.lock")  # a lock of its own, as another process has
+
+    def wait(seconds):
+        """While we wait, the other one ends."""
+        made.append("waited")
+        module._make(tiny_base, "car", range(batch), folder)
+        theirs.__exit__(None, None, None)
+
+    monkeypatch.setattr(module.time, "sleep", wait)
+    theirs.__enter__()
+    images = list(generate_class_images(tiny_base, "car", 2 * batch, silent))
+    assert made == [list(range(batch, 2 * batch)), "waited", list(range(batch))]
+    assert len(images) == 2 * batch
+
+
 def test_a_picture_that_somebody_edited_in_the_cache_is_made_again(tiny_base, made):
     folder = shared_folder(tiny_base, "car")
     first = [image.sha256 for image in generate_class_images(tiny_base, "car", 2, silent)]

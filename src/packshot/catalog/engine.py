@@ -58,9 +58,9 @@ class Worker:
         self._warm = contextlib.ExitStack()
         self._warm.enter_context(kept_base())
 
-    def versions(self) -> dict[str, str]:
-        """See `versions`."""
-        return versions()
+    def versions(self) -> tuple[dict[str, str], str]:
+        """Of the packages that results depend on, and the machine's name."""
+        return versions(), socket.gethostname()
 
     def make(self, product: Product) -> Outcome:
         """Make a product; see `making.make`."""
@@ -96,8 +96,8 @@ class _Actor:
     def stop(self) -> None:
         self.actor.stop.options(concurrency_group="control").remote()
 
-    def versions(self) -> dict[str, str]:
-        found: dict[str, str] = self._ray.get(self.actor.versions.remote())
+    def versions(self) -> tuple[dict[str, str], str]:
+        found: tuple[dict[str, str], str] = self._ray.get(self.actor.versions.remote())
         return found
 
 
@@ -208,6 +208,8 @@ def make_all(
             the packages that results depend on.
     """
     with _ray(address, workers) as ray:
+        if address is not None:
+            _check_machines(ray)
         gpus = int(ray.cluster_resources().get("GPU", 0))
         count = min(workers or gpus or 1, max(1, len(products)))
         here = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -219,11 +221,9 @@ def make_all(
             for attempt in range(TRIES):
                 hired = _Actor(ray, min(1, gpus), out, start, cores, prepare)
                 try:
-                    _check_versions(hired.versions())
+                    _check_versions(*hired.versions())
                     return hired
-                except (
-                    ray.exceptions.RayError
-                ) as error:  # its machine is gone, or Packshot is not there
+                except ray.exceptions.RayError as error:  # its machine is gone
                     fault = reason_of(error)
                     time.sleep(BACK_OFF * 2**attempt)
             raise CatalogError(f"No worker can be started: {fault}")
@@ -254,7 +254,7 @@ def _ray(address: str | None, workers: int | None) -> Iterator[Any]:
         ray.init(address or "local", **options)
     except (OSError, RuntimeError, ValueError) as error:
         raise CatalogError(
-            f"There is no Ray cluster at {address}: {reason_of(error)}. Start one (ray start --head), or "
+            f"There is no Ray cluster at {address}: {reason_of(error).rstrip('.')}. Start one (ray start --head), or "
             "leave out --address to work on this machine."
         ) from error
     try:
@@ -277,10 +277,40 @@ def _knock(address: str | None) -> None:
         socket.create_connection((parts.hostname, parts.port), timeout=10).close()
 
 
-def _check_versions(theirs: dict[str, str]) -> None:
+def _check_machines(ray: Any) -> None:
+    """See that all machines of a cluster that work have what results depend on, in our versions.
+
+    Raises:
+        CatalogError: one has not.
+    """
+
+    def versions_there(
+        names: Sequence[str],
+    ) -> dict[str, str]:  # sent whole: Packshot may not be there
+        from importlib.metadata import PackageNotFoundError, version
+
+        found = {}
+        for name in names:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                found[name] = "not installed"
+        return found
+
+    ask = ray.remote(num_cpus=0)(versions_there)
+    for node in ray.nodes():
+        if node["Alive"] and node["Resources"].get("CPU"):
+            there = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                node["NodeID"], soft=False
+            )
+            answer = ask.options(scheduling_strategy=there).remote(list(versions()))
+            _check_versions(ray.get(answer), node["NodeManagerAddress"])
+
+
+def _check_versions(theirs: dict[str, str], machine: str) -> None:
     ours = versions()
     if differing := [name for name in ours if ours[name] != theirs[name]]:
         told = ", ".join(f"{name} {theirs[name]} ({ours[name]} here)" for name in differing)
         raise CatalogError(
-            f"A machine of the cluster has {told}. Files would differ: install the same versions."
+            f"The cluster's machine {machine} has {told}. Files would differ: install the same versions."
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from packshot.class_images.class_image import ClassImage
+from packshot.errors import InUseError
 from packshot.models.device_memory import all_within_memory
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.utils import files
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 BATCH = 4
+_WAIT = 0.5
+"""Seconds between two looks at what another process makes."""
 SEED = 0
 """One for all projects, so that they share the pictures."""
 
@@ -61,21 +66,36 @@ def generate_class_images(
     """The first `count` class images of a class, generated if they are not in the cache.
 
     Each depends on its number alone: batches always consist of the same numbers (so that a few more
-    than `count` may be generated), finished images are kept, and a stopped call resumes. Where
-    memory does not suffice for a batch, its images are made one after the other.
+    than `count` may be generated), finished images are kept, and a stopped call resumes. Processes
+    that need the same ones at once share the work: each batch is made by one of them. Where memory
+    does not suffice for a batch, its images are made one after the other.
 
     Raises:
         InsufficientMemoryError: the memory does not suffice for one image.
     """
     folder = shared_folder(base, noun)
     progress("class images", 0, count)
-    for start in range(0, count, batch):
-        together = range(start, start + batch)
-        if not all(_is_there(folder, noun, index) for index in together if index < count):
-            _make(base, noun, together, folder)
-        progress("class images", min(start + batch, count), count)
+    left = _missing(folder, noun, count, range(0, count, batch), batch)
+    while left:
+        for start in left:
+            with contextlib.suppress(InUseError), files.lock(folder / f"{start:05d}.lock"):
+                progress("class images", start, count)
+                if _missing(folder, noun, count, [start], batch):
+                    _make(base, noun, range(start, start + batch), folder)
+        if left := _missing(folder, noun, count, left, batch):
+            time.sleep(_WAIT)  # for the processes that are at them
+    progress("class images", count, count)
     for index in range(count):
         yield _listed(base, noun, index, folder)
+
+
+def _missing(folder: Path, noun: str, count: int, starts: Iterable[int], batch: int) -> list[int]:
+    """Of batches those of which an image is not there."""
+    return [
+        start
+        for start in starts
+        if not all(_is_there(folder, noun, i) for i in range(start, min(start + batch, count)))
+    ]
 
 
 def _is_there(folder: Path, noun: str, index: int) -> bool:
