@@ -172,8 +172,8 @@ def undisturbed(folder: Path, count: int, workers: int) -> float:
     return float(json.loads(told.read_text()))
 
 
-def disturbed(folder: Path, count: int, workers: int, faults: int) -> dict[str, Any]:
-    """The catalogue to a failing store, with faults at random; what it took."""
+def disturbed(folder: Path, count: int, workers: int, faults: int, pause: float) -> dict[str, Any]:
+    """The catalogue to a failing store, with faults about `pause` seconds apart; what it took."""
     told = folder / "disturbed.json"
     if not told.exists():
         for left in (folder / "faults", folder / "published"):
@@ -182,7 +182,7 @@ def disturbed(folder: Path, count: int, workers: int, faults: int) -> dict[str, 
         (folder / "faults").mkdir()
         with served(os.environ.__setitem__, fails=0.1) as server:
             begun = time.monotonic()
-            done, starts = _with_faults(folder, count, workers, faults)
+            done, starts = _with_faults(folder, count, workers, faults, pause)
             facts = {"seconds": time.monotonic() - begun, "faults": done, "starts": starts}
             facts |= {"requests": server.asked, "refused": server.failed}
             server.calm()
@@ -194,13 +194,15 @@ def disturbed(folder: Path, count: int, workers: int, faults: int) -> dict[str, 
     return found
 
 
-def _with_faults(folder: Path, count: int, workers: int, faults: int) -> tuple[list[str], int]:
+def _with_faults(
+    folder: Path, count: int, workers: int, faults: int, pause: float
+) -> tuple[list[str], int]:
     """Start drivers until one ends well; the faults that hit something, and the number of drivers."""
     draw, done, starts = random.Random(0), list[str](), 1
     driver = started(folder, "faults", OUT, count, workers)
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if driver.wait(draw.uniform(5, 25)) == 0:
+            if driver.wait(pause * draw.uniform(0.3, 1.7)) == 0:
                 return done, starts
             driver, starts = started(folder, "faults", OUT, count, workers), starts + 1
             continue
@@ -278,7 +280,7 @@ def report(folder: Path, count: int, workers: int, faults: int, out: IO[str] = s
     out.write(f"LoRA files as those of run: {same} of {count}\n")
     if not faults:
         return
-    facts = disturbed(folder, count, workers, faults)
+    facts = disturbed(folder, count, workers, faults, 1.5 * wall / faults)
     ended = log_rows(folder, "faults")
     counts = {kind: facts["faults"].count(kind) for kind in sorted(set(FAULTS))}
     done = [row["id"] for row in ended if row["state"] == "done" and not row["was_complete"]]

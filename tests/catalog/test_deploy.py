@@ -40,7 +40,13 @@ def test_yaml_is_what_its_readers_ask_for():
     cluster = job["spec"]["rayClusterSpec"]
     groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
     for group in cluster["workerGroupSpecs"]:  # which KubeRay's CRD asks for
-        assert group.keys() >= {"groupName", "minReplicas", "maxReplicas", "rayStartParams", "template"}
+        assert group.keys() >= {
+            "groupName",
+            "minReplicas",
+            "maxReplicas",
+            "rayStartParams",
+            "template",
+        }
     for group in groups:
         spec = group["template"]["spec"]
         volumes = {volume["name"] for volume in spec["volumes"]}

@@ -253,9 +253,12 @@ def _ray(address: str | None, workers: int | None) -> Iterator[Any]:
         _knock(address)
         ray.init(address or "local", **options)
     except (OSError, RuntimeError, ValueError) as error:
+        why = reason_of(error).rstrip(".")
+        if address is None:
+            raise CatalogError(f"Ray does not start on this machine: {why}.") from error
         raise CatalogError(
-            f"There is no Ray cluster at {address}: {reason_of(error).rstrip('.')}. Start one (ray start --head), or "
-            "leave out --address to work on this machine."
+            f"There is no Ray cluster at {address}: {why}. Start one (ray start --head), or leave out "
+            "--address to work on this machine."
         ) from error
     try:
         yield ray
