@@ -199,6 +199,7 @@ def _with_faults(
 ) -> tuple[list[str], int]:
     """Start drivers until one ends well; the faults that hit something, and the number of drivers."""
     draw, done, starts = random.Random(0), list[str](), 1
+    kinds = draw.sample(FAULTS * faults, k=len(FAULTS) * faults)
     driver = started(folder, "faults", OUT, count, workers)
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -207,7 +208,7 @@ def _with_faults(
             driver, starts = started(folder, "faults", OUT, count, workers), starts + 1
             continue
         if len(done) < faults:
-            kind = draw.choice(FAULTS)
+            kind = kinds.pop()
             if _strike(kind, driver, folder / "faults" / "disk is full", draw):
                 done.append(kind)
 
@@ -280,10 +281,11 @@ def report(folder: Path, count: int, workers: int, faults: int, out: IO[str] = s
     out.write(f"LoRA files as those of run: {same} of {count}\n")
     if not faults:
         return
-    facts = disturbed(folder, count, workers, faults, 1.5 * wall / faults)
+    facts = disturbed(folder, count, workers, faults, wall / max(4, faults / 2))
     ended = log_rows(folder, "faults")
     counts = {kind: facts["faults"].count(kind) for kind in sorted(set(FAULTS))}
-    done = [row["id"] for row in ended if row["state"] == "done" and not row["was_complete"]]
+    done = {row["id"] for row in ended if row["state"] == "done"}
+    makings = [row["id"] for row in ended if row["state"] == "done" and not row["was_complete"]]
     same = sum(
         loras(folder / "alone" / p.id) == loras(folder / "published" / "products" / p.id) != {}
         for p in products
@@ -292,7 +294,7 @@ def report(folder: Path, count: int, workers: int, faults: int, out: IO[str] = s
     out.write(
         f"{facts['refused']} of {facts['requests']} requests refused: {facts['seconds']:.0f} s\n"
     )
-    out.write(f"done: {len(set(done))}, twice: {len(done) - len(set(done))}, ")
+    out.write(f"done: {len(done)}, twice: {len(makings) - len(set(makings))}, ")
     out.write(f"set aside: {sum(row['state'] == 'failed' for row in ended)}\n")
     out.write(f"LoRA files as those of run: {same} of {count}\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from packshot.utils import files
 from packshot.workflow.result import RunResult
 
 OUT = f"s3://{BUCKET}/catalogue"
-FILES = {"packshot.toml": b"settings", "lora/p1.safetensors": b"lora", "report.html": b"report"}
+SETTINGS = b'[subject]\nname = "p1"\ntrigger = "ohwx"\nclass_noun = "car"\n'
+FILES = {"packshot.toml": SETTINGS, "lora/p1.safetensors": b"lora", "report.html": b"report"}
 
 
 @dataclass
@@ -106,6 +108,20 @@ def test_other_inputs_make_it_anew_from_what_stands(store, machine, steps, produ
     outcome = make(product, OUT, "two")
     assert outcome.state == "done" and not outcome.was_complete
     assert steps.begun_with[1] >= FILES.keys()
+
+
+def test_what_the_table_calls_otherwise_is_begun_anew(store, machine, steps, product):
+    make(product, OUT, "one")
+    for name in ("bus", "car"):
+        settings = b'[subject]\nname = "p1"\ntrigger = "ohwx"\nclass_noun = "bus"\n'
+        store.write("products/p1/packshot.toml", settings)
+        marker = json.loads(store.read("products/p1/published.json"))
+        marker["files"]["packshot.toml"] = files.sha256_of(settings)
+        store.write("products/p1/published.json", json.dumps(marker).encode())
+        subject = Subject(name="p1", trigger="ohwx", class_noun=name)
+        changed = product.model_copy(update={"subject": subject, "choices": choices_of(seed=2)})
+        assert make(changed, OUT, "one").state == "done"
+        assert bool(steps.begun_with[-1]) == (name == "bus")
 
 
 class Killed(BaseException):

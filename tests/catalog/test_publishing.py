@@ -24,12 +24,13 @@ def root(tmp_path):
     for name in ("lora/mug.safetensors", "packshot.toml", "shots/with/a b.png"):
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         (made / name).write_bytes(name.encode())
-    (made / ".lock").write_text("7")
+    for own in (".lock", ".packshot.toml.1a2b3c4d.part"):
+        (made / own).write_text("of this machine")
     return made
 
 
 def content(folder):
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 

@@ -24,9 +24,11 @@ from packshot.errors import (
     InUseError,
     PackshotError,
     StoreError,
+    WriteError,
     reason_of,
 )
 from packshot.images.loading import open_image
+from packshot.project import Project
 from packshot.utils import files
 from packshot.utils.durations import in_words
 from packshot.workflow import end_to_end
@@ -90,10 +92,8 @@ def _made(product: Product, folder: Path, observer: _Log) -> Outcome:
     Raises:
         PackshotError: any step's own errors.
     """
-    downloads, project = (
-        files.safe_join(folder, f"downloads/{product.id}"),
-        project_of(folder, product),
-    )
+    downloads = files.safe_join(folder, f"downloads/{product.id}")
+    project = project_of(folder, product)
     result = end_to_end.run(
         inputs.at_hand(product.photos, downloads), root=project.root, name=product.subject.name,
         class_noun=product.subject.class_noun, trigger=product.subject.trigger,
@@ -124,6 +124,8 @@ def _made_in_store(
         root = project_of(scratch, product).root
         if not root.exists():
             fetch(store, unfinished, root) or fetch(store, place, root)
+        if _is_anothers(root, product):
+            files.remove_tree(root, root.parent)
         observer.follow(claim, lambda: publish(store, unfinished, root, wanted, {}))
         try:
             outcome = _made(product, scratch, observer)
@@ -146,6 +148,12 @@ def _made_in_store(
     return outcome
 
 
+def _is_anothers(root: Path, product: Product) -> bool:
+    """Whether a project is of what the table called otherwise before: it cannot be gone on with."""
+    settings = Project(root).settings_file
+    return settings.exists() and Project(root).subject != product.subject
+
+
 def _published(product: Product, store: Store, place: str, wanted: str) -> Outcome | None:
     marker = read_marker(store, place)
     if marker is None or marker.inputs != wanted:
@@ -155,10 +163,8 @@ def _published(product: Product, store: Store, place: str, wanted: str) -> Outco
 
 def _write_thumbnail(folder: Path, product: Product) -> None:
     """Write a small copy of a product's contact sheet, unless it is newer than the sheet."""
-    sheet, small = (
-        project_of(folder, product).shots_folder / "sheet.png",
-        thumbnail_of(folder, product),
-    )
+    sheet = project_of(folder, product).shots_folder / "sheet.png"
+    small = thumbnail_of(folder, product)
     is_fresh = small.is_file() and small.stat().st_mtime >= sheet.stat().st_mtime
     if not is_fresh:
         with contextlib.suppress(ImageRejectedError):  # somebody else's file in its place
@@ -198,8 +204,9 @@ class _Log(RunObserver):
             self.save()
 
     def say(self, text: str) -> None:
-        """Append a line."""
-        files.append_line(self._path, f"{datetime.now().isoformat(timespec='seconds')} {text}")
+        """Append a line; that none can be written is no reason to end."""
+        with contextlib.suppress(DiskFullError, WriteError):
+            files.append_line(self._path, f"{datetime.now().isoformat(timespec='seconds')} {text}")
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Append what is done; what is under way is in the project."""

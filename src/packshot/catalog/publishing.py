@@ -14,8 +14,6 @@ from packshot.catalog.store import Store
 from packshot.utils import files
 
 _MARKER = "published.json"
-_OWN = (".lock",)
-"""Files that mean something on their machine alone."""
 
 
 class Published(NamedTuple):
@@ -55,7 +53,7 @@ def publish(store: Store, folder: str, root: Path, inputs: str, facts: dict[str,
     found = {
         path.relative_to(root).as_posix(): files.known_sha256(path)
         for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.is_symlink() and path.name not in _OWN
+        if path.is_file() and not path.is_symlink() and not _is_machines_own(path)
     }
     for name, sha256 in found.items():
         if stand.get(name) != sha256:
@@ -64,6 +62,11 @@ def publish(store: Store, folder: str, root: Path, inputs: str, facts: dict[str,
         store.remove(f"{folder}/{name}")
     said = Published(inputs, facts, found)._asdict()
     store.write(f"{folder}/{_MARKER}", files.as_json(said, indent=2).encode())
+
+
+def _is_machines_own(path: Path) -> bool:
+    """Whether a file means something on its machine alone."""
+    return path.name == ".lock" or files.is_temporary(path)
 
 
 def fetch(store: Store, folder: str, root: Path) -> bool:

@@ -352,6 +352,11 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{shortened(path.name, MAX_NAME_BYTES - 1 - len(ending))}{ending}")
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that a killed process left, by its name."""
+    return path.name.startswith(".") and path.suffix == ".part"
+
+
 def shortened(name: str, most: int) -> str:
     """The beginning of a name that has at most `most` bytes in UTF-8, by whole letters."""
     whole = os.fsencode(name)
