@@ -172,5 +172,6 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path, address):
 def test_other_versions_on_a_machine_are_told():
     theirs = receipt.versions() | {"torch": "1.0"}
     with pytest.raises(CatalogError, match=r"machine 10\.0\.0\.7 has torch 1\.0 \("):
-        engine._check_versions(theirs, "10.0.0.7")
-    engine._check_versions(receipt.versions(), "10.0.0.7")
+        engine._check_versions(theirs, "10.0.0.7", receipt.versions())
+    with pytest.raises(CatalogError, match="install the same versions"):
+        engine.Worker("out", "start", theirs, ())

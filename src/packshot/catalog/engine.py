@@ -30,6 +30,10 @@ TRIES = 3
 """After so many failures for which its photos and settings are not to blame a product is set aside."""
 BACK_OFF = 2.0
 """Seconds before the second try; before each later one twice as long."""
+_START = 600.0
+"""Seconds that the first worker has to come."""
+_LOOK = 10.0
+"""Seconds between two looks at whether Ray is there."""
 ELSEWHERE = 30.0
 """Seconds before a product is asked for again that another start of the catalogue is at."""
 
@@ -40,14 +44,24 @@ class Worker:
     """What a process of the cluster does; Ray makes an actor of it."""
 
     def __init__(
-        self, out: str, start: str, cores: Sequence[int], prepare: Prepare | None = None
+        self,
+        out: str,
+        start: str,
+        theirs: dict[str, str],
+        cores: Sequence[int],
+        prepare: Prepare | None = None,
     ) -> None:
         """
         Args:
             out, start: as of `making.make`.
+            theirs: the versions of whoever hands out the work.
             cores: those to compute on; empty for all, or where the system has no such choice.
             prepare: is called first.
+
+        Raises:
+            CatalogError: this machine has other versions.
         """
+        _check_versions(versions(), socket.gethostname(), theirs)
         if cores and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, set(cores))  # before PyTorch counts them
         if prepare:
@@ -58,9 +72,8 @@ class Worker:
         self._warm = contextlib.ExitStack()
         self._warm.enter_context(kept_base())
 
-    def versions(self) -> tuple[dict[str, str], str]:
-        """Of the packages that results depend on, and the machine's name."""
-        return versions(), socket.gethostname()
+    def ready(self) -> None:
+        """Answers once the worker is there."""
 
     def make(self, product: Product) -> Outcome:
         """Make a product; see `making.make`."""
@@ -74,6 +87,9 @@ class Worker:
 class Hired(Protocol):
     """A worker, from where the work is handed out."""
 
+    def ready(self) -> Any:
+        """An answer to wait for, that comes once it is there."""
+
     def make(self, product: Product) -> Any:
         """Have it made; an answer to wait for, whose value is an `Outcome`."""
 
@@ -85,20 +101,18 @@ class _Actor:
     """A `Worker` somewhere in Ray's cluster."""
 
     def __init__(self, ray: Any, gpus: int, *given: Any) -> None:
-        self._ray = ray
         # In a thread of its own, so that it is heard while a product is made.
         actor = ray.remote(concurrency_groups={"control": 1})(Worker)
         self.actor = actor.options(num_gpus=gpus, num_cpus=1).remote(*given)
+
+    def ready(self) -> Any:
+        return self.actor.ready.remote()
 
     def make(self, product: Product) -> Any:
         return self.actor.make.remote(product)
 
     def stop(self) -> None:
         self.actor.stop.options(concurrency_group="control").remote()
-
-    def versions(self) -> tuple[dict[str, str], str]:
-        found: tuple[dict[str, str], str] = self._ray.get(self.actor.versions.remote())
-        return found
 
 
 class _Making(NamedTuple):
@@ -128,9 +142,9 @@ class Crew:
     ) -> None:
         self._waiting = Waiting((product.kind, product) for product in products)
         self._hire, self._wait, self._get, self._now = hire, wait, get, now
-        self._workers = {number: hire(number) for number in range(workers)}
-        self._warm: dict[int, Any] = dict.fromkeys(self._workers)
-        self._idle = list(self._workers)
+        self.workers = {number: hire(number) for number in range(workers)}
+        self._warm: dict[int, Any] = dict.fromkeys(self.workers)
+        self._idle = list(self.workers)
         self._busy: dict[Any, _Making] = {}
         self._later: list[tuple[float, str, Product]] = []
         self._tries: dict[str, int] = {}
@@ -144,7 +158,7 @@ class Crew:
         while self._busy or (not self._stopping and (self._waiting or self._later)):
             if should_stop() and not self._stopping:
                 self._stopping = True
-                for worker in self._workers.values():
+                for worker in self.workers.values():
                     worker.stop()
             if not self._stopping:
                 yield from self._hand_out()
@@ -158,7 +172,7 @@ class Crew:
         while self._idle and (taken := self._waiting.take(self._warm[self._idle[-1]])):
             number = self._idle.pop()
             self._warm[number], product = taken
-            self._busy[self._workers[number].make(product)] = _Making(number, product)
+            self._busy[self.workers[number].make(product)] = _Making(number, product)
             yield Outcome(product.id, "making", tries=self._tries.get(product.id, 0) + 1)
 
     def _settle(self, making: _Making, answer: Any) -> Outcome:
@@ -173,7 +187,7 @@ class Crew:
             )
             self._waiting.lost(product.kind)
             self._warm[making.worker] = None
-            self._workers[making.worker] = self._hire(making.worker)
+            self.workers[making.worker] = self._hire(making.worker)
         if outcome.state == "elsewhere":
             self._tries[product.id] -= 1
             heapq.heappush(self._later, (self._now() + ELSEWHERE, product.id, product))
@@ -216,25 +230,53 @@ def make_all(
         start = secrets.token_hex(8)
         share = len(here) // count if address is None and not gpus and count > 1 else 0
 
+        looked = time.monotonic()
+
         def hire(number: int) -> _Actor:
             cores = here[number * share : (number + 1) * share]
-            for attempt in range(TRIES):
-                hired = _Actor(ray, min(1, gpus), out, start, cores, prepare)
-                try:
-                    _check_versions(*hired.versions())
-                    return hired
-                except ray.exceptions.RayError as error:  # its machine is gone
-                    fault = reason_of(error)
-                    time.sleep(BACK_OFF * 2**attempt)
-            raise CatalogError(f"No worker can be started: {fault}")
+            return _Actor(ray, min(1, gpus), out, start, versions(), cores, prepare)
 
         def wait(answers: list[Any]) -> list[Any]:
+            nonlocal looked
             if not answers:
                 time.sleep(0.1)
                 return []
-            return list(ray.wait(answers, num_returns=1, timeout=1.0)[0])
+            come: list[Any] = ray.wait(answers, num_returns=1, timeout=1.0)[0]
+            if not come and time.monotonic() - looked > _LOOK:
+                _check_alive(ray)
+                looked = time.monotonic()
+            return come
 
-        yield from Crew(products, count, hire, wait, ray.get).outcomes(should_stop)
+        crew = Crew(products, count, hire, wait, ray.get)
+        _await_one(ray, [worker.ready() for worker in crew.workers.values()])
+        yield from crew.outcomes(should_stop)
+
+
+def _await_one(ray: Any, answers: list[Any]) -> None:
+    """Wait until the first of the workers is there; what is handed to the others waits for them.
+
+    Raises:
+        CatalogError: it cannot be started, or there is no room for any.
+    """
+    come = ray.wait(answers, num_returns=1, timeout=_START)[0]
+    if not come:
+        raise CatalogError(
+            f"No worker was started within {_START / 60:.0f} minutes: the cluster has no free GPU or core."
+        )
+    try:
+        ray.get(come[0])
+    except ray.exceptions.RayError as error:
+        raise CatalogError(f"No worker can be started: {reason_of(error)}") from error
+
+
+def _check_alive(ray: Any) -> None:
+    """See that Ray itself is there: answers of one that was killed are waited for forever.
+
+    Raises:
+        CatalogError: it is not.
+    """
+    if not any(node["Alive"] for node in ray.nodes()):
+        raise CatalogError("Ray was ended by something else. The same command goes on from here.")
 
 
 @contextlib.contextmanager
@@ -307,11 +349,10 @@ def _check_machines(ray: Any) -> None:
                 node["NodeID"], soft=False
             )
             answer = ask.options(scheduling_strategy=there).remote(list(versions()))
-            _check_versions(ray.get(answer), node["NodeManagerAddress"])
+            _check_versions(ray.get(answer), node["NodeManagerAddress"], versions())
 
 
-def _check_versions(theirs: dict[str, str], machine: str) -> None:
-    ours = versions()
+def _check_versions(theirs: dict[str, str], machine: str, ours: dict[str, str]) -> None:
     if differing := [name for name in ours if ours[name] != theirs[name]]:
         told = ", ".join(f"{name} {theirs[name]} ({ours[name]} here)" for name in differing)
         raise CatalogError(
