@@ -175,3 +175,38 @@ def test_other_versions_on_a_machine_are_told():
         engine._check_versions(theirs, "10.0.0.7", receipt.versions())
     with pytest.raises(CatalogError, match="install the same versions"):
         engine.Worker("out", "start", theirs, ())
+
+
+class Ray:
+    """As much of Ray as a look at it needs."""
+
+    class exceptions:
+        RayError = ConnectionError
+
+    def __init__(self, alive: list[bool], come: list[object] = ()):
+        self.alive, self.come = alive, come
+
+    def nodes(self):
+        return [{"Alive": each} for each in self.alive]
+
+    def wait(self, answers, num_returns, timeout):
+        return self.come, answers
+
+    def get(self, answer):
+        if isinstance(answer, Exception):
+            raise answer
+
+
+def test_a_ray_that_is_gone_is_told_and_one_that_lost_a_machine_goes_on():
+    engine._check_alive(Ray([False, True]))
+    with pytest.raises(CatalogError, match="Ray was ended by something else"):
+        engine._check_alive(Ray([False]))
+
+
+def test_workers_that_cannot_be_started_are_told_before_work_begins():
+    engine._await_one(Ray([True], [1]), [1, 2])
+    with pytest.raises(CatalogError, match="No worker was started within 10 minutes"):
+        engine._await_one(Ray([True]), [1])
+    fault = ConnectionError("no module packshot")
+    with pytest.raises(CatalogError, match=r"No worker can be started: .*no module packshot"):
+        engine._await_one(Ray([True], [fault]), [1])
