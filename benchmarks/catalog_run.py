@@ -139,10 +139,13 @@ def _told_of(owner: Any, name: str, path: Path) -> None:
 def drive(folder: Path, out: str, count: int, workers: int) -> None:
     """One start of the catalogue, in a process of its own; outcomes and its memory go to a file."""
     log = Path(os.environ["PACKSHOT_CACHE"]).with_suffix(".jsonl")
-    begun, me = time.monotonic(), psutil.Process()
+    begun, me, failed = time.monotonic(), psutil.Process(), False
     for outcome in make_all(products_of(folder, count), out, workers=workers, prepare=prepare):
         facts = outcome.facts() | {"at": time.monotonic() - begun, "bytes": me.memory_info().rss}
         files.append_line(log, files.as_json(facts), durable=True)
+        failed = failed or outcome.state == "failed"
+    if failed:  # as `packshot catalog` ends, to be started again
+        raise SystemExit(1)
 
 
 def started(folder: Path, name: str, out: str, count: int, workers: int) -> subprocess.Popen[bytes]:
