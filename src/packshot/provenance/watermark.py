@@ -20,8 +20,8 @@ from scipy import fft
 from packshot.provenance.watermark_code import CODE_BITS, decoded, encoded
 
 Values = npt.NDArray[Any]
-_TILE, _CHIP = 128, 2
-"""Pixels of the tile's side and of a chip's."""
+_TILE, _CHIP = 132, 3
+"""Pixels of the tile's side and of a chip's. Of 2 px they cost PNG half as much again, of 4 px textures hide them."""
 _CHIPS = _TILE // _CHIP
 _SMALLEST, _LARGEST, _PART = 96, 2048, 384
 """Pixels of a side: smaller pictures tell too little; larger ones are read in parts of this size; where
@@ -30,9 +30,12 @@ _LEAST, _LEAST_OF_PARTS, _MOST = 0.3, 0.48, 2.0
 """Scales that are looked for; below the second, parts alone tell nothing."""
 _USUAL, _SMALL = (1.0, 0.5, 2 / 3, 0.75, 1.5), 400**2
 """Scales that are tried first, and pixels of a picture in which too little repeats to tell its scale."""
-_WEAKEST, _STRONGEST, _BY_TEXTURE = 0.75 / 255, 2.4 / 255, 0.15
-_NEIGHBOURS = 9
-_CANDIDATES, _PEAKS, _CLEAR = 6, 2, 5.5
+_WEAKEST, _STRONGEST, _BY_TEXTURE = (0.33 / 255, 1 / 255), 2.4 / 255, 0.15
+_ENOUGH, _ENOUGH_TEXTURE, _MOST_GAIN = 1024, 640, 5 / 3
+"""Sides of squares in which the weakest noise suffices, where it is smooth (noise there is what PNG packs
+worst) and where there is texture; and how much stronger it may be in less."""
+_NEIGHBOURS, _BANDS, _FLOOR = 9, 9, 3.0
+_CANDIDATES, _PEAKS, _CLEAR, _NEAR = 6, 2, 4.5, 33.0
 _SEED = 20_260_801
 
 
@@ -61,7 +64,11 @@ def marked(
     texture = cv2.erode(
         _deviation(luma), np.ones(around)
     )  # not beside an edge, where it would be seen
-    strength = cv2.boxFilter((_BY_TEXTURE * texture).clip(_WEAKEST, _STRONGEST), -1, around)
+    side = max(height * width if weights is None else float(weights.sum()), 1.0) ** 0.5
+    gain = min(max(_ENOUGH_TEXTURE / side, 1.0), _MOST_GAIN)
+    least = min(max(_WEAKEST[0] * _ENOUGH / side, _WEAKEST[0]), _WEAKEST[1])
+    by_texture = (gain * _BY_TEXTURE * texture).clip(least, gain * _STRONGEST)
+    strength = cv2.boxFilter(by_texture, -1, around)
     rows, columns = (
         (start + np.arange(size)) % _TILE
         for start, size in zip(place, (height, width), strict=True)
@@ -92,7 +99,7 @@ def _found(luma: Values) -> int | None:
     for scale in scales:  # where a part alone is marked
         if scale > _LEAST_OF_PARTS:
             for part in _parts(_unscaled(residual, scale), _PART, _PART // 2):
-                if (identifier := _read([_folded(part)], _CLEAR)) is not None:
+                if (identifier := _read([part], _CLEAR)) is not None:
                     return identifier
     return None
 
@@ -111,10 +118,10 @@ def _deviation(values: Values) -> Values:
 
 
 def _residual(luma: Values) -> Values:
-    """What is finer than 2 pixels, of one strength everywhere."""
+    """What is finer than 1.5 pixels, of one strength everywhere."""
     values = luma.astype(np.float32)
-    fine = values - cv2.GaussianBlur(values, (0, 0), 2.0)
-    return (fine / (_deviation(fine) + 2)).clip(-3, 3)
+    fine = values - cv2.GaussianBlur(values, (0, 0), 1.5)
+    return (fine / (_deviation(fine) + 1)).clip(-3, 3)
 
 
 @cache
@@ -191,24 +198,36 @@ def _repeating(residual: Values) -> list[float]:
 
 
 def _tries(residual: Values, scale: float) -> list[Values]:
-    """Tiles at this scale, give or take two pixels over the whole picture."""
+    """A picture at this scale, give or take two pixels over the whole of it."""
     step = 1 / max(residual.shape)
     offs = (0,) if scale == 1 else (-2, -1, 0, 1, 2)
-    return [_folded(_unscaled(residual, scale * (1 + step * off))) for off in offs]
+    return [_unscaled(residual, scale * (1 + step * off)) for off in offs]
 
 
-def _read(tiles: Sequence[Values], least: float = 0) -> int | None:
-    """The identifier in the tile with the clearest sync, which stands out by `least` deviations."""
+def _read(pictures: Sequence[Values], least: float = 0) -> int | None:
+    """The identifier in the picture with the clearest sync, which stands out by `least` deviations."""
+    tiles = [_folded(picture) for picture in pictures]
     peaks = [_peaks(tile) for tile in tiles]
     best = max(range(len(tiles)), key=lambda index: _clarity(peaks[index]))
-    if _clarity(peaks[best]) < least:
+    if (clarity := _clarity(peaks[best])) < least:
         return None
     for place in np.argpartition(-peaks[best], _PEAKS, axis=None)[:_PEAKS]:
-        top, left = np.unravel_index(place, tiles[best].shape)
+        top, left = map(int, np.unravel_index(place, tiles[best].shape))
         identifier = _decoded(np.roll(tiles[best], (-top, -left), (0, 1)))
+        if identifier is None and clarity > _CLEAR:
+            shown = _folded(pictures[best] * _shown(pictures[best], top, left))
+            identifier = _decoded(np.roll(shown, (-top, -left), (0, 1)))
         if identifier is not None:
             return identifier
     return None
+
+
+def _shown(picture: Values, top: int, left: int) -> Values:
+    """How much each part of a picture shows the sync that lies there: where a part alone is marked."""
+    height, width = picture.shape
+    repeats = -(-height // _TILE), -(-width // _TILE)
+    sync = np.tile(np.roll(_tile(_sync()), (top, left), (0, 1)), repeats)[:height, :width]
+    return cv2.GaussianBlur(picture * sync, (0, 0), _NEAR).clip(0, None)
 
 
 def _peaks(tile: Values) -> Values:
@@ -228,10 +247,26 @@ def _unscaled(residual: Values, scale: float) -> Values:
 
 
 def _folded(residual: Values) -> Values:
-    """All tiles of a picture, one on the other."""
+    """All tiles of a picture, one on the other, with what is strong in some frequencies made weaker."""
     height, width = residual.shape
     whole = np.pad(residual, ((0, -height % _TILE), (0, -width % _TILE)))
-    return whole.reshape(whole.shape[0] // _TILE, _TILE, -1, _TILE).sum((0, 2))
+    return _whitened(whole.reshape(whole.shape[0] // _TILE, _TILE, -1, _TILE).sum((0, 2)))
+
+
+def _whitened(tile: Values) -> Values:
+    """A tile whose picture's own texture counts for less, as in Wiener's filter."""
+    spectrum = fft.fft2(tile)
+    power = fft.fft2(np.abs(spectrum) ** 2) * _bands()
+    smooth = np.maximum(fft.ifft2(power).real, 0)
+    return fft.ifft2(spectrum / (smooth + _FLOOR * smooth.mean() + 1e-9)).real.astype(np.float32)
+
+
+@cache
+def _bands() -> Values:
+    """The spectrum of a mean over neighbouring frequencies."""
+    window = np.zeros((_TILE, _TILE))
+    window[:_BANDS, :_BANDS] = 1 / _BANDS**2
+    return fft.fft2(np.roll(window, (-(_BANDS // 2), -(_BANDS // 2)), (0, 1)))
 
 
 def _decoded(tile: Values) -> int | None:
