@@ -1,19 +1,26 @@
 """How well watermarks are read after what happens to pictures, and how often they are seen where none is.
 
-    python -m benchmarks.watermark [--photos FOLDER …] [--count 1000] [--unmarked 1000] [--others 100]
+    python -m benchmarks.watermark [--photos FOLDER …] [--count 1000] [--unmarked 1000] [--zones 100]
+        [--sides 192 256 384 512] [--others 0] [--kept FILE] [--seconds 1e9]
 
 Pictures are cut at random out of scikit-image's photographs and of those in the folders: 60 to 100 % of
-their sides, half of them mirrored, made 512 to 768 px long. With `--others` also of libraries that are
-installed beside (invisible-watermark, blind-watermark), on the first so many; they take 32 bits without
-a check, so all must be right, and they cannot tell whether there is a watermark at all.
+their sides, half of them mirrored, made 512 to 768 px long. Zones, as of a product with its shadow, are
+ellipses as large as squares of these sides, in the same pictures made 1280 px long. With `--others` also
+of libraries that are installed beside (invisible-watermark), on the first so many; they take 32 bits
+without a check, so all must be right, and they cannot tell whether there is a watermark at all.
+
+Each picture's result is a line of the file `--kept`; what it holds is not measured again, so that the
+command may be ended and begun anew, or end itself after `--seconds`. Tables are of all that is in it.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +28,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from skimage import data
-from skimage.metrics import peak_signal_noise_ratio
 
 from packshot.provenance import watermark
 
@@ -97,25 +103,28 @@ def picture_of(photos: Sequence[Image.Image], number: int) -> Pixels:
     return scaled(np.asarray(part), random.uniform(512, 768) / max(width, height))
 
 
-def pictures(photos: Sequence[Image.Image], count: int) -> Iterator[Pixels]:
-    return (picture_of(photos, number) for number in range(count))
-
-
 def ours(picture: Pixels, number: int, weights: Any = None) -> Pixels:
     values = watermark.marked(picture.astype(np.float32) / 255, number, weights)
     return (values * 255).round().astype(np.uint8)
 
 
-def zone(picture: Pixels) -> Any:
-    """An ellipse of a sixth of the picture, somewhat below its middle: a product with its shadow."""
-    height, width = picture.shape[:2]
+def zone(shape: Sequence[int], side: int, number: int) -> Any:
+    """An ellipse as large as a square of this side, anywhere in the picture: a product with its shadow."""
+    height, width = shape[:2]
+    random = np.random.default_rng([number, side])
+    down, right = (side / np.pi**0.5 * flat for flat in (0.8, 1.25))
+    middle, centre = (
+        random.uniform(min(reach, size / 2), max(size - reach, size / 2))
+        for reach, size in ((down, height), (right, width))
+    )
     y, x = np.mgrid[:height, :width]
-    inside = ((y / height - 0.6) / 0.23) ** 2 + ((x / width - 0.5) / 0.23) ** 2 < 1
-    return inside.astype(np.float32)
+    return (((y - middle) / down) ** 2 + ((x - centre) / right) ** 2 < 1).astype(np.float32)
 
 
 Mark = Callable[[Pixels, int], Pixels]
 Read = Callable[[Pixels], int | None]
+Job = tuple[str, int, Callable[[], dict[str, Any]]]
+WHOLE, UNMARKED = "whole pictures", "seen where none is"
 
 
 def of_libraries() -> Iterator[tuple[str, Mark, Read]]:
@@ -146,49 +155,86 @@ def of_libraries() -> Iterator[tuple[str, Mark, Read]]:
         yield f"invisible-watermark, {method}", *of(method)
 
 
-def table(name: str, mark: Mark, read: Read, given: Iterator[Pixels]) -> None:
-    """Print how often it is read after each loss, and the loss of quality by it."""
-    right = dict.fromkeys(LOSSES, 0)
-    quality, count, took = [], 0, [0.0, 0.0]
-    for count, picture in enumerate(given, 1):
-        number = int(np.random.default_rng([count, 1]).integers(2**32))
-        start = time.perf_counter()
-        marked = mark(picture, number)
-        took[0] += time.perf_counter() - start
-        quality.append(peak_signal_noise_ratio(picture, marked))
-        for loss, change in LOSSES.items():
-            changed = change(marked)
-            start = time.perf_counter()
-            right[loss] += read(changed) == number
-            took[1] += time.perf_counter() - start
-        if count % 50 == 0:
-            print(f"  … {count}: {right}", flush=True)
-    print(f"{name}: {count} pictures, PSNR {np.mean(quality):.1f} dB (least {min(quality):.1f})")
-    print(f"  {1000 * took[0] / count:.0f} ms to write, {100 * took[1] / count:.0f} ms to read")
+def tried(picture: Pixels, number: int, mark: Mark, read: Read) -> dict[str, Any]:
+    """Whether it is read after each loss, the loss of quality by it, and the seconds that both take."""
+    identifier = int(np.random.default_rng([number, 1]).integers(2**32))
+    start = time.process_time()
+    marked = mark(picture, identifier)
+    written = time.process_time() - start
+    after = {name: change(marked) for name, change in LOSSES.items()}
+    start = time.process_time()
+    right = {name: read(changed) == identifier for name, changed in after.items()}
+    took = (time.process_time() - start) / len(LOSSES)
+    error = (picture.astype(float) - marked)[(picture != marked).any(axis=2)]
+    psnr = 10 * np.log10(255**2 / (error**2).mean())
+    return {"right": right, "psnr": psnr, "write": written, "read": took}
+
+
+def measured(asked: argparse.Namespace, photos: Sequence[Image.Image]) -> Iterator[Job]:
+    """All that is asked for, as the name of a table, a number in it, and what measures it."""
+    for number in range(max(asked.count, asked.unmarked, asked.zones, asked.others)):
+        picture = partial(picture_of, photos, number)
+        if number < asked.count:
+            yield WHOLE, number, partial(_tried, picture, number, ours, watermark.found)
+        if number < asked.unmarked:
+            yield UNMARKED, number, partial(_seen, picture)
+        for side in asked.sides if number < asked.zones else ():
+            yield f"in a zone of {side}²", number, partial(_in_zone, picture, side, number)
+        for name, mark, read in of_libraries() if number < asked.others else ():
+            yield name, number, partial(_tried, picture, number, mark, read)
+
+
+def _tried(get: Callable[[], Pixels], number: int, mark: Mark, read: Read) -> dict[str, Any]:
+    return tried(get(), number, mark, read)
+
+
+def _seen(get: Callable[[], Pixels]) -> dict[str, Any]:
+    return {"seen": watermark.found(get())}
+
+
+def _in_zone(get: Callable[[], Pixels], side: int, number: int) -> dict[str, Any]:
+    picture = get()
+    picture = scaled(picture, 1280 / max(picture.shape))
+    mark = partial(ours, weights=zone(picture.shape, side, number))
+    return tried(picture, number, mark, watermark.found)
+
+
+def table(name: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Print how often it is read after each loss, or how often it is seen where none is."""
+    if name == UNMARKED:
+        print(f"{name}: {sum(row['seen'] is not None for row in rows)} of {len(rows)}")
+        return
+    psnr, write, read = (
+        np.array([row[what] for row in rows]) for what in ("psnr", "write", "read")
+    )
+    print(f"{name}: {len(rows)} pictures, PSNR {psnr.mean():.1f} dB (least {psnr.min():.1f})")
+    print(f"  {1000 * write.mean():.0f} ms to write, {1000 * read.mean():.0f} ms to read")
     for loss in LOSSES:
-        print(f"  {loss}: {100 * right[loss] / count:.1f} %", flush=True)
+        print(f"  {loss}: {100 * np.mean([row['right'][loss] for row in rows]):.1f} %")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, nargs="*", default=[])
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--unmarked", type=int, default=1000)
-    parser.add_argument("--others", type=int, default=0)
+    for name, count in (("count", 1000), ("unmarked", 1000), ("zones", 100), ("others", 0)):
+        parser.add_argument(f"--{name}", type=int, default=count)
+    parser.add_argument("--sides", type=int, nargs="*", default=[192, 256, 384, 512])
+    parser.add_argument("--kept", type=Path, default=Path("watermark.jsonl"))
+    parser.add_argument("--seconds", type=float, default=1e9)
     asked = parser.parse_args()
-    photos = sources(asked.photos)
+    photos, start = sources(asked.photos), time.monotonic()
+    kept = [json.loads(line) for line in asked.kept.open()] if asked.kept.exists() else []
+    known = {(row["table"], row["number"]) for row in kept}
+    with asked.kept.open("a") as file:
+        for name, number, measure in measured(asked, photos):
+            if time.monotonic() - start > asked.seconds:
+                break
+            if (name, number) not in known:
+                kept.append({"table": name, "number": number, **measure()})
+                print(json.dumps(kept[-1]), file=file, flush=True)
     print(f"{len(photos)} photographs")
-    for name, mark, read in of_libraries() if asked.others else ():
-        table(name, mark, read, pictures(photos, asked.others))
-    table("Packshot", ours, watermark.found, pictures(photos, asked.count))
-    seen = sum(watermark.found(one) is not None for one in pictures(photos, asked.unmarked))
-    print(f"Packshot, seen where none is: {seen} of {asked.unmarked}", flush=True)
-
-    def in_zone(picture: Pixels, number: int) -> Pixels:
-        return ours(picture, number, zone(picture))
-
-    few = max(1, asked.count // 5)
-    table("Packshot, in a sixth", in_zone, watermark.found, pictures(photos, few))
+    for name in dict.fromkeys(row["table"] for row in kept):
+        table(name, [row for row in kept if row["table"] == name])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from packshot.provenance.watermark_code import CODE_BITS, decoded, encoded
 
 Values = npt.NDArray[Any]
 _TILE, _CHIP = 132, 3
-"""Pixels of the tile's side and of a chip's. Of 2 px they cost PNG half as much again, of 4 px textures hide them."""
+"""Pixels of the tile's side and of a chip's: smaller ones cost PNG more, larger ones drown in texture."""
 _CHIPS = _TILE // _CHIP
 _SMALLEST, _LARGEST, _PART = 96, 2048, 384
 """Pixels of a side: smaller pictures tell too little; larger ones are read in parts of this size; where
@@ -35,7 +35,7 @@ _ENOUGH, _ENOUGH_TEXTURE, _MOST_GAIN = 1024, 640, 5 / 3
 """Sides of squares in which the weakest noise suffices, where it is smooth (noise there is what PNG packs
 worst) and where there is texture; and how much stronger it may be in less."""
 _NEIGHBOURS, _BANDS, _FLOOR = 9, 9, 3.0
-_CANDIDATES, _PEAKS, _CLEAR, _NEAR = 6, 2, 4.5, 33.0
+_CANDIDATES, _PEAKS, _CLEAR, _NEAR = 6, 2, 4.5, 99
 _SEED = 20_260_801
 
 
@@ -227,7 +227,7 @@ def _shown(picture: Values, top: int, left: int) -> Values:
     height, width = picture.shape
     repeats = -(-height // _TILE), -(-width // _TILE)
     sync = np.tile(np.roll(_tile(_sync()), (top, left), (0, 1)), repeats)[:height, :width]
-    return cv2.GaussianBlur(picture * sync, (0, 0), _NEAR).clip(0, None)
+    return cv2.blur(picture * sync, (_NEAR, _NEAR)).clip(0, None)
 
 
 def _peaks(tile: Values) -> Values:
@@ -255,18 +255,20 @@ def _folded(residual: Values) -> Values:
 
 def _whitened(tile: Values) -> Values:
     """A tile whose picture's own texture counts for less, as in Wiener's filter."""
-    spectrum = fft.fft2(tile)
-    power = fft.fft2(np.abs(spectrum) ** 2) * _bands()
-    smooth = np.maximum(fft.ifft2(power).real, 0)
-    return fft.ifft2(spectrum / (smooth + _FLOOR * smooth.mean() + 1e-9)).real.astype(np.float32)
+    spectrum = fft.rfft2(tile)
+    alike = fft.irfft2(np.abs(spectrum) ** 2, tile.shape)
+    smooth = np.maximum(fft.rfft2(alike * _near()).real, 0)
+    level = smooth + _FLOOR * smooth.mean() + 1e-9
+    return fft.irfft2(spectrum / level, tile.shape).astype(np.float32)
 
 
 @cache
-def _bands() -> Values:
-    """The spectrum of a mean over neighbouring frequencies."""
-    window = np.zeros((_TILE, _TILE))
-    window[:_BANDS, :_BANDS] = 1 / _BANDS**2
-    return fft.fft2(np.roll(window, (-(_BANDS // 2), -(_BANDS // 2)), (0, 1)))
+def _near() -> Values:
+    """What autocorrelations are multiplied by, so that their spectrum is a mean over neighbouring bands."""
+    bands = np.zeros((_TILE, _TILE), np.float32)
+    bands[:_BANDS, :_BANDS] = 1 / _BANDS**2
+    middle = -(_BANDS // 2)
+    return fft.fft2(np.roll(bands, (middle, middle), (0, 1))).real
 
 
 def _decoded(tile: Values) -> int | None:
