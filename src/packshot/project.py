@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from packshot.errors import PackshotError, ProjectError
+from packshot.images.encoding import Format
 from packshot.provenance.marking import Marking
 from packshot.provenance.xmp import Rights
 from packshot.types import PLACEHOLDER, WeightStorageChoice
@@ -92,6 +93,10 @@ class Choices(BaseModel):
     """Whose the pictures are."""
     images_per_prompt: int = Field(default=2, ge=1, le=64)
     """Number of images of each prompt."""
+    image_format: Format = "png"
+    """Of generated images."""
+    image_quality: int = Field(default=95, ge=1, le=100)
+    """Of generated images in JPEG and WebP."""
 
     @field_validator("base")
     @classmethod

@@ -12,6 +12,7 @@ from packshot.generation.generate import (
     read_generated_images,
     write_sheet,
 )
+from packshot.images.encoding import encoded
 from packshot.project import Subject
 from packshot.provenance import Marking, verify
 
@@ -150,3 +151,38 @@ def test_pixels_lead_to_the_settings(tiny_base, tmp_path):
     )
     assert verify(shot.file).watermark == identifier_of(shot) == shot.file.stem[-8:]
     assert verify(shot.file).details["watermark"] == identifier_of(shot)
+
+
+def user_comment(data):
+    """EXIF's UserComment as AUTOMATIC1111's readers (piexif) take it: always big-endian."""
+    exif = Image.open(data).getexif().get_ifd(0x8769)[0x9286]
+    assert exif[:8] == b"UNICODE\0"
+    return exif[8:].decode("utf-16-be")
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_other_formats_say_the_same(tiny_base, tmp_path, kind):
+    (png,) = take(tiny_base, tmp_path, ["a красный {subject}"], settings={"seeds": (3,)})
+    options = {"seeds": (3,), "format": kind, "quality": 90}
+    (shot,) = take(tiny_base, tmp_path, ["a красный {subject}"], settings=options)
+    with Image.open(shot.file) as image:
+        assert image.format == kind.upper() and image.size == (64, 64)
+    assert user_comment(shot.file) == Image.open(png.file).info["parameters"]
+    said = verify(shot.file)
+    assert said.state == "valid" and said.source_type == "trainedAlgorithmicMedia"
+    assert said.details["seed"] == 3
+    greys = [np.asarray(Image.open(one.file).convert("L")).astype(int) for one in (shot, png)]
+    assert np.abs(greys[0] - greys[1]).mean() < 6, "WebP has half as many values of colour"
+    assert {one.file for one in read_generated_images(tmp_path)} == {png.file, shot.file}
+    (rougher,) = take(
+        tiny_base, tmp_path, ["a красный {subject}"], settings=options | {"quality": 5}
+    )
+    assert rougher.file != shot.file
+    assert rougher.file.stat().st_size < shot.file.stat().st_size
+
+
+def test_what_a_jpeg_cannot_hold_is_told():
+    picture = Image.new("RGB", (8, 8))
+    with pytest.raises(PackshotError, match="A JPEG holds no prompt of 40,000 letters: take"):
+        encoded(picture, "jpeg", parameters="x" * 40_000)
+    assert len(encoded(picture, "webp", parameters="x" * 40_000)) > 80_000

@@ -8,8 +8,9 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
+from skimage import data
 
-from packshot.provenance import Claim, Ingredient, Marking, verify
+from packshot.provenance import Claim, Ingredient, Marking, verify, watermark
 from packshot.provenance.marking import COMPOSITE, GENERATED, mime_of
 
 pillow_heif.register_heif_opener()
@@ -113,3 +114,17 @@ def test_names_and_details_of_any_kind_are_signed(tmp_path):
     )
     (tmp_path / "a.png").write_bytes(Marking().signed(picture(), "image/png", claim))
     assert verify(tmp_path / "a.png").state == "valid"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_every_format_of_shots_is_signed_and_holds_the_identifier(kind):
+    photograph = Image.fromarray(data.chelsea()).resize((640, 426), Image.Resampling.LANCZOS)
+    marking, claim = Marking(), Claim("shot", GENERATED, {"seed": 1}, watermark="3fa9c1d2")
+    colours = np.asarray(photograph, np.float32) / 255
+    marked = (marking.watermarked(colours, "3fa9c1d2") * 255).round().astype(np.uint8)
+    made = marking.as_file(Image.fromarray(marked), claim, kind, quality=90, parameters="a cat")
+    state, manifest = read(made, mime_of(made))
+    assert state == "Valid" and actions_of(manifest)[0]["digitalSourceType"].endswith(GENERATED)
+    with Image.open(io.BytesIO(made)) as image:
+        assert b"trainedAlgorithmicMedia" in image.info["xmp"]
+        assert watermark.found(np.asarray(image.convert("RGB"))) == 0x3FA9C1D2

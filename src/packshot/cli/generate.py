@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from packshot.cli.options import Here, ProjectFolder, base_of, loras_of, project_at
+from packshot.cli.options import (
+    Here,
+    ImageFormat,
+    ImageQuality,
+    ProjectFolder,
+    base_of,
+    loras_of,
+    project_at,
+)
 from packshot.cli.terminal import echo
 from packshot.types import SEEDS
 
@@ -42,6 +50,8 @@ def shoot(
         float | None,
         typer.Option("--guidance-scale", "--cfg", min=0, max=50, help="Default: the base's own."),
     ] = None,
+    image_format: ImageFormat = None,
+    image_quality: ImageQuality = None,
     negative_prompt: Annotated[str, typer.Option(help="What should not be in the images.")] = "",
     width: Annotated[int, typer.Option(min=0, help="Pixels; 0 is the base's own.")] = 0,
     height: Annotated[int, typer.Option(min=0, help="Pixels; 0 is the base's own.")] = 0,
@@ -73,6 +83,8 @@ def shoot(
         height=height,
         steps=steps,
         guidance_scale=guidance_scale,
+        format=image_format or opened.settings.image_format,
+        quality=image_quality or opened.settings.image_quality,
     )
     is_usual = not (asked or lora or base or out)
     page = (out or opened.shots_folder) / "sheet.png"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -36,6 +36,13 @@ FaceModel = Annotated[
     Path | None, typer.Option(help="A YuNet model (ONNX), to find more faces than the bundled one.")
 ]
 Language = Annotated[str, typer.Option(help="The photo guide's: en or it.")]
+ImageFormat = Annotated[
+    Literal["png", "jpeg", "webp"] | None,
+    typer.Option(help="Of the images; default: packshot.toml's, png."),
+]
+ImageQuality = Annotated[
+    int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP; default: packshot.toml's, 95.")
+]
 TimeBudget = Annotated[str | None, typer.Option(help="Time for everything: 10m, 1h30m.")]
 CaptionerName = Annotated[
     str | None,

@@ -21,6 +21,8 @@ from packshot.cli.options import (
     Contact,
     EmbedderName,
     Finish,
+    ImageFormat,
+    ImageQuality,
     OpenverseToken,
     SegmenterName,
     TimeBudget,
@@ -83,6 +85,8 @@ def run(
     images_per_prompt: Annotated[
         int | None, typer.Option(min=1, max=64, help="Images of each prompt; default 2.")
     ] = None,
+    image_format: ImageFormat = None,
+    image_quality: ImageQuality = None,
     plates: Annotated[
         str | None,
         typer.Option(help='Photos to put the product into: a folder or a CSV; "none" for none.'),
@@ -123,7 +127,8 @@ def run(
         class_images=sources_of(class_images), class_count=class_count, class_query=class_query,
         class_licences=comma_separated(class_licences), class_min_side=class_min_side,
         prompts=tuple(read_prompts(prompts_file)) if prompts_file else None,
-        images_per_prompt=images_per_prompt, seed=seed, assistant=assistant_of(assistant),
+        images_per_prompt=images_per_prompt, image_format=image_format,
+        image_quality=image_quality, seed=seed, assistant=assistant_of(assistant),
         plates=plates_of(plates), provenance=provenance, tell_prompt=tell_prompt,
         watermark=watermark,
         rights=None if rights is None else {"photos": rights},

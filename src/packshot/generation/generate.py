@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from packshot.errors import PackshotError, UnsafePathError
 from packshot.generation.prompts import notes_on
+from packshot.images.encoding import ENDINGS, Format
 from packshot.project import Subject
 from packshot.provenance.marking import GENERATED, LEAST_PIXELS, Claim, Marking
 from packshot.types import SEEDS
@@ -44,6 +45,10 @@ class GenerationSettings(BaseModel):
     width: int = Field(default=0, ge=0, le=4096)
     height: int = Field(default=0, ge=0, le=4096)
     batch: int = Field(default=4, ge=1, le=64)
+    format: Format = "png"
+    """Of the files."""
+    quality: int = Field(default=95, ge=1, le=100)
+    """Of JPEG and WebP."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,13 @@ class GeneratedImage:
     loras: tuple[tuple[str, float, str], ...]
     base: str
     base_hash: str
+    quality: int | None = None
+    """Of JPEG and WebP."""
+
+    @property
+    def format(self) -> Format:
+        """The file's format, by its ending."""
+        return next((kind for kind, end in ENDINGS.items() if end == self.file.suffix), "png")
 
 
 _RECORD = TypeAdapter(GeneratedImage)
@@ -148,16 +160,25 @@ def _wanted(
     used = tuple((lora.name, weight, lora.sha256) for lora, weight in loras)
     shots = []
     filled = subject.fill if subject else str
+    quality = None if settings.format == "png" else settings.quality
     negative = filled(settings.negative_prompt)
     for text, seed in product(map(filled, prompts), settings.seeds):
         shot = GeneratedImage(
             Path(), text, negative, seed, steps, guidance,
-            base.sampler.name, width, height, used, base.name, base.content_hash,
+            base.sampler.name, width, height, used, base.name, base.content_hash, quality,
         )  # fmt: skip
         slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]
-        name = f"{slug}-{seed}-{files.fingerprint(asdict(shot))[:8]}.png"
+        name = f"{slug}-{seed}-{_fingerprint(shot)}{ENDINGS[settings.format]}"
         shots.append(replace(shot, file=folder / name))
     return shots
+
+
+def _fingerprint(shot: GeneratedImage) -> str:
+    """What an image's name ends with: a hash of all that it depends on."""
+    made = asdict(shot)
+    if shot.quality is None:  # lossless: as versions named it that had no other format
+        del made["quality"]
+    return files.fingerprint(made)[:8]
 
 
 def _stands(shot: GeneratedImage) -> bool:
@@ -201,7 +222,9 @@ def _write(shot: GeneratedImage, picture: Image.Image, read: str, marking: Marki
         colours = np.asarray(picture.convert("RGB"), np.float32) / 255
         values = marking.watermarked(colours, claim.watermark) * 255
         picture = Image.fromarray(values.round().astype(np.uint8))
-    data = marking.as_png(picture, claim, parameters=parameters(shot, read))
+    data = marking.as_file(
+        picture, claim, shot.format, quality=shot.quality or 100, parameters=parameters(shot, read)
+    )
     files.write_result(shot.file, data)
     write_record(shot)
 
@@ -279,7 +302,7 @@ def pair_images(
 
     def alike(shot: GeneratedImage) -> tuple[object, ...]:
         kept = {name: value for name, value in vars(shot).items() if name not in ("file", "loras")}
-        return tuple(kept.values())
+        return shot.file.suffix, *kept.values()
 
     others = {alike(shot): shot for shot in plain}
     return [(shot, others[alike(shot)]) for shot in learnt if alike(shot) in others]
@@ -301,5 +324,5 @@ def write_sheet(
     labels = [f"{shot.prompt} (seed {shot.seed})" for shot in shots]
     sheet = contact_sheet(pictures, columns=columns, labels=labels)
     claim = Claim(file.name, GENERATED, {"shows": [shot.file.name for shot in shots]})
-    files.write_result(file, marking.as_png(sheet, claim))
+    files.write_result(file, marking.as_file(sheet, claim))
     return file

@@ -474,7 +474,7 @@ def _written(
     claim = claim_of(record, scene.background, result.cut, by_a_model)
     shown = sheet(scene.background, after, result.changed_mask, scene.crop, product, checks)
     of_the_sheet = Claim(page.name, claim.source_type, {"shows": file.name})
-    files.write_result(page, marking.as_png(shown, of_the_sheet))
+    files.write_result(page, marking.as_file(shown, of_the_sheet))
     text = files.as_json(record.model_dump(mode="json"), indent=2) + "\n"
     files.write_result(folder / f"{name}.json", text.encode("utf-8", "replace"))
     xmp = marking.xmp(claim, scene.background.xmp)

@@ -11,9 +11,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from packshot.errors import CredentialsError
+from packshot.images import encoding
 from packshot.provenance import signing_key
 from packshot.provenance.xmp import SOURCE_TYPES, Rights, kept_packet, xmp_packet
-from packshot.utils import files
 
 if TYPE_CHECKING:
     import c2pa
@@ -126,20 +126,25 @@ class Marking:
 
         return watermark.marked(colours, watermark.number_of(identifier), weights, place)
 
-    def as_png(self, picture: Image.Image, claim: Claim, **texts: str) -> bytes:
-        """A picture as a signed PNG, with XMP and `texts` as its text chunks.
+    def as_file(
+        self,
+        picture: Image.Image,
+        claim: Claim,
+        kind: encoding.Format = "png",
+        *,
+        quality: int = 95,
+        parameters: str = "",
+    ) -> bytes:
+        """A picture as a signed file with XMP; see `encoding.encoded`.
 
         Raises:
             CredentialsError: it cannot be signed.
+            PackshotError: as `encoding.encoded`.
         """
-        from PIL.PngImagePlugin import PngInfo
-
-        chunks = PngInfo()
-        for key, text in texts.items():
-            chunks.add_text(key, text)
-        if packet := self.xmp(claim):
-            chunks.add_itxt("XML:com.adobe.xmp", packet.decode())
-        return self.signed(files.image_bytes(".png", picture, pnginfo=chunks), PNG, claim)
+        data = encoding.encoded(
+            picture, kind, quality=quality, parameters=parameters, xmp=self.xmp(claim)
+        )
+        return self.signed(data, encoding.MIMES[kind], claim)
 
     def signed(self, picture: bytes, mime: str, claim: Claim) -> bytes:
         """The picture's file with its Content Credentials; unchanged if marking is off.

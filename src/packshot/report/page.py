@@ -108,7 +108,7 @@ def _write_overview(project: Project) -> None:
     if pictures and references:
         page = overview(list(references.values()), list(pictures.values()), list(pictures))
         claim = Claim(project.overview_file.name, COMPOSITE_WITH_MODEL, {})
-        files.write_bytes(project.overview_file, project.marking.as_png(page, claim))
+        files.write_bytes(project.overview_file, project.marking.as_file(page, claim))
 
 
 def _readable(named: Mapping[str, Path]) -> dict[str, Image.Image]:

@@ -193,7 +193,12 @@ class Walk:
 
     @property
     def _shots(self) -> GenerationSettings:
-        return GenerationSettings(seeds=tuple(range(self.settings.images_per_prompt)))
+        settings = self.settings
+        return GenerationSettings(
+            seeds=tuple(range(settings.images_per_prompt)),
+            format=settings.image_format,
+            quality=settings.image_quality,
+        )
 
     def _caption(self, own_clip: bool, embedder: str) -> None:
         """Caption photos that have no caption, or one by a captioner that is no longer chosen."""
