@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 from packshot.errors import DeliveryError
+from packshot.images.encoding import JPEG_EXIF, commented
+from packshot.images.metadata import IIM_TAG, iim_segment
 from packshot.insertion.background import Background, load_background
 from packshot.provenance.marking import Claim, Ingredient, Marking, mime_of
 from packshot.provenance.verify import Statement, verify
@@ -37,7 +39,7 @@ ENCODINGS = {
 }
 """By their endings. All but PNG have 8 bits a channel. TIFF is not compressed: with that, Pillow's writer
 (13.0) fails on EXIF."""
-_XMP_TAG = 700
+_XMP_TAG, _MAX_COMMENT = 700, 65_533
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -101,19 +103,36 @@ def encoded(picture: Background, kind: str, xmp: bytes | None) -> bytes:
     if kind == "png":
         return picture.as_png(xmp)
     encoding = ENCODINGS[kind]
-    exif = Image.Exif()
-    exif.load(picture.exif)
-    if xmp and kind == "tiff":
-        exif[_XMP_TAG] = xmp
+    exif = _exif(picture, kind, xmp)
     image = _eight_bits(picture)
     if image.mode == "RGBA" and kind == "jpg":
         page = Image.new("RGB", image.size, "white")
         page.paste(image, mask=image.getchannel("A"))
         image = page
-    told: dict[str, Any] = {"exif": exif.tobytes() if len(exif) else None}
-    told |= {"icc_profile": picture.profile, "xmp": None if kind == "tiff" else xmp}
+    told: dict[str, Any] = {"exif": exif, "icc_profile": picture.profile}
+    if kind == "jpg":
+        told["comment"] = dict(picture.texts).get("Comment", "").encode()[:_MAX_COMMENT]
+        told["extra"] = iim_segment(picture.iim) if picture.iim else None
+    if kind != "tiff":
+        told["xmp"] = xmp
     given = {key: value for key, value in told.items() if value}
     return files.image_bytes(f".{encoding.name}", image, **encoding.options, **given)
+
+
+def _exif(picture: Background, kind: str, xmp: bytes | None) -> bytes:
+    """The picture's EXIF with what the format has no other place for."""
+    exif = Image.Exif()
+    exif.load(picture.exif)
+    if xmp and kind == "tiff":
+        exif[_XMP_TAG] = xmp
+    if picture.iim and kind != "jpg":
+        exif[IIM_TAG] = picture.iim
+    data = exif.tobytes() if len(exif) else b""
+    parameters = dict(picture.texts).get("parameters")
+    if not parameters:
+        return data
+    more = commented(parameters, data)
+    return data if kind == "jpg" and len(more) > JPEG_EXIF else more
 
 
 def _eight_bits(picture: Background) -> Image.Image:

@@ -16,7 +16,8 @@ ENDINGS: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 MIMES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 XMP_TEXT = "XML:com.adobe.xmp"
 _USER_COMMENT = 0x9286
-_JPEG_EXIF = 65_533
+JPEG_EXIF = 65_533
+"""Bytes that a JPEG's EXIF has at most."""
 
 
 def encoded(
@@ -44,7 +45,7 @@ def encoded(
         options |= {"subsampling": 0, "optimize": True}
     if parameters:
         options["exif"] = commented(parameters)
-        if kind == "jpeg" and len(options["exif"]) > _JPEG_EXIF:
+        if kind == "jpeg" and len(options["exif"]) > JPEG_EXIF:
             raise PackshotError(
                 f"A JPEG holds no prompt of {len(parameters):,} letters: take the format png or webp."
             )

@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from packshot.errors import ImageRejectedError
 from packshot.images import colour
+from packshot.images.encoding import XMP_TEXT
 from packshot.images.loading import exif_of, opened_picture, orientation_of, upright, xmp_of
+from packshot.images.metadata import Texts, iim_of, iim_text, png_text, texts_of
 from packshot.utils import files
 
 if TYPE_CHECKING:
@@ -68,6 +70,10 @@ class Background:
     """Of the upright photo, without what tells where it was taken and by which camera."""
     xmp: bytes = field(default=b"", repr=False)
     """The packet as it stands in the file: not to be trusted, see `packshot.provenance.xmp`."""
+    texts: Texts = field(default=(), repr=False)
+    """Of a PNG, by their keywords; a JPEG's comment."""
+    iim: bytes = field(default=b"", repr=False)
+    """IPTC's older records."""
 
     @property
     def width(self) -> int:
@@ -135,18 +141,21 @@ class Background:
         files.write_result(path, self.as_png(None, **notes))
 
     def as_png(self, xmp: bytes | None = None, **notes: str) -> bytes:
-        """A PNG with exactly these values, its EXIF, an XMP packet, and `notes` as its text chunks."""
+        """A PNG with exactly these values, its metadata, an XMP packet, and `notes` as text chunks.
+
+        Texts of the photo stand, also where a note has the same keyword.
+        """
         data = _encoded(self.pixels)
-        chunks = [
-            _chunk(b"tEXt", f"{key}\0{text}".encode("latin-1", "replace"))
-            for key, text in notes.items()
-        ]
+        texts = notes | dict(self.texts)
+        if self.iim:
+            texts |= dict([iim_text(self.iim)])
+        chunks = [_chunk(*png_text(key, text)) for key, text in texts.items()]
         if self.profile:
             chunks.insert(0, _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(self.profile)))
         if self.exif:
             chunks.append(_chunk(b"eXIf", _exif_of_png(self.exif)))
         if xmp:
-            chunks.append(_chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp))
+            chunks.append(_chunk(b"iTXt", XMP_TEXT.encode() + bytes(5) + xmp))
         header = len(_PNG) + 25  # the signature, and IHDR
         return data[:header] + b"".join(chunks) + data[header:]
 
@@ -170,12 +179,13 @@ def load_background(path: Path) -> Background:
             pixels = _deep_pixels(path, orientation_of(image))
         else:
             pixels, profile = _plain_pixels(image, profile)
-        exif, xmp = exif_of(image, is_srgb=profile is None), xmp_of(image)
+        xmp, texts, iim = xmp_of(image), texts_of(image), iim_of(image)
+        exif = exif_of(image, is_srgb=profile is None)  # last: it empties the image's own
     if is_grey and pixels.shape[2] > 1:
         profile = colour.as_rgb_profile(profile)
     elif profile and pixels.shape[2] == 1 and not colour.is_of_grey(profile):
         pixels = np.repeat(pixels, 3, axis=2)  # a PNG's profile is of the colours that it has
-    return Background(path.name, pixels, profile, path, exif, xmp)
+    return Background(path.name, pixels, profile, path, exif, xmp, texts, iim)
 
 
 def _plain_pixels(image: Image.Image, profile: bytes | None) -> tuple[Pixels, bytes | None]:
