@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from packshot.errors import PackshotError, UnsafePathError
-from packshot.images.encoding import ENDINGS
+from packshot.images.encoding import is_picture
 from packshot.project import Project
 from packshot.utils import files
 
@@ -22,7 +22,7 @@ def read_favourites(project: Project) -> list[Path]:
             file = files.safe_join(project.shots_folder, str(name))
         except UnsafePathError:
             continue
-        if file.suffix in ENDINGS.values() and files.is_file(file):
+        if is_picture(file) and files.is_file(file):
             found.append(file)
     return found
 

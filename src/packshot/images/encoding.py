@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from packshot.errors import PackshotError
@@ -18,6 +19,11 @@ XMP_TEXT = "XML:com.adobe.xmp"
 _USER_COMMENT = 0x9286
 JPEG_EXIF = 65_533
 """Bytes that a JPEG's EXIF has at most."""
+
+
+def is_picture(file: Path) -> bool:
+    """Whether a file's name ends as those of pictures in these formats do."""
+    return file.suffix in ENDINGS.values()
 
 
 def encoded(

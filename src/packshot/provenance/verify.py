@@ -137,6 +137,11 @@ def _read(file: Path, data: bytes, mime: str, source: str) -> Statement:
         return Statement(file, "changed", (_text(error),), source_type=source)
     except (ValueError, RecursionError, UnicodeError) as error:
         return Statement(file, "unreadable", (_text(error),), source_type=source)
+    return _stated(file, data, state, told, source)
+
+
+def _stated(file: Path, data: bytes, state: State, told: dict[str, Any], source: str) -> Statement:
+    """What C2PA's reader tells of a file, in our words."""
     manifest = _dict(_dict(told.get("manifests")).get(told.get("active_manifest")))
     signature = _dict(manifest.get("signature_info"))
     assertions = {

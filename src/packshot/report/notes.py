@@ -6,7 +6,7 @@ from collections import Counter
 
 from packshot.class_images import list_class_images
 from packshot.decisions import Decisions
-from packshot.generation.generate import read_generated_images
+from packshot.images.encoding import is_picture
 from packshot.photos.photo_set import Photo, list_photos, too_small
 from packshot.plan.config import read_plan_if_valid
 from packshot.project import Project
@@ -33,7 +33,7 @@ def notes_on(project: Project) -> dict[str, str]:
 
 def _made(project: Project) -> list[bool]:
     kinds = ("with", "without")
-    return [bool(read_generated_images(project.shots_folder / kind)) for kind in kinds]
+    return [any(map(is_picture, (project.shots_folder / kind).glob("*"))) for kind in kinds]
 
 
 def _captions(project: Project, photos: list[Photo]) -> str:

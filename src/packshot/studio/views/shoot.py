@@ -13,7 +13,7 @@ from packshot.errors import PackshotError
 from packshot.generation.favourites import read_favourites, set_favourite
 from packshot.generation.generate import GeneratedImage, pair_images, read_generated_images
 from packshot.generation.prompts import default_prompts
-from packshot.images.encoding import ENDINGS
+from packshot.images.encoding import is_picture
 from packshot.insertion.plates import add_plate
 from packshot.project import Project
 from packshot.studio.pages import Visit, view
@@ -23,9 +23,7 @@ from packshot.utils import files
 
 STEP = Step(
     "shoot",
-    lambda project: any(
-        file.suffix in ENDINGS.values() for file in project.shots_folder.glob("**/*")
-    ),
+    lambda project: any(map(is_picture, project.shots_folder.glob("**/*"))),
 )
 MOST_PROMPTS = 64
 
