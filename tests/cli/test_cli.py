@@ -57,6 +57,10 @@ def test_step_by_step(command, source, base, tmp_path):
     assert code == 0 and "sheet.png" in said
     shot = next((project / "shots").glob("ohwx-car-in-the-rain*.png"))
     assert "<lora:duster:1>" in Image.open(shot).info["parameters"]
+    as_webp = "--image-format", "webp", "--image-quality", "80"
+    assert command("shoot", "{subject} in the rain", *at, "--steps", "2", *as_webp)[0] == 0
+    shot = next((project / "shots").glob("ohwx-car-in-the-rain*.webp"))
+    assert Image.open(shot).format == "WEBP"
     long = "[trigger] <lora:x:1> " + "word " * 80
     said = " ".join(command("shoot", long, *at, "--steps", "1")[1].split())
     assert "<lora:x:1>: no LoRA is loaded by a prompt" in said

@@ -13,6 +13,7 @@ from packshot.insertion.lighting import CLEAR, UNCLEAR, Light, LightEstimator
 from packshot.photos.photo_set import list_photos
 from packshot.project import choices_of, save_choices
 from packshot.provenance import verify
+from packshot.provenance.marking import TOO_SMALL_TO_MARK
 from tests.backgrounds import landscape, product_photo
 
 PLACE = Placement(Box(140, 140, 120, 90))
@@ -62,7 +63,7 @@ def test_what_stands_on_transparent_ground_is_seen(product, tmp_path):
     assert half.sum() > 100, "a shadow lies on what is behind"
     assert np.array_equal(out[:100], np.asarray(plate)[:100])
     assert (out[290:, :, 3] == 0).all()
-    assert made.notes == ("as it was understood",)
+    assert made.notes == ("as it was understood", TOO_SMALL_TO_MARK)
 
 
 def test_where_the_light_is_not_clear_the_shade_is_faint_and_that_is_said(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from packshot.images.encoding import XMP_TEXT
 from packshot.utils import files
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def encoded(picture: Image.Image, format: ShopFormat, xmp: bytes | None = None) 
     told: dict[str, Any] = {"icc_profile": profile, **_OPTIONS[format.ending]}
     if xmp and format.ending == ".png":
         told["pnginfo"] = PngInfo()
-        told["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+        told["pnginfo"].add_itxt(XMP_TEXT, xmp.decode())
     elif xmp:
         told["xmp"] = xmp
     return files.image_bytes(format.ending, picture, **told)

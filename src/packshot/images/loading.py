@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from packshot.errors import ImageRejectedError, Refusal
 from packshot.images import colour
+from packshot.images.encoding import XMP_TEXT
 from packshot.images.exif_camera import ELEVATION_ANGLE, EXIF_FOLDER, elevation_angle
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _TELLING = frozenset(
     )
 )  # fmt: skip
 """EXIF tags that tell where a photo was taken, by whose camera, or which one."""
-_MORE = ("xmp", "XML:com.adobe.xmp", "photoshop", "Raw profile type xmp", "Raw profile type iptc")
+_MORE = ("xmp", XMP_TEXT, "photoshop", "Raw profile type xmp", "Raw profile type iptc")
 """What Pillow calls the other places for the same."""
 _JPEG_LONGEST = 65_500
 _MOST_SCANS = 100
@@ -271,7 +272,7 @@ def exif_of(image: Image.Image, *, is_srgb: bool = True) -> bytes:
 
 def xmp_of(image: Image.Image) -> bytes:
     """The XMP packet of a decoded image as it stands in its file, whatever it may hold; or nothing."""
-    found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    found = image.info.get("xmp") or image.info.get(XMP_TEXT) or b""
     return found.encode("utf-8", "replace") if isinstance(found, str) else bytes(found)
 
 

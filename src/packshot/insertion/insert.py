@@ -36,7 +36,7 @@ from packshot.insertion.viewpoint import Viewpoint
 from packshot.insertion.viewpoint_checks import viewpoint_checks, viewpoint_notes
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
-from packshot.provenance.marking import LEAST_PIXELS, PNG, Claim, Marking
+from packshot.provenance.marking import LEAST_PIXELS, PNG, TOO_SMALL_TO_MARK, Claim, Marking
 from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
@@ -456,6 +456,10 @@ def _written(
     file, page, _ = results_of(folder, name)
     photo = result.cut.photo.file.name if result.cut else ""
     source = scene.background.source
+    wants_mark = marking.is_on and marking.has_watermark
+    has_room = result.changed_mask.sum() >= LEAST_PIXELS
+    if wants_mark and not has_room:
+        notes = (*notes, TOO_SMALL_TO_MARK)
     insertion = Insertion(
         file, page, photo, seed, scene.light, scene.ground.horizon + scene.crop.top, checks, notes
     )
@@ -465,7 +469,7 @@ def _written(
         box=asdict(product), light=asdict(scene.light), horizon=insertion.horizon,
         camera=_cameras(scene, result), notes=notes, checks=tuple(map(CheckRecord.of, checks)),
     )  # fmt: skip
-    if marking.is_on and marking.has_watermark and result.changed_mask.sum() >= LEAST_PIXELS:
+    if wants_mark and has_room:
         record = record.model_copy(update={"watermark": record.identifier})
         place = scene.crop.top, scene.crop.left
         image = marking.watermarked(result.image, record.watermark, result.changed_mask, place)

@@ -142,7 +142,7 @@ def _read(file: Path, data: bytes, mime: str, source: str) -> Statement:
 
 def _stated(file: Path, data: bytes, state: State, told: dict[str, Any], source: str) -> Statement:
     """What C2PA's reader tells of a file, in our words."""
-    manifest = _dict(_dict(told.get("manifests")).get(told.get("active_manifest")))
+    manifest = _dict(_dict(told.get("manifests")).get(str(told.get("active_manifest"))))
     signature = _dict(manifest.get("signature_info"))
     assertions = {
         str(one.get("label")): one.get("data") for one in _dicts(manifest.get("assertions"))
