@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 _SLOW_DOWN = (
     b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
@@ -20,7 +21,7 @@ BUCKET = "shop"
 class Server:
     """An application that passes requests on, but for a share of them that it answers with 503."""
 
-    def __init__(self, application, fails: float) -> None:
+    def __init__(self, application: Any, fails: float) -> None:
         self._application, self._fails, self._draw = application, fails, random.Random(0)
         self._lock = threading.Lock()
         self.asked = self.failed = 0
@@ -30,13 +31,14 @@ class Server:
         """Fail no more."""
         self._fails = 0.0
 
-    def __call__(self, environ, start_response):
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         with self._lock:
             self.asked += 1
             lot = self._draw.random()
             self.failed += lot < self._fails
         if lot >= self._fails:
-            return self._application(environ, start_response)
+            passed_on: Iterable[bytes] = self._application(environ, start_response)
+            return passed_on
         if lot < self._fails / 2:  # done, and the answer lost
             b"".join(self._application(environ, lambda *_: lambda _: None))
         start_response("503 Slow Down", [("Content-Type", "application/xml")])
@@ -81,13 +83,13 @@ def _forget() -> None:
     s3fs.S3FileSystem.clear_instance_cache()
 
 
-def _quiet():
+def _quiet() -> Any:
     from werkzeug.serving import WSGIRequestHandler
 
     class Quiet(WSGIRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log_request(self, *_):
+        def log_request(self, *_: object) -> None:
             pass
 
     return Quiet
