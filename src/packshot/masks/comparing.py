@@ -17,6 +17,7 @@ from torch import Tensor
 
 from packshot.masks.agreement import View, choose
 from packshot.masks.edges import as_mask, refine_edges, softened
+from packshot.masks.lost_parts import colour_shares, with_lost_parts, with_thin_parts
 from packshot.masks.proposals import SIDE, propose, propose_anywhere
 from packshot.masks.regions import (
     Region,
@@ -29,7 +30,6 @@ from packshot.masks.regions import (
 )
 from packshot.masks.resemblance import likeness, resemblances, without_unlike
 from packshot.masks.segmenter import Found
-from packshot.masks.thin_parts import with_thin_parts
 from packshot.utils.progress import Progress, silent
 
 Say = Callable[[Image.Image], np.ndarray]
@@ -170,12 +170,38 @@ def _likest(
             max((each.region for each in said), key=lambda region: likeness(own, region))
             for own, said in zip(odds, opinions, strict=True)
         ]
-    return [
-        region
-        if photo.drawn is not None
-        else with_thin_parts(photo.pixels, without_unlike(photo.pixels, region, own))
+    regions = [
+        region if photo.drawn is not None else without_unlike(photo.pixels, region, own)
         for photo, region, own in zip(photos, regions, odds, strict=True)
     ]
+    return _completed(photos, opinions, regions, odds)
+
+
+def _completed(
+    photos: Sequence[_Photo],
+    opinions: Sequence[Sequence[_Opinion]],
+    regions: Sequence[Region],
+    odds: Sequence[np.ndarray],
+) -> list[Region]:
+    """The regions with what they have lost; what a person drew stays as it is."""
+    colours = [
+        colour_shares(photo.pixels, region) if region.any() else None
+        for photo, region in zip(photos, regions, strict=True)
+    ]
+    known = [each for each in colours if each is not None]
+    completed = []
+    for photo, said, region, own, shares in zip(
+        photos, opinions, regions, odds, colours, strict=True
+    ):
+        if photo.drawn is None and shares is not None:
+            found = [each.witnesses[0] for each in reversed(said)]
+            mixed = (
+                shares + np.mean(known, axis=0)
+            ) / 2  # all photos show it, each in its own light
+            region = with_lost_parts(photo.pixels, region, found, own, mixed)
+            region = with_thin_parts(photo.pixels, region)
+        completed.append(region)
+    return completed
 
 
 def _doubt(region: Region, opinions: Sequence[_Opinion]) -> float:

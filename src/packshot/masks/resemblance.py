@@ -75,7 +75,7 @@ def likeness(odds: np.ndarray, region: Region) -> float:
     ring = grown(region, max(3, int(_RING * float(np.sqrt(region.sum()))))) & ~region
     if not region.any() or not ring.any():
         return -1.0
-    shares = 1 / (1 + np.exp(-_resized(odds, region)))
+    shares = 1 / (1 + np.exp(-odds_at(odds, region)))
     return float(shares[region].mean() - shares[ring].mean())
 
 
@@ -85,7 +85,7 @@ def without_unlike(pixels: np.ndarray, region: Region, odds: np.ndarray) -> Regi
     Args:
         pixels: uint8 [h, w, 3], RGB.
     """
-    evidence = np.where(region, (_resized(odds, region) + _DOUBT).clip(-_MOST_ODDS), -_MOST_ODDS)
+    evidence = np.where(region, (odds_at(odds, region) + _DOUBT).clip(-_MOST_ODDS), -_MOST_ODDS)
     cut = cut_by_colours(pixels, evidence > 0, evidence > 2, evidence >= -2, rounds=3)
     if cut is None:
         return region
@@ -93,7 +93,8 @@ def without_unlike(pixels: np.ndarray, region: Region, odds: np.ndarray) -> Regi
     return left if 0 < left.sum() < (1 - _LEAST_LEFT_OFF) * region.sum() else region
 
 
-def _resized(odds: np.ndarray, region: Region) -> np.ndarray:
+def odds_at(odds: np.ndarray, region: Region) -> np.ndarray:
+    """Odds of `resemblances` at a region's size."""
     return cv2.resize(odds, region.shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 

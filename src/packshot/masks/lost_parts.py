@@ -1,16 +1,20 @@
-"""Thin parts that a mask has lost: the tip of an antenna, a stem, a handle's end.
+"""Parts that a mask has lost: the tip of an antenna, a stem; a wheel on asphalt.
 
 A cut by colours costs by the length of its edge, so it leaves off what is nearly all edge. Here each
 pixel near the mask is judged by its colour alone, and only what hangs on the mask as a thin thing is
-added.
+added. Larger parts are added where a network found them, they look like the product of the other
+photos, and their colours are its and not the ground's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from packshot.masks.regions import Region, grown
+from packshot.masks.regions import Region, grown, overlap
+from packshot.masks.resemblance import odds_at
 
 _REACH = 0.14
 """How far from the mask they are looked for, of its size (the root of its area)."""
@@ -20,7 +24,56 @@ _LEAST_LENGTH, _MOST_AREA = 0.015, 0.02
 """How far one must reach, of the mask's size; and how much it may cover, of its area."""
 _SLENDER = 0.5
 """The most that it may be wide, of how far it reaches."""
+_SAME_THING = 0.65
+"""Overlap from which what a network found is the same thing."""
+_GROUND = 0.3
+"""Width of the ground whose colours are compared with, of the mask's size."""
+_LEAST_PART, _MOST_PART = 0.002, 0.05
+"""How much a part may cover, of the mask's area."""
+_OF_PRODUCT = 0.5
+"""As `_LIKELIER`, of a part's colours on average."""
 _BINS = 16
+
+
+def with_lost_parts(
+    pixels: np.ndarray,
+    region: Region,
+    found: Sequence[Region],
+    odds: np.ndarray,
+    colours: np.ndarray,
+) -> Region:
+    """A region with what networks found beside it, where all tells that it is the product's.
+
+    Args:
+        pixels: uint8 [h, w, 3], RGB.
+        region: [h, w].
+        found: what each network found, [h, w].
+        odds: how much each place looks like the product of the other photos (`resemblances`).
+        colours: the product's (`colour_shares`), from all photos.
+    """
+    size, area = float(np.sqrt(region.sum())), region.sum()
+    ground = grown(region, int(_GROUND * size)) & ~grown(region, max(3, int(0.04 * size)))
+    ground &= ~np.any(found, axis=0)
+    if not ground.any():
+        return region
+    bins, own = _binned(pixels), odds_at(odds, region)
+    likelier = np.log(colours + 1e-5) - np.log(_shares(bins[ground]) + 1e-5)
+    result = region.copy()
+    for each in found:
+        if overlap(each, result) < _SAME_THING:
+            continue
+        extra = cv2.morphologyEx((each & ~result).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
+        count, islands = cv2.connectedComponents(extra)
+        for part in (islands == index for index in range(1, count)):
+            is_sized = _LEAST_PART * area <= part.sum() <= _MOST_PART * area
+            if is_sized and own[part].mean() > 0 and likelier[bins[part]].mean() > _OF_PRODUCT:
+                result |= part
+    return result
+
+
+def colour_shares(pixels: np.ndarray, region: Region) -> np.ndarray:
+    """How much of a region, which is not empty, has each colour: fp32 [colours]."""
+    return _shares(_binned(pixels)[region])
 
 
 def with_thin_parts(pixels: np.ndarray, region: Region) -> Region:

@@ -1,0 +1,80 @@
+import cv2
+import numpy as np
+
+from packshot.masks.lost_parts import colour_shares, with_lost_parts, with_thin_parts
+
+
+def drawn(ground=(90, 140, 90)):
+    """A red box with a blue stripe and a blue antenna; its mask, and that without half of the antenna."""
+    pixels = np.empty((200, 200, 3), np.uint8)
+    pixels[:] = ground
+    pixels[100:160, 60:140], pixels[120:130, 60:140] = (200, 30, 30), (30, 40, 200)
+    pixels[76:100, 97:102] = 30, 40, 200
+    pixels = (pixels + np.random.default_rng(0).normal(0, 4, pixels.shape)).clip(0, 255)
+    whole = np.zeros((200, 200), bool)
+    whole[100:160, 60:140] = whole[76:100, 97:102] = True
+    cut = whole.copy()
+    cut[:88] = False
+    return pixels.astype(np.uint8), whole, cut
+
+
+def test_the_lost_half_of_an_antenna_is_found():
+    pixels, whole, cut = drawn()
+    found = with_thin_parts(pixels, cut)
+    assert (found[:88] == whole[:88]).mean() > 0.999 and found[80, 99]
+    assert (found != whole).sum() <= 0.3 * (cut != whole).sum()
+
+
+def test_what_has_the_grounds_colour_too_is_not():
+    pixels, _, cut = drawn(ground=(30, 40, 200))
+    assert np.array_equal(with_thin_parts(pixels, cut), cut)
+
+
+def test_what_is_beside_and_not_thin_is_not():
+    pixels, _, cut = drawn()
+    cv2.circle(pixels, (160, 120), 12, (30, 40, 200), -1)  # a ball as blue as the stripe
+    added = with_thin_parts(pixels, cut) & ~cut
+    assert not added[:, 145:].any()
+
+
+def test_nothing_and_everything_stay_as_they_are():
+    pixels, _, _ = drawn()
+    for region in (np.zeros((200, 200), bool), np.ones((200, 200), bool)):
+        assert np.array_equal(with_thin_parts(pixels, region), region)
+
+
+def wheeled():
+    """A red box with a black wheel; its mask without that, and what a network found: some ground, too."""
+    pixels = np.empty((200, 200, 3), np.float32)
+    pixels[:] = 120, 118, 115
+    body, wheel = np.zeros((2, 200, 200), np.uint8)
+    cv2.rectangle(body, (60, 80), (140, 140), 1, -1)
+    cv2.rectangle(wheel, (64, 141), (80, 152), 1, -1)
+    pixels[body > 0], pixels[wheel > 0] = (200, 30, 30), (20, 20, 22)
+    noisy = (pixels + np.random.default_rng(0).normal(0, 4, pixels.shape)).clip(0, 255)
+    found = (body | wheel) > 0
+    found[70:80, 100:120] = True
+    return noisy.astype(np.uint8), body > 0, wheel > 0, found
+
+
+def of_other_photos(pixels, body, wheel):
+    return colour_shares(pixels, body | wheel)
+
+
+def test_a_wheel_that_a_network_found_is_added_and_ground_is_not():
+    pixels, body, wheel, found = wheeled()
+    likely = np.full((96, 96), 2, np.float32)
+    colours = of_other_photos(pixels, body, wheel)
+    done = with_lost_parts(pixels, body, [found], likely, colours)
+    assert done[wheel].mean() > 0.9
+    assert not (done & ~body & ~wheel).any()
+
+
+def test_what_does_not_look_like_the_product_or_is_another_thing_is_not_added():
+    pixels, body, wheel, found = wheeled()
+    colours = of_other_photos(pixels, body, wheel)
+    unlike, likely = np.full((96, 96), -2, np.float32), np.full((96, 96), 2, np.float32)
+    assert np.array_equal(with_lost_parts(pixels, body, [found], unlike, colours), body)
+    elsewhere = np.zeros_like(body)
+    elsewhere[140:180, 60:160] = True
+    assert np.array_equal(with_lost_parts(pixels, body, [elsewhere], likely, colours), body)
