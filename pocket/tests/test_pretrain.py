@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_stages import (
     CLIP,
+    IDENTITY,
     LOOP,
     NAMES,
     RUNS,
@@ -48,6 +49,7 @@ from packshot_pocket.pretrain import (
 )
 from packshot_pocket.pretrain.loop import Budget
 from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper
+from packshot_pocket.pretrain.shots.pool import Pool
 
 pytestmark = pytest.mark.slow
 
@@ -219,7 +221,7 @@ def test_disguises_of_shots_keep_masks_true_and_more_join(tmp_path: Path) -> Non
         loop=loop.LoopConfig(steps=9, batch=64), shots=20, first_shots=3, shots_per_step=4,
         sides=((0, 64), (3, 128)), judged=2,
     )  # fmt: skip
-    pool = shot_segmenter.Pool(tmp_path / "shots", 20, 0)
+    pool = Pool.of_shots(tmp_path / "shots", 20, 0)
     batches = shot_segmenter.ShotBatches(pool, config)
     views, wanted = batches(0)
     assert views.shape == (64, 3, 64, 64) and wanted.shape == (64, 1, 64, 64)
@@ -282,7 +284,7 @@ def test_latents_older_than_the_autoencoder_are_refused(trained: Path, tmp_path:
 def test_export_loads_and_generates(trained: Path, tmp_path: Path) -> None:
     from diffusers import StableDiffusionPipeline
 
-    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER, SHOTS)
+    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER, SHOTS, IDENTITY)
     pipeline = StableDiffusionPipeline.from_pretrained(
         tmp_path, safety_checker=None, local_files_only=True
     )
@@ -309,7 +311,7 @@ def exported_clip(base: Path) -> CLIPModel:
 
 
 def test_exported_clip_measures_as_the_trained_one(trained: Path, tmp_path: Path) -> None:
-    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER, SHOTS)
+    export.export(trained, tmp_path, CLIP, VAE, UNET, SEGMENTER, SHOTS, IDENTITY)
     tokens = clip_tokenizer()(["a red suv", "a blue suv"], return_tensors="pt").input_ids
     pictures = data.to_tensor(data.open_packed(trained).pixels[:2])
     with torch.no_grad():
@@ -382,7 +384,7 @@ def test_finish_lowers_the_learning_rate_within_the_time(tmp_path: Path) -> None
 def test_an_exported_base_begins_a_state_that_exports_the_same(
     trained: Path, tmp_path: Path
 ) -> None:
-    export.export(trained, tmp_path / "base", CLIP, VAE, UNET, SEGMENTER, SHOTS)
+    export.export(trained, tmp_path / "base", CLIP, VAE, UNET, SEGMENTER, SHOTS, IDENTITY)
     begin.begin(tmp_path / "base", tmp_path / "state")
     with pytest.raises(PackshotError, match="has a checkpoint of 'vae'"):
         begin.begin(tmp_path / "base", tmp_path / "state")

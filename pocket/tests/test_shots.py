@@ -113,9 +113,9 @@ def test_a_pool_draws_what_is_missing_and_keeps_it(tmp_path: Path, monkeypatch) 
 
     monkeypatch.setattr("packshot_pocket.pretrain.shots.pool.draw_shot", shot)
     monkeypatch.setattr("packshot_pocket.pretrain.shots.pool.make_bank", lambda seed: None)
-    pool = Pool(tmp_path, 260, seed=7)
+    pool = Pool.of_shots(tmp_path, 260, seed=7)
     assert pool[255].shape == (4, 4, 4)
     assert drawn == [(7, 1, number) for number in range(10)]
     assert pool[251][0, 0, 0] == 2 and len(drawn) == 10
-    Pool(tmp_path, 260, seed=7).draw_all()
+    Pool.of_shots(tmp_path, 260, seed=7).draw_all()
     assert len(drawn) == 260 and len(list(tmp_path.glob("shots-*.npy"))) == 2

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from packshot_pocket.pretrain import (
     clip,
     data,
+    identity,
     latents,
     light,
     segmenter,
@@ -39,6 +40,9 @@ UNET = unet.UnetConfig(
 SEGMENTER = segmenter.SegmenterConfig(widths=(8, 8), loop=LOOP, generic_count=3, judged=2)
 SHOTS = shot_segmenter.ShotSegmenterConfig(
     widths=(8, 8), loop=LOOP, shots=6, first_shots=4, sides=((0, 32), (2, 64)), judged=2
+)
+IDENTITY = identity.IdentityConfig(
+    widths=(8, 8, 8, 8, 8), dimensions=8, loop=replace(LOOP, batch=16), families=4, judged=2
 )
 LIGHT = light.LightConfig(loop=LOOP, drawn=4, held_out=4)
 COLOURS = ("red", "blue", "green", "white")
@@ -119,6 +123,28 @@ def run_shots(folder: Path, budget: Budget) -> None:
     shot_segmenter.train_shot_segmenter(folder, SHOTS, budget)
 
 
+def make_families(folder: Path, count: int) -> None:
+    """A pool of families: boxes of a family have one colour, each member a shape of its own."""
+    rng = np.random.default_rng(0)
+    families = np.full((count, 4, 4, 112, 112, 4), 128, np.uint8)
+    families[..., 3] = 0
+    for family in families:
+        colour = rng.integers(0, 255, 3)
+        for number, member in enumerate(family):
+            for look in member:
+                wide, dimmed = 86 - 20 * number, rng.uniform(0.7, 1)
+                left, top = (112 - wide) // 2 + rng.integers(-3, 4), 13 + rng.integers(-3, 4)
+                look[top : top + 86, left : left + wide] = (*(colour * dimmed), 255)
+    folder.mkdir(parents=True, exist_ok=True)
+    for chunk in range(-(-count // 25)):
+        np.save(folder / f"families-{chunk:03}.npy", families[25 * chunk : 25 * (chunk + 1)])
+
+
+def run_identity(folder: Path, budget: Budget) -> None:
+    make_families(folder / "families", IDENTITY.families)
+    identity.train_identity(folder, IDENTITY, budget)
+
+
 def run_light(folder: Path, budget: Budget) -> None:
     light.train_light(folder, make_backgrounds(folder / "backgrounds"), LIGHT, budget)
 
@@ -130,5 +156,6 @@ RUNS: dict[str, Callable[[Path, Budget], None]] = {
     "unet": run_unet,
     "segmenter": run_segmenter,
     "shot_segmenter": run_shots,
+    "identity": run_identity,
     "light": run_light,
 }

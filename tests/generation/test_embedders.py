@@ -8,6 +8,7 @@ from packshot.generation import embedders
 from packshot.generation.embedders import (
     AUTO,
     BASE,
+    BUNDLED,
     GROUP,
     NONE,
     embedder_of,
@@ -15,6 +16,7 @@ from packshot.generation.embedders import (
     image_embedder_of,
     settle_embedder,
 )
+from packshot.models.identity_embedder import IdentityEmbedder
 from tests.walking import Listener
 
 
@@ -127,7 +129,7 @@ def test_for_identity_dinov2_goes_before_a_clip_and_offline_it_is_told_what_to_n
     monkeypatch.setattr(embedders, "best_helper", best)
     monkeypatch.setattr("packshot.models.has_clip", lambda base: False)
     with pytest.raises(
-        ModelLoadError, match=r"\(ConnectError\)\. Name a DINOv2, a SigLIP or a CLIP"
+        ModelLoadError, match=r"\(ConnectError\)\. Name a DINOv2, .*--identity bundled"
     ):
         identity_embedder_for(project, nowhere, Listener())
     assert asked[0].index("facebook/dinov2-base") < asked[0].index(embedders.KNOWN[0].name)
@@ -135,9 +137,16 @@ def test_for_identity_dinov2_goes_before_a_clip_and_offline_it_is_told_what_to_n
     with pytest.raises(ModelLoadError, match="'none' measures nothing"):
         identity_embedder_for(project, nowhere, Listener(), NONE)
     monkeypatch.setattr("packshot.models.has_clip", lambda base: True)
+    assert isinstance(identity_embedder_for(project, nowhere, Listener()), IdentityEmbedder)
 
     class Own:
         def clip_similarity(self):
             return "the base's"
 
-    assert identity_embedder_for(project, Own, Listener()) == "the base's"
+    assert identity_embedder_for(project, Own, Listener(), BASE) == "the base's"
+
+
+def test_the_bundled_embedder_compares_products_and_no_prompts():
+    assert isinstance(image_embedder_of(BUNDLED, nowhere), IdentityEmbedder)
+    with pytest.raises(ModelLoadError, match="compares images alone"):
+        embedder_of(BUNDLED, nowhere)

@@ -1,6 +1,7 @@
 """Candidates for the project's LoRA: their pictures and scores, and the choice of one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from packshot.judging.effort import Effort
 from packshot.judging.judge import Judge
 from packshot.judging.seen import see_file
 from packshot.lora import fused, load_lora
+from packshot.models.identity_embedder import IdentityEmbedder
 from packshot.photos.photo_set import list_photos
 from packshot.training.runs import checkpoint_file
 from packshot.utils import files
@@ -215,3 +217,12 @@ def test_without_a_run_there_is_nothing_to_measure(ready_project, tiny_base):
     judge = Judge(ready_project, tiny_base, Colours(), None, Left())
     with pytest.raises(LoraError, match="train one"):
         score_candidates(judge)
+
+
+def test_what_knows_products_alone_compares_no_backgrounds(ready_project, tiny_base):
+    """With a CLIP at hand; without one there is nothing better."""
+    products, pictures = IdentityEmbedder(), Colours()
+    judge = Judge(ready_project, tiny_base, products, pictures, Left())
+    assert judge.whole is pictures
+    assert replace(judge, embedder=pictures, similarity=products).whole is pictures
+    assert replace(judge, similarity=None).whole is products

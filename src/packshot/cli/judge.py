@@ -41,8 +41,8 @@ def judge(
     identity: Annotated[
         str,
         typer.Option(
-            help="What tells the product from others: auto, base, or a DINO, SigLIP or CLIP: a folder, "
-            "or OWNER/NAME of the hub."
+            help="What tells the product from others: auto, bundled, base, or a DINO, SigLIP or CLIP: a "
+            "folder, or OWNER/NAME of the hub."
         ),
     ] = "auto",
     most_drift: Annotated[
@@ -140,7 +140,7 @@ def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow
     if judging.similarity is None:
         raise PackshotError("There is no CLIP to measure with: set embedder in packshot.toml.")
     project = judging.project
-    table = DreamBooth(judging.embedder, judging.similarity, list_photos(project), project.subject)
+    table = DreamBooth(judging.whole, judging.similarity, list_photos(project), project.subject)
     shots = pictures_of(project, candidate)
     plain = judging.shoot(folder_without(project))
     return {
@@ -156,7 +156,7 @@ def _show_dreambooth(judging: Judge, rows: Mapping[str, DreamBoothRow]) -> None:
 
     assert judging.similarity is not None
     caption = (
-        f"DINO, PRES and diversity by {judging.embedder.name}, CLIP-I and CLIP-T by "
+        f"DINO, PRES and diversity by {judging.whole.name}, CLIP-I and CLIP-T by "
         f"{judging.similarity.name}. Diversity is 1 - cosine of images of one prompt, not the paper's LPIPS"
     )
     table = Table("", "DINO", "CLIP-I", "CLIP-T", "PRES", "diversity", caption=caption)

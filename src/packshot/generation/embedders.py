@@ -23,6 +23,8 @@ GROUP = "packshot.embedders"
 Loader = Callable[[str | None, Progress], "ImageEmbedder"]
 """From a model (a folder, a repository of the hub; or none) to an embedder."""
 AUTO, BASE, NONE = "auto", "base", "none"
+BUNDLED = "bundled"
+"""The network of identity that comes with Packshot: it compares products alone."""
 KNOWN = (
     Helper("openai/clip-vit-large-patch14", "MIT"),
     Helper("laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "MIT"),
@@ -95,7 +97,7 @@ def embedder_of(
 def image_embedder_of(
     spec: str, base: Callable[[], DiffusionModel], progress: Progress = silent
 ) -> ImageEmbedder | None:
-    """Load any embedder: the base's own, another package's, a model; None for "none".
+    """Load any embedder: the base's own, the bundled one, another package's, a model; None for "none".
 
     Raises:
         ModelLoadError: it is none, is damaged, or cannot be fetched.
@@ -105,6 +107,10 @@ def image_embedder_of(
         return None
     if spec == BASE:
         return base().clip_similarity()
+    if spec == BUNDLED:
+        from packshot.models.identity_embedder import IdentityEmbedder
+
+        return IdentityEmbedder()
     added = {point.name: point for point in entry_points(group=GROUP)}
     name, model = parted(spec, [*added])
     if name in added:
@@ -137,8 +143,9 @@ def identity_embedder_for(
 ) -> ImageEmbedder:
     """What tells a project's product from others of its kind.
 
-    "auto" is the base's own CLIP if it has one (it knows the base's world), else the best that is in
-    the hub's cache, else what is fetched if the user agrees.
+    "auto" is the bundled network if the base has a CLIP of its own (it knows such a base's world, and
+    tells products apart better than that CLIP: docs/benchmarks.md), else the best that is in the hub's
+    cache, else what is fetched if the user agrees.
 
     Args:
         offers: whether anything is offered to be fetched.
@@ -149,7 +156,7 @@ def identity_embedder_for(
     from packshot.models import has_clip
 
     if choice == AUTO and has_clip(project.settings.base):
-        choice = BASE
+        choice = BUNDLED
     if choice == AUTO:
         known = KNOWN_FOR_IDENTITY
         offered = known[:1] if offers else ()
@@ -157,7 +164,8 @@ def identity_embedder_for(
         if not found:
             raise ModelLoadError(
                 f"Nothing is at hand that tells the product from others of its kind: {why}. Name a "
-                f"DINOv2, a SigLIP or a CLIP: --identity {known[0].name}"
+                f"DINOv2, a SigLIP or a CLIP: --identity {known[0].name}. At hand, but less sure: "
+                f"--identity {BUNDLED}"
             )
         choice = found
     embedder = image_embedder_of(choice, base, observer.progress)

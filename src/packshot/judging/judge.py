@@ -25,6 +25,7 @@ from packshot.masks import Segmenter
 from packshot.masks.registry import segmenter_of, settle_segmenter
 from packshot.models.clip import embed_image_files
 from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel, ImageEmbedder
+from packshot.models.identity_embedder import IdentityEmbedder
 from packshot.photos.photo_set import require_photos
 from packshot.project import Project
 from packshot.utils.progress import Observer
@@ -40,7 +41,8 @@ class Judge:
     Attributes:
         base: makes the pictures.
         embedder: tells the product from others of its class.
-        similarity: compares pictures with prompts; None: prompt fidelity is not measured.
+        similarity: compares pictures with prompts, and backgrounds where `embedder` knows products
+            alone; None: prompt fidelity is not measured.
         segmenter: finds the product in pictures that have no mask.
         other_base: the name by which `base` was asked for; "" for the project's own.
     """
@@ -69,6 +71,12 @@ class Judge:
     def photo_products(self) -> Tensor:
         """Their products' vectors."""
         return measures.products(self.embedder, self.photos)
+
+    @property
+    def whole(self) -> ImageEmbedder:
+        """What compares backgrounds and whole pictures: not the network that knows products alone."""
+        knows_products_alone = isinstance(self.embedder, IdentityEmbedder)
+        return self.similarity if knows_products_alone and self.similarity else self.embedder
 
     @cached_property
     def look_alikes(self) -> Tensor | None:
@@ -114,16 +122,17 @@ class Judge:
     def look(self, picture: Image.Image) -> None:
         """What `measure` does with a picture, for nothing: to see how long it takes."""
         seen = see(picture, self.segmenter.mask(picture))
-        for part in (seen.product, seen.background, seen.product):
-            self.embedder.embed_images(part)
+        self.embedder.embed_images(seen.product)
+        for part in (seen.background, seen.background):
+            self.whole.embed_images(part)
 
     def measure(self, shots: Sequence[GeneratedImage]) -> dict[str, tuple[float, ...]]:
         """All that is measured of pictures, a value each; see `packshot.judging.measures`."""
         seen = [see_file(shot.file, self.segmenter) for shot in shots]
         products = measures.products(self.embedder, seen)
-        around = measures.backgrounds(self.embedder, seen)
-        whole = embed_image_files(self.embedder, [shot.file for shot in shots])
-        known = measures.backgrounds(self.embedder, self.photos)
+        around = measures.backgrounds(self.whole, seen)
+        whole = embed_image_files(self.whole, [shot.file for shot in shots])
+        known = measures.backgrounds(self.whole, self.photos)
         found = {
             "identity": measures.identity(products, self.photo_products, self.look_alikes),
             "copied background": measures.copied_background(around, known),

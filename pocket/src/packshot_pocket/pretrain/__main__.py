@@ -19,6 +19,7 @@ STAGES = (
     "unet",
     "segmenter",
     "shots",
+    "identity",
     "light",
     "export",
 )
@@ -123,6 +124,7 @@ def run_stage(stage: str, options: argparse.Namespace) -> None:
 def _train(stage: str, options: argparse.Namespace, budget: Any) -> None:
     from packshot_pocket.pretrain import (
         clip,
+        identity,
         light,
         segmenter,
         shot_segmenter,
@@ -149,6 +151,10 @@ def _train(stage: str, options: argparse.Namespace, budget: Any) -> None:
     elif stage == "shots":
         config = _with_options(shot_segmenter.ShotSegmenterConfig(), options)
         shot_segmenter.train_shot_segmenter(folder, config, budget)
+    elif stage == "identity":
+        config = _with_options(identity.IdentityConfig(), options)
+        identity.gather_renders(folder, options.data)
+        identity.train_identity(folder, config, budget)
     else:
         config = _with_options(light.LightConfig(), options)
         light.train_light(folder, options.backgrounds, config, budget)

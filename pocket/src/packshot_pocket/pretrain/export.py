@@ -1,4 +1,7 @@
-"""Exporting the trained parts as a fp16 `StableDiffusionPipeline`, plus `clip/`, `segmenter/`, `light/`."""
+"""Exporting the trained parts in fp16: a `StableDiffusionPipeline`, `clip/`, and what lies in Packshot.
+
+That is `segmenter/`, `identity/` and `light/`.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from packshot.utils import files
 from packshot.weights.tokenizers import clip_tokenizer
 from packshot_pocket.pretrain import state
 from packshot_pocket.pretrain.clip import ClipConfig, load_named_clip
+from packshot_pocket.pretrain.identity import IdentityConfig, load_identity
 from packshot_pocket.pretrain.latents import folded_vae
 from packshot_pocket.pretrain.light import calibrated_weights
 from packshot_pocket.pretrain.segmenter import SegmenterConfig, load_segmenter
@@ -35,6 +39,7 @@ def export(
     unet_config: UnetConfig | None = None,
     segmenter_config: SegmenterConfig | None = None,
     shot_config: ShotSegmenterConfig | None = None,
+    identity_config: IdentityConfig | None = None,
 ) -> None:
     """Write the pipeline of the stages in `folder` to `out`; the configurations are as trained."""
     from diffusers import StableDiffusionPipeline
@@ -60,6 +65,10 @@ def export(
     other = load_shot_segmenter(folder, shot_config or ShotSegmenterConfig()).half()
     files.write_safetensors(
         weights.with_name("shots.safetensors"), other.state_dict(), {"format": "pt"}
+    )
+    identity = load_identity(folder, identity_config or IdentityConfig()).half()
+    files.write_safetensors(
+        out / "identity" / "identity.safetensors", identity.state_dict(), {"format": "pt"}
     )
     light = {name: value.half() for name, value in calibrated_weights(folder).items()}
     files.write_safetensors(out / "light" / "model.safetensors", light, {"format": "pt"})

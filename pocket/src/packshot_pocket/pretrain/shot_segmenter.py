@@ -97,7 +97,7 @@ def draw_shots(folder: Path, config: ShotSegmenterConfig) -> None:
 
 
 def _pool(folder: Path, config: ShotSegmenterConfig) -> Pool:
-    return Pool(folder / "shots", config.shots, config.loop.seed)
+    return Pool.of_shots(folder / "shots", config.shots, config.loop.seed)
 
 
 def train_shot_segmenter(folder: Path, config: ShotSegmenterConfig, budget: Budget) -> Report:

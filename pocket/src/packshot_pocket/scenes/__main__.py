@@ -91,6 +91,29 @@ def _products(
     return 0
 
 
+def _identity(options: argparse.Namespace) -> int:
+    """Of each kind: its fifty in other scenes, and ladders of products that differ by degrees."""
+    from packshot_pocket.scenes import alike, render
+
+    jobs = [
+        (f"fifty/{noun}", numbers[place], alike.elsewhere(numbers[place]))
+        for place in range(alike.FIFTY)
+        for noun, numbers in alike.fifties().items()
+    ]
+    jobs += [
+        (f"ladder/{noun}/{number}", index, scene)
+        for number in range(alike.LADDERS)
+        for noun in alike.fifties()
+        for index, scene in enumerate(alike.ladder(noun, number))
+    ]
+    for name, index, scene in jobs:
+        folder = options.out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / f"{index:06d}.json").exists():
+            render.render_scene(index, scene, folder, render.Quality())
+    return 0
+
+
 def _backgrounds(options: argparse.Namespace) -> int:
     from packshot_pocket.scenes import render
 
@@ -165,6 +188,11 @@ def main() -> int:
     insertion.add_argument("--out", type=Path, default=WORLD / "insertion")
     insertion.add_argument("--pixels", type=int, default=256)
     insertion.set_defaults(run=_insertion)
+    identity = commands.add_parser(
+        "identity", help="look-alikes for packshot_pocket.benchmarks.identity"
+    )
+    identity.add_argument("--out", type=Path, default=WORLD / "identity")
+    identity.set_defaults(run=_identity)
     backgrounds = commands.add_parser(
         "backgrounds", help="scenes without products, for the estimator of light"
     )

@@ -64,8 +64,12 @@ class Coats:
 
 def draw_thing(bank: Bank, rng: Random) -> Thing:
     """A random thing, turned at random about the upright axis, about 1 in size."""
-    make = KINDS[int(rng.choice(len(KINDS), p=_SHARES))]
-    thing = make(Coats(bank, rng), rng)
+    make = KINDS[int(rng.choice(len(KINDS), p=SHARES))]
+    return placed(make(Coats(bank, rng), rng), rng)
+
+
+def placed(thing: Thing, rng: Random) -> Thing:
+    """On the ground, turned at random about the upright axis; now and then it lies or leans."""
     if rng.random() < 0.06:  # lies or leans
         tilt = turn("z", float(rng.choice([np.pi / 2, rng.uniform(-0.5, 0.5)])))
         thing = [surface.moved(tilt) for surface in thing]
@@ -383,4 +387,4 @@ def _compound(coats: Coats, rng: Random) -> Thing:
 KINDS: tuple[Callable[[Coats, Random], Thing], ...] = (
     _turned, _box, _lofted, _vehicle, _dial, _figure, _compound,
 )  # fmt: skip
-_SHARES = (0.36, 0.18, 0.14, 0.1, 0.07, 0.05, 0.1)
+SHARES = (0.36, 0.18, 0.14, 0.1, 0.07, 0.05, 0.1)

@@ -47,7 +47,7 @@ def draw_shot(bank: Bank, seed: tuple[int, ...]) -> tuple[Array, Array]:
     rng = np.random.default_rng(seed)
     while True:
         scene = _draw_scene(bank, rng)
-        light, mask = _picture(scene, bank, rng)
+        light, mask = picture_of(scene, bank, rng)
         if 0.012 < mask.mean() < 0.6:
             break
     pixels = photographed(light, rng, SIDE)
@@ -77,7 +77,7 @@ def _draw_scene(bank: Bank, rng: Random) -> Scene:
     if rng.random() < 0.12:
         others += _grass(coats, product, rng)
     camera = _camera(product, rng)
-    grounds, background = _surroundings(bank, coats, camera, rng)
+    grounds, background = surroundings(bank, coats, camera, rng)
     if rng.random() < 0.08:
         others += _before(bank, camera, rng)
     glassy = float(rng.uniform(0.3, 0.8)) if rng.random() < 0.05 else 0.0
@@ -276,7 +276,7 @@ def _plane(corner: Array, one: Any, other: Any, coat: Coat) -> Surface:
     return Surface(points.astype(np.float32), coat)
 
 
-def _surroundings(
+def surroundings(
     bank: Bank, coats: Coats, camera: Camera, rng: Random
 ) -> tuple[Thing, Array | None]:
     """The ground and what is behind: a wall, another picture out of focus, or a bare studio."""
@@ -387,7 +387,7 @@ def _sun(rng: Random) -> tuple[Array, Array]:
     return way.astype(np.float32), (strength * rng.uniform(0.8, 1.05, 3)).astype(np.float32)
 
 
-def _picture(scene: Scene, bank: Bank, rng: Random) -> tuple[Array, Array]:
+def picture_of(scene: Scene, bank: Bank, rng: Random) -> tuple[Array, Array]:
     """Linear light [384, 384, 3] and the product's share of each pixel [384, 384]."""
     sun, colour = _sun(rng)
     world = bank.worlds[rng.integers(len(bank.worlds))] * np.float32(rng.uniform(0.6, 1.6))
