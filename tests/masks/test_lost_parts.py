@@ -3,6 +3,9 @@ import numpy as np
 
 from packshot.masks.lost_parts import colour_shares, with_lost_parts, with_thin_parts
 
+LIKELY = np.full((96, 96), 2, np.float32)
+"""All looks like the product in other photos."""
+
 
 def drawn(ground=(90, 140, 90)):
     """A red box with a blue stripe and a blue antenna; its mask, and that without half of the antenna."""
@@ -20,27 +23,32 @@ def drawn(ground=(90, 140, 90)):
 
 def test_the_lost_half_of_an_antenna_is_found():
     pixels, whole, cut = drawn()
-    found = with_thin_parts(pixels, cut)
+    found = with_thin_parts(pixels, cut, LIKELY)
     assert (found[:88] == whole[:88]).mean() > 0.999 and found[80, 99]
     assert (found != whole).sum() <= 0.3 * (cut != whole).sum()
 
 
 def test_what_has_the_grounds_colour_too_is_not():
     pixels, _, cut = drawn(ground=(30, 40, 200))
-    assert np.array_equal(with_thin_parts(pixels, cut), cut)
+    assert np.array_equal(with_thin_parts(pixels, cut, LIKELY), cut)
 
 
 def test_what_is_beside_and_not_thin_is_not():
     pixels, _, cut = drawn()
     cv2.circle(pixels, (160, 120), 12, (30, 40, 200), -1)  # a ball as blue as the stripe
-    added = with_thin_parts(pixels, cut) & ~cut
+    added = with_thin_parts(pixels, cut, LIKELY) & ~cut
     assert not added[:, 145:].any()
+
+
+def test_what_does_not_look_like_the_product_is_not():
+    pixels, _, cut = drawn()
+    assert np.array_equal(with_thin_parts(pixels, cut, -LIKELY), cut)
 
 
 def test_nothing_and_everything_stay_as_they_are():
     pixels, _, _ = drawn()
     for region in (np.zeros((200, 200), bool), np.ones((200, 200), bool)):
-        assert np.array_equal(with_thin_parts(pixels, region), region)
+        assert np.array_equal(with_thin_parts(pixels, region, LIKELY), region)
 
 
 def wheeled():
@@ -63,9 +71,8 @@ def of_other_photos(pixels, body, wheel):
 
 def test_a_wheel_that_a_network_found_is_added_and_ground_is_not():
     pixels, body, wheel, found = wheeled()
-    likely = np.full((96, 96), 2, np.float32)
     colours = of_other_photos(pixels, body, wheel)
-    done = with_lost_parts(pixels, body, [found], likely, colours)
+    done = with_lost_parts(pixels, body, [found], LIKELY, colours)
     assert done[wheel].mean() > 0.9
     assert not (done & ~body & ~wheel).any()
 
@@ -73,8 +80,8 @@ def test_a_wheel_that_a_network_found_is_added_and_ground_is_not():
 def test_what_does_not_look_like_the_product_or_is_another_thing_is_not_added():
     pixels, body, wheel, found = wheeled()
     colours = of_other_photos(pixels, body, wheel)
-    unlike, likely = np.full((96, 96), -2, np.float32), np.full((96, 96), 2, np.float32)
+    unlike = -LIKELY
     assert np.array_equal(with_lost_parts(pixels, body, [found], unlike, colours), body)
     elsewhere = np.zeros_like(body)
     elsewhere[140:180, 60:160] = True
-    assert np.array_equal(with_lost_parts(pixels, body, [elsewhere], likely, colours), body)
+    assert np.array_equal(with_lost_parts(pixels, body, [elsewhere], LIKELY, colours), body)

@@ -43,6 +43,8 @@ _SAME_THING = 0.65
 """Overlap from which the chosen proposal and what the network found are the same thing."""
 _DECIDED = 0.03
 """How far inside both and outside both the colours still decide, of the thing's size."""
+_CLEARLY = 0.03
+"""By how much a later network's mask must look more like the product than the one before."""
 _COMPARED = 2
 """How often masks are chosen by how they look: what was chosen tells better what to look for."""
 
@@ -166,15 +168,18 @@ def _likest(
     """Of the opinions on each photo the one that looks most like the product of the others."""
     for _ in range(_COMPARED):
         odds = resemblances(lambda number: look(photos[number].picture), regions)
-        regions = [
-            max((each.region for each in said), key=lambda region: likeness(own, region))
-            for own, said in zip(odds, opinions, strict=True)
-        ]
+        regions = [_most_like(said, own) for own, said in zip(odds, opinions, strict=True)]
     regions = [
         region if photo.drawn is not None else without_unlike(photo.pixels, region, own)
         for photo, region, own in zip(photos, regions, odds, strict=True)
     ]
     return _completed(photos, opinions, regions, odds)
+
+
+def _most_like(said: Sequence[_Opinion], odds: np.ndarray) -> Region:
+    """The opinion that looks most like the product: the first one, unless another clearly does more."""
+    worth = [likeness(odds, each.region) - _CLEARLY * place for place, each in enumerate(said)]
+    return said[int(np.argmax(worth))].region
 
 
 def _completed(
@@ -199,7 +204,7 @@ def _completed(
                 shares + np.mean(known, axis=0)
             ) / 2  # all photos show it, each in its own light
             region = with_lost_parts(photo.pixels, region, found, own, mixed)
-            region = with_thin_parts(photo.pixels, region)
+            region = with_thin_parts(photo.pixels, region, own)
         completed.append(region)
     return completed
 

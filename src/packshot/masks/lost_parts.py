@@ -76,12 +76,13 @@ def colour_shares(pixels: np.ndarray, region: Region) -> np.ndarray:
     return _shares(_binned(pixels)[region])
 
 
-def with_thin_parts(pixels: np.ndarray, region: Region) -> Region:
-    """A region with the thin parts that hang on it.
+def with_thin_parts(pixels: np.ndarray, region: Region, odds: np.ndarray) -> Region:
+    """A region with the thin parts that hang on it and look like the product.
 
     Args:
         pixels: uint8 [h, w, 3], RGB.
         region: [h, w].
+        odds: how much each place looks like the product of the other photos (`resemblances`).
     """
     size = float(np.sqrt(region.sum()))
     reach = max(3, int(_REACH * size))
@@ -89,7 +90,7 @@ def with_thin_parts(pixels: np.ndarray, region: Region) -> Region:
     inside = grown(region, -2)
     if not inside.any() or not around.any():
         return region
-    bins = _binned(pixels)
+    bins, own = _binned(pixels), odds_at(odds, region)
     likelier = np.log(_shares(bins[inside]) + 1e-5) - np.log(_shares(bins[around]) + 1e-5)
     alike = grown(region, reach) & ~region & (likelier[bins] > _LIKELIER)
     _, islands, stats, _ = cv2.connectedComponentsWithStats(alike.astype(np.uint8))
@@ -99,7 +100,7 @@ def with_thin_parts(pixels: np.ndarray, region: Region) -> Region:
         part, area = islands == index, stats[index, cv2.CC_STAT_AREA]
         length = float(away[part].max())
         is_long = length >= max(3, _LEAST_LENGTH * size) and area <= _MOST_AREA * region.sum()
-        if is_long and _width(part) <= _SLENDER * length + 2:
+        if is_long and own[part].mean() > 0 and _width(part) <= _SLENDER * length + 2:
             result |= part
     return result
 
