@@ -17,7 +17,7 @@ from torch import Tensor
 
 from packshot.masks.agreement import View, choose
 from packshot.masks.edges import as_mask, refine_edges, softened
-from packshot.masks.lost_parts import colour_shares, with_lost_parts, with_thin_parts
+from packshot.masks.lost_parts import colour_shares, with_lost_parts
 from packshot.masks.proposals import SIDE, propose, propose_anywhere
 from packshot.masks.regions import (
     Region,
@@ -204,7 +204,6 @@ def _completed(
                 shares + np.mean(known, axis=0)
             ) / 2  # all photos show it, each in its own light
             region = with_lost_parts(photo.pixels, region, found, own, mixed)
-            region = with_thin_parts(photo.pixels, region, own)
         completed.append(region)
     return completed
 

@@ -1,9 +1,7 @@
-"""Parts that a mask has lost: the tip of an antenna, a stem; a wheel on asphalt.
+"""Parts that a mask has lost: a wheel on asphalt, a lid before a wall.
 
-A cut by colours costs by the length of its edge, so it leaves off what is nearly all edge. Here each
-pixel near the mask is judged by its colour alone, and only what hangs on the mask as a thin thing is
-added. Larger parts are added where a network found them, they look like the product of the other
-photos, and their colours are its and not the ground's.
+They are added where a network found them, they look like the product of the other photos, and their
+colours are its and not the ground's.
 """
 
 from __future__ import annotations
@@ -16,14 +14,6 @@ import numpy as np
 from packshot.masks.regions import Region, grown, overlap
 from packshot.masks.resemblance import odds_at
 
-_REACH = 0.14
-"""How far from the mask they are looked for, of its size (the root of its area)."""
-_LIKELIER = 1.5
-"""The logarithm of how many times likelier a colour must be in the mask than around it."""
-_LEAST_LENGTH, _MOST_AREA = 0.015, 0.02
-"""How far one must reach, of the mask's size; and how much it may cover, of its area."""
-_SLENDER = 0.5
-"""The most that it may be wide, of how far it reaches."""
 _SAME_THING = 0.65
 """Overlap from which what a network found is the same thing."""
 _GROUND = 0.3
@@ -31,7 +21,7 @@ _GROUND = 0.3
 _LEAST_PART, _MOST_PART = 0.002, 0.05
 """How much a part may cover, of the mask's area."""
 _OF_PRODUCT = 0.5
-"""As `_LIKELIER`, of a part's colours on average."""
+"""The logarithm of how many times likelier a part's colours must be in the product than on the ground."""
 _BINS = 16
 
 
@@ -74,40 +64,6 @@ def with_lost_parts(
 def colour_shares(pixels: np.ndarray, region: Region) -> np.ndarray:
     """How much of a region, which is not empty, has each colour: fp32 [colours]."""
     return _shares(_binned(pixels)[region])
-
-
-def with_thin_parts(pixels: np.ndarray, region: Region, odds: np.ndarray) -> Region:
-    """A region with the thin parts that hang on it and look like the product.
-
-    Args:
-        pixels: uint8 [h, w, 3], RGB.
-        region: [h, w].
-        odds: how much each place looks like the product of the other photos (`resemblances`).
-    """
-    size = float(np.sqrt(region.sum()))
-    reach = max(3, int(_REACH * size))
-    around = grown(region, 2 * reach) & ~grown(region, 3)
-    inside = grown(region, -2)
-    if not inside.any() or not around.any():
-        return region
-    bins, own = _binned(pixels), odds_at(odds, region)
-    likelier = np.log(_shares(bins[inside]) + 1e-5) - np.log(_shares(bins[around]) + 1e-5)
-    alike = grown(region, reach) & ~region & (likelier[bins] > _LIKELIER)
-    _, islands, stats, _ = cv2.connectedComponentsWithStats(alike.astype(np.uint8))
-    away = cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, 3)
-    result = region.copy()
-    for index in set(np.unique(islands[grown(region, 2)])) - {0}:
-        part, area = islands == index, stats[index, cv2.CC_STAT_AREA]
-        length = float(away[part].max())
-        is_long = length >= max(3, _LEAST_LENGTH * size) and area <= _MOST_AREA * region.sum()
-        if is_long and own[part].mean() > 0 and _width(part) <= _SLENDER * length + 2:
-            result |= part
-    return result
-
-
-def _width(part: Region) -> float:
-    """Twice the largest distance to its edge, in pixels."""
-    return 2 * float(cv2.distanceTransform(np.pad(part, 1).astype(np.uint8), cv2.DIST_L2, 3).max())
 
 
 def _binned(pixels: np.ndarray) -> np.ndarray:
