@@ -20,6 +20,8 @@ _GROUND = 0.3
 """Width of the ground whose colours are compared with, of the mask's size."""
 _LEAST_PART, _MOST_PART = 0.002, 0.05
 """How much a part may cover, of the mask's area."""
+_LIKE = 1.0
+"""The least log odds that a part is the product, by what the other photos show."""
 _OF_PRODUCT = 0.5
 """The logarithm of how many times likelier a part's colours must be in the product than on the ground."""
 _BINS = 16
@@ -56,7 +58,7 @@ def with_lost_parts(
         count, islands = cv2.connectedComponents(extra)
         for part in (islands == index for index in range(1, count)):
             is_sized = _LEAST_PART * area <= part.sum() <= _MOST_PART * area
-            if is_sized and own[part].mean() > 0 and likelier[bins[part]].mean() > _OF_PRODUCT:
+            if is_sized and own[part].mean() > _LIKE and likelier[bins[part]].mean() > _OF_PRODUCT:
                 result |= part
     return result
 
