@@ -20,6 +20,7 @@ from packshot.masks.edges import as_mask, refine_edges, softened
 from packshot.masks.lost_parts import colour_shares, with_lost_parts
 from packshot.masks.proposals import SIDE, propose, propose_anywhere
 from packshot.masks.regions import (
+    SAME_THING,
     Region,
     cut_by_colours,
     cut_edge,
@@ -39,8 +40,6 @@ Look = Callable[[Image.Image], Tensor]
 _ROUNDS = 4
 _BAND = 0.08
 """Half the width of the band in which colours decide on a chosen proposal's edge, of its size."""
-_SAME_THING = 0.65
-"""Overlap from which the chosen proposal and what the network found are the same thing."""
 _DECIDED = 0.03
 """How far inside both and outside both the colours still decide, of the thing's size."""
 _CLEARLY = 0.03
@@ -151,7 +150,7 @@ def _finish(photo: _Photo, probabilities: np.ndarray, chosen: Region) -> _Opinio
 
 def _between(pixels: np.ndarray, network: Region, chosen: Region) -> Region:
     """Colours decide between what the network found and what was chosen, if it is the same thing."""
-    if overlap(network, chosen) <= _SAME_THING:
+    if overlap(network, chosen) <= SAME_THING:
         return chosen
     both, either = network & chosen, network | chosen
     width = max(1, round(_DECIDED * float(np.sqrt(either.sum()))))
@@ -168,7 +167,10 @@ def _likest(
     """Of the opinions on each photo the one that looks most like the product of the others."""
     for _ in range(_COMPARED):
         odds = resemblances(lambda number: look(photos[number].picture), regions)
+        before = regions
         regions = [_most_like(said, own) for own, said in zip(odds, opinions, strict=True)]
+        if all(one is other for one, other in zip(before, regions, strict=True)):
+            break
     regions = [
         region if photo.drawn is not None else without_unlike(photo.pixels, region, own)
         for photo, region, own in zip(photos, regions, odds, strict=True)
@@ -200,9 +202,8 @@ def _completed(
     ):
         if photo.drawn is None and shares is not None:
             found = [each.witnesses[0] for each in reversed(said)]
-            mixed = (
-                shares + np.mean(known, axis=0)
-            ) / 2  # all photos show it, each in its own light
+            # All photos show it, each in its own light.
+            mixed = (shares + np.mean(known, axis=0)) / 2
             region = with_lost_parts(photo.pixels, region, found, own, mixed)
         completed.append(region)
     return completed

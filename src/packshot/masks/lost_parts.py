@@ -11,11 +11,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from packshot.masks.regions import Region, grown, overlap
+from packshot.masks.regions import SAME_THING, Region, grown, overlap
 from packshot.masks.resemblance import odds_at
 
-_SAME_THING = 0.65
-"""Overlap from which what a network found is the same thing."""
 _GROUND = 0.3
 """Width of the ground whose colours are compared with, of the mask's size."""
 _LEAST_PART, _MOST_PART = 0.002, 0.05
@@ -52,7 +50,7 @@ def with_lost_parts(
     likelier = np.log(colours + 1e-5) - np.log(_shares(bins[ground]) + 1e-5)
     result = region.copy()
     for each in found:
-        if overlap(each, result) < _SAME_THING:
+        if overlap(each, result) < SAME_THING:
             continue
         extra = cv2.morphologyEx((each & ~result).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
         count, islands = cv2.connectedComponents(extra)

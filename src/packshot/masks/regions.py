@@ -8,6 +8,8 @@ import numpy as np
 Region = np.ndarray
 """Boolean [h, w]."""
 _SPECK = 0.05
+SAME_THING = 0.65
+"""Overlap from which two regions found in different ways are the same thing."""
 
 
 def overlap(one: Region, other: Region) -> float:

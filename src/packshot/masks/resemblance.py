@@ -7,7 +7,8 @@ colours and what the segmenter's network sees at a place, and is fitted in a sec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -63,11 +64,24 @@ def resemblances(look: Callable[[int], Tensor], regions: Sequence[Region]) -> li
         _sampled(look(n), region, _PIXELS // len(regions)) for n, region in enumerate(regions)
     ]
     folds = min(_FOLDS, len(regions))
-    classifiers = [
-        _fitted([sample for n, sample in enumerate(samples) if n % folds != fold])
-        for fold in range(folds)
-    ]
+    with _one_thread():
+        classifiers = [
+            _fitted([sample for n, sample in enumerate(samples) if n % folds != fold])
+            for fold in range(folds)
+        ]
     return [classifiers[n % folds](look(n)) for n in range(len(regions))]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small products of matrices wait for each other's threads, for minutes where cores are busy; and by one
+    thread they are the same on any number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def likeness(odds: np.ndarray, region: Region) -> float:
