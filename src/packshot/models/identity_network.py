@@ -12,7 +12,7 @@ PIXELS = 96
 """Side of the square pictures that it takes."""
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """Halves the sides of its maps [B, C, H, W]."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -40,7 +40,7 @@ class IdentityNetwork(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(3, widths[0], 5, 2, 2)
         self.blocks = nn.ModuleList(
-            _Residual(inputs, outputs) for inputs, outputs in pairwise(widths)
+            Residual(inputs, outputs) for inputs, outputs in pairwise(widths)
         )
         self.normed = nn.ModuleList(nn.GroupNorm(8, width) for width in widths[-3:])
         self.across = PIXELS >> len(widths)
@@ -57,9 +57,8 @@ class IdentityNetwork(nn.Module):
             F.silu(norm(each)) for norm, each in zip(self.normed, maps[-3:], strict=True)
         )
         pooled = [part for each in finer for part in (each.mean(dim=(2, 3)), each.amax(dim=(2, 3)))]
-        if (
-            coarsest.shape[-1] != self.across
-        ):  # smaller pictures, as the first steps of training have
+        # Smaller pictures, as the first steps of training have.
+        if coarsest.shape[-1] != self.across:
             coarsest = F.interpolate(coarsest, (self.across, self.across), mode="bilinear")
         features = torch.cat([*pooled, coarsest.flatten(1)], dim=1)
         return F.normalize(self.projection(features).float(), dim=-1)
