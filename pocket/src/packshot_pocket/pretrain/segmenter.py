@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from packshot.masks.bundled_network import PIXELS, SegmenterNetwork
 from packshot_pocket.pretrain import state
@@ -115,6 +115,18 @@ def overlap(shares: Tensor, masks: Tensor) -> float:
     return float((both / either.clamp(min=1)).mean())
 
 
+@torch.no_grad()
+def judge(network: nn.Module, pictures: Pixels, masks: Pixels, sheet: Path) -> Report:
+    """How well a segmenter's masks fit held-out pictures [N, H, W, 3]; writes a sheet of the first eight."""
+    weights = next(network.parameters())
+    views = to_tensor(pictures).to(weights.device, weights.dtype)
+    shares = torch.cat([network(part).float().sigmoid() for part in views.split(32)]).cpu()
+    wanted = torch.from_numpy(np.array(masks))[:, None] / 255
+    found = np.hstack([*(shares[:8, 0].numpy() * 255).astype(np.uint8)])
+    state.save_picture(sheet, np.vstack([np.hstack([*pictures[:8]]), np.dstack([found] * 3)]))
+    return {"overlap": overlap(shares, wanted)}
+
+
 def train_segmenter(folder: Path, config: SegmenterConfig, budget: Budget) -> Report:
     """Train the segmenter on the packed pictures of `folder`, from its checkpoint if any."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -130,15 +142,9 @@ def train_segmenter(folder: Path, config: SegmenterConfig, budget: Budget) -> Re
         said = network(views.to(device, next(network.parameters()).dtype)).float()
         return segmentation_loss(said, wanted.to(device))
 
-    @torch.no_grad()
     def evaluate() -> Report:
-        views = to_tensor(pictures.pixels[held_out]).to(device, next(network.parameters()).dtype)
-        shares = torch.cat([network(part).float().sigmoid() for part in views.split(32)]).cpu()
-        wanted = torch.from_numpy(np.array(masks[held_out]))[:, None] / 255
-        sheet = np.hstack([*pictures.pixels[held_out[:8]]])
-        found = np.hstack([*(shares[:8, 0].numpy() * 255).astype(np.uint8)])
-        state.save_picture(folder / "segmenter.png", np.vstack([sheet, np.dstack([found] * 3)]))
-        return {"overlap": overlap(shares, wanted)}
+        known = pictures.pixels[held_out], masks[held_out]
+        return judge(network, *known, folder / "segmenter.png")
 
     stepper = Stepper(network, config.optimizer)
     return Loop("segmenter", folder, stepper, config.loop, loss, evaluate).run(budget)

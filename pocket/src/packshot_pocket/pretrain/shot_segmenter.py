@@ -16,7 +16,7 @@ from packshot_pocket.pretrain import state
 from packshot_pocket.pretrain.data import Pixels, to_tensor
 from packshot_pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, generator
 from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
-from packshot_pocket.pretrain.segmenter import overlap, recoloured, segmentation_loss
+from packshot_pocket.pretrain.segmenter import judge, recoloured, segmentation_loss
 from packshot_pocket.pretrain.shots.pool import Pool
 
 
@@ -116,18 +116,8 @@ def train_shot_segmenter(folder: Path, config: ShotSegmenterConfig, budget: Budg
         said = network(views.to(device, next(network.parameters()).dtype)).float()
         return segmentation_loss(said, wanted.to(device))
 
-    @torch.no_grad()
     def evaluate() -> Report:
-        pictures, masks = batches.held_out()
-        views = to_tensor(pictures).to(device, next(network.parameters()).dtype)
-        shares = torch.cat([network(part).float().sigmoid() for part in views.split(16)]).cpu()
-        wanted = torch.from_numpy(np.array(masks))[:, None] / 255
-        sheet = np.hstack([*pictures[:8]])
-        found = np.hstack([*(shares[:8, 0].numpy() * 255).astype(np.uint8)])
-        state.save_picture(
-            folder / "shot_segmenter.png", np.vstack([sheet, np.dstack([found] * 3)])
-        )
-        return {"overlap": overlap(shares, wanted)}
+        return judge(network, *batches.held_out(), folder / "shot_segmenter.png")
 
     stepper = Stepper(network, config.optimizer)
     return Loop("shot_segmenter", folder, stepper, config.loop, loss, evaluate).run(budget)
