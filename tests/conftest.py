@@ -27,7 +27,9 @@ QUICK = ("sd1", "flux1")
 
 
 def pytest_collection_modifyitems(items):
-    """Of what is tested of each family, `make quick` leaves out what others stand for."""
+    """Tests of minutes begin first, so that none is left alone at the end. Of what is tested of each
+    family, `make quick` leaves out what others stand for."""
+    items.sort(key=lambda item: item.get_closest_marker("minutes") is None)
     others = MAKERS.keys() - set(QUICK)
     for item in items:
         given = getattr(item, "callspec", None)

@@ -136,6 +136,7 @@ def chosen(case: Path, number: int, class_noun: str = "car") -> Product:
 
 
 @pytest.mark.slow
+@pytest.mark.minutes
 def test_products_are_those_of_run_their_base_is_loaded_once_and_a_killed_worker_loses_none(case):
     """Three products by a worker that is killed in the second: as `run` makes them, byte for byte."""
     alone = walk(case).project

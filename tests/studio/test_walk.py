@@ -9,6 +9,7 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load
@@ -17,7 +18,7 @@ from packshot.training.events import Step as StepDone
 from packshot.training.events import read_events
 from tests.studio.browser import in_a_browser, settled, wait
 
-pytestmark = in_a_browser
+pytestmark = [*in_a_browser, pytest.mark.minutes]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PHOTOS = sorted((EXAMPLES / "torvane_ridge").glob("*.jpg"))[:4]

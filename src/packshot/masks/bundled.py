@@ -24,13 +24,6 @@ _REFINED_PIXELS = 640
 """Longer side at which edges are found; finer edges are the upscaling's."""
 _SUREST = 9.0
 """The largest logit with which one network speaks against the other."""
-_ROUNDS = 4
-_BAND = 0.08
-"""Half the width of the band in which colours decide on a chosen proposal's edge, of its size."""
-_SAME_THING = 0.65
-"""Overlap from which the chosen proposal and what the network found are the same thing."""
-_DECIDED = 0.03
-"""How far inside both and outside both the colours still decide, of the thing's size."""
 
 
 class BundledSegmenter:
