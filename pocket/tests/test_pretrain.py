@@ -33,6 +33,8 @@ from transformers import CLIPConfig, CLIPModel
 
 from packshot.errors import PackshotError, TrainingDivergedError
 from packshot.insertion.lighting import LightEstimator
+from packshot.masks import regions
+from packshot.masks.shot_network import ShotNetwork
 from packshot.weights.tokenizers import clip_tokenizer
 from packshot_pocket.pretrain import (
     begin,
@@ -42,6 +44,7 @@ from packshot_pocket.pretrain import (
     latents,
     light,
     loop,
+    mask_refiner,
     segmenter,
     shot_segmenter,
     trigger_words,
@@ -50,6 +53,7 @@ from packshot_pocket.pretrain import (
 from packshot_pocket.pretrain.loop import Budget
 from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper
 from packshot_pocket.pretrain.shots.pool import Pool
+from packshot_pocket.pretrain.shots.spoiling import spoilt
 
 pytestmark = pytest.mark.slow
 
@@ -240,6 +244,49 @@ def test_disguises_of_shots_keep_masks_true_and_more_join(tmp_path: Path) -> Non
         seen.clear()
         shot_segmenter.ShotBatches(monkey, config)(step)
         assert set(seen) == set(range(most))
+
+
+def test_spoilt_masks_are_repeatable_and_of_the_same_thing(tmp_path: Path) -> None:
+    make_shots(tmp_path / "shots", 20)
+    pool = Pool.of_shots(tmp_path / "shots", 20, 0)
+    overlaps = []
+    for number in range(20):
+        picture = np.ascontiguousarray(pool[number][..., :3])
+        mask = pool[number][..., 3] > 127
+        wrong = spoilt(picture, mask, np.random.default_rng(number))
+        assert np.array_equal(wrong, spoilt(picture, mask, np.random.default_rng(number)))
+        overlaps.append(regions.overlap(wrong, mask))
+    assert 0.3 <= min(overlaps) < 0.8
+    assert len(set(overlaps)) > 10
+
+
+def test_a_refiner_is_shown_the_product_with_a_wrong_mask(tmp_path: Path) -> None:
+    make_shots(tmp_path / "shots", 20)
+    config = mask_refiner.MaskRefinerConfig(
+        loop=loop.LoopConfig(steps=9, batch=16), shots=20, sides=((0, 64), (3, 128)), judged=2
+    )
+    batches = mask_refiner.SpoiltBatches(Pool.of_shots(tmp_path / "shots", 20, 0), config)
+    seen, wanted = batches(0)
+    assert seen.shape == (16, 4, 64, 64) and wanted.shape == (16, 1, 64, 64)
+    assert batches(3)[0].shape == (16, 4, 128, 128)
+    assert torch.equal(batches(3)[0], batches(3)[0])
+    shares = seen[:, 3:] / 2 + 0.5
+    assert 0.4 < segmenter.overlap(shares, wanted) < 0.98
+    for view, truth in zip(seen, wanted, strict=True):
+        inside = truth[0] > 0.9
+        assert inside.any(), "the product is in the part that is shown"
+        if (~inside).any():
+            assert view[:3, inside].mean() < view[:3, truth[0] < 0.1].mean(), "boxes are darker"
+    pictures, masks = batches.held_out()
+    assert pictures.shape == (2, 192, 192, 4) and masks.shape == (2, 192, 192)
+
+
+@torch.no_grad()
+def test_a_refiner_begins_with_what_the_segmenter_says() -> None:
+    former, network = ShotNetwork((8, 16)), ShotNetwork((8, 16), mask_refiner.PLANES)
+    mask_refiner.begin_from(network, former)
+    pictures, masks = torch.rand(2, 3, 32, 32), torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(network(torch.cat([pictures, masks], dim=1)), former(pictures))
 
 
 def test_overlap_is_intersection_over_union() -> None:

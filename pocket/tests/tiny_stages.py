@@ -17,6 +17,7 @@ from packshot_pocket.pretrain import (
     identity,
     latents,
     light,
+    mask_refiner,
     segmenter,
     shot_segmenter,
     trigger_words,
@@ -40,6 +41,9 @@ UNET = unet.UnetConfig(
 SEGMENTER = segmenter.SegmenterConfig(widths=(8, 8), loop=LOOP, generic_count=3, judged=2)
 SHOTS = shot_segmenter.ShotSegmenterConfig(
     widths=(8, 8), loop=LOOP, shots=6, first_shots=4, sides=((0, 32), (2, 64)), judged=2
+)
+REFINER = mask_refiner.MaskRefinerConfig(
+    widths=SHOTS.widths, loop=LOOP, shots=6, sides=((0, 32), (2, 64)), judged=2
 )
 IDENTITY = identity.IdentityConfig(
     widths=(8, 8, 8, 8, 8), dimensions=8, loop=replace(LOOP, batch=16), families=4, judged=2
@@ -123,6 +127,12 @@ def run_shots(folder: Path, budget: Budget) -> None:
     shot_segmenter.train_shot_segmenter(folder, SHOTS, budget)
 
 
+def run_refiner(folder: Path, budget: Budget) -> None:
+    """It begins with the segmenter of shots, and learns from the same shots."""
+    make_shots(folder / "shots", REFINER.shots)
+    mask_refiner.train_mask_refiner(folder, REFINER, budget)
+
+
 def make_families(folder: Path, count: int) -> None:
     """A pool of families: boxes of a family have one colour, each member a shape of its own."""
     rng = np.random.default_rng(0)
@@ -156,6 +166,7 @@ RUNS: dict[str, Callable[[Path, Budget], None]] = {
     "unet": run_unet,
     "segmenter": run_segmenter,
     "shot_segmenter": run_shots,
+    "mask_refiner": run_refiner,
     "identity": run_identity,
     "light": run_light,
 }

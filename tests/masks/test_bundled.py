@@ -14,14 +14,16 @@ from packshot.errors import ModelLoadError
 from packshot.masks.bundled import BundledSegmenter
 from packshot.masks.bundled_network import SegmenterNetwork
 from packshot.masks.edges import refine_edges, without_islands
-from packshot.masks.regions import without_specks
+from packshot.masks.refiner import PLANES, mended
+from packshot.masks.regions import overlap, without_specks
 from packshot.masks.shot_network import ShotNetwork
 
 
 def save_weights(folder: Path) -> None:
-    """Random ones of both networks."""
+    """Random ones of the three networks."""
     save_file(SegmenterNetwork().state_dict(), folder / "model.safetensors")
     save_file(ShotNetwork().state_dict(), folder / "shots.safetensors")
+    save_file(ShotNetwork(planes=PLANES).state_dict(), folder / "refiner.safetensors")
 
 
 def test_the_network_keeps_the_pictures_size() -> None:
@@ -82,6 +84,27 @@ def test_the_bundled_weights_find_the_sample_product() -> None:
     assert not mask[:20].any() and not mask[-20:].any()
 
 
+def test_the_bundled_refiner_finds_what_a_mask_has_lost() -> None:
+    """A mug that has lost its handle's outer half and a bite of its side, and taken along a piece of the table."""
+    image = Image.new("RGB", (320, 320), (150, 160, 165))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 215, 319, 319), fill=(95, 75, 60))
+    truth = Image.new("L", image.size)
+    for canvas, body, rim in (
+        (draw, (180, 40, 35), (120, 20, 20)),
+        (ImageDraw.Draw(truth), 255, 255),
+    ):
+        canvas.rounded_rectangle((100, 90, 200, 230), 12, fill=body)
+        canvas.arc((145, 110, 235, 200), -90, 90, fill=body, width=14)
+        canvas.ellipse((100, 80, 200, 104), fill=rim)
+    right = np.asarray(truth) > 127
+    wrong = right.copy()
+    wrong[:, 222:], wrong[120:170, 100:112], wrong[214:228, 78:100] = False, False, True
+    found = mended(BundledSegmenter()._refiner, np.asarray(image), wrong)
+    assert overlap(wrong, right) < 0.92
+    assert overlap(found, right) > 0.97
+
+
 def test_masks_have_their_pictures_size(tmp_path: Path) -> None:
     save_weights(tmp_path)
     picture = Image.new("RGB", (1000, 300), "red")
@@ -104,7 +127,7 @@ def test_what_one_network_is_unsure_of_the_other_decides(tmp_path: Path) -> None
         assert found == pytest.approx(1 / (1 + np.exp(-expected)), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["model", "shots"])
+@pytest.mark.parametrize("name", ["model", "shots", "refiner"])
 def test_other_weights_are_refused(tmp_path: Path, name: str) -> None:
     save_weights(tmp_path)
     save_file({"out.weight": torch.zeros(1, 16, 1, 1)}, tmp_path / f"{name}.safetensors")

@@ -1,9 +1,12 @@
-"""The bundled segmenter: two small networks, trained on rendered and on drawn products with exact masks."""
+"""The bundled segmenter: two small networks, trained on rendered and on drawn products with exact masks, find
+the product, and a third one mends the edge."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -13,13 +16,16 @@ from torch import Tensor, nn
 
 from packshot.masks import bundled_network, shot_network
 from packshot.masks.comparing import compare
-from packshot.masks.edges import as_mask, refine_edges
+from packshot.masks.edges import as_mask, refine_edges, softened
+from packshot.masks.refiner import PLANES, mended
+from packshot.masks.regions import Region
 from packshot.masks.resemblance import looks
 from packshot.masks.segmenter import Found
 from packshot.utils.progress import Progress, silent
 from packshot.weights.loading import load_weights_into
 from packshot.weights.safetensors_file import read_safetensors
 
+_Network = TypeVar("_Network", bound=nn.Module)
 _REFINED_PIXELS = 640
 """Longer side at which edges are found; finer edges are the upscaling's."""
 _SUREST = 9.0
@@ -27,12 +33,12 @@ _SUREST = 9.0
 
 
 class BundledSegmenter:
-    """A `Segmenter`. The networks work at 128 and 192 px; the edge is refined by the image's colours."""
+    """A `Segmenter`. The networks work at 128 and 192 px, the one that mends on what was found alone."""
 
     name = "bundled"
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Load the weights: of `folder`/model.safetensors and shots.safetensors, or the bundled ones.
+        """Load the weights: model, shots and refiner.safetensors of `folder`, or the bundled ones.
 
         Raises:
             ModelLoadError: a file is of another network.
@@ -40,16 +46,21 @@ class BundledSegmenter:
         folder = folder or Path(__file__).parent / "weights"
         rendered = _load(bundled_network.SegmenterNetwork, folder / "model.safetensors")
         shots = _load(shot_network.ShotNetwork, folder / "shots.safetensors")
-        assert isinstance(shots, shot_network.ShotNetwork)
-        self.networks = (rendered, bundled_network.PIXELS), (shots, shot_network.PIXELS)
+        seeing_masks = partial(shot_network.ShotNetwork, planes=PLANES)
+        self._refiner = _load(seeing_masks, folder / "refiner.safetensors")
+        self.networks: tuple[tuple[nn.Module, int], ...] = (
+            (rendered, bundled_network.PIXELS),
+            (shots, shot_network.PIXELS),
+        )
         self._features = shots.features
 
     def mask(self, picture: Image.Image) -> Image.Image:
         """See `Segmenter.mask`."""
         small = picture.convert("RGB")
         small.thumbnail((_REFINED_PIXELS, _REFINED_PIXELS), Image.Resampling.LANCZOS)
-        probabilities = refine_edges(np.asarray(small), self.probabilities(small))
-        return as_mask(probabilities, picture.size)
+        pixels = np.asarray(small)
+        region = refine_edges(pixels, self.probabilities(small)) > 0.5
+        return as_mask(softened(self._mend(pixels, region)), picture.size)
 
     def compare(
         self,
@@ -58,7 +69,8 @@ class BundledSegmenter:
         progress: Progress = silent,
     ) -> list[Found]:
         """See `ComparingSegmenter.compare`."""
-        return compare(pictures, known, [self._first, self._second], self._look, progress)
+        networks = [self._first, self._second]
+        return compare(pictures, known, networks, self._look, self._mend, progress)
 
     def _first(self, picture: Image.Image) -> np.ndarray:
         network, pixels = self.networks[0]
@@ -70,6 +82,9 @@ class BundledSegmenter:
     def _look(self, picture: Image.Image) -> Tensor:
         return looks(self._features, np.asarray(picture.convert("RGB")))
 
+    def _mend(self, pixels: np.ndarray, region: Region) -> Region:
+        return mended(self._refiner, pixels, region)
+
     def probabilities(self, picture: Image.Image) -> np.ndarray:
         """The networks' probabilities before refinement: fp32 [height, width] in [0, 1].
 
@@ -80,7 +95,7 @@ class BundledSegmenter:
         return _sigmoid(np.mean([each.clip(-_SUREST, _SUREST) for each in logits], axis=0))
 
 
-def _load(network: type[nn.Module], file: Path) -> nn.Module:
+def _load(network: Callable[[], _Network], file: Path) -> _Network:
     return load_weights_into(network, read_safetensors(file)[0], file.parent, torch.float32)
 
 

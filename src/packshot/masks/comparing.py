@@ -37,6 +37,8 @@ Say = Callable[[Image.Image], np.ndarray]
 """What a network says of a picture: probabilities, fp32 [height, width]."""
 Look = Callable[[Image.Image], Tensor]
 """What a picture's places look like (`resemblance.looks`)."""
+Mend = Callable[[np.ndarray, Region], Region]
+"""A region [h, w] of pixels uint8 [h, w, 3] with a better edge (`refiner.mended`)."""
 _ROUNDS = 4
 _BAND = 0.08
 """Half the width of the band in which colours decide on a chosen proposal's edge, of its size."""
@@ -77,6 +79,7 @@ def compare(
     known: Sequence[Image.Image | None],
     networks: Sequence[Say],
     look: Look,
+    mend: Mend,
     progress: Progress = silent,
 ) -> list[Found]:
     """The product in each picture; see `ComparingSegmenter.compare`.
@@ -93,6 +96,10 @@ def compare(
     regions = [said[-1].region for said in opinions]
     if len(photos) > 1:
         regions = _likest(photos, opinions, regions, look)
+    regions = [
+        region if photo.drawn is not None else mend(photo.pixels, region)
+        for photo, region in zip(photos, regions, strict=True)
+    ]
     return [
         Found(drawn, 0.0)
         if drawn

@@ -45,21 +45,21 @@ class _Context(nn.Module):
 
 
 class ShotNetwork(nn.Module):
-    """Images [B, 3, side, side] in [-1, 1] to logits [B, 1, side, side]; sides divide by 2^widths.
+    """Images [B, planes, side, side] in [-1, 1] to logits [B, 1, side, side]; sides divide by 2^widths.
 
     The first level works at half the side, each further one at half of the one before; the last
-    step, at full size, sees the image again.
+    step, at full size, sees the image again. A fourth plane is a mask to be mended.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (16, 48, 96, 128, 128)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (16, 48, 96, 128, 128), planes: int = 3) -> None:
         super().__init__()
         self.widths = widths
-        pairs = list(zip((12, *widths), widths, strict=False))
+        pairs = list(zip((4 * planes, *widths), widths, strict=False))
         self.down = nn.ModuleList(_Block(inputs, outputs) for inputs, outputs in pairs)
         self.context = _Context(widths[-1])
         ascending = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.up = nn.ModuleList(_Block(below + skip, skip) for below, skip in ascending)
-        self.fine = _convolved(widths[0] // 4 + 3, _FINE)
+        self.fine = _convolved(widths[0] // 4 + planes, _FINE)
         self.out = nn.Conv2d(_FINE, 1, 3, padding=1)
 
     def forward(self, pictures: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ takes products cut out, on grey, as `packshot.judging.seen` cuts them out. It kn
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -32,8 +31,7 @@ class IdentityEmbedder:
             ModelLoadError: they are of another network.
         """
         tensors = read_safetensors(file)[0]
-        loaded = load_weights_into(IdentityNetwork, tensors, file, torch.float32)
-        self._network = cast(IdentityNetwork, loaded)
+        self._network = load_weights_into(IdentityNetwork, tensors, file, torch.float32)
         self.name = f"bundled/{files.sha256(file)[:12]}"
 
     @torch.no_grad()

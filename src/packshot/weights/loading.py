@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from packshot.errors import ModelLoadError, as_model_load_error
 from packshot.weights import gguf_file
 from packshot.weights.safetensors_file import is_gguf, read_safetensors, shapes
 
+_Network = TypeVar("_Network", bound=nn.Module)
 _MOST_MODULES = 100_000
 """Of a network; the largest that are published have ten thousand."""
 
@@ -70,12 +71,12 @@ def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_weights_into(
-    make: Callable[[], nn.Module],
+    make: Callable[[], _Network],
     tensors: Mapping[str, Tensor],
     where: Path,
     dtype: torch.dtype,
     extra_keys: str | None = None,
-) -> nn.Module:
+) -> _Network:
     """The network that `make` builds, frozen, every weight of it from `tensors`, in `dtype`.
 
     Args:
@@ -105,7 +106,7 @@ def load_weights_into(
     return network.requires_grad_(False)
 
 
-def empty_network(make: Callable[[], nn.Module], where: Path) -> nn.Module:
+def empty_network(make: Callable[[], _Network], where: Path) -> _Network:
     """The network that `make` builds, frozen, its weights on the meta device.
 
     Raises:

@@ -19,6 +19,7 @@ STAGES = (
     "unet",
     "segmenter",
     "shots",
+    "refiner",
     "identity",
     "light",
     "export",
@@ -126,6 +127,7 @@ def _train(stage: str, options: argparse.Namespace, budget: Any) -> None:
         clip,
         identity,
         light,
+        mask_refiner,
         segmenter,
         shot_segmenter,
         trigger_words,
@@ -151,6 +153,9 @@ def _train(stage: str, options: argparse.Namespace, budget: Any) -> None:
     elif stage == "shots":
         config = _with_options(shot_segmenter.ShotSegmenterConfig(), options)
         shot_segmenter.train_shot_segmenter(folder, config, budget)
+    elif stage == "refiner":
+        config = _with_options(mask_refiner.MaskRefinerConfig(), options)
+        mask_refiner.train_mask_refiner(folder, config, budget)
     elif stage == "identity":
         config = _with_options(identity.IdentityConfig(), options)
         identity.gather_renders(folder, options.data)

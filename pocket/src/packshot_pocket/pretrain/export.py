@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from packshot.utils import files
 from packshot.weights.tokenizers import clip_tokenizer
@@ -20,6 +20,7 @@ from packshot_pocket.pretrain.clip import ClipConfig, load_named_clip
 from packshot_pocket.pretrain.identity import IdentityConfig, load_identity
 from packshot_pocket.pretrain.latents import folded_vae
 from packshot_pocket.pretrain.light import calibrated_weights
+from packshot_pocket.pretrain.mask_refiner import MaskRefinerConfig, load_mask_refiner
 from packshot_pocket.pretrain.segmenter import SegmenterConfig, load_segmenter
 from packshot_pocket.pretrain.shot_segmenter import ShotSegmenterConfig, load_shot_segmenter
 from packshot_pocket.pretrain.unet import UnetConfig, new_scheduler, new_unet
@@ -59,17 +60,16 @@ def export(
         requires_safety_checker=False,
     )
     _write_clip(clip, out / "clip")
-    segmenter = load_segmenter(folder, segmenter_config or SegmenterConfig()).half()
-    weights = out / "segmenter" / "model.safetensors"
-    files.write_safetensors(weights, segmenter.state_dict(), {"format": "pt"})
-    other = load_shot_segmenter(folder, shot_config or ShotSegmenterConfig()).half()
-    files.write_safetensors(
-        weights.with_name("shots.safetensors"), other.state_dict(), {"format": "pt"}
-    )
-    identity = load_identity(folder, identity_config or IdentityConfig()).half()
-    files.write_safetensors(
-        out / "identity" / "identity.safetensors", identity.state_dict(), {"format": "pt"}
-    )
+    segmenter, shots = out / "segmenter", shot_config or ShotSegmenterConfig()
+    refiner = MaskRefinerConfig(widths=shots.widths)
+    for file, network in (
+        ("model", load_segmenter(folder, segmenter_config or SegmenterConfig())),
+        ("shots", load_shot_segmenter(folder, shots)),
+        ("refiner", load_mask_refiner(folder, refiner)),
+    ):
+        _write_halved(segmenter / f"{file}.safetensors", network)
+    identity = load_identity(folder, identity_config or IdentityConfig())
+    _write_halved(out / "identity" / "identity.safetensors", identity)
     light = {name: value.half() for name, value in calibrated_weights(folder).items()}
     files.write_safetensors(out / "light" / "model.safetensors", light, {"format": "pt"})
     pipeline.to(dtype=torch.float16)
@@ -78,6 +78,10 @@ def export(
     _write_vocabulary(out / "tokenizer")
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     print(f"[export] {out}: {size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _write_halved(file: Path, network: nn.Module) -> None:
+    files.write_safetensors(file, network.half().state_dict(), {"format": "pt"})
 
 
 def _adapt_text_encoder(folder: Path) -> None:

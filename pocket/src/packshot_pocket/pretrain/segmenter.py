@@ -117,13 +117,14 @@ def overlap(shares: Tensor, masks: Tensor) -> float:
 
 @torch.no_grad()
 def judge(network: nn.Module, pictures: Pixels, masks: Pixels, sheet: Path) -> Report:
-    """How well a segmenter's masks fit held-out pictures [N, H, W, 3]; writes a sheet of the first eight."""
+    """How well masks fit held-out pictures [N, H, W, planes]; writes a sheet of the first eight."""
     weights = next(network.parameters())
     views = to_tensor(pictures).to(weights.device, weights.dtype)
     shares = torch.cat([network(part).float().sigmoid() for part in views.split(32)]).cpu()
     wanted = torch.from_numpy(np.array(masks))[:, None] / 255
     found = np.hstack([*(shares[:8, 0].numpy() * 255).astype(np.uint8)])
-    state.save_picture(sheet, np.vstack([np.hstack([*pictures[:8]]), np.dstack([found] * 3)]))
+    shown = np.hstack([*pictures[:8, ..., :3]])
+    state.save_picture(sheet, np.vstack([shown, np.dstack([found] * 3)]))
     return {"overlap": overlap(shares, wanted)}
 
 

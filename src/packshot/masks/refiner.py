@@ -1,0 +1,105 @@
+"""What is wrong in a mask, as a network tells that sees the product from near, and the mask with it.
+
+Trained on drawn products whose masks were spoilt: parts lost, saucers joined, handles closed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from packshot.masks.regions import Region, cut_by_colours, grown, without_specks
+from packshot.masks.shot_network import PIXELS
+
+PLANES = 4
+"""What the network sees: red, green, blue, and the mask."""
+_MARGINS = (1.25, 1.6)
+"""Sides of the squares that it is shown, of the mask's longer side."""
+_OUTSIDE = -9.0
+"""Logit of what it is not shown."""
+_BAND = 0.16
+"""How far inside and outside a mask's edge it is mended, of the mask's size: the network may doubt what
+is printed on the product, or take along what stands beside it."""
+_SURE, _POSSIBLE = 0.9, 0.1
+
+
+class Box(NamedTuple):
+    """Pixels `top` to `bottom` (not included) and `left` to `right` (not included)."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def part(self) -> tuple[slice, slice]:
+        """The box as an index of arrays."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+def box_around(region: Region, margin: float) -> Box:
+    """A square about a region that is not empty, cut at the picture's edges.
+
+    Args:
+        margin: the square's side, of the region's longer side.
+    """
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    half = margin * max(np.ptp(rows), np.ptp(columns)) / 2 + 1
+    y, x = (rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2
+    height, width = region.shape
+    return Box(
+        max(0, round(y - half)), max(0, round(x - half)),
+        min(height, round(y + half)), min(width, round(x + half)),
+    )  # fmt: skip
+
+
+def mended(network: nn.Module, pixels: np.ndarray, region: Region) -> Region:
+    """A mask [h, w] with its edge as the network sees it, and where it is unsure, as colours tell.
+
+    Args:
+        network: a `ShotNetwork` of `PLANES`.
+        pixels: uint8 [h, w, 3], RGB.
+    """
+    width = max(1, round(_BAND * float(np.sqrt(region.sum()))))
+    core, reach = grown(region, -width), grown(region, width)
+    shares = np.where(reach, refine(network, pixels, region), 0)
+    sure, possible = core | (shares > _SURE), core | (shares >= _POSSIBLE)
+    if not sure.any() or not (possible & ~sure).any():
+        return sure if sure.any() else region
+    cut = cut_by_colours(pixels, core | (shares > 0.5), sure, possible, rounds=2)
+    return region if cut is None else without_specks(cut)
+
+
+@torch.no_grad()
+def refine(network: nn.Module, pixels: np.ndarray, region: Region) -> np.ndarray:
+    """Probabilities, fp32 [h, w], of what a mask [h, w] that is partly wrong should have been.
+
+    Logits are averaged over two squares about the mask, and over each one's mirror image.
+
+    Args:
+        network: a `ShotNetwork` of `PLANES`.
+        pixels: uint8 [h, w, 3], RGB.
+    """
+    if not region.any():
+        return np.zeros(region.shape, np.float32)
+    total, seen = (np.zeros(region.shape, np.float32) for _ in range(2))
+    for margin in _MARGINS:
+        box = box_around(region, margin)
+        view = _view(pixels[box.part], region[box.part])
+        logits = (network(view) + network(view.flip(3)).flip(3))[0, 0].numpy() / 2
+        size = box.right - box.left, box.bottom - box.top
+        total[box.part] += cv2.resize(logits, size, interpolation=cv2.INTER_CUBIC)
+        seen[box.part] += 1
+    logits = np.where(seen > 0, total / seen.clip(1), _OUTSIDE)
+    probabilities: np.ndarray = 1 / (1 + np.exp(-logits.clip(-60, 60)))
+    return probabilities
+
+
+def _view(pixels: np.ndarray, region: Region) -> Tensor:
+    both = np.dstack([pixels, region.astype(np.uint8) * 255])
+    square = cv2.resize(both, (PIXELS, PIXELS), interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(square.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]

@@ -1,0 +1,76 @@
+"""The network that mends masks: what it is shown, and where its answer belongs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from packshot.masks.refiner import PLANES, box_around, refine
+from packshot.masks.regions import overlap
+from packshot.masks.shot_network import PIXELS, ShotNetwork
+
+
+class _Answer(nn.Module):
+    """Answers with one plane of what it is shown, and keeps that."""
+
+    def __init__(self, plane: int) -> None:
+        super().__init__()
+        self.plane, self.shown = plane, []
+
+    def forward(self, views: Tensor) -> Tensor:
+        self.shown.append(views)
+        return 9 * views[:, self.plane : self.plane + 1]
+
+
+def _somewhere() -> tuple[np.ndarray, np.ndarray]:
+    """A picture whose red part is a tall mask, off its middle."""
+    region = np.zeros((300, 400), bool)
+    region[40:220, 250:330] = True
+    region[40:80, 250:280] = False
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    pixels[region] = 255, 30, 30
+    return pixels, region
+
+
+def test_a_box_is_a_square_about_the_region_within_the_picture() -> None:
+    _, region = _somewhere()
+    box = box_around(region, 1.0)
+    assert (box.top, box.bottom) == (39, 220)
+    assert box.right - box.left == pytest.approx(box.bottom - box.top, abs=1)
+    assert (box.left + box.right) / 2 == pytest.approx(290, abs=1)
+    wide = box_around(region, 4.0)
+    assert wide == (0, 0, 300, 400)
+
+
+@pytest.mark.parametrize("plane", [0, 3])
+def test_the_answer_lies_where_the_picture_and_the_mask_do(plane: int) -> None:
+    pixels, region = _somewhere()
+    found = refine(_Answer(plane), pixels, region)
+    assert found.shape == region.shape
+    assert overlap(found > 0.5, region) > 0.97
+    assert found[:, :60].max() < 1e-3, "what it is not shown is not the product"
+
+
+def test_it_is_shown_the_mask_and_both_sides_at_its_own_size() -> None:
+    pixels, region = _somewhere()
+    network = _Answer(3)
+    refine(network, pixels, region)
+    assert all(view.shape == (1, PLANES, PIXELS, PIXELS) for view in network.shown)
+    plain, mirrored, *_ = network.shown
+    assert torch.equal(plain, mirrored.flip(3))
+    assert float(plain.min()) == -1.0
+    assert float(plain[:, 3].max()) == 1.0
+
+
+def test_without_a_mask_there_is_nothing_to_mend() -> None:
+    pixels, region = _somewhere()
+    network = _Answer(0)
+    assert not refine(network, pixels, np.zeros_like(region)).any()
+    assert not network.shown
+
+
+def test_the_network_takes_a_fourth_plane() -> None:
+    network = ShotNetwork((16, 32), PLANES).eval()
+    assert network(torch.zeros(2, PLANES, 64, 64)).shape == (2, 1, 64, 64)
