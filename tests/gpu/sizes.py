@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,10 @@ from tests.gpu.published import write_published
 SIZES = (8, 12, 16, 24, 32, 48, 80)
 """Of GPUs, in GB (10^9 bytes)."""
 RECIPE = (
-    "exposures = {1 = 1}\nclass_image_ratio = 0.0\ncrops_per_photo = 1\nleast_exposures_share = 1\n"
+    "exposures = {1 = 2}\nclass_image_ratio = 0.5\ncrops_per_photo = 1\nleast_exposures_share = 1\n"
 )
+CLASS_IMAGES = 4
+"""As many as are made together."""
 
 
 @dataclass(frozen=True)
@@ -103,34 +105,24 @@ class Bench:
         return open_project(copy)
 
     def run(self, size: float, storage: str = "auto") -> Outcome:
-        """Load, plan, learn, sample, save and shoot on a GPU of so many bytes."""
-        from packshot.generation.generate import GenerationSettings, generate_images
-        from packshot.plan import load_base, make_plan
-        from packshot.training import Done, train
-
+        """Load, make class images, plan, learn, sample, save, be killed, load and go on, shoot and insert,
+        on a GPU of so many bytes."""
         os.environ["PACKSHOT_CACHE"] = str(self.folder / "cache")
+        shutil.rmtree(self.folder / "cache" / "class_images", ignore_errors=True)
+        shutil.rmtree(self.folder / "cache" / "latents", ignore_errors=True)
         project, outcome, self._step_peak = self._project(storage), Outcome(), 0
         kept: list[Any] = []
         with pytest.MonkeyPatch.context() as patch, simulated.gpu(size, values=False) as memory:
             self._make_quick(patch, kept)
             try:
-                base = load_base.load_project_base(project)
-                outcome = Outcome(is_loaded=True)
-                plan = make_plan(project, base)
-                outcome = replace(outcome, way=_way(base, plan), planned=plan.estimate.bytes)
-                assert any(isinstance(event, Done) for event in train(project, base))
-                shots = generate_images(
-                    base, ["a car"] * 4, loras=[(kept[0], 1.0)],
-                    folder=project.root / "shots",
-                    settings=GenerationSettings(seeds=(0,), steps=1),
-                )  # fmt: skip
-                assert all(shot.file.is_file() for shot in shots)
+                for known in _until_killed(project):
+                    outcome = known
+                gc.collect()  # as a process that is killed
+                _from_then_on(project, kept)
             except PackshotError as error:
                 outcome = replace(outcome, said=str(error))
-            base = plan = None
             gc.collect()
-            outcome = replace(outcome, counted=self._step_peak)
-            return replace(outcome, peak=memory.peak)
+            return replace(outcome, counted=self._step_peak, peak=memory.peak)
 
     def _make_quick(self, patch: Any, kept: list[Any]) -> None:
         """What takes time and no memory of a GPU is left out."""
@@ -162,7 +154,9 @@ class Bench:
 
     def _replay(self, patch: Any) -> None:
         """Count what computes as it did before, without computing it."""
+        from packshot.class_images import from_base
         from packshot.generation import generate
+        from packshot.insertion import inpaint
         from packshot.models.model_offload import bring
         from packshot.plan import calibration
         from packshot.training import loop
@@ -190,6 +184,7 @@ class Bench:
 
         trace, train_step, step = calibration.trace_step, calibration.train_step, loop._step
         loss, at_once = calibration.per_image_loss, generate._at_once
+        class_pictures, paint = from_base._pictures, inpaint._painted
 
         def traced(base: Any, make: Any) -> Any:
             batch = make()
@@ -217,25 +212,93 @@ class Bench:
             micro = plan.effective_batch_size // plan.gradient_accumulation_steps
             done = once(base, work, "train", micro, plan.resolution)
             learn(optimizer.adamw)
-            return done
+            optimizer.step = number
+            return replace(done, step=number)
 
         def passed(base: Any, batch: Any, gamma: float) -> Any:
             if torch.is_grad_enabled():
                 return loss(base, batch, gamma)
             return once(base, lambda: loss(base, batch, gamma).cpu(), "pass", batch.latents.shape)
 
-        def made(base: Any, pipeline: Any, shots: Any) -> Any:
+        def pictured(base: Any, work: Callable[[], Any], *key: Any) -> Any:
             adapted = sum(one.numel() for n, one in base.denoiser.named_parameters() if "down" in n)
-            key = ("made", len(shots), shots[0].width, adapted)
-            pictures = once(base, lambda: at_once(base, pipeline, shots), *key)
+            pictures = once(base, work, *key, adapted)
             bring(base.vae)
             return pictures
+
+        def made(base: Any, pipeline: Any, shots: Any) -> Any:
+            return pictured(
+                base, lambda: at_once(base, pipeline, shots), "made", len(shots), shots[0].width
+            )
+
+        def of_class(base: Any, noun: str, indices: Any) -> Any:
+            return pictured(
+                base,
+                lambda: class_pictures(base, noun, indices),
+                "made",
+                len(indices),
+                base.native_pixels,
+            )
+
+        def painted(base: Any, crop: Any, *given: Any) -> Any:
+            return pictured(base, lambda: paint(base, crop, *given), "painted", crop.shape)
 
         patch.setattr(calibration, "trace_step", traced)
         patch.setattr(calibration, "train_step", learnt)
         patch.setattr(calibration, "per_image_loss", passed)
         patch.setattr(loop, "_step", stepped)
         patch.setattr(generate, "_at_once", made)
+        patch.setattr(from_base, "_pictures", of_class)
+        patch.setattr(inpaint, "_painted", painted)
+
+
+def _until_killed(project: Any) -> Iterator[Outcome]:
+    """Load, make class images, plan, and learn up to the last step; what is known so far."""
+    from packshot.class_images import collect_class_images
+    from packshot.plan import load_base, make_plan, write_plan
+    from packshot.training import Step, train
+
+    base = load_base.load_project_base(project)
+    yield Outcome(is_loaded=True)
+    collect_class_images(project, base, count=CLASS_IMAGES)
+    plan = make_plan(project, base)
+    yield Outcome(_way(base, plan), is_loaded=True, planned=plan.estimate.bytes)
+    often = {"save_every_n_steps": 1, "sample_every_n_steps": plan.steps - 1}
+    write_plan(plan.model_copy(update=often), project.plan_file)
+    events = train(project, base)
+    next(event for event in events if isinstance(event, Step) and event.step == plan.steps)
+    events.close()
+
+
+def _from_then_on(project: Any, kept: Sequence[Any]) -> None:
+    """Load again, go on to the end, shoot, and insert."""
+    from packshot.generation.generate import GenerationSettings, generate_images
+    from packshot.insertion.inpaint import inpaint
+    from packshot.lora import fused
+    from packshot.plan import load_base
+    from packshot.training import Done, Resumed, train
+
+    base = load_base.load_project_base(project)
+    events = list(train(project, base))
+    assert {Resumed, Done} <= set(map(type, events))
+    loras = [(kept[0], 1.0)]
+    shots = generate_images(
+        base, ["a car"] * 4, loras=loras, folder=project.root / "shots",
+        settings=GenerationSettings(seeds=(0,), steps=1),
+    )  # fmt: skip
+    assert all(shot.file.is_file() for shot in shots)
+    side = base.native_pixels  # of the part of a photo that both ways of insertion paint
+    with fused(base, loras):
+        grey, all_of_it = np.full((side, side, 3), 0.5, np.float32), np.ones((side, side))
+        inpaint(
+            base,
+            grey,
+            all_of_it,
+            "a car",
+            seed=0,
+            steps=1,
+            guidance_scale=base.sampler.guidance_scale,
+        )
 
 
 def _lies(base: Any) -> tuple[Any, ...]:
