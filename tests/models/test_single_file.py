@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from packshot.errors import ModelLoadError
@@ -173,3 +174,23 @@ def test_names_that_files_of_sd_15_have():
             "time_embed.2.weight",
         )
     } <= names.keys()
+
+
+@pytest.mark.parametrize("folder", ["sd2"], indirect=True)
+def test_what_a_silent_file_of_stable_diffusion_2_predicts_is_asked_of_its_unet(
+    single_file, tiny_base, monkeypatch
+):
+    """As published: "base" predicts noise at 512 px, the others velocity at 768."""
+    native = tiny_base.native_pixels
+    base = load(single_file)
+    assert (base.schedule.prediction_type, base.native_pixels) == ("v_prediction", native)
+
+    def repeat(unet, given, *_, **__):
+        return (given[:, :4],)
+
+    monkeypatch.setattr(UNet2DConditionModel, "forward", repeat)
+    base = load(single_file)
+    assert base.schedule.prediction_type == "epsilon" == base.solver().config.prediction_type
+    assert base.native_pixels == pytest.approx(native * 512 / 768, abs=base.pixel_multiple / 2)
+    single_file.with_suffix(".yaml").write_text("parameterization: v")
+    assert load(single_file).schedule.prediction_type == "v_prediction", "what is said counts"

@@ -8,7 +8,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from packshot.models import load_base
-from packshot.models.families.stable_diffusion import lora_target_names
+from packshot.models.families.stable_diffusion import answers_with_noise, lora_target_names
 
 
 @pytest.fixture(params=["tiny_base", "velocity_base"])
@@ -118,3 +118,22 @@ def test_a_checkpoint_is_frozen_and_loading_draws_no_numbers(tiny_sd1):
         assert {(p.dtype, p.requires_grad) for p in network.parameters()} == {
             (torch.bfloat16, False)
         }
+
+
+@torch.no_grad()
+def test_what_a_unet_that_has_learnt_predicts_is_told_by_its_answer_to_noise(monkeypatch):
+    """The bundled base predicts velocity; from that follows the noise that it would predict."""
+    base, time = load_base("pocket", device="cpu", dtype=torch.float32), 950
+
+    def is_noise():
+        return answers_with_noise(base.unet, time, base.device, base.dtype, side=16)
+
+    assert base.schedule.prediction_type == "v_prediction" and not is_noise()
+    signal, sigma = base.schedule._signal_and_noise(torch.zeros(1), torch.tensor([time]))
+    forward = base.unet.forward
+
+    def predict_noise(given, *others, **options):
+        return (signal * forward(given, *others, **options)[0] + sigma * given,)
+
+    monkeypatch.setattr(base.unet, "forward", predict_noise)
+    assert is_noise()

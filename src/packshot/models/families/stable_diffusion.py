@@ -215,7 +215,27 @@ class StableDiffusion1(UNetModel):
 
 
 class StableDiffusion2(StableDiffusion1):
-    """A Stable Diffusion 2.x checkpoint: OpenCLIP's text tower without its last layer."""
+    """A Stable Diffusion 2.x checkpoint: OpenCLIP's text tower without its last layer.
+
+    Single files come with the configuration of 2.1 at 768 px, which predicts velocity. Those of 2.0 and 2.1
+    "base" and of inpainting, at 512 px, predict noise, and often say nothing of it: then the UNet is asked.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
+        super().__init__(checkpoint, device, *how)
+        if checkpoint.layout == "single file" and self.schedule.prediction_type == "epsilon":
+            multiple = self.pixel_multiple
+            self.native_pixels = max(1, round(self.native_pixels * 2 / 3 / multiple)) * multiple
+
+    def make_schedule(self, config: dict[str, Any], checkpoint: Checkpoint) -> DDPMSchedule:
+        schedule = super().make_schedule(config, checkpoint)
+        is_told = checkpoint.layout == "folder" or "prediction_type" in checkpoint.schedule_hints
+        if is_told or checkpoint.shapes_only:
+            return schedule
+        last = int(schedule.config.num_train_timesteps) - 1
+        if not answers_with_noise(self._denoiser, last, self.device, self.dtype):
+            return schedule
+        return super().make_schedule(config | {"prediction_type": "epsilon"}, checkpoint)
 
     @staticmethod
     def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
@@ -254,8 +274,32 @@ def attention_for(latents: Tensor) -> AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH) if latents.device.type == "cpu" and small else nullcontext()
 
 
+@torch.no_grad()
+def answers_with_noise(
+    unet: Any, last: int, device: torch.device, dtype: torch.dtype, side: int = 32
+) -> bool:
+    """Whether a UNet predicts noise rather than velocity, by its answer to pure noise.
+
+    At the last timestep, `last`, noise is what it is given. The velocity is a picture there, with less than
+    a tenth of the noise in it.
+
+    Args:
+        side: of the latents that it is asked with.
+    """
+    config = unet.config
+    noise = torch.randn(
+        1, config.out_channels, side, side, generator=torch.Generator().manual_seed(0)
+    )
+    rest = torch.zeros(1, config.in_channels - config.out_channels, side, side)  # of inpainting
+    given = torch.cat([noise, rest], dim=1).to(device, dtype)
+    context = torch.zeros(1, CLIP_TOKENS, config.cross_attention_dim).to(device, dtype)
+    answer = unet(given, torch.tensor([last]).to(device), context, return_dict=False)[0]
+    both = torch.stack([noise.flatten(), answer.float().cpu().flatten()])
+    return float(torch.corrcoef(both)[0, 1]) > 0.5
+
+
 def schedule_hints(
-    path: Path, keys: Sequence[str], *, velocity_if_silent: bool = False
+    path: Path, keys: Sequence[str], *, noise_if_silent: bool = True
 ) -> dict[str, Any]:
     """Scheduler overrides from keys, metadata or a .yaml next to the file (as in web UIs)."""
     says = shapes(path).metadata.get("modelspec.prediction_type", "")
@@ -265,9 +309,9 @@ def schedule_hints(
     velocity = says == "v" or "v_pred" in keys
     if parameterization:
         velocity = parameterization[1] == "v"
-    elif velocity_if_silent and not says:
-        velocity = True
-    hints: dict[str, Any] = {"prediction_type": "v_prediction" if velocity else "epsilon"}
+    hints: dict[str, Any] = {}
+    if noise_if_silent or says or parameterization or velocity:
+        hints["prediction_type"] = "v_prediction" if velocity else "epsilon"
     if "ztsnr" in keys:
         hints["rescale_betas_zero_snr"] = True
     return hints
@@ -297,8 +341,7 @@ SD2 = replace(
     model=StableDiffusion2,
     cross_attention_dim=1024,
     signature=("cond_stage_model.model.transformer.",),
-    # 2.1 at 768 px, what most are made from, predicts velocity.
-    schedule_hints=partial(schedule_hints, velocity_if_silent=True),
+    schedule_hints=partial(schedule_hints, noise_if_silent=False),
     openclip=("text_encoder",),
     kohya_base="sd_v2",
     architecture="stable-diffusion-v2-768-v/lora",
