@@ -478,7 +478,7 @@ def quantisable(base):
 
 
 def round_weights(base, storage):
-    """Each weight as the package quantises it and back."""
+    """Each weight as bitsandbytes (nf4) or PyTorch (int8) quantises it and back."""
     for module in quantisable(base):
         if storage == "nf4":
             quantised = functional.quantize_4bit(
@@ -486,8 +486,10 @@ def round_weights(base, storage):
             )
             module.weight.data = functional.dequantize_4bit(*quantised)
         else:
-            rows, scales, _ = functional.int8_vectorwise_quant(module.weight.data.half())
-            module.weight.data = rows.float() * scales[:, None] / 127
+            weight = module.weight.data
+            scales, zeros = weight.abs().amax(dim=1) / 127, torch.zeros(len(weight))
+            rounded = torch.fake_quantize_per_channel_affine(weight, scales, zeros, 0, -127, 127)
+            module.weight.data = rounded
 
 
 def test_blocks_that_come_when_they_compute_change_nothing(tiny_base):
@@ -521,7 +523,8 @@ def test_a_quantised_base_learns_as_one_with_its_rounded_weights(tiny_base, stor
     tiny_base.denoiser.to("cpu")
     assert sum(map(is_quantised, tiny_base.denoiser.modules())) == count > 0
     loss, found = gradients(tiny_base, given)
-    near = {"int8": 0.03, "nf4": 1e-4}[storage]  # LLM.int8 rounds what comes in, too
+    # A weight half-way between two whole numbers may become either.
+    near = {"int8": 5e-4, "nf4": 1e-4}[storage]
     assert loss == pytest.approx(expected.item(), rel=near)
     kept = [(a, b) for a, b in zip(found, reference, strict=True) if b is not None]
     a, b = (torch.cat([one.flatten() for one in side]) for side in zip(*kept, strict=True))
