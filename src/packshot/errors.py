@@ -14,6 +14,8 @@
     │   ├── TimeBudgetError           a time budget that is too short for training
     │   └── InsufficientMemoryError   not even one image at a time fits the memory
     ├── StaleRunError                 a run cannot resume: its inputs have changed
+    ├── ProcessesError                the processes of a training cannot work together
+    ├── ProcessLostError              another process of this training has ended
     ├── TrainingDivergedError         a loss or gradient that is not finite
     ├── UnaskedFetchError             a project names what would be fetched, and its user has not agreed
     ├── DiskFullError                 no room for a file
@@ -135,6 +137,14 @@ class InsufficientMemoryError(InvalidPlanError):
 
 class StaleRunError(PackshotError):
     """What the run depends on (photos, captions, settings, versions) has changed since it began."""
+
+
+class ProcessesError(PackshotError):
+    """The processes of a training cannot work together."""
+
+
+class ProcessLostError(PackshotError):
+    """Another process of this training has ended."""
 
 
 class TrainingDivergedError(PackshotError):

@@ -103,7 +103,7 @@ def data_of(base, pictures, **changes):
 def test_every_crop_is_seen_and_of_the_class_what_is_reached(base, pictures):
     short = data_of(base, pictures, steps=1, crops_per_photo=3)
     reached = [item.file for item in short.seen()[12:]]
-    slots = [short._slot(number) for number in range(4)]
+    slots = [short.slot(number) for number in range(4)]
     crops = short.seen()[:12]
     assert [item.file for item in crops] == [one.file for one in pictures[0] for _ in range(3)]
     assert len({item.key() for item in crops}) > 8, "some crops of small pictures are the same"
@@ -140,7 +140,7 @@ def test_class_images_have_the_size_of_the_photos_beside_them(base, tmp_path):
     own = {n: bucket(*size, 64, 8) for n, size in enumerate([(512, 512), (400, 300), (300, 400)])}
     passes, apart, kept = [], [], []
     for first in range(0, 800, 2):
-        beside, other = sorted(map(data._slot, (first, first + 1)), key=lambda slot: slot.is_class)
+        beside, other = sorted(map(data.slot, (first, first + 1)), key=lambda slot: slot.is_class)
         size, item = data.picture(beside).size, data.picture(other)
         passes.append(len({size, item.size}))
         kept.append(seen_of(item))
@@ -161,7 +161,7 @@ def test_steps_are_planned_with_the_passes_that_they_take(base, tmp_path, batch)
     others = shaped(tmp_path, [(512, 512), (400, 300), (300, 400), (400, 250)])
     data = data_of(base, (photos, others), effective_batch_size=batch)
     passes = [
-        len({data.picture(data._slot(n)).size for n in range(first, first + batch)})
+        len({data.picture(data.slot(n)).size for n in range(first, first + batch)})
         for first in range(0, 400 * batch, batch)
     ]
     shapes = _Shapes(*([(one.width, one.height) for one in some] for some in (photos, others)))
@@ -184,7 +184,7 @@ def test_photos_of_one_shape_make_every_step_one_pass(base, tmp_path):
         own = [bucket(image.width, image.height, 64, 8) for image in others]
         assert len(set(own)) > 2
         for first in range(0, 64, batch):
-            slots = map(data._slot, range(first, first + batch))
+            slots = map(data.slot, range(first, first + batch))
             assert len({data.picture(slot).size for slot in slots}) == 1
 
 
@@ -193,20 +193,20 @@ def test_what_is_seen_of_class_images_is_what_the_slots_show(base, tmp_path):
     photos = [photo(tmp_path, name, size) for name, size in (("a", (300, 400)), ("b", (400, 300)))]
     others = shaped(tmp_path, [(512, 512), (500, 480)])
     data = data_of(base, (photos, others), effective_batch_size=2, steps=50)
-    shown = {data.picture(data._slot(n)).key() for n in range(100)}
+    shown = {data.picture(data.slot(n)).key() for n in range(100)}
     found = [item.key() for item in data.seen()]
     assert set(found) == shown and len(found) == len(shown) == 2 + 2 * 2
     again = data_of(base, (photos, others), effective_batch_size=2, steps=50)
     assert [item.key() for item in again.seen()] == found
     single = data_of(base, (photos, others), effective_batch_size=2, gradient_accumulation_steps=2)
-    shown_alone = {single.picture(single._slot(n)).key() for n in range(100)}
+    shown_alone = {single.picture(single.slot(n)).key() for n in range(100)}
     assert shown_alone == shown, "accumulation does not change what is learnt"
 
 
 def test_size_conditioning_tells_the_crop_of_a_class_image(base, tmp_path):
     photos, others = [photo(tmp_path, "a", (300, 400))], shaped(tmp_path, [(500, 500)])
     data = data_of(base, (photos, others), effective_batch_size=2)
-    (item,) = [data.picture(data._slot(n)) for n in range(2) if data._slot(n).is_class]
+    (item,) = [data.picture(data.slot(n)) for n in range(2) if data.slot(n).is_class]
     width, height = item.size
     shown = item.shown()
     assert (width, height) == data.photos[0][0].size == bucket(300, 400, 64, 8)

@@ -21,8 +21,10 @@ from packshot.models.compiled_blocks import uncompiled
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import per_image_loss
 from packshot.plan.config import Plan
+from packshot.plan.evaluations import HELD_OUT
 from packshot.training.dataset import TrainingSet
 from packshot.training.events import Evaluated
+from packshot.training.processes import ALONE, Processes
 
 
 def variance_share(losses: Sequence[float], window: int) -> float | None:
@@ -37,13 +39,19 @@ def variance_share(losses: Sequence[float], window: int) -> float | None:
 
 
 @torch.no_grad()
-def held_out_loss(base: DiffusionModel, plan: Plan, data: TrainingSet) -> float:
-    """The mean loss of the examples that are held out; the same LoRA has the same, bit for bit on a CPU."""
+def held_out_loss(
+    base: DiffusionModel, plan: Plan, data: TrainingSet, processes: Processes = ALONE
+) -> float:
+    """The mean loss of the examples that are held out; the same LoRA has the same, bit for bit on a CPU.
+
+    Of several processes each computes some of them, and all get the mean.
+    """
     at_once = plan.effective_batch_size // plan.gradient_accumulation_steps
-    losses = [
-        per_image_loss(base, batch, plan.min_snr_gamma) for batch in data.held_out_batches(at_once)
-    ]
-    return float(torch.cat(losses).mean())
+    batches = data.held_out_batches(min(at_once, -(-HELD_OUT // processes.count)), processes)
+    total = torch.zeros((), dtype=torch.float64)
+    for batch in batches:
+        total += per_image_loss(base, batch, plan.min_snr_gamma).double().sum().cpu()
+    return float(processes.sum(total)) / HELD_OUT
 
 
 @dataclass
@@ -75,8 +83,10 @@ class Convergence:
         every = self.plan.eval_every_n_steps
         return every > 0 and step % every == 0
 
-    def evaluate(self, step: int, base: DiffusionModel, data: TrainingSet) -> Evaluated:
+    def evaluate(
+        self, step: int, base: DiffusionModel, data: TrainingSet, processes: Processes = ALONE
+    ) -> Evaluated:
         """Measure the LoRA as it is after this step."""
         with uncompiled(self.plan.torch_compile):
-            self.losses.append(held_out_loss(base, self.plan, data))
+            self.losses.append(held_out_loss(base, self.plan, data, processes))
         return Evaluated(step, self.losses[-1], self.share, self.is_done)

@@ -21,6 +21,7 @@ from packshot.plan.config import Plan
 from packshot.plan.evaluations import HELD_OUT
 from packshot.project import Subject
 from packshot.training.latent_cache import LatentCache, Picture, PromptCache, picture
+from packshot.training.processes import ALONE, Processes
 from packshot.training.sampler import Slot, noise, seed_of, slot, timestep_quantile
 
 
@@ -97,22 +98,29 @@ class TrainingSet:
         reached: dict[tuple[int, tuple[int, int]], Picture] = {}
         count = self.plan.steps * self.plan.effective_batch_size if self.class_images else 0
         for number in range(count):
-            item = self._slot(number)
+            item = self.slot(number)
             if item.is_class:
                 found = self.picture(item)
                 reached[item.index, found.size] = found
         crops = [item for photo in self.photos for item in photo]
         return crops + self.held_out + [reached[key] for key in sorted(reached)]
 
-    def fill_caches(self) -> Iterator[tuple[int, int]]:
-        """Encode all images and prompts of the run; yields (done, total) in images."""
+    def fill_caches(self, processes: Processes = ALONE) -> Iterator[tuple[int, int]]:
+        """Encode all images and prompts of the run; yields (done, total) in images.
+
+        Of several processes each encodes some of the images, and then what its machine lacks of the others'.
+        """
         pictures = self.seen()
         if not self.plan.text_encoder_rank:  # trained text encoders change the embeddings
             self.prompts.fill(sorted({item.prompt for item in pictures} | {""}))
-        for done in self.latents.fill(pictures):
+        for done in self.latents.fill(pictures, processes):
             yield done, len(pictures)
+        if processes.count > 1:
+            processes.wait()
+            list(self.latents.fill(pictures))
 
-    def _slot(self, number: int) -> Slot:
+    def slot(self, number: int) -> Slot:
+        """The slot with this number, of the plan's."""
         return slot(
             number,
             seed=self.plan.seed,
@@ -132,7 +140,7 @@ class TrainingSet:
             return self.photos[slot.index][slot.crop]
         count = self.plan.effective_batch_size
         first = slot.number - slot.number % count
-        together = map(self._slot, range(first, first + count))
+        together = map(self.slot, range(first, first + count))
         photos = [self.picture(item) for item in together if not item.is_class]
         return self._class_image(self.class_images[slot.index], {photo.size for photo in photos})
 
@@ -140,7 +148,7 @@ class TrainingSet:
         """The micro-batch of slots `first` … `first + count - 1`, one group for each bucket in it."""
         by_size: dict[tuple[int, int], list[Slot]] = {}
         for number in range(first, first + count):
-            item = self._slot(number)
+            item = self.slot(number)
             by_size.setdefault(self.picture(item).size, []).append(item)
         return [Group(tuple(slots), self._batch(slots)) for _, slots in sorted(by_size.items())]
 
@@ -161,23 +169,29 @@ class TrainingSet:
             kept=[not item.is_class for item in slots],
         )
 
-    def held_out_batches(self, at_once: int) -> Iterator[Batch]:
-        """The held-out examples, at most so many of one size together; always the same."""
+    def held_out_batches(self, at_once: int, processes: Processes = ALONE) -> Iterator[Batch]:
+        """The held-out examples, at most so many of one size together; always the same.
+
+        Of several processes each gets some of the batches.
+        """
         seed = seed_of(self.plan.seed, "held out", 0)
         by_size: dict[tuple[int, int], list[int]] = {}
         for number, item in enumerate(self.held_out):
             by_size.setdefault(item.size, []).append(number)
-        for _, alike in sorted(by_size.items()):
-            for start in range(0, len(alike), at_once):
-                numbers = alike[start : start + at_once]
-                yield self._batch_of(
-                    [self.held_out[number] for number in numbers],
-                    dropped=[False] * len(numbers),
-                    quantiles=[(number + 0.5) / HELD_OUT for number in numbers],
-                    noises=[(number, seed) for number in numbers],
-                    weights=[1.0] * len(numbers),
-                    kept=[True] * len(numbers),
-                )
+        batches = [
+            alike[start : start + at_once]
+            for _, alike in sorted(by_size.items())
+            for start in range(0, len(alike), at_once)
+        ]
+        for numbers in batches[processes.rank :: processes.count]:
+            yield self._batch_of(
+                [self.held_out[number] for number in numbers],
+                dropped=[False] * len(numbers),
+                quantiles=[(number + 0.5) / HELD_OUT for number in numbers],
+                noises=[(number, seed) for number in numbers],
+                weights=[1.0] * len(numbers),
+                kept=[True] * len(numbers),
+            )
 
     def _batch_of(
         self,

@@ -37,6 +37,7 @@ from packshot.models.diffusion_model import (
     split_conditioning,
 )
 from packshot.training.cache_entry import read_entry, require_entry, write_entry
+from packshot.training.processes import ALONE, Processes
 from packshot.training.sampler import seed_of
 from packshot.utils import files
 
@@ -181,14 +182,20 @@ class LatentCache:
         return _entry(self.base, "latents", picture.key())
 
     @torch.no_grad()
-    def fill(self, pictures: Sequence[Picture]) -> Iterator[int]:
-        """Encode the images whose entries are missing or damaged; yields how many are done."""
+    def fill(self, pictures: Sequence[Picture], processes: Processes = ALONE) -> Iterator[int]:
+        """Encode the images whose entries are missing or damaged; yields how many are done.
+
+        Of several processes each encodes its share, and passes the others'.
+        """
         done = 0
-        for together in _batches(self.base, pictures, lambda item: item.size):
+        batches = _batches(self.base, pictures, lambda item: item.size)
+        for number, together in enumerate(batches):
+            done += len(together)
+            if number % processes.count != processes.rank:
+                continue
             lacking = [item for item in together if read_entry(self.file(item)) is None]
             if lacking:
                 self._encode(together, lacking)
-            done += len(together)
             yield done
 
     def _encode(self, together: Sequence[Picture], lacking: Sequence[Picture]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,12 @@ from torch import Tensor
 
 from packshot import class_images, lora
 from packshot.captions.length import check_lengths
-from packshot.errors import InsufficientMemoryError, StaleRunError, TrainingDivergedError
+from packshot.errors import (
+    InsufficientMemoryError,
+    ProcessLostError,
+    StaleRunError,
+    TrainingDivergedError,
+)
 from packshot.models.compiled_blocks import (
     Compilation,
     compiled_blocks,
@@ -53,6 +58,7 @@ from packshot.training.events import (
 from packshot.training.latent_cache import reseed
 from packshot.training.loss_scale import MOST_SKIPPED, LossScale
 from packshot.training.metadata import metadata_of
+from packshot.training.processes import ALONE, Processes
 from packshot.training.run_state import State
 from packshot.training.runs import checkpoint_file, finished, open_run, refuse_other_loras
 from packshot.training.sampler import Slot
@@ -67,19 +73,25 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     finish: bool = False,
     go_on: bool = False,
+    processes: Processes = ALONE,
 ) -> Iterator[Event]:
     """Train by the project's plan; an interrupted run of the same plan resumes.
 
     However often it is interrupted, the LoRA is bit-identical to an uninterrupted run's on the same
     CPU machine. `should_stop` is called after each step; if it is true, the state is saved and the
-    run stops.
+    run stops. So it does when a KeyboardInterrupt breaks a step off: that step will be done again.
 
     Args:
+        processes: those that train together; all call this with the same project. Steps are the same in
+            all, the first alone writes.
         finish: end an interrupted run; its LoRA is that of its last saved state.
         go_on: have a run that ended before the plan's last step go on to it.
 
     Raises:
-        InvalidPlanError: there is no plan, it is out of range, or the text encoders cannot be trained.
+        InvalidPlanError: there is no plan, it is out of range, the text encoders cannot be trained, or
+            its batch is smaller than the number of processes.
+        ProcessLostError: another of the processes has ended; the steps that were done are saved.
+        ProcessesError: the processes see different projects.
         StaleRunError: photos, captions, class images, base, its precision or versions are not those of
             the plan; or there is nothing to finish.
         CaptionError: the base does not read as far as the trigger in a caption.
@@ -89,28 +101,40 @@ def train(
         LoraError: the project's assistant does not fit the base.
         OverwriteError: there is a LoRA in the project that no run of it has made.
     """
-    with project.held():
-        plan = read_plan(project.plan_file)
-        changed = plan.inputs.differences(current_inputs(project, base))
-        if changed:
-            raise StaleRunError(
-                f"Changed since the plan was made: {', '.join(changed)}. "
-                "Make a new plan (packshot plan), then train; finished runs stay as they are."
-            )
-        _check_precision(plan, base, project)
-        check_lengths(photo_set.list_photos(project), project.subject, base)
-        refuse_other_loras(project)
-        run = open_run(project, plan)
-        ended = finished(run)
-        if go_on:
-            _reopen(project, run, plan, ended)
-            ended = None
-        if ended and (done := _restore_lora(project, run, ended)):
+    with project.held() if processes.is_first else nullcontext():
+        with processes.in_turn():
+            plan = _checked_plan(project, base, processes)
+            run = open_run(project, plan)
+            ended = finished(run)
+            if go_on:
+                if processes.is_first:
+                    _reopen(project, run, plan, ended)
+                ended = None
+            done = _restore_lora(project, run, ended) if ended else None
+        if done:
             yield done
             return
         until = ended.step if ended else None
-        with closing(_run(project, base, plan, run, should_stop, until, finish)) as events:
-            yield from events if ended else _recorded(events, run)
+        given = project, base, plan, run, should_stop, until, finish, processes
+        with closing(_run(*given)) as events:
+            is_told = processes.is_first and not ended
+            yield from _recorded(events, run) if is_told else events
+
+
+def _checked_plan(project: Project, base: DiffusionModel, processes: Processes) -> Plan:
+    """The project's plan, if everything is as it was made for; raises as `train` does."""
+    plan = read_plan(project.plan_file)
+    changed = plan.inputs.differences(current_inputs(project, base))
+    if changed:
+        raise StaleRunError(
+            f"Changed since the plan was made: {', '.join(changed)}. "
+            "Make a new plan (packshot plan), then train; finished runs stay as they are."
+        )
+    _check_precision(plan, base, project)
+    processes.require_batch(plan.effective_batch_size)
+    check_lengths(photo_set.list_photos(project), project.subject, base)
+    refuse_other_loras(project)
+    return plan
 
 
 def _reopen(project: Project, run: Path, plan: Plan, ended: Done | None) -> None:
@@ -200,13 +224,13 @@ def _run(
     should_stop: Callable[[], bool],
     until: int | None,
     finish: bool,
+    processes: Processes,
 ) -> Generator[Event, None, None]:
     """The events of a run, up to step `until`, else to the plan's last step."""
     started = time.monotonic()
     if plan.cpu_threads and base.device.type == "cpu":
-        torch.set_num_threads(
-            plan.cpu_threads
-        )  # sums of other threads' parts differ in the last bit
+        # Sums of other threads' parts differ in the last bit.
+        torch.set_num_threads(max(1, plan.cpu_threads // processes.beside))
     assistant = load_assistant(project, base)
     data = TrainingSet(
         base,
@@ -215,11 +239,12 @@ def _run(
         photo_set.list_photos(project),
         class_images.list_class_images(project),
     )
-    # What will be written at the end is tried before hours are spent on it.
-    names = lora.adapted_names(base, plan.target_modules, text=bool(plan.text_encoder_rank))
-    told = metadata_of(project.subject, base, plan, data)
-    lora.try_writing(names, told, project.lora_folder / ".trial.safetensors", base)
-    for done, total in data.fill_caches():
+    if processes.is_first:
+        # What will be written at the end is tried before hours are spent on it.
+        names = lora.adapted_names(base, plan.target_modules, text=bool(plan.text_encoder_rank))
+        told = metadata_of(project.subject, base, plan, data)
+        lora.try_writing(names, told, project.lora_folder / ".trial.safetensors", base)
+    for done, total in data.fill_caches(processes):
         yield CachingLatents(done, total)
     adapted = lora.add_adapters(
         base,
@@ -240,23 +265,29 @@ def _run(
         base.bring_denoiser()  # a saved state's moments go where the LoRA lies
         optimizer = Optimizer(adapter, plan)
         convergence = Convergence(plan, any(isinstance(e, WentOn) for e in read_events(run)))
-        if resumed := _resume(run, optimizer, convergence):
+        resumed = _resume(run, optimizer, convergence)
+        processes.require_same(optimizer.step)
+        if processes.is_first and (resumed or until is None) and log_of(run).exists():
+            _rewind_log(run, optimizer.step)  # to the last saved state, or to before the first
+        if resumed:
             yield resumed
         if finish and not resumed:
             raise StaleRunError("There is nothing to finish: no step of this plan is on the disk.")
         if resumed and (finish or (convergence.is_done and not until)):
             until = resumed.step  # if it is done, it was killed between its last state and its end
-        if not resumed and until is None and log_of(run).exists():
-            _rewind_log(run, 0)  # killed before its first saved state
         until = until or plan.steps
         if lacks and optimizer.step < until:
             yield CompileFailed(optimizer.step, lacks)
-        learning = _Learning(project, base, plan, run, data, optimizer, convergence, compilation)
+        learning = _Learning(
+            project, base, plan, run, data, optimizer, convergence, compilation, processes
+        )
         is_stopped = yield from learning.steps(until, assistant, should_stop)
         if is_stopped:
             return
         if not optimizer.has_learnt:
             raise _overflown(optimizer.step)
+        if not processes.is_first:
+            return
         result = learning.result()
     places = _lora_files(project)
     lora.save(result, run / places[0].name, run / places[1].name, base)
@@ -276,6 +307,7 @@ class _Learning:
     optimizer: Optimizer
     convergence: Convergence
     compilation: Compilation
+    processes: Processes
 
     def steps(
         self,
@@ -285,35 +317,62 @@ class _Learning:
     ) -> Generator[Event, None, bool]:
         """The events of the steps up to `until`, or to when it is done; returns whether it was stopped.
 
+        Where it is broken off, the state after the last whole step is saved.
+
         Args:
             assistant: LoRAs beside the one that learns.
         """
-        plan = self.plan
-        with ExitStack() as assisted:
-            assisted.enter_context(lora.fused(self.base, assistant))
-            for step in range(self.optimizer.step + 1, until + 1):
-                yield from self._step(step)
-                if self.convergence.is_due(step):
-                    yield self.convergence.evaluate(step, self.base, self.data)
-                last = step == until or self.convergence.is_done
-                stop = should_stop() and not last
-                # Samples first: after a resume, nothing from before the saved state is repeated.
-                if plan.sample_every_n_steps and (last or step % plan.sample_every_n_steps == 0):
-                    assisted.close()  # pictures are of the LoRA alone
-                    yield self._sample(step, is_last=last)
-                    assisted.enter_context(lora.fused(self.base, assistant))
-                if last or stop or step % plan.save_every_n_steps == 0:
-                    state = self.optimizer.state(self.convergence.losses)
-                    yield StateSaved(step, run_state.save(self.run / "checkpoints", state))
-                if stop:
-                    yield Stopped(step)
-                if stop or last:
-                    return stop
+        begun = self.optimizer.step
+        whole = begun
+        try:
+            if begun and self._lacks_sample(begun, is_last=begun == self.plan.steps):
+                yield self._sample(begun, is_last=begun == until)
+            with ExitStack() as assisted:
+                assisted.enter_context(lora.fused(self.base, assistant))
+                for step in range(begun + 1, until + 1):
+                    yield from self._step(step)
+                    if self.convergence.is_due(step):
+                        yield self.convergence.evaluate(step, self.base, self.data, self.processes)
+                    whole = step
+                    last = step == until or self.convergence.is_done
+                    stop = self.processes.any(should_stop()) and not last
+                    # Samples first: after a resume, only those that a stop left out are made.
+                    if not stop and self._lacks_sample(step, is_last=last):
+                        assisted.close()  # pictures are of the LoRA alone
+                        yield self._sample(step, is_last=last)
+                        assisted.enter_context(lora.fused(self.base, assistant))
+                    if last or stop or step % self.plan.save_every_n_steps == 0:
+                        yield from self._save()
+                    if stop:
+                        yield Stopped(step)
+                    if stop or last:
+                        return stop
+        except (KeyboardInterrupt, ProcessLostError) as why:
+            if not whole or self.optimizer.step != whole:  # broken off as the LoRA changed
+                raise
+            yield from self._save()
+            if isinstance(why, ProcessLostError):
+                raise
+            yield Stopped(whole)
+            return True
         return False
+
+    def _save(self) -> Iterator[StateSaved]:
+        if self.processes.is_first:
+            state = self.optimizer.state(self.convergence.losses)
+            yield StateSaved(state.step, run_state.save(self.run / "checkpoints", state))
+
+    def _lacks_sample(self, step: int, *, is_last: bool) -> bool:
+        """Whether pictures of this step are to be made, and were not before it was stopped."""
+        every = self.plan.sample_every_n_steps
+        if not self.processes.is_first or not every or (step % every and not is_last):
+            return False
+        told = read_events(self.run)
+        return not any(isinstance(event, Sample) and event.step == step for event in told)
 
     def _step(self, step: int) -> Iterator[Event]:
         """A step, without torch.compile from where it does not work."""
-        given = self.base, self.plan, self.data, self.optimizer, step
+        given = self.base, self.plan, self.data, self.optimizer, step, self.processes
         made = _compiled_step(*given, self.compilation)
         if isinstance(made, str):
             yield CompileFailed(step - 1, made)
@@ -337,7 +396,7 @@ class _Learning:
 
 
 def _resume(run: Path, optimizer: Optimizer, convergence: Convergence) -> Resumed | None:
-    """Take up the newest saved state, and wind the log back to it; None if there is none.
+    """Take up the newest saved state; None if there is none.
 
     A function of its own, so that the state, gigabytes of a large LoRA, is not held while it trains.
     """
@@ -347,7 +406,6 @@ def _resume(run: Path, optimizer: Optimizer, convergence: Convergence) -> Resume
     run_state.check_names(state, set(optimizer.adapter.state()))
     optimizer.load(state)
     convergence.losses = list(state.held_out_losses)
-    _rewind_log(run, state.step)
     return Resumed(state.step, note)
 
 
@@ -396,22 +454,25 @@ class Optimizer:
 
     def apply(self, step: int) -> None:
         """Step the optimizer and clear the gradients."""
+        self.step = (
+            step  # first: who is broken off sees that its state is no longer the last step's
+        )
         now, plan = self.learning_rate(step), self.plan
         rates = (now, now * plan.text_encoder_learning_rate / plan.learning_rate)
         for group, rate in zip(self.adamw.param_groups, rates, strict=False):
             group["lr"] = rate
         self.adamw.step()
-        self._end(step, is_finite=True)
+        self._end(is_finite=True)
 
     def skip(self, step: int) -> None:
         """Clear the gradients, which fp16 was too narrow for."""
-        self._end(step, is_finite=False)
+        self.step = step
+        self._end(is_finite=False)
 
-    def _end(self, step: int, *, is_finite: bool) -> None:
+    def _end(self, *, is_finite: bool) -> None:
         self.adamw.zero_grad(set_to_none=True)
         if self.loss_scale:
             self.loss_scale.update(is_finite=is_finite)
-        self.step = step
 
     def clip(self) -> Tensor:
         """Clip the gradients' total norm to the plan's maximum; returns the norm before."""
@@ -441,30 +502,13 @@ class Optimizer:
         self.step = state.step
 
 
-@dataclass
-class _Mean:
-    """A running mean."""
-
-    total: float = 0.0
-    count: int = 0
-
-    def add(self, value: float) -> None:
-        self.total += value
-        self.count += 1
-
-    @property
-    def value(self) -> float | None:
-        """The mean; None if nothing was added."""
-        return self.total / self.count if self.count else None
-
-
 def _compiled_step(
     base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int,
-    compilation: Compilation,
+    processes: Processes, compilation: Compilation,
 ) -> Step | StepSkipped | str:  # fmt: skip
     """A step; or, where the blocks do not compile, why: then they are as they were before."""
     try:
-        return _step_within_memory(base, plan, data, optimizer, step)
+        return _step_within_memory(base, plan, data, optimizer, step, processes)
     except RuntimeError as error:
         if (why := compilation.fault_of(error)) is None:
             raise
@@ -474,9 +518,10 @@ def _compiled_step(
 
 
 def _step_within_memory(
-    base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int
-) -> Step | StepSkipped:
-    if done := attempt(base.device, lambda: _step(base, plan, data, optimizer, step)):
+    base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int,
+    processes: Processes,
+) -> Step | StepSkipped:  # fmt: skip
+    if done := attempt(base.device, lambda: _step(base, plan, data, optimizer, step, processes)):
         return done
     raise InsufficientMemoryError(
         f"Memory gave out at step {step}, though the plan was measured to fit: does another program "
@@ -486,39 +531,46 @@ def _step_within_memory(
 
 
 def _step(
-    base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int
-) -> Step | StepSkipped:
+    base: DiffusionModel, plan: Plan, data: TrainingSet, optimizer: Optimizer, step: int,
+    processes: Processes = ALONE,
+) -> Step | StepSkipped:  # fmt: skip
     started = time.monotonic()
-    micro = plan.effective_batch_size // plan.gradient_accumulation_steps
-    instance, prior, total = _Mean(), _Mean(), 0.0
-    slots: list[Slot] = []
-    for part in range(plan.gradient_accumulation_steps):
-        first = (step - 1) * plan.effective_batch_size + part * micro
-        reseed(plan.seed, first)
-        for group in data.groups(first, micro):
+    count = plan.effective_batch_size
+    first = (step - 1) * count
+    losses = torch.zeros(count)
+    for part in _micro_batches(plan, processes):
+        reseed(plan.seed, first + part.start)
+        for group in data.groups(first + part.start, len(part)):
             each = per_image_loss(base, group.batch, plan.min_snr_gamma)
-            loss = (each * group.batch.loss_weights).sum() / plan.effective_batch_size
-            slots += group.slots
-            if not optimizer.loss_scale:
-                _check_finite(loss, step, data, slots)
-            optimizer.backward(loss)
-            total += loss.item()
-            for item, value in zip(group.slots, each.tolist(), strict=True):
-                (prior if item.is_class else instance).add(value)
-    norm = optimizer.clip()
-    if optimizer.loss_scale and not torch.isfinite(norm + total):
+            optimizer.backward((each * group.batch.loss_weights).sum() / count)
+            losses[[slot.number - first for slot in group.slots]] = each.detach().cpu()
+    losses = processes.add_up(list(optimizer.named.values()), losses)
+    slots = [data.slot(number) for number in range(first, first + count)]
+    norm = float(optimizer.clip())
+    if optimizer.loss_scale and not math.isfinite(norm + float(losses.sum())):
         return _skipped(optimizer, optimizer.loss_scale, step)
-    _check_finite(norm, step, data, slots)
+    _check_finite(norm, losses.tolist(), step, data, slots)
     optimizer.apply(step)
+    told = list(zip(slots, losses.tolist(), strict=True))
+    classes = [loss for slot, loss in told if slot.is_class]
+    photos = [loss for slot, loss in told if not slot.is_class]
     return Step(
         step,
         plan.steps,
-        total,
-        instance.value,
-        prior.value,
+        (sum(photos) + plan.prior_loss_weight * sum(classes)) / count,
+        sum(photos) / len(photos) if photos else None,
+        sum(classes) / len(classes) if classes else None,
         optimizer.learning_rate(step),
         time.monotonic() - started,
     )
+
+
+def _micro_batches(plan: Plan, processes: Processes) -> Iterator[range]:
+    """This process's examples of a step, by their place in it, as many at once as the plan says."""
+    share = processes.share(plan.effective_batch_size)
+    most = plan.effective_batch_size // plan.gradient_accumulation_steps
+    for start in range(share.start, share.stop, most):
+        yield range(start, min(start + most, share.stop))
 
 
 def _skipped(optimizer: Optimizer, scale: LossScale, step: int) -> StepSkipped:
@@ -536,13 +588,18 @@ def _overflown(count: int) -> TrainingDivergedError:
     )
 
 
-def _check_finite(value: Tensor, step: int, data: TrainingSet, slots: list[Slot]) -> None:
-    if not torch.isfinite(value):
-        names = ", ".join(sorted({data.picture(item).file.name for item in slots}))
-        raise TrainingDivergedError(
-            f"The loss or its gradient is not finite at step {step} (images: {names}). The weights "
-            "before this step are safe. Lower learning_rate in plan.toml, or remove that image."
-        )
+def _check_finite(
+    norm: float, losses: Sequence[float], step: int, data: TrainingSet, slots: Sequence[Slot]
+) -> None:
+    """Refuse a step whose losses (one a slot) or gradient norm are not finite, and name the images."""
+    if math.isfinite(norm + sum(losses)):
+        return
+    odd = [slot for slot, loss in zip(slots, losses, strict=True) if not math.isfinite(loss)]
+    names = ", ".join(sorted({data.picture(slot).file.name for slot in odd or slots}))
+    raise TrainingDivergedError(
+        f"The loss or its gradient is not finite at step {step} (images: {names}). The weights "
+        "before this step are safe. Lower learning_rate in plan.toml, or remove that image."
+    )
 
 
 def _sample(project: Project, base: DiffusionModel, run: Path, step: int) -> Sample:
