@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from packshot.catalog.outcome import Outcome, log_of, project_of
 from packshot.catalog.table import Product
 from packshot.errors import CatalogError
 from packshot.project import Subject, choices_of
+from packshot.utils import preemption
 from packshot.workflow import receipt
 
 
@@ -211,3 +215,39 @@ def test_workers_that_cannot_be_started_are_told_before_work_begins():
     fault = ConnectionError("no module packshot")
     with pytest.raises(CatalogError, match=r"No worker can be started: .*no module packshot"):
         engine._await_one(Ray([True], [fault]), [1])
+
+
+def test_what_a_worker_stops_as_its_machine_is_taken_away_is_gone_on_with_by_another():
+    cluster = Cluster({"p0": [Outcome("p0", "stopped")] * 5})
+    told = [o for o in cluster.crew([product(i) for i in range(2)], 1).outcomes() if o.id == "p0"]
+    assert [o.state for o in told] == ["making", "waiting"] * 5 + ["making", "done"]
+    assert "SIGTERM" in told[1].fault and told[-1].tries == 1, "it is no try that failed"
+    assert len(cluster.hired) == 6
+
+
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_a_worker_that_sigterm_reaches_stops_what_is_at_hand_or_breaks_it_off(
+    monkeypatch, is_patient
+):
+    """Ray lets it work in a thread beside the main one, which signals come to."""
+    monkeypatch.setattr(preemption, "PATIENCE", 60.0 if is_patient else 0.05)
+    begun = threading.Event()
+
+    def make(product, out, start, should_stop):
+        begun.set()
+        try:
+            while not (is_patient and should_stop()):
+                time.sleep(0.005)
+        except KeyboardInterrupt:  # as the training loop does
+            return Outcome(product.id, "stopped", fault="broken off")
+        return Outcome(product.id, "stopped")
+
+    monkeypatch.setattr(engine, "make", make)
+    worker = engine.Worker("out", "start", receipt.versions(), ())
+    with worker._warm, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(worker.make, product(0))
+        assert begun.wait(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert answer.result(60).fault == ("" if is_patient else "broken off")
+    with engine.Worker("out", "start", receipt.versions(), ())._warm, pytest.raises(SystemExit):
+        os.kill(os.getpid(), signal.SIGTERM)  # with nothing at hand

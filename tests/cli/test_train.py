@@ -1,5 +1,8 @@
 """`packshot plan` and `train`: mistakes told before the base is loaded; see also test_cli.py."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,8 @@ import pytest
 from packshot.cli import train
 from packshot.plan import read_plan
 from packshot.project import choices_of, save_choices
+from packshot.training import loop
+from packshot.utils import preemption
 from packshot.utils.files import sha256
 
 
@@ -47,3 +52,37 @@ def test_an_assistant_is_kept_by_its_whole_path(
     assert code == 0 and read_plan(ready_project.plan_file).inputs.assistant == sha256(file)
     code, _ = command("plan", "-p", ready_project.root, "--assistant", "none")
     assert code == 0 and read_plan(ready_project.plan_file).inputs.assistant == ""
+
+
+@pytest.mark.slow
+def test_at_sigterm_a_step_that_takes_long_is_broken_off_and_those_before_are_saved(
+    command, planned_project, tiny_base, monkeypatch
+):
+    monkeypatch.setattr(train, "base_of", lambda *args: tiny_base)
+    monkeypatch.setattr(preemption, "PATIENCE", 0.1)
+    real, calls = loop.Optimizer.clip, []
+
+    def clip(optimizer):
+        calls.append(1)
+        if len(calls) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)  # a launcher repeats it
+            while True:
+                time.sleep(0.01)
+        return real(optimizer)
+
+    monkeypatch.setattr(loop.Optimizer, "clip", clip)
+    code, said = command("train", "-p", planned_project.root)
+    assert code == 143
+    assert "stopping after this step (SIGTERM)" in said
+    assert "stopped after step 3; the same command resumes from here" in said
+    monkeypatch.setattr(loop.Optimizer, "clip", real)
+    code, said = command("train", "-p", planned_project.root)
+    assert code == 0 and "resuming after step 3" in said
+
+
+def test_sigterm_before_training_ends_at_once(command, planned_project, monkeypatch):
+    monkeypatch.setattr(train, "base_of", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+    code, said = command("train", "-p", planned_project.root)
+    assert code == 143 and "stopped; the same command resumes from here" in said
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

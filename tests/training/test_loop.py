@@ -41,6 +41,7 @@ from packshot.training import (
     train,
 )
 from packshot.training import loop as training_loop
+from packshot.training.events import read_events
 from packshot.utils import files
 from tests.lives import killed_at, lives
 from tests.projects import samples_in_two_steps
@@ -469,3 +470,55 @@ def test_another_assistant_than_the_plans_is_refused(
     with pytest.raises(StaleRunError, match=r"Changed since the plan was made: assistant\. Make"):
         events_of(planned_project, tiny_base)
     assert planned_project.runs() == []
+
+
+def interrupting(monkeypatch, place, name, call):
+    """Have Ctrl-C come as something is called the n-th time; only that time."""
+    real, calls = getattr(place, name), []
+
+    def interrupted(*given, **options):
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return real(*given, **options)
+
+    monkeypatch.setattr(place, name, interrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("place", "name", "call", "saved"),
+    [
+        (training_loop.Optimizer, "clip", 1, None),
+        (training_loop.Optimizer, "clip", 4, 3),
+        (training_loop, "_sample", 1, 3),
+        (training_loop, "_sample", 2, 6),
+        (torch.optim.AdamW, "step", 4, 2),
+    ],
+)
+def test_what_breaks_off_costs_the_step_at_hand_at_most_and_the_end_is_bit_identical(
+    planned_project, tiny_base, monkeypatch, place, name, call, saved
+):
+    """In a step, as pictures are made, and, where nothing can be saved, as the LoRA changes."""
+    edit(planned_project, save_every_n_steps=2)
+    whole = [type(event) for event in events_of(planned_project, tiny_base)]
+    expected = lora_bytes(planned_project)
+    shutil.rmtree(planned_project.runs_folder)
+    shutil.rmtree(planned_project.lora_folder)
+    interrupting(monkeypatch, place, name, call)
+    is_saved = saved and name != "step"
+    try:
+        events = events_of(planned_project, tiny_base)
+        assert is_saved and events[-1] == Stopped(saved) and isinstance(events[-2], StateSaved)
+    except KeyboardInterrupt:
+        assert not is_saved
+    monkeypatch.undo()
+    again = events_of(planned_project, tiny_base)
+    resumed = [event.step for event in again if isinstance(event, Resumed)]
+    assert resumed == ([saved] if saved else [])
+    assert lora_bytes(planned_project) == expected
+    (run,) = planned_project.runs()
+    logged = read_events(run)
+    assert [e.step for e in logged if isinstance(e, Sample)] == [3, 6]
+    assert [e.step for e in logged if isinstance(e, Step)] == list(range(1, 7))
+    assert whole.count(Sample) == 2

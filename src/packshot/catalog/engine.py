@@ -24,6 +24,7 @@ from packshot.catalog.order import Waiting
 from packshot.catalog.outcome import Outcome
 from packshot.catalog.table import Product
 from packshot.errors import CatalogError, reason_of
+from packshot.utils.preemption import interrupt, told_by_sigterm
 from packshot.workflow.receipt import versions
 
 TRIES = 3
@@ -36,6 +37,10 @@ _LOOK = 10.0
 """Seconds between two looks at whether Ray is there."""
 ELSEWHERE = 30.0
 """Seconds before a product is asked for again that another start of the catalogue is at."""
+
+TERMINATED = 143
+"""The exit code of a worker that SIGTERM has ended."""
+_TAKEN = "its machine is being taken away (SIGTERM); what was trained is saved"
 
 Prepare = Callable[[], object]
 
@@ -69,19 +74,35 @@ class Worker:
         from packshot.models import kept_base
 
         self._out, self._start, self._stop = out, start, threading.Event()
+        self._at_work: int | None = None  # the thread that makes a product
         self._warm = contextlib.ExitStack()
         self._warm.enter_context(kept_base())
+        self._warm.enter_context(told_by_sigterm(self._terminate, self._break_off))
 
     def ready(self) -> None:
         """Answers once the worker is there."""
 
     def make(self, product: Product) -> Outcome:
         """Make a product; see `making.make`."""
-        return make(product, self._out, self._start, self._stop.is_set)
+        self._at_work = threading.get_ident()
+        try:
+            return make(product, self._out, self._start, self._stop.is_set)
+        finally:
+            self._at_work = None
 
     def stop(self) -> None:
         """Let the product at hand stop with its state saved."""
         self._stop.set()
+
+    def _terminate(self) -> None:
+        """End, as this process's machine is about to be taken away."""
+        if self._at_work is None:
+            raise SystemExit(TERMINATED)
+        self.stop()
+
+    def _break_off(self) -> None:
+        if self._at_work is not None:
+            interrupt(self._at_work)
 
 
 class Hired(Protocol):
@@ -185,9 +206,10 @@ class Crew:
             outcome = Outcome(
                 product.id, "failed", fault=f"its worker was lost: {reason_of(error)}"
             )
-            self._waiting.lost(product.kind)
-            self._warm[making.worker] = None
-            self.workers[making.worker] = self._hire(making.worker)
+            self._replace(making)
+        if outcome.state == "stopped" and not self._stopping:  # by SIGTERM: the worker ends
+            self._again_elsewhere(making)
+            return replace(outcome, state="waiting", fault=_TAKEN, tries=self._tries[product.id])
         if outcome.state == "elsewhere":
             self._tries[product.id] -= 1
             heapq.heappush(self._later, (self._now() + ELSEWHERE, product.id, product))
@@ -198,6 +220,18 @@ class Crew:
             heapq.heappush(self._later, (again, product.id, product))
             return replace(outcome, state="waiting", tries=tries)
         return replace(outcome, tries=tries)
+
+    def _replace(self, making: _Making) -> None:
+        """Have another worker in the place of one that is gone."""
+        self._waiting.lost(making.product.kind)
+        self._warm[making.worker] = None
+        self.workers[making.worker] = self._hire(making.worker)
+
+    def _again_elsewhere(self, making: _Making) -> None:
+        """Have a product gone on with by another worker; it is no failed try."""
+        self._tries[making.product.id] -= 1
+        self._waiting.again(making.product.kind, making.product)
+        self._replace(making)
 
 
 def make_all(

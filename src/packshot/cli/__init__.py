@@ -30,7 +30,7 @@ from packshot.cli import (
     studio,
     train,
 )
-from packshot.cli.terminal import echo, guarded, notes_shown
+from packshot.cli.terminal import STOPPED, TERMINATED, echo, guarded, notes_shown
 
 if TYPE_CHECKING:
     from packshot.errors import UnaskedFetchError
@@ -120,7 +120,7 @@ def main() -> None:
     """Run a command.
 
     Exit codes: 0 done, 2 an error that the user can fix, 3 done but for some of many (`PARTLY`),
-    130 stopped, 1 a bug.
+    130 stopped by Ctrl-C, 143 by SIGTERM, 1 a bug.
     """
     with guarded(), notes_shown():
         _main()
@@ -139,7 +139,7 @@ def _main() -> None:
                 raise
             _main()
     except SystemExit as ended:
-        if ended.code == 130:
+        if ended.code in (STOPPED, TERMINATED):
             echo("packshot: stopped; the same command resumes from here.", err=True)
         raise
     except PackshotError as error:

@@ -97,7 +97,7 @@ def catalog(
     states = [outcome.state for outcome in outcomes]
     echo(f"{states.count('done')} of {len(products)} are done. Page: {page}")
     if states.count("done") < len(products):
-        raise typer.Exit(1 if "failed" in states else 130)
+        raise typer.Exit(1 if "failed" in states else console.exit_code)
 
 
 def _products(

@@ -23,9 +23,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from packshot.cli.progress_record import progress_record
-from packshot.cli.terminal import visible
+from packshot.cli.progress_record import ProgressRecord, progress_record
+from packshot.cli.terminal import STOPPED, TERMINATED, visible
 from packshot.utils.durations import in_words
+from packshot.utils.preemption import told_by_sigterm
 from packshot.workflow.observer import RunObserver
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ LINE_SECONDS = 5.0
 class Console(RunObserver):
     """Progress bars with ETA, one per kind of work; lines without a terminal. Asks before downloads."""
 
-    def __init__(self, *, yes: bool = False) -> None:
+    def __init__(self, *, yes: bool = False, quiet: bool = False) -> None:
         """
         Args:
             yes: agree to everything that is offered.
+            quiet: show nothing, as another process does.
         """
         console = RichConsole(stderr=True)
+        console.quiet = quiet
         self._bars = Progress(
             TextColumn("{task.description:<16}"),
             BarColumn(),
@@ -62,8 +65,9 @@ class Console(RunObserver):
         )
         self._tasks: dict[str, TaskID] = {}
         self._lines: dict[str, _Lines] | None = None if console.is_terminal else {}
-        self._record = progress_record()
+        self._record = ProgressRecord(None) if quiet else progress_record()
         self._asked_to_stop = False
+        self.exit_code = STOPPED
         self.insists = yes
         self.training = False
 
@@ -206,17 +210,30 @@ class Console(RunObserver):
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
-        """The first Ctrl-C in training stops after the current step; any other stops at once."""
+        """The first Ctrl-C in training stops after the current step; any other stops at once.
 
-        def handle(_signal: int, _frame: FrameType | None) -> None:
+        So does SIGTERM, after which no step is waited for longer than `preemption.PATIENCE` seconds.
+        """
+
+        def stop(how: str) -> None:
             if self._asked_to_stop or not self.training:
                 raise KeyboardInterrupt
             self._asked_to_stop = True
-            self.say("stopping after this step (Ctrl-C again: at once)")
+            self.say(f"stopping after this step ({how})")
 
-        before = signal.signal(signal.SIGINT, handle)
+        def interrupt(_signal: int, _frame: FrameType | None) -> None:
+            stop("Ctrl-C again: at once")
+
+        def terminate() -> None:
+            self.exit_code = TERMINATED
+            stop("SIGTERM")
+
+        before = signal.signal(signal.SIGINT, interrupt)
         try:
-            yield
+            with told_by_sigterm(terminate):
+                yield
+        except KeyboardInterrupt:
+            raise SystemExit(self.exit_code) from None
         finally:
             signal.signal(signal.SIGINT, before)
 

@@ -147,7 +147,7 @@ def run(
             observer=console,
         )
     if result.stopped:
-        raise typer.Exit(130)
+        raise typer.Exit(console.exit_code)
     if result.was_complete:
         echo("Nothing to do: all results are there, and nothing they depend on has changed.")
     echo(f"LoRA:    {result.project.lora_file}\nReport:  {result.report_file}")

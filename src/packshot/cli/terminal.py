@@ -14,6 +14,8 @@ import typer
 
 PARTLY = 3
 """The exit code of a command over many, if some of them could not be done."""
+STOPPED, TERMINATED = 130, 143
+"""The exit codes of a command that Ctrl-C has stopped, or SIGTERM; started again, it goes on."""
 
 
 def visible(text: object) -> str:

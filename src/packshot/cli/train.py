@@ -41,6 +41,10 @@ def plan(
     ] = None,
     train_text_encoder: TrainTextEncoder = False,
     assistant: Assistant = None,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, help="How many train together (accelerate launch), each with a GPU."),
+    ] = 1,
     compare: Annotated[
         bool, typer.Option("--compare", help="Only show what each time budget would buy.")
     ] = False,
@@ -84,6 +88,7 @@ def plan(
             class_image_ratio=class_image_ratio,
             train_text_encoder=train_text_encoder,
             measure_anew=not keep_measurements,
+            processes=processes,
         )
         console.plan(new_plan)
     echo(f"Plan: {opened.plan_file}")
@@ -150,23 +155,34 @@ def train(
 ) -> None:
     """Train as plan.toml says (made if missing). Resumes an interrupted run."""
     from packshot.cli.console import Console
+    from packshot.errors import ProcessLostError
     from packshot.plan import make_plan, read_plan
     from packshot.training import Done, Stopped
     from packshot.training import train as train_events
+    from packshot.training.processes import joined
 
     opened = project_at(project)
     if opened.plan_file.exists():
         read_plan(opened.plan_file)  # one that makes no sense is told before the base is loaded
-    with Console() as console, console.stoppable():
-        base = base_of(opened, console)
-        if not opened.plan_file.exists():
-            console.plan(make_plan(opened, base))
-        event = None
-        for event in train_events(
-            opened, base, should_stop=console.should_stop, finish=finish, go_on=go_on
-        ):
-            console.event(event)
-    if isinstance(event, Stopped):
-        raise typer.Exit(130)
-    if isinstance(event, Done):
+    event = None
+    with joined() as processes:
+        is_first = processes.is_first
+        try:
+            with Console(quiet=not is_first) as console, console.stoppable():
+                with processes.in_turn():
+                    base = base_of(opened, console)
+                    if not opened.plan_file.exists():
+                        console.plan(make_plan(opened, base, processes=processes.count))
+                for event in train_events(
+                    opened, base, should_stop=console.should_stop, finish=finish, go_on=go_on,
+                    processes=processes,
+                ):  # fmt: skip
+                    console.event(event)
+        except (ProcessLostError, SystemExit):
+            if is_first:
+                raise
+            raise typer.Exit(1) from None  # the first tells of it
+    if isinstance(event, Stopped) and is_first:
+        raise typer.Exit(console.exit_code)
+    if isinstance(event, Done) and is_first:
         echo(f"LoRA: {event.lora_file}\n      {event.diffusers_lora_file}")

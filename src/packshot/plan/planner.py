@@ -98,6 +98,8 @@ class _Work:
     shot_seconds: float
     is_evaluated: bool = True
     """Whether the run is to end when it is done."""
+    processes: int = 1
+    """That share the images of each step."""
 
     @property
     def full_steps(self) -> int:
@@ -160,7 +162,9 @@ class _Sized:
 
     @property
     def step_seconds(self) -> float:
-        return self.cost.seconds(self.work.recipe.effective_batch_size, self.launches)
+        processes = self.work.processes
+        largest_share = math.ceil(self.work.recipe.effective_batch_size / processes)
+        return self.cost.seconds(largest_share, max(1.0, self.launches / processes))
 
     def seconds(self, steps: int, class_images: int | None = None) -> float:
         """The seconds of a run of so many steps: encoding, steps, samples, writing."""
@@ -169,7 +173,7 @@ class _Sized:
         slots = math.floor(steps * work.recipe.effective_batch_size * work.share)
         encoded = work.photos * work.recipe.crops_per_photo + min(known * self.class_crops, slots)
         encoded += HELD_OUT if work.is_evaluated else 0
-        caching = encoded * self.cost.encode_seconds
+        caching = encoded * self.cost.encode_seconds / work.processes
         samples = SAMPLE_ROUNDS * SAMPLES * work.shot_seconds
         evaluating = evaluations.TIME_SHARE if work.is_evaluated else 0.0
         training = steps * self.step_seconds * (1 + evaluating)
@@ -195,6 +199,7 @@ def make_plan(
     asked: Asked | None = None,
     measure_anew: bool = False,
     least_at_least: bool = False,
+    processes: int = 1,
 ) -> Plan:
     """Calibrate on this machine and write `plan.toml`: as much of the recipe as the time allows.
 
@@ -211,6 +216,8 @@ def make_plan(
         asked: the request to record in the plan; see `Plan.asked`.
         measure_anew: measure again instead of reusing decisions.toml.
         least_at_least: plan the recipe's least if not even that fits the time.
+        processes: that will train together, each on a device like this one; each step has at least so
+            many images.
 
     Raises:
         NoUsablePhotosError: the project has no photos.
@@ -229,8 +236,10 @@ def make_plan(
     assistant = load_assistant(project, base)
     recipe = recipe_of(base, has_assistant=bool(assistant))
     recipe = _with_overrides(recipe, target_modules, rank, class_image_ratio)
+    batch = max(recipe.effective_batch_size, processes)
+    recipe = recipe.model_copy(update={"effective_batch_size": batch})
     prior = list_class_images(project)
-    work = _work(project, base, decisions, recipe, prior)
+    work = replace(_work(project, base, decisions, recipe, prior), processes=processes)
     text_rank = recipe.rank if train_text_encoder else 0
     sizes = _sizes(base, decisions, work, text_rank, measure_anew, assistant)
     chosen, steps = _chosen(sizes, budget, least_at_least)
@@ -279,6 +288,8 @@ def make_plan(
     )
     reasons = _reasons(plan, recipe, work.photos, len(prior), chosen.why)
     reasons["torch_compile"] = compiling.why
+    if processes > 1:
+        reasons["effective_batch_size"] += f"; at least one for each of {processes} processes"
     _keep_aside(project, plan)
     write_plan(plan, project.plan_file, reasons)
     return plan

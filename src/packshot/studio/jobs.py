@@ -332,7 +332,7 @@ def _ended(code: object, was_asked: bool) -> State:
         return "done"
     if code == 3:
         return "partly"
-    return "stopped" if code == 130 or was_asked else "failed"
+    return "stopped" if code in (130, 143) or was_asked else "failed"
 
 
 def _record(file: Path) -> dict[str, Any]:
