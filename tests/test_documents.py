@@ -24,7 +24,10 @@ DOCUMENTS = [
     ROOT / "SECURITY.md",
     ROOT / "pocket/model/README.md",
 ]
-OTHER_TOOLS_OPTIONS = {"--dataset_config", "--disable-metadata", "--gpus"}
+OTHER_TOOLS_OPTIONS = {
+    "--dataset_config", "--disable-metadata", "--gpus", "--machine_rank", "--main_process_ip",
+    "--nproc_per_node", "--num_machines", "--num_processes",
+}  # fmt: skip
 OTHER_PROGRAMS_MESSAGES = {
     "packshot: command not found",  # the shell's
     "No module named 'fcntl'",  # Python's

@@ -86,3 +86,14 @@ def test_sigterm_before_training_ends_at_once(command, planned_project, monkeypa
     code, said = command("train", "-p", planned_project.root)
     assert code == 143 and "stopped; the same command resumes from here" in said
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("name", ["run", "plan"])
+def test_other_commands_than_train_refuse_to_work_in_several_processes(
+    command, project, monkeypatch, name
+):
+    told = {"RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}
+    for variable, value in told.items():
+        monkeypatch.setenv(variable, str(value))
+    code, said = command(name, project.root)
+    assert code == 2 and f"Only packshot train works in several processes, not {name}" in said

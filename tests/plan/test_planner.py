@@ -135,13 +135,16 @@ def test_without_a_budget_the_whole_recipe_is_planned(ready_project, tiny_base, 
 def test_several_processes_share_a_batch_with_an_image_for_each(
     ready_project, tiny_base, costs, processes
 ):
+    costs(lambda **_: cost(picture=0.5))
     alone = make_plan(ready_project, tiny_base)
     plan = make_plan(ready_project, tiny_base, processes=processes)
     assert plan.effective_batch_size == max(alone.effective_batch_size, processes)
     seen = [each.steps * each.effective_batch_size for each in (alone, plan)]
     assert seen[1] == pytest.approx(seen[0], abs=processes)
     assert plan.estimate.seconds == pytest.approx(alone.estimate.seconds / processes, rel=0.02)
-    assert f"of {processes} processes" in read_reasons(ready_project.plan_file)["effective_batch_size"]
+    assert (
+        f"of {processes} processes" in read_reasons(ready_project.plan_file)["effective_batch_size"]
+    )
 
 
 def test_exposures_give_way_before_the_size(ready_project, tiny_base, costs):

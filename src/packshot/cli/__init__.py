@@ -59,6 +59,7 @@ app = typer.Typer(
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -66,7 +67,14 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    pass
+    from packshot.errors import ProcessesError
+    from packshot.utils.launcher import launched
+
+    if context.invoked_subcommand != "train" and launched():
+        raise ProcessesError(
+            f"Only packshot train works in several processes, not {context.invoked_subcommand}: start that "
+            "as it is, without a launcher."
+        )
 
 
 # In the order in which they are wanted, and listed.

@@ -155,7 +155,7 @@ def train(
 ) -> None:
     """Train as plan.toml says (made if missing). Resumes an interrupted run."""
     from packshot.cli.console import Console
-    from packshot.errors import ProcessLostError
+    from packshot.errors import ProcessLostError, TrainingDivergedError
     from packshot.plan import make_plan, read_plan
     from packshot.training import Done, Stopped
     from packshot.training import train as train_events
@@ -178,7 +178,7 @@ def train(
                     processes=processes,
                 ):  # fmt: skip
                     console.event(event)
-        except (ProcessLostError, SystemExit):
+        except (ProcessLostError, TrainingDivergedError, SystemExit):
             if is_first:
                 raise
             raise typer.Exit(1) from None  # the first tells of it

@@ -325,8 +325,9 @@ class _Learning:
         begun = self.optimizer.step
         whole = begun
         try:
-            if begun and self._lacks_sample(begun, is_last=begun == self.plan.steps):
-                yield self._sample(begun, is_last=begun == until)
+            last = begun == self.plan.steps or self.convergence.is_done
+            if begun and self._lacks_sample(begun, is_last=last):
+                yield self._sample(begun, is_last=last)
             with ExitStack() as assisted:
                 assisted.enter_context(lora.fused(self.base, assistant))
                 for step in range(begun + 1, until + 1):

@@ -10,7 +10,6 @@ Tensors of numbers alone are exchanged, since PyTorch's collectives of objects u
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ from datetime import timedelta
 import torch
 from torch import Tensor, nn
 
-from packshot.errors import InvalidPlanError, ProcessesError, ProcessLostError
+from packshot.errors import InvalidPlanError, ProcessesError, ProcessLostError, reason_of
+from packshot.utils.launcher import launched
 
 _TIMEOUT = timedelta(hours=2)
 """That processes wait for each other at most: the first may have to fetch a base. One whose process ended is
 noticed at once; this is for a machine that vanishes."""
-_LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
@@ -146,25 +145,25 @@ def joined() -> Iterator[Processes]:
     Raises:
         ProcessesError: this machine has fewer GPUs than processes, or they do not find each other.
     """
-    told = {name: os.environ.get(name, "") for name in _LAUNCHED}
-    if not all(told.values()) or told["WORLD_SIZE"] == "1":
+    one = launched()
+    if one is None:
         yield ALONE
         return
     from torch import distributed
 
-    rank, count = int(told["RANK"]), int(told["WORLD_SIZE"])
     backend = "gloo"
     if torch.cuda.is_available():
-        _take_gpu(int(os.environ.get("LOCAL_RANK", rank)))
+        _take_gpu(one.local_rank)
         backend = "cpu:gloo,cuda:nccl"
     try:
-        distributed.init_process_group(backend, rank=rank, world_size=count, timeout=_TIMEOUT)
+        distributed.init_process_group(
+            backend, rank=one.rank, world_size=one.count, timeout=_TIMEOUT
+        )
     except (RuntimeError, ValueError) as error:
         raise ProcessesError(
-            f"The {count} processes do not find each other at "
-            f"{told['MASTER_ADDR']}:{told['MASTER_PORT']}: {error}"
+            f"The {one.count} processes do not find each other at {one.address}: {reason_of(error)}"
         ) from error
-    yield Processes(rank, count, int(os.environ.get("LOCAL_WORLD_SIZE", count)))
+    yield Processes(one.rank, one.count, one.local_count)
     # Not after an error: that would wait for processes that wait for this one.
     distributed.destroy_process_group()
 
