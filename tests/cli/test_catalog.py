@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 from typer.testing import CliRunner
@@ -35,6 +37,8 @@ def made(monkeypatch):
             yield Outcome(product.id, "making", tries=1)
             failed = Outcome(product.id, "failed", fault="no photos", tries=1)
             yield failed if number == given.get("fails") else Outcome(product.id, "done", 9.0)
+            if number == given.get("terminated"):
+                os.kill(os.getpid(), signal.SIGTERM)
             if options["should_stop"]():
                 return
 
@@ -82,3 +86,11 @@ def test_so_many_failures_end_it(table, made, tmp_path):
     assert told.exit_code == 1 and "0 of 3 are done" in told.output
     states = [each["state"] for each in json.loads((tmp_path / "out/results.json").read_text())]
     assert states == ["failed", "waiting", "waiting"]
+
+
+def test_at_sigterm_no_other_is_begun_and_the_page_tells_what_is_done(table, made, tmp_path):
+    made["terminated"] = 1
+    told = catalog(table, "--out", tmp_path / "out")
+    assert told.exit_code == 143 and "2 of 3 are done" in told.output
+    states = [each["state"] for each in json.loads((tmp_path / "out/results.json").read_text())]
+    assert sorted(states) == ["done", "done", "waiting"]
