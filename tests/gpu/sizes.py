@@ -205,9 +205,9 @@ class Bench:
             )
             learn(optimizer)
 
-        def stepped(base: Any, plan: Any, data: Any, optimizer: Any, number: int) -> Any:
+        def stepped(base: Any, plan: Any, data: Any, optimizer: Any, *which: Any) -> Any:
             def work() -> Any:
-                return step(base, plan, data, optimizer, number)
+                return step(base, plan, data, optimizer, *which)
 
             micro = plan.effective_batch_size // plan.gradient_accumulation_steps
             done = once(base, work, "train", micro, plan.resolution)

@@ -48,10 +48,10 @@ def held_out_loss(
     """
     at_once = plan.effective_batch_size // plan.gradient_accumulation_steps
     batches = data.held_out_batches(min(at_once, -(-HELD_OUT // processes.count)), processes)
-    total = torch.zeros((), dtype=torch.float64)
-    for batch in batches:
-        total += per_image_loss(base, batch, plan.min_snr_gamma).double().sum().cpu()
-    return float(processes.sum(total)) / HELD_OUT
+    total = sum(
+        float(per_image_loss(base, batch, plan.min_snr_gamma).double().sum()) for batch in batches
+    )
+    return float(processes.sum(torch.tensor(total, dtype=torch.float64))) / HELD_OUT
 
 
 @dataclass

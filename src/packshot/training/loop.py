@@ -544,7 +544,7 @@ def _step(
         for group in data.groups(first + part.start, len(part)):
             each = per_image_loss(base, group.batch, plan.min_snr_gamma)
             optimizer.backward((each * group.batch.loss_weights).sum() / count)
-            losses[[slot.number - first for slot in group.slots]] = each.detach().cpu()
+            losses[[slot.number - first for slot in group.slots]] = torch.tensor(each.tolist())
     losses = processes.add_up(list(optimizer.named.values()), losses)
     slots = [data.slot(number) for number in range(first, first + count)]
     norm = float(optimizer.clip())
