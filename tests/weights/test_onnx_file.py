@@ -31,6 +31,16 @@ def test_a_model_passes(model):
     check_onnx(model)
 
 
+def test_where_a_drive_maps_no_files_one_is_read(model, monkeypatch):
+    def refuse(*given, **options):
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr("mmap.mmap", refuse)
+    check_onnx(model)
+    model.write_bytes(model.read_bytes()[:-3])
+    assert_refused(model, "cut short or damaged")
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

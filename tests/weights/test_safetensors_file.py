@@ -2,8 +2,10 @@
 
 import json
 import struct
+from pathlib import Path
 
 import pytest
+import safetensors
 import torch
 from safetensors.torch import save_file
 
@@ -32,6 +34,47 @@ def test_a_safetensors_file_of_any_name_is_read(file):
     assert metadata == {"title": "è"} and tensors.keys() == TENSORS.keys()
     assert all(torch.equal(one, TENSORS[key]) for key, one in tensors.items())
     assert shapes(file) == Header({"a": [], "b": [2, 3]}, {"title": "è"})
+
+
+@pytest.fixture
+def unmapped(monkeypatch):
+    """A drive that maps no files into memory, of which safetensors tells no number."""
+    mapped = safetensors.safe_open
+
+    def refuse(path, framework):
+        if Path(path).name != "header":
+            raise OSError("No such device (os error 19)")
+        return mapped(path, framework=framework)
+
+    monkeypatch.setattr(safetensors, "safe_open", refuse)
+
+
+def test_where_a_drive_maps_no_files_they_are_read(file, unmapped):
+    assert sorted(check_safetensors(file)) == ["a", "b"]
+    assert shapes(file) == Header({"a": [], "b": [2, 3]}, {"title": "è"})
+    kinds = (torch.bfloat16, torch.float8_e4m3fn, torch.bool, torch.uint16)
+    given = TENSORS | {str(kind): torch.ones(3, 2).to(kind) for kind in kinds}
+    given["none"] = torch.zeros(0, 4)
+    save_file(given, file)
+    tensors, metadata = read_safetensors(file)
+    assert metadata == {} and tensors.keys() == given.keys()
+    for key, one in given.items():
+        assert tensors[key].dtype == one.dtype and torch.equal(tensors[key], one)
+
+
+def test_there_too_what_is_cut_or_overlaps_is_refused(file, unmapped):
+    whole = file.read_bytes()
+    for length in range(0, len(whole), 7):
+        file.write_bytes(whole[:length])
+        with pytest.raises(ModelLoadError, match="cut short or damaged|is not a .safetensors"):
+            read_safetensors(file)
+    file.write_bytes(whole.replace(b"[8,32]", b"[0,24]").replace(b"[24,32]", b"[16,24]"))
+    assert file.read_bytes() != whole
+    with pytest.raises(ModelLoadError, match="cut short or damaged"):
+        read_safetensors(file)
+    file.unlink()
+    with pytest.raises(ModelLoadError, match="There is no file"):
+        read_safetensors(file)
 
 
 def test_one_without_tensors_or_metadata_is_one_too(tmp_path):

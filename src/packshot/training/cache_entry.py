@@ -10,6 +10,7 @@ from torch import Tensor
 
 from packshot.errors import StaleRunError
 from packshot.utils import files
+from packshot.weights.safetensors_file import opened
 
 _HASH = "sha256"
 
@@ -25,13 +26,13 @@ def write_entry(file: Path, tensors: Mapping[str, Tensor]) -> None:
 
 def read_entry(file: Path) -> dict[str, Tensor] | None:
     """The tensors of an entry; None where there is none, or it is not as it was written."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(file, "pt") as opened:
-            told = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
+        with opened(file, "pt") as entry:
+            told = entry.metadata() or {}
+            tensors = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118
+    except (OSError, ValueError, SafetensorError):
         return None
     return tensors if told.get(_HASH) == _hash(tensors) else None
 

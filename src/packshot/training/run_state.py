@@ -15,6 +15,7 @@ from torch import Tensor
 
 from packshot.errors import StaleRunError
 from packshot.utils import files
+from packshot.weights.safetensors_file import read_safetensors
 
 KEPT = 2
 _NAME = re.compile("[0-9]{7}")
@@ -92,12 +93,10 @@ def latest(folder: Path) -> tuple[State | None, str]:
 
     Nothing older than it is read.
     """
-    from safetensors.torch import load_file
-
     damaged: list[str] = []
     for place in reversed(_complete(folder)):
         if is_valid(place):
-            adapter, optimizer = (load_file(place / name) for name in _PARTS)
+            adapter, optimizer = (read_safetensors(place / name)[0] for name in _PARTS)
             return State(int(place.name), adapter, optimizer, _losses(place)), _note(damaged)
         damaged.insert(0, place.name)
     return None, _note(damaged)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from packshot.errors import ModelLoadError
 from packshot.utils import files
 from packshot.weights.safetensors_file import PICKLES
 
+Data = bytes | mmap.mmap
 MAX_BYTES = 2**31
 """What a protocol buffer can hold."""
 _VARINT, _EIGHT_BYTES, _SOME_BYTES, _FOUR_BYTES = 0, 1, 2, 5
@@ -50,7 +53,7 @@ def check_onnx(path: Path) -> None:
         )
     if size == 0:
         raise ModelLoadError(f"{path} is empty. Download it again.")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with path.open("rb") as file, _content(file) as data:
         if data[:2] in PICKLES:
             raise ModelLoadError(
                 f"{path} is a pickle, which can run code when it is opened; refused. Use an .onnx."
@@ -64,6 +67,18 @@ def check_onnx(path: Path) -> None:
             ) from error
     for location in locations:
         _check_location(path, location)
+
+
+@contextmanager
+def _content(file: BinaryIO) -> Iterator[Data]:
+    """A file's bytes, mapped into memory, or read where its drive maps none."""
+    try:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError:
+        yield file.read()
+    else:
+        with mapped:
+            yield mapped
 
 
 def _check_location(path: Path, location: str) -> None:
@@ -81,7 +96,7 @@ def _check_location(path: Path, location: str) -> None:
         raise ModelLoadError(f"{path} has its weights in {external}, which is not there.")
 
 
-def _locations(data: mmap.mmap) -> set[str]:
+def _locations(data: Data) -> set[str]:
     """Names of a model's external weight files.
 
     Raises:
@@ -108,7 +123,7 @@ def _locations(data: mmap.mmap) -> set[str]:
     return locations
 
 
-def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _fields(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Each field of the message data[start:end]: its number, and start and end of its value."""
     while start < end:
         tag, first = _number(data, start, end)
@@ -127,7 +142,7 @@ def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, i
         yield tag >> 3, first, start
 
 
-def _number(data: mmap.mmap, start: int, end: int) -> tuple[int, int]:
+def _number(data: Data, start: int, end: int) -> tuple[int, int]:
     """A varint, and the position after it.
 
     Written in more bytes than it needs, or larger than 64 bits, it is refused: other readers cut such

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from packshot.errors import ModelLoadError, PackshotError, reason_of
+from packshot.utils import files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,13 +93,79 @@ def is_gguf(path: Path) -> bool:
         return file.read(len(GGUF)) == GGUF
 
 
+@contextmanager
+def opened(path: Path, framework: str) -> Iterator[Any]:
+    """safetensors' own handle of a file ("np" or "pt"), or the like where the drive maps none into memory.
+
+    Raises:
+        SafetensorError, ValueError: it is none, or damaged.
+        OSError: it cannot be read.
+    """
+    from safetensors import safe_open
+
+    try:
+        handle = safe_open(path, framework=framework)
+    except OSError:  # which says no number; reading the file does, if that is not the reason
+        yield _Unmapped(path)
+    else:
+        with handle as file:
+            yield file
+
+
+class _Unmapped:
+    """What is needed of safetensors' handle, of a file that is read rather than mapped: some network drives
+    and sticks map no files (ENODEV)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            self._head = file.read(8)
+            self._head += file.read(min(size, int.from_bytes(self._head, "little")))
+        self._check(size)
+        header = json.loads(self._head[8:])
+        self._metadata = header.pop("__metadata__", None)
+        self._tensors: dict[str, dict[str, Any]] = header
+
+    def _check(self, size: int) -> None:
+        """Have safetensors judge the header, in front of nothing that is as long."""
+        from safetensors import safe_open
+
+        with files.temporary_folder() as folder:
+            empty = folder / "header"
+            files.write_bytes(empty, self._head)
+            os.truncate(empty, size)
+            with safe_open(empty, framework="np"):
+                pass
+
+    def keys(self) -> list[str]:
+        return list(self._tensors)
+
+    def metadata(self) -> dict[str, str] | None:
+        return self._metadata
+
+    def get_slice(self, key: str) -> SimpleNamespace:
+        return SimpleNamespace(get_shape=lambda: self._tensors[key]["shape"])
+
+    def get_tensor(self, key: str) -> Tensor:
+        """One tensor, as a file of its own: kinds of numbers are safetensors' matter."""
+        from safetensors.torch import load
+
+        told = self._tensors[key]
+        start, end = told["data_offsets"]
+        alone = json.dumps({key: told | {"data_offsets": [0, end - start]}}).encode()
+        with self._path.open("rb") as file:
+            file.seek(len(self._head) + start)
+            return load(len(alone).to_bytes(8, "little") + alone + file.read(end - start))[key]
+
+
 def check_safetensors(path: Path, refusal: type[PackshotError] = ModelLoadError) -> list[str]:
     """Check that a file is safetensors, whatever its name; returns its keys, from the header only.
 
     Raises:
         PackshotError: (as `refusal`) a pickle, another kind of file, or damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     if not path.is_file():
         raise refusal(f"There is no file {path}.")
@@ -122,7 +193,7 @@ def check_safetensors(path: Path, refusal: type[PackshotError] = ModelLoadError)
         )
     try:
         # PyTorch's way would ask for as much memory as the file is long.
-        with safe_open(path, framework="np") as tensors:
+        with opened(path, "np") as tensors:
             return list(tensors.keys())
     except (SafetensorError, ValueError) as error:
         raise refusal(f"{path} is cut short or damaged ({error}). Copy it again.") from error
@@ -136,11 +207,11 @@ def read_safetensors(
     Raises:
         PackshotError: (as `refusal`) as `check_safetensors`.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     keys = check_safetensors(path, refusal)
     try:
-        with safe_open(path, framework="pt") as file:
+        with opened(path, "pt") as file:
             return {key: file.get_tensor(key) for key in keys}, dict(file.metadata() or {})
     except (SafetensorError, ValueError, TypeError, OverflowError) as error:
         # Empty tensors may have sides of any length, also of more than PyTorch counts to.
@@ -161,9 +232,7 @@ def shapes(path: Path, refusal: type[PackshotError] = ModelLoadError) -> Header:
     Raises:
         PackshotError: (as `refusal`) as `check_safetensors`.
     """
-    from safetensors import safe_open
-
     keys = check_safetensors(path, refusal)
-    with safe_open(path, framework="np") as file:
+    with opened(path, "np") as file:
         by_key = {key: list(file.get_slice(key).get_shape()) for key in keys}
         return Header(by_key, dict(file.metadata() or {}))
