@@ -198,6 +198,7 @@ PRODUCERS = {
     "DiffSynth-Studio": {
         f: Format("", DEFAULT) for f in ("sdxl", "flux1", "flux2", "qwen_image", "z_image")
     },
+    "XLabs": {"flux1": Format("", ("down.weight", "up.weight"))},
     "ComfyUI, without biases": {
         f: Format("diffusion_model.", KOHYA, original=True) for f in (*UNETS, *TRANSFORMERS)
     },
@@ -207,6 +208,16 @@ DIFFSYNTH = {
     "blocks.1.ff_b.2": ("transformer_blocks.1.ff_context.net.2",),
     "single_blocks.1.to_qkv_mlp": ORIGINAL["flux1"]["single_blocks.1.linear1"],
     "single_blocks.0.proj_out": ("single_transformer_blocks.0.proj_out",),
+}
+XLABS = {
+    "double_blocks.0.processor.qkv_lora1": QKV,
+    "double_blocks.0.processor.qkv_lora2": ADDED,
+    "double_blocks.1.processor.proj_lora1": ("transformer_blocks.1.attn.to_out.0",),
+    "double_blocks.1.processor.proj_lora2": ("transformer_blocks.1.attn.to_add_out",),
+    "single_blocks.0.processor.qkv_lora": each(
+        "single_transformer_blocks.0.attn.", "to_q", "to_k", "to_v"
+    ),
+    "single_blocks.1.processor.proj_lora": ("single_transformer_blocks.1.proj_out",),
 }
 ALPHA, RANK = 5.0, 2
 
@@ -222,6 +233,8 @@ def spelt_modules(producer, family):
     modules = {name: (name,) for name in DIFFUSERS[family]}
     if producer == "DiffSynth-Studio" and family == "flux1":
         modules = DIFFSYNTH
+    if producer == "XLabs":
+        modules = XLABS
     if format.original:
         modules = ORIGINAL[family]
     keeps_dots = not format.start or format.start.endswith(".")
@@ -564,6 +577,10 @@ SPELLINGS = {
     "LyCORIS by SimpleTuner": (f"lycoris_{ATTENTION.replace('.', '_')}", KOHYA),
     "PEFT within the root": (f"unet.base_model.model.{ATTENTION}", AB),
     "PEFT around the root": (f"base_model.model.unet.{ATTENTION}", AB),
+    "compiled, by sd-scripts": (f"lora_unet__orig_mod_{ATTENTION.replace('.', '_')}", KOHYA),
+    "compiled": (f"unet._orig_mod.{ATTENTION}", AB),
+    "a compiled layer": (f"unet.{ATTENTION}._orig_mod", AB),
+    "several GPUs": (f"module.unet.{ATTENTION}", AB),
     "a checkpoint's prefix": ("model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_q", AB),
 }  # fmt: skip
 
@@ -581,6 +598,24 @@ def test_other_spellings(base_of, tmp_path, case, alpha):  # fmt: skip
     save_file(tensors, tmp_path / "a.safetensors")
     lora = load_lora(tmp_path / "a.safetensors", base)
     assert_means(lora, {f"unet.{ATTENTION}": 5 / RANK * up @ down})
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (f"unet.{ATTENTION}.lora_B.bias", "is a LoRA that changes biases, too, which is not read"),
+        (f"unet.{ATTENTION}.lora_B.default.bias", "is a LoRA that changes biases"),
+        ("diffusion_model.double_blocks.0.img_attn.norm.key_norm.scale", "that changes norms, too"),
+    ],
+)
+def test_what_a_lora_changes_besides_weights_is_named(base_of, tmp_path, key, words):
+    """PEFT's lora_bias, and FLUX.1's own LoRAs for depth and edges."""
+    base = base_of("sd1")
+    tensors, _ = written_by("SimpleTuner, diffusers", "sd1", base)
+    save_file(tensors | {key: noise(4)}, tmp_path / "a.safetensors")
+    with pytest.raises(LoraError, match=words):
+        load_lora(tmp_path / "a.safetensors", base)
+    assert "(not read)" in read_info(tmp_path / "a.safetensors").kind
 
 
 @pytest.mark.parametrize("part", ["lora_A.weight", "lora_B.weight"])

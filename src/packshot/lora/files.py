@@ -21,7 +21,7 @@ from torch import Tensor
 from packshot.errors import LoraError
 from packshot.lora import variants
 from packshot.lora.fuse import shape_of
-from packshot.lora.keys import Place, diffusers_keys, key_aliases, kohya_names, other_family
+from packshot.lora.keys import Place, diffusers_keys, key_aliases, kohya_names, other_family, unwrapped
 from packshot.lora.metadata import PeftConfig, peft_configs, peft_metadata, true_metadata
 from packshot.lora.weights import Lora, LoraWeights, WeightDelta
 from packshot.models.diffusion_model import DiffusionModel
@@ -33,6 +33,7 @@ _FACTOR = re.compile(
     r"(.+)\.(?:lora_(A|B|down|up|mid)|lora(?:_linear_layer)?\.(down|up))(?:(?:\.[^.]+)?\.weight)?"
 )
 _PROCESSOR = re.compile(r"(.+?)\.(?:processor\.)?(to_[qkv]|to_out)_lora\.(down|up)\.weight")
+_XLABS = re.compile(r"(.+\.processor\.(?:qkv|proj)_lora[12]?)\.(down|up)\.weight")
 _MAGNITUDE = re.compile(r"(.+)\.(?:lora_magnitude_vector|magnitude)(?:\.[^.]+)?(?:\.weight)?")
 _OTHER = re.compile(rf"(.+)\.(alpha|dora_scale|{'|'.join(variants.PARTS)})")
 _NAMED = {"A": "down", "B": "up", "dora_scale": "dora"}
@@ -290,6 +291,9 @@ def _refuse_foreign(
 
 def split_key(key: str) -> tuple[str, str]:
     """A key's module and part ("down", "up", "alpha", …; "" if it is no LoRA's)."""
+    key = unwrapped(key)
+    if match := _XLABS.fullmatch(key):
+        return match[1], match[2]
     if match := _PROCESSOR.fullmatch(key):
         module, layer, part = match.groups()
         return f"{module}.{'to_out.0' if layer == 'to_out' else layer}", part

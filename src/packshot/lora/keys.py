@@ -29,6 +29,7 @@ _DENOISERS = (
 )  # fmt: skip
 _PEFT = "base_model.model."
 """What keys begin with before a module's name: the network, and PEFT's wrapper around it."""
+_PYTORCHS = re.compile(r"^module\.|_orig_mod[._]")
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,17 @@ class Place:
     """Whether its rows are shift and scale, and ours scale and shift."""
 
 
+def unwrapped(key: str) -> str:
+    """A key without what PyTorch puts into names of networks that are compiled, or on several GPUs."""
+    return _PYTORCHS.sub("", key)
+
+
 def told_family(keys: Iterable[str], metadata: Mapping[str, str]) -> tuple[str, int] | None:
     """The title of the LoRAs that a file is one of, and how many keys show it; None if nothing does.
 
     A count of 0 means that its metadata shows it.
     """
-    keys = list(keys)
+    keys = list(map(unwrapped, keys))
 
     def count(pattern: str) -> int:
         return sum(1 for key in keys if re.search(pattern, key))

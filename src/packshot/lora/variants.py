@@ -143,6 +143,8 @@ PARTS = (
 
 REFUSED = {
     "a full fine-tune's difference": r"\.(diff|diff_b|w_norm|b_norm)$",
+    "a LoRA that changes biases, too": r"\.(lora_B|lora_up)(\.[^.]+)?\.bias$",
+    "a LoRA that changes norms, too": r"\.norm\.(query|key)_norm\.scale$",
     "an OFT": r"\.(oft_blocks|oft_diag|oft_r|oft_R\.weight)$",
     "a GLoRA": r"\.[ab]1\.weight$",
     "an IA3": r"\.on_input$",

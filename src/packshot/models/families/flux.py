@@ -67,9 +67,18 @@ _STREAMS = Streams(
         "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2",
     },
 )
-# DiffSynth's names, and of ComfyUI's one for a part of linear1.
+# DiffSynth's names, XLabs' processors, and of ComfyUI's one for a part of linear1.
 _OTHERS_NAMES = KeyMapping(
     blocks={
+        "double_blocks": (
+            "transformer_blocks",
+            {
+                "processor.qkv_lora1": ["attn.to_q", "attn.to_k", "attn.to_v"],
+                "processor.qkv_lora2": ["attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"],
+                "processor.proj_lora1": ["attn.to_out.0"],
+                "processor.proj_lora2": ["attn.to_add_out"],
+            },
+        ),
         "blocks": (
             "transformer_blocks",
             {
@@ -90,6 +99,8 @@ _OTHERS_NAMES = KeyMapping(
             {
                 "to_qkv_mlp": ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"],
                 "linear1_qkv": ["attn.to_q", "attn.to_k", "attn.to_v"],
+                "processor.qkv_lora": ["attn.to_q", "attn.to_k", "attn.to_v"],
+                "processor.proj_lora": ["proj_out"],
                 "proj_out": ["proj_out"],
                 "norm.linear": ["norm.linear"],
             },
