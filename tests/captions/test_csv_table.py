@@ -102,6 +102,7 @@ def test_a_locked_caption_is_changed_only_where_its_row_unlocks_it(reviewed, tmp
             "10001 characters; 10000 are read",
         ),
         (HEADER + 'c.png,"ohwx new,no,\n', "no table that can be read"),
+        (HEADER + "c.png,ohwx new,no,,more\n", "line 2: it has more cells than"),
     ],
 )
 def test_a_table_with_a_fault_changes_nothing(reviewed, tmp_path, text, words):

@@ -254,6 +254,37 @@ def test_ai_toolkit_masks(tmp_path, ending):
     assert (np.asarray(Image.open(photo.mask)) == np.asarray(half())).all()
 
 
+MUSUBI = """
+[general]
+resolution = [960, 544]
+caption_extension = ".txt"
+enable_bucket = true
+[[datasets]]
+image_directory = "pics"
+cache_directory = "cache"
+num_repeats = 2
+[[datasets]]
+image_jsonl_file = "more.jsonl"
+[[datasets]]
+video_directory = "clips"
+target_frames = [1, 25]
+"""
+
+
+def test_musubi_tuner_configuration(tmp_path):
+    pictures(tmp_path / "pics", "a.png", "b.png")
+    (tmp_path / "pics" / "a.txt").write_text("ohwx car,\n{in|on} snow ||| wet\n")
+    pictures(tmp_path / "other", "c.png")
+    row = {"image_path": "other/c.png", "caption": "ohwx car"}
+    (tmp_path / "more.jsonl").write_text(json.dumps(row))
+    (tmp_path / "d.toml").write_text(MUSUBI)
+    dataset = read_dataset(tmp_path / "d.toml")
+    whole = "ohwx car, {in|on} snow ||| wet"
+    assert captions(dataset) == {"a.png": whole, "b.png": None, "c.png": "ohwx car"}
+    assert [entry.repeats for entry in dataset.entries] == [2, 2, 1]
+    assert dataset.notes == ["d.toml: Packshot has nothing for video_directory: left out"]
+
+
 def test_simpletuner_lines_and_configuration(tmp_path):
     folder = pictures(tmp_path / "pics", "a.png")
     (folder / "a.txt").write_text("ohwx car\nohwx car in snow")

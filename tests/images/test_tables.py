@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packshot.images.sidecars import decode
-from packshot.images.tables import read_rows
+from packshot.images.tables import each_row, read_rows
 
 CELLS = st.text(st.characters(codec="cp1252", categories=("L", "N", "P", "Zs")), min_size=1)
 
@@ -37,3 +37,14 @@ def test_a_stray_quote_is_refused_only_if_strict():
     assert len(list(read_rows(text))) == 1
     with pytest.raises(csv.Error):
         list(read_rows(text, strict=True))
+
+
+@pytest.mark.parametrize("separator", ",;\t")
+def test_what_has_no_column_is_not_lost_but_costs_its_row(separator):
+    lines = ["file,text", "a.jpg,x,", "b.jpg,x, y", "c.jpg,x"]
+    rows = each_row(read_rows("\n".join(lines).replace(",", separator)))
+    first, wrong, last = rows
+    assert (first["text"], last["file"]) == ("x", "c.jpg")
+    assert isinstance(wrong, csv.Error) and "more cells than the table's first line: ' y'" in str(
+        wrong
+    )

@@ -103,6 +103,7 @@ def test_a_table_that_makes_no_sense_is_refused(table, text, words):
         (",,", "line 3: there is no background"),
         ("none.png,,", "line 3: there is no background"),
         ("b.png,none.png,", "line 3: there is no mask"),
+        ("b.png,,,left", "line 3: it has more cells than the table's first line: 'left'"),
     ],
 )
 def test_a_row_that_makes_no_sense_costs_itself(table, row, words):

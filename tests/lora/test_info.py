@@ -38,6 +38,11 @@ def test_kohyas(look):
     assert found.metadata == {"ss_output_name": "duster", "ss_steps": "100"}
 
 
+def test_xlabs(look):
+    found = look(**pair("single_blocks.0.processor.qkv_lora", down="down.weight", up="up.weight"))
+    assert (found.kind, found.format, found.family) == ("LoRA", "XLabs", "FLUX")
+
+
 def test_diffusers_with_two_text_encoders(look):
     ends = {"down": "lora_A.weight", "up": "lora_B.weight"}
     found = look(

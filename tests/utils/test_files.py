@@ -227,6 +227,19 @@ def test_broken_toml_names_the_file_and_line(tmp_path):
         files.read_toml(tmp_path / "a.toml")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_toml_as_windows_editors_save_it(tmp_path, encoding):
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / "a.toml").write_bytes(f'{mark}x = "là"\r\n'.encode(encoding))
+    assert files.read_toml(tmp_path / "a.toml") == {"x": "là"}
+
+
+def test_toml_of_another_encoding_is_told(tmp_path):
+    (tmp_path / "a.toml").write_bytes('x = "là"'.encode("cp1252"))
+    with pytest.raises(PackshotError, match=r"a\.toml .* Save it again as UTF-8"):
+        files.read_toml(tmp_path / "a.toml")
+
+
 def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path, monkeypatch):
     real = os.open
 

@@ -120,8 +120,8 @@ def read_table(table: Path) -> list[Row]:
         raise CaptionError(f"There is no table {table}. Make one: packshot caption --review")
     if table.stat().st_size > _MOST_BYTES:
         raise CaptionError(f"{table} is far too large for a table of captions.")
+    lines = tables.read_rows(sidecars.decode(table.read_bytes()), strict=True)
     try:
-        lines = tables.read_rows(sidecars.decode(table.read_bytes()), strict=True)
         if missing := {"file", "caption"} - set(lines.fieldnames or ()):
             raise CaptionError(
                 f"{table} has no column {min(missing)!r}; its first line must say "
@@ -129,7 +129,9 @@ def read_table(table: Path) -> list[Row]:
             )
         return [_row(table, lines.line_num, cells) for cells in lines if any(cells.values())]
     except csv.Error as error:
-        raise CaptionError(f"{table} is no table that can be read: {error}.") from error
+        raise CaptionError(
+            f"{table} is no table that can be read: line {lines.reader.line_num}: {error}."
+        ) from error
 
 
 def _row(table: Path, line: int, cells: Mapping[str, str | None]) -> Row:

@@ -154,8 +154,6 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 def _csv(path: Path) -> Iterator[dict[str, Any]]:
     try:
         for row in tables.read_rows(sidecars.decode(path.read_bytes())):
-            if None in row:
-                raise CatalogError(f"{path}: a row has more cells than there are columns: {row}.")
             yield {key.strip(): (value or "").strip() for key, value in row.items()}
     except (OSError, csv.Error) as error:
         raise CatalogError(f"{path} cannot be read as CSV: {reason_of(error)}.") from error

@@ -1,7 +1,8 @@
 """Datasets of kohya's sd-scripts: folders with repeats, and `--dataset_config` files.
 
 Compatible with its library/config_util.py and train_util.py (48d368f). Plain folders of pictures and
-side-cars, as OneTrainer and ai-toolkit take them, are read here, too.
+side-cars, as OneTrainer and ai-toolkit take them, are read here, too, and the configurations of kohya's
+musubi-tuner, whose datasets have no subsets.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _THE_PLANS = frozenset(
     (
         "batch_size", "resolution", "enable_bucket", "min_bucket_reso", "max_bucket_reso",
         "bucket_reso_steps", "bucket_no_upscale", "resize_interpolation", "network_multiplier",
-        "cache_info", "validation_seed",
+        "cache_info", "validation_seed", "cache_directory", "skip_corrupted_cache",
     )
 )  # fmt: skip
 """Settings that Packshot's plan makes afresh, or that say nothing without others."""
@@ -69,11 +70,24 @@ class Subset(BaseModel):
     conditioning_data_dir: str | None = None
     alpha_mask: bool = False
     metadata_file: str | None = None
+    is_whole: bool = False
+    """Whether all of a text is its caption, as it stands."""
+
+
+_MUSUBI = {"image_directory": "image_dir", "image_jsonl_file": "metadata_file"}
+"""musubi-tuner's names of a dataset's folder and table, and a subset's."""
+_VIDEOS = ("video_directory", "video_jsonl_file")
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="allow")
     subsets: list[dict[str, Any]] = []
+
+    def own_subsets(self) -> list[dict[str, Any]]:
+        """Its subsets, or what of musubi-tuner's is one."""
+        told = self.model_extra or {}
+        named = {ours: told[theirs] for theirs, ours in _MUSUBI.items() if theirs in told}
+        return self.subsets or ([{**named, "is_whole": True}] if named else [])
 
 
 class _Config(BaseModel):
@@ -175,7 +189,7 @@ def read_config(file: Path) -> Dataset:
         subsets = [
             Subset.model_validate({**config.general, **(table.model_extra or {}), **subset})
             for table in config.datasets
-            for subset in table.subsets
+            for subset in table.own_subsets()
         ]
     except ValidationError as error:
         raise DatasetError(
@@ -190,9 +204,11 @@ def read_config(file: Path) -> Dataset:
 def _left_out(file: Path, config: _Config, subsets: Sequence[Subset]) -> list[str]:
     """Notes on options of the configuration that Packshot ignores, unless they are off or 0."""
     extras = dict(config.model_extra or {})
+    for table in config.datasets:  # of videos alone there are no subsets
+        extras |= {key: value for key, value in (table.model_extra or {}).items() if key in _VIDEOS}
     for subset in subsets:
         extras |= {key: value for key, value in (subset.model_extra or {}).items() if value}
-    keys = sorted(extras.keys() - _THE_PLANS)
+    keys = sorted(extras.keys() - _THE_PLANS - _MUSUBI.keys())
     return [f"{file.name}: Packshot has nothing for {', '.join(keys)}: left out"] if keys else []
 
 
@@ -287,6 +303,9 @@ def _read_subset(
 def _as_told(
     entry: Entry, subset: Subset, remarks: Remarks, *, joins_lines: bool | None = False
 ) -> Entry:
+    if subset.is_whole:
+        caption = sidecars.one_line(entry.caption or "") or None
+        return replace(entry, caption=caption, repeats=subset.num_repeats)
     syntax = Syntax(
         has_wildcards=subset.enable_wildcard,
         separator=subset.caption_separator,

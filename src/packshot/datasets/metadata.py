@@ -1,4 +1,8 @@
-"""Caption tables: kohya's metadata JSON, Hugging Face's metadata.jsonl and metadata.csv (.tsv)."""
+"""Caption tables: kohya's metadata JSON, Hugging Face's metadata.jsonl and metadata.csv (.tsv).
+
+musubi-tuner's and DiffSynth-Studio's, too: they differ in their columns' names, and DiffSynth's JSON is a
+list.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from packshot.images.sources import PICTURE_ENDINGS, picture_files
 from packshot.utils import files
 
 CSV_ENDINGS = (".csv", ".tsv")
-NAME_COLUMNS = ("file_name", "image_path")
+NAME_COLUMNS = ("file_name", "image_path", "image", "file")
 CAPTION_COLUMNS = ("text", "caption", "prompt")
 MASK_COLUMN, TAGS_COLUMN = "mask_file_name", "tags"
 _ROOT = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
@@ -213,6 +217,9 @@ def _rows(file: Path) -> Iterator[tuple[str, Any]]:
                 yield f"line {number}", _parsed(line)
         return
     table = _whole(text, file)
+    if isinstance(table, list) and any(isinstance(row, dict) for row in table):
+        yield from ((f"entry {number}", row) for number, row in enumerate(table, start=1))
+        return
     if not isinstance(table, dict):
         raise DatasetError(f"{file} is no table of captions: {_TABLES_ARE}.")
     for number, (name, row) in enumerate(table.items(), start=1):
@@ -221,15 +228,9 @@ def _rows(file: Path) -> Iterator[tuple[str, Any]]:
 
 def _csv_rows(file: Path) -> Iterator[tuple[str, Any]]:
     rows = tables.read_rows(sidecars.decode(_bytes(file)))
-    while True:
-        value: Any
-        try:
-            value = {key: cell for key, cell in next(rows).items() if isinstance(key, str)}
-        except StopIteration:
-            return
-        except csv.Error as error:
-            value = ValueError(f"is not valid CSV: {error}")
-        yield f"line {rows.reader.line_num}", value
+    for row in tables.each_row(rows):
+        fault = ValueError(f"is not valid CSV: {row}") if isinstance(row, csv.Error) else None
+        yield f"line {rows.reader.line_num}", fault or row
 
 
 def _parsed(line: str) -> Any:

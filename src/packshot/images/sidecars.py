@@ -9,6 +9,7 @@ import time
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path, PurePath
+from typing import TextIO
 
 from packshot.errors import ImageRejectedError
 from packshot.utils import files
@@ -144,6 +145,33 @@ def is_utf16(data: bytes) -> bool:
     return data.startswith(_UTF16_MARKS) or is_unmarked
 
 
+def _utf16(data: bytes) -> str:
+    """Which UTF-16 it is; a mark says it, else the place of the zeros."""
+    if data.startswith(_UTF16_MARKS):
+        return "utf-16"
+    return "utf-16-be" if data[0] == 0 else "utf-16-le"
+
+
+def open_text(file: Path) -> TextIO:
+    """A text file of any length, for reading its lines as they are, decoded as by `decode`."""
+    with file.open("rb") as head:
+        start = head.read(4)
+    if is_utf16(start):
+        return file.open(encoding=_utf16(start), errors="replace", newline="")
+    return file.open(encoding="utf-8-sig", errors=_AS_WINDOWS, newline="")
+
+
+def _as_windows(error: UnicodeError) -> tuple[str, int]:
+    """Bytes that are no UTF-8, in Windows-1252."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", errors="replace"), error.end
+
+
+_AS_WINDOWS = "packshot-windows-1252"
+codecs.register_error(_AS_WINDOWS, _as_windows)
+
+
 def decode(data: bytes, *, whole: bool = True) -> str:
     """Decode a text file's bytes: UTF-8, UTF-16 (also without its mark), else Windows-1252.
 
@@ -151,9 +179,7 @@ def decode(data: bytes, *, whole: bool = True) -> str:
         whole: False if the bytes may have been cut within a character.
     """
     if is_utf16(data):
-        unmarked = "utf-16-be" if data[0] == 0 else "utf-16-le"
-        encoding = "utf-16" if data.startswith(_UTF16_MARKS) else unmarked
-        return data.decode(encoding, errors="replace")
+        return data.decode(_utf16(data), errors="replace")
     try:
         return codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=whole)
     except UnicodeDecodeError:

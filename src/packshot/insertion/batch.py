@@ -79,7 +79,7 @@ def _of_table(table: Path) -> list[InsertionJob]:
     try:
         text = sidecars.decode(table.read_bytes())
         reader = tables.read_rows(text)
-        columns, rows = reader.fieldnames or (), list(reader)
+        columns, rows = reader.fieldnames or (), list(tables.each_row(reader))
     except (OSError, csv.Error) as error:
         raise InsertionError(f"{table} cannot be read as CSV: {error}.") from error
     if "\0" in text:
@@ -93,6 +93,10 @@ def _of_table(table: Path) -> list[InsertionJob]:
         raise InsertionError(f"{table} {what}; its columns may be {', '.join(_COLUMNS)}.")
     jobs: list[InsertionJob] = []
     for number, row in enumerate(rows, start=2):
+        if isinstance(row, csv.Error):
+            fault, name = f"{table}, line {number}: {row}", _free(f"line {number}", jobs)
+            jobs.append(InsertionJob(table, "", "", None, "", "", name, fault=fault))
+            continue
         given = {key: (row.get(key) or "").strip() for key in _COLUMNS}
         jobs.append(_of_row(table, number, given, jobs))
     return jobs

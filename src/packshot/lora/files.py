@@ -21,7 +21,14 @@ from torch import Tensor
 from packshot.errors import LoraError
 from packshot.lora import variants
 from packshot.lora.fuse import shape_of
-from packshot.lora.keys import Place, diffusers_keys, key_aliases, kohya_names, other_family, unwrapped
+from packshot.lora.keys import (
+    Place,
+    diffusers_keys,
+    key_aliases,
+    kohya_names,
+    other_family,
+    unwrapped,
+)
 from packshot.lora.metadata import PeftConfig, peft_configs, peft_metadata, true_metadata
 from packshot.lora.weights import Lora, LoraWeights, WeightDelta
 from packshot.models.diffusion_model import DiffusionModel

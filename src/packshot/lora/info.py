@@ -14,6 +14,7 @@ from packshot.lora.keys import told_family
 from packshot.weights.safetensors_file import shapes
 
 _FORMATS = {
+    "XLabs": ("_lora1.", "_lora2.", "qkv_lora.", "proj_lora."),
     "kohya": ("lora_down", "lora_up", "hada_", "lokr_"),
     "diffusers": ("lora_A", "lora_B", "lora.down", "lora.up", "lora_linear_layer"),
 }

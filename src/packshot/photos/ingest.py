@@ -193,14 +193,15 @@ class Ingest:
 
     def _read_caption(self, caption: Path) -> str:
         """The text of a side-car; what is left out of it is told among what is refused."""
-        if self.syntax is None:
-            return sidecars.read_caption(caption)
-        remarks = Remarks()
-        text = self.syntax.read(sidecars.read_text(caption), caption.name, remarks)
+        remarks, whole = Remarks(), sidecars.read_text(caption)
+        read = self.syntax.read if self.syntax else lambda text, *_: sidecars.one_line(text)
+        text = read(whole, caption.name, remarks)
+        if len(text) > sidecars.MAX_CAPTION:
+            remarks.add(f"more than {sidecars.MAX_CAPTION:,} characters: the rest is left out", "")
         if remarks.names:
             told = "; ".join(remarks.names)
             self.refused[files.printable_name(caption.name)] = f"is used, but has {told}"
-        return text[: sidecars.MAX_CAPTION]
+        return text[: sidecars.MAX_CAPTION].rstrip()
 
     def _carry_mask(self, path: Path, entry: Entry, own: Image.Image | None) -> None:
         """Copy the source's mask, likewise, at the photo's size; without one, its own."""

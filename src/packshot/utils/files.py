@@ -15,6 +15,7 @@ rights, flush no folders, and have neither locks nor links. A user may have no h
 from __future__ import annotations
 
 import atexit
+import codecs
 import contextlib
 import errno
 import functools
@@ -673,7 +674,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         PackshotError: it is not TOML; the message names file and line.
     """
     try:
-        return tomllib.loads(_record(path).decode("utf-8-sig"))  # Windows' editors write its mark
+        data = _record(path)
+        # Windows' editors write a mark, and PowerShell UTF-16.
+        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return tomllib.loads(data.decode("utf-16" if is_utf16 else "utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise PackshotError(
+            f"{path} is not valid TOML, which is UTF-8: {error}. Save it again as UTF-8, or delete it."
+        ) from error
     except (ValueError, RecursionError) as error:  # too long a number or too deep a list, too
         raise PackshotError(
             f"{path} is not valid TOML: {error}. Mend it or delete it.{_hint(str(error))}"

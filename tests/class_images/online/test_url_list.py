@@ -74,8 +74,17 @@ def test_an_odd_line_costs_itself_and_not_the_list(tmp_path, name, odd):
     assert wrong.reason.startswith(("has no URL", "cannot be read"))
 
 
-def test_letters_that_are_no_utf8_are_in_one_line(tmp_path):
-    (tmp_path / "a.txt").write_bytes(f"{URL}\n".encode() + b"https://\xff.org/\n")
+@pytest.mark.parametrize("separator", ",;\t")
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_tables_of_any_spreadsheet_are_read(tmp_path, separator, encoding):
+    text = f"url{separator}creator\r\n{URL}{separator}Zoë – là\r\n"
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    (found,) = UrlList(tmp_path / "a.csv").candidates(None)
+    assert (found.url, found.author) == (URL, "Zoë – là")
+
+
+def test_letters_that_are_no_utf8_are_of_windows_and_in_one_line(tmp_path):
+    (tmp_path / "a.txt").write_bytes(f"{URL}?\u00e8\n".encode() + b"https://\xff.org/\n")
     assert [one.url for one in UrlList(tmp_path / "a.txt").candidates(None)] == [
-        URL, "https://\ufffd.org/",
+        URL + "?\u00e8", "https://\u00ff.org/",
     ]  # fmt: skip

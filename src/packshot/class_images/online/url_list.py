@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,8 +11,9 @@ from packshot.class_images.online.api_search import Ask, Limit
 from packshot.class_images.online.candidate import Candidate, make_candidate
 from packshot.class_images.online.request_log import RejectedUrl
 from packshot.errors import ClassImagesError
+from packshot.images import sidecars, tables
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_TABLES = (".csv", ".tsv")
 _URL_COLUMNS = ("url", "URL", "image_url")
 _REMEDY = "Name each picture's in a column 'url', or write one URL a line in a .txt."
 
@@ -33,8 +32,7 @@ class UrlList:
     def candidates(self, ask: Ask) -> Iterator[Candidate | RejectedUrl]:
         fault, has_url = "", False
         try:
-            # What is no UTF-8 is so in one line: its address will not be found.
-            with self._file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            with sidecars.open_text(self._file) as lines:
                 for number, row in _rows(lines, self._file.suffix.lower()):
                     found = _candidate(row, f"{self._file.name}, line {number}")
                     has_url = has_url or isinstance(found, Candidate)
@@ -62,24 +60,14 @@ def _candidate(row: dict[str, Any] | Exception, line: str) -> Candidate | Reject
 
 def _rows(lines: TextIO, ending: str) -> Iterator[tuple[int, dict[str, Any] | Exception]]:
     """The lines with their numbers: what each holds, or why it cannot be read."""
-    if ending in _SEPARATORS:
-        yield from _table(csv.DictReader(lines, delimiter=_SEPARATORS[ending]))
+    if ending in _TABLES:
+        yield from enumerate(
+            tables.each_row(tables.rows_of(lines)), start=2
+        )  # as a spreadsheet does
         return
     for number, line in enumerate((line.strip() for line in lines), start=1):
         if line and not line.startswith("#"):
             yield number, _json(line) if ending == ".jsonl" else {"url": line}
-
-
-def _table(reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, Any] | Exception]]:
-    """The rows under the heading, numbered as a spreadsheet does."""
-    for number in itertools.count(2):
-        try:
-            row: dict[str, Any] | Exception = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:  # the reader goes on after the row
-            row = error
-        yield number, row
 
 
 def _json(line: str) -> dict[str, Any] | Exception:
