@@ -109,11 +109,17 @@ def test_a_thousand_pictures_take_no_more_memory_than_a_hundred():
 
 
 def test_names_and_details_of_any_kind_are_signed(tmp_path):
-    claim = Claim(
-        'à"\\\n\0é😀.png', GENERATED, {"name": "\ud83d\ude00 <b>", "deep": {"list": [1, None]}}
-    )
+    """Numbers that C2PA's library does not take, such as the larger seeds, in words."""
+    told = {
+        "name": "\ud83d\ude00 <b>", "deep": {"list": [1, None, -(2**63)]}, "seed": 2**64 - 1,
+        "weights": (0.5, float("inf"), float("nan")), "is_true": True,
+    }  # fmt: skip
+    claim = Claim('à"\\\n\0é😀.png', GENERATED, told)
     (tmp_path / "a.png").write_bytes(Marking().signed(picture(), "image/png", claim))
-    assert verify(tmp_path / "a.png").state == "valid"
+    verified = verify(tmp_path / "a.png")
+    assert verified.state == "valid"
+    assert verified.details["seed"] == str(2**64 - 1) and verified.details["is_true"] is True
+    assert verified.details["weights"] == [0.5, "inf", "nan"]
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from packshot.errors import CredentialsError
@@ -210,9 +211,25 @@ def _manifest(claim: Claim, details: dict[str, Any]) -> dict[str, Any]:
         "title": claim.title,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [made]}},
-            {"label": DETAILS, "data": details},
+            {"label": DETAILS, "data": _plain(details)},
         ],
     }
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value of numbers that C2PA's library takes: 64 bits with a sign, and no infinities.
+
+    Others, such as the larger seeds, are told in words.
+    """
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    is_whole = isinstance(value, int)
+    fits = (
+        -(2**63) <= value < 2**63 if is_whole else not isinstance(value, float) or isfinite(value)
+    )
+    return value if fits else str(value)
 
 
 @lru_cache
