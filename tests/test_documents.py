@@ -120,7 +120,7 @@ def test_the_settings_that_are_shown_are_a_projects():
     Settings.model_validate(shown[0])
 
 
-@pytest.mark.parametrize("page", ["families.md", "data.md", "drives.md"])
+@pytest.mark.parametrize("page", ["families.md", "data.md", "drives.md", "using-the-lora.md"])
 def test_the_tests_that_a_page_names_are_there(page):
     named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / page).read_text(encoding="utf-8"))
     tests = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tests/**/test_*.py"))
