@@ -205,9 +205,11 @@ class Bench:
             )
             learn(optimizer)
 
-        def stepped(base: Any, plan: Any, data: Any, optimizer: Any, *which: Any) -> Any:
+        def stepped(
+            base: Any, plan: Any, data: Any, optimizer: Any, number: int, *rest: Any
+        ) -> Any:
             def work() -> Any:
-                return step(base, plan, data, optimizer, *which)
+                return step(base, plan, data, optimizer, number, *rest)
 
             micro = plan.effective_batch_size // plan.gradient_accumulation_steps
             done = once(base, work, "train", micro, plan.resolution)

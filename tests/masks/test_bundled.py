@@ -85,7 +85,7 @@ def test_the_bundled_weights_find_the_sample_product() -> None:
 
 
 def test_the_bundled_refiner_finds_what_a_mask_has_lost() -> None:
-    """A mug that has lost its handle's outer half and a bite of its side, and taken along a piece of the table."""
+    """A mug without its handle's outer half and a bite of its side, with a piece of the table."""
     image = Image.new("RGB", (320, 320), (150, 160, 165))
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 215, 319, 319), fill=(95, 75, 60))
