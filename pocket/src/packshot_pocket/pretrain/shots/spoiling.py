@@ -45,9 +45,8 @@ def _in_window(picture: np.ndarray, mask: Region, rng: np.random.Generator) -> R
 def _resized(_: np.ndarray, wrong: Region, size: float, rng: np.random.Generator) -> Region:
     """Moved edges: opened, closed, grown or shrunk."""
     width = max(1, int(rng.uniform(0.01, 0.06) * size))
-    first, second = ((width, -width), (-width, width), (width, 0), (-width // 2, 0))[
-        rng.integers(4)
-    ]
+    ways = ((width, -width), (-width, width), (width, 0), (-width // 2, 0))
+    first, second = ways[int(rng.integers(len(ways)))]
     return grown(grown(wrong, first), second)
 
 
