@@ -338,11 +338,9 @@ _KEPT: list[Any] = []
 
 def _prepare() -> None:
     """Weights without values, which are neither hashed nor written."""
-    from safetensors import torch as library
-
     from packshot.models import checkpoint, components
     from packshot.plan import memory_estimate
-    from packshot.training import latent_cache
+    from packshot.training import latent_cache, run_state
     from packshot.utils import files
     from packshot.weights import loading
     from packshot.weights.safetensors_file import shapes
@@ -373,7 +371,8 @@ def _prepare() -> None:
     memory_estimate._estimate = elsewhere(memory_estimate._estimate)
     checkpoint._content_hash = lambda path, weights: "0" * 64
     files.safetensors_parts = written
-    library.load_file = latent_cache.require_entry = read
+    run_state.read_safetensors = lambda file: (read(file), {})
+    latent_cache.require_entry = read
     latent_cache.read_entry = lambda file: read(file) if file.is_file() else None
     latent_cache.write_entry = files.write_safetensors
 

@@ -177,14 +177,19 @@ class Crew:
         Once `should_stop`, products at hand end with their state saved; those that wait stay.
         """
         while self._busy or (not self._stopping and (self._waiting or self._later)):
-            if should_stop() and not self._stopping:
-                self._stopping = True
-                for worker in self.workers.values():
-                    worker.stop()
+            self._stop(should_stop())
             if not self._stopping:
                 yield from self._hand_out()
             for answer in self._wait(list(self._busy)):
+                self._stop(should_stop())  # a product that the same stop has ended is not begun again
                 yield self._settle(self._busy.pop(answer), answer)
+
+    def _stop(self, is_wanted: bool) -> None:
+        """Have products at hand end, and begin no other; once."""
+        if is_wanted and not self._stopping:
+            self._stopping = True
+            for worker in self.workers.values():
+                worker.stop()
 
     def _hand_out(self) -> Iterator[Outcome]:
         while self._later and self._later[0][0] <= self._now():

@@ -42,7 +42,7 @@ def _in_window(picture: np.ndarray, mask: Region, rng: np.random.Generator) -> R
     return window if cut is None else cut
 
 
-def _resized(_: np.ndarray, wrong: Region, size: float, rng: np.random.Generator) -> Region:
+def _resized(_picture: np.ndarray, wrong: Region, size: float, rng: np.random.Generator) -> Region:
     """Moved edges: opened, closed, grown or shrunk."""
     width = max(1, int(rng.uniform(0.01, 0.06) * size))
     ways = ((width, -width), (-width, width), (width, 0), (-width // 2, 0))
@@ -67,10 +67,10 @@ def _joined(picture: np.ndarray, wrong: Region, size: float, rng: np.random.Gene
     return wrong
 
 
-def _bitten(_: np.ndarray, wrong: Region, size: float, rng: np.random.Generator) -> Region:
+def _bitten(_picture: np.ndarray, wrong: Region, size: float, rng: np.random.Generator) -> Region:
     """With discs added to, or taken from, its edge."""
     edge = np.argwhere(grown(wrong, 1) & ~wrong)
-    for _ in range(rng.integers(1, 3) if len(edge) else 0):
+    for _ in range(int(rng.integers(1, 3)) if len(edge) else 0):
         y, x = edge[rng.integers(len(edge))]
         disc = np.zeros(wrong.shape, np.uint8)
         cv2.circle(disc, (int(x), int(y)), max(1, int(rng.uniform(0.04, 0.25) * size)), 1, -1)
