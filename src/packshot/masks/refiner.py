@@ -24,7 +24,9 @@ _OUTSIDE = -9.0
 _BAND = 0.16
 """How far inside and outside a mask's edge it is mended, of the mask's size: the network may doubt what
 is printed on the product, or take along what stands beside it."""
-_SURE, _POSSIBLE = 0.9, 0.1
+_SURE, _POSSIBLE, _FAINT = 0.9, 0.1, 0.3
+_THIN, _MOST_THIN = 0.04, 0.08
+"""Half the width of a thin part, of the mask's size, and how much all of it covers, of its area."""
 
 
 class Box(NamedTuple):
@@ -60,18 +62,43 @@ def box_around(region: Region, margin: float) -> Box:
 def mended(network: nn.Module, pixels: np.ndarray, region: Region) -> Region:
     """A mask [h, w] with its edge as the network sees it, and where it is unsure, as colours tell.
 
+    Then it looks again, for thin parts that reach further out: antennas, handles, straps.
+
     Args:
         network: a `ShotNetwork` of `PLANES`.
         pixels: uint8 [h, w, 3], RGB.
     """
     width = max(1, round(_BAND * float(np.sqrt(region.sum()))))
-    core, reach = grown(region, -width), grown(region, width)
-    shares = np.where(reach, refine(network, pixels, region), 0)
+    shares = np.where(grown(region, width), refine(network, pixels, region), 0)
+    edged = _decided(pixels, grown(region, -width), shares, region)
+    either = region | edged  # of a thin part perhaps the one has the root and the other the tip
+    return edged | _thin_parts(edged, either, refine(network, pixels, either))
+
+
+def _decided(pixels: np.ndarray, core: Region, shares: np.ndarray, before: Region) -> Region:
+    """A core, with what is added by probabilities [h, w], and where these are unsure, by colours."""
     sure, possible = core | (shares > _SURE), core | (shares >= _POSSIBLE)
     if not sure.any() or not (possible & ~sure).any():
-        return sure if sure.any() else region
+        return sure if sure.any() else before
     cut = cut_by_colours(pixels, core | (shares > 0.5), sure, possible, rounds=2)
-    return region if cut is None else without_specks(cut)
+    return before if cut is None else without_specks(cut)
+
+
+def _thin_parts(edged: Region, either: Region, shares: np.ndarray) -> Region:
+    """What the network sees further out, if it is thin and near; where it begins, as it was in `either`."""
+    size, area = float(np.sqrt(edged.sum())), edged.sum()
+    beside = ((shares > _FAINT) & ~grown(edged, 1)).astype(np.uint8)  # not the edge's own rim
+    thickness = cv2.distanceTransform(beside, cv2.DIST_L2, 3)
+    near = grown(edged, max(2, round(_THIN * size)))
+    found = np.zeros_like(edged)
+    count, labels = cv2.connectedComponents(beside, connectivity=8)
+    for number in range(1, count):
+        part = labels == number
+        is_thin = thickness[part].max() < _THIN * size and part.sum() < _MOST_THIN * area
+        reaches_out = (part & ~near).any()
+        if is_thin and reaches_out and (part & near).any():
+            found |= part | (either & near & grown(part, round(_THIN * size)))
+    return found
 
 
 @torch.no_grad()
