@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from packshot.masks.refiner import PLANES, box_around, refine
+from packshot.masks.refiner import PLANES, box_around, mended, refine
 from packshot.masks.regions import overlap
 from packshot.masks.shot_network import PIXELS, ShotNetwork
 
@@ -62,6 +62,32 @@ def test_it_is_shown_the_mask_and_both_sides_at_its_own_size() -> None:
     assert torch.equal(plain, mirrored.flip(3))
     assert float(plain.min()) == -1.0
     assert float(plain[:, 3].max()) == 1.0
+
+
+def _toy(beside: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A picture with a red toy, its mask, and the same without what the toy has beside it."""
+    body = np.zeros((300, 300), bool)
+    body[140:240, 80:200] = True
+    toy = body.copy()
+    toy[beside] = True
+    pixels = np.full((300, 300, 3), (0, 120, 120), np.uint8)
+    pixels[toy] = 255, 30, 30
+    return pixels, toy, body
+
+
+def test_an_antenna_is_found_that_reaches_out_of_the_band() -> None:
+    pixels, toy, body = _toy((slice(60, 140), slice(150, 154)))
+    found = mended(_Answer(0), pixels, body)
+    assert overlap(found, toy) > 0.97
+    assert found[65:140, 150:154].mean() > 0.9, "up to its tip, without a gap"
+
+
+def test_a_thing_beside_is_no_part() -> None:
+    pixels, toy, body = _toy((slice(150, 240), slice(202, 290)))
+    pixels[:, 200:202] = 0, 120, 120
+    found = mended(_Answer(0), pixels, body)
+    assert not found[:, 240:].any(), "further out than the band only thin parts are taken"
+    assert overlap(found, body) > overlap(found, toy)
 
 
 def test_without_a_mask_there_is_nothing_to_mend() -> None:

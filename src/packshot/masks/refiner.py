@@ -29,6 +29,9 @@ _THIN, _MOST_THIN = 0.04, 0.08
 """Half the width of a thin part, of the mask's size, and how much all of it covers, of its area."""
 
 
+_LOOKS = 2
+
+
 class Box(NamedTuple):
     """Pixels `top` to `bottom` (not included) and `left` to `right` (not included)."""
 
@@ -62,7 +65,8 @@ def box_around(region: Region, margin: float) -> Box:
 def mended(network: nn.Module, pixels: np.ndarray, region: Region) -> Region:
     """A mask [h, w] with its edge as the network sees it, and where it is unsure, as colours tell.
 
-    Then it looks again, for thin parts that reach further out: antennas, handles, straps.
+    Then it looks again, for thin parts that reach further out: antennas, handles, straps. Where it has
+    found some, it looks once more, from further away.
 
     Args:
         network: a `ShotNetwork` of `PLANES`.
@@ -72,7 +76,12 @@ def mended(network: nn.Module, pixels: np.ndarray, region: Region) -> Region:
     shares = np.where(grown(region, width), refine(network, pixels, region), 0)
     edged = _decided(pixels, grown(region, -width), shares, region)
     either = region | edged  # of a thin part perhaps the one has the root and the other the tip
-    return edged | _thin_parts(edged, either, refine(network, pixels, either))
+    for _ in range(_LOOKS):
+        parts = _thin_parts(edged, either, refine(network, pixels, either))
+        if not (parts & ~edged).any():
+            break
+        edged = either = edged | parts
+    return edged
 
 
 def _decided(pixels: np.ndarray, core: Region, shares: np.ndarray, before: Region) -> Region:
@@ -87,9 +96,10 @@ def _decided(pixels: np.ndarray, core: Region, shares: np.ndarray, before: Regio
 def _thin_parts(edged: Region, either: Region, shares: np.ndarray) -> Region:
     """What the network sees further out, if it is thin and near; where it begins, as it was in `either`."""
     size, area = float(np.sqrt(edged.sum())), edged.sum()
-    beside = ((shares > _FAINT) & ~grown(edged, 1)).astype(np.uint8)  # not the edge's own rim
+    width, seen = max(2, round(_THIN * size)), shares > _FAINT
+    beside = (seen & ~grown(edged, 1)).astype(np.uint8)  # not the edge's own rim
     thickness = cv2.distanceTransform(beside, cv2.DIST_L2, 3)
-    near = grown(edged, max(2, round(_THIN * size)))
+    near = grown(edged, width)
     found = np.zeros_like(edged)
     count, labels = cv2.connectedComponents(beside, connectivity=8)
     for number in range(1, count):
@@ -97,7 +107,7 @@ def _thin_parts(edged: Region, either: Region, shares: np.ndarray) -> Region:
         is_thin = thickness[part].max() < _THIN * size and part.sum() < _MOST_THIN * area
         reaches_out = (part & ~near).any()
         if is_thin and reaches_out and (part & near).any():
-            found |= part | (either & near & grown(part, round(_THIN * size)))
+            found |= part | ((either | seen) & near & grown(part, width))
     return found
 
 
