@@ -90,6 +90,12 @@ def test_a_thing_beside_is_no_part() -> None:
     assert overlap(found, body) > overlap(found, toy)
 
 
+def test_a_mask_stays_of_which_the_network_would_leave_little() -> None:
+    pixels, _, body = _toy((slice(0, 0), slice(0, 0)))
+    pixels[140:170] = 0, 120, 120
+    assert np.array_equal(mended(_Answer(0), pixels, body), body)
+
+
 def test_without_a_mask_there_is_nothing_to_mend() -> None:
     pixels, region = _somewhere()
     network = _Answer(0)

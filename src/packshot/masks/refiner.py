@@ -30,6 +30,9 @@ _THIN, _MOST_THIN = 0.04, 0.08
 
 
 _LOOKS = 2
+_MOST_LOST = 0.1
+"""Of a mask: where the network would take away more, it does not know the thing. (Where it is right it takes
+.06 at most, of 45 photos and 12 renders; of a car seen from behind it would have taken .3.)"""
 
 
 class Box(NamedTuple):
@@ -75,6 +78,8 @@ def mended(network: nn.Module, pixels: np.ndarray, region: Region) -> Region:
     width = max(1, round(_BAND * float(np.sqrt(region.sum()))))
     shares = np.where(grown(region, width), refine(network, pixels, region), 0)
     edged = _decided(pixels, grown(region, -width), shares, region)
+    if (region & ~edged).sum() > _MOST_LOST * region.sum():
+        return region
     either = region | edged  # of a thin part perhaps the one has the root and the other the tip
     for _ in range(_LOOKS):
         parts = _thin_parts(edged, either, refine(network, pixels, either))

@@ -455,9 +455,7 @@ class Optimizer:
 
     def apply(self, step: int) -> None:
         """Step the optimizer and clear the gradients."""
-        self.step = (
-            step  # first: who is broken off sees that its state is no longer the last step's
-        )
+        self.step = step  # first: who breaks it off sees that the state is not the last step's
         now, plan = self.learning_rate(step), self.plan
         rates = (now, now * plan.text_encoder_learning_rate / plan.learning_rate)
         for group, rate in zip(self.adamw.param_groups, rates, strict=False):
