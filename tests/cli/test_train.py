@@ -82,10 +82,11 @@ def test_at_sigterm_a_step_that_takes_long_is_broken_off_and_those_before_are_sa
 
 
 def test_sigterm_before_training_ends_at_once(command, planned_project, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(train, "base_of", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
     code, said = command("train", "-p", planned_project.root)
     assert code == 143 and "stopped; the same command resumes from here" in said
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize("name", ["run", "plan"])
