@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,9 +14,9 @@ from packshot.masks.refiner import PLANES, Box, box_around
 from packshot.masks.shot_network import PIXELS, ShotNetwork
 from packshot_pocket.pretrain import state
 from packshot_pocket.pretrain.data import Pixels, to_tensor
-from packshot_pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, generator
-from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
-from packshot_pocket.pretrain.segmenter import judge, recoloured, segmentation_loss
+from packshot_pocket.pretrain.loop import Budget, LoopConfig, Report, generator
+from packshot_pocket.pretrain.optim import OptimizerConfig
+from packshot_pocket.pretrain.segmenter import recoloured, train_on_masks
 from packshot_pocket.pretrain.shot_segmenter import ShotSegmenterConfig, load_shot_segmenter
 from packshot_pocket.pretrain.shots.pool import Pool
 from packshot_pocket.pretrain.shots.spoiling import spoilt
@@ -111,22 +110,12 @@ def train_mask_refiner(folder: Path, config: MaskRefinerConfig, budget: Budget) 
 
     It begins with what the segmenter of shots has learned, whose stage comes before.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches = SpoiltBatches(Pool.of_shots(folder / "shots", config.shots, config.loop.seed), config)
-    whole = ShotNetwork(config.widths, PLANES)
-    begin_from(whole, load_shot_segmenter(folder, ShotSegmenterConfig(widths=config.widths)))
-    network: Any = for_computing(whole, device)
-
-    def loss(step: int) -> Tensor:
-        seen, wanted = batches(step)
-        said = network(seen.to(device, next(network.parameters()).dtype)).float()
-        return segmentation_loss(said, wanted.to(device))
-
-    def evaluate() -> Report:
-        return judge(network, *batches.held_out(), folder / "mask_refiner.png")
-
-    stepper = Stepper(network, config.optimizer)
-    return Loop("mask_refiner", folder, stepper, config.loop, loss, evaluate).run(budget)
+    network = ShotNetwork(config.widths, PLANES)
+    begin_from(network, load_shot_segmenter(folder, ShotSegmenterConfig(widths=config.widths)))
+    return train_on_masks(
+        "mask_refiner", folder, network, config, batches, batches.held_out, budget
+    )
 
 
 @torch.no_grad()

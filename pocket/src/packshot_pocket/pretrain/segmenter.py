@@ -6,9 +6,10 @@ network segments salient objects rather than this renderer's style.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -40,6 +41,15 @@ class SegmenterConfig:
     """Share of products that are cut out and put on another ground."""
     smallest_crop: float = 0.5
     judged: int = 128
+
+
+class MaskStage(Protocol):
+    """What the configurations of all stages have that learn masks."""
+
+    @property
+    def loop(self) -> LoopConfig: ...
+    @property
+    def optimizer(self) -> OptimizerConfig: ...
 
 
 class SegmenterBatches:
@@ -128,27 +138,49 @@ def judge(network: nn.Module, pictures: Pixels, masks: Pixels, sheet: Path) -> R
     return {"overlap": overlap(shares, wanted)}
 
 
+def train_on_masks(
+    stage: str,
+    folder: Path,
+    network: nn.Module,
+    config: MaskStage,
+    batches: Callable[[int], tuple[Tensor, Tensor]],
+    held_out: Callable[[], tuple[Pixels, Pixels]],
+    budget: Budget,
+) -> Report:
+    """Train a network on pictures and their masks, from the stage's checkpoint in `folder`, if any.
+
+    Args:
+        batches: of a step's number (`SegmenterBatches`).
+        held_out: what `judge` is given.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    computing: Any = for_computing(network, device)
+
+    def loss(step: int) -> Tensor:
+        views, wanted = batches(step)
+        said = computing(views.to(device, next(computing.parameters()).dtype)).float()
+        return segmentation_loss(said, wanted.to(device))
+
+    def evaluate() -> Report:
+        return judge(computing, *held_out(), folder / f"{stage}.png")
+
+    stepper = Stepper(computing, config.optimizer)
+    return Loop(stage, folder, stepper, config.loop, loss, evaluate).run(budget)
+
+
 def train_segmenter(folder: Path, config: SegmenterConfig, budget: Budget) -> Report:
     """Train the segmenter on the packed pictures of `folder`, from its checkpoint if any."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pictures, masks = open_packed(folder), open_masks(folder)
     batches = SegmenterBatches(pictures, masks, config)
     with torch.random.fork_rng():
         torch.manual_seed(config.loop.seed)
-        network: Any = for_computing(SegmenterNetwork(config.widths), device)
+        network = SegmenterNetwork(config.widths)
     held_out = pictures.judged(config.judged)
 
-    def loss(step: int) -> Tensor:
-        views, wanted = batches(step)
-        said = network(views.to(device, next(network.parameters()).dtype)).float()
-        return segmentation_loss(said, wanted.to(device))
+    def known() -> tuple[Pixels, Pixels]:
+        return pictures.pixels[held_out], masks[held_out]
 
-    def evaluate() -> Report:
-        known = pictures.pixels[held_out], masks[held_out]
-        return judge(network, *known, folder / "segmenter.png")
-
-    stepper = Stepper(network, config.optimizer)
-    return Loop("segmenter", folder, stepper, config.loop, loss, evaluate).run(budget)
+    return train_on_masks("segmenter", folder, network, config, batches, known, budget)
 
 
 def load_segmenter(folder: Path, config: SegmenterConfig) -> SegmenterNetwork:

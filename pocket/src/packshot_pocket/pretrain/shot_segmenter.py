@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,9 +13,9 @@ from torch import Tensor
 from packshot.masks.shot_network import PIXELS, ShotNetwork
 from packshot_pocket.pretrain import state
 from packshot_pocket.pretrain.data import Pixels, to_tensor
-from packshot_pocket.pretrain.loop import Budget, Loop, LoopConfig, Report, generator
-from packshot_pocket.pretrain.optim import OptimizerConfig, Stepper, for_computing
-from packshot_pocket.pretrain.segmenter import judge, recoloured, segmentation_loss
+from packshot_pocket.pretrain.loop import Budget, LoopConfig, Report, generator
+from packshot_pocket.pretrain.optim import OptimizerConfig
+from packshot_pocket.pretrain.segmenter import recoloured, train_on_masks
 from packshot_pocket.pretrain.shots.pool import Pool
 
 
@@ -105,22 +104,13 @@ def train_shot_segmenter(folder: Path, config: ShotSegmenterConfig, budget: Budg
 
     Shots that are not there yet are drawn when their turn comes.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches = ShotBatches(_pool(folder, config), config)
     with torch.random.fork_rng():
         torch.manual_seed(config.loop.seed)
-        network: Any = for_computing(ShotNetwork(config.widths), device)
-
-    def loss(step: int) -> Tensor:
-        views, wanted = batches(step)
-        said = network(views.to(device, next(network.parameters()).dtype)).float()
-        return segmentation_loss(said, wanted.to(device))
-
-    def evaluate() -> Report:
-        return judge(network, *batches.held_out(), folder / "shot_segmenter.png")
-
-    stepper = Stepper(network, config.optimizer)
-    return Loop("shot_segmenter", folder, stepper, config.loop, loss, evaluate).run(budget)
+        network = ShotNetwork(config.widths)
+    return train_on_masks(
+        "shot_segmenter", folder, network, config, batches, batches.held_out, budget
+    )
 
 
 def load_shot_segmenter(folder: Path, config: ShotSegmenterConfig) -> ShotNetwork:
