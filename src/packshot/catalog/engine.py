@@ -181,9 +181,8 @@ class Crew:
             if not self._stopping:
                 yield from self._hand_out()
             for answer in self._wait(list(self._busy)):
-                self._stop(
-                    should_stop()
-                )  # a product that the same stop has ended is not begun again
+                # A product that the same stop has ended is not begun again.
+                self._stop(should_stop())
                 yield self._settle(self._busy.pop(answer), answer)
 
     def _stop(self, is_wanted: bool) -> None:

@@ -120,20 +120,11 @@ def train_mask_refiner(folder: Path, config: MaskRefinerConfig, budget: Budget) 
 
 @torch.no_grad()
 def begin_from(network: ShotNetwork, former: ShotNetwork) -> None:
-    """Take the weights of a network that sees no mask; of the mask nothing is known at first."""
+    """Take the weights of a network that sees no mask; those of the mask, which come last, begin at zero."""
     known = former.state_dict()
     for name, weights in network.state_dict().items():
-        if weights.shape == known[name].shape:
-            weights.copy_(known[name])
-        else:
-            weights.zero_()
-            weights[:, _places(name, weights.shape[1])] = known[name]
-
-
-def _places(name: str, inputs: int) -> Tensor:
-    """Which inputs of a first convolution are not the mask's: the mask's are the last, of unshuffled
-    pixels as of plain ones."""
-    return torch.arange(inputs - (4 if name.startswith("down.") else 1))
+        weights.zero_()
+        weights[tuple(map(slice, known[name].shape))] = known[name]
 
 
 def load_mask_refiner(folder: Path, config: MaskRefinerConfig) -> ShotNetwork:
