@@ -34,6 +34,17 @@ def test_it_is_decided_once_for_the_same_and_anew_for_another(project):
     assert book.latest("threads") is None
 
 
+def test_what_is_forgotten_is_decided_again_and_nothing_else(project):
+    book = Decisions(project)
+    for name, value in (("threads", 4), ("step_cost", 1.5), ("captioner", "blip")):
+        book.settle(name, {"base": "a"}, lambda value=value: (value, "measured"))
+    book.settle("step_cost", {"base": "b"}, lambda: (2.5, "measured"))
+    book.forget("step_cost", "threads", "shot_seconds")
+    assert book.latest("threads") is None and book.latest("step_cost") is None
+    assert book.settle("captioner", {"base": "a"}, pytest.fail).value == "blip"
+    assert book.settle("step_cost", {"base": "a"}, lambda: (0.5, "measured")).is_new
+
+
 def test_a_person_can_read_it_and_take_an_entry_out(project):
     Decisions(project).settle("threads", {"cores": 8}, lambda: (4, "faster than all 8"))
     cost = {"launch_seconds": 0.1, "checkpointing": False}

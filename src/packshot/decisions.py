@@ -23,6 +23,8 @@ Scalar = bool | int | float | str
 Value = Scalar | dict[str, Scalar]
 
 
+SPEEDS = ("threads", "shot_seconds", "step_cost", "photo_seconds", "choosing")
+"""Decisions by how fast this machine was as they were made, by which a time budget may be refused."""
 _RENAMED_VALUES = {("storage", "plain"): "full", ("segmenter", "embedded"): "bundled"}
 """What Packshot 0.1 settled, by name and value, as it is called now."""
 
@@ -94,6 +96,13 @@ class Decisions:
         book[name] = [*(each for each in entries if each.because != known), decided]
         self._write(book)
         return Settled(value, reason, True)
+
+    def forget(self, *names: str) -> None:
+        """Drop all decisions of these names: each is made again when it is asked for."""
+        book = self._read()
+        kept = {name: entries for name, entries in book.items() if name not in names}
+        if kept != book:
+            self._write(kept)
 
     def latest(self, name: str) -> Decision | None:
         """The current decision of that name, for whichever inputs; None if there is none."""

@@ -5,7 +5,7 @@ import torch
 
 from packshot.decisions import Decisions
 from packshot.plan import calibration
-from packshot.plan.cpu_threads import choose_cpu_threads, fastest_thread_count
+from packshot.plan.cpu_threads import choose_cpu_threads, fastest_thread_count, load_if_busy
 from packshot.project import create_project
 
 
@@ -46,6 +46,16 @@ def test_the_threads_are_said_with_their_reason(monkeypatch):
         "packshot.plan.cpu_threads.fastest_thread_count", lambda seconds_with, most: most // 2
     )
     assert choose_cpu_threads(lambda: None) == (2, "faster than all 4: other programs compute, too")
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [(0.3, ""), (8.4, ""), (10.0, "load 10.0 on 8 cores"), (31.26, "load 31.3 on 8 cores")],
+)
+def test_a_machine_seems_busy_from_more_load_than_our_threads_make(monkeypatch, load, words):
+    monkeypatch.setattr("psutil.getloadavg", lambda: (load, 99.0, 99.0))
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert load_if_busy() == words
 
 
 def test_training_uses_the_plans_threads(planned_project, tiny_base, monkeypatch):

@@ -19,6 +19,7 @@ from packshot.models.device_memory import OVERHEAD
 from packshot.plan import (
     Asked,
     Budget,
+    calibration,
     class_images_within,
     compare_budgets,
     make_plan,
@@ -165,6 +166,46 @@ def test_too_small_a_budget_names_the_least(ready_project, tiny_base, costs):
     assert make_plan(ready_project, tiny_base, budget=training(38)).steps >= 150
     plan = make_plan(ready_project, tiny_base, budget=training(10), least_at_least=True)
     assert (plan.steps, plan.resolution) == (150, 32), "what was agreed to is begun all the same"
+
+
+@pytest.fixture
+def step_seconds(monkeypatch):
+    """Seconds that a step takes when it is next measured; nothing else takes any."""
+    seconds = []
+    monkeypatch.setattr(
+        calibration, "calibrate", lambda base, batch, **_: cost(picture=seconds[0] / batch)
+    )
+    monkeypatch.setattr(calibration, "threads_for", lambda base, decisions: 1)
+    monkeypatch.setattr(planner, "threads_for", lambda base, decisions: 1)
+    monkeypatch.setattr(planner, "shot_seconds", lambda base, decisions: 0.0)
+    monkeypatch.setattr(planner, "load_if_busy", lambda: "")
+    return seconds
+
+
+@pytest.mark.parametrize("ask", [make_plan, class_images_within])
+def test_a_speed_that_leads_to_a_refusal_is_measured_anew_at_the_next_start(
+    ready_project, tiny_base, step_seconds, ask
+):
+    book, budget = Decisions(ready_project), training(300)
+    book.settle("photo_seconds", {}, lambda: (9.0, "measured while it was busy"))
+    book.settle("captioner", {}, lambda: ("blip", "installed"))
+    step_seconds[:] = [50.0]
+    with pytest.raises(TimeBudgetError, match=r"busy just now, run the same command again: its"):
+        ask(ready_project, tiny_base, budget=budget)
+    assert book.latest("step_cost") is book.latest("photo_seconds") is None
+    assert book.latest("captioner").value == "blip", "which no speed decided"
+    step_seconds[:] = [0.1]
+    assert ask(ready_project, tiny_base, budget=budget)
+    step_seconds[:] = [50.0]
+    assert ask(ready_project, tiny_base, budget=budget), "what led to a plan is kept"
+
+
+def test_a_refusal_says_that_the_machine_seems_busy(ready_project, tiny_base, costs, monkeypatch):
+    monkeypatch.setattr(planner, "load_if_busy", lambda: "load 5.0 on 2 cores")
+    with pytest.raises(
+        TimeBudgetError, match=r"busy \(load 5\.0 on 2 cores\)\. Run .* is free: its"
+    ):
+        make_plan(ready_project, tiny_base, budget=training(10))
 
 
 def test_shots_and_what_else_comes_after_are_left_time_for(ready_project, tiny_base, costs):

@@ -39,7 +39,7 @@ def test_each_message_is_one_of_the_source(source):
     """Where a message is put together of parts, its words are there in each of them."""
     whole = "\n".join(source)
     for key, text in TOLD.items():
-        parts = [part for part in re.split(r"{\w+}|: ", text) if len(part) > 12]
+        parts = [part for part in re.split(r"{\w+}|[:.] ", text) if len(part) > 12]
         plain = re.sub(r"{\w+}", "{}", text)
         assert plain in source or (parts and all(part in whole for part in parts)), (key, text)
 

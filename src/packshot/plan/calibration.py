@@ -4,7 +4,7 @@ A step's time is modelled as launches + images x seconds per image, with one lau
 shape in it; its memory as in `step_memory.py`.
 
 Measured once: `step_cost`, `shot_seconds` and `threads_for` record their results in decisions.toml,
-so that the plan does not change with the machine's load.
+so that the plan does not change with the machine's load; unless a time budget is refused by them.
 """
 
 from __future__ import annotations

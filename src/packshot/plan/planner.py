@@ -6,12 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import torch
 
 from packshot.captions.length import check_lengths
 from packshot.class_images import ClassImage, list_class_images
-from packshot.decisions import Decisions
+from packshot.decisions import SPEEDS, Decisions
 from packshot.errors import InsufficientMemoryError, InvalidPlanError, TimeBudgetError
 from packshot.images.buckets import bucket, cut_share, is_croppable
 from packshot.lora import Lora
@@ -39,6 +40,7 @@ from packshot.plan.config import (
     read_plan_if_valid,
     write_plan,
 )
+from packshot.plan.cpu_threads import load_if_busy
 from packshot.plan.evaluations import HELD_OUT, Evaluations, plan_evaluations
 from packshot.plan.inputs import current_inputs
 from packshot.plan.recipes import Recipe, few_step_recipe, recipe_for
@@ -242,7 +244,7 @@ def make_plan(
     work = replace(_work(project, base, decisions, recipe, prior), processes=processes)
     text_rank = recipe.rank if train_text_encoder else 0
     sizes = _sizes(base, decisions, work, text_rank, measure_anew, assistant)
-    chosen, steps = _chosen(sizes, budget, least_at_least)
+    chosen, steps = _chosen(sizes, budget, decisions, least_at_least)
     evaluated = chosen.evaluations(steps)
     compiling = CompileGain(False, "off beside an assistant, where it was not tried")
     if not assistant:
@@ -314,7 +316,7 @@ def compare_budgets(
 
     def choice(seconds: int | None) -> PlanChoice:
         budget = None if seconds is None else Budget.of_training(seconds)
-        size, steps = _chosen(iter(sizes), budget, False)
+        size, steps = _chosen(iter(sizes), budget, decisions, False)
         batch = recipe.effective_batch_size
         return PlanChoice(
             budget=seconds,
@@ -397,7 +399,7 @@ def class_images_within(
     # A little more than that: reading the photos takes another time at the next start.
     while (more := math.ceil(_SPARE * needed(least)) + 1) > least:
         least = more
-    raise _too_small(budget.whole, least, tried)
+    _refuse(budget.whole, least, tried, decisions)
 
 
 def plan_that_holds(project: Project, base: DiffusionModel, asked: Asked) -> Plan | None:
@@ -555,7 +557,7 @@ def _sizes(
 
 
 def _chosen(
-    sizes: Iterator[_Sized], budget: Budget | None, least_at_least: bool
+    sizes: Iterator[_Sized], budget: Budget | None, decisions: Decisions, least_at_least: bool
 ) -> tuple[_Sized, int]:
     """The largest resolution at which enough steps fit the time, and the number of steps.
 
@@ -578,18 +580,26 @@ def _chosen(
     if budget is None or least_at_least:
         return replace(quickest, why="smaller than the base's own, to fit the time"), least
     more = math.ceil(budget.whole - left + quickest.seconds(least))
-    raise _too_small(budget.whole, more, tried)
+    _refuse(budget.whole, more, tried, decisions)
 
 
-def _too_small(whole: float, least: float, tried: Sequence[_Sized]) -> TimeBudgetError:
+def _refuse(whole: float, least: float, tried: Sequence[_Sized], decisions: Decisions) -> NoReturn:
+    """Refuse a budget, and keep no speed by which it is refused: it may be that of a busy machine.
+
+    Args:
+        whole, least: the budget, and what it should at least be; seconds.
+    """
+    decisions.forget(*SPEEDS)
     work = tried[0].work
     quickest = min(size.seconds(work.least_steps) for size in tried)
     full = least - quickest + tried[0].seconds(work.full_steps)
-    return TimeBudgetError(
+    again = "If the machine was busy just now, run the same command again"
+    if load := load_if_busy():
+        again = f"The machine seems busy ({load}). Run the same command again when it is free"
+    raise TimeBudgetError(
         f"{in_words(whole)} are too few on this machine: the least useful training is "
         f"{work.least_steps} steps. Give {least:.0f}s or more (the whole recipe takes about "
-        f"{in_words(full)}), or use a GPU. If the machine was busy just now, delete decisions.toml to "
-        "measure again."
+        f"{in_words(full)}), or use a GPU. {again}: its speed is measured anew."
     )
 
 
