@@ -49,7 +49,7 @@ def _learns(_, folder, place):
     from packshot.lora import add_adapters, fused
     from packshot.models.loss import per_image_loss
     from packshot.plan.calibration import random_batch
-    from packshot.plan.planner import notes_on
+    from packshot.plan.notes import notes_on
     from packshot.training.loss_scale import LossScale
     from tests.gpu import simulated
 
@@ -84,7 +84,7 @@ def _learns(_, folder, place):
 def _stays_in_fp32(_, folder, place):
     import torch
 
-    from packshot.plan.planner import notes_on
+    from packshot.plan.notes import notes_on
     from tests.gpu import simulated
 
     with simulated.gpu(), pytest.MonkeyPatch.context() as patch:

@@ -26,7 +26,7 @@ from packshot.models.loss import Batch, per_image_loss
 from packshot.models.registry import families
 from packshot.models.weight_storage import apply_weight_storage, denoiser_blocks, is_quantised
 from packshot.plan import read_plan, write_plan
-from packshot.plan.planner import notes_on
+from packshot.plan.notes import notes_on
 from packshot.training import Step, Stopped, train
 from tests.families import MAKERS, PARAMETERS, full_size
 

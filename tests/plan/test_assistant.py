@@ -11,7 +11,7 @@ from packshot.lora import Lora, LoraWeights, write_lora
 from packshot.plan import make_plan, planner
 from packshot.plan.assistant import choose_assistant, load_assistant
 from packshot.plan.calibration import step_cost
-from packshot.plan.planner import notes_on
+from packshot.plan.notes import notes_on
 from packshot.plan.recipes import family_recipe, few_step_recipe
 
 

@@ -1,6 +1,5 @@
 """What is planned, given what a step and a picture cost."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -34,18 +33,6 @@ from packshot.plan.calibration import StepCost, calibrate, shot_seconds, step_co
 from packshot.plan.compile_gain import CompileGain
 from packshot.plan.evaluations import Evaluations, plan_evaluations
 from packshot.project import choices_of, create_project, save_choices
-
-
-def test_photos_whose_ends_are_cut_are_named(tiny_base):
-    def photo(name, width, height):
-        return SimpleNamespace(file=Path(name), width=width, height=height)
-
-    photos = [photo("a.jpg", 4000, 1000), photo("b.jpg", 5000, 1000), photo("c.jpg", 1000, 8000)]
-    (note,) = planner.notes_on(tiny_base, photos)
-    assert "so their ends are cut: b.jpg 20%, c.jpg 50%. Crop them" in note
-    assert planner.notes_on(tiny_base, photos[:1]) == planner.notes_on(tiny_base) == []
-    (note,) = planner.notes_on(tiny_base, [*photos[1:], *(photo(f"{n}", 9, 1) for n in range(9))])
-    assert note.count("%") == 5 and "and 6 more. Crop" in note
 
 
 def cost(launch=0.0, picture=0.5, most=100, encode=0.0, resident=2**20, checkpointing=False):

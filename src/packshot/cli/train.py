@@ -59,7 +59,7 @@ def plan(
     from packshot.photos.photo_set import list_photos
     from packshot.plan import Budget, make_plan
     from packshot.plan.assistant import assistant_file, choose_assistant
-    from packshot.plan.planner import notes_on
+    from packshot.plan.notes import notes_on
     from packshot.utils.durations import to_seconds
 
     opened = project_at(project)

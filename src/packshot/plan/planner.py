@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-import torch
-
 from packshot.captions.length import check_lengths
 from packshot.class_images import ClassImage, list_class_images
 from packshot.decisions import SPEEDS, Decisions
 from packshot.errors import InsufficientMemoryError, InvalidPlanError, TimeBudgetError
-from packshot.images.buckets import bucket, cut_share, is_croppable
+from packshot.images.buckets import bucket, is_croppable
 from packshot.lora import Lora
 from packshot.models.device_memory import not_enough_for
 from packshot.models.diffusion_model import DiffusionModel
-from packshot.models.precision import PRECISIONS, best_dtype, explain, has_fp16
-from packshot.photos.photo_set import Photo, require_photos
+from packshot.models.precision import PRECISIONS
+from packshot.photos.photo_set import require_photos
 from packshot.plan import evaluations
 from packshot.plan.assistant import load_assistant
 from packshot.plan.calibration import (
@@ -43,7 +41,7 @@ from packshot.plan.config import (
 from packshot.plan.cpu_threads import load_if_busy
 from packshot.plan.evaluations import HELD_OUT, Evaluations, plan_evaluations
 from packshot.plan.inputs import current_inputs
-from packshot.plan.recipes import Recipe, few_step_recipe, recipe_for
+from packshot.plan.recipes import Recipe, recipe_of
 from packshot.project import Project
 from packshot.types import TargetModules
 from packshot.utils import files
@@ -61,8 +59,6 @@ _DISK_BYTES_PER_PARAMETER = 3 * 12 + (2 + SAMPLE_ROUNDS - 1) * 4
 """Of the LoRA: weights and AdamW's two moments in the two saved states and the one that is written; and
 in fp32 the two files and those of the steps that samples show."""
 _SPARE = 1.02
-_MOST_CUT = 0.15
-"""Of a photo's area: what its ends may lose to the shape of its bucket before that is told."""
 
 
 @dataclass(frozen=True)
@@ -443,48 +439,6 @@ def _affordable(whole: float, shot_seconds: float) -> int:
     fit = int(CLASS_IMAGES_TIME_SHARE * whole / max(shot_seconds, 1e-9))
     fit -= fit % SHOTS_AT_ONCE
     return min(CLASS_IMAGES, max(FEWEST_CLASS_IMAGES, fit))
-
-
-def notes_on(
-    base: DiffusionModel, photos: Sequence[Photo] = (), *, has_assistant: bool = False
-) -> list[str]:
-    """What a user should know before training on this base, with these photos."""
-    notes = []
-    if base.is_step_distilled and not has_assistant:
-        notes.append(
-            f"{base.name} was distilled to few steps, and loses them when it is trained: pictures get "
-            "soft. Train on the undistilled base of its family, then: packshot shoot --base with this "
-            "one. Or beside a training adapter for it: packshot plan --assistant FILE."
-        )
-    narrow = best_dtype(base.device, base.family) == base.dtype == torch.float32
-    if narrow and has_fp16(base.device):
-        why = explain(base.device, base.family, base.dtype)
-        notes.append(
-            f"{base.name} computes in fp32: {why}. It takes up to twice the memory and several times "
-            "the time of a GPU with bf16 (RTX 30 and later). SD 1.5 and SDXL compute in fp16 here."
-        )
-    return [*notes, *_cut_photos(base, photos)]
-
-
-def _cut_photos(base: DiffusionModel, photos: Sequence[Photo]) -> Iterator[str]:
-    """A note on photos that are longer than any bucket."""
-    cut = []
-    for photo in photos:
-        size = bucket(photo.width, photo.height, base.native_pixels, base.pixel_multiple)
-        if (share := cut_share(photo.width, photo.height, size)) > _MOST_CUT:
-            cut.append(f"{photo.file.name} {share:.0%}")
-    if cut:
-        more = f" and {len(cut) - 5} more" if len(cut) > 5 else ""
-        yield (
-            f"too long or too wide for the shapes in which {base.name} is trained, so their ends are "
-            f"cut: {', '.join(cut[:5])}{more}. Crop them around the product yourself."
-        )
-
-
-def recipe_of(base: DiffusionModel, *, has_assistant: bool) -> Recipe:
-    """The base's recipe, shorter if it is distilled to few steps and trained beside an assistant."""
-    recipe = recipe_for(base.family, base.path)
-    return few_step_recipe(recipe) if has_assistant and base.is_step_distilled else recipe
 
 
 def _work(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot.errors import InvalidPlanError
 from packshot.models import registry
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.types import TargetModules
 from packshot.utils import files
 from packshot.utils.validation import describe
@@ -99,3 +100,9 @@ def recipe_for(family: str, checkpoint: Path) -> Recipe:
         return Recipe.model_validate(family_recipe(family).model_dump() | files.read_toml(own))
     except ValidationError as error:
         raise InvalidPlanError(f"{own}: {describe(error)}") from error
+
+
+def recipe_of(base: DiffusionModel, *, has_assistant: bool) -> Recipe:
+    """The base's recipe, shorter if it is distilled to few steps and trained beside an assistant."""
+    recipe = recipe_for(base.family, base.path)
+    return few_step_recipe(recipe) if has_assistant and base.is_step_distilled else recipe

@@ -55,7 +55,9 @@ from packshot.plan.calibration import threads_for
 from packshot.plan.config import read_current_plan
 from packshot.plan.inputs import current_inputs
 from packshot.plan.load_base import load_project_base
-from packshot.plan.planner import CLASS_IMAGES, notes_on, recipe_of
+from packshot.plan.notes import notes_on
+from packshot.plan.planner import CLASS_IMAGES
+from packshot.plan.recipes import recipe_of
 from packshot.project import Project
 from packshot.report import write_model_card, write_report
 from packshot.training import Step, Stopped, train
