@@ -16,46 +16,21 @@ from packshot.errors import (
 from packshot.images import buckets
 from packshot.models.device_memory import OVERHEAD
 from packshot.plan import (
-    Asked,
     Budget,
     calibration,
     class_images_within,
     compare_budgets,
     make_plan,
-    plan_that_holds,
     planner,
     read_choices,
     read_plan,
     read_reasons,
-    write_plan,
 )
-from packshot.plan.calibration import StepCost, calibrate, shot_seconds, step_cost
+from packshot.plan.calibration import calibrate, shot_seconds, step_cost
 from packshot.plan.compile_gain import CompileGain
 from packshot.plan.evaluations import Evaluations, plan_evaluations
 from packshot.project import choices_of, create_project, save_choices
-
-
-def cost(launch=0.0, picture=0.5, most=100, encode=0.0, resident=2**20, checkpointing=False):
-    return StepCost(launch, picture, encode, resident, 1000, 2**20, most, checkpointing)
-
-
-@pytest.fixture
-def costs(monkeypatch):
-    """Steps cost a second at 64 px and less at smaller sizes; nothing else costs anything.
-
-    Returns a function that sets the cost of a step, and of a shot, otherwise.
-    """
-
-    def set_to(step, shot=0.0, closing=0.0):
-        monkeypatch.setattr(planner, "step_cost", lambda base, decisions, **asked: step(**asked))
-        monkeypatch.setattr(planner, "shot_seconds", lambda base, decisions: shot)
-        monkeypatch.setattr(planner, "threads_for", lambda base, decisions: 1)
-        monkeypatch.setattr(planner, "CLOSING_SECONDS", closing)
-        monkeypatch.setattr(planner.evaluations, "TIME_SHARE", 0.0)
-        monkeypatch.setattr(planner, "plan_evaluations", lambda *_: Evaluations(0))
-
-    set_to(lambda pixels, batch, **_: cost(picture=pixels**2 / 64**2 / batch))
-    return set_to
+from tests.plan.conftest import cost
 
 
 def training(seconds):
@@ -78,13 +53,6 @@ def test_a_plan_says_when_training_is_done_unless_that_is_switched_off(
     never = make_plan(ready_project, tiny_base)
     assert (never.eval_every_n_steps, never.early_stopping_variance) == (0, 0.0)
     assert never.estimate.seconds == pytest.approx(plan.estimate.seconds / 1.05, rel=0.01)
-
-
-def test_an_early_end_that_is_switched_off_is_another_request(ready_project, tiny_base, costs):
-    asked, other = (Asked(time_budget="4m", early_stopping=on) for on in (True, False))
-    plan = make_plan(ready_project, tiny_base, asked=asked)
-    assert plan_that_holds(ready_project, tiny_base, asked) == plan
-    assert plan_that_holds(ready_project, tiny_base, other) is None
 
 
 def test_a_run_that_compiles_is_planned_with_what_it_saves(
@@ -333,38 +301,6 @@ def test_text_encoders_learn_only_where_it_was_asked_for(ready_project, tiny_bas
     assert plan.text_encoder_rank == plan.rank and asked == [0, plan.rank]
     assert plan.text_encoder_learning_rate == plan.learning_rate / 2
     assert "text encoders" in read_reasons(ready_project.plan_file)["text_encoder_rank"]
-
-
-def test_a_plan_holds_for_its_budget_and_comes_back_with_it(ready_project, tiny_base, costs):
-    """4 minutes, 8 minutes, 4 minutes again: the plan of the first run, not another like it."""
-    from packshot.training.runs import open_run
-
-    four, eight = Asked(time_budget="4m"), Asked(time_budget="8m")
-    plan = make_plan(ready_project, tiny_base, budget=training(240), asked=four)
-    assert plan_that_holds(ready_project, tiny_base, four) == plan
-    assert plan_that_holds(ready_project, tiny_base, eight) is None
-    open_run(ready_project, plan)
-    other = make_plan(ready_project, tiny_base, budget=training(480), asked=eight)
-    assert other.steps > plan.steps
-    assert plan_that_holds(ready_project, tiny_base, four) == plan
-    assert read_plan(ready_project.plan_file) == plan
-    before = ready_project.plan_file.with_name("plan.before.toml")
-    assert read_plan(before) == other, "no run had it yet: it is kept aside"
-
-
-def test_a_plan_that_a_person_asked_for_holds_for_any_budget(ready_project, tiny_base, costs):
-    plan = make_plan(ready_project, tiny_base, rank=3)
-    assert plan_that_holds(ready_project, tiny_base, Asked(time_budget="4m")) == plan
-
-
-def test_an_edited_plan_holds_and_is_never_lost(ready_project, tiny_base, costs):
-    four = Asked(time_budget="4m")
-    plan = make_plan(ready_project, tiny_base, budget=training(240), asked=four)
-    edited = plan.model_copy(update={"steps": 7, "lr_warmup_steps": 0})
-    write_plan(edited, ready_project.plan_file)
-    assert plan_that_holds(ready_project, tiny_base, four) == edited
-    make_plan(ready_project, tiny_base, budget=training(480), asked=Asked(time_budget="8m"))
-    assert read_plan(ready_project.plan_file.with_name("plan.before.toml")) == edited
 
 
 @pytest.mark.slow

@@ -7,13 +7,8 @@ from packshot.plan.config import Asked, Plan, edit_plan, read_plan, read_reasons
 from packshot.utils.on_demand import on_demand
 
 if TYPE_CHECKING:
-    from packshot.plan.planner import (
-        Budget,
-        class_images_within,
-        compare_budgets,
-        make_plan,
-        plan_that_holds,
-    )
+    from packshot.plan.former_plans import plan_that_holds
+    from packshot.plan.planner import Budget, class_images_within, compare_budgets, make_plan
 
 __all__ = [
     "Asked",
@@ -32,8 +27,11 @@ __all__ = [
 ]
 __getattr__ = on_demand(
     __name__,
-    dict.fromkeys(
-        ("Budget", "compare_budgets", "class_images_within", "make_plan", "plan_that_holds"),
-        "planner",
-    ),
+    {
+        "Budget": "planner",
+        "class_images_within": "planner",
+        "compare_budgets": "planner",
+        "make_plan": "planner",
+        "plan_that_holds": "former_plans",
+    },
 )

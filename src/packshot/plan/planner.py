@@ -34,12 +34,11 @@ from packshot.plan.config import (
     Asked,
     Estimate,
     Plan,
-    read_current_plan,
-    read_plan_if_valid,
     write_plan,
 )
 from packshot.plan.cpu_threads import load_if_busy
 from packshot.plan.evaluations import HELD_OUT, Evaluations, plan_evaluations
+from packshot.plan.former_plans import keep_aside
 from packshot.plan.inputs import current_inputs
 from packshot.plan.recipes import Recipe, recipe_of
 from packshot.project import Project
@@ -288,7 +287,7 @@ def make_plan(
     reasons["torch_compile"] = compiling.why
     if processes > 1:
         reasons["effective_batch_size"] += f"; at least one for each of {processes} processes"
-    _keep_aside(project, plan)
+    keep_aside(project, plan)
     write_plan(plan, project.plan_file, reasons)
     return plan
 
@@ -396,43 +395,6 @@ def class_images_within(
     while (more := math.ceil(_SPARE * needed(least)) + 1) > least:
         least = more
     _refuse(budget.whole, least, tried, decisions)
-
-
-def plan_that_holds(project: Project, base: DiffusionModel, asked: Asked) -> Plan | None:
-    """The plan for the current inputs and request: plan.toml (maybe edited), or a past run's.
-
-    A past run's plan becomes plan.toml again. None if there is none.
-
-    Raises:
-        InvalidPlanError: plan.toml is invalid; one of an earlier Packshot does not count.
-    """
-    now = current_inputs(project, base)
-
-    def holds(plan: Plan) -> bool:
-        return plan.asked in (None, asked) and not plan.inputs.differences(now)
-
-    if (stands := read_current_plan(project.plan_file)) and holds(stands):
-        return stands
-    for run in reversed(project.runs()):
-        plan = read_plan_if_valid(run / "plan.toml")
-        if plan and plan.asked == asked and holds(plan):
-            _keep_aside(project, plan)
-            files.write_bytes(project.plan_file, (run / "plan.toml").read_bytes())
-            return plan
-    return None
-
-
-def _keep_aside(project: Project, plan: Plan) -> None:
-    """Back up the plan that is about to be replaced, unless a run has it: it may have been edited."""
-    current = project.plan_file
-    if not current.is_file():
-        return
-    data = current.read_bytes()
-    if former := read_plan_if_valid(current):
-        runs = [read_plan_if_valid(run / "plan.toml") for run in project.runs()]
-        if former.fingerprint() in [one.fingerprint() for one in (*runs, plan) if one]:
-            return
-    files.write_bytes(current.with_name("plan.before.toml"), data)
 
 
 def _affordable(whole: float, shot_seconds: float) -> int:
