@@ -2,7 +2,7 @@
 
 import pytest
 
-from packshot.plan import planner
+from packshot.plan import planner, run_cost
 from packshot.plan.calibration import StepCost
 from packshot.plan.evaluations import Evaluations
 
@@ -19,12 +19,13 @@ def costs(monkeypatch):
     """
 
     def set_to(step, shot=0.0, closing=0.0):
-        monkeypatch.setattr(planner, "step_cost", lambda base, decisions, **asked: step(**asked))
-        monkeypatch.setattr(planner, "shot_seconds", lambda base, decisions: shot)
-        monkeypatch.setattr(planner, "threads_for", lambda base, decisions: 1)
-        monkeypatch.setattr(planner, "CLOSING_SECONDS", closing)
-        monkeypatch.setattr(planner.evaluations, "TIME_SHARE", 0.0)
-        monkeypatch.setattr(planner, "plan_evaluations", lambda *_: Evaluations(0))
+        monkeypatch.setattr(run_cost, "step_cost", lambda base, decisions, **asked: step(**asked))
+        monkeypatch.setattr(run_cost, "shot_seconds", lambda base, decisions: shot)
+        for module in (planner, run_cost):
+            monkeypatch.setattr(module, "threads_for", lambda base, decisions: 1)
+        monkeypatch.setattr(run_cost, "CLOSING_SECONDS", closing)
+        monkeypatch.setattr(run_cost.evaluations, "TIME_SHARE", 0.0)
+        monkeypatch.setattr(run_cost, "plan_evaluations", lambda *_: Evaluations(0))
 
     set_to(lambda pixels, batch, **_: cost(picture=pixels**2 / 64**2 / batch))
     return set_to

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from packshot.errors import LoraError
 from packshot.lora import Lora, LoraWeights, write_lora
-from packshot.plan import make_plan, planner
+from packshot.plan import make_plan, run_cost
 from packshot.plan.assistant import choose_assistant, load_assistant
 from packshot.plan.calibration import step_cost
 from packshot.plan.notes import notes_on
@@ -80,7 +80,7 @@ def test_steps_are_timed_beside_it(ready_project, tiny_base, assisted, monkeypat
         timed.append([lora.name for lora, _ in assistant])
         return step_cost(*args, assistant=assistant, **asked)
 
-    monkeypatch.setattr(planner, "step_cost", cost)
+    monkeypatch.setattr(run_cost, "step_cost", cost)
     before = {name: p.clone() for name, p in tiny_base.denoiser.state_dict().items()}
     plan = make_plan(ready_project, tiny_base)
     assert timed == [["assistant-0"]] and plan.inputs.assistant

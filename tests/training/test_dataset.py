@@ -13,7 +13,7 @@ from packshot.images.buckets import MAX_CUT, bucket
 from packshot.photos.photo_set import Photo
 from packshot.plan import Plan
 from packshot.plan.config import Estimate, PlanInputs
-from packshot.plan.planner import _Shapes
+from packshot.plan.run_cost import ImageShapes
 from packshot.project import Subject
 from packshot.training import sampler
 from packshot.training.dataset import TrainingSet
@@ -164,7 +164,7 @@ def test_steps_are_planned_with_the_passes_that_they_take(base, tmp_path, batch)
         len({data.picture(data.slot(n)).size for n in range(first, first + batch)})
         for first in range(0, 400 * batch, batch)
     ]
-    shapes = _Shapes(*([(one.width, one.height) for one in some] for some in (photos, others)))
+    shapes = ImageShapes(*([(one.width, one.height) for one in some] for some in (photos, others)))
     planned_passes = shapes.launches(base, 64, batch, 0.5)
     assert planned_passes == pytest.approx(sum(passes) / len(passes), rel=0.12)
     assert planned_passes > 1.2

@@ -51,7 +51,7 @@ def class_images(
     from packshot.class_images.online import download_class_images, plain_folder
     from packshot.cli.console import Console
     from packshot.generation.embedders import BASE, NONE, embedder_of
-    from packshot.plan.planner import CLASS_IMAGES
+    from packshot.plan.budget_fit import CLASS_IMAGES
     from packshot.project import choices_of, save_choices
 
     opened = project_at(project)

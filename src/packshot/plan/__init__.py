@@ -7,8 +7,9 @@ from packshot.plan.config import Asked, Plan, edit_plan, read_plan, read_reasons
 from packshot.utils.on_demand import on_demand
 
 if TYPE_CHECKING:
+    from packshot.plan.budget_fit import Budget, class_images_within
     from packshot.plan.former_plans import plan_that_holds
-    from packshot.plan.planner import Budget, class_images_within, compare_budgets, make_plan
+    from packshot.plan.planner import compare_budgets, make_plan
 
 __all__ = [
     "Asked",
@@ -28,8 +29,8 @@ __all__ = [
 __getattr__ = on_demand(
     __name__,
     {
-        "Budget": "planner",
-        "class_images_within": "planner",
+        "Budget": "budget_fit",
+        "class_images_within": "budget_fit",
         "compare_budgets": "planner",
         "make_plan": "planner",
         "plan_that_holds": "former_plans",

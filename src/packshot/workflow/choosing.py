@@ -29,7 +29,7 @@ from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel
 from packshot.photos.photo_set import list_photos
 from packshot.plan.calibration import machine, shot_seconds
 from packshot.plan.config import read_plan
-from packshot.plan.planner import SAMPLE_ROUNDS
+from packshot.plan.run_cost import SAMPLE_ROUNDS
 from packshot.project import Project
 from packshot.training.chosen import read_chosen
 from packshot.training.runs import checkpoints, finished, run_of

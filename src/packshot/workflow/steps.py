@@ -51,12 +51,12 @@ from packshot.plan import (
     plan_that_holds,
 )
 from packshot.plan.assistant import assistant_file, load_assistant
+from packshot.plan.budget_fit import CLASS_IMAGES
 from packshot.plan.calibration import threads_for
 from packshot.plan.config import read_current_plan
 from packshot.plan.inputs import current_inputs
 from packshot.plan.load_base import load_project_base
 from packshot.plan.notes import notes_on
-from packshot.plan.planner import CLASS_IMAGES
 from packshot.plan.recipes import recipe_of
 from packshot.project import Project
 from packshot.report import write_model_card, write_report
