@@ -22,8 +22,9 @@ from packshot.types import SEEDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from packshot.generation.generate import GeneratedImage
+    from packshot.generation.generate import GeneratedImage, GenerationSettings
     from packshot.lora import Lora
+    from packshot.project import Project
 
 
 def shoot(
@@ -64,18 +65,15 @@ def shoot(
     ] = False,
 ) -> None:
     """Generate images of the product from prompts; by default usual ones, with and without the LoRA."""
-    from packshot.cli.console import Console
     from packshot.errors import PackshotError
-    from packshot.generation import generate
-    from packshot.generation.embedders import embedder_for
+    from packshot.generation.generate import GenerationSettings
     from packshot.generation.prompts import default_prompts, read_prompts
-    from packshot.utils import files
     from packshot.utils.validation import validated
 
     opened = project_at(project)
     asked = [*(prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
     settings = validated(
-        generate.GenerationSettings,
+        GenerationSettings,
         PackshotError,
         seeds=tuple(range(first_seed, first_seed + images_per_prompt)),
         negative_prompt=negative_prompt,
@@ -86,34 +84,59 @@ def shoot(
         format=image_format or opened.settings.image_format,
         quality=image_quality or opened.settings.image_quality,
     )
-    is_usual = not (asked or lora or base or out)
-    page = (out or opened.shots_folder) / "sheet.png"
-    if not is_usual:
-        files.refuse_others(page)
-    with Console() as console:
-        model = base_of(opened, console, base)
-        if is_usual:
-            from packshot.workflow.steps import shoot_all
+    if asked or lora or base or out:
+        asked = asked or default_prompts(opened.subject)
+        _shoot(opened, asked, settings, base, lora, out or opened.shots_folder, compare=compare)
+    else:
+        _shoot_for_the_report(opened, settings)
 
-            usual = list(opened.settings.prompts or default_prompts(opened.subject))
-            embedder = embedder_for(opened, lambda: model, console)
-            sheet = shoot_all(opened, model, usual, settings, embedder, console)
-            echo(f"Sheet: {sheet}\nNext:  packshot report --project {opened.root}")
-            return
-        folder = out or opened.shots_folder
-        used = loras_of(lora or [str(opened.lora_file)], model)
+
+def _shoot_for_the_report(project: Project, settings: GenerationSettings) -> None:
+    """The project's prompts, with and without its LoRA, and their scores."""
+    from packshot.cli.console import Console
+    from packshot.generation.embedders import embedder_for
+    from packshot.generation.prompts import default_prompts
+    from packshot.workflow.steps import shoot_all
+
+    with Console() as console:
+        model = base_of(project, console)
+        prompts = list(project.settings.prompts or default_prompts(project.subject))
+        embedder = embedder_for(project, lambda: model, console)
+        sheet = shoot_all(project, model, prompts, settings, embedder, console)
+        echo(f"Sheet: {sheet}\nNext:  packshot report --project {project.root}")
+
+
+def _shoot(
+    project: Project,
+    prompts: Sequence[str],
+    settings: GenerationSettings,
+    base: str | None,
+    loras: list[str] | None,
+    folder: Path,
+    *,
+    compare: bool,
+) -> None:
+    """Images of prompts into a folder, and a sheet of them; see the options of `shoot`."""
+    from packshot.cli.console import Console
+    from packshot.generation.generate import generate_images, write_sheet
+    from packshot.utils import files
+
+    page = folder / "sheet.png"
+    files.refuse_others(page)
+    with Console() as console:
+        model = base_of(project, console, base)
 
         def made(loras: Sequence[tuple[Lora, float]], place: Path) -> list[GeneratedImage]:
             return list(
-                generate.generate_images(
-                    model, asked or default_prompts(opened.subject), loras=loras, settings=settings,
-                    folder=place, subject=opened.subject, progress=console.progress, say=console.say,
-                    marking=opened.marking,
+                generate_images(
+                    model, prompts, loras=loras, settings=settings, folder=place,
+                    subject=project.subject, progress=console.progress, say=console.say,
+                    marking=project.marking,
                 )
             )  # fmt: skip
 
-        images = made(used, folder)
+        images = made(loras_of(loras or [str(project.lora_file)], model), folder)
         if compare:
             made([], folder / "without")
-    sheet = generate.write_sheet(images, page, marking=opened.marking)
+    sheet = write_sheet(images, page, marking=project.marking)
     echo("\n".join(str(image.file) for image in images) + f"\nSheet: {sheet}")
