@@ -29,8 +29,10 @@ from packshot.plan.config import Plan, write_plan
 from packshot.plan.memory_estimate import estimate_memory
 from packshot.plan.step_memory import trace_step
 from packshot.project import Project
-from packshot.training import Done, Resumed, Step, loop
+from packshot.training import Done, Resumed, Step
 from packshot.training.dataset import TrainingSet
+from packshot.training.optimizer import Optimizer
+from packshot.training.step import take_step
 from packshot.types import WeightStorage
 from packshot.utils import files
 
@@ -48,10 +50,10 @@ def our_loop(base: DiffusionModel, plan: Plan, data: TrainingSet) -> Iterator[Ca
         base, plan.target_modules, rank=plan.rank, alpha=plan.alpha, seed=plan.seed
     )
     with adapted as adapter, base.gradient_checkpointing(plan.gradient_checkpointing):
-        optimizer = loop.Optimizer(adapter, plan)
+        optimizer = Optimizer(adapter, plan)
 
         def step() -> float:
-            done = loop._step(base, plan, data, optimizer, optimizer.step + 1)
+            done = take_step(base, plan, data, optimizer, optimizer.step + 1)
             return done.loss if isinstance(done, Step) else math.nan  # skipped, in fp16
 
         yield step
@@ -149,7 +151,7 @@ def _parts_of_a_step(bench: Bench, base: DiffusionModel, plan: Plan, data: Train
         base, plan.target_modules, rank=plan.rank, alpha=plan.alpha, seed=plan.seed
     )
     with adapted as adapter, base.gradient_checkpointing(plan.gradient_checkpointing):
-        optimizer = loop.Optimizer(adapter, plan)
+        optimizer = Optimizer(adapter, plan)
         held: dict[str, Any] = {}
 
         def read() -> None:

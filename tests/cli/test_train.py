@@ -10,7 +10,7 @@ import pytest
 from packshot.cli import train
 from packshot.plan import read_plan
 from packshot.project import choices_of, save_choices
-from packshot.training import loop
+from packshot.training.optimizer import Optimizer
 from packshot.utils import preemption
 from packshot.utils.files import sha256
 
@@ -60,7 +60,7 @@ def test_at_sigterm_a_step_that_takes_long_is_broken_off_and_those_before_are_sa
 ):
     monkeypatch.setattr(train, "base_of", lambda *args: tiny_base)
     monkeypatch.setattr(preemption, "PATIENCE", 0.1)
-    real, calls = loop.Optimizer.clip, []
+    real, calls = Optimizer.clip, []
 
     def clip(optimizer):
         calls.append(1)
@@ -71,12 +71,12 @@ def test_at_sigterm_a_step_that_takes_long_is_broken_off_and_those_before_are_sa
                 time.sleep(0.01)
         return real(optimizer)
 
-    monkeypatch.setattr(loop.Optimizer, "clip", clip)
+    monkeypatch.setattr(Optimizer, "clip", clip)
     code, said = command("train", "-p", planned_project.root)
     assert code == 143
     assert "stopping after this step (SIGTERM)" in said
     assert "stopped after step 3; the same command resumes from here" in said
-    monkeypatch.setattr(loop.Optimizer, "clip", real)
+    monkeypatch.setattr(Optimizer, "clip", real)
     code, said = command("train", "-p", planned_project.root)
     assert code == 0 and "resuming after step 3" in said
 

@@ -72,14 +72,15 @@ class Bench:
 
     def __init__(self, family: str, folder: Path) -> None:
         from packshot.models.checkpoint import detect_checkpoint
+        from tests.gpu.replay import Replay
 
         _prepare()
+        self._replay = Replay()
         self.family, self.folder, self.runs = family, folder, 0
         self.base = write_published(family, folder / "base")
         (self.base / "recipe.toml").write_text(RECIPE)
         (self.base / "sampler.toml").write_text("steps = 1\n")
         self.checkpoint = detect_checkpoint(self.base)
-        self._seen: dict[Any, tuple[int, Any]] = {}
         self._tokenizers: dict[str, Any] = {}
 
     def _project(self, storage: str) -> Any:
@@ -110,7 +111,7 @@ class Bench:
         os.environ["PACKSHOT_CACHE"] = str(self.folder / "cache")
         shutil.rmtree(self.folder / "cache" / "class_images", ignore_errors=True)
         shutil.rmtree(self.folder / "cache" / "latents", ignore_errors=True)
-        project, outcome, self._step_peak = self._project(storage), Outcome(), 0
+        project, outcome, self._replay.step_peak = self._project(storage), Outcome(), 0
         kept: list[Any] = []
         with pytest.MonkeyPatch.context() as patch, simulated.gpu(size, values=False) as memory:
             self._make_quick(patch, kept)
@@ -122,7 +123,7 @@ class Bench:
             except PackshotError as error:
                 outcome = replace(outcome, said=str(error))
             gc.collect()
-            return replace(outcome, counted=self._step_peak, peak=memory.peak)
+            return replace(outcome, counted=self._replay.step_peak, peak=memory.peak)
 
     def _make_quick(self, patch: Any, kept: list[Any]) -> None:
         """What takes time and no memory of a GPU is left out."""
@@ -150,108 +151,7 @@ class Bench:
             return self._tokenizers[encoder]
 
         patch.setattr(components, "_tokenizer", known_tokenizer)
-        self._replay(patch)
-
-    def _replay(self, patch: Any) -> None:
-        """Count what computes as it did before, without computing it."""
-        from packshot.class_images import from_base
-        from packshot.generation import generate
-        from packshot.insertion import inpaint
-        from packshot.models.model_offload import bring
-        from packshot.plan import calibration
-        from packshot.training import loop
-
-        def once(base: Any, work: Callable[[], Any], *key: Any) -> Any:
-            base.bring_denoiser()
-            key, memory = (*_lies(base), *key), simulated.MEMORY
-            start = memory.used
-            if key not in self._seen:
-                self._seen[key] = _measured(work)
-            taken, result = self._seen[key]
-            memory.claim(start + taken - memory.used)
-            if "train" in key:
-                self._step_peak = start + taken
-            return result
-
-        def learn(optimizer: Any) -> None:
-            for parameter in (one for group in optimizer.param_groups for one in group["params"]):
-                parameter.grad = None
-                if not optimizer.state[parameter]:
-                    optimizer.state[parameter] = {
-                        "step": torch.zeros(()), "exp_avg": torch.zeros_like(parameter),
-                        "exp_avg_sq": torch.zeros_like(parameter),
-                    }  # fmt: skip
-
-        trace, train_step, step = calibration.trace_step, calibration.train_step, loop._step
-        loss, at_once = calibration.per_image_loss, generate._at_once
-        class_pictures, paint = from_base._pictures, inpaint._painted
-
-        def traced(base: Any, make: Any) -> Any:
-            batch = make()
-            found = once(base, lambda: trace(base, lambda: batch), "trace", batch.latents.shape)
-            for one in base.denoiser.parameters():
-                if one.requires_grad and one.grad is None:
-                    one.grad = torch.zeros_like(one)
-            return found
-
-        def learnt(base: Any, batch: Any, optimizer: Any, read: Any) -> None:
-            fresh = not optimizer.state
-            once(
-                base,
-                lambda: train_step(base, batch, optimizer, read),
-                "step",
-                batch.latents.shape,
-                fresh,
-            )
-            learn(optimizer)
-
-        def stepped(
-            base: Any, plan: Any, data: Any, optimizer: Any, number: int, *rest: Any
-        ) -> Any:
-            def work() -> Any:
-                return step(base, plan, data, optimizer, number, *rest)
-
-            micro = plan.effective_batch_size // plan.gradient_accumulation_steps
-            done = once(base, work, "train", micro, plan.resolution)
-            learn(optimizer.adamw)
-            optimizer.step = number
-            return replace(done, step=number)
-
-        def passed(base: Any, batch: Any, gamma: float) -> Any:
-            if torch.is_grad_enabled():
-                return loss(base, batch, gamma)
-            return once(base, lambda: loss(base, batch, gamma).cpu(), "pass", batch.latents.shape)
-
-        def pictured(base: Any, work: Callable[[], Any], *key: Any) -> Any:
-            adapted = sum(one.numel() for n, one in base.denoiser.named_parameters() if "down" in n)
-            pictures = once(base, work, *key, adapted)
-            bring(base.vae)
-            return pictures
-
-        def made(base: Any, pipeline: Any, shots: Any) -> Any:
-            return pictured(
-                base, lambda: at_once(base, pipeline, shots), "made", len(shots), shots[0].width
-            )
-
-        def of_class(base: Any, noun: str, indices: Any) -> Any:
-            return pictured(
-                base,
-                lambda: class_pictures(base, noun, indices),
-                "made",
-                len(indices),
-                base.native_pixels,
-            )
-
-        def painted(base: Any, crop: Any, *given: Any) -> Any:
-            return pictured(base, lambda: paint(base, crop, *given), "painted", crop.shape)
-
-        patch.setattr(calibration, "trace_step", traced)
-        patch.setattr(calibration, "train_step", learnt)
-        patch.setattr(calibration, "per_image_loss", passed)
-        patch.setattr(loop, "_step", stepped)
-        patch.setattr(generate, "_at_once", made)
-        patch.setattr(from_base, "_pictures", of_class)
-        patch.setattr(inpaint, "_painted", painted)
+        self._replay.install(patch)
 
 
 def _until_killed(project: Any) -> Iterator[Outcome]:
@@ -301,27 +201,6 @@ def _from_then_on(project: Any, kept: Sequence[Any]) -> None:
             steps=1,
             guidance_scale=base.sampler.guidance_scale,
         )
-
-
-def _lies(base: Any) -> tuple[Any, ...]:
-    """All that the memory of the same computation depends on."""
-    hooks = (getattr(net, "_hf_hook", None) for net in (base.vae, *base.text_encoders.values()))
-    places = [hook and hook.place.type for hook in hooks]
-    tiles, twice = base.vae.use_tiling, base.denoiser.is_gradient_checkpointing
-    return base.weight_storage, *places, tiles, twice
-
-
-def _measured(work: Callable[[], Any]) -> tuple[int, Any]:
-    """The bytes that some work takes at its peak beside what lies there before, and its result; as on a
-    GPU that has room for it."""
-    memory = simulated.MEMORY
-    peak, size, start = memory.peak, memory.size, memory.used
-    memory.peak, memory.size = start, 2**60
-    try:
-        result = work()
-        return memory.peak - start, result
-    finally:
-        memory.peak, memory.size = peak, size
 
 
 def _way(base: Any, plan: Any) -> str:

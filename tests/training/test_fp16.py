@@ -14,7 +14,8 @@ from packshot.models import load_base
 from packshot.plan import read_plan
 from packshot.project import open_project
 from packshot.training import Done, Resumed, Step, StepSkipped, Stopped, train
-from packshot.training import loop as training_loop
+from packshot.training import optimizer as training_optimizer
+from packshot.training import step as training_step
 from packshot.training.events import read_events
 from packshot.training.loss_scale import FIRST, LossScale
 from tests.lives import killed_at, lives
@@ -90,8 +91,8 @@ def test_nothing_is_learnt_in_a_skipped_step(narrow_project, narrow_base, monkey
 
 def _poison(monkeypatch, steps, bad=float("inf")):
     """Makes the losses of some steps infinite, by the number of their first slot."""
-    real, now = training_loop.per_image_loss, []
-    begin = training_loop.reseed
+    real, now = training_step.per_image_loss, []
+    begin = training_step.reseed
 
     def reseed(seed, first):
         now[:] = [first // 4 + 1]
@@ -100,12 +101,12 @@ def _poison(monkeypatch, steps, bad=float("inf")):
     def poisoned(*args):
         return real(*args) * (bad if now[0] in steps else 1.0)
 
-    monkeypatch.setattr(training_loop, "reseed", reseed)
-    monkeypatch.setattr(training_loop, "per_image_loss", poisoned)
+    monkeypatch.setattr(training_step, "reseed", reseed)
+    monkeypatch.setattr(training_step, "per_image_loss", poisoned)
 
 
 def test_gradients_that_never_fit_end_the_run(narrow_project, narrow_base, monkeypatch):
-    monkeypatch.setattr(training_loop, "MOST_SKIPPED", 4)
+    monkeypatch.setattr(training_step, "MOST_SKIPPED", 4)
     edit(narrow_project, steps=40)
     _poison(monkeypatch, set(range(3, 41)))
     with pytest.raises(
@@ -129,7 +130,7 @@ def test_a_short_run_that_never_learnt_makes_no_lora(narrow_project, narrow_base
 def test_a_scale_that_is_too_great_is_found_smaller(narrow_project, narrow_base, monkeypatch):
     """Here gradients truly overflow, and the losses are finite."""
     first = 2.0**31
-    monkeypatch.setattr(training_loop, "LossScale", partial(LossScale, first))
+    monkeypatch.setattr(training_optimizer, "LossScale", partial(LossScale, first))
     edit(narrow_project, steps=12)
     told = [e for e in events_of(narrow_project, narrow_base) if isinstance(e, Step | StepSkipped)]
     skipped = [step for step in told if isinstance(step, StepSkipped)]
@@ -159,7 +160,7 @@ def test_stopping_and_going_on_is_bit_identical(narrow_project, narrow_base, mon
 
 
 def _life(base, root, moment):
-    killed_at(moment, (os, "replace"), (training_loop, "per_image_loss"))
+    killed_at(moment, (os, "replace"), (training_step, "per_image_loss"))
     for _ in train(open_project(root), base):
         pass
 

@@ -38,9 +38,11 @@ from packshot.training import (
     StateSaved,
     Step,
     Stopped,
+    learning,
+    optimizer,
     train,
 )
-from packshot.training import loop as training_loop
+from packshot.training import step as training_step
 from packshot.training.events import read_events
 from packshot.utils import files
 from tests.lives import killed_at, lives
@@ -197,7 +199,7 @@ def _life(base, root, moment, told):
 
     How many such moments there were, if it came to its end, is written to `told`.
     """
-    met = killed_at(moment, (os, "replace"), (training_loop, "per_image_loss"))
+    met = killed_at(moment, (os, "replace"), (training_step, "per_image_loss"))
     for _ in train(open_project(root), base):
         pass
     told.write_text(str(met[0]))
@@ -307,13 +309,13 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
     planned_project, tiny_base, monkeypatch, bad
 ):
     edit(planned_project, save_every_n_steps=1)
-    real, calls = training_loop.per_image_loss, []
+    real, calls = training_step.per_image_loss, []
 
     def poisoned(*args):
         calls.append(1)
         return real(*args) * (bad if len(calls) == 3 else 1.0)
 
-    monkeypatch.setattr(training_loop, "per_image_loss", poisoned)
+    monkeypatch.setattr(training_step, "per_image_loss", poisoned)
     with pytest.raises(TrainingDivergedError, match=r"not finite at step \d+ \(images: .*\.png"):
         events_of(planned_project, tiny_base)
     monkeypatch.undo()
@@ -489,10 +491,10 @@ def interrupting(monkeypatch, place, name, call):
 @pytest.mark.parametrize(
     ("place", "name", "call", "saved"),
     [
-        (training_loop.Optimizer, "clip", 1, None),
-        (training_loop.Optimizer, "clip", 4, 3),
-        (training_loop, "_sample", 1, 3),
-        (training_loop, "_sample", 2, 6),
+        (optimizer.Optimizer, "clip", 1, None),
+        (optimizer.Optimizer, "clip", 4, 3),
+        (learning, "make_sample", 1, 3),
+        (learning, "make_sample", 2, 6),
         (torch.optim.AdamW, "step", 4, 2),
     ],
 )

@@ -14,7 +14,7 @@ from packshot.errors import InvalidPlanError, ProcessesError, ProcessLostError
 from packshot.models import load_base
 from packshot.plan import read_plan, write_plan
 from packshot.project import open_project
-from packshot.training import loop as training_loop
+from packshot.training import step as training_step
 from packshot.training import train
 from packshot.training.processes import ALONE, Processes, joined
 from packshot.training.run_state import latest
@@ -68,7 +68,7 @@ def _life(base, root, count, stop_after=None, killed_at=None):
 
 
 def _kill_at(count):
-    real, calls = training_loop.per_image_loss, []
+    real, calls = training_step.per_image_loss, []
 
     def loss(*given):
         calls.append(1)
@@ -76,7 +76,7 @@ def _kill_at(count):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*given)
 
-    training_loop.per_image_loss = loss
+    training_step.per_image_loss = loss
 
 
 @pytest.fixture(scope="module")

@@ -185,3 +185,9 @@ def _within(run_folder: Path, event: Event) -> Event:
         return event
     places = tuple(files.safe_join(run_folder, str(file)) for file in event.files)
     return replace(event, files=places)
+
+
+def rewind_log(run: Path, step: int) -> None:
+    """Drop the lines logged after the saved state: those steps will be repeated."""
+    kept = (event for event in read_events(run) if getattr(event, "step", 0) <= step)
+    files.write_json_lines(log_of(run), (as_record(event, run) for event in kept))
