@@ -10,7 +10,7 @@ from packshot.captions import caption_photos
 from packshot.class_images import collect_class_images
 from packshot.lora import add_adapters, write_lora
 from packshot.photos.photo_set import add_photos, list_photos
-from packshot.plan import Plan, write_plan
+from packshot.plan import Plan, read_plan, write_plan
 from packshot.plan.config import Estimate, read_current_plan
 from packshot.plan.inputs import current_inputs
 from packshot.project import choices_of, create_project, save_choices
@@ -73,6 +73,14 @@ def samples_in_two_steps(base):
     """What is tested of samples that are made in training is when they are made, and of what."""
     base.sampler = replace(base.sampler, steps=2)
     return base
+
+
+def edit(project, **changes):
+    """Change numbers of a project's plan; returns it."""
+    plan = read_plan(project.plan_file)
+    plan = Plan.model_validate(plan.model_dump() | changes)
+    write_plan(plan, project.plan_file)
+    return plan
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from packshot.class_images import list_class_images
 from packshot.errors import StaleRunError
 from packshot.lora import add_adapters, load_lora
 from packshot.photos.photo_set import list_photos
-from packshot.plan import read_plan, write_plan
+from packshot.plan import read_plan
 from packshot.plan.evaluations import HELD_OUT
 from packshot.training import Done, Evaluated, StateSaved, Step, train
 from packshot.training.convergence import Convergence, held_out_loss, variance_share
@@ -20,14 +20,8 @@ from packshot.training.dataset import TrainingSet
 from packshot.training.runs import checkpoints
 from packshot.utils import files
 from tests.lives import lives
+from tests.projects import edit
 from tests.training.test_loop import _forget, _life, _load
-
-
-def edit(project, **changes):
-    plan = read_plan(project.plan_file)
-    plan = type(plan).model_validate(plan.model_dump() | changes)
-    write_plan(plan, project.plan_file)
-    return plan
 
 
 def data_of(project, base, plan):

@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -16,16 +15,14 @@ from safetensors.torch import load_file
 from packshot.errors import (
     InvalidPlanError,
     LoraError,
-    OverwriteError,
     ProjectError,
     StaleRunError,
-    TrainingDivergedError,
 )
 from packshot.generation.generate import GenerationSettings, generate_images
 from packshot.lora import files as lora_files
 from packshot.lora import load_lora
 from packshot.models import load_base
-from packshot.plan import read_plan, write_plan
+from packshot.plan import read_plan
 from packshot.plan.assistant import load_assistant
 from packshot.plan.inputs import current_inputs
 from packshot.project import open_project
@@ -46,7 +43,7 @@ from packshot.training import step as training_step
 from packshot.training.events import read_events
 from packshot.utils import files
 from tests.lives import killed_at, lives
-from tests.projects import samples_in_two_steps
+from tests.projects import edit, samples_in_two_steps
 
 
 def events_of(project, base, **options):
@@ -129,42 +126,6 @@ def test_a_finished_run_that_lost_its_files_ends_the_same_again(planned_project,
     told = [line["kind"] for line in files.read_json_lines(run / "events.jsonl")]
     assert "step" in told and (run / planned_project.lora_file.name).is_file()
     assert [line["kind"] for line in map(json.loads, log.splitlines())] == told
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("when", ["before", "meanwhile", "after"])
-def test_a_lora_that_a_person_placed_in_the_project_is_not_replaced(
-    planned_project, tiny_base, when
-):
-    edit(planned_project, sample_every_n_steps=0)
-    place = planned_project.diffusers_lora_file
-    if when == "after":
-        events_of(planned_project, tiny_base)
-    place.parent.mkdir(exist_ok=True)
-    place.unlink(missing_ok=True)
-    events = train(planned_project, tiny_base)
-    if when == "meanwhile":
-        assert Step in map(type, islice(events, 20))
-    place.write_bytes(b"a LoRA of somebody else's")
-    with pytest.raises(OverwriteError, match="was not written by Packshot, or was changed since"):
-        list(events)
-    assert place.read_bytes() == b"a LoRA of somebody else's"
-    assert len(planned_project.runs()) == (when != "before"), "it is said before hours are spent"
-    place.rename(place.with_suffix(".mine"))
-    again = events_of(planned_project, tiny_base)
-    assert isinstance(again[-1], Done) and (Step in kinds(again)) == (when == "before")
-    assert place.samefile(planned_project.runs()[-1] / place.name)
-
-
-@pytest.mark.slow
-def test_loras_of_before_there_was_a_record_are_known_by_their_runs(planned_project, tiny_base):
-    edit(planned_project, sample_every_n_steps=0)
-    events_of(planned_project, tiny_base)
-    before = lora_bytes(planned_project)
-    (planned_project.lora_folder / files.RESULTS).unlink()
-    edit(planned_project, seed=1)
-    events_of(planned_project, tiny_base)
-    assert lora_bytes(planned_project) != before
 
 
 @pytest.mark.slow
@@ -304,25 +265,6 @@ def test_a_project_in_use_is_said(planned_project, tiny_base):
         events_of(planned_project, tiny_base)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_before_the_step(
-    planned_project, tiny_base, monkeypatch, bad
-):
-    edit(planned_project, save_every_n_steps=1)
-    real, calls = training_step.per_image_loss, []
-
-    def poisoned(*args):
-        calls.append(1)
-        return real(*args) * (bad if len(calls) == 3 else 1.0)
-
-    monkeypatch.setattr(training_step, "per_image_loss", poisoned)
-    with pytest.raises(TrainingDivergedError, match=r"not finite at step \d+ \(images: .*\.png"):
-        events_of(planned_project, tiny_base)
-    monkeypatch.undo()
-    checkpoint = sorted(planned_project.runs()[-1].glob("checkpoints/*/adapter.safetensors"))
-    assert all(t.isfinite().all() for file in checkpoint for t in load_file(file).values())
-
-
 CHANGES = {
     "effective_batch_size": 6, "gradient_accumulation_steps": 2, "target_modules": "attention",
     "rank": 3, "alpha": 1.0,
@@ -350,24 +292,6 @@ def test_every_setting_is_alive(planned_project, tiny_base, name):
     assert same == (name == "gradient_accumulation_steps")
 
 
-def test_text_encoders_learn_at_their_own_rate(planned_project, tiny_base):
-    """The first step of Adam is as long as its rate, whatever the gradient."""
-    ups = ("lora.up.weight", "lora_B.weight")
-    for rate in (1e-3, 1e-4):
-        edit(
-            planned_project, sample_every_n_steps=0, steps=1, lr_warmup_steps=0, weight_decay=0.0,
-            learning_rate=1e-2, lr_scheduler="constant", text_encoder_rank=2,
-            text_encoder_learning_rate=rate,
-        )  # fmt: skip
-        events_of(planned_project, tiny_base)
-        moved = load_file(planned_project.diffusers_lora_file)
-        most_of = {key: value.abs().max() for key, value in moved.items() if key.endswith(ups)}
-        assert {key.partition(".")[0] for key in most_of} == {"unet", "text_encoder"}
-        for key, most in most_of.items():
-            expected = rate if key.startswith("text_encoder.") else 1e-2
-            assert most == pytest.approx(expected, rel=0.01), key
-
-
 @pytest.mark.slow
 def test_masks_are_alive(planned_project, tiny_base, masked):
     edit(planned_project, sample_every_n_steps=0)
@@ -376,11 +300,6 @@ def test_masks_are_alive(planned_project, tiny_base, masked):
     masked(planned_project)
     events_of(planned_project, tiny_base)
     assert planned_project.lora_file.read_bytes() != before
-
-
-def edit(project, **changes):
-    plan = read_plan(project.plan_file)
-    write_plan(type(plan).model_validate(plan.model_dump() | changes), project.plan_file)
 
 
 def _trained(project, base):

@@ -12,18 +12,13 @@ from torch import nn
 
 from packshot.errors import InvalidPlanError, ProcessesError, ProcessLostError
 from packshot.models import load_base
-from packshot.plan import read_plan, write_plan
 from packshot.project import open_project
 from packshot.training import step as training_step
 from packshot.training import train
 from packshot.training.processes import ALONE, Processes, joined
 from packshot.training.run_state import latest
 from tests.lives import lives
-
-
-def edit(project, **changes):
-    plan = read_plan(project.plan_file)
-    write_plan(plan.model_copy(update=changes), project.plan_file)
+from tests.projects import edit
 
 
 def _load(base_folder):

@@ -1,17 +1,20 @@
-"""Which run is whose: the plan's own, a new one, one that was never begun."""
+"""Which run is whose: the plan's own, a new one, one that was never begun; and whose LoRA is replaced."""
 
 import json
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from packshot.errors import OverwriteError
 from packshot.plan import write_plan
 from packshot.plan.config import Asked, Estimate
-from packshot.training import runs
+from packshot.training import runs, train
 from packshot.training.events import Done, Step, as_record
 from packshot.training.runs import current_run, finished, open_run, run_of
 from packshot.utils import files
+from tests.projects import edit
 from tests.training.test_dataset import planned
 
 
@@ -99,3 +102,41 @@ def test_a_run_is_finished_by_its_closing_event(project, clock):
 
 def done(step):
     return Done(step, 1.0, 1, Path("a"), Path("b"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "meanwhile", "after"])
+def test_a_lora_that_a_person_placed_in_the_project_is_not_replaced(
+    planned_project, tiny_base, when
+):
+    edit(planned_project, sample_every_n_steps=0)
+    place = planned_project.diffusers_lora_file
+    if when == "after":
+        list(train(planned_project, tiny_base))
+    place.parent.mkdir(exist_ok=True)
+    place.unlink(missing_ok=True)
+    events = train(planned_project, tiny_base)
+    if when == "meanwhile":
+        assert Step in map(type, islice(events, 20))
+    place.write_bytes(b"a LoRA of somebody else's")
+    with pytest.raises(OverwriteError, match="was not written by Packshot, or was changed since"):
+        list(events)
+    assert place.read_bytes() == b"a LoRA of somebody else's"
+    assert len(planned_project.runs()) == (when != "before"), "it is said before hours are spent"
+    place.rename(place.with_suffix(".mine"))
+    again = list(train(planned_project, tiny_base))
+    assert isinstance(again[-1], Done) and any(isinstance(event, Step) for event in again) == (
+        when == "before"
+    )
+    assert place.samefile(planned_project.runs()[-1] / place.name)
+
+
+@pytest.mark.slow
+def test_loras_of_before_there_was_a_record_are_known_by_their_runs(planned_project, tiny_base):
+    edit(planned_project, sample_every_n_steps=0)
+    list(train(planned_project, tiny_base))
+    before = planned_project.lora_file.read_bytes()
+    (planned_project.lora_folder / files.RESULTS).unlink()
+    edit(planned_project, seed=1)
+    list(train(planned_project, tiny_base))
+    assert planned_project.lora_file.read_bytes() != before
