@@ -20,7 +20,7 @@ import tomlkit
 
 from packshot.errors import TimeBudgetError
 from packshot.models import checkpoint_path
-from packshot.project import choices_of
+from packshot.settings import choices_of
 from packshot.utils import files
 from packshot.workflow import end_to_end
 from packshot.workflow.observer import RunObserver

@@ -20,7 +20,7 @@ from typing import Any
 from packshot.catalog.engine import Crew
 from packshot.catalog.outcome import Outcome
 from packshot.catalog.table import Product
-from packshot.project import Subject, choices_of
+from packshot.settings import Subject, choices_of
 
 MAKING, SPREAD, LOADING, HIRING = 300.0, 1 / 3, 30.0, 20.0
 NODE = 8

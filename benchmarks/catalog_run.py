@@ -35,7 +35,7 @@ from tests.object_store import BUCKET, served
 from packshot.catalog.engine import make_all
 from packshot.catalog.store import Store
 from packshot.catalog.table import Product
-from packshot.project import Subject, choices_of
+from packshot.settings import Subject, choices_of
 from packshot.utils import files
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

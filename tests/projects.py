@@ -13,7 +13,8 @@ from packshot.photos.photo_set import add_photos, list_photos
 from packshot.plan import Plan, read_plan, write_plan
 from packshot.plan.config import Estimate, read_current_plan
 from packshot.plan.inputs import current_inputs
-from packshot.project import choices_of, create_project, save_choices
+from packshot.project import create_project, save_choices
+from packshot.settings import choices_of
 from tests.odd_files import painted  # which must stay light: it is tried in little memory
 
 

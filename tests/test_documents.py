@@ -14,7 +14,7 @@ import typer.main
 import packshot
 from packshot.cli import app
 from packshot.plan.config import Plan
-from packshot.project import Settings
+from packshot.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md")])

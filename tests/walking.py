@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from packshot.project import choices_of
+from packshot.settings import choices_of
 from packshot.utils import files
 from packshot.workflow import end_to_end
 from packshot.workflow.observer import RunObserver

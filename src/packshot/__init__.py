@@ -63,13 +63,14 @@ if TYPE_CHECKING:
     from packshot.plan.choices import PlanChoices
     from packshot.plan.config import Plan, edit_plan
     from packshot.plan.planner import compare_budgets, make_plan
-    from packshot.project import Project, Subject, create_project, open_project
+    from packshot.project import Project, create_project, open_project
     from packshot.provenance.marking import Marking
     from packshot.provenance.verify import Statement, verify
     from packshot.provenance.xmp import Rights
     from packshot.report.caption_page import write_caption_page
     from packshot.report.model_card import write_model_card
     from packshot.report.page import write_report
+    from packshot.settings import Subject
     from packshot.training.events import Event
     from packshot.training.loop import train
     from packshot.workflow.end_to_end import run
@@ -150,7 +151,7 @@ _HOMES = {
     "compare_budgets": "plan.planner",
     "make_plan": "plan.planner",
     "Project": "project",
-    "Subject": "project",
+    "Subject": "settings",
     "create_project": "project",
     "open_project": "project",
     "Marking": "provenance.marking",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from packshot.project import Subject
+from packshot.settings import Subject
 from tests.captioners import MAKERS
 from tests.captions.reviewed import reviewed  # noqa: F401
 

@@ -4,7 +4,7 @@ from torch.nn import functional as F
 
 from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.phrases import Bank, Group
-from packshot.project import Subject
+from packshot.settings import Subject
 
 SUBJECT = Subject(name="Duster", trigger="ohwx", class_noun="car")
 BANK = Bank(

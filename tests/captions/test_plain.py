@@ -1,7 +1,7 @@
 from PIL import Image
 
 from packshot.captions.plain import Plain
-from packshot.project import Subject
+from packshot.settings import Subject
 
 
 def test_each_picture_has_the_same_line_without_being_looked_at():

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from packshot.captions.trigger import tags_with_trigger, with_trigger
 from packshot.images.sidecars import MAX_CAPTION
-from packshot.project import Subject
+from packshot.settings import Subject
 
 CAR = Subject(name="Dacia Duster", trigger="ohwx", class_noun="car")
 WATCH = Subject(name="Seconda 1120", trigger="ohwx", class_noun="watch")

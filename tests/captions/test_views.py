@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from packshot.captions.phrases import general_bank
 from packshot.captions.views import says_view, with_views
-from packshot.project import Subject
+from packshot.settings import Subject
 
 CAR = Subject(name="Duster", trigger="ohwx", class_noun="car")
 

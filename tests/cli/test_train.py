@@ -9,7 +9,8 @@ import pytest
 
 from packshot.cli import train
 from packshot.plan import read_plan
-from packshot.project import choices_of, save_choices
+from packshot.project import save_choices
+from packshot.settings import choices_of
 from packshot.training.optimizer import Optimizer
 from packshot.utils import preemption
 from packshot.utils.files import sha256

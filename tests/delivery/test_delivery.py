@@ -15,8 +15,9 @@ from packshot.insertion.insert import insert
 from packshot.insertion.request import PlacementRequest
 from packshot.insertion.settings import InsertionSettings
 from packshot.photos.photo_set import list_photos
-from packshot.project import choices_of, save_choices
+from packshot.project import save_choices
 from packshot.provenance import verify
+from packshot.settings import choices_of
 from packshot.utils import files
 
 SMALL = {"formats": ("square", "transparent-webp"), "photos": None}

@@ -336,7 +336,7 @@ def _command(*words: str) -> None:
 
 def _run_again(walked: Path, project: Path) -> None:
     from packshot.errors import PackshotError
-    from packshot.project import choices_of
+    from packshot.settings import choices_of
     from packshot.workflow import end_to_end
     from tests.walking import OPTIONS
 

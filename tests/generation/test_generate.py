@@ -13,8 +13,8 @@ from packshot.generation.generate import (
     write_sheet,
 )
 from packshot.images.encoding import encoded
-from packshot.project import Subject
 from packshot.provenance import Marking, verify
+from packshot.settings import Subject
 
 SUBJECT = Subject(name="Duster", trigger="ohwx", class_noun="car")
 # As AUTOMATIC1111 splits the line of settings: a name, then a value that may be quoted.

@@ -2,7 +2,7 @@ import pytest
 
 from packshot.errors import PackshotError
 from packshot.generation.prompts import class_prompts, default_prompts, notes_on, read_prompts
-from packshot.project import Subject
+from packshot.settings import Subject
 
 
 def test_prompts_are_read_line_by_line(tmp_path):

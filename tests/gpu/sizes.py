@@ -87,7 +87,8 @@ class Bench:
         from packshot.captions import caption_photos
         from packshot.captions.plain import Plain
         from packshot.photos.photo_set import add_photos
-        from packshot.project import choices_of, create_project, open_project, save_choices
+        from packshot.project import create_project, open_project, save_choices
+        from packshot.settings import choices_of
 
         made = self.folder / "project"
         if not made.exists():

@@ -53,7 +53,7 @@ def _captioned(_, folders):
 
     from packshot.captions import blip, florence, qwen_vl, transformers_model
     from packshot.captions.registry import load_captioner
-    from packshot.project import Subject
+    from packshot.settings import Subject
     from tests.gpu import simulated
     from tests.projects import painted
 

@@ -10,7 +10,7 @@ from PIL import Image
 from packshot.generation.generate import GeneratedImage
 from packshot.judging.dreambooth import DreamBooth
 from packshot.photos.photo_set import list_photos
-from packshot.project import Subject
+from packshot.settings import Subject
 from tests.generation.test_metrics import Colours
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 from packshot.class_images import add_class_images
 from packshot.photos.photo_set import add_photos
 from packshot.plan.inputs import current_inputs
-from packshot.project import choices_of, save_choices
+from packshot.project import save_choices
+from packshot.settings import choices_of
 from tests.projects import painted
 
 

@@ -17,7 +17,8 @@ from packshot.plan.memory_estimate import (
     MemoryOption,
     estimate_memory,
 )
-from packshot.project import choices_of, create_project, save_choices
+from packshot.project import create_project, save_choices
+from packshot.settings import choices_of
 
 CUDA = torch.device("cuda")
 

@@ -21,7 +21,8 @@ from packshot.plan import (
 from packshot.plan.calibration import calibrate, shot_seconds, step_cost
 from packshot.plan.compile_gain import CompileGain
 from packshot.plan.evaluations import Evaluations, plan_evaluations
-from packshot.project import choices_of, create_project, save_choices
+from packshot.project import create_project, save_choices
+from packshot.settings import choices_of
 from tests.plan.conftest import cost
 
 

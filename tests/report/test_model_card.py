@@ -4,9 +4,10 @@ import pytest
 import yaml
 
 from packshot.errors import OverwriteError
-from packshot.project import choices_of, save_choices
+from packshot.project import save_choices
 from packshot.report import write_model_card
 from packshot.report.model_card import licence_of, model_card
+from packshot.settings import choices_of
 
 
 def parts(card):

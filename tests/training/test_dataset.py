@@ -14,7 +14,7 @@ from packshot.photos.photo_set import Photo
 from packshot.plan import Plan
 from packshot.plan.config import Estimate, PlanInputs
 from packshot.plan.run_cost import ImageShapes
-from packshot.project import Subject
+from packshot.settings import Subject
 from packshot.training import sampler
 from packshot.training.dataset import TrainingSet
 from packshot.utils import files

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from packshot.models import registry
-from packshot.project import Subject
+from packshot.settings import Subject
 from packshot.training.metadata import metadata_of
 
 SUBJECT = Subject(name='D "ü"', trigger="ohwx", class_noun="car")

@@ -8,7 +8,8 @@ from huggingface_hub import constants
 from packshot import cli
 from packshot.errors import UnaskedFetchError
 from packshot.plan import load_base
-from packshot.project import choices_of, create_project, open_project, save_choices
+from packshot.project import create_project, open_project, save_choices
+from packshot.settings import choices_of
 from packshot.utils import consent
 from packshot.weights.consent import require_consent
 from packshot.workflow import end_to_end

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from packshot.project import choices_of, create_project, save_choices
+from packshot.project import create_project, save_choices
+from packshot.settings import choices_of
 from packshot.workflow.receipt import all_stands, write_receipt
 
 

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from packshot.decisions import Decisions
-from packshot.project import choices_of, save_choices
+from packshot.project import save_choices
+from packshot.settings import choices_of
 from packshot.training import Step
 from packshot.utils.durations import in_words
 from packshot.workflow import steps

@@ -16,7 +16,8 @@ from packshot.errors import CaptionError, PackshotError, reason_of
 from packshot.images.loading import open_image
 from packshot.photos.manifest import PERSON
 from packshot.photos.photo_set import Photo, list_photos, require_photos, write_captions
-from packshot.project import Project, Subject
+from packshot.project import Project
+from packshot.settings import Subject
 from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:

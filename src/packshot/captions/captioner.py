@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from PIL import Image
 
-    from packshot.project import Subject
+    from packshot.settings import Subject
 
 
 class Captioner(Protocol):

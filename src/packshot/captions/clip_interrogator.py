@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from packshot.captions.phrases import Bank, Group, read_bank
 from packshot.models.diffusion_model import ClipSimilarity
-from packshot.project import Subject
+from packshot.settings import Subject
 from packshot.utils.text import with_article
 
 if TYPE_CHECKING:

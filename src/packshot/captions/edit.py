@@ -11,7 +11,8 @@ from packshot.errors import CaptionError
 from packshot.images.sidecars import MAX_CAPTION
 from packshot.photos.manifest import PERSON
 from packshot.photos.photo_set import Photo, list_photos, set_caption_locks, write_captions
-from packshot.project import Project, Subject
+from packshot.project import Project
+from packshot.settings import Subject
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from packshot.captions.transformers_model import MAX_TOKENS, Describing, Pretrained, load_pretrained
 from packshot.errors import ModelLoadError
-from packshot.project import Subject
+from packshot.settings import Subject
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,7 +8,7 @@ from packshot.errors import CaptionError
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.prompt_length import read_part
 from packshot.photos.photo_set import Photo
-from packshot.project import Subject
+from packshot.settings import Subject
 
 _SHOWN = 10
 _END = 40

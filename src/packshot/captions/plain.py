@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from packshot.project import Subject
+from packshot.settings import Subject
 
 if TYPE_CHECKING:
     from PIL import Image

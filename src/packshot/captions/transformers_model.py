@@ -13,7 +13,7 @@ from torch import Tensor
 
 from packshot.captions.trigger import with_trigger
 from packshot.errors import ModelLoadError
-from packshot.project import Subject
+from packshot.settings import Subject
 from packshot.weights.loading import refusing
 from packshot.weights.safetensors_file import read_config
 from packshot.weights.transformers_network import LOCAL, kind_of_network, load_network, quiet

@@ -25,7 +25,7 @@ from itertools import pairwise
 
 from packshot.captions.vocabulary import Words, normalize_wording, plural, words
 from packshot.images.sidecars import MAX_CAPTION
-from packshot.project import Subject
+from packshot.settings import Subject
 
 _WORD = re.compile(r"[^\W_]+(?:[-_][^\W_]+)*")
 _MOST_ADJECTIVES = 6

@@ -17,7 +17,7 @@ from packshot.models.diffusion_model import ClipSimilarity
 if TYPE_CHECKING:
     from PIL import Image
 
-    from packshot.project import Subject
+    from packshot.settings import Subject
 
 GROUP = "view"
 

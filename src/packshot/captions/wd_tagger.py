@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from packshot.captions.trigger import tags_with_trigger
 from packshot.errors import ModelLoadError
-from packshot.project import Subject
+from packshot.settings import Subject
 from packshot.weights.onnx_session import OnnxSession
 
 if TYPE_CHECKING:

@@ -81,7 +81,8 @@ def _caption(project: Project, chosen: str | None, overwrite_generated: bool, ye
     from packshot.decisions import Decisions
     from packshot.models import has_clip
     from packshot.plan.load_base import load_project_base
-    from packshot.project import choices_of, save_choices
+    from packshot.project import save_choices
+    from packshot.settings import choices_of
     from packshot.weights.consent import require_consent
 
     with Console(yes=yes) as console:

@@ -52,7 +52,8 @@ def class_images(
     from packshot.cli.console import Console
     from packshot.generation.embedders import BASE, NONE, embedder_of
     from packshot.plan.budget_fit import CLASS_IMAGES
-    from packshot.project import choices_of, save_choices
+    from packshot.project import save_choices
+    from packshot.settings import choices_of
 
     opened = project_at(project)
     save_choices(

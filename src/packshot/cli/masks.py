@@ -29,7 +29,8 @@ def masks(
     from packshot.cli.console import Console
     from packshot.masks import mask_photos
     from packshot.masks.registry import fetch_notice, segmenter_of
-    from packshot.project import choices_of, save_choices
+    from packshot.project import save_choices
+    from packshot.settings import choices_of
     from packshot.weights.consent import require_consent
 
     opened = project_at(project)

@@ -116,7 +116,7 @@ def run(
     """
     from packshot.cli.console import Console
     from packshot.generation.prompts import read_prompts
-    from packshot.project import choices_of
+    from packshot.settings import choices_of
     from packshot.workflow import end_to_end
 
     choices = choices_of(

@@ -12,7 +12,7 @@ from packshot.datasets.model import Dataset, origin_of
 from packshot.errors import DatasetError
 from packshot.images.masks import read_mask
 from packshot.photos.photo_set import Photo
-from packshot.project import Subject
+from packshot.settings import Subject
 from packshot.utils import files
 
 if TYPE_CHECKING:

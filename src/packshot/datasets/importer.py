@@ -21,7 +21,8 @@ from packshot.errors import DatasetError, ImageRejectedError, ProjectError
 from packshot.images import sidecars
 from packshot.images.loading import encoded, read_picture
 from packshot.photos import photo_set as photos
-from packshot.project import Project, Subject, create_project, open_project
+from packshot.project import Project, create_project, open_project
+from packshot.settings import Subject
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 

@@ -26,7 +26,7 @@ from packshot.images.caption_text import Remarks, Syntax
 from packshot.images.loading import unreadable
 from packshot.images.sources import picture_files
 from packshot.photos.photo_set import Photo
-from packshot.project import Subject
+from packshot.settings import Subject
 from packshot.utils import files
 from packshot.utils.validation import describe
 

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from packshot.errors import PackshotError, UnsafePathError
 from packshot.generation.prompts import notes_on
 from packshot.images.encoding import ENDINGS, Format
-from packshot.project import Subject
 from packshot.provenance.marking import GENERATED, LEAST_PIXELS, Claim, Marking
+from packshot.settings import Subject
 from packshot.types import SEEDS
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from packshot.errors import PackshotError
 from packshot.images import sidecars
-from packshot.project import Subject
+from packshot.settings import Subject
 
 if TYPE_CHECKING:
     from packshot.models.diffusion_model import DiffusionModel

@@ -19,7 +19,7 @@ from packshot.judging.intervals import Interval, interval
 from packshot.models.clip import embed_image_files
 from packshot.models.diffusion_model import ClipSimilarity, ImageEmbedder
 from packshot.photos.photo_set import Photo
-from packshot.project import Subject
+from packshot.settings import Subject
 
 
 @dataclass(frozen=True)

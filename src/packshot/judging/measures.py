@@ -15,7 +15,7 @@ from packshot.generation.generate import GeneratedImage
 from packshot.judging.seen import Seen
 from packshot.models.clip import embed_image_files
 from packshot.models.diffusion_model import ClipSimilarity, ImageEmbedder
-from packshot.project import Subject
+from packshot.settings import Subject
 
 
 def products(embedder: ImageEmbedder, pictures: Sequence[Seen]) -> Tensor:

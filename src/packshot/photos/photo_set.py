@@ -15,7 +15,8 @@ from packshot.images.refusals import write_refusals
 from packshot.photos import manifest as photo_manifest
 from packshot.photos.ingest import Ingest
 from packshot.photos.manifest import Blurred, Entry
-from packshot.project import Project, Subject
+from packshot.project import Project
+from packshot.settings import Subject
 from packshot.utils import files
 from packshot.utils.progress import Progress, silent
 

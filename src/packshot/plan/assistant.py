@@ -12,7 +12,8 @@ from pathlib import Path
 from packshot.errors import LoraError
 from packshot.lora import Lora, load_lora
 from packshot.models.diffusion_model import DiffusionModel
-from packshot.project import Project, choices_of, save_choices
+from packshot.project import Project, save_choices
+from packshot.settings import choices_of
 from packshot.utils import files
 
 NONE = "none"

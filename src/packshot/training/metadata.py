@@ -12,7 +12,7 @@ from importlib.metadata import version
 from packshot.models import registry
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.plan.config import Plan
-from packshot.project import Subject
+from packshot.settings import Subject
 from packshot.training.dataset import TrainingSet
 
 _TARGETS = {"epsilon": "epsilon", "v_prediction": "v", "flow": "flow"}

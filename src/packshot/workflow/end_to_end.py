@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from packshot.errors import PackshotError
-from packshot.project import Choices, Project, open_or_create_project
+from packshot.project import Project, open_or_create_project
+from packshot.settings import Choices
 from packshot.utils import files
 from packshot.workflow.observer import RunObserver
 from packshot.workflow.receipt import all_stands, write_receipt
