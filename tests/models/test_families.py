@@ -15,11 +15,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from packshot.lora import fused, inject_lora, load_lora, save
 from packshot.models.checkpoint import detect_checkpoint
-from packshot.models.diffusion_model import (
-    SizeConditioning,
-    is_called_few_step,
-    join_conditionings,
-)
+from packshot.models.conditioning import SizeConditioning, join_conditionings
+from packshot.models.diffusion_model import is_called_few_step
 from packshot.models.fake import fake_model
 from packshot.models.families.flux import Flux1
 from packshot.models.loss import Batch, per_image_loss

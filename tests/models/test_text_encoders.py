@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from packshot.errors import InvalidPlanError, ModelLoadError
 from packshot.lora import add_adapters, fused, load_lora, save
-from packshot.models.diffusion_model import SizeConditioning
+from packshot.models.conditioning import SizeConditioning
 from packshot.models.loss import Batch, per_image_loss
 from packshot.plan import read_plan, write_plan
 from packshot.training import Step, Stopped, train

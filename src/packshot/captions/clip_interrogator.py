@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from packshot.captions.phrases import Bank, Group, read_bank
-from packshot.models.diffusion_model import ClipSimilarity
+from packshot.models.embedder import ClipSimilarity
 from packshot.settings import Subject
 from packshot.utils.text import with_article
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from packshot.captions.captioner import Captioner
 from packshot.captions.clip_interrogator import ClipInterrogator
 from packshot.captions.phrases import Bank, general_bank
-from packshot.models.diffusion_model import ClipSimilarity
+from packshot.models.embedder import ClipSimilarity
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -17,7 +17,8 @@ from packshot.utils.progress import Observer, Progress, silent
 from packshot.weights.helper_models import Helper, best_helper, model_folder, parted
 
 if TYPE_CHECKING:
-    from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel, ImageEmbedder
+    from packshot.models.diffusion_model import DiffusionModel
+    from packshot.models.embedder import ClipSimilarity, ImageEmbedder
 
 GROUP = "packshot.embedders"
 Loader = Callable[[str | None, Progress], "ImageEmbedder"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from packshot.generation.generate import GeneratedImage, pair_images, read_generated_images
 from packshot.generation.scores import Score, read_scores
 from packshot.models.clip import embed_image_files
-from packshot.models.diffusion_model import ClipSimilarity
+from packshot.models.embedder import ClipSimilarity
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
 from packshot.utils import files

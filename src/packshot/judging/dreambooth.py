@@ -17,7 +17,7 @@ from packshot.generation.generate import GeneratedImage
 from packshot.judging import measures
 from packshot.judging.intervals import Interval, interval
 from packshot.models.clip import embed_image_files
-from packshot.models.diffusion_model import ClipSimilarity, ImageEmbedder
+from packshot.models.embedder import ClipSimilarity, ImageEmbedder
 from packshot.photos.photo_set import Photo
 from packshot.settings import Subject
 

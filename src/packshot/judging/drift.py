@@ -16,7 +16,8 @@ from torch import Tensor
 from packshot.class_images import ClassImage
 from packshot.images.loading import open_image
 from packshot.lora import Lora, fused
-from packshot.models.diffusion_model import DiffusionModel, SizeConditioning
+from packshot.models.conditioning import SizeConditioning
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.training.sampler import noise
 
 EXAMPLES = 8

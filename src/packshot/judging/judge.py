@@ -24,7 +24,8 @@ from packshot.lora import Lora, load_lora
 from packshot.masks import Segmenter
 from packshot.masks.registry import segmenter_of, settle_segmenter
 from packshot.models.clip import embed_image_files
-from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel, ImageEmbedder
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.models.embedder import ClipSimilarity, ImageEmbedder
 from packshot.models.identity_embedder import IdentityEmbedder
 from packshot.photos.photo_set import require_photos
 from packshot.project import Project

@@ -14,7 +14,7 @@ from torch import Tensor
 from packshot.generation.generate import GeneratedImage
 from packshot.judging.seen import Seen
 from packshot.models.clip import embed_image_files
-from packshot.models.diffusion_model import ClipSimilarity, ImageEmbedder
+from packshot.models.embedder import ClipSimilarity, ImageEmbedder
 from packshot.settings import Subject
 
 

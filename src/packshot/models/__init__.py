@@ -1,6 +1,8 @@
 """Base models: the interface of a family, the families, and loading a checkpoint safely."""
 
-from packshot.models.diffusion_model import ClipSimilarity, Conditioning, DiffusionModel
+from packshot.models.conditioning import Conditioning
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.models.embedder import ClipSimilarity
 from packshot.models.load import (
     best_device,
     checkpoint_path,

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from packshot.errors import ModelLoadError
 from packshot.images.loading import open_image
-from packshot.models.diffusion_model import ImageEmbedder
+from packshot.models.embedder import ImageEmbedder
 from packshot.utils import files
 from packshot.weights.loading import load_weights_into, refusing
 from packshot.weights.safetensors_file import read_config, read_safetensors

@@ -12,17 +12,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from packshot.models import registry
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.components import Configs, Tensors, load_components
+from packshot.models.conditioning import Conditioning, SizeConditioning
 from packshot.models.device_memory import weight_memory_budget
+from packshot.models.embedder import ClipSimilarity
 from packshot.models.model_offload import bring, offload_models
 from packshot.models.noise_schedules import NoiseSchedule
 from packshot.models.precision import keep_in_fp32, vae_dtype
@@ -34,54 +35,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CLIP_TOKENS = 77
-Conditioning = dict[str, Tensor]
-"""What the denoiser is told of the prompts; each tensor's first dimension is the batch.
-
-"context" [B, tokens, width] is in every family's. "mask" [B, tokens] is there only if prompts of a batch
-have different lengths: of ones it would change nothing, and keep PyTorch from flash attention.
-"""
-
-
-def join_conditionings(each: Sequence[Conditioning]) -> Conditioning:
-    """One batch of prompts that were encoded alone (B = 1); shorter ones are followed by zeros.
-
-    Whether there is a mask follows from the shapes: no GPU is waited for.
-    """
-    joined = {
-        name: pad_sequence([one[name][0] for one in each], batch_first=True)
-        for name in each[0]
-        if name != "mask"  # in caches of earlier versions: of one prompt, it is of ones
-    }
-    lengths = [one["context"].shape[1] for one in each]
-    if min(lengths) < max(lengths):
-        places = torch.arange(max(lengths))
-        own = places < torch.tensor(lengths)[:, None]
-        joined["mask"] = own.to(joined["context"].device)
-    return joined
-
-
-def split_conditioning(joined: Conditioning) -> list[Conditioning]:
-    """The inverse of `join_conditionings`: each prompt's own (B = 1), as long as it is."""
-    each = [
-        {name: value[row, None] for name, value in joined.items() if name != "mask"}
-        for row in range(len(joined["context"]))
-    ]
-    if "mask" in joined:
-        for one, length in zip(each, joined["mask"].sum(dim=1).tolist(), strict=True):
-            one["context"] = one["context"][:, : int(length)]
-    return each
-
-
-@dataclass(frozen=True)
-class SizeConditioning:
-    """SDXL's size conditioning in pixels: original size, crop's top left corner, target size."""
-
-    original_size: tuple[int, int]
-    """The image file's (width, height)."""
-    crop_top_left: tuple[int, int]
-    """(left, upper) of the crop, after the image was resized."""
-    target_size: tuple[int, int]
-    """(width, height) of the crop."""
 
 
 @dataclass(frozen=True)
@@ -467,26 +420,3 @@ def linear_names(
         for name, module in network.named_modules()
         if isinstance(module, nn.Linear) and name.endswith(endings) and name.startswith(within)
     )
-
-
-class ImageEmbedder(Protocol):
-    """Images as unit vectors, near each other if they show the like."""
-
-    name: str
-
-    def embed_images(self, pixels: Tensor) -> Tensor:
-        """Images [B, 3, H, W] in [-1, 1] (any size) to unit vectors [B, D]."""
-        ...
-
-
-class ClipSimilarity(ImageEmbedder, Protocol):
-    """Images and texts as unit vectors of one embedding space (CLIP, arXiv 2103.00020)."""
-
-    def embed_texts(self, texts: list[str]) -> Tensor:
-        """Texts to unit vectors [B, D]."""
-        ...
-
-    @property
-    def scale(self) -> float:
-        """The learnt temperature: logits are scale x cosine."""
-        ...

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from packshot.errors import ModelLoadError
 from packshot.models.clip import ClipEncoder
-from packshot.models.diffusion_model import ImageEmbedder
+from packshot.models.embedder import ImageEmbedder
 from packshot.utils import files
 from packshot.weights.loading import refusing
 from packshot.weights.safetensors_file import read_config

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from packshot.models.diffusion_model import Conditioning, DiffusionModel
+from packshot.models.conditioning import Conditioning
+from packshot.models.diffusion_model import DiffusionModel
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import torch
 
 from packshot.class_images import ClassImage
 from packshot.images.buckets import is_croppable, nearest
-from packshot.models.diffusion_model import Conditioning, DiffusionModel
+from packshot.models.conditioning import Conditioning
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.loss import Batch
 from packshot.photos.photo_set import Photo
 from packshot.plan.config import Plan

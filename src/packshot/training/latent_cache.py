@@ -28,14 +28,14 @@ from packshot.errors import StaleRunError
 from packshot.images.buckets import bucket, cover_box
 from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
-from packshot.models.device_memory import attempt, within_memory
-from packshot.models.diffusion_model import (
+from packshot.models.conditioning import (
     Conditioning,
-    DiffusionModel,
     SizeConditioning,
     join_conditionings,
     split_conditioning,
 )
+from packshot.models.device_memory import attempt, within_memory
+from packshot.models.diffusion_model import DiffusionModel
 from packshot.training.cache_entry import read_entry, require_entry, write_entry
 from packshot.training.processes import ALONE, Processes
 from packshot.training.sampler import seed_of

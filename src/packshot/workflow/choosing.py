@@ -25,7 +25,8 @@ from packshot.judging.effort import (
     effort_within,
 )
 from packshot.judging.judge import LOOK_ALIKES, Judge, judge_for
-from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel
+from packshot.models.diffusion_model import DiffusionModel
+from packshot.models.embedder import ClipSimilarity
 from packshot.photos.photo_set import list_photos
 from packshot.plan.calibration import machine, shot_seconds
 from packshot.plan.config import read_plan

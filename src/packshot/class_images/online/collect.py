@@ -29,7 +29,7 @@ from packshot.utils.progress import Progress, silent
 from packshot.utils.text import with_article
 
 if TYPE_CHECKING:
-    from packshot.models.diffusion_model import ClipSimilarity
+    from packshot.models.embedder import ClipSimilarity
 
 MIN_SIDE = 512
 REPOSITORIES = ("openverse", "commons")

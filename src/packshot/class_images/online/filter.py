@@ -9,7 +9,7 @@ from typing import Protocol
 from packshot.class_images.online.request_log import Fetched, RequestLog, Scored
 from packshot.errors import ImageRejectedError
 from packshot.images.quality import SeenImages
-from packshot.models.diffusion_model import ClipSimilarity
+from packshot.models.embedder import ClipSimilarity
 from packshot.photos.manifest import Entry
 from packshot.utils.text import with_article
 

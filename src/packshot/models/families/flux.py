@@ -13,7 +13,8 @@ from packshot.errors import ModelLoadError
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import autoencoder, clip, t5
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import Conditioning, SamplingDefaults
+from packshot.models.conditioning import Conditioning
+from packshot.models.diffusion_model import SamplingDefaults
 from packshot.models.families.flux_streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
 from packshot.models.family_spec import FamilySpec, Relative
 from packshot.models.key_mapping import (

@@ -11,7 +11,8 @@ from torch import Tensor
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import EMBEDDING, VAE, Companion
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import Conditioning, SamplingDefaults, join_conditionings
+from packshot.models.conditioning import Conditioning, join_conditionings
+from packshot.models.diffusion_model import SamplingDefaults
 from packshot.models.families.flux import packed, unpacked
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import count_blocks, strip_prefix, transformer_tensors

@@ -13,12 +13,8 @@ from torch import Tensor
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import autoencoder, clip, t5
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import (
-    CLIP_TOKENS,
-    Conditioning,
-    SamplingDefaults,
-    is_called_few_step,
-)
+from packshot.models.conditioning import Conditioning
+from packshot.models.diffusion_model import CLIP_TOKENS, SamplingDefaults, is_called_few_step
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import (
     KeyMapping,

@@ -10,13 +10,8 @@ from torch import Tensor
 
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import (
-    CLIP_TOKENS,
-    Conditioning,
-    SamplingDefaults,
-    SizeConditioning,
-    is_called_few_step,
-)
+from packshot.models.conditioning import Conditioning, SizeConditioning
+from packshot.models.diffusion_model import CLIP_TOKENS, SamplingDefaults, is_called_few_step
 from packshot.models.families.stable_diffusion import UNET_VAE, UNetModel, schedule_hints
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import latent_parts

@@ -19,14 +19,14 @@ from packshot.models.checkpoint import Checkpoint
 from packshot.models.clip import ClipEncoder
 from packshot.models.companions import autoencoder
 from packshot.models.components import Configs, Tensors
+from packshot.models.conditioning import Conditioning
 from packshot.models.diffusion_model import (
     CLIP_TOKENS,
-    ClipSimilarity,
-    Conditioning,
     DiffusionModel,
     SamplingDefaults,
     linear_names,
 )
+from packshot.models.embedder import ClipSimilarity
 from packshot.models.families.unet_keys import ldm_modules
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import latent_parts

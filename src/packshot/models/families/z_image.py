@@ -12,12 +12,8 @@ from torch import Tensor
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import QWEN3, autoencoder, qwen3
 from packshot.models.components import Configs, Tensors
-from packshot.models.diffusion_model import (
-    Conditioning,
-    SamplingDefaults,
-    is_called_few_step,
-    join_conditionings,
-)
+from packshot.models.conditioning import Conditioning, join_conditionings
+from packshot.models.diffusion_model import SamplingDefaults, is_called_few_step
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import (
     KeyMapping,
