@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 
-from packshot.decisions import Decisions, Value
+from packshot.decisions import Decisions, Scalar, Value
 from packshot.errors import InsufficientMemoryError
 from packshot.models import DiffusionModel, best_device, best_dtype, find_checkpoint, load_base
 from packshot.models.checkpoint import Checkpoint
@@ -23,7 +23,7 @@ from packshot.models.device_memory import (
 from packshot.models.fake import fake_model
 from packshot.models.precision import PRECISIONS, explain, takes_half_files
 from packshot.plan.calibration import step_fits
-from packshot.plan.config import read_plan_if_valid
+from packshot.plan.config import Plan, read_plan_if_valid
 from packshot.plan.memory_estimate import MemoryEstimate, estimate_memory
 from packshot.plan.recipes import recipe_for
 from packshot.project import Project
@@ -56,7 +56,7 @@ def load_project_base(
     name, wanted = other or project.settings.base, project.settings.weight_storage
     decisions = decisions or Decisions(project)
     device = torch.device(best_device())
-    because = {"base": name, "device": device_name(device)}
+    because: dict[str, Scalar] = {"base": name, "device": device_name(device)}
     # In a project from before there were decisions; else the plan may be of another base.
     # One that makes no sense is told where it is carried out, not here.
     undecided = decisions.latest("storage") is None and not other
@@ -66,28 +66,48 @@ def load_project_base(
         half = takes_half_files(device, dtype)
         return find_checkpoint(name, half=half, progress=progress)
 
+    dtype = _settle_dtype(decisions, because, planned, checkpoint, device)
+    # Not of another base than the project's: with that pictures are made, and nothing is learnt.
+    trial = _Trial(name, dtype, device, other is None, partial(checkpoint, dtype), progress)
+    if wanted == "auto":
+        return _load_as_settled(decisions, because, planned, trial)
+    if base := trial.load(wanted):
+        return base
+    raise _too_little(device, name, wanted)
+
+
+def _settle_dtype(
+    decisions: Decisions,
+    because: Mapping[str, Scalar],
+    planned: Plan | None,
+    find: Callable[[], Checkpoint],
+    device: torch.device,
+) -> torch.dtype:
+    """What the base computes in: as it is planned, or the fastest on this device."""
+
     def precise() -> tuple[Value, str]:
         if planned:
             return planned.precision, "as in plan.toml"
-        family = checkpoint().family
+        family = find().family
         fastest = best_dtype(device, family)
         return PRECISIONS[fastest], explain(device, family, fastest)
 
     precision = decisions.settle("precision", because, precise).value
-    dtype = next(dtype for dtype, called in PRECISIONS.items() if called == precision)
-    # Not of another base than the project's: with that pictures are made, and nothing is learnt.
-    trial = _Trial(name, dtype, device, other is None, partial(checkpoint, dtype), progress)
-    if wanted != "auto":
-        if base := trial.load(wanted):
-            return base
-        raise _too_little(device, name, wanted)
+    return next(dtype for dtype, called in PRECISIONS.items() if called == precision)
+
+
+def _load_as_settled(
+    decisions: Decisions, because: Mapping[str, Scalar], planned: Plan | None, trial: _Trial
+) -> DiffusionModel:
+    """The base with the storage that was settled, or is now; where memory gives out, with a smaller one."""
 
     def choose() -> tuple[Value, str]:
         if planned:
             return planned.weight_storage, "as in plan.toml"
-        storage = choose_weight_storage(checkpoint(dtype), device, progress)
+        found = trial.checkpoint()
+        storage = choose_weight_storage(found, trial.device, trial.progress)
         if trial.learns:
-            refuse_hopeless(checkpoint(dtype), device, progress)
+            refuse_hopeless(found, trial.device, trial.progress)
         return trial.first_from(storage)
 
     # It is recorded when it was tried, so that a start that is killed before tries it again.
