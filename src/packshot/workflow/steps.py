@@ -135,14 +135,7 @@ class Walk:
         self._caption(own_clip, embedder)
         self._mask()
         base = self.base
-        assistant = load_assistant(
-            self.project, base
-        )  # one of another family is told before the rest
-        self._tell_small_photos(base)
-        photos = list_photos(self.project)
-        told = notes_on(base, photos, has_assistant=bool(assistant))
-        for note in (*told, *check_lengths(photos, self.subject, base)):
-            self.observer.say(note)
+        self._tell_what_to_know(base)
         with self.clock.paused():
             judge = embedder_of(embedder, lambda: base, self.observer.progress)
             base.pipeline()  # imports what is needed for the first image
@@ -160,15 +153,8 @@ class Walk:
             self.observer.say(note)
         plan = self._plan(base, budget)
         self.observer.plan(plan)
-        pace = Pace(plan, self.observer.say)
-        for event in train(
-            self.project, base, should_stop=self.observer.should_stop, finish=finish
-        ):
-            self.observer.event(event)
-            if isinstance(event, Step):
-                pace.step(event)
-            if isinstance(event, Stopped):
-                return RunResult(self.project, refused, plan, None, stopped=True)
+        if self._train(base, plan, finish):
+            return RunResult(self.project, refused, plan, None, stopped=True)
         choosing.choose()
         shoot_all(self.project, base, self._prompts, self._shots, judge, self.observer)
         write_model_card(self.project)
@@ -244,6 +230,15 @@ class Walk:
             segmenter = segmenter_of(spec, self.observer.progress)
         masked = mask_photos(self.project, segmenter, self.observer.progress, instead_of=former)
         self.observer.masked(masked)
+
+    def _tell_what_to_know(self, base: DiffusionModel) -> None:
+        """Tell what of the base and the photos makes results worse, before anything is made of them."""
+        assistant = load_assistant(self.project, base)  # one of another family is told first
+        photos = list_photos(self.project)
+        self._tell_small_photos(base)
+        told = notes_on(base, photos, has_assistant=bool(assistant))
+        for note in (*told, *check_lengths(photos, self.subject, base)):
+            self.observer.say(note)
 
     def _tell_small_photos(self, base: DiffusionModel) -> None:
         if small := too_small(list_photos(self.project), base.native_pixels):
@@ -352,6 +347,19 @@ class Walk:
                 "plan.before.toml. Earlier runs are kept."
             )
         return make_plan(self.project, base, budget=budget, asked=asked, least_at_least=True)
+
+    def _train(self, base: DiffusionModel, plan: Plan, finish: bool) -> bool:
+        """Train by the plan; whether it was stopped."""
+        pace = Pace(plan, self.observer.say)
+        for event in train(
+            self.project, base, should_stop=self.observer.should_stop, finish=finish
+        ):
+            self.observer.event(event)
+            if isinstance(event, Step):
+                pace.step(event)
+            if isinstance(event, Stopped):
+                return True
+        return False
 
 
 def insert_into_plates(
