@@ -36,7 +36,7 @@ def test_where_memory_does_not_suffice_each_is_encoded_alone(gpu_lives, tiny_sd1
 
 def _pictures(folder):
     """Five of one size, one of another between them."""
-    from packshot.training.latent_cache import picture
+    from packshot.training.picture import picture
     from packshot.utils import files
     from tests.projects import painted
 

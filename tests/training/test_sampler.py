@@ -1,9 +1,10 @@
+import random
 from collections import Counter
 
 import pytest
 import torch
 
-from packshot.training.sampler import noise, slot, timestep_quantile
+from packshot.training.sampler import noise, reseed, slot, timestep_quantile
 
 
 def deal(count, **changes):
@@ -58,3 +59,14 @@ def test_timesteps_of_either_kind_are_even_over_any_deal(is_class):
     for first in range(0, 240, 8):
         times = [1000 * timestep_quantile(item, 0) for item in slots[first : first + 8]]
         assert sorted(t // 125 for t in times) == list(range(8))
+
+
+def test_what_is_random_in_a_batch_is_a_function_of_its_number():
+    with torch.random.fork_rng():
+        drawn = []
+        for seed, number in ((0, 7), (0, 8), (1, 7), (0, 7)):
+            random.random()
+            torch.rand(3)
+            reseed(seed, number)
+            drawn.append(tuple(torch.rand(4).tolist()))
+    assert drawn[0] == drawn[3] and len(set(drawn)) == 3

@@ -21,7 +21,8 @@ from packshot.photos.photo_set import Photo
 from packshot.plan.config import Plan
 from packshot.plan.evaluations import HELD_OUT
 from packshot.settings import Subject
-from packshot.training.latent_cache import LatentCache, Picture, PromptCache, picture
+from packshot.training.latent_cache import LatentCache, PromptCache
+from packshot.training.picture import Picture, picture
 from packshot.training.processes import ALONE, Processes
 from packshot.training.sampler import Slot, noise, seed_of, slot, timestep_quantile
 

@@ -96,3 +96,8 @@ def noise(number: int, seed: int, shape: torch.Size) -> Tensor:
     """Standard normal noise for the slot, drawn on the CPU so that every device gets the same."""
     generator = torch.Generator().manual_seed(seed_of(seed, "noise", number))
     return torch.randn(shape, generator=generator)
+
+
+def reseed(seed: int, number: int) -> None:
+    """Seed PyTorch's global generators for one micro-batch, as a function of (seed, slot number)."""
+    torch.manual_seed(seed_of(seed, "global", number))

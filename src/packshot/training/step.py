@@ -14,11 +14,10 @@ from packshot.models.loss import per_image_loss
 from packshot.plan.config import Plan
 from packshot.training.dataset import TrainingSet
 from packshot.training.events import Step, StepSkipped
-from packshot.training.latent_cache import reseed
 from packshot.training.loss_scale import MOST_SKIPPED, LossScale
 from packshot.training.optimizer import Optimizer
 from packshot.training.processes import ALONE, Processes
-from packshot.training.sampler import Slot
+from packshot.training.sampler import Slot, reseed
 
 
 def take_step(
