@@ -77,8 +77,7 @@ class Replay:
         def work() -> Any:
             return take_step(base, plan, data, optimizer, number, *rest)
 
-        micro = plan.effective_batch_size // plan.gradient_accumulation_steps
-        done = self._once(base, work, "train", micro, plan.resolution)
+        done = self._once(base, work, "train", plan.images_at_once, plan.resolution)
         _learn(optimizer.adamw)
         optimizer.step = number
         return replace(done, step=number)

@@ -209,8 +209,9 @@ def _way(base: Any, plan: Any) -> str:
         ", turns" * base._has_model_offload,
         ", checkpointing" * plan.gradient_checkpointing,
     )
-    at_once = plan.effective_batch_size // plan.gradient_accumulation_steps
-    return f"{base.weight_storage}{turns}{twice}, {plan.resolution} px, {at_once} at once"
+    return (
+        f"{base.weight_storage}{turns}{twice}, {plan.resolution} px, {plan.images_at_once} at once"
+    )
 
 
 _KEPT: list[Any] = []

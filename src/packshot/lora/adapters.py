@@ -36,6 +36,11 @@ class Adapters:
         """All fp32 parameters."""
         return self.denoiser.named_parameters() | self.text_encoder_parameters()
 
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are learnt."""
+        return sum(parameter.numel() for parameter in self.named_parameters().values())
+
     def state(self) -> dict[str, Tensor]:
         """Copies of the parameters on the CPU."""
         return copy_state(self.named_parameters())

@@ -202,9 +202,8 @@ def step_fits(base: DiffusionModel) -> bool:
             adapted() as adapter,
             base.gradient_checkpointing(),
         ):
-            count = sum(p.numel() for p in adapter.named_parameters().values())
             working, _ = trace_step(base, lambda: random_batch(base, latents, 1))
-        return most_pictures(free, count, working)
+        return most_pictures(free, adapter.parameter_count, working)
 
     return bool(attempt(base.device, pictures))
 
@@ -259,7 +258,7 @@ def _calibrated(
         base.gradient_checkpointing(checkpointing),
     ):
         parameters = list(adapter.named_parameters().values())
-        count = sum(parameter.numel() for parameter in parameters)
+        count = adapter.parameter_count
         read = reader(base, text_rank)
         single = random_batch(base, latents, 1)
         working, _ = trace_step(base, lambda: read(single))

@@ -136,6 +136,11 @@ class Plan(BaseModel):
             )
         return self
 
+    @property
+    def images_at_once(self) -> int:
+        """Of a micro-batch."""
+        return self.effective_batch_size // self.gradient_accumulation_steps
+
     def fingerprint(self) -> str:
         """Hash of everything that changes the result (without the estimate)."""
         return files.fingerprint(self.model_dump(exclude={"estimate", "asked"}))

@@ -151,7 +151,7 @@ def _estimate(
         )
         steps = {}
         with adapted as adapter:
-            count = sum(p.numel() for p in adapter.named_parameters().values())
+            count = adapter.parameter_count
             for done, twice in enumerate((False, True), start=2):
                 steps[twice] = _step(base, side, twice, text_encoder)
                 progress("memory options", done, 3)

@@ -165,9 +165,9 @@ def _compiling(
         spare = budget.left_for_training(run.shot_seconds) - size.seconds(steps)
     work = Work(
         pixels=size.pixels, targets=run.recipe.target_modules, rank=run.recipe.rank,
-        at_once=size.at_once, accumulation=size.accumulation, checkpointing=size.cost.checkpointing,
+        at_once=size.images_at_once, accumulation=size.accumulation, checkpointing=size.cost.checkpointing,
         text_rank=run.text_rank, steps=steps, step_seconds=size.step_seconds,
-        shapes=size.at_once * run.shapes.count(base, size.pixels),
+        shapes=size.images_at_once * run.shapes.count(base, size.pixels),
     )  # fmt: skip
     return choose_compile(base, decisions, work, spare_seconds=spare, anew=anew)
 

@@ -126,14 +126,14 @@ class RunSize:
     why: str
 
     @property
-    def at_once(self) -> int:
+    def images_at_once(self) -> int:
         """Images of a micro-batch."""
         return self.work.recipe.effective_batch_size // self.accumulation
 
     @property
     def bytes(self) -> int:
         """Of memory, at the peak of a step."""
-        return self.cost.bytes(self.at_once)
+        return self.cost.bytes(self.images_at_once)
 
     @property
     def step_seconds(self) -> float:

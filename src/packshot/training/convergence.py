@@ -46,8 +46,9 @@ def held_out_loss(
 
     Of several processes each computes some of them, and all get the mean.
     """
-    at_once = plan.effective_batch_size // plan.gradient_accumulation_steps
-    batches = data.held_out_batches(min(at_once, -(-HELD_OUT // processes.count)), processes)
+    batches = data.held_out_batches(
+        min(plan.images_at_once, -(-HELD_OUT // processes.count)), processes
+    )
     total = sum(
         float(per_image_loss(base, batch, plan.min_snr_gamma).double().sum()) for batch in batches
     )

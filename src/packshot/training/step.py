@@ -67,7 +67,7 @@ def take_step(
 def _micro_batches(plan: Plan, processes: Processes) -> Iterator[range]:
     """This process's examples of a step, by their place in it, as many at once as the plan says."""
     share = processes.share(plan.effective_batch_size)
-    most = plan.effective_batch_size // plan.gradient_accumulation_steps
+    most = plan.images_at_once
     for start in range(share.start, share.stop, most):
         yield range(start, min(start + most, share.stop))
 
