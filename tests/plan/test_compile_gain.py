@@ -9,9 +9,15 @@ import torch
 from packshot.decisions import Decisions
 from packshot.models import compiled_blocks
 from packshot.plan import compile_gain
-from packshot.plan.compile_gain import CompileCost, Work, choose_compile, gain_of, measure_compiling
+from packshot.plan.compile_gain import (
+    CompileCase,
+    CompileCost,
+    choose_compile,
+    gain_of,
+    measure_compiling,
+)
 
-WORK = Work(
+WORK = CompileCase(
     pixels=64, targets="attention", rank=2, at_once=1, accumulation=1, checkpointing=False,
     text_rank=0, steps=1000, step_seconds=1.0, shapes=2,
 )  # fmt: skip

@@ -54,8 +54,8 @@ class CompileGain:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a run computes: the settings of a step, how many of them, and shapes of its batches."""
+class CompileCase:
+    """What would be compiled: the settings of a step of a run, how many of them, and their shapes."""
 
     pixels: int
     targets: TargetModules
@@ -73,7 +73,7 @@ class Work:
 def choose_compile(
     base: DiffusionModel,
     decisions: Decisions,
-    work: Work,
+    case: CompileCase,
     *,
     spare_seconds: float = float("inf"),
     anew: bool = False,
@@ -92,19 +92,19 @@ def choose_compile(
         )
     if lacks := missing_compiler(base.device):
         return CompileGain(False, f"off: {lacks}")
-    whole = work.steps * work.step_seconds
+    whole = case.steps * case.step_seconds
     if (
-        MOST_SAVED * whole < MARGIN * LEAST_TO_COMPILE * work.shapes
+        MOST_SAVED * whole < MARGIN * LEAST_TO_COMPILE * case.shapes
         or spare_seconds < TRIAL_SECONDS
     ):
         return CompileGain(False, "off: the run is too short for compiling to pay")
-    return gain_of(_cost(base, decisions, work, anew), work)
+    return gain_of(_cost(base, decisions, case, anew), case)
 
 
-def gain_of(cost: CompileCost, work: Work) -> CompileGain:
+def gain_of(cost: CompileCost, case: CompileCase) -> CompileGain:
     """What the run saves by measured times; on only if that is clearly more than compiling costs."""
-    each = work.accumulation * (cost.plain_seconds - cost.compiled_seconds)
-    saved, spent = work.steps * each, work.shapes * cost.compile_seconds
+    each = case.accumulation * (cost.plain_seconds - cost.compiled_seconds)
+    saved, spent = case.steps * each, case.shapes * cost.compile_seconds
     if saved <= MARGIN * spent or cost.compiled_seconds <= 0:
         return CompileGain(
             False, f"off: it would save {max(0.0, saved):.0f} s and cost {spent:.0f} s"
@@ -114,16 +114,16 @@ def gain_of(cost: CompileCost, work: Work) -> CompileGain:
     )
 
 
-def _cost(base: DiffusionModel, decisions: Decisions, work: Work, anew: bool) -> CompileCost:
+def _cost(base: DiffusionModel, decisions: Decisions, case: CompileCase, anew: bool) -> CompileCost:
     """Measured once per setting; where compiling fails, it takes forever."""
 
     def measure() -> tuple[Value, str]:
-        cost, why = measure_compiling(base, work)
+        cost, why = measure_compiling(base, case)
         return asdict(cost), why
 
     because: dict[str, Scalar] = machine(base) | {
-        "pixels": work.pixels, "targets": work.targets, "rank": work.rank, "at_once": work.at_once,
-        "checkpointing": work.checkpointing, "text_rank": work.text_rank,
+        "pixels": case.pixels, "targets": case.targets, "rank": case.rank, "at_once": case.at_once,
+        "checkpointing": case.checkpointing, "text_rank": case.text_rank,
         "torch": torch.__version__,
     }  # fmt: skip
     return CompileCost(**decisions.settle("compile_cost", because, measure, anew=anew).value)
@@ -132,22 +132,22 @@ def _cost(base: DiffusionModel, decisions: Decisions, work: Work, anew: bool) ->
 _FAILED = CompileCost(0.0, 0.0, 0.0)
 
 
-def measure_compiling(base: DiffusionModel, work: Work) -> tuple[CompileCost, str]:
+def measure_compiling(base: DiffusionModel, case: CompileCase) -> tuple[CompileCost, str]:
     """Time a step with and without compiled blocks; `_FAILED` if it cannot be compiled, with the reason."""
     with torch.no_grad():
-        latents = blank_latents(base, work.pixels)
+        latents = blank_latents(base, case.pixels)
     adapted = lora.add_adapters(
-        base, work.targets, rank=work.rank, alpha=work.rank, seed=0, text_rank=work.text_rank
+        base, case.targets, rank=case.rank, alpha=case.rank, seed=0, text_rank=case.text_rank
     )
     with (
-        as_in_training(base, learns_text=bool(work.text_rank)),
+        as_in_training(base, learns_text=bool(case.text_rank)),
         adapted as adapter,
-        base.gradient_checkpointing(work.checkpointing),
+        base.gradient_checkpointing(case.checkpointing),
     ):
-        batch = random_batch(base, latents, work.at_once)
+        batch = random_batch(base, latents, case.at_once)
         parameters = list(adapter.named_parameters().values())
         optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)
-        step = partial(train_step, base, batch, optimizer, reader(base, work.text_rank))
+        step = partial(train_step, base, batch, optimizer, reader(base, case.text_rank))
         plain = median_seconds(base, step)
         with compiled_blocks(base.denoiser) as compilation:
 

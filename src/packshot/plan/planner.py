@@ -15,7 +15,7 @@ from packshot.plan.assistant import load_assistant
 from packshot.plan.budget_fit import Budget, fit_to_budget
 from packshot.plan.calibration import threads_for
 from packshot.plan.choices import BUDGETS, PlanChoice, PlanChoices
-from packshot.plan.compile_gain import CompileGain, Work, choose_compile
+from packshot.plan.compile_gain import CompileCase, CompileGain, choose_compile
 from packshot.plan.config import Asked, Estimate, Plan, write_plan
 from packshot.plan.former_plans import keep_aside
 from packshot.plan.inputs import current_inputs
@@ -163,13 +163,13 @@ def _compiling(
     spare = math.inf
     if budget is not None:
         spare = budget.left_for_training(run.shot_seconds) - size.seconds(steps)
-    work = Work(
+    case = CompileCase(
         pixels=size.pixels, targets=run.recipe.target_modules, rank=run.recipe.rank,
         at_once=size.images_at_once, accumulation=size.accumulation, checkpointing=size.cost.checkpointing,
         text_rank=run.text_rank, steps=steps, step_seconds=size.step_seconds,
         shapes=size.images_at_once * run.shapes.count(base, size.pixels),
     )  # fmt: skip
-    return choose_compile(base, decisions, work, spare_seconds=spare, anew=anew)
+    return choose_compile(base, decisions, case, spare_seconds=spare, anew=anew)
 
 
 def _plan_of(
