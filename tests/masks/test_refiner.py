@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from packshot.masks.refiner import PLANES, box_around, mended, refine
+from packshot.masks.refiner import PLANES, box_around, mended, refine, share_in_doubt
 from packshot.masks.regions import overlap
 from packshot.masks.shot_network import PIXELS, ShotNetwork
 
@@ -94,6 +94,15 @@ def test_a_mask_stays_of_which_the_network_would_leave_little() -> None:
     pixels, _, body = _toy((slice(0, 0), slice(0, 0)))
     pixels[140:170] = 0, 120, 120
     assert np.array_equal(mended(_Answer(0), pixels, body), body)
+
+
+def test_the_share_in_doubt_is_what_the_network_would_have_otherwise() -> None:
+    pixels, toy, body = _toy((slice(140, 240), slice(202, 242)))
+    sure = share_in_doubt(_Answer(0), pixels, toy)
+    assert sure < 0.03
+    missing = share_in_doubt(_Answer(0), pixels, body)
+    assert missing == pytest.approx(1 - body.sum() / toy.sum(), abs=0.03)
+    assert share_in_doubt(_Answer(0), pixels, np.zeros_like(body)) == 1
 
 
 def test_without_a_mask_there_is_nothing_to_mend() -> None:

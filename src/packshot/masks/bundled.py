@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from packshot.masks import bundled_network, shot_network
 from packshot.masks.comparing import compare
 from packshot.masks.edges import as_mask, refine_edges, softened
-from packshot.masks.refiner import PLANES, mended
+from packshot.masks.refiner import PLANES, mended, share_in_doubt
 from packshot.masks.regions import Region
 from packshot.masks.resemblance import looks
 from packshot.masks.segmenter import Found
@@ -70,7 +70,7 @@ class BundledSegmenter:
     ) -> list[Found]:
         """See `ComparingSegmenter.compare`."""
         networks = [self._first, self._second]
-        return compare(pictures, known, networks, self._look, self._mend, progress)
+        return compare(pictures, known, networks, self._look, self._mend, self._unsure, progress)
 
     def _first(self, picture: Image.Image) -> np.ndarray:
         network, pixels = self.networks[0]
@@ -84,6 +84,9 @@ class BundledSegmenter:
 
     def _mend(self, pixels: np.ndarray, region: Region) -> Region:
         return mended(self._refiner, pixels, region)
+
+    def _unsure(self, pixels: np.ndarray, region: Region) -> float:
+        return share_in_doubt(self._refiner, pixels, region)
 
     def probabilities(self, picture: Image.Image) -> np.ndarray:
         """The networks' probabilities before refinement: fp32 [height, width] in [0, 1].

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from packshot.masks.agreement import View, choose
 from packshot.masks.edges import as_mask, refine_edges, softened
-from packshot.masks.lost_parts import colour_shares, with_lost_parts
 from packshot.masks.proposals import SIDE, propose, propose_anywhere
 from packshot.masks.regions import (
     SAME_THING,
@@ -39,6 +38,8 @@ Look = Callable[[Image.Image], Tensor]
 """What a picture's places look like (`resemblance.looks`)."""
 Mend = Callable[[np.ndarray, Region], Region]
 """A region [h, w] of pixels uint8 [h, w, 3] with a better edge (`refiner.mended`)."""
+Unsure = Callable[[np.ndarray, Region], float]
+"""How much of a region [h, w] may be wrong, 0 to 1 (`refiner.share_in_doubt`)."""
 _ROUNDS = 4
 _BAND = 0.08
 """Half the width of the band in which colours decide on a chosen proposal's edge, of its size."""
@@ -46,6 +47,9 @@ _DECIDED = 0.03
 """How far inside both and outside both the colours still decide, of the thing's size."""
 _CLEARLY = 0.03
 """By how much a later network's mask must look more like the product than the one before."""
+_BY_OTHERS, _BY_LAST = 0.3, 1.15
+"""What a mask's doubt is made of. (Of 45 photos these tell best which masks are wrong by a tenth; eight of
+those nine are from 0.1 on, and six of the others.)"""
 _COMPARED = 2
 """How often masks are chosen by how they look: what was chosen tells better what to look for."""
 
@@ -80,6 +84,7 @@ def compare(
     networks: Sequence[Say],
     look: Look,
     mend: Mend,
+    unsure: Unsure,
     progress: Progress = silent,
 ) -> list[Found]:
     """The product in each picture; see `ComparingSegmenter.compare`.
@@ -103,8 +108,11 @@ def compare(
     return [
         Found(drawn, 0.0)
         if drawn
-        else Found(as_mask(softened(region), picture.size), _doubt(region, said))
-        for picture, drawn, region, said in zip(pictures, known, regions, opinions, strict=True)
+        else Found(
+            as_mask(softened(region), photo.picture.size),
+            _doubt(region, said, unsure(photo.pixels, region)),
+        )
+        for photo, drawn, region, said in zip(photos, known, regions, opinions, strict=True)
     ]
 
 
@@ -178,11 +186,10 @@ def _likest(
         regions = [_most_like(said, own) for own, said in zip(odds, opinions, strict=True)]
         if all(one is other for one, other in zip(before, regions, strict=True)):
             break
-    regions = [
+    return [
         region if photo.drawn is not None else without_unlike(photo.pixels, region, own)
         for photo, region, own in zip(photos, regions, odds, strict=True)
     ]
-    return _completed(photos, opinions, regions, odds)
 
 
 def _most_like(said: Sequence[_Opinion], odds: np.ndarray) -> Region:
@@ -191,32 +198,8 @@ def _most_like(said: Sequence[_Opinion], odds: np.ndarray) -> Region:
     return said[int(np.argmax(worth))].region
 
 
-def _completed(
-    photos: Sequence[_Photo],
-    opinions: Sequence[Sequence[_Opinion]],
-    regions: Sequence[Region],
-    odds: Sequence[np.ndarray],
-) -> list[Region]:
-    """The regions with what they have lost; what a person drew stays as it is."""
-    colours = [
-        colour_shares(photo.pixels, region) if region.any() else None
-        for photo, region in zip(photos, regions, strict=True)
-    ]
-    known = [each for each in colours if each is not None]
-    completed = []
-    for photo, said, region, own, shares in zip(
-        photos, opinions, regions, odds, colours, strict=True
-    ):
-        if photo.drawn is None and shares is not None:
-            found = [each.witnesses[0] for each in reversed(said)]
-            # All photos show it, each in its own light.
-            mixed = (shares + np.mean(known, axis=0)) / 2
-            region = with_lost_parts(photo.pixels, region, found, own, mixed)
-        completed.append(region)
-    return completed
-
-
-def _doubt(region: Region, opinions: Sequence[_Opinion]) -> float:
-    """How far those who were asked are from what was decided, 0 to 1."""
+def _doubt(region: Region, opinions: Sequence[_Opinion], unsure: float) -> float:
+    """How far those who were asked are from what was decided, and how unsure the last one is: 0 to 1."""
     asked = [each for said in opinions for each in (said.region, *said.witnesses)]
-    return 1 - sum(overlap(region, each) for each in asked) / len(asked)
+    apart = 1 - sum(overlap(region, each) for each in asked) / len(asked)
+    return min(1.0, _BY_OTHERS * apart + _BY_LAST * unsure)
