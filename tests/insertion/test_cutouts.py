@@ -19,7 +19,7 @@ from packshot.insertion.cutouts import (
 )
 from packshot.insertion.mask_faults import MaskFaults
 from packshot.insertion.placement import Placement
-from packshot.photos.photo_set import list_photos
+from packshot.photos.photo_set import DOUBTFUL, list_photos
 from tests.insertion.scenes import cut_out_of
 
 
@@ -160,3 +160,14 @@ def test_a_silhouette_that_fits_is_not_outranked_for_what_is_said_of_its_mask(pr
     silhouettes = best_photos(photos, place, None)
     same = best_photos(photos, place, None, faults={photos[2].file.name: MaskFaults(0.5, 0.5)})
     assert [cut.photo for cut in same] == [cut.photo for cut in silhouettes]
+
+
+def test_a_photo_whose_mask_is_in_doubt_comes_after_one_of_half_the_detail(product):
+    photos = list_photos(product)
+    place = Placement(Box(0, 0, 121, 91))
+    first = best_photos(photos, place, None)[0].photo
+    doubted = [replace(photo, mask_doubt=0.3) if photo == first else photo for photo in photos]
+    assert best_photos(doubted, place, None)[-1].photo.file == first.file
+    half = replace(photos[0], mask_doubt=DOUBTFUL)
+    two = [cut.photo for cut in best_photos([half, photos[1]], place, None)]
+    assert two == [photos[1], half]

@@ -1,6 +1,6 @@
 import pytest
 
-from packshot.insertion.heights import _table, height_of, is_round
+from packshot.insertion.heights import _table, height_of, is_round, is_same_all_around
 
 
 @pytest.mark.parametrize("noun,found", [
@@ -28,4 +28,7 @@ def test_the_table_is_whole():
 
 
 def test_round_things_are_those_of_revolution():
+    assert _table().with_handle <= _table().round_things
+    assert is_same_all_around("red vase") and not is_same_all_around("mug")
+    assert not is_same_all_around("sneaker")
     assert is_round("beer can") and is_round("vases") and not is_round("sneaker")

@@ -48,6 +48,21 @@ def test_a_part_that_is_missing_is_left_out(product):
     assert not check.passed and "more of the product" in check.meaning
 
 
+def test_a_can_whose_sides_differ_has_a_fault(product):
+    photos = list_photos(product)
+    for photo in photos:
+        redrawn(photo, lambda draw, box: draw.rectangle(box, fill=255))
+    photo = photos[0]
+    redrawn(photo, lambda draw, box: draw.rectangle((*box[:2], box[0] + 15, box[1] + 15), fill=0))
+    found = mask_faults(photos, "can")
+    told = found[photo.file.name]
+    assert told.severity == pytest.approx(told.one_sided / 0.005)
+    check = judged.mask(photo, told)
+    assert not check.passed and "sides differ" in check.meaning
+    assert max(found[other.file.name].one_sided for other in photos[1:]) < 0.001
+    assert mask_faults(photos, "mug")[photo.file.name].one_sided == 0, "a handle is of one side"
+
+
 def test_a_single_photo_has_nothing_to_be_compared_with(product):
     assert mask_faults(list_photos(product)[:1]) == {}
     assert judged.mask(list_photos(product)[0], None).passed

@@ -9,7 +9,7 @@ import pytest
 
 from packshot.images.loading import read_picture
 from packshot.insertion.background import Box
-from packshot.insertion.photo_camera import camera_of_photo, foot_ellipse, joined, lean_of, turned
+from packshot.insertion.photo_camera import camera_of_photo, foot_ellipse, joined
 from packshot.photos.photo_set import Photo
 from tests.insertion.test_camera import HEIGHT, WIDTH, seen
 
@@ -51,26 +51,6 @@ def test_a_box_seen_over_its_corner_has_no_round_foot():
     corner = np.array([[0, 0], [200, 0], [200, 150], [100, 200], [0, 150]], np.int32)
     assert foot_ellipse(cv2.fillConvexPoly(np.zeros((201, 201), np.uint8), corner, 1) > 0) is None
     assert foot_ellipse(np.ones((10, 10), bool)) is None
-
-
-@pytest.mark.parametrize("roll", [-8, -2, 0, 5])
-def test_a_symmetric_outline_tells_how_it_leans(roll):
-    assert lean_of(can(15, roll)) == pytest.approx(roll, abs=0.6)
-
-
-def test_an_outline_without_symmetry_tells_no_lean():
-    boot = np.zeros((200, 200), bool)
-    boot[:, :60] = boot[140:] = True
-    assert lean_of(boot) is None
-
-
-def test_turning_sets_upright_what_leaned():
-    leaning = can(10, 6).astype(np.float32)
-    colours = np.repeat(leaning[..., None], 3, axis=2)
-    shown, alpha = turned(colours, leaning, -6)
-    assert lean_of(alpha > 0.5) == pytest.approx(0, abs=0.6)
-    assert shown.shape == (*alpha.shape, 3) and shown.min() >= 0 and shown.max() <= 1
-    assert alpha.sum() == pytest.approx(leaning.sum(), rel=0.01), "its size stays"
 
 
 def test_estimates_count_by_how_sure_they_are():

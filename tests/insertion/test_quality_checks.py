@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from packshot.insertion import quality_checks, shadows
+from packshot.insertion.background import Box
 from packshot.insertion.composite import composite
 from packshot.insertion.insert import _checked
 from packshot.insertion.lighting import Light
@@ -290,3 +291,16 @@ def test_what_hangs_over_its_shadow_floats_though_a_corner_touches_it():
     assert quality_checks.contact(before, after, product).passed
     after[200:206, 115:200] = 0.6
     assert not quality_checks.contact(before, after, product).passed
+
+
+def test_a_foot_over_an_edge_is_told():
+    """Pale rock to the left, dark water to the right; and a shadow's edge, which is no edge of the ground."""
+    rock, water = (0.7, 0.66, 0.6), (0.12, 0.2, 0.15)
+    scene = np.empty((200, 300, 3), np.float32)
+    scene[:, :160], scene[:, 160:] = rock, water
+    on_rock, over_edge = Box(20, 40, 100, 120), Box(110, 40, 120, 120)
+    assert quality_checks.ground(scene, on_rock).value == pytest.approx(0, abs=0.01)
+    assert not quality_checks.ground(scene, over_edge).passed
+    scene[:, 160:] = np.array(rock) * 0.75
+    assert quality_checks.ground(scene, over_edge).passed
+    assert quality_checks.ground(scene, Box(100, 40, 2, 120)).passed

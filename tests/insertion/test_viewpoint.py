@@ -25,6 +25,9 @@ def photo(elevation=30.0, spread=3.0, tilt=None):
 def test_a_place_is_seen_from_its_cameras_angle():
     assert place(30).elevation == pytest.approx(30) and place(roll=4).tilt == pytest.approx(4)
     assert place(roll=4, confidence=0.2).tilt == 0, "a guess turns nothing"
+    assert place(roll=9).tilt == 4, "a picture tells it, not the camera's level"
+    plate = replace(place(roll=9).plate, by_level=True)
+    assert Viewpoint.at(plate, Box(350, 200, 100, 100)).tilt == pytest.approx(9)
     assert place(confidence=0.2).spread > 3 * place(confidence=0.9).spread
 
 
@@ -32,6 +35,7 @@ def test_photos_fit_that_look_as_steeply():
     seen = place(30)
     fits = [seen.fits(photo(angle)) for angle in (30, 24, 15, 0)]
     assert fits == sorted(fits, reverse=True) and fits[0] > 4 * fits[2]
+    assert fits[2] < 6 * fits[3], "both look wrong"
     assert seen.fits(photo(25)) > seen.fits(photo(25, 15)), "one that is known fits better"
     assert seen.fits(photo(5, 15)) > seen.fits(photo(5)), "one that is not may yet fit"
 

@@ -18,17 +18,17 @@ from packshot.insertion.background import Box, Colours
 from packshot.insertion.heights import is_round
 from packshot.insertion.mask_faults import MaskFaults
 from packshot.insertion.matting import matte
-from packshot.insertion.photo_camera import PhotoCamera, camera_of_photo, turned
+from packshot.insertion.photo_camera import PhotoCamera, camera_of_photo
 from packshot.insertion.placement import Placement
+from packshot.insertion.symmetry import turned
 from packshot.insertion.viewpoint import Viewpoint
 from packshot.masks import Segmenter
 from packshot.masks.registry import load_segmenter
-from packshot.photos.photo_set import Photo
+from packshot.photos.photo_set import DOUBTFUL, Photo
 
 _MARGIN = 0.02
 _FIT_ENOUGH = 0.97
 _USUAL = 0.8
-_MOST_DOUBT = 0.5
 _FOOT = 0.02
 """Of the product's height: how far a foot reaches below what is beside it."""
 _HIDDEN = 0.25
@@ -202,8 +202,9 @@ def _freely_standing(cuts: Sequence[CutOut]) -> dict[int, float]:
 
 
 def _sure(cut: CutOut, faults: MaskFaults | None) -> float:
-    """A factor: 1 for a mask without doubt and more faults than right ones seem to have, else less."""
-    certain = 1 - min(cut.photo.mask_doubt or 0.0, _MOST_DOUBT)
+    """A factor: 1 for a mask without doubt and with no more faults than right ones seem to have; half at a
+    doubt of which a user is told."""
+    certain = 1 / (1 + ((cut.photo.mask_doubt or 0.0) / DOUBTFUL) ** 2)
     return certain / max(1.0, faults.severity) if faults else certain
 
 

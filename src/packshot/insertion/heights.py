@@ -19,6 +19,8 @@ class _Heights(BaseModel):
     """In metres."""
     synonyms: dict[str, str]
     round_things: frozenset[str] = Field(alias="round")
+    with_handle: frozenset[str]
+    """Of these, what has one usually, or has otherwise sides that differ."""
 
 
 def height_of(noun: str) -> tuple[float, str] | None:
@@ -32,8 +34,13 @@ def height_of(noun: str) -> tuple[float, str] | None:
 
 
 def is_round(noun: str) -> bool:
-    """Whether a class noun names a solid of revolution, such as a can or a vase."""
+    """Whether a class noun names a thing with a round foot, such as a can or a mug."""
     return _known_noun(noun) in _table().round_things
+
+
+def is_same_all_around(noun: str) -> bool:
+    """Whether a class noun names a thing that looks the same from all sides: a can, but no mug."""
+    return is_round(noun) and _known_noun(noun) not in _table().with_handle
 
 
 def _known_noun(noun: str) -> str | None:

@@ -125,7 +125,8 @@ def insert(
     marking.check()
     scene = _scene(background, placement, settings)
     photos = list_photos(project)
-    faults = mask_faults(photos) if settings.method == "composite" else {}
+    noun = project.subject.class_noun
+    faults = mask_faults(photos, noun) if settings.method == "composite" else {}
     ranked = _ranked(project, scene, photos, placement, settings, faults)
     best: Attempt | None = None  # only the best is kept in memory
     for number, (seed, result) in enumerate(_tries(project, scene, ranked, settings, base, loras)):
@@ -174,7 +175,8 @@ def sketch(
         InsertionError: no photo shows the product.
     """
     scene = _scene(background, placement, settings, seen)
-    ranked = _ranked(project, scene, photos, placement, settings, mask_faults(photos))
+    faults = mask_faults(photos, project.subject.class_noun)
+    ranked = _ranked(project, scene, photos, placement, settings, faults)
     _, result = next(_tries(project, scene, ranked, settings, None, ()))
     result = result.behind(scene.image, scene.front)
     photo = result.cut.photo.file.name if result.cut else ""
@@ -364,6 +366,7 @@ def _checked(
         if standing.any():
             slope = scene.ground.slope(result.box.bottom)
             checks.append(judged.contact(scene.image, result.image, standing, slope))
+            checks.append(judged.ground(scene.image, result.box))
     elif scene.front is None:  # what stands before one product may part it in two
         checks.append(judged.count(result.alpha))
     if result.cut and not scene.light.is_clear:

@@ -1,9 +1,10 @@
-"""What a mask took along or left out, as the project's other photos tell it by their colours."""
+"""What a mask took along or left out: as the project's other photos tell it by their colours, and of round
+things as one side tells it of the other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from skimage.color import rgb2lab
 from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
 from packshot.insertion.background import Colours
+from packshot.insertion.heights import is_same_all_around
+from packshot.insertion.symmetry import one_sided
 from packshot.photos.photo_set import Photo
 from packshot.utils import files
 
@@ -28,6 +31,7 @@ _RARE = 2e-5
 """A colour's share of a picture below which it counts as never seen."""
 _ALONG, _LEFT_OUT = 0.042, 0.02
 """Shares of the mask that seem wrong in masks that are right."""
+_ONE_SIDED = 0.005
 _NEAR = 0.12
 """Of the product's longer side: how far from the mask what is missing may lie."""
 
@@ -38,14 +42,29 @@ class MaskFaults:
 
     taken_along: float
     left_out: float
+    one_sided: float = 0.0
+    """Of a round thing: what only one side has."""
 
     @property
     def severity(self) -> float:
-        """The worse of the two over what is usual of masks that are right: above 1 it is a fault.
+        """The worst over what is usual of masks that are right: above 1 it is a fault.
 
         (Of 45 photos of eight products with outlines drawn by hand.)
         """
-        return max(self.taken_along / _ALONG, self.left_out / _LEFT_OUT)
+        return max(
+            self.taken_along / _ALONG, self.left_out / _LEFT_OUT, self.one_sided / _ONE_SIDED
+        )
+
+    @property
+    def why(self) -> str:
+        """The worst in words."""
+        words = {
+            "it takes along what the other photos do not show": self.taken_along / _ALONG,
+            "beside it is more of the product": self.left_out / _LEFT_OUT,
+            "its sides differ, as if something stood before it or came along": self.one_sided
+            / _ONE_SIDED,
+        }
+        return max(words, key=lambda each: words[each])
 
 
 @dataclass(frozen=True)
@@ -55,14 +74,16 @@ class _Look:
     near: np.ndarray
     product: Colours
     surroundings: Colours
+    one_sided: float
 
 
-def mask_faults(photos: Sequence[Photo]) -> dict[str, MaskFaults]:
+def mask_faults(photos: Sequence[Photo], noun: str = "") -> dict[str, MaskFaults]:
     """The faults of the photos' masks, by the photos' file names; photos without a mask are left out.
 
     A part of the mask is taken along if its colours are usual around the product in this photo and
     unheard of on the product in the others; a part beside the mask is left out if it is the other
-    way round. Of a single photo nothing can be said: it is left out, too.
+    way round. What is the same all around, by its class noun, has two sides alike, as the photo
+    that is best at it shows. Of a single photo nothing can be said: it is left out, too.
     """
     looks = {
         photo.file.name: _look(
@@ -73,8 +94,13 @@ def mask_faults(photos: Sequence[Photo]) -> dict[str, MaskFaults]:
     }
     if len(looks) < 2:
         return {}
+    all_around = is_same_all_around(noun)
+    usual = min(look.one_sided for look in looks.values())
     return {
-        name: _faults(look, [other for key, other in looks.items() if key != name])
+        name: replace(
+            _faults(look, [other for key, other in looks.items() if key != name]),
+            one_sided=look.one_sided - usual if all_around else 0.0,
+        )
         for name, look in looks.items()
     }
 
@@ -84,13 +110,15 @@ def _look(file: Path, drawn: Path, *stamps: tuple[int, int, int]) -> _Look:
     """What of a photo is compared; kept, as previews ask again and again."""
     image = open_image(file)
     mask = read_mask(drawn, image.size)
+    sides = one_sided(np.asarray(mask) > 127)
     image.thumbnail((_PIXELS, _PIXELS))
     lab = rgb2lab(np.asarray(image, np.float32) / 255).astype(np.float32)
     inside = np.asarray(mask.resize(image.size)) > 127
     reach = max(2, round(_NEAR * _longer_side(inside)))
     wide = cv2.dilate(inside.astype(np.uint8), _disc(reach)) > 0
     bins = _bins(lab, inside)
-    return _Look(bins, inside, wide & ~inside, _histogram(bins[inside]), _histogram(bins[~inside]))
+    seen = _histogram(bins[inside]), _histogram(bins[~inside])
+    return _Look(bins, inside, wide & ~inside, *seen, sides)
 
 
 def _longer_side(inside: np.ndarray) -> int:

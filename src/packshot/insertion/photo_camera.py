@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from packshot.errors import ImageRejectedError
 from packshot.images.exif_camera import ExifCamera, exif_camera
@@ -22,6 +20,7 @@ from packshot.images.loading import open_image, opened_picture
 from packshot.insertion.background import Box, Colours
 from packshot.insertion.camera import Camera
 from packshot.insertion.horizon import GRID, Values, find_horizon
+from packshot.insertion.symmetry import lean_of
 from packshot.photos.photo_set import Photo
 
 _PIXELS = 640
@@ -31,8 +30,6 @@ _MASKS = 4.0
 """Degrees that masks of photos are wrong at a foot by, beyond their pixels."""
 _WIDE = 0.95
 """Of the widest half ellipse that fits: narrower ones fit the inside of a rounded foot."""
-_SYMMETRIC = 0.02
-"""Of its width: how far the middles of a symmetric silhouette's rows lie off its axis."""
 _USUAL = (18.0, 16.0)
 """Mean and standard deviation in degrees of how steeply products are photographed."""
 _ELEVATIONS: tuple[tuple[tuple[str, ...], float, float], ...] = (
@@ -153,36 +150,6 @@ def foot_ellipse(inside: np.ndarray) -> tuple[float, float] | None:
     return math.degrees(math.asin(ratio)), _MASKS + math.degrees(blur)
 
 
-def lean_of(inside: np.ndarray) -> float | None:
-    """Degrees that a symmetric silhouette leans clockwise; None if it has no such axis."""
-    lean, mask = 0.0, inside.astype(np.float32)
-    for _ in range(
-        3
-    ):  # the corners of what leans are cut slantwise, so it is set upright by and by
-        more = _lean_of_rows(_upright(mask, -lean) > 0.5)
-        if more is None:
-            return None
-        lean += more
-    return lean
-
-
-def _lean_of_rows(inside: np.ndarray) -> float | None:
-    """As `lean_of`, of what leans little: the middles of its rows lie on its axis."""
-    height, width = inside.shape
-    rows = np.flatnonzero(inside.any(axis=1))
-    rows = rows[(rows > 0.08 * height) & (rows < 0.85 * height)]
-    if len(rows) < 16 or height < 0.5 * width:
-        return None
-    left = inside[rows].argmax(axis=1)
-    right = width - 1 - inside[rows][:, ::-1].argmax(axis=1)
-    middles = (left + right) / 2
-    slope, base = np.polyfit(rows, middles, 1)
-    off = np.abs(middles - (slope * rows + base))
-    if np.quantile(off, 0.9) > _SYMMETRIC * width:
-        return None
-    return math.degrees(math.atan(-float(slope)))
-
-
 def _by_horizon(
     photo: Photo, foot: tuple[float, float], told: ExifCamera
 ) -> tuple[float, float, str]:
@@ -225,31 +192,3 @@ def _of_file(photo: Photo) -> ExifCamera:
 
 def _plain(caption: str | None) -> str:
     return f" {caption or ''} ".replace("-", " ").lower()
-
-
-def turned(colours: Colours, alpha: Colours, degrees: float) -> tuple[Colours, Colours]:
-    """A cut-out turned clockwise and cropped to its box again: colours [h, w, 3] and alpha [h, w]."""
-    mask, part, turn = _turned(alpha, degrees)
-    size = mask.shape[::-1]
-    shown = cv2.warpAffine(
-        colours, turn, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return shown[part].clip(0, 1), mask[part].clip(0, 1)
-
-
-def _upright(alpha: Colours, degrees: float) -> Colours:
-    mask, part, _ = _turned(alpha, degrees)
-    return mask[part]
-
-
-def _turned(
-    alpha: Colours, degrees: float
-) -> tuple[Colours, tuple[slice, slice], npt.NDArray[np.float64]]:
-    """The whole turned mask, the part of it that is not empty, and the turn as a matrix [2, 3]."""
-    height, width = alpha.shape
-    diagonal = math.ceil(math.hypot(height, width)) + 2
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, 1.0)
-    turn[:, 2] += (diagonal - width) / 2, (diagonal - height) / 2
-    mask = cv2.warpAffine(alpha, turn, (diagonal, diagonal), flags=cv2.INTER_LINEAR)
-    rows, columns = (np.flatnonzero((mask > 0.5).any(axis=axis)) for axis in (1, 0))
-    return mask, (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)), turn

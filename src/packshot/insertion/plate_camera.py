@@ -36,6 +36,8 @@ class PlateCamera:
     """What told the horizon, in words."""
     distance: float | None = None
     """Metres to what is in focus, if the file tells it."""
+    by_level: bool = False
+    """Whether its file tells how it was held: then it is known how uprights lean, too."""
 
     @property
     def is_sure(self) -> bool:
@@ -61,7 +63,7 @@ def camera_of(background: Background, horizon: float | None = None) -> PlateCame
     if told.pitch is not None and told.focal:
         level = Camera(*size, told.focal, told.pitch, told.roll or 0.0)
         sure = _BY_GRAVITY_CROPPED if told.is_cropped else _BY_GRAVITY
-        return PlateCamera(level, sure, "the camera's own level", told.distance)
+        return PlateCamera(level, sure, "the camera's own level", told.distance, by_level=True)
     longest = max(size)
     seen = find_horizon(background.whole(_PIXELS)[0], told.focal and told.focal / longest)
     camera = Camera.with_horizon(*size, seen.height * size[1], told.focal, seen.roll)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from packshot.insertion.background import Background, Colours
+from packshot.insertion.background import Background, Box, Colours
 from packshot.insertion.cutouts import CutOut, squared, thumbnail
 from packshot.insertion.foot import foot_of
 from packshot.insertion.lighting import Light
@@ -38,6 +39,8 @@ _TOUCHING = 0.12
 `shadows.contact` adds 0.06 to 0.14; in between, so that seven tenths of a shadow still hold."""
 _FLOATING = 0.05
 """Below a product that stands on its shadow, the ground grows lighter all the way down."""
+_UNDER = 0.06
+"""Of the product's longer side: how far behind and before its foot the ground is looked at."""
 _SHARPEST = 0.6
 """Blur in pixels of an image that looks sharp."""
 OF_THE_PHOTO = frozenset({"identity", "mask", "colour", "sharpness"})
@@ -136,19 +139,13 @@ def _summed(values: Colours) -> Colours:
 
 
 def mask(photo: Photo, faults: MaskFaults | None) -> Check:
-    """How doubtful the photo's mask is: the segmenter's doubt, what the mask took along, what it left out.
+    """How doubtful the photo's mask is: the segmenter's doubt, and the mask's faults.
 
     The worst counts, over what is usual of masks that are right.
     """
     told = [((photo.mask_doubt or 0.0) / DOUBTFUL, "its segmenter is not sure")]
     if faults:
-        along = faults.taken_along > faults.left_out
-        why = (
-            "it takes along what the other photos do not show"
-            if along
-            else "beside it is more of the product"
-        )
-        told.append((faults.severity, why))
+        told.append((faults.severity, faults.why))
     worst, why = max(told)
     meaning = (
         f"of {photo.file.name}: {why}; see packshot masks --review"
@@ -265,6 +262,29 @@ def contact(before: Colours, after: Colours, product: Colours, slope: float = 0.
     further = float(near.max() - near[0])
     value = -further if further > _FLOATING else float(near[0])
     return Check("contact", value, limits, "how much darker it is where it touches")
+
+
+def ground(background: Colours, box: Box) -> Check:
+    """How much the ground's colour differs along the foot: CIELAB, lightness counting half.
+
+    The medians of the background behind and before the foot are compared, in three parts from left to
+    right. Of 24 real places 21 are within the limit; one of the others is a rock's edge, over which the
+    product would reach.
+    """
+    limits = (0.0, 20.0)
+    around = max(3, round(_UNDER * max(box.width, box.height)))
+    rows = slice(max(0, box.bottom - around), box.bottom + around)
+    under = background[rows, max(0, box.left) : box.right]
+    if under.shape[1] < 3:
+        return Check("ground", 0.0, limits, "its foot is too narrow to tell")
+    lab = rgb2lab(under.clip(0, 1))
+    parts = [np.median(part, axis=(0, 1)) for part in np.array_split(lab, 3, axis=1)]
+    apart = max(
+        0.5 * abs(one[0] - other[0]) + math.dist(one[1:], other[1:])
+        for one, other in itertools.combinations(parts, 2)
+    )
+    meaning = "how much its colour differs along the foot: does the product reach over an edge?"
+    return Check("ground", float(apart), limits, meaning)
 
 
 def sharpness_match(inserted: Colours, alpha: Colours, background: Colours) -> Check:

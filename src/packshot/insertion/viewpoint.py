@@ -17,6 +17,9 @@ _GRAZING = 1.0
 """Degrees: ground that is seen more flatly shows no shadow's direction."""
 _LEAST_TURN, _MOST_TURN = 0.5, 10.0
 """Degrees. Less is not seen; what leans more in its photo was laid or hung so."""
+_MOST_GUESSED = 4.0
+"""Degrees that a place's uprights are taken to lean where only the picture tells it. Of 14 photos of cans,
+candles, vases and clocks they lean by 1.8 (root mean square), and what the picture tells is off by 2.4."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Viewpoint:
         foot = box.left + box.width / 2, float(box.bottom)
         elevation = math.degrees(plate.camera.below_horizon(*foot))
         tilt = math.degrees(plate.camera.tilt(*foot)) if plate.is_sure else 0.0
+        if not plate.by_level:
+            tilt = max(-_MOST_GUESSED, min(tilt, _MOST_GUESSED))
         return cls(plate, elevation, tilt, sizes)
 
     @property
@@ -56,11 +61,14 @@ class Viewpoint:
         return low, high
 
     def fits(self, photo: PhotoCamera) -> float:
-        """How alike a photo sees the product, 0 to 1: expected over what is not known of both."""
-        doubt = photo.spread**2 + self.spread**2
-        width = _ALIKE**2 + doubt
+        """How alike a photo sees the product, 0 to 1, by the angle between and what is not known of both.
+
+        It falls slowly (Student's t of two degrees of freedom) where they are far apart: of two photos
+        that look wrong, the clearer one is better.
+        """
+        width = _ALIKE**2 + photo.spread**2 + self.spread**2
         apart = (photo.elevation - self.elevation) ** 2 / width
-        return math.exp(-apart / 2) * _ALIKE / math.sqrt(width)
+        return _ALIKE / math.sqrt(width) / (1 + apart / 2) ** 1.5
 
     def turn_for(self, photo: PhotoCamera) -> float:
         """Degrees to turn a cut-out clockwise so that it stands upright in the place."""
