@@ -171,3 +171,17 @@ def test_a_photo_whose_mask_is_in_doubt_comes_after_one_of_half_the_detail(produ
     half = replace(photos[0], mask_doubt=DOUBTFUL)
     two = [cut.photo for cut in best_photos([half, photos[1]], place, None)]
     assert two == [photos[1], half]
+
+
+def test_of_four_photos_one_that_lost_its_top_comes_last(product):
+    photos = list_photos(product)[:4]
+    cut = photos[0]
+    with Image.open(cut.mask) as opened:
+        mask = opened.convert("L")
+    left, top, right, bottom = mask.getbbox()
+    mask.paste(0, (left, top, right, top + (bottom - top) // 4))
+    mask.save(cut.mask)
+    place = Placement(Box(0, 0, 121, 60))
+    assert best_photos(photos, place, None)[-1].photo == cut
+    pair = best_photos([cut, photos[1]], place, None)
+    assert pair[0].photo == cut, "of two each may be of another side"

@@ -12,10 +12,11 @@ from packshot.insertion.viewpoint import Viewpoint
 from packshot.insertion.viewpoint_checks import viewpoint_checks, viewpoint_notes
 
 
-def place(elevation=30.0, confidence=1.0, roll=0.0):
+def place(elevation=30.0, confidence=1.0, roll=0.0, by_level=True, left=350):
     """A place in the picture's middle, seen from that many degrees above."""
     camera = Camera(800, 600, 900.0, math.radians(elevation), math.radians(roll))
-    return Viewpoint.at(PlateCamera(camera, confidence, "as given"), Box(350, 200, 100, 100))
+    plate = PlateCamera(camera, confidence, "as given", by_level=by_level)
+    return Viewpoint.at(plate, Box(left, 200, 100, 100))
 
 
 def photo(elevation=30.0, spread=3.0, tilt=None):
@@ -25,9 +26,9 @@ def photo(elevation=30.0, spread=3.0, tilt=None):
 def test_a_place_is_seen_from_its_cameras_angle():
     assert place(30).elevation == pytest.approx(30) and place(roll=4).tilt == pytest.approx(4)
     assert place(roll=4, confidence=0.2).tilt == 0, "a guess turns nothing"
-    assert place(roll=9).tilt == 4, "a picture tells it, not the camera's level"
-    plate = replace(place(roll=9).plate, by_level=True)
-    assert Viewpoint.at(plate, Box(350, 200, 100, 100)).tilt == pytest.approx(9)
+    assert place(roll=5, by_level=False).tilt == pytest.approx(1), "pictures tell it badly"
+    assert 0 < place(roll=4, left=400).tilt - 4 == pytest.approx(place(left=400).tilt, abs=0.1)
+    assert place(roll=4, left=600).tilt == pytest.approx(4 + 2.5), "it would look as if it fell"
     assert place(confidence=0.2).spread > 3 * place(confidence=0.9).spread
 
 

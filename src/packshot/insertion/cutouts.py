@@ -29,6 +29,8 @@ from packshot.photos.photo_set import DOUBTFUL, Photo
 _MARGIN = 0.02
 _FIT_ENOUGH = 0.97
 _USUAL = 0.8
+_SHAPES, _UNLIKE_SHAPE = 4, 0.1
+"""Photos from which shapes are compared; the logarithm of widths over heights that halves a photo's worth."""
 _FOOT = 0.02
 """Of the product's height: how far a foot reaches below what is beside it."""
 _HIDDEN = 0.25
@@ -129,7 +131,7 @@ def best_photos(
     Only photos whose caption names the view, if one is given, and only products that the photo's
     edge does not cut. With a placement mask they are ranked by silhouette, and only those near the
     best are kept; otherwise by resolution for the placement's size. Cut-outs with unusual colours
-    rank lower, and so do those whose masks are in doubt: they are
+    or of a shape that no other photo has rank lower, and so do those whose masks are in doubt: they are
     likely to be wrong. So do those whose lower edge is ragged, as by grass before it.
 
     Args:
@@ -159,9 +161,9 @@ def best_photos(
     typical = _typical(whole)
     fits = [(cut, _fitness(cut, placement) * typical[id(cut)]) for cut in whole]
     if placement.mask is None:
-        standing = _freely_standing(whole)
+        standing, shaped = _freely_standing(whole), _shaped(whole)
         fits = [
-            (cut, fit * standing[id(cut)] * _sure(cut, (faults or {}).get(cut.photo.file.name)))
+            (cut, fit * standing[id(cut)] * shaped[id(cut)] * _sure(cut, faults))
             for cut, fit in fits
         ]
     else:  # a silhouette that fits is a mask that is right
@@ -201,11 +203,26 @@ def _freely_standing(cuts: Sequence[CutOut]) -> dict[int, float]:
     return {id(cut): 1 / (1 + _HIDDEN * max(0.0, count - usual)) for cut, count in counted}
 
 
-def _sure(cut: CutOut, faults: MaskFaults | None) -> float:
+def _sure(cut: CutOut, faults: Mapping[str, MaskFaults] | None) -> float:
     """A factor: 1 for a mask without doubt and with no more faults than right ones seem to have; half at a
     doubt of which a user is told."""
     certain = 1 / (1 + ((cut.photo.mask_doubt or 0.0) / DOUBTFUL) ** 2)
-    return certain / max(1.0, faults.severity) if faults else certain
+    known = (faults or {}).get(cut.photo.file.name)
+    return certain / max(1.0, known.severity) if known else certain
+
+
+def _shaped(cuts: Sequence[CutOut]) -> dict[int, float]:
+    """A factor per cut-out: less where no other photo has nearly its proportions, as without its handle.
+
+    Of few photos each may be of another side: then it is 1.
+    """
+    if len(cuts) < _SHAPES:
+        return dict.fromkeys(map(id, cuts), 1.0)
+    aspects = np.log([cut.aspect for cut in cuts])
+    apart = np.abs(aspects[:, None] - aspects)
+    np.fill_diagonal(apart, np.inf)
+    factors = 1 / (1 + (apart.min(axis=1) / _UNLIKE_SHAPE) ** 2)
+    return {id(cut): float(factor) for cut, factor in zip(cuts, factors, strict=True)}
 
 
 def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:
