@@ -34,7 +34,7 @@ _WEAKEST, _STRONGEST, _BY_TEXTURE = (0.33 / 255, 1 / 255), 2.0 / 255, 0.18
 _ENOUGH, _ENOUGH_TEXTURE, _MOST_GAIN = 1024, 640, 5 / 3
 """Sides of squares in which the weakest noise suffices, where it is smooth and where there is texture; and
 how much stronger it may be in less."""
-_BUDGET, _EVERY = 8 * 16_000, 4
+_BUDGET, _EVERY = 8 * 18_000, 4
 """Bits that noise may cost a PNG in `_ENOUGH` squared pixels or less, and of how many rows and columns one
 is asked what it costs."""
 _NEIGHBOURS, _BANDS, _FLOOR = 9, 9, 3.0
