@@ -1,7 +1,9 @@
 """What pictures say of themselves, told of any file from anywhere."""
 
+import http.server
 import json
 import os
+import threading
 import zlib
 
 import numpy as np
@@ -199,3 +201,66 @@ def test_what_others_write_into_a_manifest_does_not_reach_the_terminal(tmp_path)
     from typer.testing import CliRunner
 
     assert "\x1b" not in CliRunner().invoke(app, ["verify", str(file)]).output
+
+
+def test_nothing_is_fetched_whatever_address_a_picture_names(tmp_path):
+    """An address in the XMP would tell its owner who looks at the picture, and from where."""
+    asked = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/manifest.c2pa"
+        xmp = (
+            '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+            '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+            f'xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="{address}"/></rdf:RDF></x:xmpmeta>'
+        )
+        Image.new("RGB", (64, 64)).save(tmp_path / "x.jpg", xmp=xmp.encode())
+        told = verify(tmp_path / "x.jpg")
+        data = (tmp_path / "x.jpg").read_bytes()
+        parent = Ingredient("x.jpg", "parentOf", data, "image/jpeg")
+        Marking().signed(picture("JPEG"), "image/jpeg", Claim("y", COMPOSITE, {}, (parent,)))
+        server.shutdown()
+    assert not asked
+    assert told.state == "none" and address in told.why[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    writer = threading.Timer(5, lambda: (tmp_path / "pipe.png").write_bytes(b"GIF8"))
+    writer.daemon = True
+    writer.start()  # ends a reader that waits
+    told = verify(tmp_path / "pipe.png")
+    writer.cancel()
+    assert told.state == "unreadable" and "is a pipe" in told.why[0]
+
+
+def test_a_source_type_is_sought_beside_its_name_alone(tmp_path):
+    """Spaces without end would be gone through from each of the places before them."""
+    address = b"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    for spaces, kind in ((8, "trainedAlgorithmicMedia"), (10_000, "")):
+        Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+        with (tmp_path / "x.png").open("ab") as file:
+            file.write(b"DigitalSourceType>" + b" " * spaces + address + b"<")
+        assert verify(tmp_path / "x.png").source_type == kind
+
+
+def test_what_others_write_is_no_line_of_ours(tmp_path):
+    words = "b.png: as it was signed, by Acme, whom this machine trusts"
+    claim = Claim("x", GENERATED, {"seed": f"3\n{words}", f"base\n{words}": 1, "more": "x" * 10**6})
+    file = tmp_path / "a\nb.png: as it was signed.png"
+    file.write_bytes(Marking().signed(picture(), "image/png", claim))
+    from typer.testing import CliRunner
+
+    told = CliRunner().invoke(app, ["verify", str(file)]).output
+    assert [line for line in told.splitlines() if not line.startswith("  ")] == [
+        f"{str(file).replace(chr(10), '?')}: as it was signed, by {signing_key.current().owner}, whose name "
+        "nobody vouches for"
+    ]
+    assert len(told) < 10_000

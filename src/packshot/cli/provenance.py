@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packshot.cli.terminal import echo
+from packshot.utils.files import printable_name
 
 if TYPE_CHECKING:
     from packshot.provenance.signing_key import SigningKey
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="What your pictures are signed with: your own key, or a company's."
 )
+_MAX_TEXT = 2000
 _STATES = {
     "trusted": "as it was signed, by {0}, whom this machine trusts",
     "valid": "as it was signed, by {0}, whose name nobody vouches for",
@@ -44,21 +46,27 @@ def verify(
     from packshot.report.origin import record_of
     from packshot.utils.files import as_json as in_json
 
+    opened = open_project(project) if project else None
+
+    def record(one: Statement) -> str | None:
+        found = record_of(opened, one.watermark) if opened and one.watermark else None
+        return str(found) if found else None
+
     told = [provenance.verify(file) for file in files]
     if as_json:
-        echo(in_json([asdict(one) | {"file": str(one.file)} for one in told], indent=2))
+        more = [{"file": str(one.file), "record": record(one)} for one in told]
+        echo(in_json([asdict(one) | own for one, own in zip(told, more, strict=True)], indent=2))
     else:
         for one in told:
             echo(_in_words(one))
-            if project and one.watermark:
-                record = record_of(open_project(project), one.watermark)
-                echo(f"  its record: {record or 'not in this project'}")
+            if opened and one.watermark:
+                echo(f"  its record: {_in_a_line(record(one) or 'not in this project')}")
     if any(one.state in ("untimely", "changed", "unreadable") for one in told):
         raise typer.Exit(1)
 
 
 def _in_words(one: Statement) -> str:
-    lines = [f"{one.file}: {_STATES[one.state].format(one.signer or 'nobody named')}"]
+    lines = [f"{_in_a_line(one.file)}: {_STATES[one.state].format(one.signer or 'nobody named')}"]
     lines += [f"  why: {reason}" for reason in one.why]
     if one.signed_on:
         lines.append(f"  signed on: {one.signed_on}")
@@ -68,10 +76,15 @@ def _in_words(one: Statement) -> str:
     lines += [f"  made of: {ingredient}" for ingredient in one.ingredients]
     if one.source_type:
         lines.append(f"  IPTC source type: {one.source_type}")
-    lines += [f"  {key}: {value}" for key, value in (one.details or {}).items()]
+    lines += [_in_a_line(f"  {key}: {value}") for key, value in (one.details or {}).items()]
     if one.watermark:
         lines.append(f"  watermark in the pixels: {one.watermark}")
     return "\n".join(lines)
+
+
+def _in_a_line(text: object) -> str:
+    """What others have written, in one line of ours: no line of it is taken for what `verify` says."""
+    return printable_name(str(text))[:_MAX_TEXT]
 
 
 @app.command("show")

@@ -166,7 +166,7 @@ class Marking:
         said = _manifest(claim, self._details(claim))
         signed = io.BytesIO()
         try:
-            with c2pa.Builder(said, context=_context()) as builder:
+            with c2pa.Builder(said, context=context()) as builder:
                 if claim.is_edit:  # then its first action is that the parent was opened
                     builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
                 for ingredient in claim.ingredients:
@@ -233,15 +233,18 @@ def _plain(value: Any) -> Any:
 
 
 @lru_cache
-def _context() -> c2pa.Context:
-    """Without thumbnails, which would be most of what is written."""
+def context() -> c2pa.Context:
+    """How C2PA's library is to work: nothing is fetched, whatever address a picture names.
+
+    And without thumbnails, which would be most of what is written.
+    """
     import c2pa
 
-    return c2pa.Context(
-        settings=c2pa.Settings.from_dict(
-            {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
-        )
-    )
+    settings = {
+        "builder": {"thumbnail": {"enabled": False}},
+        "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
+    }
+    return c2pa.Context(settings=c2pa.Settings.from_dict(settings))
 
 
 @lru_cache(maxsize=4)

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from cryptography import x509
 
 from packshot.errors import ImageRejectedError
-from packshot.images.loading import read_picture
-from packshot.provenance.marking import DETAILS, mime_of
+from packshot.images.loading import read_picture, refuse_unfit
+from packshot.provenance.marking import DETAILS, context, mime_of
 from packshot.utils import files
 
 State = Literal["trusted", "valid", "untimely", "changed", "none", "unreadable"]
@@ -25,7 +25,7 @@ _MAX_BYTES = 2**29
 _MAX_TEXT = 2000
 _MAX_LISTED = 64
 _SOURCE = re.compile(
-    rb"DigitalSourceType[^<]{0,80}?[>\"']\s*(https?://cv\.iptc\.org/[\w/.-]{1,120})"
+    rb"DigitalSourceType[^<]{0,80}?[>\"']\s{0,80}(https?://cv\.iptc\.org/[\w/.-]{1,120})"
 )
 _CHANGED = "it was changed since it was signed, or these credentials are another picture's"
 _UNTRUSTED, _UNTIMELY = "signingCredential.untrusted", "signingCredential.expired"
@@ -39,6 +39,8 @@ _WORDS = {
     "signingCredential.revoked": "its certificate was revoked",
 }
 """What C2PA's codes of failures mean (C2PA 2.1, 15.2.2)."""
+_ELSEWHERE = "Remote: must fetch"
+_FETCHED_BY_NOBODY = "it says that its credentials lie elsewhere, whence none are fetched:"
 _CERTIFICATE = re.compile(rb"\x30\x82(..)\x30\x82", re.DOTALL)
 _STATES: dict[str, State] = {"Trusted": "trusted", "Valid": "valid", "Invalid": "changed"}
 
@@ -52,7 +54,8 @@ class Statement:
             or by anyone; "untimely": it is, but the certificate is expired, or not valid yet;
             "changed": it is not as it was signed, or not signed as it should be; "none": it
             has no credentials; "unreadable": it is no picture that can be asked.
-        why: of "untimely", "changed" and "unreadable", the reasons.
+        why: of "untimely", "changed" and "unreadable", the reasons; of "none", where the picture says that
+            its credentials lie, if it does.
         signer, signed_on: whom the certificate names, and when, as far as it is told.
         software: what made it.
         actions: each as "what: kind of source".
@@ -94,12 +97,12 @@ def verify(file: Path, *, seeks_watermark: bool = True) -> Statement:
         seeks_watermark: whether pixels are looked at, which takes a second or two.
     """
     try:
-        with file.open("rb") as opened:
-            data = opened.read(_MAX_BYTES + 1)
+        refuse_unfit(file, _MAX_BYTES)  # a pipe would never end
+        data = file.read_bytes()
+    except ImageRejectedError as error:
+        return Statement(file, "unreadable", (_text(error.reason),))
     except OSError as error:
         return Statement(file, "unreadable", (error.strerror or str(error),))
-    if len(data) > _MAX_BYTES:
-        return Statement(file, "unreadable", (f"it is larger than {_MAX_BYTES // 2**20} MiB",))
     mime = mime_of(data)
     if mime is None:
         return Statement(
@@ -128,12 +131,15 @@ def _read(file: Path, data: bytes, mime: str, source: str) -> Statement:
     import c2pa
 
     try:
-        with c2pa.Reader(mime, io.BytesIO(data)) as reader:
+        with c2pa.Reader(mime, io.BytesIO(data), context=context()) as reader:
             state = _STATES.get(str(reader.get_validation_state()), "changed")
             told = json.loads(reader.json())
     except c2pa.C2paError.ManifestNotFound:
         return Statement(file, "none", source_type=source)
     except c2pa.C2paError as error:
+        if str(error).startswith(_ELSEWHERE):
+            said = _text(f"{_FETCHED_BY_NOBODY} {str(error).rpartition(' ')[2]}")
+            return Statement(file, "none", (said,), source_type=source)
         return Statement(file, "changed", (_text(error),), source_type=source)
     except (ValueError, RecursionError, UnicodeError) as error:
         return Statement(file, "unreadable", (_text(error),), source_type=source)
