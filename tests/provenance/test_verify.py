@@ -218,7 +218,8 @@ def test_nothing_is_fetched_whatever_address_a_picture_names(tmp_path):
         xmp = (
             '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
             '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
-            f'xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="{address}"/></rdf:RDF></x:xmpmeta>'
+            f'xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="{address}"/>'
+            "</rdf:RDF></x:xmpmeta>"
         )
         Image.new("RGB", (64, 64)).save(tmp_path / "x.jpg", xmp=xmp.encode())
         told = verify(tmp_path / "x.jpg")

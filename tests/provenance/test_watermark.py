@@ -75,6 +75,23 @@ def test_outside_its_zone_every_value_is_as_it_was_and_inside_it_is_read():
     assert watermark.found(jpeg(alone, 75)) == NUMBER, "by its place in the picture"
 
 
+def in_a_png(picture):
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.tell()
+
+
+def test_where_it_is_smoothest_noise_is_spared_and_it_is_read_still():
+    """The grain of a studio's wall, a third as strong as a PNG's smallest step, around a photograph."""
+    grain = np.random.default_rng(0).normal(0, 0.35, (1024, 1024, 1))
+    wall = np.linspace(180, 210, 1024)[:, None, None] + grain + np.zeros(3)
+    picture = wall.round().astype(np.uint8)
+    picture[400:826, 200:840] = photo()
+    result = marked(picture)
+    assert in_a_png(result) - in_a_png(picture) < 20_000
+    assert watermark.found(jpeg(scaled(result, 0.5), 75)) == NUMBER
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (30, 500), (40, 40), (300, 41), (64, 64, 3)])
 def test_pictures_of_any_size_are_marked_and_read(shape):
     picture = np.full(shape, 128, np.uint8)
