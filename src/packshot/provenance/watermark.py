@@ -110,9 +110,9 @@ def _strength(luma: Values, weights: Values) -> Values:
     gain = min(max(_ENOUGH_TEXTURE / side, 1.0), _MOST_GAIN)
     least = min(max(_WEAKEST[0] * _ENOUGH / side, _WEAKEST[0]), _WEAKEST[1])
     strength = np.minimum(least + gain * _BY_TEXTURE * texture, gain * _STRONGEST)
-    parts = (values[::_EVERY, ::_EVERY].ravel() for values in (strength, texture, weights))
+    asked = [values[::_EVERY, ::_EVERY].ravel() for values in (strength, texture, weights)]
     most = _BUDGET * max(side / _ENOUGH, 1.0) ** 2 / _EVERY**2
-    return strength * (texture > _too_smooth(*parts, most))
+    return strength * (texture > _too_smooth(asked[0], asked[1], asked[2], most))
 
 
 def _too_smooth(strength: Values, texture: Values, weights: Values, most: float) -> float:
