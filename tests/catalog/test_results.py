@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
 
 from packshot.catalog.outcome import Outcome
-from packshot.catalog.results import write_results
+from packshot.catalog.results import Results
 from packshot.catalog.table import Product
+from packshot.catalog.verdicts import Verdict
 from packshot.project import Subject, choices_of
 
 
@@ -29,13 +31,20 @@ OUTCOMES = [
 ]
 
 
+def write_results(out, products, outcomes, **given):
+    results = Results(out, products, **given)
+    for outcome in outcomes:
+        results.add(outcome)
+    return results.write()
+
+
 def ids(page: str) -> list[str]:
     return re.findall(r'<p class="soft">(\w+) · mug', page)
 
 
 def test_what_needs_a_look_comes_first(tmp_path):
     page = Path(write_results(str(tmp_path), PRODUCTS, OUTCOMES)).read_text()
-    assert ids(page) == ["broken", "waits", "checked", "unlike", "good"]
+    assert ids(page) == ["broken", "checked", "unlike", "good", "waits"]
     assert "3 done, 1 set aside, 1 to be made" in page and "Look at snow.png: mask" in page
 
 
@@ -66,3 +75,37 @@ def test_a_store_takes_them_too(tmp_path):
     write_results(str(tmp_path), PRODUCTS, OUTCOMES)
     for name in ("index.html", "results.json", "results.csv"):
         assert memory.cat(f"/out/{name}") == (tmp_path / name).read_bytes()
+
+
+def test_time_of_earlier_starts_and_what_it_costs_are_told(tmp_path):
+    write_results(str(tmp_path), PRODUCTS, [Outcome("good", "done", 1800.0, tries=1)], price=2.0)
+    stands = Outcome("good", "done", 0.1, was_complete=True, tries=1, likeness=0.9)
+    between = replace(stands, likeness_interval=(0.85, 0.93))
+    page = Path(write_results(str(tmp_path), PRODUCTS, [between], price=3.0)).read_text()
+    told = json.loads((tmp_path / "results.json").read_text())[0]
+    assert (told["spent"], told["cost"], told["seconds"]) == (1800.0, 1.5, 0.1)
+    assert "30 min 00 s · costs 1.50" in page and "0.85 to 0.93" in page
+
+
+def test_what_was_set_aside_by_hand_keeps_its_figures_and_what_was_approved_comes_last(tmp_path):
+    told = [replace(outcome, mark=outcome.id) for outcome in OUTCOMES]
+    write_results(str(tmp_path), PRODUCTS, told)
+    verdicts = {
+        "unlike": Verdict(state="aside"),
+        "good": Verdict(state="approved", mark="good"),
+        "gone from the table": Verdict(state="aside"),
+    }
+    rest = [outcome for outcome in told if outcome.id != "unlike"]
+    page = Path(write_results(str(tmp_path), PRODUCTS, rest, verdicts=verdicts)).read_text()
+    assert ids(page) == ["broken", "checked", "waits", "good", "unlike"]
+    assert "2 done, 1 set aside, 1 set aside by hand, 1 to be made" in page
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert [row["verdict"] for row in rows] == ["approved", "aside", "none", "none", "none"]
+    assert (rows[1]["state"], rows[1]["likeness"]) == ("aside", 0.4)
+    assert 'src="thumbnails/unlike.jpg"' in page
+
+
+def test_results_that_are_damaged_are_written_anew(tmp_path):
+    (tmp_path / "results.json").write_text("{")
+    write_results(str(tmp_path), PRODUCTS, OUTCOMES)
+    assert len(json.loads((tmp_path / "results.json").read_text())) == len(PRODUCTS)

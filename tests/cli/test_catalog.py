@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from packshot.catalog import engine
 from packshot.catalog.outcome import Outcome
+from packshot.catalog.verdicts import Verdict, give_verdict
 from packshot.cli import app
 from packshot.errors import CatalogError
 
@@ -94,3 +95,29 @@ def test_at_sigterm_no_other_is_begun_and_the_page_tells_what_is_done(table, mad
     assert told.exit_code == 143 and "2 of 3 are done" in told.output
     states = [each["state"] for each in json.loads((tmp_path / "out/results.json").read_text())]
     assert sorted(states) == ["done", "done", "waiting"]
+
+
+def test_what_was_decided_of_products_holds_from_the_next_start_on(table, made, tmp_path):
+    out = tmp_path / "out"
+    catalog(table, "--out", out, "--time-budget", "10m", "--price-per-hour", 8)
+    give_verdict(out, "b", Verdict(state="aside"))
+    give_verdict(out, "c", Verdict(time_budget="1200s"))
+    told = catalog(table, "--out", out, "--time-budget", "10m", "--price-per-hour", 8)
+    assert told.exit_code == 0 and "2 of 3 are done, 1 set aside by hand" in told.output
+    given = {product.id: product.choices.time_budget for product in made["products"]}
+    assert given == {"a": "10m", "c": "1200s"}
+    rows = json.loads((out / "results.json").read_text())
+    assert [(row["id"], row["state"], row["time_budget"]) for row in rows] == [
+        ("a", "done", "10m"), ("b", "aside", "10m"), ("c", "done", "1200s"),
+    ]  # fmt: skip
+    assert [row["spent"] for row in rows] == [18.0, 9.0, 18.0] and rows[0]["cost"] == 0.04
+
+
+def test_a_decision_that_cannot_be_read_is_told_before_anything_is_made(table, made, tmp_path):
+    (tmp_path / "out" / "verdicts").mkdir(parents=True)
+    (tmp_path / "out" / "verdicts" / "a.json").write_text("nothing")
+    with pytest.raises(CatalogError, match=r"a\.json says nothing"):
+        RUNNER.invoke(
+            app, ["catalog", str(table), "--out", str(tmp_path / "out")], catch_exceptions=False
+        )
+    assert not made

@@ -1,92 +1,151 @@
-"""What a catalogue came to: results.json, results.csv, and a page with the worst first."""
+"""What a catalogue has come to: results.json, results.csv, and a page with the worst first."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from packshot.catalog.outcome import Outcome, log_of, project_of, thumbnail_of
+from packshot.catalog.rows import (
+    ORDER,
+    RESULTS,
+    Row,
+    as_csv,
+    facts_of,
+    is_approved,
+    rank,
+    read_rows,
+    row_of,
+    rows_of,
+)
 from packshot.catalog.store import folder_of, store_of
 from packshot.catalog.table import Product
+from packshot.catalog.verdicts import Verdict
+from packshot.errors import CatalogError
 from packshot.report.page import rendered
 from packshot.utils import files
 from packshot.utils.durations import in_words
 
-_ORDER = ("failed", "stopped", "making", "elsewhere", "waiting", "done")
 _WORDS = {
     "waiting": "waits",
     "making": "is being made",
     "stopped": "was stopped; goes on",
     "elsewhere": "is being made by another start",
+    "aside": "was set aside by hand",
 }
 
 
-def write_results(out: str, products: Sequence[Product], outcomes: Iterable[Outcome]) -> str:
-    """Write results.json, results.csv and index.html into a folder or store; returns where the page is.
+class Results:
+    """What has come of each product so far, in the table's order."""
 
-    Raises:
-        StoreError: the store does not answer.
-        DiskFullError, WriteError: the folder cannot be written.
-    """
-    found = {outcome.id: outcome for outcome in outcomes}
-    each = [found.get(product.id, Outcome(product.id)) for product in products]
-    cards = [_card(product, outcome) for product, outcome in zip(products, each, strict=True)]
-    facts = {
-        "cards": sorted(cards, key=lambda card: card["rank"]),
-        "counts": {state: sum(o.state == state for o in each) for state in _ORDER},
-        "all": len(each),
-    }
-    told = {
-        "results.json": files.as_json([outcome.facts() for outcome in each], indent=2) + "\n",
-        "results.csv": _csv(each),
-        "index.html": rendered("catalog.html.jinja", facts),
-    }
+    def __init__(
+        self,
+        out: str,
+        products: Sequence[Product],
+        verdicts: Mapping[str, Verdict] | None = None,
+        price: float | None = None,
+    ) -> None:
+        """
+        Args:
+            out: the catalogue's folder or store; the time that earlier starts took is read there.
+            verdicts: what was decided of products by their ids, see `packshot.catalog.verdicts`.
+            price: of an hour of a worker; None to tell of no cost.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        self._out, self._products, self._price = out, products, price
+        self._verdicts = verdicts or {}
+        before = {row.id: row for row in _before(out)}
+        self._rows = {
+            product.id: row_of(product, before.get(product.id)).at(price) for product in products
+        }
+        for id, verdict in self._verdicts.items():
+            if verdict.state == "aside" and id in self._rows:
+                self._rows[id] = replace(before.get(id, self._rows[id]), state="aside").at(price)
+        self._counts = Counter[str](row.state for row in self._rows.values())
+
+    def add(self, outcome: Outcome) -> None:
+        """Take up what has come of a product."""
+        row = self._rows[outcome.id]
+        self._rows[outcome.id] = row.after(outcome, self._price)
+        self._counts[row.state] -= 1
+        self._counts[outcome.state] += 1
+
+    def count(self, *states: str) -> int:
+        """How many products are in any of these states."""
+        return sum(self._counts[state] for state in states)
+
+    def write(self) -> str:
+        """Write results.json, results.csv and index.html; returns where the page is.
+
+        Raises:
+            StoreError: the store does not answer.
+            DiskFullError, WriteError: the folder cannot be written.
+        """
+        rows = list(self._rows.values())
+        store = store_of(self._out)
+        for name, text in self._texts(rows).items():
+            if store:
+                store.write(name, text.encode())
+            else:
+                files.write_text(folder_of(self._out) / name, text)
+        return f"{store.url}/index.html" if store else str(folder_of(self._out) / "index.html")
+
+    def _texts(self, rows: Sequence[Row]) -> dict[str, str]:
+        """The files; results.json last, which tells that there are new ones."""
+        ranked = sorted(
+            zip(self._products, rows, strict=True),
+            key=lambda both: rank(both[1], self._of(both[1])),
+        )
+        facts = {
+            "cards": [_card(product, row, self._of(row)) for product, row in ranked],
+            "counts": {state: self.count(state) for state in ORDER},
+            "all": len(rows),
+        }
+        told = [facts_of(row, self._of(row)) for row in rows]
+        return {
+            "results.csv": as_csv(rows, self._verdicts),
+            "index.html": rendered("catalog.html.jinja", facts),
+            RESULTS: files.as_json(told, indent=2) + "\n",
+        }
+
+    def _of(self, row: Row) -> Verdict:
+        return self._verdicts.get(row.id, Verdict())
+
+
+def _before(out: str) -> list[Row]:
+    """What an earlier start has told of; nothing where that is damaged: it is written anew."""
     store = store_of(out)
-    for name, text in told.items():
-        if store:
-            store.write(name, text.encode())
-        else:
-            files.write_text(folder_of(out) / name, text)
-    return f"{store.url}/index.html" if store else str(folder_of(out) / "index.html")
+    try:
+        if store is None:
+            return read_rows(folder_of(out))
+        return rows_of(json.loads(store.read(RESULTS) or b"[]"), store.url)
+    except (CatalogError, ValueError):
+        return []
 
 
-def _csv(outcomes: Sequence[Outcome]) -> str:
-    table = io.StringIO(newline="")
-    names = [field.name for field in fields(Outcome)]
-    writer = csv.DictWriter(table, names)
-    writer.writeheader()
-    for outcome in outcomes:
-        row = outcome.facts() | {"failed_checks": "; ".join(outcome.failed_checks)}
-        writer.writerow({name: _unlike_a_formula(value) for name, value in row.items()})
-    return table.getvalue()
-
-
-def _unlike_a_formula(value: Any) -> Any:
-    """Text that spreadsheets would take for a formula, as text."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
-
-
-def _card(product: Product, outcome: Outcome) -> dict[str, Any]:
-    """What the page shows of a product; `rank` sorts what needs a look to the front."""
-    is_bad = bool(outcome.failed_checks)
-    likeness = 2.0 if outcome.likeness is None else outcome.likeness
-    is_done, here = outcome.state == "done", Path()
+def _card(product: Product, row: Row, verdict: Verdict) -> dict[str, Any]:
+    """What the page shows of a product."""
+    is_made, here = row.state == "done" or bool(row.mark), Path()
+    words = "approved" if is_approved(row, verdict) else _WORDS.get(row.state, row.fault)
     return {
-        "rank": (_ORDER.index(outcome.state), not is_bad, likeness, product.id),
-        "id": product.id,
-        "name": product.subject.name,
-        "kind": product.subject.class_noun,
-        "state": outcome.state,
-        "words": _WORDS.get(outcome.state, outcome.fault),
-        "likeness": outcome.likeness,
-        "drift": outcome.drift,
-        "checks": outcome.failed_checks,
-        "took": in_words(outcome.seconds) if outcome.seconds >= 1 else "",
-        "picture": thumbnail_of(here, product).as_posix() if is_done else None,
-        "report": project_of(here, product).report_file.as_posix() if is_done else None,
-        "log": log_of(here, product).as_posix() if outcome.tries else None,
+        "id": row.id,
+        "name": row.name,
+        "kind": row.class_noun,
+        "state": row.state,
+        "words": words,
+        "likeness": row.likeness,
+        "between": row.likeness_interval,
+        "drift": row.drift,
+        "checks": row.failed_checks,
+        "took": in_words(row.spent) if row.spent >= 1 else "",
+        "cost": row.cost,
+        "picture": thumbnail_of(here, product).as_posix() if is_made else None,
+        "report": project_of(here, product).report_file.as_posix() if is_made else None,
+        "log": log_of(here, product).as_posix() if row.tries else None,
     }

@@ -27,6 +27,8 @@ MOST_ROWS = 1_000_000
 MOST_BYTES = 2**30
 OWN = ("id", "name", "class", "trigger", "photos")
 """Columns beside those of `Choices`."""
+ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+"""What ids are like: they name folders."""
 _ASKED_AT_ONCE = 32
 """URLs."""
 _FILES = ("assistant", "plates")
@@ -39,7 +41,7 @@ class Product(BaseModel):
     """One product of a catalogue: what `packshot run` is told of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
+    id: str = Field(pattern=ID)
     """Names its folder."""
     subject: Subject
     photos: str

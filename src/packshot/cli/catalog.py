@@ -20,7 +20,7 @@ from packshot.cli.options import (
 from packshot.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from packshot.catalog.outcome import Outcome
+    from packshot.catalog.results import Results
     from packshot.catalog.table import Product
     from packshot.cli.console import Console
 
@@ -72,14 +72,19 @@ def catalog(
     max_failures: Annotated[
         int | None, typer.Option(min=1, help="End when so many products were set aside.")
     ] = None,
+    price_per_hour: Annotated[
+        float | None,
+        typer.Option(min=0, help="Of a worker: the results tell what each product cost."),
+    ] = None,
 ) -> None:
     """Make every product of a table: `packshot run` for each, on this machine or a Ray cluster.
 
     The whole table is checked before anything is made. The same command goes on where it was stopped,
     and makes what is new or changed.
     """
-    from packshot.catalog.results import write_results
-    from packshot.catalog.store import settled
+    from packshot.catalog.results import Results
+    from packshot.catalog.store import folder_of, settled, store_of
+    from packshot.catalog.verdicts import as_decided, is_aside, read_verdicts
     from packshot.cli.console import Console
 
     defaults: dict[str, Any] = {
@@ -92,12 +97,18 @@ def catalog(
     with Console() as console, console.stoppable():
         for fault in faults:
             console.say(f"left out: {fault}")
-        outcomes = _make(products, out, console, max_failures, address=address, workers=workers)
-    page = write_results(out, products, outcomes)
-    states = [outcome.state for outcome in outcomes]
-    echo(f"{states.count('done')} of {len(products)} are done. Page: {page}")
-    if states.count("done") < len(products):
-        raise typer.Exit(1 if "failed" in states else console.exit_code)
+        verdicts = {} if store_of(out) else read_verdicts(folder_of(out))
+        products = as_decided(products, verdicts)
+        made = [product for product in products if not is_aside(product, verdicts)]
+        results = Results(out, products, verdicts, price_per_hour)
+        if made:
+            _make(made, out, results, console, max_failures, address=address, workers=workers)
+    page = results.write()
+    aside = len(products) - len(made)
+    by_hand = f", {aside} set aside by hand" if aside else ""
+    echo(f"{results.count('done')} of {len(products)} are done{by_hand}. Page: {page}")
+    if results.count("done") < len(made):
+        raise typer.Exit(1 if results.count("failed") else console.exit_code)
 
 
 def _products(
@@ -120,27 +131,28 @@ def _products(
 
 
 def _make(
-    products: list[Product], out: str, console: Console, max_failures: int | None, **where: Any
-) -> list[Outcome]:
-    """Make the products, telling of them and writing the page now and then; the last outcome of each."""
+    products: list[Product],
+    out: str,
+    results: Results,
+    console: Console,
+    max_failures: int | None,
+    **where: Any,
+) -> None:
+    """Make the products, telling of them and writing the page now and then."""
     from packshot.catalog.engine import make_all
-    from packshot.catalog.results import write_results
 
-    outcomes: dict[str, Outcome] = {}
     written = 0.0
 
     def enough() -> bool:
-        failed = sum(outcome.state == "failed" for outcome in outcomes.values())
-        return console.should_stop() or (max_failures is not None and failed >= max_failures)
+        has_failed = max_failures is not None and results.count("failed") >= max_failures
+        return console.should_stop() or has_failed
 
     console.training = True  # Ctrl-C stops after the step at hand
     for outcome in make_all(products, out, should_stop=enough, **where):
-        outcomes[outcome.id] = outcome
+        results.add(outcome)
         if outcome.state in _TOLD:
             console.say(f"{_TOLD[outcome.state]}: {outcome.id}: {outcome.fault}")
-        done = sum(each.state in ("done", "failed") for each in outcomes.values())
-        console.progress("products", done, len(products))
+        console.progress("products", results.count("done", "failed"), len(products))
         if time.monotonic() - written > _PAGE_SECONDS:
-            write_results(out, products, outcomes.values())
+            results.write()
             written = time.monotonic()
-    return list(outcomes.values())

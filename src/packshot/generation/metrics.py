@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from packshot.generation.generate import GeneratedImage, pair_images, read_generated_images
 from packshot.generation.scores import Score, read_scores
 from packshot.models.clip import embed_image_files
@@ -28,9 +30,14 @@ __all__ = [
 
 def clip_i(similarity: ClipSimilarity, shots: Sequence[Path], references: Sequence[Path]) -> float:
     """CLIP-I (arXiv 2208.12242, section 4.1): mean cosine of every image with every photo."""
-    return float(
-        (embed_image_files(similarity, shots) @ embed_image_files(similarity, references).T).mean()
-    )
+    return float(_cosines(similarity, shots, references).mean())
+
+
+def _cosines(
+    similarity: ClipSimilarity, shots: Sequence[Path], references: Sequence[Path]
+) -> torch.Tensor:
+    """Of every image (rows) with every photo (columns)."""
+    return embed_image_files(similarity, shots) @ embed_image_files(similarity, references).T
 
 
 def clip_t(
@@ -76,11 +83,12 @@ def score_project(project: Project, similarity: ClipSimilarity | None) -> list[S
         references = [photo.file for photo in list_photos(project)]
         subject = project.subject
         for kind, shots in (("with the LoRA", learnt), ("without it", plain)):
-            paths = [shot.file for shot in shots]
+            cosines = _cosines(similarity, [shot.file for shot in shots], references)
             scores += [
                 Score(
-                    f"likeness {kind}", clip_i(similarity, paths, references), similarity.name,
+                    f"likeness {kind}", float(cosines.mean()), similarity.name,
                     True, "mean cosine of the shots with the photos (CLIP-I)",
+                    tuple(cosines.mean(dim=1).tolist()),
                 ),
                 Score(
                     f"prompt fidelity {kind}",

@@ -20,6 +20,8 @@ class Score:
     embedder: str
     higher_is_better: bool
     meaning: str
+    values: tuple[float, ...] = ()
+    """Of each picture, in their order; empty where only the mean was kept."""
 
 
 _SCORES = TypeAdapter(list[Score])
