@@ -162,7 +162,7 @@ def test_products_are_those_of_run_their_base_is_loaded_once_and_a_killed_worker
     for number in range(3):
         made = results(project_of(out, products[number]).root)
         assert made == results(alone.root)
-    assert "done after" in log_of(out, products[0]).read_text()
+    assert "done after" in log_of(out, products[0].id).read_text()
     again = [outcome for outcome in make_all(products, str(out), workers=1, prepare=counted_loads)]
     assert all(outcome.was_complete for outcome in again if outcome.state == "done")
     assert (case / "cache" / "loads").read_text().split() == loads

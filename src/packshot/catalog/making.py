@@ -63,7 +63,7 @@ def make(
     begun = time.monotonic()
     store = store_of(out)
     folder = scratch_of(store) if store else folder_of(out)
-    observer = _Log(log_of(folder, product), should_stop)
+    observer = _Log(log_of(folder, product.id), should_stop)
     outcome = Outcome(product.id)
     try:
         if store:
@@ -82,7 +82,7 @@ def make(
     observer.say(f"{outcome.state} after {in_words(took)}")
     if store and not outcome.was_complete and outcome.state != "elsewhere":
         with contextlib.suppress(StoreError):
-            store.upload(log_of(folder, product), log_of(Path(), product).as_posix())
+            store.upload(log_of(folder, product.id), log_of(Path(), product.id).as_posix())
     return replace(outcome, seconds=round(took, 1))
 
 
@@ -137,9 +137,9 @@ def _made_in_store(
         if outcome.state == "stopped":
             observer.save()
             return outcome
-        thumbnail = thumbnail_of(scratch, product)
+        thumbnail = thumbnail_of(scratch, product.id)
         if thumbnail.is_file():
-            store.upload(thumbnail, thumbnail_of(Path(), product).as_posix())
+            store.upload(thumbnail, thumbnail_of(Path(), product.id).as_posix())
         publish(store, place, root, wanted, outcome.facts())
         withdraw(store, unfinished)
     for left in (root, files.safe_join(scratch, f"downloads/{product.id}")):
@@ -164,7 +164,7 @@ def _published(product: Product, store: Store, place: str, wanted: str) -> Outco
 def _write_thumbnail(folder: Path, product: Product) -> None:
     """Write a small copy of a product's contact sheet, unless it is newer than the sheet."""
     sheet = project_of(folder, product).shots_folder / "sheet.png"
-    small = thumbnail_of(folder, product)
+    small = thumbnail_of(folder, product.id)
     is_fresh = small.is_file() and small.stat().st_mtime >= sheet.stat().st_mtime
     if not is_fresh:
         with contextlib.suppress(ImageRejectedError):  # somebody else's file in its place

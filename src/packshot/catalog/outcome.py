@@ -18,6 +18,10 @@ State = Literal["waiting", "making", "done", "failed", "stopped", "elsewhere", "
 """Elsewhere: another start of the catalogue is at it. Aside: somebody has said not to make it."""
 
 
+PRODUCTS = "products"
+"""The folder of the products' projects."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of one product; figures are None where nothing measured them."""
@@ -60,17 +64,17 @@ class Outcome:
 
 def project_of(out: Path, product: Product) -> Project:
     """The project of a product: a folder of its own."""
-    return Project(files.safe_join(out, f"products/{product.id}"))
+    return Project(files.safe_join(out, f"{PRODUCTS}/{product.id}"))
 
 
-def log_of(out: Path, product: Product) -> Path:
-    """What was said while the product was made."""
-    return files.safe_join(out, f"logs/{product.id}.log")
+def log_of(out: Path, id: str) -> Path:
+    """What was said while a product was made."""
+    return files.safe_join(out, f"logs/{id}.log")
 
 
-def thumbnail_of(out: Path, product: Product) -> Path:
+def thumbnail_of(out: Path, id: str) -> Path:
     """A small picture of what was made."""
-    return files.safe_join(out, f"thumbnails/{product.id}.jpg")
+    return files.safe_join(out, f"thumbnails/{id}.jpg")
 
 
 def figures(project: Project) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def _card(product: Product, row: Row, verdict: Verdict) -> dict[str, Any]:
         "checks": row.failed_checks,
         "took": in_words(row.spent) if row.spent >= 1 else "",
         "cost": row.cost,
-        "picture": thumbnail_of(here, product).as_posix() if is_made else None,
+        "picture": thumbnail_of(here, product.id).as_posix() if is_made else None,
         "report": project_of(here, product).report_file.as_posix() if is_made else None,
-        "log": log_of(here, product).as_posix() if row.tries else None,
+        "log": log_of(here, product.id).as_posix() if row.tries else None,
     }

@@ -89,7 +89,8 @@ def rows_of(told: Any, where: object) -> list[Row]:
         return _ROWS.validate_python(told)
     except ValidationError as error:
         raise CatalogError(
-            f"{where}: {RESULTS} is none that Packshot writes. The next start of the catalogue writes it anew."
+            f"{where}: results.json is none that Packshot writes. The next start of the catalogue writes "
+            "it anew."
         ) from error
 
 

@@ -45,7 +45,7 @@ class Verdict(BaseModel):
         return value
 
     def budget(self, given: str | None) -> str | None:
-        """The time budget of a product that is given one by the table: the longer; None is the whole recipe."""
+        """The longer of this time budget and the table's; None is the whole recipe."""
         if not self.time_budget or seconds_of(given) >= seconds_of(self.time_budget):
             return given
         return None if self.time_budget == WHOLE else self.time_budget
@@ -54,6 +54,12 @@ class Verdict(BaseModel):
 def seconds_of(budget: str | None) -> float:
     """A time budget in seconds; endless for the whole recipe."""
     return math.inf if budget in (None, WHOLE) else durations.to_seconds(str(budget))
+
+
+def longer_than(budget: str | None) -> tuple[str, ...]:
+    """The time budgets that a product can be given after this one; none after the whole recipe."""
+    seconds = seconds_of(budget)
+    return () if math.isinf(seconds) else (f"{2 * seconds:.0f}s", f"{4 * seconds:.0f}s", WHOLE)
 
 
 def read_verdicts(out: Path) -> dict[str, Verdict]:

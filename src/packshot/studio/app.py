@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from packshot.studio import live, login, pages
+from packshot.studio.catalogues import Watch
 from packshot.studio.jobs import JobQueue
 from packshot.studio.live import Broadcaster
 from packshot.studio.previews import Previews
@@ -43,6 +44,7 @@ class Studio:
         self.live = Broadcaster()
         self.undo = UndoList()
         self.previews = Previews()
+        self.watch = Watch()
 
     def after(self, name: str) -> tuple[Step, ...]:
         """The step that follows another; none after the last."""
@@ -87,4 +89,6 @@ async def _tick(studio: Studio) -> None:
     while True:
         for project in await asyncio.to_thread(studio.queue.tick):
             studio.live.tell("jobs", f"jobs-{project}")
+        for catalogue in await asyncio.to_thread(studio.watch.changed):
+            studio.live.tell(f"catalogue-{catalogue}")
         await asyncio.sleep(TICK_SECONDS)

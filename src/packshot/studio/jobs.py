@@ -166,12 +166,7 @@ class JobQueue:
 
     def log(self, id: str) -> str:
         """The end of what a job has said."""
-        file = self.folder / self.get(id).id / "log.txt"
-        if not file.is_file():
-            return ""
-        with file.open("rb") as opened:
-            opened.seek(max(0, file.stat().st_size - _MOST_LOG))
-            return opened.read().decode("utf-8", "replace")
+        return files.read_end(self.folder / self.get(id).id / "log.txt", _MOST_LOG)
 
     def fault(self, id: str) -> str:
         """What a failed job said at its end: the message of the error."""

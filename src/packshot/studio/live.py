@@ -1,7 +1,8 @@
 """Server-sent events: pages are told that something has changed, and ask for the parts that show it.
 
-Two kinds: `jobs` and `jobs-PROJECT`, without content; and `changed`, whose content is the page that has
-changed something, the project, and the events that its parts listen to (`photos-changed`).
+Two kinds: `jobs`, `jobs-PROJECT` and `catalogue-CATALOGUE`, without content; and `changed`, whose
+content is the page that has changed something, the project, and the events that its parts listen to
+(`photos-changed`).
 """
 
 from __future__ import annotations

@@ -646,6 +646,19 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def read_end(path: Path, most: int) -> str:
+    """The last `most` bytes of a log, as text; empty where there is no such file."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return ""
+            file.seek(max(0, status.st_size - most))
+            return file.read(most).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def _record(path: Path) -> bytes:
     """The bytes of a file of records.
 

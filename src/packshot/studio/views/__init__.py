@@ -1,6 +1,7 @@
 """The views: a module each, with its routes; and the steps of a project, in the order of the path."""
 
 from packshot.studio.views import (
+    catalogue,
     choose,
     class_images,
     deliver,
@@ -32,6 +33,7 @@ STEPS: tuple[Step, ...] = (
 
 ROUTES = [
     *projects.ROUTES,
+    *catalogue.ROUTES,
     *queue.ROUTES,
     *preferences.ROUTES,
     *pictures.ROUTES,

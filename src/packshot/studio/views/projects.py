@@ -11,6 +11,7 @@ import packshot
 from packshot.errors import PackshotError
 from packshot.project import Project
 from packshot.studio.pages import Visit, view
+from packshot.studio.views.catalogue import overviews
 from packshot.studio.views.steps import photo_names
 
 _HERE = Path(packshot.__file__)
@@ -39,7 +40,10 @@ def show(visit: Visit) -> Response:
     """The list, or for a first visit what Packshot is for, and the sample."""
     workspace = visit.studio.workspace
     cards = [_card(visit, id, root) for id, root in workspace.projects().items()]
-    return visit.page("projects.html", cards=cards, has_sample=sample_folder() is not None)
+    return visit.page(
+        "projects.html", cards=cards, catalogues=overviews(visit),
+        has_sample=sample_folder() is not None,
+    )  # fmt: skip
 
 
 @view("/projects", "POST")

@@ -39,7 +39,10 @@ def forget(visit: Visit) -> Response:
 def log(visit: Visit) -> Response:
     """What a job has said."""
     queue, id = visit.studio.queue, visit.request.path_params["job"]
-    return visit.page("log.html", job=queue.get(id), log=queue.log(id))
+    job = queue.get(id)
+    command = f"packshot {' '.join(job.arguments)}"
+    title = visit.t(f"jobs.kind.{job.kind}")
+    return visit.page("log.html", title=title, log=f"{command}\n\n{queue.log(id)}")
 
 
 @view("/p/{project}/jobs/{kinds}")
@@ -70,6 +73,7 @@ def strip(visit: Visit) -> Response:
 def _panel(visit: Visit) -> Response:
     jobs = visit.studio.queue.jobs()
     names = {id: root.name for id, root in visit.studio.workspace.projects().items()}
+    names |= {job.project: job.project.partition(".")[2] for job in jobs if "." in job.project}
     waiting = [job for job in jobs if job.state == "waiting"]
     ended = sorted((job for job in jobs if job.is_over), key=lambda job: -job.ended)[:8]
     running = [job for job in jobs if job.state == "running"]
