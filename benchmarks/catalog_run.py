@@ -1,13 +1,14 @@
 """A catalogue on this machine against plain `packshot run`s, and the same one with faults.
 
-    python -m benchmarks.catalog_run FOLDER [--products 24] [--workers 2] [--faults 30]
+    python -m benchmarks.catalog_run FOLDER [--products 24] [--workers 2] [--faults 30] [--alone 24]
 
 The base is the bundled one with a recipe of few steps; products are parts of the examples' photos, in
 three classes. Three parts, each once (what is in FOLDER stands, so it can be stopped and called again):
 each product by a `packshot run` of its own, one after the other, on one core, as each worker has; the
 catalogue, undisturbed; and the catalogue to an S3 server that fails one request in ten, while workers,
 Ray's own process and the driver are killed at random, and the disk is full now and then. Drivers that
-end are started again, as a service would. LoRA files are compared byte for byte.
+end are started again, as a service would. LoRA files are compared byte for byte. Plain runs take most of
+the time: with `--alone N` only the first N products are made so.
 """
 
 from __future__ import annotations
@@ -254,24 +255,33 @@ def _lines(file: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
-def report(folder: Path, count: int, workers: int, faults: int, out: IO[str] = sys.stdout) -> None:
+def same_loras(folder: Path, ids: list[str], first: str, second: str) -> str:
+    """Of how many products the LoRA files are there and the same in two of the folder's parts."""
+    same = sum(loras(folder / first / id) == loras(folder / second / id) != {} for id in ids)
+    return f"{same} of {len(ids)}"
+
+
+def report(
+    folder: Path, count: int, workers: int, faults: int, plain: int, out: IO[str] = sys.stdout
+) -> None:
     """Do what is not done yet, and print the tables."""
     products = products_of(folder, count)
-    alone = [run_alone(folder, product) for product in products]
+    ids = [product.id for product in products]
+    alone = [run_alone(folder, product) for product in products[:plain]]
     wall = undisturbed(folder, count, workers)
     rows = log_rows(folder, "cache")
     made = [row for row in rows if row["state"] == "done"]
-    same = sum(
-        loras(folder / "alone" / p.id) == loras(folder / "catalogue" / "products" / p.id) != {}
-        for p in products
-    )
     loads, batches = _lines(folder / "cache/loads"), _lines(folder / "cache/batches")
     ideal = sum(row["seconds"] for row in made) / workers
     memory = [row["bytes"] / 2**20 for row in rows]
     out.write(f"{count} products, {workers} workers of a core each\n\n")
-    out.write(f"plain runs, one after the other: {sum(alone):.0f} s\n")
-    out.write(f"catalogue: {wall:.0f} s; ideal (makings / workers): {ideal:.0f} s\n")
-    out.write(f"catalogue / plain: {wall / sum(alone):.2f}; / ideal: {wall / ideal:.2f}\n")
+    out.write(f"{len(alone)} plain runs, one after the other: {sum(alone):.0f} s\n")
+    out.write(
+        f"catalogue: {wall:.0f} s; ideal (makings / workers): {ideal:.0f} s, {wall / ideal:.2f}\n"
+    )
+    if alone:
+        each = sum(alone) / len(alone) * count
+        out.write(f"of {count} plain runs, by the mean of these: {wall / each:.2f}\n")
     out.write(
         f"base loaded {len(loads)} times by {len({line.split()[0] for line in loads})} workers\n"
     )
@@ -281,7 +291,9 @@ def report(folder: Path, count: int, workers: int, faults: int, out: IO[str] = s
         f"batches of class images of {len(kinds)} classes: {len(batches)}, {batch_count} unlike\n"
     )
     out.write(f"driver's memory: {memory[0]:.0f} MiB at first, {max(memory):.0f} at most\n")
-    out.write(f"LoRA files as those of run: {same} of {count}\n")
+    out.write(
+        f"LoRA files as those of run: {same_loras(folder, ids[:plain], 'alone', 'catalogue/products')}\n"
+    )
     if not faults:
         return
     facts = disturbed(folder, count, workers, faults, wall / max(4, faults / 2))
@@ -289,17 +301,19 @@ def report(folder: Path, count: int, workers: int, faults: int, out: IO[str] = s
     counts = {kind: facts["faults"].count(kind) for kind in sorted(set(FAULTS))}
     done = {row["id"] for row in ended if row["state"] == "done"}
     makings = [row["id"] for row in ended if row["state"] == "done" and not row["was_complete"]]
-    same = sum(
-        loras(folder / "alone" / p.id) == loras(folder / "published" / "products" / p.id) != {}
-        for p in products
-    )
     out.write(f"\nwith {len(facts['faults'])} faults {counts}, {facts['starts']} drivers, ")
     out.write(
         f"{facts['refused']} of {facts['requests']} requests refused: {facts['seconds']:.0f} s\n"
     )
     out.write(f"done: {len(done)}, twice: {len(makings) - len(set(makings))}, ")
     out.write(f"set aside: {sum(row['state'] == 'failed' for row in ended)}\n")
-    out.write(f"LoRA files as those of run: {same} of {count}\n")
+    for name, first, of in (
+        ("run", "alone", ids[:plain]),
+        ("undisturbed", "catalogue/products", ids),
+    ):
+        out.write(
+            f"LoRA files as those of {name}: {same_loras(folder, of, first, 'published/products')}\n"
+        )
 
 
 def main() -> None:
@@ -308,6 +322,7 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=24)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--faults", type=int, default=30)
+    parser.add_argument("--alone", type=int, help="plain runs; default: as many as products")
     parser.add_argument("--drive", help=argparse.SUPPRESS)
     given = parser.parse_args()
     given.folder = given.folder.absolute()
@@ -315,7 +330,8 @@ def main() -> None:
     if given.drive:
         drive(given.folder, given.drive, given.products, given.workers)
     else:
-        report(given.folder, given.products, given.workers, given.faults)
+        plain = given.products if given.alone is None else given.alone
+        report(given.folder, given.products, given.workers, given.faults, plain)
 
 
 if __name__ == "__main__":
