@@ -1,7 +1,8 @@
 """Pictures of all views of the studio: `python -m benchmarks.studio_screens OUT [--products FOLDER]`.
 
 Each view in both languages, light and dark, in windows of 390, 1280 and 2560 pixels, with the sample
-product in it. FOLDER is a studio's; in an empty one the sample is made first, which takes minutes.
+product in it, and a catalogue if FOLDER has one. FOLDER is a studio's; in an empty one the sample is made
+first, which takes minutes.
 """
 
 from __future__ import annotations
@@ -67,9 +68,11 @@ def pictures(browser: Browser, address: str, only: list[str], out: Path) -> Iter
         )  # fmt: skip
         page = context.new_page()
         page.goto(address)
-        project = page.locator("a.whole").first.get_attribute("href") or ""
+        project = page.locator("a.whole[href^='/p/']").first.get_attribute("href") or ""
         at = base + project.lstrip("/").rsplit("/", 1)[0]
         places = {"projects": base} | {step.name: f"{at}/{step.name}" for step in STEPS}
+        for link in page.locator("a.whole[href^='/c/']").all()[:1]:
+            places["catalogue"] = base + (link.get_attribute("href") or "").lstrip("/")
         for name, place in places.items():
             if only and name not in only:
                 continue

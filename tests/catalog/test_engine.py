@@ -16,10 +16,10 @@ from tests import walking
 from tests.walking import counted_loads, make_case, results, walk
 
 from packshot.catalog import engine
-from packshot.catalog.engine import BACK_OFF, ELSEWHERE, TRIES, Crew, make_all
+from packshot.catalog.engine import BACK_OFF, ELSEWHERE, SHORTAGE, TRIES, Crew, make_all
 from packshot.catalog.outcome import Outcome, log_of, project_of
 from packshot.catalog.table import Product
-from packshot.errors import CatalogError
+from packshot.errors import CatalogError, InsufficientMemoryError
 from packshot.project import Subject, choices_of
 from packshot.utils import preemption
 from packshot.workflow import receipt
@@ -88,6 +88,17 @@ def test_a_lost_worker_is_replaced_and_its_product_made_again_later_elsewhere_or
     times = [at for _, name, at in cluster.made if name == "p1"]
     assert times[1] - times[0] >= BACK_OFF and times[2] - times[1] >= 2 * BACK_OFF
     assert [name for _, name, _ in cluster.made].index("p2") < 3, "the others did not wait"
+
+
+def test_where_memory_is_short_it_is_tried_again_after_minutes_and_others_go_on():
+    short = InsufficientMemoryError("its machine's memory was nearly full")
+    cluster = Cluster({"p0": [short, short]})
+    told = list(cluster.crew([product(i) for i in range(2)], 1).outcomes())
+    of_p0 = [outcome for outcome in told if outcome.id == "p0"]
+    assert [o.state for o in of_p0] == ["making", "waiting", "making", "waiting", "making", "done"]
+    assert of_p0[1].fault == str(short) and cluster.hired == [0, 0, 0]
+    times = [at for _, name, at in cluster.made if name == "p0"]
+    assert times[1] - times[0] >= SHORTAGE and times[2] - times[1] >= 2 * SHORTAGE
 
 
 def test_what_fails_time_and_again_is_set_aside_and_the_others_go_on():

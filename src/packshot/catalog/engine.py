@@ -23,7 +23,7 @@ from packshot.catalog.making import make
 from packshot.catalog.order import Waiting
 from packshot.catalog.outcome import Outcome
 from packshot.catalog.table import Product
-from packshot.errors import CatalogError, reason_of
+from packshot.errors import CatalogError, InsufficientMemoryError, reason_of
 from packshot.utils.preemption import interrupt, told_by_sigterm
 from packshot.workflow.receipt import versions
 
@@ -31,6 +31,8 @@ TRIES = 3
 """After so many failures for which its photos and settings are not to blame a product is set aside."""
 BACK_OFF = 2.0
 """Seconds before the second try; before each later one twice as long."""
+SHORTAGE = 60.0
+"""The same where a machine had no memory left: what others take there, they take for minutes."""
 _START = 600.0
 """Seconds that the first worker has to come."""
 _LOOK = 10.0
@@ -41,6 +43,10 @@ ELSEWHERE = 30.0
 TERMINATED = 143
 """The exit code of a worker that SIGTERM has ended."""
 _TAKEN = "its machine is being taken away (SIGTERM); what was trained is saved"
+_FULL = (
+    "its machine's memory was nearly full, and Ray ended its worker. Close other programs there, or take "
+    "fewer --workers"
+)
 
 Prepare = Callable[[], object]
 
@@ -149,7 +155,8 @@ class Crew:
     Args:
         hire: starts worker number i.
         wait: of some answers those that have come within a second.
-        get: an answer's value; raises what broke it.
+        get: an answer's value; raises what broke it, InsufficientMemoryError if it was ended for the
+            sake of others on its machine.
     """
 
     def __init__(
@@ -206,8 +213,12 @@ class Crew:
         product = making.product
         self._idle.append(making.worker)
         self._tries[product.id] = self._tries.get(product.id, 0) + 1
+        pause = BACK_OFF
         try:
             outcome = self._get(answer)
+        except InsufficientMemoryError as error:
+            outcome, pause = Outcome(product.id, "failed", fault=str(error)), SHORTAGE
+            self._replace(making)
         except Exception as error:  # the process or its machine is gone
             outcome = Outcome(
                 product.id, "failed", fault=f"its worker was lost: {reason_of(error)}"
@@ -222,7 +233,7 @@ class Crew:
             return replace(outcome, tries=self._tries[product.id])
         tries = self._tries[product.id]
         if outcome.state == "failed" and not outcome.is_users and tries < TRIES:
-            again = self._now() + BACK_OFF * 2 ** (tries - 1)
+            again = self._now() + pause * 2 ** (tries - 1)
             heapq.heappush(self._later, (again, product.id, product))
             return replace(outcome, state="waiting", tries=tries)
         return replace(outcome, tries=tries)
@@ -287,7 +298,14 @@ def make_all(
                 looked = time.monotonic()
             return come
 
-        crew = Crew(products, count, hire, wait, ray.get)
+        def get(answer: Any) -> Outcome:
+            try:
+                outcome: Outcome = ray.get(answer)
+            except ray.exceptions.OutOfMemoryError as error:
+                raise InsufficientMemoryError(_FULL) from error
+            return outcome
+
+        crew = Crew(products, count, hire, wait, get)
         _await_one(ray, [worker.ready() for worker in crew.workers.values()])
         yield from crew.outcomes(should_stop)
 
