@@ -12,6 +12,8 @@ from packshot.generation.metrics import (
     clip_t,
     images_with_and_without,
     pair_images,
+    read_scores,
+    score_project,
 )
 from packshot.utils import files
 
@@ -82,3 +84,27 @@ def test_shots_of_a_former_lora_are_not_compared(shot, tmp_path):
             write_record(replace(made, file=file, loras=loras))
     (pair,) = images_with_and_without(project, project.shots_folder)
     assert pair[0].loras[0][2] == now and pair[1].loras == ()
+
+
+def test_likeness_is_kept_of_each_picture_too(shot, tmp_path):
+    from packshot.generation.generate import write_record
+    from packshot.photos.photo_set import add_photos
+    from packshot.project import create_project
+
+    project = create_project(tmp_path / "project", name="Duster", class_noun="car")
+    photo = tmp_path / "photos" / "red.png"
+    photo.parent.mkdir()
+    Image.fromarray(np.full((256, 256, 3), RED, np.uint8)).save(photo)
+    add_photos(project, photo.parent, min_sharpness=0)
+    for kind in ("with", "without"):
+        for number, colour in enumerate((RED, BLUE, RED)):
+            made = shot(colour, seed=number)
+            file = project.shots_folder / kind / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            made.file.rename(file)
+            write_record(replace(made, file=file))
+    scores = {score.name: score for score in score_project(project, Colours())}
+    likeness = scores["likeness with the LoRA"]
+    assert likeness.values == pytest.approx([1, 0, 1], abs=1e-3)
+    assert likeness.value == pytest.approx(np.mean(likeness.values))
+    assert list(scores.values()) == read_scores(project), "as they are kept"

@@ -7,7 +7,7 @@ import sys
 def test_the_server_loads_no_torch():
     code = (
         "import sys; from packshot.studio import serve; "
-        "print([name for name in ('torch', 'diffusers', 'transformers') if name in sys.modules])"
+        "print([name for name in ('torch', 'diffusers', 'transformers', 'ray') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

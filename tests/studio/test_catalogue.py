@@ -8,7 +8,11 @@ import pytest
 
 from packshot.catalog.outcome import Outcome, thumbnail_of
 from packshot.catalog.verdicts import Verdict, as_decided, is_aside, read_verdict, read_verdicts
+from packshot.studio.app import Studio
+from packshot.studio.security import Gate
+from packshot.studio.workspace import Workspace
 from packshot.utils import files
+from tests.studio.conftest import HOST, Client
 from tests.studio.goods import OUTCOMES, product, results, write_catalogue
 from tests.studio.test_security import HOSTILE, TRAVERSALS
 
@@ -186,6 +190,18 @@ def test_a_product_opens_as_the_project_that_it_is(studio, workspace, at, catalo
     assert list(workspace.projects()) == []
     for wrong in (f"{id}x", f"{id.partition('.')[0]}.", "x.fine", f"{id.partition('.')[0]}.%2e%2e"):
         assert studio.get(f"/p/{wrong}/photos").status_code == 404
+
+
+def test_a_catalogue_itself_can_be_opened(made_project, tmp_path):
+    folder = write_catalogue(tmp_path / "spring", made_project)
+    workspace = Workspace(folder)
+    client = Client(Studio(workspace, Gate(frozenset({HOST}))))
+    [id] = workspace.catalogues()
+    assert (
+        "Unlike" in client.get(f"/c/{id}/list").text and f'href="/c/{id}"' in client.get("/").text
+    )
+    fine = workspace.open(f"{id}.fine")
+    assert fine.root == folder / "products" / "fine" and workspace.id_of(fine.root) == f"{id}.fine"
 
 
 def test_the_table_has_what_is_decided_by_now(studio, at):

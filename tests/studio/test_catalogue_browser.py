@@ -6,6 +6,7 @@ import pytest
 
 from packshot.catalog.outcome import Outcome
 from packshot.catalog.verdicts import Verdict, read_verdict, read_verdicts
+from packshot.studio.jobs import JobQueue
 from tests.studio.browser import faults, in_a_browser, settled
 from tests.studio.goods import OUTCOMES, product, results, write_catalogue
 
@@ -59,9 +60,12 @@ def test_what_a_start_tells_appears_while_the_page_is_open(visit, at, catalogue)
     assert page.locator("#again-checked[open]").count() == 1, "what was open stays so"
 
 
-def test_a_product_is_opened_and_its_jobs_are_heard_of(visit, at):
+def test_a_product_is_opened_and_its_jobs_are_heard_of(visit, workspace, at):
     page = settled(visit(at))
     page.click("h2 a:has-text('Fine')")
     settled(page)
+    project = workspace.open(page.url.split("/")[4])
+    JobQueue(workspace).add(project, "photos", "photos", "/nowhere", heavy=False)
+    page.wait_for_selector(".card.bad:has-text('/nowhere')")
     page.click("a:has-text('Catalogue')")
     page.wait_for_selector("h2:has-text('Fine')")

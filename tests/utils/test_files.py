@@ -171,6 +171,14 @@ def test_json_lines_skip_a_torn_last_line(tmp_path):
     assert files.read_json_lines(log) == [{"a": 1}]
 
 
+def test_of_a_log_its_end_is_read(tmp_path):
+    log = tmp_path / "log"
+    assert files.read_end(log, 10) == "" and files.read_end(tmp_path, 10) == ""
+    log.write_text("begun\nfirst\nsecond\n")
+    assert files.read_end(log, 100) == "begun\nfirst\nsecond\n"
+    assert files.read_end(log, 7) == "second\n"
+
+
 def test_json_lines_are_read_as_they_were_written(tmp_path):
     rows = [{"a": "è\u2028\x85"}, {"a": 'x, "y"\nz'}]
     files.write_json_lines(tmp_path / "rows", iter(rows))
