@@ -93,6 +93,15 @@ def test_what_was_decided_can_be_undone_and_taken_back(studio, at, catalogue):
     assert read_verdict(catalogue, "fine").state == "none"
 
 
+def test_a_time_of_ones_own_is_given_if_it_is_longer(studio, at, catalogue):
+    decide(studio, at, "broken", "again", time=" 1h30m ")
+    assert read_verdict(catalogue, "broken") == Verdict(time_budget="1h30m")
+    for time, said in (("9m", "cannot be decided"), ("soon", "is not a time; write 90s")):
+        answer = decide(studio, at, "unlike", "again", time=time)
+        assert answer.status_code == 422 and said in answer.text
+    assert read_verdict(catalogue, "unlike") == Verdict()
+
+
 def test_approving_what_had_more_time_keeps_it_so(studio, at, catalogue):
     """Else the next start would make it with the table's time, which is less."""
     decide(studio, at, "unlike", "again", time="1200s")

@@ -190,10 +190,10 @@ def _approved(row: Row, before: Verdict, time: str) -> Verdict | None:
 
 
 def _again(row: Row, before: Verdict, time: str) -> Verdict | None:
-    if time not in longer_than(row.time_budget):
+    time = time.strip()
+    if seconds_of(time) <= seconds_of(row.time_budget):
         return None
-    former = _back(row, before, time).time_budget
-    return Verdict(time_budget=time, before=former)
+    return Verdict(time_budget=time, before=_back(row, before, time).time_budget)
 
 
 def _aside(row: Row, before: Verdict, time: str) -> Verdict | None:
