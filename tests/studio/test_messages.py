@@ -8,6 +8,7 @@ import pytest
 
 import packshot
 from packshot.errors import ImageRejectedError
+from packshot.photos.photo_set import _none_left
 from packshot.studio.messages import plainly, told, translated
 from packshot.studio.texts import texts_in
 
@@ -57,6 +58,13 @@ def test_a_refused_file_keeps_its_name():
     assert (
         translated(ITALIAN, str(error).replace(": 1", " 1"))
         == "Foto 1.jpg: è lo stesso file di b.jpg"
+    )
+
+
+def test_of_a_list_each_line_is_told():
+    refused = {"1.jpg": "is the same file as b.jpg", "2.jpg": "is odd"}
+    assert translated(ITALIAN, _none_left("photos", refused)) == (
+        "Nessuna foto in photos si può usare:\n  1.jpg: è lo stesso file di b.jpg\n  2.jpg: is odd"
     )
 
 

@@ -36,6 +36,9 @@ def plainly(t: Texts, message: str) -> str:
 
 def translated(t: Texts, message: str) -> str | None:
     """A message in a language, its values kept; None if there are no words for it."""
+    head, *listed = message.split("\n  ")
+    if listed and (own := _found(t, head)):
+        return "\n  ".join([own, *(translated(t, line) or line for line in listed)])
     if found := _found(t, message):
         return found
     name, colon, reason = message.partition(": ")  # of a file that was not taken
