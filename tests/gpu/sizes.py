@@ -109,10 +109,9 @@ class Bench:
     def run(self, size: float, storage: str = "auto") -> Outcome:
         """Load, make class images, plan, learn, sample, save, be killed, load and go on, shoot and insert,
         on a GPU of so many bytes."""
-        _KEPT.clear()
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+        _KEPT.clear()  # of which files in there tell the places
         os.environ["PACKSHOT_CACHE"] = str(self.folder / "cache")
-        shutil.rmtree(self.folder / "cache" / "class_images", ignore_errors=True)
-        shutil.rmtree(self.folder / "cache" / "latents", ignore_errors=True)
         project, outcome, self._replay.step_peak = self._project(storage), Outcome(), 0
         kept: list[Any] = []
         with pytest.MonkeyPatch.context() as patch, simulated.gpu(size, values=False) as memory:
