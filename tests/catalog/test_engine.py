@@ -20,7 +20,7 @@ from packshot.catalog.engine import BACK_OFF, ELSEWHERE, SHORTAGE, TRIES, Crew, 
 from packshot.catalog.outcome import Outcome, log_of, project_of
 from packshot.catalog.table import Product
 from packshot.errors import CatalogError, InsufficientMemoryError
-from packshot.project import Subject, choices_of
+from packshot.settings import Subject, choices_of
 from packshot.utils import preemption
 from packshot.workflow import receipt
 

@@ -15,7 +15,7 @@ from packshot.catalog.inputs import at_hand, choices_at_hand, fingerprint_of
 from packshot.catalog.table import Product
 from packshot.class_images.online.public_http import PublicTransport
 from packshot.errors import CatalogError, StoreError
-from packshot.project import Subject, choices_of
+from packshot.settings import Subject, choices_of
 
 
 def test_a_path_is_as_it_is(tmp_path):

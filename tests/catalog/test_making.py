@@ -20,7 +20,8 @@ from packshot.catalog.publishing import fetch
 from packshot.catalog.store import Store
 from packshot.catalog.table import Product
 from packshot.errors import DiskFullError, NoUsablePhotosError
-from packshot.project import Project, Subject, choices_of
+from packshot.project import Project
+from packshot.settings import Subject, choices_of
 from packshot.utils import files
 from packshot.workflow.result import RunResult
 

@@ -14,7 +14,7 @@ from packshot.catalog.outcome import Outcome
 from packshot.catalog.results import Results
 from packshot.catalog.table import Product
 from packshot.catalog.verdicts import Verdict
-from packshot.project import Subject, choices_of
+from packshot.settings import Subject, choices_of
 
 
 def product(name: str, said: str = "Mug") -> Product:

@@ -17,7 +17,8 @@ from packshot.catalog.verdicts import (
     seconds_of,
 )
 from packshot.errors import CatalogError, UnsafePathError
-from packshot.project import Subject, choices_of, open_or_create_project
+from packshot.project import open_or_create_project
+from packshot.settings import Subject, choices_of
 
 
 def product(name: str, **choices: object) -> Product:

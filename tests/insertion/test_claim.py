@@ -13,10 +13,11 @@ from PIL.TiffImagePlugin import IFDRational
 
 from packshot.insertion import Box, InsertionSettings, Placement, load_background
 from packshot.insertion.insert import insert
-from packshot.project import choices_of, save_choices
+from packshot.project import save_choices
 from packshot.provenance import Claim, Marking, verify
 from packshot.provenance.marking import GENERATED
 from packshot.report.origin import record_of
+from packshot.settings import choices_of
 from tests.backgrounds import landscape
 from tests.provenance.test_xmp import OWN
 

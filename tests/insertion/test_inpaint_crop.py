@@ -10,7 +10,7 @@ from packshot.insertion import inpaint_crop
 from packshot.insertion.background import Box
 from packshot.insertion.inpaint_crop import InpaintCrop
 from packshot.insertion.settings import InsertionSettings
-from packshot.project import Subject
+from packshot.settings import Subject
 
 SUBJECT = Subject(name="Cup", trigger="ohwx", class_noun="mug")
 BASE = SimpleNamespace(

@@ -12,7 +12,7 @@ from packshot.insertion import inpaint_product as painting
 from packshot.insertion.inpaint_crop import InpaintCrop
 from packshot.insertion.inpaint_product import NothingPainted, inpaint_product
 from packshot.insertion.settings import InsertionSettings
-from packshot.project import Subject
+from packshot.settings import Subject
 from tests.insertion.scenes import scene
 
 SUBJECT = Subject(name="Box", trigger="ohwx", class_noun="box")

@@ -11,9 +11,10 @@ from packshot.insertion.cutouts import best_photos, cut_out
 from packshot.insertion.insert import insert
 from packshot.insertion.lighting import CLEAR, UNCLEAR, Light, LightEstimator
 from packshot.photos.photo_set import list_photos
-from packshot.project import choices_of, save_choices
+from packshot.project import save_choices
 from packshot.provenance import verify
 from packshot.provenance.marking import TOO_SMALL_TO_MARK
+from packshot.settings import choices_of
 from tests.backgrounds import landscape, product_photo
 
 PLACE = Placement(Box(140, 140, 120, 90))

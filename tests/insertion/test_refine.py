@@ -9,7 +9,7 @@ import pytest
 from packshot.insertion import refine as refining
 from packshot.insertion.inpaint_crop import InpaintCrop
 from packshot.insertion.settings import InsertionSettings
-from packshot.project import Subject
+from packshot.settings import Subject
 from tests.insertion.scenes import inserted, scene
 
 SUBJECT = Subject(name="Box", trigger="ohwx", class_noun="box")

@@ -5,7 +5,7 @@ import shutil
 from packshot.catalog.outcome import Outcome, thumbnail_of
 from packshot.catalog.results import Results
 from packshot.catalog.table import Product
-from packshot.project import Subject, choices_of
+from packshot.settings import Subject, choices_of
 from packshot.utils import files
 from tests.studio.pictures import picture
 

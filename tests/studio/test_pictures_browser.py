@@ -8,7 +8,8 @@ import pytest
 from packshot.generation.favourites import read_favourites
 from packshot.insertion.plates import add_plate, list_plates, place_file
 from packshot.insertion.record import read_records
-from packshot.project import choices_of, create_project, save_choices
+from packshot.project import create_project, save_choices
+from packshot.settings import choices_of
 from tests.studio.browser import faults, in_a_browser, settled, wait
 from tests.studio.shop import cut_out_all, fill, write_plate
 

@@ -15,7 +15,7 @@ from packshot.catalog import web
 from packshot.catalog.store import Store, is_url
 from packshot.catalog.table import Product
 from packshot.errors import CatalogError, InUseError, reason_of
-from packshot.project import Choices
+from packshot.settings import Choices
 from packshot.utils import files
 from packshot.weights.installed_bases import installed_base
 from packshot.workflow.receipt import versions

@@ -19,7 +19,7 @@ from packshot.catalog.store import Store, is_url
 from packshot.class_images.online.public_http import is_public
 from packshot.errors import CatalogError, PackshotError, reason_of
 from packshot.images import sidecars, tables
-from packshot.project import Choices, Subject
+from packshot.settings import Choices, Subject
 from packshot.utils import files
 from packshot.utils.validation import validated
 

@@ -15,7 +15,8 @@ from packshot.insertion.background import Colours
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from packshot.models.diffusion_model import Conditioning, DiffusionModel
+    from packshot.models.conditioning import Conditioning
+    from packshot.models.diffusion_model import DiffusionModel
 
 
 def inpaint(
@@ -135,7 +136,7 @@ def _conditioning(
     """
     import torch
 
-    from packshot.models.diffusion_model import SizeConditioning
+    from packshot.models.conditioning import SizeConditioning
 
     size = crop.shape[1], crop.shape[0]
     conditionings = []

@@ -10,7 +10,7 @@ import numpy as np
 
 from packshot.insertion.background import Box, Colours
 from packshot.insertion.inpaint import inpaint
-from packshot.project import Subject
+from packshot.settings import Subject
 
 if TYPE_CHECKING:
     from packshot.insertion.settings import InsertionSettings

@@ -43,7 +43,8 @@ from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
     from packshot.lora import Lora
-    from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel
+    from packshot.models.diffusion_model import DiffusionModel
+    from packshot.models.embedder import ClipSimilarity
 
 _BLACK = 0.08
 """Brightness of ground on which a shadow is not seen."""

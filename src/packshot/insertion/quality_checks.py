@@ -19,7 +19,7 @@ from packshot.insertion.mask_faults import MaskFaults
 from packshot.insertion.optics import blur_of
 from packshot.insertion.shadows import Ground
 from packshot.models.clip import embed_images
-from packshot.models.diffusion_model import ClipSimilarity
+from packshot.models.embedder import ClipSimilarity
 from packshot.photos.photo_set import DOUBTFUL, Photo
 
 _ISLAND = 0.2

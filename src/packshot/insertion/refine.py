@@ -13,7 +13,7 @@ from packshot.insertion.background import Colours
 from packshot.insertion.inpaint_crop import InpaintCrop
 from packshot.insertion.scene import Composite, Scene
 from packshot.lora import fused
-from packshot.project import Subject
+from packshot.settings import Subject
 
 if TYPE_CHECKING:
     from packshot.insertion.settings import InsertionSettings

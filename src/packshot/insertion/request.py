@@ -50,7 +50,8 @@ from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
     from packshot.lora import Lora
-    from packshot.models.diffusion_model import ClipSimilarity, DiffusionModel
+    from packshot.models.diffusion_model import DiffusionModel
+    from packshot.models.embedder import ClipSimilarity
 
 _SHEET_PIXELS = 1280
 
