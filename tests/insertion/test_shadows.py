@@ -215,3 +215,10 @@ def test_shade_does_not_break_off_where_a_foot_jumps_from_a_wheel_to_what_is_beh
     moved = _at_foot(np.repeat(fading, 600, axis=1), car)[:360]
     assert moved[:, 390].argmax() < 280 and moved[:, 250].argmax() == 298
     assert np.abs(np.diff(moved, axis=1)).max() < 0.03
+
+
+def test_shade_that_reaches_the_pictures_lower_edge_has_no_light_line_there():
+    rise = np.full(200, 20.0, np.float32)
+    foot = Foot(np.ones(200, bool), rise, np.zeros(200, np.float32), rise)
+    jar = SimpleNamespace(foot=foot, ground=GROUND, box=Box(200, 220, 200, 160))
+    assert _at_foot(np.full((400, 600), 0.3, np.float32), jar) == pytest.approx(0.3)

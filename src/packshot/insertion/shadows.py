@@ -175,7 +175,8 @@ def _at_foot(shade: Colours, product: Standing) -> Colours:
     parts = []
     for first in range(0, height, _ROWS):  # where to look takes twice the memory of the shade
         down = np.arange(first, min(height, first + _ROWS), dtype=np.float32)[:, None] + moved
-        parts.append(cv2.remap(shade, across[: len(down)], down, cv2.INTER_LINEAR))
+        edge = cv2.BORDER_REPLICATE  # below the picture's lower edge there is more of it
+        parts.append(cv2.remap(shade, across[: len(down)], down, cv2.INTER_LINEAR, None, edge))
     return np.concatenate(parts)
 
 
