@@ -145,8 +145,9 @@ class UNetModel(DiffusionModel):
 
         kind = "sde-dpmsolver++" if self.sampler.name == "DPM++ 2M SDE" else "dpmsolver++"
         return DPMSolverMultistepScheduler.from_config(
-            self.schedule.config, algorithm_type=kind, timestep_spacing="trailing"
-        )
+            self.schedule.config, algorithm_type=kind, timestep_spacing="trailing",
+            steps_offset=1,  # without which its pipeline warns, though trailing steps have no offset
+        )  # fmt: skip
 
 
 class StableDiffusion1(UNetModel):
