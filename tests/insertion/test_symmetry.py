@@ -45,5 +45,8 @@ def test_a_bite_and_what_came_along_are_of_one_side(roll):
         assert one_sided(changed) == pytest.approx(share, rel=0.25)
 
 
-def test_an_empty_silhouette_has_no_sides():
-    assert one_sided(np.zeros((20, 20), bool)) == 0
+def test_what_is_empty_thin_or_dust_has_no_sides():
+    dust = np.random.default_rng(0).random((1000, 900)) < 0.02
+    line = np.eye(700, dtype=bool)
+    for silhouette in (np.zeros((20, 20), bool), line, dust, line[:1, :1]):
+        assert one_sided(silhouette) == 0

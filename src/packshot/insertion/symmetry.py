@@ -15,8 +15,8 @@ _SYMMETRIC = 0.02
 """Of its width: how far the middles of a symmetric silhouette's rows lie off its axis."""
 _COMPARED = 400
 """Longer side in pixels of a silhouette whose sides are compared."""
-_RIM = 5
-"""Pixels of that: what is thinner tells of its edge only."""
+_RIM, _LEAST = 5, 1000
+"""Pixels of that: what is thinner tells of its edge only; what is less than so many tells nothing."""
 _MOST_LEAN = 15.0
 """Degrees: what leans more was laid."""
 
@@ -24,9 +24,7 @@ _MOST_LEAN = 15.0
 def lean_of(inside: np.ndarray) -> float | None:
     """Degrees that a symmetric silhouette leans clockwise; None if it has no such axis."""
     lean, mask = 0.0, inside.astype(np.float32)
-    for _ in range(
-        3
-    ):  # the corners of what leans are cut slantwise, so it is set upright by and by
+    for _ in range(3):  # the corners of what leans are cut slantwise: it is set upright by and by
         more = _lean_of_rows(_upright(mask, -lean) > 0.5)
         if more is None:
             return None
@@ -53,9 +51,10 @@ def one_sided(inside: np.ndarray) -> float:
     Something stands before it there, or came along. Of photos of cans, candles and vases whose outlines
     were drawn by hand it is 0.005 at most where nothing hides them.
     """
-    if not inside.any():
+    shape = _compared(inside) if inside.any() else inside
+    if shape.sum() < _LEAST:
         return 0.0
-    shape = _straightened(_compared(inside))
+    shape = _straightened(shape)
     middles = _middles(shape)[1]
     other = round(2 * float(np.median(middles))) - np.arange(shape.shape[1])
     within = (other >= 0) & (other < shape.shape[1])
