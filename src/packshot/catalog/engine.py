@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from packshot.catalog.making import make
+from packshot.catalog.metrics import metered
 from packshot.catalog.order import Waiting
 from packshot.catalog.outcome import Outcome
 from packshot.catalog.table import Product
@@ -307,7 +308,7 @@ def make_all(
 
         crew = Crew(products, count, hire, wait, get)
         _await_one(ray, [worker.ready() for worker in crew.workers.values()])
-        yield from crew.outcomes(should_stop)
+        yield from metered(crew.outcomes(should_stop), len(products))
 
 
 def _await_one(ray: Any, answers: list[Any]) -> None:
