@@ -64,6 +64,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "rank 32": {"rank": 32, "alpha": 32},
     "constant rate": {"lr_scheduler": "constant"},
     "attention and MLP": {"target_modules": "attention+mlp"},
+    "attention alone": {"target_modules": "attention"},
+    "half class images": {"class_image_ratio": 0.5, "prior_loss_weight": 1.0},
     "no class images": {"class_image_ratio": 0.0},
     "no min-SNR weighting": {"min_snr_gamma": 0.0},
     "no caption dropout": {"caption_dropout_rate": 0.0},
