@@ -367,7 +367,7 @@ def _checked(
         if standing.any():
             slope = scene.ground.slope(result.box.bottom)
             checks.append(judged.contact(scene.image, result.image, standing, slope))
-            checks.append(judged.ground(scene.image, result.box))
+            checks.append(judged.ground(scene.image, result.box, scene.front))
     elif scene.front is None:  # what stands before one product may part it in two
         checks.append(judged.count(result.alpha))
     if result.cut and not scene.light.is_clear:

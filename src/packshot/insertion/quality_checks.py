@@ -264,24 +264,30 @@ def contact(before: Colours, after: Colours, product: Colours, slope: float = 0.
     return Check("contact", value, limits, "how much darker it is where it touches")
 
 
-def ground(background: Colours, box: Box) -> Check:
+def ground(background: Colours, box: Box, front: Colours | None = None) -> Check:
     """How much the ground's colour differs along the foot: CIELAB, lightness counting half.
 
     The medians of the background behind and before the foot are compared, in three parts from left to
     right. Of 24 real places 21 are within the limit; one of the others is a rock's edge, over which the
     product would reach.
+
+    Args:
+        front: what stands before the product, [h, w]: it is no ground.
     """
     limits = (0.0, 20.0)
     around = max(3, round(_UNDER * max(box.width, box.height)))
     rows = slice(max(0, box.bottom - around), box.bottom + around)
-    under = background[rows, max(0, box.left) : box.right]
-    if under.shape[1] < 3:
-        return Check("ground", 0.0, limits, "its foot is too narrow to tell")
-    lab = rgb2lab(under.clip(0, 1))
-    parts = [np.median(part, axis=(0, 1)) for part in np.array_split(lab, 3, axis=1)]
+    under = rows, slice(max(0, box.left), box.right)
+    lab = rgb2lab(background[under].clip(0, 1))
+    seen = np.ones(lab.shape[:2], bool) if front is None else front[under] < 0.5
+    thirds = zip(np.array_split(lab, 3, axis=1), np.array_split(seen, 3, axis=1), strict=True)
+    parts = [np.median(part[where], axis=0) for part, where in thirds if where.any()]
     apart = max(
-        0.5 * abs(one[0] - other[0]) + math.dist(one[1:], other[1:])
-        for one, other in itertools.combinations(parts, 2)
+        (
+            0.5 * abs(one[0] - other[0]) + math.dist(one[1:], other[1:])
+            for one, other in itertools.combinations(parts, 2)
+        ),
+        default=0.0,
     )
     meaning = "how much its colour differs along the foot: does the product reach over an edge?"
     return Check("ground", float(apart), limits, meaning)
