@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
+from typer.testing import CliRunner
 
+from packshot.cli import app
 from packshot.insertion import Box, InsertionSettings, Placement, load_background
 from packshot.insertion.insert import insert
 from packshot.project import save_choices
@@ -129,6 +131,9 @@ def test_its_pixels_lead_to_its_record_and_no_other_pixel_is_changed(product, tm
     assert posted.state == "none" and posted.watermark == record["watermark"]
     assert record_of(product, posted.watermark) == file.with_suffix(".json")
     assert record_of(product, "00000000") is None
+    asked = ["verify", "--json", "--project", str(product.root), str(tmp_path / "posted.jpg")]
+    (told,) = json.loads(CliRunner().invoke(app, asked).stdout)
+    assert told["record"] == str(file.with_suffix(".json"))
     save_choices(product, choices_of(watermark=False))
     other = insert(product, read, place, tmp_path / "other", settings=settings).file
     without = np.asarray(Image.open(other))

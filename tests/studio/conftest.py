@@ -17,6 +17,7 @@ from packshot.studio.security import Gate
 from packshot.studio.serve import StudioServer, hosts_at
 from packshot.studio.workspace import Workspace
 from tests.studio.browser import chromium, visit  # noqa: F401 - fixtures
+from tests.studio.goods import write_catalogue
 from tests.studio.pictures import write_photos
 
 HOST = "127.0.0.1:8756"
@@ -66,6 +67,12 @@ def project(workspace, made_project):
     """A project of three photos in the workspace."""
     shutil.copytree(made_project.root, workspace.folder / "kettle")
     return type(made_project)(workspace.folder / "kettle")
+
+
+@pytest.fixture
+def catalogue(workspace, made_project):
+    """The folder of a catalogue, beside the projects."""
+    return write_catalogue(workspace.folder / "spring", made_project)
 
 
 @pytest.fixture

@@ -18,11 +18,6 @@ from tests.studio.test_security import HOSTILE, TRAVERSALS
 
 
 @pytest.fixture
-def catalogue(workspace, made_project):
-    return write_catalogue(workspace.folder / "spring", made_project)
-
-
-@pytest.fixture
 def at(workspace, catalogue):
     [id] = workspace.catalogues()
     return f"/c/{id}"

@@ -8,14 +8,9 @@ from packshot.catalog.outcome import Outcome
 from packshot.catalog.verdicts import Verdict, read_verdict, read_verdicts
 from packshot.studio.jobs import JobQueue
 from tests.studio.browser import faults, in_a_browser, settled
-from tests.studio.goods import OUTCOMES, product, results, write_catalogue
+from tests.studio.goods import OUTCOMES, product, results
 
 pytestmark = in_a_browser
-
-
-@pytest.fixture
-def catalogue(workspace, made_project):
-    return write_catalogue(workspace.folder / "spring", made_project)
 
 
 @pytest.fixture
