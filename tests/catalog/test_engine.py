@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -177,6 +179,27 @@ def test_products_are_those_of_run_their_base_is_loaded_once_and_a_killed_worker
     again = [outcome for outcome in make_all(products, str(out), workers=1, prepare=counted_loads)]
     assert all(outcome.was_complete for outcome in again if outcome.state == "done")
     assert (case / "cache" / "loads").read_text().split() == loads
+
+
+FIRST_START = """
+{first}
+from packshot.catalog.engine import _ray
+with _ray(None, 1) as started:
+    answer = started.remote(lambda: 7)
+    assert started.get(answer.remote()) == 7
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["", "import ray"])
+def test_the_first_start_of_all_has_a_token_also_where_ray_was_imported_before(first, tmp_path):
+    pytest.importorskip("ray")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    script = FIRST_START.format(first=first)
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, timeout=180, env=env | {"HOME": str(tmp_path)}
+    )
+    assert (tmp_path / ".ray" / "auth_token").read_text()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere"])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 
 from packshot.catalog.metrics import metered
 from packshot.catalog.outcome import Outcome
 
-metrics = pytest.importorskip("ray.util.metrics")
 SAID = (
     ("a", "making", 0.0), ("b", "making", 0.0), ("a", "waiting", 2.0), ("b", "done", 30.0),
     ("a", "making", 0.0), ("a", "done", 12.0), ("c", "making", 0.0), ("c", "failed", 0.0),
@@ -35,8 +36,10 @@ def shown(monkeypatch):
             assert set(tags) == self.keys
             values[self.name, tags["state"]] = value
 
-    monkeypatch.setattr(metrics, "Counter", Recorded)
-    monkeypatch.setattr(metrics, "Gauge", Recorded)
+    for name in ("ray", "ray.util"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace())
+    recorded = SimpleNamespace(Counter=Recorded, Gauge=Recorded)
+    monkeypatch.setitem(sys.modules, "ray.util.metrics", recorded)
     return values
 
 

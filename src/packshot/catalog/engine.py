@@ -12,6 +12,7 @@ import heapq
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -342,7 +343,8 @@ def _check_alive(ray: Any) -> None:
 def _ray(address: str | None, workers: int | None) -> Iterator[Any]:
     """Ray, connected; one that was started here ends with the block."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of this leaves the machine
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # for Ray's ports are open to the network
+    if "ray" not in sys.modules:  # which reads it once; then it asks for a token by itself
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # for Ray's ports are open to the network
     try:
         import ray
     except ImportError as error:
