@@ -144,6 +144,30 @@ def test_a_number_that_is_being_written_outlives_what_comes_meanwhile(visit, ful
     page.wait_for_selector("#plan-numbers[open]:not(.kept)")
 
 
+def test_what_was_sent_is_answered_though_its_part_comes_anew_meanwhile(visit, full, at):
+    page = settled(visit(f"{at}/plan"))
+    page.click("summary:has-text('All numbers')")
+    number = settled(page).locator("#n-save_every_n_steps")
+    held = []
+    page.route(
+        "**/plan/numbers",
+        lambda of: held.append(of) if of.request.method == "POST" else of.continue_(),
+    )
+    number.fill("7")
+    number.blur()
+    while not held:
+        page.wait_for_timeout(30)
+    page.evaluate("document.getElementById('plan-numbers').classList.add('kept')")
+    page.evaluate("htmx.trigger(document.body, 'plan-changed')")
+    page.evaluate("htmx.trigger(document.body, 'plan-ended')")
+    page.wait_for_timeout(300)
+    assert page.locator("#plan-numbers.kept").count() == 1
+    held[0].continue_()
+    page.wait_for_selector(".notice.done:has-text('save_every_n_steps')")
+    page.wait_for_selector("#plan-numbers[open]:not(.kept)")
+    assert read_plan(full.plan_file).save_every_n_steps == 7
+
+
 def test_a_photo_is_removed_and_put_back(visit, full, at):
     page = settled(visit(f"{at}/photos"))
     page.locator("li.photo button[title=Remove]").first.click()

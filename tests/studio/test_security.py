@@ -1,6 +1,7 @@
 """Attacks that a page of another site, another program on this machine, or a project can try."""
 
 import asyncio
+import re
 import socket
 import urllib.parse
 
@@ -261,3 +262,18 @@ def test_two_studios_of_one_folder_and_a_port_that_is_taken_are_told(tmp_path):
 def test_a_folder_of_somebody_elses_brings_no_commands(workspace, tmp_path):
     """The queue does not lie in it."""
     assert not workspace.state_folder.is_relative_to(workspace.folder)
+
+
+def test_whoever_comes_as_soon_as_the_address_is_said_is_not_refused(tmp_path):
+    met = []
+
+    def say(line):
+        address = re.search(r"http://([\d.]+):(\d+)/", line)
+        if address:
+            with socket.create_connection((address[1], int(address[2])), timeout=5) as caller:
+                met.append(caller.getpeername())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        serve.serve(tmp_path / "new", port=0, opens_browser=False, say=say)
+    assert met

@@ -104,7 +104,9 @@ def plan_shortly(page):
         ("steps", STEPS), ("sample_every_n_steps", EVERY), ("save_every_n_steps", EVERY),
         ("lr_warmup_steps", 2),
     ):  # fmt: skip
-        settled(page).fill(f"#n-{name}", str(value))
+        if settled(page).input_value(f"#n-{name}") == str(value):
+            continue  # as it is by the speed of this machine, so that nothing would be sent
+        page.fill(f"#n-{name}", str(value))
         page.locator(f"#n-{name}").blur()
         page.wait_for_selector(f".notice.done:has-text('{name}')")
     assert page.inner_text("#plan-summary").startswith(f"{STEPS} steps")

@@ -161,6 +161,7 @@ def _bound(address: str, port: int) -> socket.socket:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
+        listener.listen()  # so that whoever comes at the printed address at once waits, and is not refused
     except OSError as error:
         listener.close()
         raise StudioError(

@@ -23,18 +23,20 @@ function fade(node) {
   else node.remove();
 }
 
-// What is being written is not replaced by what comes meanwhile. A part waits for it; a card has changed
-// elsewhere, which the studio says when what was written is sent.
+// What is being written, and what has been sent and is not answered, is not replaced by what comes meanwhile:
+// a part asks again later. A card has changed elsewhere, which the studio says when what was written is sent.
 const WRITTEN = "textarea, input:not([type]), input[type=text], input[type=number]";
 document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const written = document.activeElement;
   const { elt: part, target, requestConfig: { verb, path } } = detail;
-  if (verb !== "get" || !written?.matches(WRITTEN) || !target.contains(written)) return;
-  if (written.value === written.defaultValue) return;
-  detail.shouldSwap = false;
-  if (part.matches("li")) return;
+  if (verb !== "get") return;
   const ask = () => setTimeout(() => htmx.ajax("GET", path, { source: part, target }), 500);
-  written.addEventListener("blur", ask, { once: true });
+  const sent = target.querySelector("[hx-post].htmx-request");
+  const written = target.contains(document.activeElement) && document.activeElement;
+  const isWritten = written && written.matches(WRITTEN) && written.value !== written.defaultValue;
+  if (!sent && !isWritten) return;
+  detail.shouldSwap = false;
+  if (sent) sent.addEventListener("htmx:afterRequest", ask, { once: true });
+  else if (!part.matches("li")) written.addEventListener("blur", ask, { once: true });
 });
 
 // A fold that is open stays open.
