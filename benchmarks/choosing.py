@@ -1,21 +1,22 @@
 """Choosing and stopping on products that the bundled base has not learnt from: what is lost, what is saved.
 
-    python -m benchmarks.choosing suv=examples/torvane_ridge watch=examples/veldane_tide [--variants]
+    python -m benchmarks.choosing suv=examples/torvane_ridge watch=examples/veldane_tide
 
 A product is CLASS=FOLDER, its photos. Of each, one after the other: the whole recipe is trained, also past
 where it would have ended by itself; diffusers' recipe (constant rate, half class images, no masks, rank 4 on
-attention, nothing that ends it) is trained for as many steps; with --variants, others of the plan's numbers,
-each as long as the first one took to end. Every kept LoRA is judged at every weight on pictures of seeds
-that the choice never sees. It goes on where it was killed; all of it lies in --out, and `choosing.json` there
-has every value. Times are CPU seconds of this process, so other programs hardly change them.
+attention, nothing that ends it) is trained for as many steps. Every kept LoRA is judged at every weight on
+pictures of seeds that the choice never sees. It goes on where it was killed; all of it lies in --out, and
+`choosing.json` there has every value. Times are CPU seconds of this process, so other programs hardly
+change them. What the recipe's numbers do: `benchmarks.recipes`.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from packshot.judging.effort import EFFORTS
 from packshot.judging.intervals import difference, interval
 from packshot.judging.judge import Judge, judge_for
 from packshot.judging.seen import see_file
-from packshot.lora import load_lora, merge
+from packshot.lora import load_lora
 from packshot.lora.weights import Lora
 from packshot.masks import mask_photos
 from packshot.masks.bundled import BundledSegmenter
@@ -58,28 +59,15 @@ THEIRS: dict[str, Any] = {
 }  # fmt: skip
 """`train_dreambooth_lora.py` of diffusers by its README, at the base's own learning rate and batch: the
 README's rate is for published bases, and learns next to nothing here."""
-VARIANTS: dict[str, dict[str, Any]] = {
-    "the recipe": {},
-    "rank 4": {"rank": 4, "alpha": 4},
-    "rank 32": {"rank": 32, "alpha": 32},
-    "constant rate": {"lr_scheduler": "constant"},
-    "attention and MLP": {"target_modules": "attention+mlp"},
-    "attention alone": {"target_modules": "attention"},
-    "half class images": {"class_image_ratio": 0.5, "prior_loss_weight": 1.0},
-    "no class images": {"class_image_ratio": 0.0},
-    "no min-SNR weighting": {"min_snr_gamma": 0.0},
-    "no caption dropout": {"caption_dropout_rate": 0.0},
-    "one crop": {"crops_per_photo": 1},
-    "backgrounds like products": {"unmasked_weight": 1.0},
-}
 
 
 class Trial:
     """The trainings of one product, and what is measured of them."""
 
-    def __init__(self, noun: str, photos: Path, out: Path, base: DiffusionModel) -> None:
-        self.noun, self.photos, self.base = noun, photos, base
-        self.out = out / photos.name
+    def __init__(self, product: str, out: Path, base: DiffusionModel) -> None:
+        self.noun, _, photos = product.partition("=")
+        self.photos, self.base = Path(photos), base
+        self.out = out / self.photos.name
 
     def project(self, name: str) -> Project:
         """A project of its own, with the same photos, captions, masks and class images as the first."""
@@ -179,12 +167,13 @@ def fresh(judge: Judge, name: str, loras: Sequence[tuple[Lora, float]]) -> dict[
 
 
 def judged(
-    judge: Judge, weights: Sequence[float]
+    judge: Judge, weights: Sequence[float], steps: Container[int] = range(sys.maxsize)
 ) -> dict[tuple[int, float], dict[str, list[float]]]:
-    """`fresh` of each kept LoRA at each weight."""
+    """`fresh` of each kept LoRA of some steps at each weight."""
     return {
         (step, weight): fresh(judge, f"{step}-{weight:g}", [(load_lora(file, judge.base), weight)])
         for step, file in kept(judge.project).items()
+        if step in steps
         for weight in weights
     }
 
@@ -208,7 +197,7 @@ def choosing(trial: Trial, ended: int) -> dict[str, Any]:
         key: one for key, one in everything.items() if interval(one["drift"]).mean <= MOST_DRIFT
     }
     best = max(allowed or everything, key=lambda key: interval(everything[key]["likeness"]).mean)
-    found: dict[str, Any] = {"best": _told(best, everything[best]), "tried": len(everything)}
+    found: dict[str, Any] = {"best": told(best, everything[best]), "tried": len(everything)}
     for effort in EFFORTS:
         wanted = _as_run_has_them(judge.project, ended)
         one = replace(judge, effort=effort)
@@ -219,7 +208,7 @@ def choosing(trial: Trial, ended: int) -> dict[str, Any]:
         mine = everything[(picked.step or max(kept(judge.project)), picked.weight)]
         behind = difference(everything[best]["likeness"], mine["likeness"])
         found[effort.name] = {
-            **_told((picked.step or 0, picked.weight), mine), "behind": vars(behind), "why": proposed.why,
+            **told((picked.step or 0, picked.weight), mine), "behind": vars(behind), "why": proposed.why,
             "pictures": effort.pictures(effort.candidates(len(wanted), len(WEIGHTS))),
         }  # fmt: skip
     return found
@@ -251,7 +240,7 @@ def against_theirs(trial: Trial, seconds: Mapping[int, float]) -> dict[str, Any]
         step for step, _ in sorted(theirs) if interval(theirs[step, 1.0]["likeness"]).mean >= goal
     )
     return {
-        "their likeness at their end": _told(max(theirs), theirs[max(theirs)]),
+        "their likeness at their end": told(max(theirs), theirs[max(theirs)]),
         "their seconds": their_seconds[max(their_seconds)],
         "their seconds to it for the first time": their_seconds[first_of_theirs],
         "our step": there[0] if there else None,
@@ -259,25 +248,7 @@ def against_theirs(trial: Trial, seconds: Mapping[int, float]) -> dict[str, Any]
     }
 
 
-def variants(trial: Trial, ended: int) -> dict[str, Any]:
-    """Other numbers of the plan, each trained for as many steps; and an average of the last LoRAs."""
-    found: dict[str, Any] = {}
-    for name, changes in VARIANTS.items():
-        project = trial.project(name.replace(" ", "-"))
-        trial.planned(project, {**changes, "steps": ended, "early_stopping_variance": 0.0})
-        spent = trained(trial, project, whole=True)
-        end = judged(trial.judge(project), [1.0])[ended, 1.0]
-        found[name] = {**_told((ended, 1.0), end), "seconds": spent[ended]}
-        files.write_json(trial.out / "variants.json", found)
-    project = trial.project("the-recipe")
-    last = [load_lora(file, trial.base) for _, file in sorted(kept(project).items())[-3:]]
-    averaged = merge([(lora, 1 / len(last)) for lora in last], trial.base).lora
-    name = f"the mean of the last {len(last)} LoRAs"
-    found[name] = _told((ended, 1.0), fresh(trial.judge(project), "mean", [(averaged, 1.0)]))
-    return found
-
-
-def _told(key: Any, values: Mapping[str, list[float]]) -> dict[str, Any]:
+def told(key: Any, values: Mapping[str, list[float]]) -> dict[str, Any]:
     likeness, drift = interval(values["likeness"]), interval(values["drift"])
     return {
         "what": key,
@@ -287,7 +258,7 @@ def _told(key: Any, values: Mapping[str, list[float]]) -> dict[str, Any]:
     }
 
 
-def measured(trial: Trial, parts: Sequence[str]) -> dict[str, Any]:
+def measured(trial: Trial) -> dict[str, Any]:
     """All that is asked of one product; what is done is kept, and not done again."""
     ended, seconds = stopping(trial)
     judge = trial.judge(trial.project("ours"))
@@ -297,17 +268,16 @@ def measured(trial: Trial, parts: Sequence[str]) -> dict[str, Any]:
         "stopping": {
             "ended": ended, "of": whole, "saved": 1 - seconds[ended] / seconds[whole],
             "seconds": [seconds[ended], seconds[whole]],
-            "early": _told((ended, 1.0), early), "late": _told((whole, 1.0), late),
+            "early": told((ended, 1.0), early), "late": told((whole, 1.0), late),
             "difference": vars(difference(early["likeness"], late["likeness"])),
         }
     }  # fmt: skip
     asked: dict[str, Callable[[], dict[str, Any]]] = {
         "choosing": lambda: choosing(trial, ended),
         "theirs": lambda: against_theirs(trial, seconds),
-        "variants": lambda: variants(trial, ended),
     }
-    for part in parts:
-        found[part] = asked[part]()
+    for part, ask in asked.items():
+        found[part] = ask()
         files.write_json(trial.out / "choosing.json", found)
         print(trial.photos.name, part, flush=True)
     return found
@@ -316,18 +286,20 @@ def measured(trial: Trial, parts: Sequence[str]) -> dict[str, Any]:
 def main() -> None:
     """Measure each product, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("products", nargs="+", help="CLASS=FOLDER")
-    parser.add_argument("--variants", action="store_true")
-    cache = Path.home() / ".cache" / "packshot" / "choosing"
-    parser.add_argument("--out", type=Path, default=cache)
-    options = parser.parse_args()
+    options = options_of(parser)
     base = load_base("pocket", device="cpu")
-    parts = ["choosing", "theirs", *(["variants"] if options.variants else [])]
     found = {}
     for product in options.products:
-        noun, _, folder = product.partition("=")
-        found[folder] = measured(Trial(noun, Path(folder), options.out, base), parts)
+        found[product] = measured(Trial(product, options.out, base))
         files.write_json(options.out / "choosing.json", found)
+
+
+def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What is asked of a benchmark of products."""
+    parser.add_argument("products", nargs="+", help="CLASS=FOLDER, the folder of its photos")
+    cache = Path.home() / ".cache" / "packshot" / "choosing"
+    parser.add_argument("--out", type=Path, default=cache)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""What the numbers of the bundled base's recipe do, over products that it has not learnt from.
+
+    python -m benchmarks.recipes suv=examples/torvane_ridge watch=examples/veldane_tide [--tries NAME ...]
+
+Each try changes numbers of the plan and trains `STEPS` steps; its LoRA is judged by pictures of seeds that
+no choice sees. `recipes.json` in --out has every value, `recipes.md` the means over the products, each beside
+the first try of the list. It goes on where it was killed. Times are CPU seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.choosing import THEIRS, Trial, judged, options_of, told, trained
+from packshot.judging.intervals import interval
+from packshot.models import load_base
+from packshot.utils import files
+
+STEPS = 476
+BEFORE: dict[str, Any] = {
+    "target_modules": "all", "rank": 16, "alpha": 16, "learning_rate": 1e-3, "crops_per_photo": 3,
+    "caption_dropout_rate": 0.05, "class_image_ratio": 0.25, "prior_loss_weight": 0.5,
+}  # fmt: skip
+"""The recipe that the others are changes of."""
+TRIES: dict[str, dict[str, Any]] = {
+    "the recipe": {},
+    "attention alone": {"target_modules": "attention"},
+    "attention, one crop, no dropout": {
+        "target_modules": "attention", "crops_per_photo": 1, "caption_dropout_rate": 0.0,
+    },
+    "attention, rate doubled": {"target_modules": "attention", "learning_rate": 2e-3},
+    "diffusers' recipe": {**THEIRS, "learning_rate": 1e-3},
+    "rank 4": {"rank": 4, "alpha": 4},
+    "rank 32": {"rank": 32, "alpha": 32},
+    "constant rate": {"lr_scheduler": "constant"},
+    "attention and MLP": {"target_modules": "attention+mlp"},
+    "half class images": {"class_image_ratio": 0.5, "prior_loss_weight": 1.0},
+    "no class images": {"class_image_ratio": 0.0},
+    "no min-SNR weighting": {"min_snr_gamma": 0.0},
+    "no caption dropout": {"caption_dropout_rate": 0.0},
+    "one crop": {"crops_per_photo": 1},
+    "backgrounds like products": {"unmasked_weight": 1.0},
+}  # fmt: skip
+
+
+def tried(trial: Trial, name: str) -> dict[str, Any]:
+    """One try of one product: likeness and drift of its end, and the seconds it took."""
+    project = trial.project(name.replace(" ", "-"))
+    ends = {"steps": STEPS, "early_stopping_variance": 0.0}
+    trial.planned(project, {**BEFORE, **TRIES[name], **ends})
+    spent = trained(trial, project, whole=True)
+    end = judged(trial.judge(project), [1.0], steps=[STEPS])[STEPS, 1.0]
+    return {**told(name, end), "seconds": spent[STEPS]}
+
+
+def table(found: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> str:
+    """Means over the products that have all of the tries; differences product by product."""
+    whole = [one for one in found.values() if all(name in one for name in names)]
+
+    def of(name: str, figure: str) -> list[float]:
+        return [
+            one[name]["likeness"]["mean"] if figure == "likeness" else one[name][figure]
+            for one in whole
+        ]
+
+    lines = [
+        f"| {len(whole)} products | likeness | difference to the first | drift | CPU seconds |",
+        "|---|---|---|---|---|",
+    ]
+    first = of(names[0], "likeness")
+    for name in names:
+        likeness = of(name, "likeness")
+        beside = "" if name == names[0] else str(interval(np.subtract(likeness, first).tolist()))
+        drift, seconds = np.mean(of(name, "drift")), np.mean(of(name, "seconds"))
+        lines.append(
+            f"| {name} | {np.mean(likeness):.3f} | {beside} | {drift:.3f} | {seconds:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Try all on each product, and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tries", nargs="+", default=list(TRIES), choices=TRIES, metavar="NAME")
+    options = options_of(parser)
+    base = load_base("pocket", device="cpu")
+    out: Path = options.out
+    found: dict[str, dict[str, Any]] = files.read_json(out / "recipes.json") or {}
+    for product in options.products:
+        trial = Trial(product, out, base)
+        for name in options.tries:
+            of_product = found.setdefault(product, {})
+            of_product[name] = tried(trial, name)
+            files.write_json(out / "recipes.json", found)
+            print(trial.photos.name, name, of_product[name]["likeness"], flush=True)
+        files.write_text(out / "recipes.md", table(found, options.tries))
+
+
+if __name__ == "__main__":
+    main()
