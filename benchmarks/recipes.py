@@ -93,6 +93,7 @@ def main() -> None:
     found: dict[str, dict[str, Any]] = files.read_json(out / "recipes.json") or {}
     for product in options.products:
         trial = Trial(product, out, base)
+        trial.project("ours")  # whose photos, captions, masks and class images the others take
         for name in options.tries:
             of_product = found.setdefault(product, {})
             of_product[name] = tried(trial, name)
