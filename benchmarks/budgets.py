@@ -21,7 +21,7 @@ import tomlkit
 from packshot.errors import TimeBudgetError
 from packshot.models import checkpoint_path
 from packshot.settings import choices_of
-from packshot.utils import files
+from packshot.utils import files, reading
 from packshot.workflow import end_to_end
 from packshot.workflow.observer import RunObserver
 
@@ -44,7 +44,7 @@ def shortened(folder: Path, exposures: int) -> Path:
     """A copy of the bundled base whose recipe shows each photo so many times."""
     base = folder / "base"
     shutil.copytree(checkpoint_path("pocket"), base)
-    recipe = files.read_toml(base / "recipe.toml")
+    recipe = reading.read_toml(base / "recipe.toml")
     recipe["exposures"] = {"1": exposures, "100": 100 * exposures}
     files.write_text(base / "recipe.toml", tomlkit.dumps(recipe))
     return base

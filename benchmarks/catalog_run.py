@@ -38,7 +38,7 @@ from packshot.catalog.engine import make_all
 from packshot.catalog.store import Store
 from packshot.catalog.table import Product
 from packshot.settings import Subject, choices_of
-from packshot.utils import files
+from packshot.utils import files, hashing, in_place, reading, serialization
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 KINDS = (
@@ -153,7 +153,7 @@ def drive(folder: Path, out: str, count: int, workers: int) -> None:
     begun, me, failed = time.monotonic(), psutil.Process(), False
     for outcome in make_all(products_of(folder, count), out, workers=workers, prepare=prepare):
         facts = outcome.facts() | {"at": time.monotonic() - begun, "bytes": me.memory_info().rss}
-        files.append_line(log, files.as_json(facts), durable=True)
+        in_place.append_line(log, serialization.as_json(facts), durable=True)
         failed = failed or outcome.state == "failed"
     if failed:  # as `packshot catalog` ends, to be started again
         raise SystemExit(1)
@@ -253,12 +253,12 @@ def _processes(kind: str, driver: subprocess.Popen[bytes]) -> Iterator[psutil.Pr
 
 def loras(root: Path) -> dict[str, str]:
     """Hashes of the LoRA files of a project."""
-    return {file.name: files.sha256(file) for file in sorted(root.glob("lora/*.safetensors"))}
+    return {file.name: hashing.sha256(file) for file in sorted(root.glob("lora/*.safetensors"))}
 
 
 def log_rows(folder: Path, name: str) -> list[dict[str, Any]]:
     """What the drivers wrote."""
-    return files.read_json_lines(folder / f"{name}.jsonl")
+    return reading.read_json_lines(folder / f"{name}.jsonl")
 
 
 def _lines(file: Path) -> list[str]:

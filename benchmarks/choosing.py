@@ -44,7 +44,7 @@ from packshot.project import Project, create_project
 from packshot.training import train
 from packshot.training.events import Done, Resumed, Sample, StateSaved
 from packshot.training.runs import checkpoints, finished, run_of
-from packshot.utils import files
+from packshot.utils import files, reading
 from packshot.utils.progress import Observer
 
 CLASS_IMAGES = 48
@@ -117,7 +117,7 @@ def trained(trial: Trial, project: Project, *, whole: bool) -> dict[int, float]:
         whole: also past where it ends by itself.
     """
     record = project.root / "seconds.json"
-    known = {int(step): spent for step, spent in (files.read_json(record) or {}).items()}
+    known = {int(step): spent for step, spent in (reading.read_json(record) or {}).items()}
     plan = read_plan(project.plan_file)
     run = run_of(project, plan)
     ended = finished(run) if run else None
@@ -149,7 +149,7 @@ def kept(project: Project) -> dict[int, Path]:
 def fresh(judge: Judge, name: str, loras: Sequence[tuple[Lora, float]]) -> dict[str, list[float]]:
     """Likeness and prediction drift on pictures of seeds that no choice sees; measured once."""
     place = judge.project.root / "judged" / name
-    if known := files.read_json(place / "values.json"):
+    if known := reading.read_json(place / "values.json"):
         return dict(known)
     settings = GenerationSettings(seeds=tuple(FRESH_SEEDS))
     shots = generate_images(
@@ -186,7 +186,7 @@ def stopping(trial: Trial) -> tuple[int, dict[int, float]]:
     if not note.exists():
         trained(trial, project, whole=False)
         files.write_json(note, max(kept(project)))
-    return int(files.read_json(note)), trained(trial, project, whole=True)
+    return int(reading.read_json(note)), trained(trial, project, whole=True)
 
 
 def choosing(trial: Trial, ended: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from packshot.insertion.horizon import (
     evidence,
     find_horizon,
 )
-from packshot.utils import files
+from packshot.utils import overwriting, reading
 
 LABELS = Path(__file__).with_name("horizons.toml")
 HELD_OUT = ("room", "boards")
@@ -67,7 +67,7 @@ def photographs(folders: dict[str, Path]) -> Iterator[Case]:
     Raises:
         ValueError: a file is another one than the labelled.
     """
-    for name, label in files.read_toml(LABELS).items():
+    for name, label in reading.read_toml(LABELS).items():
         source, _, inside = name.partition("/")
         file = folders[source] / inside if source in folders else None
         if file is None or not file.is_file():
@@ -85,7 +85,7 @@ def renders(folder: Path) -> Iterator[Case]:
     Weights are fitted to every other scene.
     """
     for number, file in enumerate(sorted(folder.glob("*.json"))):
-        entry = files.read_json(file)[0]
+        entry = reading.read_json(file)[0]
         image = open_image(folder / entry["file"])
         yield Case(
             file.stem, np.asarray(image, np.float32) / 255, entry["horizon"], number % 2 == 0
@@ -208,7 +208,7 @@ def main() -> None:
         given.overlays.mkdir(parents=True, exist_ok=True)
         for case in seen:
             encoded = cv2.imencode(".jpg", overlay(case))[1].tobytes()
-            files.write_result(given.overlays / f"{case.name.replace('/', '-')}.jpg", encoded)
+            overwriting.write_result(given.overlays / f"{case.name.replace('/', '-')}.jpg", encoded)
 
 
 if __name__ == "__main__":

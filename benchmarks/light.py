@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from packshot.insertion.background import Colours, load_background
 from packshot.insertion.lighting import CLEAR, Light, LightEstimator
-from packshot.utils import files
+from packshot.utils import files, hashing
 from packshot.weights.safetensors_file import read_safetensors
 from packshot_pocket.pretrain.sunlit.drawn import draw
 from packshot_pocket.pretrain.sunlit.photographed import linear, photographed
@@ -126,7 +126,7 @@ def labelled(folder: Path) -> Iterator[tuple[Colours, float | None]]:
         sha256, name, kind, *azimuth = line.split()
         if kind == "unsure":
             continue
-        if files.sha256(folder / name) != sha256:
+        if hashing.sha256(folder / name) != sha256:
             raise SystemExit(f"{folder / name} is not the photograph that {LABELS.name} lists.")
         yield load_background(folder / name).whole(384)[0], float(azimuth[0]) if azimuth else None
 

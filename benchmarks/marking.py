@@ -23,7 +23,7 @@ from skimage import data
 from benchmarks.watermark import ENDINGS
 from packshot.images import encoding
 from packshot.provenance.marking import COMPOSITE, GENERATED, PNG, Claim, Ingredient, Marking
-from packshot.utils import files
+from packshot.utils import serialization
 
 REPEATS = 21
 SIDE = 1024
@@ -89,7 +89,7 @@ def main() -> None:
     count = asked.count
     photo = Image.fromarray(data.astronaut()).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     colours = np.asarray(photo, np.float32) / 255
-    plain, marking = files.image_bytes(".png", photo), Marking()
+    plain, marking = serialization.image_bytes(".png", photo), Marking()
     for name, claim in claims(plain).items():
         size = len(marking.signed(plain, PNG, claim)) - len(plain) + len(marking.xmp(claim) or b"")
         wall, busy = milliseconds(lambda claim=claim: marking.signed(plain, PNG, claim))  # type: ignore[misc]
@@ -99,7 +99,7 @@ def main() -> None:
     print_written(asked.photos, claims(plain)["shot"])
     wall, busy = milliseconds(lambda: marking.watermarked(colours, "3fa9c1d2"))
     marked = (marking.watermarked(colours, "3fa9c1d2") * 255).round().astype(np.uint8)
-    more = len(files.image_bytes(".png", Image.fromarray(marked))) - len(plain)
+    more = len(serialization.image_bytes(".png", Image.fromarray(marked))) - len(plain)
     print(
         f"watermark: {wall:.0f} ms (processor {busy:.0f} ms), {more / 1000:.0f} kB of compression lost"
     )

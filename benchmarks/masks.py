@@ -23,7 +23,7 @@ from packshot.images.loading import open_image
 from packshot.masks.bundled import BundledSegmenter
 from packshot.masks.regions import overlap
 from packshot.masks.segmenter import COMPARED_PIXELS
-from packshot.utils import files
+from packshot.utils import hashing
 
 REFERENCES = Path(__file__).parents[1] / "tests" / "masks" / "references"
 CHOSEN_ON = ("backpack", "clock", "rc_car", "teapot")
@@ -56,7 +56,7 @@ def measure(folder: Path, references: dict[str, np.ndarray]) -> dict[str, tuple[
     found = segmenter.compare(pictures, [None] * len(pictures))
     results: dict[str, tuple[float, ...]] = {}
     for path, mask, together in zip(paths, alone, found, strict=True):
-        reference = references.get(files.sha256(path))
+        reference = references.get(hashing.sha256(path))
         if reference is not None:
             fits = fit(mask, reference), fit(together.mask, reference)
             results[f"{folder.name}/{path.name}"] = (*fits, together.doubt)

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.choosing import THEIRS, Trial, judged, options_of, told, trained
 from packshot.judging.intervals import interval
 from packshot.models import load_base
-from packshot.utils import files
+from packshot.utils import files, reading
 
 STEPS = 476
 BEFORE: dict[str, Any] = {
@@ -90,7 +90,7 @@ def main() -> None:
     options = options_of(parser)
     base = load_base("pocket", device="cpu")
     out: Path = options.out
-    found: dict[str, dict[str, Any]] = files.read_json(out / "recipes.json") or {}
+    found: dict[str, dict[str, Any]] = reading.read_json(out / "recipes.json") or {}
     for product in options.products:
         trial = Trial(product, out, base)
         trial.project("ours")  # whose photos, captions, masks and class images the others take

@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import constants
 
 from packshot.models import components, load_base
-from packshot.utils.files import sha256
+from packshot.utils import hashing
 from packshot.weights import tokenizers
 from tests.families import MAKERS, make_tiny_sd1
 
@@ -88,7 +88,9 @@ def tokenizers_read_once():
         if checkpoint.layout == "single file":
             content += (tokenizers.t5_tokenizer, tokenizers.qwen_tokenizer)  # as the test has them
         else:
-            content += tuple((file.name, sha256(file)) for file in sorted(folder.glob("*.*")))
+            content += tuple(
+                (file.name, hashing.sha256(file)) for file in sorted(folder.glob("*.*"))
+            )
         if content not in made:
             made[content] = read(checkpoint, encoder, config)
         return made[content]

@@ -32,7 +32,8 @@ def test_it_starts_where_there_is_no_posix():
     script = (
         "import sys; sys.argv = ['packshot', '--help']\n"
         "sys.modules |= {'fcntl': None, 'resource': None, 'grp': None, 'pwd': None}\n"
-        "import packshot, packshot.utils.files, packshot.models.device_memory, packshot.images.video\n"
+        "import packshot, packshot.utils.locks, packshot.utils.copying, packshot.utils.caches\n"
+        "import packshot.models.device_memory, packshot.images.video\n"
         "from packshot.cli import main\n"
         "main()"
     )

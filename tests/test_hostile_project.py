@@ -16,7 +16,7 @@ from packshot.project import Project, create_project, open_or_create_project, op
 from packshot.report import write_report
 from packshot.training import run_state
 from packshot.training.events import read_events
-from packshot.utils import files
+from packshot.utils import caches, files, in_place, locks, pathnames, serialization
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
 PATHS = sorted(
@@ -115,8 +115,8 @@ def test_what_changes_where_it_stands_follows_no_link(tmp_path, victim, kind):
     else:
         lay(kind, place, victim)
     with pytest.raises(UnsafePathError, match="must be a file of its own"):
-        files.append_line(place, "$(rm -r ~)")
-    with pytest.raises(UnsafePathError, match="must be a file of its own"), files.lock(place):
+        in_place.append_line(place, "$(rm -r ~)")
+    with pytest.raises(UnsafePathError, match="must be a file of its own"), locks.lock(place):
         pass
     assert untouched(victim)
 
@@ -125,7 +125,7 @@ def test_old_checkpoints_are_deleted_below_a_real_folder_only(tmp_path, victim):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoints").symlink_to(victim)
     with pytest.raises(UnsafePathError, match="is not deleted: a link leads to it"):
-        files.remove_tree(tmp_path / "run" / "checkpoints" / "letters", below=tmp_path / "run")
+        pathnames.remove_tree(tmp_path / "run" / "checkpoints" / "letters", below=tmp_path / "run")
     assert untouched(victim)
     (tmp_path / "run" / "checkpoints").unlink()
     for step in range(5):
@@ -149,7 +149,7 @@ def test_the_users_umask_decides_who_reads_and_a_files_rights_stay(tmp_path):
 
 def test_a_new_cache_is_for_its_user_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("PACKSHOT_CACHE", str(tmp_path / "cache"))
-    assert stat.S_IMODE(files.cache_folder().stat().st_mode) == 0o700
+    assert stat.S_IMODE(caches.cache_folder().stat().st_mode) == 0o700
 
 
 def test_a_picture_is_opened_in_one_place():
@@ -192,7 +192,9 @@ def test_a_report_shows_pictures_and_says_what_is_none(project, monkeypatch):
     for kind in ("with", "without"):
         files.write_bytes(shots / kind / "a.png", EPS)
         files.write_json(shots / kind / "a.json", record_of("a.png"))
-    files.write_bytes(shots / "bomb.png", files.image_bytes(".png", Image.new("1", (13000, 13000))))
+    files.write_bytes(
+        shots / "bomb.png", serialization.image_bytes(".png", Image.new("1", (13000, 13000)))
+    )
     files.write_json(shots / "bomb.json", record_of("bomb.png"))
     page = write_report(project).read_text()
     assert "a.png is no image" in page or "a.png is not" in page, page[-3000:]

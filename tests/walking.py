@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from packshot.settings import choices_of
-from packshot.utils import files
+from packshot.utils import hashing
 from packshot.workflow import end_to_end
 from packshot.workflow.observer import RunObserver
 from tests.lives import killed_at
@@ -88,9 +88,9 @@ def results(project: Path) -> dict[str, str]:
 def _content(file: Path) -> str:
     """A file's hash; of a shot that of its pixels and settings, for no two signatures are the same."""
     if file.suffix != ".png" or "shots" not in file.parts:
-        return files.sha256(file)
+        return hashing.sha256(file)
     with Image.open(file) as shot:
-        return files.sha256_of(shot.tobytes(), shot.info.get("parameters", "").encode())
+        return hashing.sha256_of(shot.tobytes(), shot.info.get("parameters", "").encode())
 
 
 def made_quick(patch=setattr) -> None:

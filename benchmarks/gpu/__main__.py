@@ -32,7 +32,7 @@ from benchmarks.gpu.bench import SEED, Bench
 from benchmarks.gpu.random_base import FAMILIES, Size
 from benchmarks.gpu.table import as_markdown
 from packshot.models.device_memory import device_name
-from packshot.utils import files
+from packshot.utils import files, reading
 
 LEAST_SECONDS = 5
 """With less time left no part is begun."""
@@ -159,7 +159,7 @@ def _told(bench: Bench, results: Path) -> dict[str, Any]:
         "cudnn": torch.backends.cudnn.version() if torch.version.cuda else None,
         "versions": {name: _version(name) for name in _PACKAGES},
     }
-    before = files.read_json(results) or {"made": made, "parts": {}}
+    before = reading.read_json(results) or {"made": made, "parts": {}}
     if before["made"] != made:
         raise SystemExit(
             f"{results} was measured elsewhere, or with other versions: name another --out."

@@ -19,7 +19,7 @@ from packshot.models.device_memory import weight_memory_budget
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.weight_storage import apply_weight_storage
 from packshot.types import WeightStorage
-from packshot.utils import files
+from packshot.utils import files, hashing, reading
 from packshot.weights.tokenizers import clip_tokenizer, t5_tokenizer
 
 Size = Literal["full", "small"]
@@ -69,10 +69,10 @@ def write_configs(family: str, size: Size, folder: Path) -> Checkpoint:
     """Write a family's configurations to `folder`; the checkpoint has these, and no weights."""
     shipped = sorted((CONFIGS / family).glob("*/*.json"))
     smaller = _SMALL[family] if size == "small" else {}
-    configs = {file.relative_to(CONFIGS / family): files.read_json(file) for file in shipped}
+    configs = {file.relative_to(CONFIGS / family): reading.read_json(file) for file in shipped}
     for name, config in configs.items():
         files.write_json(folder / name, config | smaller.get(name.parent.name, {}))
-    mark = files.fingerprint(["random weights", family, size])
+    mark = hashing.fingerprint(["random weights", family, size])
     return Checkpoint(folder, family, "folder", {}, mark, shapes_only=True)
 
 

@@ -34,7 +34,7 @@ from packshot.training.dataset import TrainingSet
 from packshot.training.optimizer import Optimizer
 from packshot.training.step import take_step
 from packshot.types import WeightStorage
-from packshot.utils import files
+from packshot.utils import reading
 
 Result = dict[str, Any]
 BATCH = {"sd1": 4, "sdxl": 2, "flux1": 1}
@@ -191,7 +191,7 @@ def peak_flops(device: str) -> float | None:
 
     Other builds of the same chip (for laptops, with PCIe) are slower, and not meant.
     """
-    sheets = files.read_toml(Path(gpu_fit.__file__).with_name("gpus.toml"))
+    sheets = reading.read_toml(Path(gpu_fit.__file__).with_name("gpus.toml"))
     for name, (_, teraflops) in sheets.items():
         build = r"( \d+GB HBM\w+|-SXM\S*)?"
         if re.fullmatch(rf"(NVIDIA )?(GeForce )?{re.escape(name)}{build}", device):

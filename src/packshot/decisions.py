@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from packshot.errors import ProjectError
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, reading
 from packshot.utils.validation import describe
 
 Scalar = bool | int | float | str
@@ -123,7 +123,7 @@ class Decisions:
         self._say(f"{name.replace('_', ' ')} decided again{shown}; changed: {', '.join(changed)}")
 
     def _read(self) -> dict[str, list[Decision]]:
-        values = files.read_toml(self.file) if self.file.is_file() else {}
+        values = reading.read_toml(self.file) if self.file.is_file() else {}
         try:
             book = _Book.model_validate(values).root
         except ValidationError as error:

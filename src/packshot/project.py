@@ -22,7 +22,7 @@ from packshot.settings import (
     settings_text,
     with_whole_paths,
 )
-from packshot.utils import consent, files
+from packshot.utils import consent, files, locks, pathnames
 from packshot.utils.validation import validated
 
 
@@ -217,7 +217,7 @@ class Project:
         Raises:
             ProjectError: another process holds it.
         """
-        with files.lock(self.lock_file):
+        with locks.lock(self.lock_file):
             yield
 
     def refuse_links(self) -> None:
@@ -229,10 +229,10 @@ class Project:
             ProjectError: the settings do not parse.
             UnsafePathError: there is one.
         """
-        files.refuse_links(self.settings_file)
+        pathnames.refuse_links(self.settings_file)
         _ = self.settings  # the names of the LoRA's files depend on them
         for name in sorted({path.relative_to(self.root).parts[0] for path in self._paths()}):
-            files.refuse_links(self.root / name)
+            pathnames.refuse_links(self.root / name)
 
     def _paths(self) -> Iterator[Path]:
         """All paths that are properties of a project."""
@@ -244,7 +244,7 @@ class Project:
 def slug_of(name: str) -> str:
     """A product's name as a file name, of small letters, digits and hyphens."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return f"product-{slug}" if files.is_device_name(slug) else slug or "product"
+    return f"product-{slug}" if pathnames.is_device_name(slug) else slug or "product"
 
 
 def create_project(

@@ -15,7 +15,7 @@ from packshot.errors import PackshotError, ProjectError
 from packshot.images.encoding import Format
 from packshot.provenance.xmp import Rights
 from packshot.types import PLACEHOLDER, WeightStorageChoice
-from packshot.utils import durations, files
+from packshot.utils import durations, pathnames, reading
 from packshot.utils.validation import describe, validated
 
 SETTINGS_FILE = "packshot.toml"
@@ -163,7 +163,7 @@ def read_settings(file: Path) -> Settings:
     Raises:
         ProjectError: they do not parse, or make no sense.
     """
-    values = _in_todays_words(files.read_toml(file))
+    values = _in_todays_words(reading.read_toml(file))
     try:
         return _mapped(Settings.model_validate(values), partial(_from_project, file.parent))
     except ValidationError as error:
@@ -269,13 +269,13 @@ def _from_here(key: str, name: str) -> str:
         name.encode()
     except UnicodeEncodeError:
         raise ProjectError(
-            f"{key.replace('_', ' ')}: the name {files.printable_name(name)} is not in UTF-8, so "
+            f"{key.replace('_', ' ')}: the name {pathnames.printable_name(name)} is not in UTF-8, so "
             f"{SETTINGS_FILE} cannot hold it. Rename the file or folder."
         ) from None
     kind, colon, path = _parted(key, name)
     if not _is_path(path, Path()):
         return name
-    return kind + colon + os.path.abspath(files.expand_user(path))
+    return kind + colon + os.path.abspath(pathnames.expand_user(path))
 
 
 def _from_project(root: Path, key: str, name: str) -> str:
@@ -283,14 +283,14 @@ def _from_project(root: Path, key: str, name: str) -> str:
     kind, colon, path = _parted(key, name)
     if os.path.isabs(path) or not _is_path(path, root):
         return name
-    return kind + colon + os.path.abspath(root / files.expand_user(path))
+    return kind + colon + os.path.abspath(root / pathnames.expand_user(path))
 
 
 def _parted(key: str, name: str) -> tuple[str, str, str]:
     """(KIND, ":", MODEL) of a name; ("", "", name) where it has no kind."""
     kind, colon, model = name.partition(":")
     has_kind = key in ("captioner", "segmenter") and colon and len(kind) > 1  # C: is a drive
-    return (kind, colon, model) if has_kind and not files.exists(Path(name)) else ("", "", name)
+    return (kind, colon, model) if has_kind and not pathnames.exists(Path(name)) else ("", "", name)
 
 
 def _is_path(name: str, folder: Path) -> bool:
@@ -298,7 +298,7 @@ def _is_path(name: str, folder: Path) -> bool:
     if re.match(r"(\.{1,2}|~[^/\\]*)([/\\]|$)", name):
         return True
     is_word = name in _WORDS or not name.strip()
-    return not is_word and files.exists(folder / name) and not _is_installed(name)
+    return not is_word and pathnames.exists(folder / name) and not _is_installed(name)
 
 
 def _is_installed(name: str) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import horizon
-from packshot.utils import files
+from packshot.utils import reading
 
 
 def test_the_horizon_of_a_crop_is_where_it_was():
@@ -34,7 +34,7 @@ def test_a_table_counts_what_is_right():
 
 
 def test_the_labels_are_whole():
-    labels = files.read_toml(horizon.LABELS)
+    labels = reading.read_toml(horizon.LABELS)
     assert len(labels) == 40
     for label in labels.values():
         assert ("height" in label) != ("above" in label) and len(label["sha256"]) == 64

@@ -22,7 +22,7 @@ from packshot.catalog.table import Product
 from packshot.errors import DiskFullError, NoUsablePhotosError
 from packshot.project import Project
 from packshot.settings import Subject, choices_of
-from packshot.utils import files
+from packshot.utils import files, hashing
 from packshot.workflow.result import RunResult
 
 OUT = f"s3://{BUCKET}/catalogue"
@@ -117,7 +117,7 @@ def test_what_the_table_calls_otherwise_is_begun_anew(store, machine, steps, pro
         settings = b'[subject]\nname = "p1"\ntrigger = "ohwx"\nclass_noun = "bus"\n'
         store.write("products/p1/packshot.toml", settings)
         marker = json.loads(store.read("products/p1/published.json"))
-        marker["files"]["packshot.toml"] = files.sha256_of(settings)
+        marker["files"]["packshot.toml"] = hashing.sha256_of(settings)
         store.write("products/p1/published.json", json.dumps(marker).encode())
         subject = Subject(name="p1", trigger="ohwx", class_noun=name)
         changed = product.model_copy(update={"subject": subject, "choices": choices_of(seed=2)})

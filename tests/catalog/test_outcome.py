@@ -8,7 +8,7 @@ from scipy import stats
 
 from packshot.catalog.outcome import Outcome, figures
 from packshot.project import create_project
-from packshot.utils import files
+from packshot.utils import files, reading, serialization
 
 VALUES = [0.81, 0.84, 0.78, 0.9, 0.86, 0.83, 0.8, 0.88]
 
@@ -63,6 +63,6 @@ def test_the_mark_is_that_of_what_was_made(project):
 def test_facts_and_back_give_the_same(project):
     scored(project, VALUES)
     outcome = Outcome("mug", "done", **figures(project))
-    told = files.as_json(outcome.facts())
+    told = serialization.as_json(outcome.facts())
     files.write_text(project.root / "facts.json", told)
-    assert Outcome.of_facts(files.read_json(project.root / "facts.json")) == outcome
+    assert Outcome.of_facts(reading.read_json(project.root / "facts.json")) == outcome

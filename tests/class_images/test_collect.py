@@ -6,7 +6,7 @@ import pytest
 from packshot.class_images import add_class_images, list_class_images, require_unchanged
 from packshot.errors import ClassImagesError
 from packshot.images.refusals import read_refusals
-from packshot.utils import files
+from packshot.utils import copying
 from tests.projects import painted
 
 
@@ -97,7 +97,7 @@ def test_a_second_name_of_the_original_becomes_a_copy(project, tmp_path):
 
 def test_what_changes_while_it_is_copied_costs_itself(project, tmp_path, monkeypatch):
     given = [saved(number, tmp_path / f"{number}.png") for number in range(3)]
-    real = files.copy
+    real = copying.copy
 
     def copy(source, path):
         if source == given[1]:
@@ -106,7 +106,7 @@ def test_what_changes_while_it_is_copied_costs_itself(project, tmp_path, monkeyp
             source.unlink()
         real(source, path)
 
-    monkeypatch.setattr(files, "copy", copy)
+    monkeypatch.setattr(copying, "copy", copy)
     refused = add_class_images(project, {path: {} for path in given})
     assert refused == {
         "1.png": "was changed while it was read",

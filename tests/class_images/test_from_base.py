@@ -11,7 +11,7 @@ from packshot.class_images.from_base import class_prompt, generate_class_images,
 from packshot.errors import InsufficientMemoryError
 from packshot.models.diffusion_model import SamplingDefaults
 from packshot.project import create_project
-from packshot.utils import files
+from packshot.utils import caches, locks
 from packshot.utils.progress import silent
 from tests.families import MAKERS
 
@@ -115,7 +115,7 @@ def test_what_another_process_makes_is_waited_for_while_the_rest_is_made(
     tiny_base, made, monkeypatch
 ):
     folder, batch = shared_folder(tiny_base, "car"), module.BATCH
-    theirs = files.lock(folder / "00000.lock")  # a lock of its own, as another process has
+    theirs = locks.lock(folder / "00000.lock")  # a lock of its own, as another process has
 
     def wait(seconds):
         """While we wait, the other one ends."""
@@ -183,5 +183,5 @@ def test_where_memory_gives_out_they_are_made_one_by_one_or_it_is_said(
 
 def test_another_version_of_the_cache_has_others(tiny_base, monkeypatch):
     before = shared_folder(tiny_base, "car")
-    monkeypatch.setattr(files, "CACHE_VERSION", files.CACHE_VERSION + 1)
+    monkeypatch.setattr(caches, "CACHE_VERSION", caches.CACHE_VERSION + 1)
     assert shared_folder(tiny_base, "car") != before

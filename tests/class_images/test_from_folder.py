@@ -10,7 +10,7 @@ from packshot.class_images import collect_class_images, list_class_images
 from packshot.class_images.from_folder import from_folder
 from packshot.errors import ClassImagesError
 from packshot.images.refusals import read_refusals
-from packshot.utils import files
+from packshot.utils import hashing
 from packshot.utils.progress import silent
 from tests.projects import painted
 
@@ -45,7 +45,9 @@ def test_pictures_are_linked_with_their_prompts_and_origin(project, folder):
     )
     assert images == list_class_images(project) and said[-1] == ("class images", 3, 3)
     by_hash = {image.sha256: image for image in images}
-    first, second, third = (by_hash[files.sha256(folder / f"{number}.png")] for number in range(3))
+    first, second, third = (
+        by_hash[hashing.sha256(folder / f"{number}.png")] for number in range(3)
+    )
     assert (first.prompt, first.author, first.licence) == ("a photo of a car", "unknown", "unknown")
     assert first.source == str(folder.resolve() / "0.png") and (first.width, first.height) == (
         192,

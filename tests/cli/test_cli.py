@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from packshot import cli
 from packshot.project import open_project
 from packshot.training import run_state
-from packshot.utils import files
+from packshot.utils import reading
 from tests.projects import painted
 
 COMMANDS = typer.main.get_command(cli.app).commands
@@ -398,7 +398,7 @@ def test_a_command_that_does_not_exist(command):
 
 
 def test_a_bug_of_ours_is_said_to_be_one(command, monkeypatch, tmp_path):
-    monkeypatch.setattr(files, "read_toml", lambda path: 1 / 0)
+    monkeypatch.setattr(reading, "read_toml", lambda path: 1 / 0)
     (tmp_path / "packshot.toml").write_text("")
     code, said = command("report", "-p", tmp_path)
     assert code == 1 and "this is a bug" in said

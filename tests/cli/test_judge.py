@@ -8,7 +8,7 @@ from packshot.errors import ModelLoadError
 from packshot.generation import embedders
 from packshot.judging.effort import Effort
 from packshot.judging.judge import Judge
-from packshot.utils import files
+from packshot.utils import reading
 from tests.generation.test_metrics import Colours
 from tests.judging.test_candidates import Left, project, with_step  # noqa: F401 (fixtures)
 from tests.projects import samples_in_two_steps
@@ -50,7 +50,7 @@ def test_checkpoints_are_compared_and_one_is_proposed(
         assert words in told
     said = " ".join(told.split())
     assert "Proposed: " in said and "9 at most" in said
-    facts = files.read_json(tmp_path / "judged.json")
+    facts = reading.read_json(tmp_path / "judged.json")
     proposed, (abroad,) = facts["proposed"], [one for one in facts["candidates"] if one["base"]]
     assert [abroad[key] for key in ("run", "step")] == [proposed[key] for key in ("run", "step")]
     assert abroad["name"] in said and "without a LoRA on sister" in said

@@ -10,7 +10,7 @@ import pytest
 from packshot import cli
 from packshot.cli.terminal import echo, guarded, notes_shown
 from packshot.errors import MachineWarning, OutputError
-from packshot.utils import files
+from packshot.utils import caches
 
 
 class Full(io.StringIO):
@@ -155,7 +155,7 @@ def test_who_has_no_home_is_told_once_and_libraries_have_one(command, monkeypatc
     monkeypatch.delenv("HF_HOME", raising=False)
     code, said = command("new", tmp_path / "p", "--class", "car")
     assert code == 0 and said.count("note: this user has no home folder.") == 1
-    assert os.environ["HOME"] == str(files.stand_in_folder())
+    assert os.environ["HOME"] == str(caches.stand_in_folder())
     code, said = command("caption", "-p", tmp_path / "p", "--captioner", "~/model")
     assert code == 2 and "There is no folder" in said and "note" not in said
 

@@ -12,8 +12,7 @@ from packshot.plan import read_plan
 from packshot.project import save_choices
 from packshot.settings import choices_of
 from packshot.training.optimizer import Optimizer
-from packshot.utils import preemption
-from packshot.utils.files import sha256
+from packshot.utils import hashing, preemption
 
 
 @pytest.mark.parametrize(
@@ -48,9 +47,9 @@ def test_an_assistant_is_kept_by_its_whole_path(
     monkeypatch.chdir(file.parent)
     code, _ = command("plan", "-p", ready_project.root, "--assistant", file.name)
     assert code == 0 and ready_project.settings.assistant == str(file)
-    assert read_plan(ready_project.plan_file).inputs.assistant == sha256(file)
+    assert read_plan(ready_project.plan_file).inputs.assistant == hashing.sha256(file)
     code, _ = command("plan", "-p", ready_project.root)
-    assert code == 0 and read_plan(ready_project.plan_file).inputs.assistant == sha256(file)
+    assert code == 0 and read_plan(ready_project.plan_file).inputs.assistant == hashing.sha256(file)
     code, _ = command("plan", "-p", ready_project.root, "--assistant", "none")
     assert code == 0 and read_plan(ready_project.plan_file).inputs.assistant == ""
 

@@ -15,7 +15,7 @@ from packshot.errors import DatasetError, NoUsablePhotosError, PackshotError, Pr
 from packshot.images.refusals import read_refusals
 from packshot.photos.photo_set import list_photos
 from packshot.project import create_project, open_project
-from packshot.utils import files
+from packshot.utils import hashing
 from tests.projects import painted
 
 
@@ -228,7 +228,7 @@ def test_class_images_alone(root, tmp_path, project):
     shutil.rmtree(root / "img")
     imported = import_dataset(root, project.root)
     assert imported.photos == [] and len(imported.class_images) == 2
-    assert files.sha256(imported.class_images[0].file) == imported.class_images[0].sha256
+    assert hashing.sha256(imported.class_images[0].file) == imported.class_images[0].sha256
 
 
 TABLES = {

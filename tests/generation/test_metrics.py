@@ -15,7 +15,7 @@ from packshot.generation.metrics import (
     read_scores,
     score_project,
 )
-from packshot.utils import files
+from packshot.utils import files, hashing
 
 
 class Colours:
@@ -74,7 +74,7 @@ def test_shots_of_a_former_lora_are_not_compared(shot, tmp_path):
 
     project = create_project(tmp_path / "project", name="Duster", class_noun="car")
     files.write_bytes(project.lora_file, b"the LoRA as it is now")
-    now = files.sha256(project.lora_file)
+    now = hashing.sha256(project.lora_file)
     for kind, digests in (("with", (now, "former")), ("without", (None,))):
         for number, digest in enumerate(digests):
             made = shot(RED)

@@ -222,7 +222,7 @@ def _prepare() -> None:
     from packshot.models import checkpoint, components
     from packshot.plan import memory_estimate
     from packshot.training import latent_cache, run_state
-    from packshot.utils import files
+    from packshot.utils import files, serialization
     from packshot.weights import loading
     from packshot.weights.safetensors_file import shapes
 
@@ -251,7 +251,7 @@ def _prepare() -> None:
     loading.empty_network = elsewhere(loading.empty_network)
     memory_estimate._estimate = elsewhere(memory_estimate._estimate)
     checkpoint._content_hash = lambda path, weights: "0" * 64
-    files.safetensors_parts = written
+    serialization.safetensors_parts = written
     run_state.read_safetensors = lambda file: (read(file), {})
     latent_cache.require_entry = read
     latent_cache.read_entry = lambda file: read(file) if file.is_file() else None

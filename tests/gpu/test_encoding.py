@@ -37,14 +37,14 @@ def test_where_memory_does_not_suffice_each_is_encoded_alone(gpu_lives, tiny_sd1
 def _pictures(folder):
     """Five of one size, one of another between them."""
     from packshot.training.picture import picture
-    from packshot.utils import files
+    from packshot.utils import hashing
     from tests.projects import painted
 
     made = []
     for number in range(6):
         file, size = folder / f"{number}.png", (128, 64) if number == 2 else (80, 80)
         painted(number, size).save(file)
-        made.append(picture(file, files.sha256(file), "", *size, pixels=64, multiple=16))
+        made.append(picture(file, hashing.sha256(file), "", *size, pixels=64, multiple=16))
     return made
 
 
@@ -100,7 +100,7 @@ def _compare(_, folder, place):
 
 def _resume(_, folder, place):
     from packshot.training.latent_cache import LatentCache, PromptCache
-    from packshot.utils import files
+    from packshot.utils import caches, hashing
     from tests.gpu import simulated
 
     pictures = _pictures(place)
@@ -108,20 +108,20 @@ def _resume(_, folder, place):
     with simulated.gpu():
         base, images, prompts = _loaded(folder)
         _entries(base, pictures)
-        caches = LatentCache(base), PromptCache(base)
-        entries = [caches[0].file(item) for item in pictures] + [caches[1].file(p) for p in PROMPTS]
+        both = LatentCache(base), PromptCache(base)
+        entries = [both[0].file(item) for item in pictures] + [both[1].file(p) for p in PROMPTS]
         whole = [file.read_bytes() for file in entries]
         for lost in (pictures[3], PROMPTS[1]):
-            caches[isinstance(lost, str)].file(lost).unlink()
+            both[isinstance(lost, str)].file(lost).unlink()
         images.clear(), prompts.clear()
         # The entry that is there stays as it is, though its batch is encoded again.
-        stood = files.stamp(entries[0])
-        list(caches[0].fill(pictures))
-        caches[1].fill(PROMPTS)
+        stood = hashing.stamp(entries[0])
+        list(both[0].fill(pictures))
+        both[1].fill(PROMPTS)
         assert (images, prompts) == ([4], [4])
-        assert files.stamp(entries[0]) == stood
+        assert hashing.stamp(entries[0]) == stood
         assert [file.read_bytes() for file in entries] == whole
-        assert files.cache_folder() == place / "cache"
+        assert caches.cache_folder() == place / "cache"
 
 
 def _step_down(_, folder, place):

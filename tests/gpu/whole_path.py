@@ -215,7 +215,7 @@ def _kill_and_compare(project: Any, base: Any) -> None:
 
 def _left_by(project: Any) -> dict[str, str]:
     """The hashes of a run's states, samples and LoRA."""
-    from packshot.utils import files
+    from packshot.utils import hashing
 
     (run,) = project.runs()
     kinds = ("checkpoints/*/*", "samples/*/*.png", "*.safetensors")
@@ -224,9 +224,9 @@ def _left_by(project: Any) -> dict[str, str]:
 
     def content(file: Path) -> str:  # no two signatures of a picture are the same
         if file.suffix != ".png":
-            return files.sha256(file)
+            return hashing.sha256(file)
         with Image.open(file) as sample:
-            return files.sha256_of(sample.tobytes())
+            return hashing.sha256_of(sample.tobytes())
 
     return {str(file.relative_to(run)): content(file) for file in found}
 

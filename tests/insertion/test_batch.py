@@ -17,7 +17,7 @@ from packshot.insertion.batch import (
     read_jobs,
 )
 from packshot.insertion.record import results_of
-from packshot.utils import files
+from packshot.utils import hashing, overwriting
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_results_beside_backgrounds_are_no_backgrounds(table, tmp_path):
     folder = tmp_path / "plates"
     folder.mkdir()
     Image.new("RGB", (4, 4)).save(folder / "a.jpg")
-    files.write_result(folder / "a.png", (folder / "a.jpg").read_bytes())
+    overwriting.write_result(folder / "a.png", (folder / "a.jpg").read_bytes())
     assert [job.background.name for job in read_jobs(folder)] == ["a.jpg"]
 
 
@@ -210,7 +210,7 @@ def test_a_file_of_the_same_content_elsewhere_is_the_same(jobs, tmp_path):
 
 def _records(job, folder):
     """The record that `insert` leaves, of which background it was made."""
-    record = {"background_sha256": files.sha256(job.background)}
+    record = {"background_sha256": hashing.sha256(job.background)}
     (folder / f"{job.name}.json").write_text(json.dumps(record))
 
 

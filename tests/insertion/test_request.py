@@ -16,7 +16,7 @@ from packshot.insertion import request
 from packshot.insertion.background import load_background
 from packshot.insertion.settings import InsertionSettings
 from packshot.models.diffusion_model import SamplingDefaults
-from packshot.utils import files
+from packshot.utils import overwriting
 from tests.backgrounds import landscape
 
 
@@ -242,7 +242,7 @@ class Made:
         self.names.append(name)
         if self.fault and name == "b":
             raise self.fault
-        files.write_result(folder / f"{name}.png", b"made")
+        overwriting.write_result(folder / f"{name}.png", b"made")
         return name
 
 

@@ -31,7 +31,7 @@ from packshot.lora import fused, load_lora
 from packshot.models.identity_embedder import IdentityEmbedder
 from packshot.photos.photo_set import list_photos
 from packshot.training.runs import checkpoint_file
-from packshot.utils import files
+from packshot.utils import copying, files, hashing
 from tests.generation.test_metrics import Colours
 from tests.projects import samples_in_two_steps
 
@@ -43,7 +43,7 @@ def project(ready_project, make_assistant):
         run = ready_project.runs_folder / name
         files.write_text(run / "plan.toml", "")
         for place in (ready_project.lora_file, ready_project.diffusers_lora_file):
-            files.copy(Path(make_assistant(number)), run / place.name)
+            copying.copy(Path(make_assistant(number)), run / place.name)
     files.write_text(ready_project.runs_folder / "third" / "plan.toml", "")
     return ready_project
 
@@ -81,7 +81,7 @@ def with_step(project, make_assistant):
     """The first run has kept a LoRA of step 5."""
     run = project.runs_folder / "first"
     place = checkpoint_file(run, project.diffusers_lora_file.name, 5)
-    files.copy(Path(make_assistant(7)), place)
+    copying.copy(Path(make_assistant(7)), place)
     return place
 
 
@@ -111,7 +111,7 @@ def test_candidates_are_measured_by_their_own_pictures(judge, project, with_step
     assert proposed.candidate.key in {one.key for one in scored} and proposed.why.endswith(".")
     assert len(class_pictures(judge, scored[0])) == len(class_pictures(judge, None)) == 8
     # Another file in the run's place is another candidate, which nobody has measured.
-    files.copy(
+    copying.copy(
         project.runs_folder / "second" / project.lora_file.name,
         project.runs_folder / "first" / project.lora_file.name,
     )
@@ -134,7 +134,7 @@ def test_a_lora_from_elsewhere_is_compared_and_does_not_become_a_run(
 
 @pytest.mark.parametrize("values", [[float("nan")], [0.1] * 5000, ["much"]])
 def test_a_record_that_makes_no_sense_is_none(project, values):
-    digest = files.sha256(project.runs_folder / "first" / project.lora_file.name)
+    digest = hashing.sha256(project.runs_folder / "first" / project.lora_file.name)
     told = {"run": "first", "weight": 1.0, "sha256": digest, "values": {"identity": [0.1, 0.2]}}
     files.write_json(project.candidates_folder / "scores.json", [told])
     assert read_candidates(project)[0].interval("identity").mean == pytest.approx(0.15)
@@ -153,7 +153,7 @@ def test_a_run_is_chosen_and_another_again(project):
 
 
 def test_the_choice_is_known_by_the_file_alone(project):
-    files.copy(project.runs_folder / "second" / project.lora_file.name, project.lora_file)
+    copying.copy(project.runs_folder / "second" / project.lora_file.name, project.lora_file)
     assert chosen_candidate(project) == ("second", None, 1.0)
     files.write_bytes(project.lora_file, b"another's")
     assert chosen_candidate(project) is None

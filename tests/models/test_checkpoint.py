@@ -297,7 +297,7 @@ def test_a_file_as_large_and_as_old_as_it_was_is_hashed_again(folder):
 
 def test_the_hash_is_remembered(folder, monkeypatch):
     first = detect_checkpoint(folder).content_hash
-    monkeypatch.setattr("packshot.utils.files.sha256", lambda path: pytest.fail("hashed again"))
+    monkeypatch.setattr("packshot.utils.hashing.sha256", lambda path: pytest.fail("hashed again"))
     assert detect_checkpoint(folder).content_hash == first
 
 

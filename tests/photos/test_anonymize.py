@@ -9,7 +9,7 @@ from packshot.photos import anonymize
 from packshot.photos.anonymize import HaarCascade, blur_photos
 from packshot.photos.photo_set import add_photos, list_photos
 from packshot.project import create_project
-from packshot.utils import files
+from packshot.utils import hashing
 from tests.projects import painted
 
 cascades = pytest.mark.skipif(
@@ -89,13 +89,13 @@ def finder(monkeypatch):
 def test_a_face_and_a_plate_are_found_blurred_and_listed_and_the_source_is_untouched(
     project, tmp_path
 ):
-    before = files.sha256(tmp_path / "source" / "street.png")
+    before = hashing.sha256(tmp_path / "source" / "street.png")
     plain, street = blur_photos(project)
     found = {one.kind: one.boxes for one in street.blurred}
     assert [one.boxes for one in plain.blurred] == [[], []]
     assert found_whole(found["faces"], FACE)
     assert found_whole(found["license-plates"], PLATE)
-    assert files.sha256(tmp_path / "source" / "street.png") == before
+    assert hashing.sha256(tmp_path / "source" / "street.png") == before
     shown, was = (np.asarray(image).astype(int) for image in (open_image(street.file), scene()))
     for left, upper, width, height in (found["faces"][0], found["license-plates"][0]):
         area = np.s_[upper : upper + height, left : left + width]

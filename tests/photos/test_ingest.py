@@ -7,7 +7,7 @@ from packshot.images import quality
 from packshot.photos import manifest
 from packshot.photos.ingest import Ingest
 from packshot.photos.manifest import PERSON
-from packshot.utils import files
+from packshot.utils import hashing
 from tests.projects import painted
 
 
@@ -221,13 +221,13 @@ def test_a_mask_comes_along_at_the_photos_size_until_a_person_draws_ours(project
 
 def test_side_cars_on_a_failing_disk_are_refused_by_themselves(take, source, monkeypatch):
     (source / "a.txt").write_text("a caption")
-    real = files.sha256
+    real = hashing.sha256
 
     def failing(path):
         if path.suffix == ".txt":
             raise OSError(5, "Input/output error")
         return real(path)
 
-    monkeypatch.setattr(files, "sha256", failing)
+    monkeypatch.setattr(hashing, "sha256", failing)
     intake = take(a=painted(0))
     assert names(intake) == ["a.png"] and set(intake.refused) == {"a.txt"}

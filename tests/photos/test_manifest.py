@@ -19,7 +19,7 @@ from packshot.photos.manifest import (
     segmenter_of,
     write,
 )
-from packshot.utils import files
+from packshot.utils import hashing
 
 
 def entry(**values):
@@ -35,7 +35,7 @@ def caption(tmp_path):
     """A caption that stands, and the hash of it."""
     file = tmp_path / "a.txt"
     file.write_text("a photo of ohwx car\n")
-    return file, files.sha256(file)
+    return file, hashing.sha256(file)
 
 
 def test_where_none_stands_it_is_empty(project):
@@ -104,7 +104,7 @@ def test_killed_between_promise_and_note_the_author_is_right(caption, written):
     begin_caption_write(file, one, "7" * 64, "blip")
     if written:
         file.write_text("by blip\n")
-        one.promised_caption = files.sha256(file)
+        one.promised_caption = hashing.sha256(file)
     assert caption_author(file, one) == ("blip" if written else "plain")
     assert caption_is_ours(file, one)
     begin_caption_write(file, one, "8" * 64, "wd")

@@ -17,7 +17,7 @@ from packshot.errors import (
 )
 from packshot.images.refusals import read_refusals
 from packshot.photos.photo_set import add_photos, list_photos, require_photos, write_captions
-from packshot.utils import files
+from packshot.utils import files, hashing
 from tests.projects import painted
 
 
@@ -57,11 +57,11 @@ def test_a_folder_is_taken_in_and_left_as_it_was(project, source):
     assert second.caption == "a photo of ohwx car, rear view"
     assert third.caption is None and third.mask == project.masks_folder / "Photo-2.png"
     assert (first.width, first.height, first.source) == (192, 160, "Photo 0.jpg")
-    assert first.sha256 == files.sha256(first.file)
+    assert first.sha256 == hashing.sha256(first.file)
     assert re.fullmatch(r"192 x 160 px, sharp \(\d+\), unlike the others", first.why)
     assert read_refusals(project.refused_file) == {}
     listed = json.loads(project.photos_manifest.read_text())["photos"][0]
-    assert listed["source_sha256"] == files.sha256(source / "Photo 0.jpg")
+    assert listed["source_sha256"] == hashing.sha256(source / "Photo 0.jpg")
 
 
 def test_photos_that_are_needed(project, source):
@@ -244,7 +244,7 @@ def test_a_photo_retouched_in_the_project_is_not_written_over(project, source):
     photo = add_photos(project, source).photos[0]
     painted(1).crop((0, 0, 176, 160)).save(photo.file)
     now = list_photos(project)[0]
-    assert (now.width, now.height) == (176, 160) and now.sha256 == files.sha256(photo.file)
+    assert (now.width, now.height) == (176, 160) and now.sha256 == hashing.sha256(photo.file)
     painted(1).point(lambda v: min(255, v + 6)).save(source / "a.png")
     with pytest.raises(NoUsablePhotosError, match=r"a\.png: is nearly the same image as a\.png"):
         add_photos(project, source)

@@ -155,7 +155,7 @@ def test_states_are_saved_so_rarely_that_it_takes_two_percent(
     monkeypatch.setattr(calibration.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(calibration.files, "write_parts", write)
     monkeypatch.setattr(
-        calibration.files, "sha256_of", lambda *parts: hashed.append(sum(map(len, parts)))
+        calibration.hashing, "sha256_of", lambda *parts: hashed.append(sum(map(len, parts)))
     )
     for _ in range(2):  # measured once
         assert seconds_between_saves(decisions, parameters) == pytest.approx(between)

@@ -13,7 +13,7 @@ from packshot.insertion.insert import insert
 from packshot.project import create_project
 from packshot.report import write_report
 from packshot.report.insertions import insertions, light_in_words
-from packshot.utils import files
+from packshot.utils import files, reading
 from tests.backgrounds import landscape
 
 PLACE = Placement(Box(140, 140, 120, 90), notes=("one note",))
@@ -73,7 +73,7 @@ def test_a_plate_that_is_another_now_or_gone_is_not_shown(made, background_file)
 )
 def test_a_record_from_elsewhere_shows_nothing_of_other_folders(made, tmp_path, change):
     Image.new("RGB", (33, 33), (1, 2, 3)).save(tmp_path / "secret.png")
-    record = files.read_json(made.insertions_folder / "beach.json")
+    record = reading.read_json(made.insertions_folder / "beach.json")
     if "background_file" in change:
         change = {**change, "background_file": str(tmp_path / "secret.png")}
     files.write_json(made.insertions_folder / "beach.json", {**record, **change})

@@ -12,7 +12,7 @@ from packshot.report.judgement import judgement
 from packshot.report.page import write_report
 from packshot.training.events import Done, as_record, log_of
 from packshot.training.runs import checkpoint_file
-from packshot.utils import files
+from packshot.utils import copying, files, hashing
 from tests.report.test_page import noise
 
 RUN = "20260101-000000"
@@ -33,7 +33,7 @@ def judged(project):
         (30, early, 0.2, 0.1), (None, run / project.lora_file.name, 0.3, 0.2)
     ):  # fmt: skip
         values = {"identity": (likeness - 0.05, likeness, likeness + 0.05), "drift": (drift,) * 3}
-        digest = files.sha256(file)
+        digest = hashing.sha256(file)
         one = Candidate(RUN, 1.0, digest, likeness, drift, "an embedder", step, values)
         records.append(one)
         place = folder_of(project, one) / "with" / "shot.png"
@@ -79,7 +79,7 @@ def test_the_proposal_is_told_as_long_as_its_lora_is_there(judged):
 
 
 def test_what_was_measured_by_an_earlier_packshot_is_left_out(judged):
-    old = Candidate(RUN, 0.8, files.sha256(judged.runs_folder / RUN / judged.lora_file.name))
+    old = Candidate(RUN, 0.8, hashing.sha256(judged.runs_folder / RUN / judged.lora_file.name))
     files.write_json(judged.candidates_folder / "scores.json", [asdict(old)])
     assert judgement(judged) is None
 
@@ -102,5 +102,5 @@ def test_other_bases_and_loras_from_elsewhere_are_shown_apart_from_the_steps(jud
 def test_the_proposal_that_was_chosen_is_told_as_the_projects(judged):
     end = read_candidates(judged)[1]
     keep_proposal(judged, Choice(end, "because it is faithful"))
-    files.copy(judged.runs_folder / RUN / judged.lora_file.name, judged.lora_file)
+    copying.copy(judged.runs_folder / RUN / judged.lora_file.name, judged.lora_file)
     assert "The project&#39;s LoRA: because it is faithful" in write_report(judged).read_text()

@@ -9,7 +9,7 @@ from packshot.masks.drawing import draw_mask
 from packshot.photos.photo_set import list_photos
 from packshot.training.events import Sample, as_record, log_of
 from packshot.training.runs import checkpoint_file
-from packshot.utils import files
+from packshot.utils import copying, files, hashing
 from tests.backgrounds import landscape
 from tests.studio.pictures import picture
 
@@ -60,12 +60,12 @@ def write_step(project, run, step):
     """A LoRA that a run kept of a step; its hash."""
     file = checkpoint_file(project.runs_folder / run, project.diffusers_lora_file.name, step)
     files.write_bytes(file, b"weights of a step")
-    return files.sha256(file)
+    return hashing.sha256(file)
 
 
 def measured(project, run, weight, likeness, drift):
     """A candidate's record, as `score_candidates` keeps it."""
-    digest = files.sha256(runs_with_lora(project)[run])
+    digest = hashing.sha256(runs_with_lora(project)[run])
     return vars(Candidate(run, weight, digest, likeness, drift, "some CLIP"))
 
 
@@ -75,7 +75,7 @@ def fill(project, plate):
     add_plate(project, plate)
     write_run(project, "20260101-000000")
     for file in (project.lora_file, project.diffusers_lora_file):
-        files.copy(project.runs_folder / "20260101-000000" / file.name, file)
+        copying.copy(project.runs_folder / "20260101-000000" / file.name, file)
     scores = [
         measured(project, "20260101-000000", w, 0.5 + w / 10, w / 50) for w in (0.6, 0.8, 1.0)
     ]

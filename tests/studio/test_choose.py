@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from packshot.utils import files
+from packshot.utils import copying, files, hashing
 from tests.studio.shop import measured, write_run, write_shot, write_step
 
 RUN = "20260101-000000"
@@ -54,7 +54,7 @@ def test_an_axis_begins_at_nothing_at_the_least(studio, at, trained):
 
 def test_todays_choice_is_marked_and_another_is_queued_with_undo(studio, at, trained):
     scored(trained, **{"0.8": (0.3, 0.02), "1.0": (0.4, 0.1)})
-    files.copy(trained.runs_folder / RUN / trained.lora_file.name, trained.lora_file)
+    copying.copy(trained.runs_folder / RUN / trained.lora_file.name, trained.lora_file)
     page = studio.get(f"{at}/choose/list").text
     assert re.search(
         r'aria-label="Training 2026-01-01, 00:00 at weight 1: [^"]*\(today’s choice\)"', page
@@ -72,7 +72,7 @@ def test_scores_of_the_lora_before_are_told_as_such(studio, at, trained):
     write_shot(trained, "with", 1, (("l", 1.0, "another's digest"),))
     page = studio.get(f"{at}/choose/list").text
     assert "chosen before" in page and "0.123" not in page
-    write_shot(trained, "with", 2, (("l", 1.0, files.sha256(trained.lora_file)),))
+    write_shot(trained, "with", 2, (("l", 1.0, hashing.sha256(trained.lora_file)),))
     assert "0.123" in studio.get(f"{at}/choose/list").text
     studio.post(f"{at}/choose/usual")
     assert studio.studio.queue.jobs()[0].arguments[:2] == ("shoot", "--project")

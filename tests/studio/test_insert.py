@@ -9,7 +9,7 @@ from PIL import Image
 from packshot.insertion.plates import add_plate, list_plates, place_file
 from packshot.insertion.record import results_of
 from packshot.studio.previews import PreviewError, PreviewPicture
-from packshot.utils import files
+from packshot.utils import files, hashing
 from tests.studio.shop import cut_out_all, write_plate
 
 BOX = {"box": "100,100,120,100", "by": "box"}
@@ -164,7 +164,7 @@ def record(project, plate):
         }
         told = dict(
             file=image.name, background="beach.png", background_file=str(background.resolve()),
-            background_sha256=files.sha256(background), photo="photo-1.png", seed=0, light=light,
+            background_sha256=hashing.sha256(background), photo="photo-1.png", seed=0, light=light,
             horizon=111.4, box=dict(left=1, top=2, width=30, height=40), notes=["a note"],
             checks=[dict(name=n, value=1.0, limits=[0, 1], meaning=m, passed=p) for n, m, p in checks],
         )  # fmt: skip

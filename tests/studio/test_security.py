@@ -246,7 +246,7 @@ def test_a_client_that_says_nothing_is_let_go_and_keeps_nobody_out(served, monke
 def test_two_studios_of_one_folder_and_a_port_that_is_taken_are_told(tmp_path):
     from packshot.errors import ProjectError
     from packshot.studio.workspace import Workspace
-    from packshot.utils import files
+    from packshot.utils import locks
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -255,7 +255,7 @@ def test_two_studios_of_one_folder_and_a_port_that_is_taken_are_told(tmp_path):
             serve.serve(tmp_path / "new", port=port, opens_browser=False, say=list)
     assert (tmp_path / "new").is_dir()
     lock = Workspace(tmp_path / "new").state_folder / "lock"
-    with files.lock(lock), pytest.raises(ProjectError, match="in use by another Packshot"):
+    with locks.lock(lock), pytest.raises(ProjectError, match="in use by another Packshot"):
         serve.serve(tmp_path / "new", port=0, opens_browser=False, say=list)
 
 

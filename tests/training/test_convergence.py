@@ -18,7 +18,7 @@ from packshot.training import Done, Evaluated, StateSaved, Step, train
 from packshot.training.convergence import Convergence, held_out_loss, variance_share
 from packshot.training.dataset import TrainingSet
 from packshot.training.runs import checkpoints
-from packshot.utils import files
+from packshot.utils import reading
 from tests.lives import lives
 from tests.projects import edit
 from tests.training.test_loop import _forget, _life, _load
@@ -116,7 +116,7 @@ def test_a_run_that_is_done_ends_with_its_lora_and_goes_on_if_it_is_told_to(
     assert isinstance(more[-1], Done) and more[-1].step == 12
     went_on = planned_project.lora_file.read_bytes()
     assert went_on != lora
-    log = [line["kind"] for line in files.read_json_lines(run / "events.jsonl")]
+    log = [line["kind"] for line in reading.read_json_lines(run / "events.jsonl")]
     assert log.count("went_on") == log.count("done") == 1 and log.count("step") == 12
     assert done.step in checkpoints(run, planned_project.diffusers_lora_file.name)
     with pytest.raises(StaleRunError, match=r"This run ended at its last step, 12\. For a longer"):
@@ -155,7 +155,7 @@ def test_killed_anywhere_it_ends_at_the_same_step_with_the_same_lora(
 
     def losses():
         (run,) = planned_project.runs()
-        lines = files.read_json_lines(run / "events.jsonl")
+        lines = reading.read_json_lines(run / "events.jsonl")
         return [line["loss"] for line in lines if line["kind"] == "evaluated"]
 
     with lives(_load, tiny_sd1) as started:

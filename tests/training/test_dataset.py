@@ -17,7 +17,7 @@ from packshot.plan.run_cost import ImageShapes
 from packshot.settings import Subject
 from packshot.training import sampler
 from packshot.training.dataset import TrainingSet
-from packshot.utils import files
+from packshot.utils import hashing
 from tests.projects import painted
 
 SUBJECT = Subject(name="Duster", trigger="ohwx", class_noun="car")
@@ -56,7 +56,7 @@ def pictures(tmp_path):
     for number in range(10):
         file, size = tmp_path / f"{number}.png", (320, 160) if number == 0 else (160, 160)
         painted(number, size).save(file)
-        sha256 = files.sha256(file)
+        sha256 = hashing.sha256(file)
         if number < 4:
             caption = f"ohwx car {number}" if number < 3 else None
             photos.append(Photo(file, sha256, *size, caption, _mask(tmp_path, number), "", ""))

@@ -14,7 +14,7 @@ from packshot.training.latent_cache import (
     PromptCache,
 )
 from packshot.training.picture import to_pixels
-from packshot.utils import files
+from packshot.utils import caches, hashing
 from tests.projects import painted
 from tests.training.test_picture import taken
 
@@ -93,7 +93,7 @@ def test_a_damaged_entry_is_noticed_and_made_anew(base, tmp_path, damage):
     prompts.fill(["a car", "a cat"])
     entries = latents.file(items[0]), prompts.file("a car")
     others = latents.file(items[1]), prompts.file("a cat")
-    whole, stood = [file.read_bytes() for file in entries], [files.stamp(file) for file in others]
+    whole, stood = [file.read_bytes() for file in entries], [hashing.stamp(file) for file in others]
     for file, data in zip(entries, whole, strict=True):
         file.write_bytes(DAMAGES[damage](data))
         assert file.read_bytes() != data
@@ -102,7 +102,7 @@ def test_a_damaged_entry_is_noticed_and_made_anew(base, tmp_path, damage):
     prompts.read("a car")
     assert base.asked == [(1, 3, 64, 64), ["a car"]]
     assert [file.read_bytes() for file in entries] == whole
-    assert [files.stamp(file) for file in others] == stood
+    assert [hashing.stamp(file) for file in others] == stood
 
 
 def test_other_bases_and_precisions_have_latents_of_their_own(base, tmp_path, own_folder):
@@ -151,5 +151,5 @@ def test_a_file_that_is_no_longer_the_one_of_its_hash_is_not_encoded(base, tmp_p
 def test_another_version_of_the_cache_encodes_again(base, tmp_path, monkeypatch):
     item, latents, prompts = taken(tmp_path / "a.png"), LatentCache(base), PromptCache(base)
     before = latents.file(item), prompts.file("a car")
-    monkeypatch.setattr(files, "CACHE_VERSION", files.CACHE_VERSION + 1)
+    monkeypatch.setattr(caches, "CACHE_VERSION", caches.CACHE_VERSION + 1)
     assert not {latents.file(item), prompts.file("a car")} & set(before)

@@ -41,7 +41,7 @@ from packshot.training import (
 )
 from packshot.training import step as training_step
 from packshot.training.events import read_events
-from packshot.utils import files
+from packshot.utils import caches, reading
 from tests.lives import killed_at, lives
 from tests.projects import edit, samples_in_two_steps
 
@@ -70,7 +70,7 @@ def test_a_run_tells_its_story_and_leaves_both_files(planned_project, tiny_base)
     assert done.peak_bytes > 2**20
     samples = [event for event in events if isinstance(event, Sample)]
     assert samples and all(file.exists() for sample in samples for file in sample.files)
-    log = files.read_json_lines(planned_project.runs()[-1] / "events.jsonl")
+    log = reading.read_json_lines(planned_project.runs()[-1] / "events.jsonl")
     assert [line["step"] for line in log if line["kind"] == "step"] == [s.step for s in steps]
 
 
@@ -123,7 +123,7 @@ def test_a_finished_run_that_lost_its_files_ends_the_same_again(planned_project,
     again = events_of(planned_project, tiny_base)
     assert Step not in kinds(again) and isinstance(again[-1], Done)
     assert lora_bytes(planned_project) == whole
-    told = [line["kind"] for line in files.read_json_lines(run / "events.jsonl")]
+    told = [line["kind"] for line in reading.read_json_lines(run / "events.jsonl")]
     assert "step" in told and (run / planned_project.lora_file.name).is_file()
     assert [line["kind"] for line in map(json.loads, log.splitlines())] == told
 
@@ -138,7 +138,7 @@ def test_killed_before_the_first_checkpoint_no_step_is_logged_twice(planned_proj
     with log.open("a") as file:
         file.write('{"kind": "st')
     events_of(planned_project, tiny_base)
-    told = [line["step"] for line in files.read_json_lines(log) if line["kind"] == "step"]
+    told = [line["step"] for line in reading.read_json_lines(log) if line["kind"] == "step"]
     assert told == list(range(1, 7))
 
 
@@ -194,7 +194,7 @@ def _forget(project):
     """What was trained, and what was encoded for it."""
     shutil.rmtree(project.runs_folder)
     shutil.rmtree(project.lora_folder, ignore_errors=True)
-    shutil.rmtree(files.cache_folder() / "latents")
+    shutil.rmtree(caches.cache_folder() / "latents")
 
 
 @pytest.mark.slow

@@ -6,14 +6,14 @@ from PIL import Image
 
 from packshot.images.buckets import cover_box
 from packshot.training.picture import MIN_ZOOM, Picture, picture, to_mask, to_pixels
-from packshot.utils import files
+from packshot.utils import hashing
 from tests.projects import painted
 
 
 def taken(file, seed=0, size=(160, 160), mask=None, **options):
     painted(seed, size).save(file)
     return picture(
-        file, files.sha256(file), "a car", *size, pixels=64, multiple=8, mask=mask, **options
+        file, hashing.sha256(file), "a car", *size, pixels=64, multiple=8, mask=mask, **options
     )
 
 

@@ -7,7 +7,7 @@ import torch
 from packshot.errors import DiskFullError, StaleRunError
 from packshot.training import run_state
 from packshot.training.run_state import State
-from packshot.utils import files
+from packshot.utils import files, hashing
 
 
 def state(step):
@@ -99,10 +99,10 @@ def test_what_a_disk_does_not_keep_is_not_resumed_from(tmp_path, monkeypatch):
 
 
 def test_each_byte_is_hashed_once_and_only_as_it_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "sha256", lambda path: pytest.fail("read back"))
-    hashed, real = [], files.sha256_of
+    monkeypatch.setattr(hashing, "sha256", lambda path: pytest.fail("read back"))
+    hashed, real = [], hashing.sha256_of
     monkeypatch.setattr(
-        files, "sha256_of", lambda *data: hashed.extend(map(len, data)) or real(*data)
+        hashing, "sha256_of", lambda *data: hashed.extend(map(len, data)) or real(*data)
     )
     for step in (10, 20, 30):
         place = run_state.save(tmp_path, state(step))
@@ -116,7 +116,7 @@ def test_each_byte_is_hashed_once_and_only_as_it_is_written(tmp_path, monkeypatc
 def test_only_the_state_that_a_run_resumes_from_is_read(tmp_path, monkeypatch):
     for step in (10, 20):
         run_state.save(tmp_path, state(step))
-    read, real = [], files.sha256
-    monkeypatch.setattr(files, "sha256", lambda path: read.append(path.parent.name) or real(path))
+    read, real = [], hashing.sha256
+    monkeypatch.setattr(hashing, "sha256", lambda path: read.append(path.parent.name) or real(path))
     assert run_state.latest(tmp_path)[0].step == 20
     assert read == ["0000020"] * 2

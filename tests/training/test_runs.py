@@ -13,7 +13,7 @@ from packshot.plan.config import Asked, Estimate
 from packshot.training import runs, train
 from packshot.training.events import Done, Step, as_record
 from packshot.training.runs import current_run, finished, open_run, run_of
-from packshot.utils import files
+from packshot.utils import in_place, overwriting
 from tests.projects import edit
 from tests.training.test_dataset import planned
 
@@ -90,10 +90,10 @@ def test_a_run_is_finished_by_its_closing_event(project, clock):
     assert finished(run) is None
     log = run / "events.jsonl"
     events = [Step(1, 2, 0.5, 0.5, None, 1e-4, 1.0), *(done(step) for step in (1, 2))]
-    files.append_line(log, json.dumps(as_record(events[0], run)))
+    in_place.append_line(log, json.dumps(as_record(events[0], run)))
     assert finished(run) is None
     for event in events[1:]:
-        files.append_line(log, json.dumps(as_record(event, run)))
+        in_place.append_line(log, json.dumps(as_record(event, run)))
     assert finished(run).step == 2
     with log.open("a") as file:
         file.write('{"kind": "do')  # killed while writing
@@ -136,7 +136,7 @@ def test_loras_of_before_there_was_a_record_are_known_by_their_runs(planned_proj
     edit(planned_project, sample_every_n_steps=0)
     list(train(planned_project, tiny_base))
     before = planned_project.lora_file.read_bytes()
-    (planned_project.lora_folder / files.RESULTS).unlink()
+    (planned_project.lora_folder / overwriting.RESULTS).unlink()
     edit(planned_project, seed=1)
     list(train(planned_project, tiny_base))
     assert planned_project.lora_file.read_bytes() != before

@@ -9,7 +9,7 @@ from packshot.lora import load_lora
 from packshot.plan import load_base
 from packshot.project import Project
 from packshot.training import train
-from packshot.utils import files
+from packshot.utils import hashing, reading
 from tests import walking
 from tests.captioners import make_clip
 from tests.walking import Listener, make_case, walk
@@ -29,7 +29,7 @@ def walked(case, heard=None, **words):
 
 
 def used_in_shots(project):
-    records = [files.read_json(file) for file in (project.shots_folder / "with").glob("*.json")]
+    records = [reading.read_json(file) for file in (project.shots_folder / "with").glob("*.json")]
     return {digest for record in records for _, _, digest in record["loras"]}
 
 
@@ -37,7 +37,7 @@ def used_in_shots(project):
 def test_the_chosen_checkpoint_at_its_weight_is_what_all_that_follows_uses(case):
     heard = Listener()
     project = walked(case, heard).project
-    decided = files.read_toml(project.decisions_file)["chosen"][-1]
+    decided = reading.read_toml(project.decisions_file)["chosen"][-1]
     (run,) = project.runs()
     last = len([event for event in heard.events if event == "Step"])
     step, weight = decided["value"]["step"], decided["value"]["weight"]
@@ -50,7 +50,7 @@ def test_the_chosen_checkpoint_at_its_weight_is_what_all_that_follows_uses(case)
     name = next(iter(learnt.weights))
     expected = weight * learnt.weights[name].delta()
     assert made.weights[name].delta().numpy() == pytest.approx(expected.numpy(), abs=1e-5)
-    assert used_in_shots(project) == {files.sha256(project.lora_file)}
+    assert used_in_shots(project) == {hashing.sha256(project.lora_file)}
     assert f"chosen: {decided['reason']}" in heard.said
     page = project.report_file.read_text()
     assert f"The project&#39;s LoRA: {run.name}" in page
@@ -77,7 +77,7 @@ def test_without_choosing_it_is_the_end_and_what_a_person_chose_stays(case):
     lora, heard = project.lora_file.read_bytes(), Listener()
     walked(case, heard, images_per_prompt=3)
     assert project.lora_file.read_bytes() == lora
-    assert used_in_shots(project) >= {files.sha256(project.lora_file)}
+    assert used_in_shots(project) >= {hashing.sha256(project.lora_file)}
     walked(case, choose=True)
     assert project.lora_file.read_bytes() == lora and not read_candidates(project)
     choose_candidate(project, run.name, 1.0, lambda: pytest.fail("no base is needed"))

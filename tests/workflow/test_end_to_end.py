@@ -15,7 +15,7 @@ from packshot.photos.photo_set import list_photos
 from packshot.plan import load_base, read_plan, write_plan
 from packshot.project import Project
 from packshot.report import write_report
-from packshot.utils import files
+from packshot.utils import reading
 from packshot.weights.helper_models import label
 from packshot.workflow import end_to_end
 from tests import walking
@@ -71,7 +71,7 @@ def test_photos_in_lora_and_report_out(case):
     assert all(photo.caption == "a photo of ohwx car" for photo in list_photos(project))
     assert len(list(project.shots_folder.rglob("*-?-*.png"))) == 2 * 2 * (1 + 4)
     assert (project.shots_folder / "sheet.png").is_file() and project.overview_file.is_file()
-    decided = set(files.read_toml(project.decisions_file))
+    decided = set(reading.read_toml(project.decisions_file))
     assert decided >= {
         "captioner", "class_count", "embedder", "precision", "segmenter", "shot_seconds",
         "step_cost", "storage", "threads",

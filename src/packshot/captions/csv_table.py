@@ -13,7 +13,7 @@ from packshot.errors import CaptionError, OverwriteError
 from packshot.images import sidecars, tables
 from packshot.photos.photo_set import Photo, list_photos, set_caption_locks
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import hashing, overwriting, pathnames
 
 COLUMNS = ("file", "caption", "locked", "source")
 _RUN = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
@@ -51,7 +51,7 @@ def write_caption_table(project: Project) -> Path:
                  (photo.caption and photo.caption_by) or "")  # fmt: skip
         rows.writerow([_harmless(cell) for cell in cells])
     try:
-        files.write_result(table, b"\xef\xbb\xbf" + out.getvalue().encode())
+        overwriting.write_result(table, b"\xef\xbb\xbf" + out.getvalue().encode())
     except OverwriteError as error:
         raise CaptionError(
             f"{table} was changed since Packshot wrote it. Apply it first (packshot caption --apply "
@@ -90,8 +90,8 @@ def apply_caption_table(project: Project, table: Path) -> EditedCaptions:
                 project, named(photos, [n for n, lock in locks.items() if lock is locked]), locked
             )
         if table.resolve() == project.captions_table.resolve():
-            files.note_result(
-                project.captions_table, files.sha256(table)
+            overwriting.note_result(
+                project.captions_table, hashing.sha256(table)
             )  # all of it is taken over
         return edited
 
@@ -116,7 +116,7 @@ def read_table(table: Path) -> list[Row]:
     Raises:
         CaptionError: not such a table.
     """
-    if not files.is_file(table):
+    if not pathnames.is_file(table):
         raise CaptionError(f"There is no table {table}. Make one: packshot caption --review")
     if table.stat().st_size > _MOST_BYTES:
         raise CaptionError(f"{table} is far too large for a table of captions.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from packshot.errors import PackshotError
-from packshot.utils import files
+from packshot.utils import reading
 from packshot.utils.validation import describe
 
 FILE = "phrases.toml"
@@ -70,6 +70,6 @@ def general_bank() -> Bank:
 
 def _read(path: Path) -> Bank:
     try:
-        return Bank(groups=files.read_toml(path))
+        return Bank(groups=reading.read_toml(path))
     except ValidationError as error:
         raise PackshotError(f"{path}: {describe(error)}") from error

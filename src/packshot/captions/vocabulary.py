@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from packshot.utils import files
+from packshot.utils import reading
 
 _HERE = Path(__file__).parent
 _SPLIT = re.compile(r"[\s-]+")
@@ -42,7 +42,7 @@ class Words:
 @cache
 def words() -> Words:
     """The words of `words.toml`."""
-    read: dict[str, Any] = files.read_toml(_HERE / "words.toml")
+    read: dict[str, Any] = reading.read_toml(_HERE / "words.toml")
     kinds = tuple(frozenset(kind) for kind in read.pop("kinds"))
     opener = re.compile(rf"(?:{'|'.join(read.pop('openers'))})(?!\w)[,:]?\s*", re.IGNORECASE)
     return Words(
@@ -76,7 +76,7 @@ def normalize_wording(caption: str) -> str:
 @cache
 def _wordings() -> tuple[re.Pattern[str], dict[str, str]]:
     """A pattern of all phrases, longest first, and each one's wording."""
-    table: dict[str, list[str]] = files.read_toml(_HERE / "vocabulary.toml")["said"]
+    table: dict[str, list[str]] = reading.read_toml(_HERE / "vocabulary.toml")["said"]
     wordings = {variant: phrase for phrase, variants in table.items() for variant in variants}
     wordings |= {phrase: phrase for phrase in table}
     longest_first = sorted(wordings, key=lambda phrase: (-len(phrase), phrase))

@@ -16,7 +16,7 @@ from packshot.catalog.store import Store, is_url
 from packshot.catalog.table import Product
 from packshot.errors import CatalogError, InUseError, reason_of
 from packshot.settings import Choices
-from packshot.utils import files
+from packshot.utils import files, hashing, locks, pathnames, reading
 from packshot.weights.installed_bases import installed_base
 from packshot.workflow.receipt import versions
 
@@ -40,15 +40,15 @@ def at_hand(place: str, folder: Path) -> Path:
     with _alone(folder.with_name(folder.name + ".lock")):
         stamps = None if web.is_web(place) else Store(place).stamps()
         marker = folder / "fetched.json"  # written last
-        fetched = files.read_json(marker) if marker.is_file() else None
-        wanted = {"url": place, "stamps": files.fingerprint(stamps)}
+        fetched = reading.read_json(marker) if marker.is_file() else None
+        wanted = {"url": place, "stamps": hashing.fingerprint(stamps)}
         if not (isinstance(fetched, dict) and wanted.items() <= fetched.items()):
             if folder.exists():  # of a fetch that broke off, or of another URL
-                files.remove_tree(folder, folder.parent)
+                pathnames.remove_tree(folder, folder.parent)
             fetch = _of_web if stamps is None else partial(_of_store, stamps=stamps)
             fetched = wanted | {"name": fetch(place, folder)}
             files.write_json(marker, fetched)
-    return files.safe_join(folder, str(fetched["name"]))
+    return pathnames.safe_join(folder, str(fetched["name"]))
 
 
 def choices_at_hand(choices: Choices, folder: Path) -> Choices:
@@ -61,7 +61,7 @@ def choices_at_hand(choices: Choices, folder: Path) -> Choices:
     def local(place: str) -> str:
         if not is_url(place):
             return place
-        return str(at_hand(place, folder / files.fingerprint(place)[:16]))
+        return str(at_hand(place, folder / hashing.fingerprint(place)[:16]))
 
     given = choices.model_dump(exclude_unset=True)
     given |= {key: local(given[key]) for key in _PLACES if key in given}
@@ -81,7 +81,7 @@ def fingerprint_of(product: Product) -> str:
     choices |= {key: _content(getattr(product.choices, key)) for key in _PLACES}
     choices["class_images"] = [_content(name) for name in product.choices.class_images]
     facts = [versions(), product.subject.model_dump(), choices, _content(product.photos)]
-    return files.fingerprint(facts)
+    return hashing.fingerprint(facts)
 
 
 def _content(place: str) -> Any:
@@ -93,9 +93,9 @@ def _content(place: str) -> Any:
         return place
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.is_file())
-        hashes = {file.relative_to(path).as_posix(): files.known_sha256(file) for file in found}
+        hashes = {file.relative_to(path).as_posix(): hashing.known_sha256(file) for file in found}
         return [path.name, hashes]
-    return [path.name, files.known_sha256(path)] if path.is_file() else place
+    return [path.name, hashing.known_sha256(path)] if path.is_file() else place
 
 
 @contextlib.contextmanager
@@ -104,7 +104,7 @@ def _alone(lock: Path) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         while True:
             try:
-                held.enter_context(files.lock(lock))
+                held.enter_context(locks.lock(lock))
                 break
             except InUseError:
                 time.sleep(1.0)
@@ -114,7 +114,7 @@ def _alone(lock: Path) -> Iterator[None]:
 def _of_web(url: str, folder: Path) -> str:
     """Fetch what is at a web address; its name."""
     name = f"photos{Path(urlsplit(url).path).suffix.lower() or '.zip'}"
-    web.fetch(url, files.safe_join(folder, name))
+    web.fetch(url, pathnames.safe_join(folder, name))
     return name
 
 
@@ -127,8 +127,8 @@ def _of_store(url: str, folder: Path, stamps: dict[str, str]) -> str:
         raise CatalogError(f"{url} has {len(stamps):,} files; at most {MOST_FILES:,} are taken.")
     try:
         for inside in stamps:
-            path = files.safe_join(folder, name)
-            store.download(inside, files.safe_join(path, inside) if inside else path)
+            path = pathnames.safe_join(folder, name)
+            store.download(inside, pathnames.safe_join(path, inside) if inside else path)
     except OSError as error:
         raise CatalogError(f"{url} cannot be fetched: {reason_of(error)}.") from error
     return name

@@ -29,7 +29,7 @@ from packshot.errors import (
 )
 from packshot.images.loading import open_image
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import caches, files, hashing, in_place, pathnames
 from packshot.utils.durations import in_words
 from packshot.workflow import end_to_end
 from packshot.workflow.observer import RunObserver
@@ -46,7 +46,7 @@ _SAVE_SECONDS = 300.0
 
 def scratch_of(store: Store) -> Path:
     """Where this machine makes what goes to a store."""
-    return files.cache_folder() / "catalog" / files.fingerprint(store.url)[:16]
+    return caches.cache_folder() / "catalog" / hashing.fingerprint(store.url)[:16]
 
 
 def make(
@@ -92,7 +92,7 @@ def _made(product: Product, folder: Path, observer: _Log) -> Outcome:
     Raises:
         PackshotError: any step's own errors.
     """
-    downloads = files.safe_join(folder, f"downloads/{product.id}")
+    downloads = pathnames.safe_join(folder, f"downloads/{product.id}")
     project = project_of(folder, product)
     result = end_to_end.run(
         inputs.at_hand(product.photos, downloads), root=project.root, name=product.subject.name,
@@ -125,7 +125,7 @@ def _made_in_store(
         if not root.exists():
             fetch(store, unfinished, root) or fetch(store, place, root)
         if _is_anothers(root, product):
-            files.remove_tree(root, root.parent)
+            pathnames.remove_tree(root, root.parent)
         observer.follow(claim, lambda: publish(store, unfinished, root, wanted, {}))
         try:
             outcome = _made(product, scratch, observer)
@@ -142,9 +142,9 @@ def _made_in_store(
             store.upload(thumbnail, thumbnail_of(Path(), product.id).as_posix())
         publish(store, place, root, wanted, outcome.facts())
         withdraw(store, unfinished)
-    for left in (root, files.safe_join(scratch, f"downloads/{product.id}")):
+    for left in (root, pathnames.safe_join(scratch, f"downloads/{product.id}")):
         if left.exists():
-            files.remove_tree(left, left.parent)
+            pathnames.remove_tree(left, left.parent)
     return outcome
 
 
@@ -206,7 +206,9 @@ class _Log(RunObserver):
     def say(self, text: str) -> None:
         """Append a line; that none can be written is no reason to end."""
         with contextlib.suppress(DiskFullError, WriteError):
-            files.append_line(self._path, f"{datetime.now().isoformat(timespec='seconds')} {text}")
+            in_place.append_line(
+                self._path, f"{datetime.now().isoformat(timespec='seconds')} {text}"
+            )
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Append what is done; what is under way is in the project."""

@@ -12,7 +12,7 @@ from packshot.generation.scores import read_scores
 from packshot.insertion.record import read_records
 from packshot.judging.intervals import interval
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import hashing, pathnames
 
 State = Literal["waiting", "making", "done", "failed", "stopped", "elsewhere", "aside"]
 """Elsewhere: another start of the catalogue is at it. Aside: somebody has said not to make it."""
@@ -64,17 +64,17 @@ class Outcome:
 
 def project_of(out: Path, product: Product) -> Project:
     """The project of a product: a folder of its own."""
-    return Project(files.safe_join(out, f"{PRODUCTS}/{product.id}"))
+    return Project(pathnames.safe_join(out, f"{PRODUCTS}/{product.id}"))
 
 
 def log_of(out: Path, id: str) -> Path:
     """What was said while a product was made."""
-    return files.safe_join(out, f"logs/{id}.log")
+    return pathnames.safe_join(out, f"logs/{id}.log")
 
 
 def thumbnail_of(out: Path, id: str) -> Path:
     """A small picture of what was made."""
-    return files.safe_join(out, f"thumbnails/{id}.jpg")
+    return pathnames.safe_join(out, f"thumbnails/{id}.jpg")
 
 
 def figures(project: Project) -> dict[str, Any]:
@@ -105,5 +105,5 @@ def _between(values: Sequence[float]) -> tuple[float, float] | None:
 def _mark(project: Project) -> str:
     """A hash of what was planned, and of what was measured of all that was made."""
     records = [project.plan_file, project.scores_file, *project.insertions_folder.glob("*.json")]
-    found = {path.name: files.sha256(path) for path in sorted(records) if path.is_file()}
-    return files.fingerprint(found)[:16]
+    found = {path.name: hashing.sha256(path) for path in sorted(records) if path.is_file()}
+    return hashing.fingerprint(found)[:16]

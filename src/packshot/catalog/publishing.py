@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from packshot.catalog.store import Store
-from packshot.utils import files
+from packshot.utils import files, hashing, pathnames, serialization
 
 _MARKER = "published.json"
 
@@ -51,7 +51,7 @@ def publish(store: Store, folder: str, root: Path, inputs: str, facts: dict[str,
     store.remove(f"{folder}/{_MARKER}")
     stand = before.files if before else {}
     found = {
-        path.relative_to(root).as_posix(): files.known_sha256(path)
+        path.relative_to(root).as_posix(): hashing.known_sha256(path)
         for path in sorted(root.rglob("*"))
         if path.is_file() and not path.is_symlink() and not _is_machines_own(path)
     }
@@ -61,7 +61,7 @@ def publish(store: Store, folder: str, root: Path, inputs: str, facts: dict[str,
     for name in set(stand) - set(found):
         store.remove(f"{folder}/{name}")
     said = Published(inputs, facts, found)._asdict()
-    store.write(f"{folder}/{_MARKER}", files.as_json(said, indent=2).encode())
+    store.write(f"{folder}/{_MARKER}", serialization.as_json(said, indent=2).encode())
 
 
 def _is_machines_own(path: Path) -> bool:
@@ -82,12 +82,12 @@ def fetch(store: Store, folder: str, root: Path) -> bool:
         return False
     part = root.with_name(f"{root.name}.part")
     if part.exists():
-        files.remove_tree(part, root.parent)
+        pathnames.remove_tree(part, root.parent)
     part.mkdir(parents=True)
     for name, sha256 in published.files.items():
-        path = files.safe_join(part, name)
+        path = pathnames.safe_join(part, name)
         store.download(f"{folder}/{name}", path)
-        if files.sha256(path) != sha256:  # somebody else's
+        if hashing.sha256(path) != sha256:  # somebody else's
             return False
     part.rename(root)
     return True

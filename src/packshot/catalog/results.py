@@ -27,7 +27,7 @@ from packshot.catalog.table import Product
 from packshot.catalog.verdicts import Verdict
 from packshot.errors import CatalogError
 from packshot.report.page import rendered
-from packshot.utils import files
+from packshot.utils import files, serialization
 from packshot.utils.durations import in_words
 
 _WORDS = {
@@ -111,7 +111,7 @@ class Results:
         return {
             "results.csv": as_csv(rows, self._verdicts),
             "index.html": rendered("catalog.html.jinja", facts),
-            RESULTS: files.as_json(told, indent=2) + "\n",
+            RESULTS: serialization.as_json(told, indent=2) + "\n",
         }
 
     def _of(self, row: Row) -> Verdict:

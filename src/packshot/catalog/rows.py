@@ -18,7 +18,7 @@ from packshot.catalog.outcome import Outcome
 from packshot.catalog.table import ID, Product
 from packshot.catalog.verdicts import Verdict, seconds_of
 from packshot.errors import CatalogError
-from packshot.utils import files
+from packshot.utils import pathnames, reading
 
 RESULTS = "results.json"
 ORDER = ("failed", "stopped", "making", "elsewhere", "waiting", "done", "aside")
@@ -76,7 +76,7 @@ def read_rows(out: Path) -> list[Row]:
         CatalogError: its results are none.
         UnsafePathError: they lie elsewhere.
     """
-    return rows_of(files.read_json(files.safe_join(out, RESULTS)) or [], out)
+    return rows_of(reading.read_json(pathnames.safe_join(out, RESULTS)) or [], out)
 
 
 def rows_of(told: Any, where: object) -> list[Row]:

@@ -20,7 +20,7 @@ from packshot.class_images.online.public_http import is_public
 from packshot.errors import CatalogError, PackshotError, reason_of
 from packshot.images import sidecars, tables
 from packshot.settings import Choices, Subject
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.utils.validation import validated
 
 MOST_ROWS = 1_000_000
@@ -139,7 +139,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    if not files.is_file(path):
+    if not pathnames.is_file(path):
         raise CatalogError(f"There is no table {path}. Name a CSV, JSON lines or Parquet file.")
     if path.stat().st_size > MOST_BYTES:
         raise CatalogError(f"{path} is larger than {MOST_BYTES // 2**20} MiB; split it.")
@@ -224,17 +224,17 @@ def _product(given: dict[str, Any], beside: Path, known: dict[str, str | None]) 
     if (
         choices.plates != "none"
         and not is_url(choices.plates)
-        and not files.exists(Path(choices.plates))
+        and not pathnames.exists(Path(choices.plates))
     ):
         raise CatalogError(f"there is no {choices.plates}, which plates names.")
-    if files.is_device_name(str(given["id"]).partition(".")[0]):
+    if pathnames.is_device_name(str(given["id"]).partition(".")[0]):
         raise CatalogError("its id is a name that Windows keeps for a device.")
     photos = str(given["photos"])
     if is_url(photos):
         _check_url(photos, known)
     else:
-        photos = str((beside / files.expand_user(photos)).absolute())
-        if not files.exists(Path(photos)):
+        photos = str((beside / pathnames.expand_user(photos)).absolute())
+        if not pathnames.exists(Path(photos)):
             raise CatalogError(f"there are no photos at {photos}.")
     return validated(
         Product, CatalogError, id=str(given["id"]), subject=subject, photos=photos, choices=choices
@@ -256,8 +256,8 @@ def _placed(key: str, name: str, beside: Path) -> str:
     """A choice's value; if it names a file beside the table, that file's whole path."""
     is_word = re.fullmatch(r"[\w-]+", name) is not None
     may_be = key in _FILES or (key in _FILES_OR_WORDS and not is_word)
-    path = beside / files.expand_user(name)
-    return str(path.absolute()) if may_be and not is_url(name) and files.exists(path) else name
+    path = beside / pathnames.expand_user(name)
+    return str(path.absolute()) if may_be and not is_url(name) and pathnames.exists(path) else name
 
 
 def _once(known: dict[str, str | None], what: str, check: Callable[[], None]) -> None:
@@ -276,7 +276,9 @@ def _check_base(name: str) -> None:
     from packshot.weights.hub import parse_repo
     from packshot.weights.installed_bases import installed_base
 
-    if not (is_url(name) or installed_base(name) or files.exists(Path(name)) or parse_repo(name)):
+    if not (
+        is_url(name) or installed_base(name) or pathnames.exists(Path(name)) or parse_repo(name)
+    ):
         raise CatalogError(f"there is no base {name!r}.")
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from packshot.catalog.table import ID, Product
 from packshot.errors import CatalogError, PackshotError
-from packshot.utils import durations, files
+from packshot.utils import durations, files, pathnames, reading
 
 WHOLE = "none"
 """A time budget that is none: the whole recipe."""
@@ -68,7 +68,7 @@ def read_verdicts(out: Path) -> dict[str, Verdict]:
     Raises:
         CatalogError: a file of these is none, or is not in the folder.
     """
-    folder = files.safe_join(out, "verdicts")
+    folder = pathnames.safe_join(out, "verdicts")
     found = sorted(folder.glob("*.json")) if folder.is_dir() else []
     return {path.stem: _read(path) for path in found if re.match(ID, path.stem)}
 
@@ -91,7 +91,7 @@ def give_verdict(out: Path, product: str, verdict: Verdict) -> None:
         DiskFullError, WriteError: it cannot be written.
     """
     path = _file(out, product)
-    files.refuse_links(path)
+    pathnames.refuse_links(path)
     files.write_json(path, verdict.model_dump())
 
 
@@ -115,12 +115,12 @@ def _timed(product: Product, verdict: Verdict) -> Product:
 
 
 def _file(out: Path, product: str) -> Path:
-    return files.safe_join(out, f"verdicts/{product}.json")
+    return pathnames.safe_join(out, f"verdicts/{product}.json")
 
 
 def _read(path: Path) -> Verdict:
     try:
-        return Verdict.model_validate(files.read_json(path))
+        return Verdict.model_validate(reading.read_json(path))
     except ValidationError as error:
         raise CatalogError(
             f"{path} says nothing that can be decided of a product. Delete it, and decide again."

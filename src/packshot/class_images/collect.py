@@ -13,7 +13,7 @@ from packshot.errors import ClassImagesError, ImageRejectedError
 from packshot.images.refusals import write_refusals
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import copying, hashing, pathnames
 from packshot.utils.progress import Progress, silent
 
 
@@ -99,11 +99,11 @@ def _copied(
 ) -> Iterator[ClassImage]:
     for image in images:
         name = f"{image.sha256[:16]}{image.file.suffix.lower()}"
-        path = files.safe_join(project.class_images_folder, name)
+        path = pathnames.safe_join(project.class_images_folder, name)
         try:
             if not _is_copy(path, image.sha256):
-                files.copy(image.file, path)
-            if files.sha256(path) != image.sha256:
+                copying.copy(image.file, path)
+            if hashing.sha256(path) != image.sha256:
                 raise ImageRejectedError(image.file.name, "was changed while it was read")
         except ImageRejectedError as error:
             refused[image.file.name] = error.reason
@@ -116,7 +116,7 @@ def _copied(
 
 def _is_copy(path: Path, sha256: str) -> bool:
     """Whether the image is there as a file of its own; Packshot 0.1 gave the original a second name."""
-    return path.is_file() and path.stat().st_nlink == 1 and files.sha256(path) == sha256
+    return path.is_file() and path.stat().st_nlink == 1 and hashing.sha256(path) == sha256
 
 
 def _known(project: Project) -> dict[str, ClassImage]:

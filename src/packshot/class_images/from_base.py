@@ -18,7 +18,7 @@ from packshot.class_images.class_image import ClassImage
 from packshot.errors import InUseError
 from packshot.models.device_memory import all_within_memory
 from packshot.models.diffusion_model import DiffusionModel
-from packshot.utils import files
+from packshot.utils import caches, files, hashing, locks, reading, serialization
 from packshot.utils.progress import Progress
 from packshot.utils.text import with_article
 
@@ -54,10 +54,10 @@ def class_prompt(noun: str, index: int) -> str:
 def shared_folder(base: DiffusionModel, noun: str) -> Path:
     """The cache folder of the class images of a base, sampler, dtype and class, for all projects."""
     plain = re.sub(r"[^a-z0-9]+", "-", noun.lower()).strip("-")
-    slug = plain or files.sha256_of(noun.encode())[:12]
-    how = files.fingerprint([files.CACHE_VERSION, asdict(base.sampler), str(base.dtype)])
+    slug = plain or hashing.sha256_of(noun.encode())[:12]
+    how = hashing.fingerprint([caches.CACHE_VERSION, asdict(base.sampler), str(base.dtype)])
     version = f"{base.content_hash[:12]}-{how[:8]}"
-    return files.cache_folder() / "class_images" / version / slug
+    return caches.cache_folder() / "class_images" / version / slug
 
 
 def generate_class_images(
@@ -78,7 +78,7 @@ def generate_class_images(
     left = _missing(folder, noun, count, range(0, count, batch), batch)
     while left:
         for start in left:
-            with contextlib.suppress(InUseError), files.lock(folder / f"{start:05d}.lock"):
+            with contextlib.suppress(InUseError), locks.lock(folder / f"{start:05d}.lock"):
                 progress("class images", start, count)
                 if _missing(folder, noun, count, [start], batch):
                     _make(base, noun, range(start, start + batch), folder)
@@ -100,10 +100,10 @@ def _missing(folder: Path, noun: str, count: int, starts: Iterable[int], batch: 
 
 def _is_there(folder: Path, noun: str, index: int) -> bool:
     path = folder / f"{index:05d}.png"
-    record = files.read_json(path.with_suffix(".json"))
+    record = reading.read_json(path.with_suffix(".json"))
     if not (path.is_file() and isinstance(record, dict)):
         return False
-    made = {"prompt": class_prompt(noun, index), "sha256": files.known_sha256(path)}
+    made = {"prompt": class_prompt(noun, index), "sha256": hashing.known_sha256(path)}
     return record == made
 
 
@@ -115,8 +115,8 @@ def _make(base: DiffusionModel, noun: str, indices: Sequence[int], folder: Path)
         if _is_there(folder, noun, index):
             continue
         path = folder / f"{index:05d}.png"
-        data = files.image_bytes(path.suffix, picture)
-        record = {"prompt": class_prompt(noun, index), "sha256": files.sha256_of(data)}
+        data = serialization.image_bytes(path.suffix, picture)
+        record = {"prompt": class_prompt(noun, index), "sha256": hashing.sha256_of(data)}
         files.write_json(path.with_suffix(".json"), record)
         files.write_bytes(path, data)
 
@@ -143,7 +143,7 @@ def _listed(base: DiffusionModel, noun: str, index: int, folder: Path) -> ClassI
     path = folder / f"{index:05d}.png"
     return ClassImage(
         file=path,
-        sha256=files.known_sha256(path),
+        sha256=hashing.known_sha256(path),
         width=base.native_pixels,
         height=base.native_pixels,
         prompt=class_prompt(noun, index),

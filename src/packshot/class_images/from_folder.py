@@ -14,7 +14,7 @@ from packshot.images import sidecars
 from packshot.images.caption_text import Remarks, Syntax
 from packshot.images.loading import open_image
 from packshot.images.sources import picture_files
-from packshot.utils import files
+from packshot.utils import hashing
 from packshot.utils.progress import Progress
 from packshot.utils.text import with_article
 
@@ -103,7 +103,7 @@ def class_image(
         ImageRejectedError: the image cannot be used.
     """
     try:
-        sha256 = files.sha256(path)
+        sha256 = hashing.sha256(path)
     except OSError as error:
         raise ImageRejectedError(path.name, f"cannot be read ({error.strerror})") from error
     before = known.get(sha256)

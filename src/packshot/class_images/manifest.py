@@ -13,7 +13,7 @@ from packshot.class_images.class_image import ClassImage
 from packshot.errors import ClassImagesError
 from packshot.images import sidecars
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, hashing, pathnames, reading
 from packshot.utils.validation import describe
 
 ORIGINS_FILE = "manifest.jsonl"
@@ -35,7 +35,7 @@ def list_class_images(project: Project) -> list[ClassImage]:
         ClassImagesError: the list is damaged, or a listed file is missing.
         UnsafePathError: the list names a file outside the project's class_images folder.
     """
-    return [_image(project, row) for row in files.read_json_lines(project.class_images_manifest)]
+    return [_image(project, row) for row in reading.read_json_lines(project.class_images_manifest)]
 
 
 def require_unchanged(images: Iterable[ClassImage]) -> None:
@@ -45,7 +45,7 @@ def require_unchanged(images: Iterable[ClassImage]) -> None:
         ClassImagesError: one was changed since it was collected.
     """
     for image in images:
-        if files.known_sha256(image.file) != image.sha256:
+        if hashing.known_sha256(image.file) != image.sha256:
             raise ClassImagesError(
                 f"The class image {image.file} was changed since it was collected, or is damaged. Delete "
                 "it and gather them again: packshot class-images"
@@ -60,7 +60,7 @@ def _image(project: Project, row: object) -> ClassImage:
         raise ClassImagesError(
             f"{project.class_images_manifest} is damaged ({describe(error)[:300]}). {again}"
         ) from error
-    path = files.safe_join(project.class_images_folder, str(listed.file))
+    path = pathnames.safe_join(project.class_images_folder, str(listed.file))
     if not path.is_file():
         raise ClassImagesError(f"The class image {path} is missing. {again}")
     return listed.model_copy(update={"file": path})
@@ -68,5 +68,5 @@ def _image(project: Project, row: object) -> ClassImage:
 
 def read_folder_metadata(folder: Path) -> dict[str, dict[str, Any]]:
     """The metadata of images in a folder's manifest.jsonl, by file name in `sidecars.same_form`."""
-    rows: list[Any] = files.read_json_lines(folder / ORIGINS_FILE)
+    rows: list[Any] = reading.read_json_lines(folder / ORIGINS_FILE)
     return {sidecars.same_form(str(row.get("file"))): row for row in rows if isinstance(row, dict)}

@@ -106,12 +106,12 @@ def _agrees(error: UnaskedFetchError) -> bool:
 def _settle_home() -> None:
     """A home for a user who has none, of which libraries know nothing: it is deleted at the end."""
     from packshot.errors import PackshotError
-    from packshot.utils import files
+    from packshot.utils import caches, pathnames
 
-    if files.expand_user("~").is_absolute():
+    if pathnames.expand_user("~").is_absolute():
         return
     try:
-        home = files.stand_in_folder()
+        home = caches.stand_in_folder()
     except PackshotError:  # nor any place for one; whoever needs it says so
         return
     os.environ["HOME"] = os.environ["USERPROFILE"] = str(home)

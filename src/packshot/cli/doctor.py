@@ -19,10 +19,10 @@ def doctor(
 ) -> None:
     """Examine this installation, and a base on it. Names no folder or user: fit for a bug report."""
     from packshot.cli.console import Console
-    from packshot.utils import files
+    from packshot.utils import overwriting, serialization
 
     if json:
-        files.refuse_others(json)
+        overwriting.refuse_others(json)
     with Console() as console:
         console.progress("libraries", 0, 1)  # importing them alone takes seconds
         from packshot.doctor import examine
@@ -30,7 +30,7 @@ def doctor(
         report = examine(base, console.progress)
     echo(report.text())
     if json:
-        text = files.as_json(report.as_json(), indent=2) + "\n"
-        files.write_result(json, text.encode("utf-8", "replace"))
+        text = serialization.as_json(report.as_json(), indent=2) + "\n"
+        overwriting.write_result(json, text.encode("utf-8", "replace"))
     if not report.is_ready:
         raise typer.Exit(2)

@@ -119,10 +119,10 @@ def _shoot(
     """Images of prompts into a folder, and a sheet of them; see the options of `shoot`."""
     from packshot.cli.console import Console
     from packshot.generation.generate import generate_images, write_sheet
-    from packshot.utils import files
+    from packshot.utils import overwriting
 
     page = folder / "sheet.png"
-    files.refuse_others(page)
+    overwriting.refuse_others(page)
     with Console() as console:
         model = base_of(project, console, base)
 

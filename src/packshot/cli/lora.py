@@ -10,7 +10,7 @@ import typer
 from packshot.cli.options import TARGETS
 from packshot.cli.terminal import echo
 from packshot.types import TargetModules
-from packshot.utils.files import note_result, refuse_others, sha256
+from packshot.utils import hashing, overwriting
 
 if TYPE_CHECKING:
     from packshot.lora.edit import EditedLora
@@ -55,7 +55,7 @@ def convert(
     from packshot.lora.edit import EditedLora
     from packshot.models import load_base
 
-    refuse_others(out)
+    overwriting.refuse_others(out)
     model = load_base(base)
     lora = lora_of(file, model)
     write_lora(lora, out, model, format)
@@ -76,7 +76,7 @@ def merge(
     from packshot.models import load_base
 
     out = Path(files[-1])
-    refuse_others(out)
+    overwriting.refuse_others(out)
     model = load_base(base)
     edited = merged(loras_of(files[:-1], model), model, rank)
     write_lora(edited.lora, out, model, format)
@@ -100,7 +100,7 @@ def resize(
     from packshot.lora import write_lora
     from packshot.models import load_base
 
-    refuse_others(out)
+    overwriting.refuse_others(out)
     model = load_base(base)
     edited = resized(lora_of(file, model), model, rank, energy)
     write_lora(edited.lora, out, model, format)
@@ -121,7 +121,7 @@ def extract(
     from packshot.lora import write_lora
     from packshot.models import load_base
 
-    refuse_others(out)
+    overwriting.refuse_others(out)
     model = load_base(base)
     edited = extracted(load_base(tuned), model, rank, target_modules)
     write_lora(edited.lora, out, model, format)
@@ -129,7 +129,7 @@ def extract(
 
 
 def _say(out: Path, edited: EditedLora) -> None:
-    note_result(out, sha256(out))
+    overwriting.note_result(out, hashing.sha256(out))
     ranks = {weights.rank for weights in edited.lora.weights.values()}
     rank = f"{min(ranks)} to {max(ranks)}" if len(ranks) > 1 else str(*ranks)
     echo(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packshot.cli.terminal import echo
-from packshot.utils.files import printable_name
+from packshot.utils import pathnames, serialization
 
 if TYPE_CHECKING:
     from packshot.provenance.signing_key import SigningKey
@@ -44,7 +44,6 @@ def verify(
     from packshot import provenance
     from packshot.project import open_project
     from packshot.report.origin import record_of
-    from packshot.utils.files import as_json as in_json
 
     opened = open_project(project) if project else None
 
@@ -55,7 +54,8 @@ def verify(
     told = [provenance.verify(file) for file in files]
     if as_json:
         more = [{"file": str(one.file), "record": record(one)} for one in told]
-        echo(in_json([asdict(one) | own for one, own in zip(told, more, strict=True)], indent=2))
+        rows = [asdict(one) | own for one, own in zip(told, more, strict=True)]
+        echo(serialization.as_json(rows, indent=2))
     else:
         for one in told:
             echo(_in_words(one))
@@ -84,7 +84,7 @@ def _in_words(one: Statement) -> str:
 
 def _in_a_line(text: object) -> str:
     """What others have written, in one line of ours: no line of it is taken for what `verify` says."""
-    return printable_name(str(text))[:_MAX_TEXT]
+    return pathnames.printable_name(str(text))[:_MAX_TEXT]
 
 
 @app.command("show")

@@ -23,7 +23,7 @@ from packshot.images.loading import encoded, read_picture
 from packshot.photos import photo_set as photos
 from packshot.project import Project, create_project, open_project
 from packshot.settings import Subject
-from packshot.utils import files
+from packshot.utils import caches, copying, files, pathnames
 from packshot.utils.progress import Progress, silent
 
 
@@ -111,7 +111,7 @@ def read_dataset(source: Path, images: Path | None = None) -> Dataset:
     Raises:
         DatasetError: not a dataset, or damaged.
     """
-    if not files.exists(source):
+    if not pathnames.exists(source):
         raise DatasetError(f"There is no {source}. Name a dataset: a folder, or its .toml.")
     if images and source.suffix.lower() not in (".json", ".jsonl", *CSV_ENDINGS):
         raise DatasetError(f"--images goes with a table of captions; {source} is none.")
@@ -200,7 +200,7 @@ def _take_photos(
 ) -> tuple[list[photos.Photo], dict[str, str]]:
     if not (dataset.entries or dataset.refused):
         return [], {}
-    with files.temporary_folder() as folder:
+    with caches.temporary_folder() as folder:
         staged, refused = _stage(dataset.entries, folder)
         refused = dataset.refused | refused
         # Whether transparency is a mask, the dataset says; `_stage` has followed it.
@@ -225,7 +225,7 @@ def _stage(entries: Sequence[Entry], folder: Path) -> tuple[list[Path], dict[str
             files.write_text(path.with_suffix(".txt"), entry.caption + "\n")
         if entry.mask:
             sidecars.mask_place(path).parent.mkdir(exist_ok=True)
-            files.hard_link_or_copy(entry.mask, sidecars.mask_place(path))
+            copying.hard_link_or_copy(entry.mask, sidecars.mask_place(path))
     return list(staged.values()), refused
 
 
@@ -234,7 +234,7 @@ def _free_name(picture: Path, staged: dict[str, Path]) -> str:
     stem, number = picture.stem, 1
     while stem.lower() in staged:
         number += 1
-        stem = f"{files.shortened(picture.stem, 200)}-{number}"
+        stem = f"{pathnames.shortened(picture.stem, 200)}-{number}"
     return stem + picture.suffix
 
 
@@ -242,7 +242,7 @@ def _laid(entry: Entry, path: Path) -> Path:
     """A link to the image; if its transparency is a mask, an opaque copy, and the mask."""
     drawn = read_picture(entry.picture, over_white=False) if entry.alpha_is_mask else None
     if drawn is None or drawn.alpha is None or drawn.alpha.getextrema() == (255, 255):
-        files.point(path, entry.picture)
+        copying.point(path, entry.picture)
         return path
     path = path.with_suffix(".png")
     files.write_bytes(path, encoded(drawn, ".png"))

@@ -27,7 +27,7 @@ from packshot.images.loading import unreadable
 from packshot.images.sources import picture_files
 from packshot.photos.photo_set import Photo
 from packshot.settings import Subject
-from packshot.utils import files
+from packshot.utils import files, pathnames, reading
 from packshot.utils.validation import describe
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def read_config(file: Path) -> Dataset:
         DatasetError: not such a file, or a folder in it is missing.
         PackshotError: it is not TOML.
     """
-    values = read_json(file) if file.suffix.lower() == ".json" else files.read_toml(file)
+    values = read_json(file) if file.suffix.lower() == ".json" else reading.read_toml(file)
     try:
         config = _Config.model_validate(values)
         subsets = [
@@ -246,9 +246,9 @@ def _named(file: Path, name: str, notes: list[str]) -> Path:
     """A path in a configuration; if it is missing, the one next to the configuration (moved together)."""
     parts = [part for part in re.split(r"[/\\]", name) if part]
     tails = (file.parent.joinpath(*parts[start:]) for start in range(len(parts)))
-    if files.exists(named := file.parent / name):
+    if pathnames.exists(named := file.parent / name):
         return named
-    moved = next(filter(files.exists, tails), None)
+    moved = next(filter(pathnames.exists, tails), None)
     if moved is None:
         raise DatasetError(f"{file} names {name}, which is not there; mend the path in it.")
     notes.append(f"{name} is not there: {moved} was read instead")
@@ -403,4 +403,4 @@ def _as_toml(subsets: Sequence[dict[str, Any]]) -> str:
 def _plain(words: str) -> str:
     """Words, made safe as part of a folder's name on any drive."""
     plain = " ".join(re.sub(r'[\\/:*?"<>|\x00-\x1f]', " ", words).split())
-    return files.shortened(plain, 200).rstrip(". ")  # which Windows drops
+    return pathnames.shortened(plain, 200).rstrip(". ")  # which Windows drops

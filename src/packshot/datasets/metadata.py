@@ -17,7 +17,7 @@ from packshot.datasets.model import ORIGIN, Dataset, Entry, origin_of
 from packshot.errors import DatasetError, ImageRejectedError, UnsafePathError
 from packshot.images import sidecars, tables
 from packshot.images.sources import PICTURE_ENDINGS, picture_files
-from packshot.utils import files
+from packshot.utils import pathnames
 
 CSV_ENDINGS = (".csv", ".tsv")
 NAME_COLUMNS = ("file_name", "image_path", "image", "file")
@@ -176,7 +176,7 @@ def _tails(name: str) -> list[str]:
 
 def _picture_at(folder: Path, name: str) -> Path:
     try:
-        path = files.safe_join(folder, name)
+        path = pathnames.safe_join(folder, name)
         if path.is_file() and path.suffix.lower() in PICTURE_ENDINGS:
             return path
         images = list(picture_files(path.parent)) if path.parent.is_dir() else []

@@ -16,7 +16,7 @@ from packshot.insertion.background import Background, load_background
 from packshot.provenance.marking import Claim, Ingredient, Marking, mime_of
 from packshot.provenance.verify import Statement, verify
 from packshot.provenance.xmp import kept_packet
-from packshot.utils import files
+from packshot.utils import overwriting, pathnames, serialization
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def convert(picture: Path, folder: Path, kind: str) -> Path:
     if kind not in ENCODINGS:
         raise DeliveryError(f"There is no format {kind!r}; there are {', '.join(ENCODINGS)}.")
     target = folder / f"{picture.stem}.{kind}"
-    if files.exists(target) and target.resolve() == picture.resolve():
+    if pathnames.exists(target) and target.resolve() == picture.resolve():
         raise DeliveryError(
             f"{picture} would be overwritten: name another format, or a folder with --out."
         )
-    files.refuse_others(target)
+    overwriting.refuse_others(target)
     read, said = load_background(picture), verify(picture, seeks_watermark=False)
     claim = _claim(picture, target, said)
     if claim is None:
@@ -79,7 +79,7 @@ def convert(picture: Path, folder: Path, kind: str) -> Path:
         marking.check()
         data = encoded(read, kind, marking.xmp(claim, read.xmp))
         data = marking.signed(data, ENCODINGS[kind].mime, claim)
-    files.write_result(target, data)
+    overwriting.write_result(target, data)
     return target
 
 
@@ -116,7 +116,7 @@ def encoded(picture: Background, kind: str, xmp: bytes | None) -> bytes:
     if kind != "tiff":
         told["xmp"] = xmp
     given = {key: value for key, value in told.items() if value}
-    return files.image_bytes(f".{encoding.name}", image, **encoding.options, **given)
+    return serialization.image_bytes(f".{encoding.name}", image, **encoding.options, **given)
 
 
 def _exif(picture: Background, kind: str, xmp: bytes | None) -> bytes:

@@ -27,7 +27,7 @@ from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
 from packshot.provenance.marking import ENHANCED, Claim, Ingredient, Marking, mime_of
 from packshot.report import write_report
-from packshot.utils import files
+from packshot.utils import files, overwriting
 from packshot.utils.progress import Progress, silent
 
 PARTS = ("lora", "shop", "shots", "insertions", "report")
@@ -77,7 +77,7 @@ def deliver_project(
     Raises:
         DeliveryError: an unknown part or format, or there is nothing to deliver.
         InsertionError: there is no such photo.
-        DiskFullError, WriteError: as `packshot.utils.files`.
+        DiskFullError, WriteError: as `files.write_bytes`.
     """
     _refuse_unknown("part", parts, PARTS)
     _refuse_unknown("format", formats, tuple(SHOP_FORMATS))
@@ -128,7 +128,7 @@ def _shop_pictures(
     progress: Progress,
 ) -> list[Path]:
     for path in delivered_pictures(project):
-        if files.is_result(path):  # of an earlier delivery, with other photos or formats
+        if overwriting.is_result(path):  # of an earlier delivery, with other photos or formats
             path.unlink()
     marking = project.marking
     marking.check()
@@ -144,7 +144,7 @@ def _shop_pictures(
         for format in formats:
             name = f"{photo.file.stem}-{format.name}{format.ending}"
             file = project.delivery_folder / "shop" / name
-            files.write_result(file, _signed(marking, photo, file, format, product))
+            overwriting.write_result(file, _signed(marking, photo, file, format, product))
             made.append(file)
         most = max((enlargement(product.size, format) for format in formats), default=1.0)
         if most > _SOFT:

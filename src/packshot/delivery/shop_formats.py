@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from packshot.images.encoding import XMP_TEXT
-from packshot.utils import files
+from packshot.utils import serialization
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,4 +87,4 @@ def encoded(picture: Image.Image, format: ShopFormat, xmp: bytes | None = None) 
         told["pnginfo"].add_itxt(XMP_TEXT, xmp.decode())
     elif xmp:
         told["xmp"] = xmp
-    return files.image_bytes(format.ending, picture, **told)
+    return serialization.image_bytes(format.ending, picture, **told)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from packshot.doctor.report import Finding, gigabytes
-from packshot.utils import files
+from packshot.utils import caches
 
 LITTLE_MEMORY, TOO_LITTLE_MEMORY = 4e9, 1.5e9
 """Bytes of free main memory: less than the first is enough for small bases only, less than the
@@ -25,11 +25,11 @@ def machine_findings() -> Iterator[Finding]:
     yield _system()
     yield _cpu()
     yield _main_memory()
-    yield _disk("disk of caches", files.cache_folder())
+    yield _disk("disk of caches", caches.cache_folder())
     from huggingface_hub import constants
 
     hub = _existing(Path(constants.HF_HUB_CACHE))
-    if hub.stat().st_dev != _existing(files.cache_folder()).stat().st_dev:
+    if hub.stat().st_dev != _existing(caches.cache_folder()).stat().st_dev:
         yield _disk("disk of the hub", hub)
 
 

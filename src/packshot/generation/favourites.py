@@ -7,7 +7,7 @@ from pathlib import Path
 from packshot.errors import PackshotError, UnsafePathError
 from packshot.images.encoding import is_picture
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, pathnames, reading
 
 
 def read_favourites(project: Project) -> list[Path]:
@@ -15,14 +15,14 @@ def read_favourites(project: Project) -> list[Path]:
 
     What names no image in the project's `shots/` is passed over.
     """
-    names = files.read_json(project.favourites_file)
+    names = reading.read_json(project.favourites_file)
     found = []
     for name in names if isinstance(names, list) else []:
         try:
-            file = files.safe_join(project.shots_folder, str(name))
+            file = pathnames.safe_join(project.shots_folder, str(name))
         except UnsafePathError:
             continue
-        if is_picture(file) and files.is_file(file):
+        if is_picture(file) and pathnames.is_file(file):
             found.append(file)
     return found
 
@@ -33,7 +33,7 @@ def set_favourite(project: Project, image: Path, is_one: bool) -> None:
     Raises:
         PackshotError: it lies elsewhere, or is not there.
     """
-    if not image.is_relative_to(project.shots_folder) or not files.is_file(image):
+    if not image.is_relative_to(project.shots_folder) or not pathnames.is_file(image):
         raise PackshotError(f"{image.name} is no generated image of this project.")
     before = [file for file in read_favourites(project) if file != image]
     names = [*before, image] if is_one else before

@@ -21,7 +21,7 @@ from packshot.images.encoding import ENDINGS, Format
 from packshot.provenance.marking import GENERATED, LEAST_PIXELS, Claim, Marking
 from packshot.settings import Subject
 from packshot.types import SEEDS
-from packshot.utils import files
+from packshot.utils import hashing, overwriting, pathnames, reading, serialization
 from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _fingerprint(shot: GeneratedImage) -> str:
     made = asdict(shot)
     if shot.quality is None:  # lossless: as versions named it that had no other format
         del made["quality"]
-    return files.fingerprint(made)[:8]
+    return hashing.fingerprint(made)[:8]
 
 
 def _stands(shot: GeneratedImage) -> bool:
@@ -225,7 +225,7 @@ def _write(shot: GeneratedImage, picture: Image.Image, read: str, marking: Marki
     data = marking.as_file(
         picture, claim, shot.format, quality=shot.quality or 100, parameters=parameters(shot, read)
     )
-    files.write_result(shot.file, data)
+    overwriting.write_result(shot.file, data)
     write_record(shot)
 
 
@@ -250,8 +250,8 @@ def identifier_of(shot: GeneratedImage) -> str:
 def write_record(shot: GeneratedImage) -> None:
     """Write an image's settings next to it, for `read_generated_images`."""
     record = asdict(shot) | {"file": shot.file.name}
-    text = files.as_json(record, indent=2) + "\n"
-    files.write_result(shot.file.with_suffix(".json"), text.encode("utf-8", "replace"))
+    text = serialization.as_json(record, indent=2) + "\n"
+    overwriting.write_result(shot.file.with_suffix(".json"), text.encode("utf-8", "replace"))
 
 
 def parameters(shot: GeneratedImage, read: str = "") -> str:
@@ -290,8 +290,8 @@ def read_generated_images(folder: Path) -> list[GeneratedImage]:
     shots = []
     for record in sorted(folder.glob("*.json")):
         with suppress(ValueError, UnsafePathError):  # pydantic's are ValueErrors
-            shot = _RECORD.validate_python(files.read_json(record))
-            shots.append(replace(shot, file=files.safe_join(folder, shot.file.name)))
+            shot = _RECORD.validate_python(reading.read_json(record))
+            shots.append(replace(shot, file=pathnames.safe_join(folder, shot.file.name)))
     return [shot for shot in shots if shot.file.is_file()]
 
 
@@ -324,5 +324,5 @@ def write_sheet(
     labels = [f"{shot.prompt} (seed {shot.seed})" for shot in shots]
     sheet = contact_sheet(pictures, columns=columns, labels=labels)
     claim = Claim(file.name, GENERATED, {"shows": [shot.file.name for shot in shots]})
-    files.write_result(file, marking.as_file(sheet, claim))
+    overwriting.write_result(file, marking.as_file(sheet, claim))
     return file

@@ -14,7 +14,7 @@ from packshot.models.clip import embed_image_files
 from packshot.models.embedder import ClipSimilarity
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, hashing
 
 __all__ = [
     "Score",
@@ -68,7 +68,7 @@ def images_with_and_without(
     """The pairs in `folder`/with and `folder`/without, of the project's current LoRA."""
     learnt, plain = (read_generated_images(folder / kind) for kind in ("with", "without"))
     if project.lora_file.is_file():
-        now = files.sha256(project.lora_file)
+        now = hashing.sha256(project.lora_file)
         learnt = [shot for shot in learnt if now in (digest for _, _, digest in shot.loras)]
     return pair_images(learnt, plain)
 

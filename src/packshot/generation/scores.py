@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from packshot.generation.generate import read_generated_images
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import hashing, pathnames, reading
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ _SCORES = TypeAdapter(list[Score])
 def read_scores(project: Project) -> list[Score]:
     """The scores that were written; empty if there are none, or the file is damaged."""
     try:
-        return _SCORES.validate_python(files.read_json(project.scores_file))
+        return _SCORES.validate_python(reading.read_json(project.scores_file))
     except ValidationError:
         return []
 
@@ -38,8 +38,8 @@ def read_scores(project: Project) -> list[Score]:
 def has_current_images(project: Project) -> bool:
     """Whether the project's usual images, of which the scores are, were made with its LoRA as it is now."""
     folder = project.shots_folder / "with"
-    if not (files.is_file(project.lora_file) and folder.is_dir()):
+    if not (pathnames.is_file(project.lora_file) and folder.is_dir()):
         return False
-    now = files.known_sha256(project.lora_file)
+    now = hashing.known_sha256(project.lora_file)
     made = read_generated_images(folder)
     return any(now in (digest for _, _, digest in one.loras) for one in made)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from packshot.errors import ImageRejectedError
 from packshot.images.loading import refuse_unfit
-from packshot.utils import files
+from packshot.utils import files, pathnames
 
 MAX_MEMBERS = 5_000
 MAX_TOTAL_BYTES = 8e9
@@ -106,7 +106,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path) -> 
     _refuse_trick(member)
     name = member.filename
     try:
-        target = files.safe_join(into, _name(member).as_posix())
+        target = pathnames.safe_join(into, _name(member).as_posix())
         files.write_stream(_chunks(archive, member), target)
     except FileExistsError as error:
         raise ImageRejectedError(

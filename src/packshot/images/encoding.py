@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from packshot.errors import PackshotError
 from packshot.images.exif_camera import EXIF_FOLDER
-from packshot.utils import files
+from packshot.utils import serialization
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,7 +45,7 @@ def encoded(
         PackshotError: the parameters are too long for a JPEG.
     """
     if kind == "png":
-        return files.image_bytes(".png", picture, pnginfo=_texts(parameters, xmp))
+        return serialization.image_bytes(".png", picture, pnginfo=_texts(parameters, xmp))
     options: dict[str, Any] = {"quality": quality}
     if kind == "jpeg":
         options |= {"subsampling": 0, "optimize": True}
@@ -57,7 +57,7 @@ def encoded(
             )
     if xmp:
         options["xmp"] = xmp
-    return files.image_bytes(ENDINGS[kind], picture, **options)
+    return serialization.image_bytes(ENDINGS[kind], picture, **options)
 
 
 def commented(comment: str, exif: bytes = b"") -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packshot.utils import files
+from packshot.utils import hashing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,4 +92,4 @@ class SeenImages:
 
 def pixels_sha256(image: Image.Image) -> str:
     """SHA-256 of size and pixels: equal for two files with the same pixels."""
-    return files.sha256_of(f"{image.size}".encode() + image.tobytes())
+    return hashing.sha256_of(f"{image.size}".encode() + image.tobytes())

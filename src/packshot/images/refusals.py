@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from packshot.errors import Refusal
-from packshot.utils import files
+from packshot.utils import files, reading
 
 
 def write_refusals(path: Path, refused: Mapping[str, str]) -> None:
@@ -25,7 +25,7 @@ def read_refusals(path: Path) -> dict[str, Refusal]:
 
     Packshot 0.1 wrote the words alone; how those begin tells which photos were blurred.
     """
-    found = files.read_json(path)
+    found = reading.read_json(path)
     if not isinstance(found, dict):
         return {}
     return {

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import TextIO
 
 from packshot.errors import ImageRejectedError
-from packshot.utils import files
+from packshot.utils import hashing, pathnames
 
 CAPTION_ENDINGS = (".txt", ".caption")
 _MASK_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
@@ -24,7 +24,7 @@ _MOST_BYTES = 65_536
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF16_ZEROS = ([True, False] * 2, [False, True] * 2)
 _SETTLED = 2 * 10**9
-"""Nanoseconds after which a folder's stamp tells every change; see `files.known_sha256`."""
+"""Nanoseconds after which a folder's stamp tells every change; see `hashing.known_sha256`."""
 
 
 def caption_file(picture: Path) -> Path | None:
@@ -68,10 +68,10 @@ def find_beside(folder: Path, stem: str, ending: str) -> Path | None:
     or do not) and the case of the ending.
     """
     exact = folder / f"{stem}{ending}"
-    if files.is_file(exact):
+    if pathnames.is_file(exact):
         return exact
     name = _names_in(folder).get((same_form(stem), ending.lower()))
-    return folder / name if name and files.is_file(folder / name) else None
+    return folder / name if name and pathnames.is_file(folder / name) else None
 
 
 def same_form(name: str) -> str:
@@ -81,7 +81,7 @@ def same_form(name: str) -> str:
 
 def _names_in(folder: Path) -> Mapping[tuple[str, str], str]:
     try:
-        now = files.stamp(folder)
+        now = hashing.stamp(folder)
     except (OSError, ValueError):
         return {}
     if time.time_ns() - max(now[1:]) < _SETTLED:  # it may change again under this stamp

@@ -12,7 +12,7 @@ from packshot.errors import ImageRejectedError, NoUsablePhotosError
 from packshot.images import archives, sidecars
 from packshot.images import video as videos
 from packshot.images.loading import unreadable
-from packshot.utils import files
+from packshot.utils import caches, pathnames
 from packshot.utils.progress import Progress, silent
 
 PICTURE_ENDINGS = frozenset(
@@ -30,7 +30,7 @@ _IN_FOLDERS = _IN_ARCHIVES | {".zip"}
 
 def picture_files(folder: Path) -> Iterator[Path]:
     """The image files in a folder, by their endings; hidden ones and masks of others are skipped."""
-    return (path for path in _meant(folder, PICTURE_ENDINGS) if files.is_file(path))
+    return (path for path in _meant(folder, PICTURE_ENDINGS) if pathnames.is_file(path))
 
 
 def _meant(folder: Path, endings: frozenset[str]) -> Iterator[Path]:
@@ -59,7 +59,7 @@ def find(sources: Sequence[Path]) -> list[Path]:
     """
     paths: dict[Path, None] = {}
     for source in sources:
-        if not files.exists(source):
+        if not pathnames.exists(source):
             raise NoUsablePhotosError(
                 f"There is no {source}. Name a folder with photos of your product, or one photo."
             )
@@ -79,9 +79,9 @@ def _no_photos(sources: Sequence[Path]) -> str:
 
 def refuse(refused: dict[str, str], path: Path, reason: str) -> None:
     """Record why a file is refused, under a unique name."""
-    name = files.printable_name(path.name)
+    name = pathnames.printable_name(path.name)
     longer = (f"{name} ({number})" for number in itertools.count(2))
-    names = itertools.chain((name, f"{files.printable_name(path.parent.name)}/{name}"), longer)
+    names = itertools.chain((name, f"{pathnames.printable_name(path.parent.name)}/{name}"), longer)
     refused[next(free for free in names if free not in refused)] = reason
 
 
@@ -102,7 +102,7 @@ def unpacked(
     if not packed:
         yield plain, {}
         return
-    with files.temporary_folder() as folder:
+    with caches.temporary_folder() as folder:
         opener = _Opener(folder, frames)
         for done, path in enumerate(packed, start=1):
             opener.open(path, beside=found)
@@ -142,7 +142,7 @@ class _Opener:
         wanted = _IN_ARCHIVES | frozenset(sidecars.CAPTION_ENDINGS)
         members, refused = archives.unpack(path, self._place(path), wanted, self._left)
         self._left -= sum(member.stat().st_size for member in members)
-        self.refused |= {files.printable_name(name): reason for name, reason in refused.items()}
+        self.refused |= {pathnames.printable_name(name): reason for name, reason in refused.items()}
         in_archives = [member for member in members if member.suffix.lower() in _IN_ARCHIVES]
         meant = [path for path in _without_masks(in_archives) if path.parent.name != "masks"]
         if not (meant or refused):
@@ -157,5 +157,5 @@ def _refuse_live(video: Path, beside: Sequence[Path]) -> None:
         if path.with_suffix("") == video.with_suffix("") and path.suffix.lower() in _LIVE:
             raise ImageRejectedError(
                 video.name,
-                f"is the moving part of {files.printable_name(path.name)}, which is enough",
+                f"is the moving part of {pathnames.printable_name(path.name)}, which is enough",
             )

@@ -24,7 +24,7 @@ from packshot.errors import ImageRejectedError, PackshotError, WriteError
 from packshot.images import colour, quality
 from packshot.images.containers import colour_codes
 from packshot.images.loading import MAX_PIXELS, Picture, encoded, refuse_unfit
-from packshot.utils import files
+from packshot.utils import files, pathnames
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -217,7 +217,7 @@ def _write(video: Path, into: Path, chosen: Sequence[FrameCandidate]) -> list[st
     for number, seconds, shown in _frames(video):
         if number in wanted and (picture := shown()):
             names.append(
-                f"{files.shortened(files.printable_name(video.stem), 80)} at {seconds:06.2f} s.jpg"
+                f"{pathnames.shortened(pathnames.printable_name(video.stem), 80)} at {seconds:06.2f} s.jpg"
             )
             data = encoded(Picture(picture, None, b"", "JPEG"), ".jpg")
             files.write_bytes(into / names[-1], data)

@@ -18,7 +18,7 @@ from packshot.images import colour
 from packshot.images.encoding import XMP_TEXT
 from packshot.images.loading import exif_of, opened_picture, orientation_of, upright, xmp_of
 from packshot.images.metadata import Texts, iim_of, iim_text, png_text, texts_of
-from packshot.utils import files
+from packshot.utils import overwriting
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -138,7 +138,7 @@ class Background:
 
     def write(self, path: Path, **notes: str) -> None:
         """Write a PNG; see `as_png`."""
-        files.write_result(path, self.as_png(None, **notes))
+        overwriting.write_result(path, self.as_png(None, **notes))
 
     def as_png(self, xmp: bytes | None = None, **notes: str) -> bytes:
         """A PNG with exactly these values, its metadata, an XMP packet, and `notes` as text chunks.

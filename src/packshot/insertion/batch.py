@@ -15,7 +15,7 @@ from packshot.images import sidecars, tables
 from packshot.images.sources import picture_files
 from packshot.insertion.occlusion import AUTO
 from packshot.insertion.record import is_of_another, results_of
-from packshot.utils import files
+from packshot.utils import hashing, overwriting, pathnames
 
 _COLUMNS = (
     "background", "box", "quad", "mask", "at", "view", "photo", "name", "tall", "known", "horizon",
@@ -59,13 +59,13 @@ def read_jobs(table: Path) -> list[InsertionJob]:
         InsertionError: no table, or no such columns.
     """
     jobs = _of_folder(table) if table.is_dir() else _of_table(table)
-    batch = files.fingerprint(str(table.resolve()))
+    batch = hashing.fingerprint(str(table.resolve()))
     return [replace(job, batch=batch) for job in jobs]
 
 
 def _of_folder(folder: Path) -> list[InsertionJob]:
     """Of two backgrounds with one stem, each result has its background's whole name."""
-    plates = [path for path in picture_files(folder) if not files.is_result(path)]
+    plates = [path for path in picture_files(folder) if not overwriting.is_result(path)]
     jobs: list[InsertionJob] = []
     stems = [_plain(path.stem) for path in plates]
     for path in plates:
@@ -114,11 +114,13 @@ def _of_row(
     name = given["name"] or _free(f"{background.stem}-{number - 1}", before)
     numbers = {key: _number(given[key]) for key in _NUMBERS}
     fault = ""
-    if not given["background"] or not files.is_file(background):
+    if not given["background"] or not pathnames.is_file(background):
         fault = f"there is no background {background}"
     elif wrong := [key for key in _NUMBERS if given[key] and numbers[key] is None]:
         fault = f"the {wrong[0]} {given[wrong[0]]} is no number"
-    elif missing := [file for file in (mask, _file(behind)) if file and not files.is_file(file)]:
+    elif missing := [
+        file for file in (mask, _file(behind)) if file and not pathnames.is_file(file)
+    ]:
         fault = f"there is no mask {missing[0]}"
     elif Path(name).name != name or "\0" in name or name != _free(name, before):
         fault = f"give it another name than {name}"
@@ -198,14 +200,14 @@ def begin(job: InsertionJob, folder: Path) -> None:
     Raises:
         OverwriteError: another file has the name of our mark.
     """
-    files.refuse_others(_mark(job, folder))
+    overwriting.refuse_others(_mark(job, folder))
     if _mark(job, folder).exists():
-        files.write_result(_mark(job, folder), f"\n{job.batch}".encode())
+        overwriting.write_result(_mark(job, folder), f"\n{job.batch}".encode())
 
 
 def mark_done(job: InsertionJob, folder: Path, settings: str) -> None:
     """Record that a job's result in `folder` was made with these `settings`."""
-    files.write_result(_mark(job, folder), f"{_key(job, settings)}\n{job.batch}".encode())
+    overwriting.write_result(_mark(job, folder), f"{_key(job, settings)}\n{job.batch}".encode())
 
 
 def _stands(job: InsertionJob, folder: Path, settings: str) -> bool:
@@ -238,7 +240,7 @@ def _mark(job: InsertionJob, folder: Path) -> Path:
 def _key(job: InsertionJob, settings: str) -> str:
     """A fingerprint of everything the result depends on; files by their content."""
     given = (job.background, job.mask, _file(job.behind))
-    hashes = [files.sha256(file) for file in given if file]
+    hashes = [hashing.sha256(file) for file in given if file]
     told = (
         job.box,
         job.quad,
@@ -250,4 +252,4 @@ def _key(job: InsertionJob, settings: str) -> str:
         job.horizon,
         job.behind,
     )
-    return files.fingerprint([settings, *told, hashes])
+    return hashing.fingerprint([settings, *told, hashes])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from packshot.utils import files
+from packshot.utils import reading
 
 _FILE = Path(__file__).with_name("heights.toml")
 
@@ -65,4 +65,4 @@ def _singulars(word: str) -> list[str]:
 
 @functools.cache
 def _table() -> _Heights:
-    return _Heights.model_validate(files.read_toml(_FILE))
+    return _Heights.model_validate(reading.read_toml(_FILE))

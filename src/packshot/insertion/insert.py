@@ -38,7 +38,7 @@ from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
 from packshot.provenance.marking import LEAST_PIXELS, PNG, TOO_SMALL_TO_MARK, Claim, Marking
 from packshot.types import SEEDS
-from packshot.utils import files
+from packshot.utils import hashing, overwriting, pathnames, serialization
 from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ def insert(
         raise InsertionError(
             f"{background.source} would be overwritten: name another folder than its own with --out."
         )
-    if name != files.shortened(name, files.MAX_NAME_BYTES - len(SHEET_ENDING)):
+    if name != pathnames.shortened(name, pathnames.MAX_NAME_BYTES - len(SHEET_ENDING)):
         raise InsertionError(f"The results cannot be named after {name}: give it a shorter name.")
-    files.refuse_others(*results_of(folder, name))
+    overwriting.refuse_others(*results_of(folder, name))
     marking = project.marking
     marking.check()
     scene = _scene(background, placement, settings)
@@ -469,7 +469,7 @@ def _written(
     )
     record = InsertionRecord(
         file=file.name, background=scene.background.name, background_file=source and source.resolve(),
-        background_sha256=files.sha256(source) if source else None, photo=photo, seed=seed,
+        background_sha256=hashing.sha256(source) if source else None, photo=photo, seed=seed,
         box=asdict(product), light=asdict(scene.light), horizon=insertion.horizon,
         camera=_cameras(scene, result), notes=notes, checks=tuple(map(CheckRecord.of, checks)),
     )  # fmt: skip
@@ -482,10 +482,10 @@ def _written(
     claim = claim_of(record, scene.background, result.cut, by_a_model)
     shown = sheet(scene.background, after, result.changed_mask, scene.crop, product, checks)
     of_the_sheet = Claim(page.name, claim.source_type, {"shows": file.name})
-    files.write_result(page, marking.as_file(shown, of_the_sheet))
-    text = files.as_json(record.model_dump(mode="json"), indent=2) + "\n"
-    files.write_result(folder / f"{name}.json", text.encode("utf-8", "replace"))
+    overwriting.write_result(page, marking.as_file(shown, of_the_sheet))
+    text = serialization.as_json(record.model_dump(mode="json"), indent=2) + "\n"
+    overwriting.write_result(folder / f"{name}.json", text.encode("utf-8", "replace"))
     xmp = marking.xmp(claim, scene.background.xmp)
     data = after.as_png(xmp, Software="packshot", Comment=json.dumps(record.box))
-    files.write_result(file, marking.signed(data, PNG, claim))
+    overwriting.write_result(file, marking.signed(data, PNG, claim))
     return insertion

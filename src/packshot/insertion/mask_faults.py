@@ -18,7 +18,7 @@ from packshot.insertion.background import Colours
 from packshot.insertion.heights import is_same_all_around
 from packshot.insertion.symmetry import one_sided
 from packshot.photos.photo_set import Photo
-from packshot.utils import files
+from packshot.utils import hashing
 
 _PIXELS = 256
 _BINS = 24
@@ -87,7 +87,7 @@ def mask_faults(photos: Sequence[Photo], noun: str = "") -> dict[str, MaskFaults
     """
     looks = {
         photo.file.name: _look(
-            photo.file, photo.mask, files.stamp(photo.file), files.stamp(photo.mask)
+            photo.file, photo.mask, hashing.stamp(photo.file), hashing.stamp(photo.mask)
         )
         for photo in photos
         if photo.mask

@@ -13,7 +13,7 @@ from packshot.images.masks import has_shape, resized, shows_a_product
 from packshot.images.sources import PICTURE_ENDINGS, picture_files
 from packshot.insertion.background import load_background
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import copying, files, hashing, pathnames
 
 _MOST_NAME = 80
 
@@ -43,16 +43,18 @@ def add_plate(project: Project, file: Path, name: str | None = None) -> Path:
     if suffix not in PICTURE_ENDINGS:
         raise ImageRejectedError(wanted.name, "has no ending of a picture, such as .jpg or .png")
     plain = re.sub(r"[^\w.-]+", "-", wanted.stem).strip("-.") or "plate"
-    stem = files.shortened(f"plate-{plain}" if files.is_device_name(plain) else plain, _MOST_NAME)
+    stem = pathnames.shortened(
+        f"plate-{plain}" if pathnames.is_device_name(plain) else plain, _MOST_NAME
+    )
     with project.held():
         for other in list_plates(project):
-            if files.known_sha256(other) == files.sha256(file):
+            if hashing.known_sha256(other) == hashing.sha256(file):
                 return other
         taken = {path.stem.lower() for path in _all(project)}
         numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
         free = next(one for one in (stem, *numbered) if one.lower() not in taken)
         target = project.plates_folder / f"{free}{suffix}"
-        files.copy(file, target)
+        copying.copy(file, target)
         return target
 
 
@@ -65,7 +67,7 @@ def plate_named(project: Project, name: str) -> Path:
     for plate in list_plates(project):
         if plate.name == name:
             return plate
-    raise InsertionError(f"The project has no plate {files.printable_name(name)!r}.")
+    raise InsertionError(f"The project has no plate {pathnames.printable_name(name)!r}.")
 
 
 def place_file(project: Project, name: str) -> Path:

@@ -23,7 +23,7 @@ from packshot.masks import Segmenter
 from packshot.masks.registry import load_segmenter
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, hashing, serialization
 
 PIXELS = 720
 """The longer side of a preview."""
@@ -88,15 +88,15 @@ class Previewer:
 
     def _loaded(self, path: Path) -> tuple[Background, Background, Light]:
         """A background; its small copy, which tells of the camera what its file does; its light."""
-        key = (path, files.stamp(path))
+        key = (path, hashing.stamp(path))
         if self._backgrounds is None or self._backgrounds[0] != key:
             whole = load_background(path)
             picture = Image.fromarray((whole.whole(self.pixels)[0] * 255).round().astype(np.uint8))
             copy = (
-                self.folder / "plates" / files.fingerprint([str(path), key[1]])[:16] / "plate.png"
+                self.folder / "plates" / hashing.fingerprint([str(path), key[1]])[:16] / "plate.png"
             )
             exif = read_picture(path).exif
-            files.write_bytes(copy, files.image_bytes(".png", picture, exif=exif))
+            files.write_bytes(copy, serialization.image_bytes(".png", picture, exif=exif))
             small = load_background(copy)
             self._backgrounds = key, whole, small, light_seen(small)
         return self._backgrounds[1:]
@@ -105,8 +105,8 @@ class Previewer:
         """A photo with its mask, made smaller; the bundled segmenter's mask where it has none."""
         scale = min(1.0, max(scale, _LEAST / max(photo.width, photo.height)))
         size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
-        made_of = [photo.sha256, photo.mask and files.stamp(photo.mask), size]
-        folder = self.folder / files.fingerprint(made_of)[:16]
+        made_of = [photo.sha256, photo.mask and hashing.stamp(photo.mask), size]
+        folder = self.folder / hashing.fingerprint(made_of)[:16]
         # Named as the photo is, which settings may name; what is in it says that it is a PNG.
         file, mask = folder / photo.file.name, folder / "mask" / "mask.png"
         if not (file.is_file() and mask.is_file()):
@@ -116,7 +116,7 @@ class Previewer:
             drawn = drawn or Image.new("L", image.size)
             files.write_image(mask, drawn.resize(size, Image.Resampling.BOX))
             small = image.resize(size, Image.Resampling.BOX)
-            files.write_bytes(file, files.image_bytes(".png", small, exif=picture.exif))
+            files.write_bytes(file, serialization.image_bytes(".png", small, exif=picture.exif))
         return replace(photo, file=file, mask=mask, width=size[0], height=size[1])
 
     @cached_property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import hashing, pathnames, reading
 
 if TYPE_CHECKING:
     from packshot.insertion.quality_checks import Check
@@ -71,7 +71,7 @@ class InsertionRecord(BaseModel):
     def identifier(self) -> str:
         """What leads from a watermark to this record: a hash of how it was made."""
         made = self.model_dump(mode="json", exclude={"background_file", "watermark"})
-        return files.fingerprint(made)[:8]
+        return hashing.fingerprint(made)[:8]
 
     @property
     def missed(self) -> list[CheckRecord]:
@@ -81,9 +81,9 @@ class InsertionRecord(BaseModel):
     def background_as_it_was(self) -> Path | None:
         """The background's file, if it is still there unchanged."""
         file = self.background_file
-        if file is None or not files.is_file(file):
+        if file is None or not pathnames.is_file(file):
             return None
-        return file if files.known_sha256(file) == self.background_sha256 else None
+        return file if hashing.known_sha256(file) == self.background_sha256 else None
 
 
 def read_records(folder: Path) -> list[InsertionRecord]:
@@ -91,10 +91,10 @@ def read_records(folder: Path) -> list[InsertionRecord]:
     records = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         try:
-            record = InsertionRecord.model_validate(files.read_json(path))
+            record = InsertionRecord.model_validate(reading.read_json(path))
         except ValidationError:
             continue
-        if record.file == f"{path.stem}.png" and files.is_file(folder / record.file):
+        if record.file == f"{path.stem}.png" and pathnames.is_file(folder / record.file):
             records.append(record)
     return records
 
@@ -112,7 +112,7 @@ def free_name(folder: Path, stem: str) -> str:
 
 def _is_taken(folder: Path, name: str) -> bool:
     places = (folder, folder / _REMOVED)
-    return any(files.exists(file) for place in places for file in results_of(place, name))
+    return any(pathnames.exists(file) for place in places for file in results_of(place, name))
 
 
 def remove_insertions(project: Project, names: Sequence[str]) -> list[str]:
@@ -137,13 +137,13 @@ def restore_insertions(project: Project, names: Sequence[str]) -> list[str]:
 def _move(project: Project, names: Sequence[str], source: Path, target: Path) -> list[str]:
     with project.held():
         known = {record.file for record in read_records(source)}
-        there = [name for name in names if name in known and not files.exists(target / name)]
+        there = [name for name in names if name in known and not pathnames.exists(target / name)]
         for name in there:
             parts = zip(
                 *(results_of(place, Path(name).stem) for place in (source, target)), strict=True
             )
             for old, new in parts:
-                if files.is_file(old):
+                if pathnames.is_file(old):
                     new.parent.mkdir(parents=True, exist_ok=True)
                     old.replace(new)
         return there
@@ -151,6 +151,6 @@ def _move(project: Project, names: Sequence[str], source: Path, target: Path) ->
 
 def is_of_another(folder: Path, name: str, background: Path) -> bool:
     """Whether results of this name are an insertion into another background, by its record."""
-    record = files.read_json(results_of(folder, name)[-1])
+    record = reading.read_json(results_of(folder, name)[-1])
     made_in = record.get("background_sha256") if isinstance(record, dict) else None
-    return made_in is not None and made_in != files.known_sha256(background)
+    return made_in is not None and made_in != hashing.known_sha256(background)

@@ -45,7 +45,7 @@ from packshot.insertion.viewpoint_checks import horizon_notes
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
 from packshot.types import SEEDS
-from packshot.utils import files
+from packshot.utils import hashing, overwriting, pathnames, serialization
 from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -253,18 +253,18 @@ def _inputs(
 ) -> str:
     """A fingerprint of all that every result of a batch depends on; files by their content."""
     photos = [
-        (photo.sha256, photo.mask and files.sha256(photo.mask), photo.caption)
+        (photo.sha256, photo.mask and hashing.sha256(photo.mask), photo.caption)
         for photo in list_photos(project)
     ]
     mask, front = (
-        path and files.is_file(Path(path)) and files.sha256(Path(path))
+        path and pathnames.is_file(Path(path)) and hashing.sha256(Path(path))
         for path in (place.mask, place.behind)
     )
     base, embedder = tools.base, tools.embedder
     model = base and (
         base.content_hash, str(base.dtype), base.weight_storage, asdict(base.sampler)
     )  # fmt: skip
-    return files.fingerprint(
+    return hashing.fingerprint(
         [
             version("packshot"), project.subject.model_dump(), project.settings.segmenter, photos,
             settings.model_dump(), asdict(replace(place, mask=None)), mask, front,
@@ -328,9 +328,9 @@ def show_places(
         draw.text((corners[0] + 6, corners[3] - 20), text, fill="#ffcc00", font=font)
     notes = "\n".join((*horizon_notes(plate), *scale.notes))
     draw.text((6, 6), notes, fill="#ffffff", font=font, stroke_width=2, stroke_fill="#000000")
-    name = f"{files.shortened(background.stem, 200)}.places.png"
+    name = f"{pathnames.shortened(background.stem, 200)}.places.png"
     file = (out or project.insertions_folder) / name
-    files.write_result(file, files.image_bytes(file.suffix, image))
+    overwriting.write_result(file, serialization.image_bytes(file.suffix, image))
     return file
 
 

@@ -14,7 +14,7 @@ from packshot.judging.intervals import Interval, interval
 from packshot.project import Project, slug_of
 from packshot.training.chosen import read_chosen
 from packshot.training.runs import checkpoints
-from packshot.utils import files
+from packshot.utils import files, hashing, pathnames, reading
 
 WEIGHTS = (0.6, 0.8, 1.0)
 Values = Annotated[tuple[FiniteFloat, ...], Field(max_length=4096)]
@@ -78,7 +78,7 @@ _RECORDS = TypeAdapter(list[Candidate])
 def runs_with_lora(project: Project) -> dict[str, Path]:
     """The LoRA file of each run that has one, by the run's name, oldest first."""
     name = project.lora_file.name
-    return {run.name: run / name for run in project.runs() if files.is_file(run / name)}
+    return {run.name: run / name for run in project.runs() if pathnames.is_file(run / name)}
 
 
 def loras_of_runs(project: Project) -> dict[tuple[str, int | None], Path]:
@@ -103,7 +103,7 @@ def list_candidates(project: Project, weights: Sequence[float] = WEIGHTS) -> lis
     found, loras = [], loras_of_runs(project)
     last = dict(loras.keys())
     for (run, step), file in loras.items():
-        digest = files.known_sha256(file)
+        digest = hashing.known_sha256(file)
         known = {
             one.weight
             for one in scored.values()
@@ -130,7 +130,7 @@ def folder_without(project: Project, base: str = "") -> Path:
 def _on(project: Project, base: str) -> Path:
     folder = project.candidates_folder
     return (
-        folder / "bases" / f"{slug_of(base)[-40:]}-{files.fingerprint(base)[:8]}"
+        folder / "bases" / f"{slug_of(base)[-40:]}-{hashing.fingerprint(base)[:8]}"
         if base
         else folder
     )
@@ -146,7 +146,9 @@ def pictures_of(project: Project, candidate: Candidate) -> list[GeneratedImage]:
 def read_candidates(project: Project) -> list[Candidate]:
     """What was measured, LoRAs from elsewhere included."""
     try:
-        return _RECORDS.validate_python(files.read_json(project.candidates_folder / "scores.json"))
+        return _RECORDS.validate_python(
+            reading.read_json(project.candidates_folder / "scores.json")
+        )
     except ValidationError:
         return []
 
@@ -160,10 +162,10 @@ def write_candidate(project: Project, done: Candidate) -> None:
 
 def chosen_candidate(project: Project) -> tuple[str, int | None, float] | None:
     """The run, the step and the weight of the project's LoRA; None if it is of none of its runs."""
-    if not files.is_file(project.lora_file):
+    if not pathnames.is_file(project.lora_file):
         return None
-    now = files.known_sha256(project.lora_file)
+    now = hashing.known_sha256(project.lora_file)
     if (told := read_chosen(project)) and told.sha256 == now:
         return told.run, told.step, told.weight
     runs = runs_with_lora(project).items()
-    return next(((run, None, 1.0) for run, file in runs if files.known_sha256(file) == now), None)
+    return next(((run, None, 1.0) for run, file in runs if hashing.known_sha256(file) == now), None)

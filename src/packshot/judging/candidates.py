@@ -23,7 +23,7 @@ from packshot.judging.choice import Choice, Limits, keep_proposal, propose
 from packshot.judging.judge import Judge
 from packshot.lora import load_lora
 from packshot.lora.weights import check_strength
-from packshot.utils import files
+from packshot.utils import hashing
 from packshot.utils.progress import Progress, silent
 
 Sources = Mapping[tuple[str, int | None], Path]
@@ -77,7 +77,7 @@ def score_candidates(
         for (run, step), file in wanted.items():
             for weight in at:
                 progress("candidates", len(done), total)
-                digest = files.known_sha256(file)
+                digest = hashing.known_sha256(file)
                 plain = Candidate(run, weight, digest, step=step, base=judge.other_base)
                 done.append(judge.judged(plain, file))
 

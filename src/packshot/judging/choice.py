@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from packshot.judging.candidate import Candidate, list_candidates
 from packshot.judging.intervals import difference, interval, is_tie
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, reading
 
 MOST_DRIFT = 0.2
 """On the bundled base other cars keep their shape at .14, some begin to change at .20, most have at .27
@@ -92,7 +92,7 @@ def keep_proposal(project: Project, choice: Choice) -> None:
 def read_proposal(project: Project) -> Choice | None:
     """What was proposed last; None if nothing was, or the run's LoRA is another by now."""
     try:
-        told = _RECORD.validate_python(files.read_json(_file(project)))
+        told = _RECORD.validate_python(reading.read_json(_file(project)))
     except ValidationError:
         return None
     return told if told.candidate.key in {one.key for one in list_candidates(project)} else None

@@ -13,7 +13,7 @@ from packshot.models.diffusion_model import DiffusionModel
 from packshot.project import Project
 from packshot.training.chosen import Chosen, write_chosen
 from packshot.training.runs import refuse_other_loras
-from packshot.utils import files
+from packshot.utils import copying, hashing, overwriting, pathnames
 
 
 def choose_candidate(
@@ -48,12 +48,12 @@ def choose_candidate(
             folded = merge([(load_lora(source, model), weight)], model).lora
             save(folded, folder / places[0].name, folder / places[1].name, model)
         made = [(folder / place.name, place) for place in places]
-        made = [(file, place) for file, place in made if files.is_file(file)]
-        digest = files.sha256(folder / project.lora_file.name)
+        made = [(file, place) for file, place in made if pathnames.is_file(file)]
+        digest = hashing.sha256(folder / project.lora_file.name)
         write_chosen(project, Chosen(run, step, weight, digest, is_automatic))
         for file, place in reversed(made):  # the one by which it is known is the last
-            files.note_result(place, files.sha256(file))
-            files.hard_link_or_copy(file, place)
+            overwriting.note_result(place, hashing.sha256(file))
+            copying.hard_link_or_copy(file, place)
 
 
 def _source(project: Project, run: str, step: int | None) -> Path:

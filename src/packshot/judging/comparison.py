@@ -21,7 +21,7 @@ from packshot.judging.intervals import Interval, interval
 from packshot.judging.judge import Judge
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import hashing
 from packshot.utils.progress import Progress, silent
 
 MEASURES = {
@@ -97,7 +97,7 @@ def score_on(
 def compared_candidates(project: Project) -> list[Candidate]:
     """All that was measured and is as it was: of the runs, then from elsewhere and on other bases."""
     runs = {run.name for run in project.runs()}
-    known = {origin: files.known_sha256(file) for origin, file in loras_of_runs(project).items()}
+    known = {origin: hashing.known_sha256(file) for origin, file in loras_of_runs(project).items()}
     others = [
         one
         for one in read_candidates(project)

@@ -32,7 +32,7 @@ from packshot.lora.keys import (
 from packshot.lora.metadata import PeftConfig, peft_configs, peft_metadata, true_metadata
 from packshot.lora.weights import Lora, LoraWeights, WeightDelta
 from packshot.models.diffusion_model import DiffusionModel
-from packshot.utils import files
+from packshot.utils import files, hashing
 from packshot.weights.safetensors_file import read_safetensors
 
 Format = Literal["kohya", "diffusers"]
@@ -183,7 +183,7 @@ def _tensor_hash(tensors: dict[str, Tensor]) -> str:
     from safetensors.torch import save as to_bytes
 
     data = to_bytes({name: tensor.contiguous() for name, tensor in tensors.items()})
-    return files.sha256_of(data[8 + int.from_bytes(data[:8], "little") :])
+    return hashing.sha256_of(data[8 + int.from_bytes(data[:8], "little") :])
 
 
 def _prove(written: Lora, read: Lora, file: Path) -> None:
@@ -256,7 +256,7 @@ def load_lora(file: Path, base: DiffusionModel) -> Lora:
                 f"{file} has two LoRAs for {min(twice)}: stacked with others, and apart."
             )
         weights, deltas = weights | plain, deltas | found
-    return Lora(weights, metadata, file.stem, files.sha256(file), deltas, tuple(left_out))
+    return Lora(weights, metadata, file.stem, hashing.sha256(file), deltas, tuple(left_out))
 
 
 def file_of(place: Path) -> Path:

@@ -9,7 +9,7 @@ from packshot.errors import ImageRejectedError, ProjectError
 from packshot.images.masks import has_shape, resized, shows_a_product
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, pathnames
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +29,7 @@ def draw_mask(project: Project, name: str, mask: Image.Image | None) -> Photo:
     with project.held():
         photo = next((one for one in list_photos(project) if one.file.name == name), None)
         if photo is None:
-            raise ProjectError(f"The project has no photo {files.printable_name(name)!r}.")
+            raise ProjectError(f"The project has no photo {pathnames.printable_name(name)!r}.")
         path = photo.mask or project.masks_folder / f"{Path(name).stem}.png"
         if mask is None:
             path.unlink(missing_ok=True)

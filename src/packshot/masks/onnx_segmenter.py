@@ -19,7 +19,7 @@ from PIL import Image
 from packshot.errors import ModelLoadError
 from packshot.masks.edges import as_mask, without_islands
 from packshot.masks.releases import RELEASED, fetch
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.utils.progress import Progress, silent
 from packshot.weights.onnx_session import OnnxSession, Port, require_onnxruntime
 
@@ -68,13 +68,13 @@ _GENERAL = (
 def rembg_folder() -> Path:
     """rembg's model folder: $U2NET_HOME, else .u2net in $XDG_DATA_HOME or the home folder."""
     usual = Path(os.environ.get("XDG_DATA_HOME") or "~") / ".u2net"
-    return files.expand_user(os.environ.get("U2NET_HOME") or usual)
+    return pathnames.expand_user(os.environ.get("U2NET_HOME") or usual)
 
 
 def installed(kind: str | None = None) -> list[Path]:
     """The general models in rembg's folder, the best first; only those of `kind`, if given."""
     paths = [rembg_folder() / f"{name}.onnx" for name in _GENERAL]
-    return [p for p in paths if files.is_file(p) and kind in (None, _kind_by_name(p.name))]
+    return [p for p in paths if pathnames.is_file(p) and kind in (None, _kind_by_name(p.name))]
 
 
 class OnnxSegmenter:
@@ -97,7 +97,7 @@ class OnnxSegmenter:
             PackshotError: onnxruntime is not installed.
         """
         require_onnxruntime()
-        if not files.is_file(path):
+        if not pathnames.is_file(path):
             raise ModelLoadError(
                 f"There is no file {path}. Name a model with --segmenter FILE.onnx."
             )
@@ -131,7 +131,7 @@ class OnnxSegmenter:
                 f"Name one to fetch: --segmenter {next(iter(RELEASED))}; or a file: "
                 "--segmenter FILE.onnx."
             )
-        repo = None if files.exists(Path(model)) else hub.parse_repo(model)
+        repo = None if pathnames.exists(Path(model)) else hub.parse_repo(model)
         if repo is None or model.lower().endswith(".onnx"):
             return cls(Path(model), kind)
         folder = hub.download_files(

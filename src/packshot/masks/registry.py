@@ -13,7 +13,7 @@ from pathlib import Path
 from packshot.decisions import Decisions, Value
 from packshot.errors import PackshotError
 from packshot.masks import Segmenter
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.utils.progress import Progress, silent
 from packshot.weights.helper_models import parted
 
@@ -89,9 +89,9 @@ def load_segmenter(
 
 def kind_of(model: str) -> str:
     """The name of the segmenter for a model, by the model's name; nothing is read."""
-    if files.is_file(Path(model)) and not model.lower().endswith(".safetensors"):
+    if pathnames.is_file(Path(model)) and not model.lower().endswith(".safetensors"):
         return "onnx"
-    if files.exists(Path(model)):
+    if pathnames.exists(Path(model)):
         return "sam2"
     return "sam2" if "sam" in model.lower() and not model.lower().endswith(".onnx") else "onnx"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from packshot.errors import ModelLoadError
-from packshot.utils import files
+from packshot.utils import caches, copying, files
 from packshot.utils.progress import Progress, silent
 
 RELEASES = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
@@ -81,12 +81,12 @@ def fetch(release: Release, folder: Path, progress: Progress = silent) -> Path:
     progress(_work(release), 0, release.megabytes)
     try:
         with (
-            files.temporary_folder() as beside,
+            caches.temporary_folder() as beside,
             httpx.stream("GET", url, follow_redirects=True, timeout=_SECONDS) as response,
         ):
             response.raise_for_status()
             files.write_stream(_checked(response, release, progress), beside / path.name)
-            files.copy(beside / path.name, path)
+            copying.copy(beside / path.name, path)
     except httpx.HTTPError as error:
         raise ModelLoadError(
             f"{url} cannot be fetched ({type(error).__name__}: {error}). Run the same command again "

@@ -24,7 +24,7 @@ from packshot.masks.bundled import BundledSegmenter
 from packshot.masks.edges import as_mask, without_islands
 from packshot.masks.point_prompt import Prompt, prompt_of
 from packshot.models import best_device
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.utils.progress import Progress, silent
 from packshot.weights import hub
 from packshot.weights.loading import load_weights_into, refusing
@@ -71,14 +71,14 @@ class SamSegmenter:
         Raises:
             ModelLoadError: another model, incomplete, or a pickle.
         """
-        if not files.is_file(folder / _CONFIG):
+        if not pathnames.is_file(folder / _CONFIG):
             raise ModelLoadError(
                 f"{folder} is no SAM 2: name a folder with {_CONFIG} and {_WEIGHTS}, or OWNER/NAME "
                 f"on the Hugging Face hub, such as {_KNOWN[-2]}."
             )
         config = read_config(folder / _CONFIG)
         normalised: dict[str, Any] = dict(_IMAGENET)
-        if files.is_file(folder / _PREPROCESSOR):
+        if pathnames.is_file(folder / _PREPROCESSOR):
             normalised |= read_config(folder / _PREPROCESSOR)
         self.folder, self.name = folder, name or folder.resolve().name
         self.device = torch.device(device or best_device())
@@ -107,7 +107,7 @@ class SamSegmenter:
                 f"No SAM 2 is in the hub's cache. Name one to fetch: --segmenter {_KNOWN[-2]}; "
                 "or a folder of one."
             )
-        repo = None if files.exists(Path(model)) else hub.parse_repo(model)
+        repo = None if pathnames.exists(Path(model)) else hub.parse_repo(model)
         if repo is None:
             return cls(Path(model))
         folder = hub.download_files(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from packshot.errors import ModelLoadError, PackshotError
 from packshot.models import registry, single_file
-from packshot.utils import files
+from packshot.utils import caches, files, hashing, pathnames
 from packshot.weights.installed_bases import BUNDLED, installed_base
 from packshot.weights.safetensors_file import check_safetensors, read_config
 from packshot.weights.shards import chosen_weights
@@ -67,7 +67,7 @@ def detect_checkpoint(path: Path) -> Checkpoint:
     Raises:
         ModelLoadError: not there, a pickle, damaged, or of a family that is not known.
     """
-    if not files.exists(path):
+    if not pathnames.exists(path):
         raise ModelLoadError(
             f"There is no checkpoint at {path}. Name a diffusers folder, a .safetensors file, a "
             'repository of the Hugging Face hub (OWNER/NAME or OWNER/NAME@REVISION), or "pocket".'
@@ -160,13 +160,13 @@ def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
         folders = (path / name for name in (*weights, "scheduler"))
         chosen += sorted(file for folder in folders for file in folder.glob("*config.json"))
         chosen += sorted(file for file in path.glob("tokenizer*/*") if file.is_file())
-    stamps = [[str(file), *files.stamp(file)] for file in (one.resolve() for one in chosen)]
-    remembered = files.cache_folder() / "hashes" / files.fingerprint(stamps)
+    stamps = [[str(file), *hashing.stamp(file)] for file in (one.resolve() for one in chosen)]
+    remembered = caches.cache_folder() / "hashes" / hashing.fingerprint(stamps)
     if known := _remembered(remembered):
         return known
     names = [file.relative_to(path).as_posix() if path.is_dir() else file.name for file in chosen]
-    value = files.fingerprint(
-        [[name, files.sha256(file)] for name, file in zip(names, chosen, strict=True)]
+    value = hashing.fingerprint(
+        [[name, hashing.sha256(file)] for name, file in zip(names, chosen, strict=True)]
     )
     with suppress(PackshotError):  # then it is hashed again
         files.write_text(remembered, value)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from packshot.errors import ModelLoadError
 from packshot.images.loading import open_image
 from packshot.models.embedder import ImageEmbedder
-from packshot.utils import files
+from packshot.utils import hashing
 from packshot.weights.loading import load_weights_into, refusing
 from packshot.weights.safetensors_file import read_config, read_safetensors
 from packshot.weights.tokenizers import clip_tokenizer
@@ -85,7 +85,7 @@ class ClipEncoder:
                 f"{folder} is a CLIP with another vocabulary than OpenAI's (it has "
                 f"{clip.config.text_config.vocab_size:,} tokens, not {len(tokenizer):,}); name another."
             )
-        digest = files.sha256(folder / _WEIGHTS)[:12]
+        digest = hashing.sha256(folder / _WEIGHTS)[:12]
         with refusing(folder / _PREPROCESSOR):
             mean, std = normalised["image_mean"], normalised["image_std"]
             return cls(f"{folder.resolve().name}/{digest}", clip, tokenizer, device, mean, std)

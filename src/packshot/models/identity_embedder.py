@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from packshot.models.identity_network import PIXELS, IdentityNetwork
-from packshot.utils import files
+from packshot.utils import hashing
 from packshot.weights.loading import load_weights_into
 from packshot.weights.safetensors_file import read_safetensors
 
@@ -32,7 +32,7 @@ class IdentityEmbedder:
         """
         tensors = read_safetensors(file)[0]
         self._network = load_weights_into(IdentityNetwork, tensors, file, torch.float32)
-        self.name = f"bundled/{files.sha256(file)[:12]}"
+        self.name = f"bundled/{hashing.sha256(file)[:12]}"
 
     @torch.no_grad()
     def embed_images(self, pixels: Tensor) -> Tensor:

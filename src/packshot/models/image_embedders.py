@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from packshot.errors import ModelLoadError
 from packshot.models.clip import ClipEncoder
 from packshot.models.embedder import ImageEmbedder
-from packshot.utils import files
+from packshot.utils import hashing
 from packshot.weights.loading import refusing
 from packshot.weights.safetensors_file import read_config
 from packshot.weights.shards import weight_names
@@ -149,7 +149,7 @@ def load_image_embedder(folder: Path, device: torch.device) -> ImageEmbedder:
 def _name(folder: Path) -> str:
     """The folder's name, and a hash by which its weights are known."""
     names = weight_names(str(folder), [file.name for file in folder.iterdir()])
-    digest = files.fingerprint([files.sha256(folder / name) for name in names])[:12]
+    digest = hashing.fingerprint([hashing.sha256(folder / name) for name in names])[:12]
     return f"{folder.resolve().name}/{digest}"
 
 

@@ -15,7 +15,7 @@ from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.precision import best_dtype, takes_half_files
 from packshot.models.sampler_file import sampler_for
 from packshot.types import WeightStorage
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.utils.progress import Progress, silent
 from packshot.weights.hub import parse_repo
 from packshot.weights.installed_bases import BUNDLED, installed_base
@@ -106,7 +106,7 @@ def checkpoint_path(name: str | Path, *, half: bool = False, progress: Progress 
             "The bundled base is a package of its own and is not installed: pip install "
             'packshot-pocket, or, in a clone of the project, pip install ./pocket/model ".[demo]"'
         )
-    repository = None if files.exists(Path(name)) else parse_repo(str(name))
+    repository = None if pathnames.exists(Path(name)) else parse_repo(str(name))
     if repository:
         return hub.download_pipeline(repository, half=half, progress=progress)
     return Path(name)
@@ -118,7 +118,7 @@ def has_clip(name: str | Path) -> bool:
     Nothing is downloaded: hub repositories count as having none.
     """
     folder = installed_base(str(name)) or Path(name)
-    return files.is_file(folder / "clip" / "config.json")
+    return pathnames.is_file(folder / "clip" / "config.json")
 
 
 def best_device() -> str:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot.errors import ModelLoadError
 from packshot.models.diffusion_model import SamplingDefaults
-from packshot.utils import files
+from packshot.utils import reading
 from packshot.utils.validation import describe
 
 SAMPLER_FILE = "sampler.toml"
@@ -43,7 +43,7 @@ def sampler_for(checkpoint: Path, family: SamplingDefaults) -> SamplingDefaults:
     if not own.is_file():
         return family
     try:
-        read = SamplerFile.model_validate(files.read_toml(own))
+        read = SamplerFile.model_validate(reading.read_toml(own))
     except ValidationError as error:
         raise ModelLoadError(f"{own}: {describe(error)}") from error
     if read.name and family.name not in get_args(SolverName):

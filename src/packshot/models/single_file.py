@@ -16,7 +16,7 @@ from packshot.errors import ModelLoadError
 from packshot.models import registry
 from packshot.models.companions import VAE, Companion
 from packshot.models.family_spec import FamilySpec
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.weights import gguf_file
 from packshot.weights.safetensors_file import check_safetensors, is_gguf, shapes
 
@@ -64,7 +64,7 @@ def with_companions(
     """
     weights, keys = {"": [path]}, list(sizes)
     own_vae = path.with_name(f"{path.stem}.vae.safetensors")
-    if files.is_file(own_vae):  # too long a name, too
+    if pathnames.is_file(own_vae):  # too long a name, too
         check_safetensors(own_vae)
         keys = [key for key in keys if not key.startswith(VAE)]
         keys.append(VAE[0])

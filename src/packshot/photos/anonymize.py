@@ -18,7 +18,7 @@ from packshot.photos import manifest as photo_manifest
 from packshot.photos.manifest import Blurred, Box, Entry
 from packshot.photos.photo_set import Photo, list_photos, require_photos
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, hashing
 from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _blur(photo: Photo, entry: Entry, finding: Sequence[Detector]) -> None:
     if any(each.boxes for each in entry.blurred[-len(finding) :]):
         files.write_bytes(photo.file, encoded(picture, photo.file.suffix))
         if untouched:  # else a person has retouched it, and it stays theirs
-            entry.sha256 = files.sha256(photo.file)
+            entry.sha256 = hashing.sha256(photo.file)
 
 
 def _small(image: Image.Image) -> tuple[np.ndarray, float]:

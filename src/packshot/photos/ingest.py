@@ -15,7 +15,7 @@ from packshot.images.masks import own_mask, read_mask
 from packshot.photos import manifest
 from packshot.photos.manifest import PERSON, Entry, caption_is_ours, is_ours
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, hashing, pathnames
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,7 +64,7 @@ class Ingest:
         manifest.write(self.project, self.manifest)
 
     def _file(self, entry: Entry) -> Path:
-        return files.safe_join(self.project.photos_folder, entry.file)
+        return pathnames.safe_join(self.project.photos_folder, entry.file)
 
     def _known(self, sha256: str) -> Entry | None:
         """The existing photo made from the same bytes, if any."""
@@ -86,11 +86,11 @@ class Ingest:
         older = self._older_version(path, picture, pixels, look)
         data = encoded(picture, picture.suffix)
         name = older.file if older else self._free_name(path.stem, picture.suffix, data)
-        target = files.safe_join(self.project.photos_folder, name)
+        target = pathnames.safe_join(self.project.photos_folder, name)
         files.write_bytes(target, data)
         entry = Entry(
-            source=files.printable_name(path.name), source_sha256=source_sha256,
-            file=name, sha256=files.sha256(target), pixels_sha256=pixels, perceptual_hash=look,
+            source=pathnames.printable_name(path.name), source_sha256=source_sha256,
+            file=name, sha256=hashing.sha256(target), pixels_sha256=pixels, perceptual_hash=look,
             width=image.width, height=image.height,
             why=f"{image.width} x {image.height} px, sharp ({sharpness:.0f}), unlike the others",
             carried_caption=older.carried_caption if older else None,
@@ -138,7 +138,7 @@ class Ingest:
             if not (same or quality.nearly_the_same(look, entry.perceptual_hash)):
                 continue
             newer = (
-                entry.source == files.printable_name(path.name)
+                entry.source == pathnames.printable_name(path.name)
                 and area >= entry.width * entry.height
             )
             untouched = is_ours(self._file(entry), entry.sha256)
@@ -158,7 +158,7 @@ class Ingest:
         """
         plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
         plain = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-_")[:80] or "photo"
-        plain = f"photo-{plain}" if files.is_device_name(plain) else plain
+        plain = f"photo-{plain}" if pathnames.is_device_name(plain) else plain
         listed = {Path(entry.file).stem.lower() for entry in self.manifest.photos}
         present = {path.stem.lower(): path for path in self.project.photos_folder.glob("*.*")}
         number, name = 1, plain
@@ -177,18 +177,18 @@ class Ingest:
         try:
             caption = sidecars.caption_file(path)
         except ImageRejectedError as error:
-            self.refused[files.printable_name(f"{path.stem}.txt")] = error.reason
+            self.refused[pathnames.printable_name(f"{path.stem}.txt")] = error.reason
             return
         if caption is None or caption == target or not caption_is_ours(target, entry):
             return
         try:
             sha256, text = _sha256(caption), self._read_caption(caption)
         except ImageRejectedError as error:
-            self.refused[files.printable_name(caption.name)] = error.reason
+            self.refused[pathnames.printable_name(caption.name)] = error.reason
             return
         if text and sha256 != entry.carried_caption:
             files.write_text(target, text + "\n")
-            entry.carried_caption, entry.written_caption = sha256, files.sha256(target)
+            entry.carried_caption, entry.written_caption = sha256, hashing.sha256(target)
             entry.caption_by = PERSON
 
     def _read_caption(self, caption: Path) -> str:
@@ -200,7 +200,7 @@ class Ingest:
             remarks.add(f"more than {sidecars.MAX_CAPTION:,} characters: the rest is left out", "")
         if remarks.names:
             told = "; ".join(remarks.names)
-            self.refused[files.printable_name(caption.name)] = f"is used, but has {told}"
+            self.refused[pathnames.printable_name(caption.name)] = f"is used, but has {told}"
         return text[: sidecars.MAX_CAPTION].rstrip()
 
     def _carry_mask(self, path: Path, entry: Entry, own: Image.Image | None) -> None:
@@ -208,7 +208,7 @@ class Ingest:
         try:
             mask = sidecars.mask_file(path)
         except ImageRejectedError as error:
-            self.refused[files.printable_name(f"masks/{path.stem}.png")] = error.reason
+            self.refused[pathnames.printable_name(f"masks/{path.stem}.png")] = error.reason
             return
         stem = Path(entry.file).stem
         target = self.project.masks_folder / f"{stem}.png"
@@ -222,10 +222,10 @@ class Ingest:
             drawn = read_mask(mask, (entry.width, entry.height)) if mask else own
             if drawn is not None:
                 files.write_image(target, drawn)
-                entry.carried_mask, entry.written_mask = sha256, files.sha256(target)
+                entry.carried_mask, entry.written_mask = sha256, hashing.sha256(target)
                 entry.masked_by = entry.former_mask = entry.mask_doubt = None
         except ImageRejectedError as error:
-            self.refused[f"masks/{files.printable_name((mask or path).name)}"] = error.reason
+            self.refused[f"masks/{pathnames.printable_name((mask or path).name)}"] = error.reason
 
 
 def _refuse_label(path: Path) -> None:
@@ -242,6 +242,6 @@ def _refuse_label(path: Path) -> None:
 def _sha256(path: Path) -> str:
     refuse_unfit(path)
     try:
-        return files.sha256(path)
+        return hashing.sha256(path)
     except OSError as error:
         raise ImageRejectedError(path.name, unreadable(error)) from error

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot.errors import ProjectError
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, hashing
 from packshot.utils.validation import describe
 
 PERSON = "person"
@@ -103,13 +103,13 @@ def segmenter_of(entry: Entry, mask: Path) -> str | None:
     """The segmenter of the current mask; None if a person drew or changed it, or there is none."""
     if entry.masked_by is None or not mask.is_file():
         return None
-    ours = files.sha256(mask) in (entry.written_mask, entry.former_mask)
+    ours = hashing.sha256(mask) in (entry.written_mask, entry.former_mask)
     return entry.masked_by if ours else None
 
 
 def is_ours(path: Path, written: str | None) -> bool:
     """Whether a side-car may be overwritten: there is none, or it is as Packshot wrote it."""
-    return not path.exists() or files.sha256(path) == written
+    return not path.exists() or hashing.sha256(path) == written
 
 
 def caption_is_ours(path: Path, entry: Entry) -> bool:
@@ -123,7 +123,7 @@ def caption_author(path: Path, entry: Entry) -> str | None:
     """The author of the caption at `path`: a captioner's name, or "person"; None if there is none."""
     if not path.is_file():
         return None
-    current = files.sha256(path)
+    current = hashing.sha256(path)
     if current == entry.promised_caption:
         return entry.promised_by
     if current != entry.written_caption:
@@ -134,7 +134,7 @@ def caption_author(path: Path, entry: Entry) -> str | None:
 
 def begin_caption_write(path: Path, entry: Entry, sha256: str | None, by: str | None) -> None:
     """Record the caption about to be written to `path` and its author; None for a person's."""
-    if path.is_file() and files.sha256(path) == entry.promised_caption:
+    if path.is_file() and hashing.sha256(path) == entry.promised_caption:
         commit_caption_write(entry)  # of a command that was killed before it could note that
     entry.promised_caption, entry.promised_by = sha256, by
 

@@ -17,7 +17,7 @@ from packshot.photos.ingest import Ingest
 from packshot.photos.manifest import Blurred, Entry
 from packshot.project import Project
 from packshot.settings import Subject
-from packshot.utils import files
+from packshot.utils import files, hashing, pathnames, serialization
 from packshot.utils.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def list_photos(project: Project, refused: dict[str, str] | None = None) -> list
         ImageRejectedError: a photo that was changed in the project is no longer an image.
     """
     entries = photo_manifest.read(project).photos
-    listed = ((files.safe_join(project.photos_folder, entry.file), entry) for entry in entries)
+    listed = ((pathnames.safe_join(project.photos_folder, entry.file), entry) for entry in entries)
     there = [(path, entry) for path, entry in listed if path.is_file()]
     if not there:
         return []
@@ -199,7 +199,7 @@ def require_photos(project: Project, refused: dict[str, str] | None = None) -> l
 
 
 def _photo(project: Project, subject: Subject, path: Path, entry: Entry) -> Photo:
-    sha256, size = files.known_sha256(path), (entry.width, entry.height)
+    sha256, size = hashing.known_sha256(path), (entry.width, entry.height)
     if sha256 != entry.sha256:
         size = open_image(path).size
     caption = sidecars.find_beside(path.parent, path.stem, ".txt") or path.with_suffix(".txt")
@@ -238,7 +238,7 @@ def write_captions(
     entries = {path: ours[path.stem] for path in written}
     person = by == photo_manifest.PERSON
     for path, entry in entries.items():
-        promised = (None, None) if person else (files.sha256_of(written[path]), by)
+        promised = (None, None) if person else (hashing.sha256_of(written[path]), by)
         photo_manifest.begin_caption_write(path, entry, *promised)
     photo_manifest.write(project, manifest)
     for path, entry in entries.items():
@@ -269,12 +269,12 @@ def write_mask(
         doubt: as `Photo.mask_doubt`.
     """
     path = project.masks_folder / f"{photo.file.stem}.png"
-    data = files.image_bytes(path.suffix, mask)
+    data = serialization.image_bytes(path.suffix, mask)
     manifest = photo_manifest.read(project)
     for entry in manifest.photos:
         if entry.file == photo.file.name:
-            entry.former_mask = files.sha256(path) if path.is_file() else None
-            entry.written_mask, entry.masked_by = files.sha256_of(data), by
+            entry.former_mask = hashing.sha256(path) if path.is_file() else None
+            entry.written_mask, entry.masked_by = hashing.sha256_of(data), by
             entry.mask_doubt = None if doubt is None else round(min(1.0, max(0.0, doubt)), 3)
     photo_manifest.write(project, manifest)
     files.write_bytes(path, data)

@@ -8,7 +8,7 @@ from pathlib import Path
 from packshot.errors import ProjectError
 from packshot.photos import manifest
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import pathnames
 
 
 def remove_photos(project: Project, names: Sequence[str]) -> list[str]:
@@ -48,7 +48,7 @@ def _move(project: Project, names: Sequence[str], source: Path, target: Path) ->
 
 def _parts(name: str) -> Iterator[str]:
     """A photo's files below its folder, the photo itself last: until then it counts as there."""
-    stem = Path(files.printable_name(name)).stem
+    stem = Path(pathnames.printable_name(name)).stem
     yield f"{stem}.txt"
     yield f"masks/{stem}.png"
     yield name

@@ -14,7 +14,7 @@ from packshot.lora import Lora, load_lora
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.project import Project, save_choices
 from packshot.settings import choices_of
-from packshot.utils import files
+from packshot.utils import hashing
 
 NONE = "none"
 _INSTEAD = "Name another: packshot plan --assistant FILE; or none: packshot plan --assistant none."
@@ -41,7 +41,7 @@ def assistant_hash(project: Project) -> str:
         LoraError: as `assistant_file`.
     """
     file = assistant_file(project)
-    return files.sha256(file) if file else ""
+    return hashing.sha256(file) if file else ""
 
 
 def load_assistant(project: Project, base: DiffusionModel) -> list[tuple[Lora, float]]:

@@ -37,7 +37,7 @@ from packshot.plan.cpu_threads import AVAILABLE, choose_cpu_threads
 from packshot.plan.recipes import recipe_for
 from packshot.plan.step_memory import most_pictures, step_bytes, trace_step
 from packshot.types import TargetModules
-from packshot.utils import files
+from packshot.utils import files, hashing
 
 REPEATS = 3
 """Of each timing, after one that warms up."""
@@ -178,7 +178,7 @@ def seconds_between_saves(decisions: Decisions, parameters: int) -> float:
         started = time.perf_counter()
         try:
             files.write_parts(place, parts)
-            files.sha256_of(*parts)
+            hashing.sha256_of(*parts)
             seconds = time.perf_counter() - started
         finally:
             place.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packshot.errors import PackshotError
-from packshot.utils import files
+from packshot.utils import reading
 
 BUDGETS = (
     *(30, 45, 60, 90, 120, 180, 240, 300, 360, 480, 600, 720, 900, 1200, 1500, 1800, 2400, 3000),
@@ -49,6 +49,6 @@ class PlanChoices(BaseModel):
 def read_choices(path: Path) -> PlanChoices | None:
     """The choices that `compare_budgets` wrote; None where there are none, or they are damaged."""
     try:
-        return PlanChoices.model_validate(files.read_json(path))
+        return PlanChoices.model_validate(reading.read_json(path))
     except (PackshotError, ValidationError):
         return None

@@ -12,7 +12,7 @@ from tomlkit.items import Item
 
 from packshot.errors import InvalidPlanError, PackshotError
 from packshot.types import Precision, TargetModules, WeightStorage
-from packshot.utils import files
+from packshot.utils import files, hashing, reading
 from packshot.utils.validation import describe
 
 _FORMER_NAMES = (
@@ -143,7 +143,7 @@ class Plan(BaseModel):
 
     def fingerprint(self) -> str:
         """Hash of everything that changes the result (without the estimate)."""
-        return files.fingerprint(self.model_dump(exclude={"estimate", "asked"}))
+        return hashing.fingerprint(self.model_dump(exclude={"estimate", "asked"}))
 
 
 def write_plan(plan: Plan, path: Path, reasons: dict[str, str] | None = None) -> None:
@@ -176,7 +176,7 @@ def read_plan(path: Path) -> Plan:
     """
     if not path.is_file():
         raise InvalidPlanError(f"There is no plan at {path}. Make one: packshot plan")
-    values = files.read_toml(path)
+    values = reading.read_toml(path)
     if former := [name for name in _FORMER_NAMES if name in values]:
         some = ", ".join(former[:2]) + ", …" * (len(former) > 2)
         raise OutdatedPlanError(

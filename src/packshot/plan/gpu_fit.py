@@ -16,7 +16,7 @@ from packshot.models.fake import default_checkpoint
 from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption, estimate_memory
 from packshot.plan.recipes import recipe_for
 from packshot.types import TargetModules
-from packshot.utils import files
+from packshot.utils import reading
 from packshot.utils.progress import Progress, silent
 
 EFFICIENCY = 0.4
@@ -144,7 +144,7 @@ def _data_sheet(gpu: str) -> tuple[float, float]:
     Raises:
         InvalidPlanError: no name, or more than one, is like that.
     """
-    sheets = files.read_toml(Path(__file__).with_name("gpus.toml"))
+    sheets = reading.read_toml(Path(__file__).with_name("gpus.toml"))
     wanted = _plain(gpu)
     like = [name for name in sheets if _plain(name) == wanted]
     like = like or [name for name in sheets if wanted and wanted in _plain(name)]

@@ -10,7 +10,7 @@ from packshot.photos.photo_set import list_photos
 from packshot.plan.assistant import assistant_hash
 from packshot.plan.config import PlanInputs
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import hashing
 
 
 def current_inputs(project: Project, base: DiffusionModel) -> PlanInputs:
@@ -23,14 +23,14 @@ def current_inputs(project: Project, base: DiffusionModel) -> PlanInputs:
     photos = list_photos(project)
     images = list_class_images(project)
     require_unchanged(images)
-    masks = [files.sha256(photo.mask) if photo.mask else None for photo in photos]
+    masks = [hashing.sha256(photo.mask) if photo.mask else None for photo in photos]
     return PlanInputs(
         base=f"{base.family}/{base.content_hash}"
         + f"/{base.weight_storage}" * (base.weight_storage != "full"),
-        photos=files.fingerprint([[photo.sha256 for photo in photos], masks]),
-        captions=files.fingerprint([photo.caption for photo in photos]),
-        class_images=files.fingerprint([[image.sha256, image.prompt] for image in images]),
-        subject=files.fingerprint(project.subject.model_dump()),
+        photos=hashing.fingerprint([[photo.sha256 for photo in photos], masks]),
+        captions=hashing.fingerprint([photo.caption for photo in photos]),
+        class_images=hashing.fingerprint([[image.sha256, image.prompt] for image in images]),
+        subject=hashing.fingerprint(project.subject.model_dump()),
         assistant=assistant_hash(project),
         versions={name: version(name) for name in ("packshot", "torch", "diffusers")},
     )

@@ -25,7 +25,7 @@ from packshot.models.loss import Batch
 from packshot.models.weight_storage import weight_bytes
 from packshot.plan.step_memory import Tally, step_bytes, trace_step
 from packshot.types import TargetModules, WeightStorage
-from packshot.utils import files
+from packshot.utils import caches, files, hashing, reading
 from packshot.utils.progress import Progress, silent
 
 MEMORY_OPTIONS: tuple[tuple[WeightStorage, bool], ...] = (
@@ -115,18 +115,18 @@ def estimate_memory(
 def _cache_file(checkpoint: Checkpoint, *asked: str | int | None) -> Path:
     """Where the answer to a question lies: of the same networks, to the same versions of libraries."""
     shapes = [
-        (name, files.sha256(checkpoint.configs / name / "config.json"))
+        (name, hashing.sha256(checkpoint.configs / name / "config.json"))
         for name in checkpoint.components
     ]
     versions = [version(name) for name in ("packshot", "torch", "diffusers", "transformers")]
     question = [checkpoint.family, checkpoint.content_hash, shapes, asked, versions]
-    return files.cache_folder() / "memory" / f"{files.fingerprint(question)}.json"
+    return caches.cache_folder() / "memory" / f"{hashing.fingerprint(question)}.json"
 
 
 def _read_estimate(file: Path) -> MemoryEstimate | None:
     """An estimate that was kept; None where there is none, or it is damaged."""
     try:
-        return TypeAdapter(MemoryEstimate).validate_python(files.read_json(file))
+        return TypeAdapter(MemoryEstimate).validate_python(reading.read_json(file))
     except ValidationError:
         return None
 

@@ -15,7 +15,7 @@ from packshot.errors import InvalidPlanError
 from packshot.models import registry
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.types import TargetModules
-from packshot.utils import files
+from packshot.utils import reading
 from packshot.utils.validation import describe
 
 RECIPE_FILE = "recipe.toml"
@@ -97,7 +97,7 @@ def recipe_for(family: str, checkpoint: Path) -> Recipe:
     if not own.is_file():
         return family_recipe(family)
     try:
-        return Recipe.model_validate(family_recipe(family).model_dump() | files.read_toml(own))
+        return Recipe.model_validate(family_recipe(family).model_dump() | reading.read_toml(own))
     except ValidationError as error:
         raise InvalidPlanError(f"{own}: {describe(error)}") from error
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from packshot.errors import CredentialsError
-from packshot.utils import files
+from packshot.utils import files, pathnames, reading
 
 _CERTIFICATE, _KEY, _SETTINGS = "certificate.pem", "key.pem", "credentials.toml"
 _YEARS = 10
@@ -214,14 +214,14 @@ def current() -> SigningKey:
     """
     place = folder()
     certificate = place / _CERTIFICATE
-    if not files.exists(certificate):
+    if not pathnames.exists(certificate):
         made = make_own()
         try:
             _write(place, made)
         except OSError:  # a home that cannot be written: a key for this process alone
             return made
         return made
-    settings = files.read_toml(place / _SETTINGS) if files.exists(place / _SETTINGS) else {}
+    settings = reading.read_toml(place / _SETTINGS) if pathnames.exists(place / _SETTINGS) else {}
     command = str(settings.get("command", ""))
     key = None if command else _read(place / _KEY)
     try:

@@ -18,7 +18,7 @@ from cryptography import x509
 from packshot.errors import ImageRejectedError
 from packshot.images.loading import read_picture, refuse_unfit
 from packshot.provenance.marking import DETAILS, context, mime_of
-from packshot.utils import files
+from packshot.utils import pathnames
 
 State = Literal["trusted", "valid", "untimely", "changed", "none", "unreadable"]
 _MAX_BYTES = 2**29
@@ -235,4 +235,4 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 def _text(value: object) -> str:
     """One short line that a terminal can show."""
-    return files.printable_name(" ".join(str(value).split())[:_MAX_TEXT])
+    return pathnames.printable_name(" ".join(str(value).split())[:_MAX_TEXT])

@@ -13,7 +13,7 @@ from packshot.generation.metrics import read_scores
 from packshot.judging.candidate import chosen_candidate
 from packshot.photos.photo_set import list_photos
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import overwriting
 
 # Of weights that are known: the hub's short name of the licence, and what it asks for, in a sentence.
 # By the start of a repository's name; the longest that fits counts.
@@ -48,7 +48,7 @@ def write_model_card(project: Project) -> Path:
         OverwriteError: the user has put another file of that name there.
     """
     card = project.lora_folder / "README.md"
-    files.write_result(card, model_card(project).encode("utf-8", "replace"))
+    overwriting.write_result(card, model_card(project).encode("utf-8", "replace"))
     return card
 
 

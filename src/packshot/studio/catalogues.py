@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from packshot.catalog.rows import RESULTS, Row, read_rows
-from packshot.utils import files
+from packshot.utils import hashing
 
 _Stamp = tuple[int, int, int]
 
@@ -51,7 +51,7 @@ class Watch:
 
 
 def _stamp(folder: Path) -> _Stamp:
-    return files.stamp(folder / RESULTS)
+    return hashing.stamp(folder / RESULTS)
 
 
 @lru_cache(maxsize=4)

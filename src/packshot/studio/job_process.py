@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from packshot.studio import machine
-from packshot.utils import files
+from packshot.utils import files, reading, serialization
 
 MACHINE = "machine"
 """What a job is doing while another studio's computes: it waits for the machine."""
@@ -22,7 +22,7 @@ MACHINE = "machine"
 
 def main(folder: Path) -> None:
     """Run the command of a job's folder once, and write how it ended."""
-    job = files.read_json(folder / "job.json")
+    job = reading.read_json(folder / "job.json")
     # A studio in the background (`packshot studio &`) ignores Ctrl-C, and so would its jobs: by it they stop.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
         with (folder / "run.json").open("x") as file:
             me = psutil.Process()
             told = {"pid": me.pid, "started": me.create_time(), "at": time.time()}
-            file.write(files.as_json(told))
+            file.write(serialization.as_json(told))
     except FileExistsError:
         return
     progress = folder / "progress.json"

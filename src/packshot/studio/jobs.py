@@ -32,7 +32,7 @@ from packshot.errors import PackshotError
 from packshot.project import Project
 from packshot.studio import machine
 from packshot.studio.workspace import Workspace
-from packshot.utils import files
+from packshot.utils import files, reading
 
 State = Literal["waiting", "running", "done", "partly", "failed", "stopped"]
 _MOST_LOG = 200_000
@@ -166,7 +166,7 @@ class JobQueue:
 
     def log(self, id: str) -> str:
         """The end of what a job has said."""
-        return files.read_end(self.folder / self.get(id).id / "log.txt", _MOST_LOG)
+        return reading.read_end(self.folder / self.get(id).id / "log.txt", _MOST_LOG)
 
     def fault(self, id: str) -> str:
         """What a failed job said at its end: the message of the error."""
@@ -332,7 +332,7 @@ def _ended(code: object, was_asked: bool) -> State:
 
 def _record(file: Path) -> dict[str, Any]:
     try:
-        value = files.read_json(file)
+        value = reading.read_json(file)
     except PackshotError:
         return {}
     return value if isinstance(value, dict) else {}

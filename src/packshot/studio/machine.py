@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from packshot.errors import ProjectError
-from packshot.utils import files
+from packshot.utils import caches, files, hashing, locks, reading
 
 _PAUSE_SECONDS = 0.5
 
@@ -29,7 +29,7 @@ def held(name: str, waits: Callable[[str], object] = lambda other: None) -> Iter
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(files.lock(_file()))
+                stack.enter_context(locks.lock(_file()))
                 break
             except ProjectError:
                 waits(_name())
@@ -41,21 +41,21 @@ def held(name: str, waits: Callable[[str], object] = lambda other: None) -> Iter
 def holder() -> str | None:
     """The name of whoever computes; None if nobody does."""
     try:
-        with files.lock(_file()):
+        with locks.lock(_file()):
             return None
     except ProjectError:
         return _name()
 
 
 def _name() -> str:
-    told = files.read_json(_name_file())
+    told = reading.read_json(_name_file())
     return str(told.get("name", "")) if isinstance(told, dict) else ""
 
 
 def _file() -> Path:
     """The lock of the GPUs that this process sees: studios on others do not wait for each other."""
-    seen = files.fingerprint(os.environ.get("CUDA_VISIBLE_DEVICES", ""))[:8]
-    return files.cache_folder() / "studio" / f"machine-{seen}.lock"
+    seen = hashing.fingerprint(os.environ.get("CUDA_VISIBLE_DEVICES", ""))[:8]
+    return caches.cache_folder() / "studio" / f"machine-{seen}.lock"
 
 
 def _name_file() -> Path:

@@ -25,7 +25,7 @@ from packshot.studio import texts
 from packshot.studio.messages import plainly, told
 from packshot.studio.texts import LANGUAGES, Texts
 from packshot.studio.workspace import UnknownProjectError
-from packshot.utils import drives, files
+from packshot.utils import drives, hashing
 from packshot.utils.durations import in_words
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _TEMPLATES = jinja2.Environment(
 )
 _TEMPLATES.filters["duration"] = in_words
 _TEMPLATES.filters["weblink"] = lambda text: text if _WEB.match(str(text)) else ""
-_TEMPLATES.filters["version"] = lambda file: files.fingerprint(files.stamp(file))[:8]
+_TEMPLATES.filters["version"] = lambda file: hashing.fingerprint(hashing.stamp(file))[:8]
 
 
 def run_name(t: Texts, run: str, step: int | None = None) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from packshot.errors import PackshotError, reason_of
-from packshot.utils import files
+from packshot.utils import serialization
 
 IDLE_SECONDS = 600.0
 """After so long without a request it ends, and lets go of its memory."""
@@ -34,7 +34,7 @@ def main() -> None:
         import packshot.insertion.preview  # noqa: F401 - warm before the first request
 
         while line := _next_line(folder):
-            answers.write(files.as_json(_answer(json.loads(line), Path(folder))) + "\n")
+            answers.write(serialization.as_json(_answer(json.loads(line), Path(folder))) + "\n")
             answers.flush()
 
 
@@ -69,7 +69,7 @@ def _answer(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     except Exception as error:  # nothing that one picture does may end the process
         return {"fault": reason_of(error)}
     return {
-        "picture": base64.b64encode(files.image_bytes(".jpg", made.image, quality=88)).decode(),
+        "picture": base64.b64encode(serialization.image_bytes(".jpg", made.image, quality=88)).decode(),
         "photo": made.photo, "light": asdict(made.light), "horizon": made.horizon,
         "box": asdict(made.box), "notes": made.notes,
     }  # fmt: skip

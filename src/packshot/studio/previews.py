@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from packshot.errors import PackshotError
-from packshot.utils import files
+from packshot.utils import serialization
 
 _PATIENCE = 2.0
 
@@ -96,7 +96,7 @@ class Previews:
         process = self._started()
         assert process.stdin and process.stdout
         try:
-            process.stdin.write(files.as_json(request) + "\n")
+            process.stdin.write(serialization.as_json(request) + "\n")
             process.stdin.flush()
             told = json.loads(process.stdout.readline() or "{}")
         except (OSError, ValueError):

@@ -18,7 +18,7 @@ from packshot.errors import StudioError
 from packshot.studio.app import Studio, create_app
 from packshot.studio.security import Gate
 from packshot.studio.workspace import Workspace
-from packshot.utils import files
+from packshot.utils import locks
 
 LEAST_PASSWORD = 10
 HEADER_SECONDS = 20.0
@@ -49,7 +49,7 @@ def serve(
     password = _password(address) if listen else None
     folder.mkdir(parents=True, exist_ok=True)
     workspace = Workspace(folder)
-    with files.lock(workspace.state_folder / "lock"), _bound(address, port) as listener:
+    with locks.lock(workspace.state_folder / "lock"), _bound(address, port) as listener:
         port = listener.getsockname()[1]
         gate = Gate(hosts_at(address, port), password, cookie=f"packshot_studio_{port}")
         where = f"http://{_shown(address)}:{port}/"

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from packshot.utils import files
+from packshot.utils import reading
 
 LANGUAGES = {"en": "English", "it": "Italiano"}
 _FOLDER = Path(__file__).with_name("texts")
@@ -46,7 +46,7 @@ class Texts:
 @cache
 def texts_in(language: str) -> Texts:
     """The texts of a language of `LANGUAGES`."""
-    return Texts(language, dict(_flat(files.read_toml(_FOLDER / f"{language}.toml"))))
+    return Texts(language, dict(_flat(reading.read_toml(_FOLDER / f"{language}.toml"))))
 
 
 def preferred(accepted: str) -> str:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from packshot.images.loading import open_image
 from packshot.images.masks import read_drawn
-from packshot.utils import files
+from packshot.utils import caches, files, hashing
 
 WIDTHS = (160, 320, 640, 1280)
 _AT_ONCE = threading.Semaphore(2)
@@ -25,9 +25,9 @@ def thumbnail(file: Path, width: int, mask: Path | None = None) -> Path:
     Raises:
         ImageRejectedError: it is no image that can be read.
     """
-    marks = [mask and files.stamp(mask)]
-    made_of = [str(file.resolve()), files.stamp(file), width, *marks]
-    small = files.cache_folder() / "studio" / "thumbnails" / f"{files.fingerprint(made_of)}.webp"
+    marks = [mask and hashing.stamp(mask)]
+    made_of = [str(file.resolve()), hashing.stamp(file), width, *marks]
+    small = caches.cache_folder() / "studio" / "thumbnails" / f"{hashing.fingerprint(made_of)}.webp"
     if small.is_file():
         return small
     with _AT_ONCE:

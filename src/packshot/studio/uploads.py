@@ -17,7 +17,7 @@ from packshot.images import video
 from packshot.images.sidecars import CAPTION_ENDINGS
 from packshot.images.sources import PICTURE_ENDINGS
 from packshot.studio.workspace import Workspace
-from packshot.utils import files
+from packshot.utils import pathnames
 
 SILENT_SECONDS = 60.0
 """How long a browser may pause within a file."""
@@ -68,7 +68,7 @@ class Batch:
             UploadError: it is not taken; nothing of it is left.
             DiskFullError: there is no room.
         """
-        path = files.safe_join(self.folder, plain_path(unquote(name)))
+        path = pathnames.safe_join(self.folder, plain_path(unquote(name)))
         count, size = _HELD.get(self.folder) or _held(self.folder)
         if count >= self.limits.files:
             raise UploadError(f"That is more than {self.limits.files} files at once.")
@@ -161,8 +161,8 @@ def plain_path(name: str) -> str:
 def _plain(part: str) -> str:
     kept = re.sub(r'[\x00-\x1f\x7f<>:"|?*]', "_", part).strip(" .")
     stem, dot, suffix = kept.rpartition(".")
-    short = files.shortened(stem, _MOST_NAME) + dot + suffix[:10] if dot else kept[:_MOST_NAME]
-    if not short or files.is_device_name(short.partition(".")[0].lower()):
+    short = pathnames.shortened(stem, _MOST_NAME) + dot + suffix[:10] if dot else kept[:_MOST_NAME]
+    if not short or pathnames.is_device_name(short.partition(".")[0].lower()):
         raise UploadError("A file of this name is not taken.")
     return short
 

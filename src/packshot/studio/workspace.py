@@ -12,7 +12,7 @@ from packshot.catalog.rows import RESULTS
 from packshot.catalog.table import ID
 from packshot.errors import PackshotError, ProjectError
 from packshot.project import Project, create_project, open_project, slug_of
-from packshot.utils import files
+from packshot.utils import caches, files, hashing, pathnames, reading
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Workspace:
         In the user's cache: a folder of projects may be somebody else's, and what is queued is run.
         """
         whole = str(self.folder.resolve())
-        return files.cache_folder() / "studio" / files.fingerprint(whole)[:16]
+        return caches.cache_folder() / "studio" / hashing.fingerprint(whole)[:16]
 
     def projects(self) -> dict[str, Path]:
         """Folders of projects by id, by name. Links are left out: they may lead anywhere."""
@@ -62,7 +62,7 @@ class Workspace:
         return f"{catalogue}.{product}"
 
     def _id(self, folder: Path) -> str:
-        return files.fingerprint(folder.relative_to(self.folder).as_posix())[:12]
+        return hashing.fingerprint(folder.relative_to(self.folder).as_posix())[:12]
 
     def is_toured(self, id: str) -> bool:
         """Whether the pages of a project show what to do, step by step."""
@@ -75,7 +75,7 @@ class Workspace:
 
     def _toured(self) -> set[str]:
         try:
-            told = files.read_json(self._tours_file)
+            told = reading.read_json(self._tours_file)
         except PackshotError:  # it is for show
             return set()
         return {str(one) for one in told} if isinstance(told, list) else set()
@@ -118,7 +118,7 @@ class Workspace:
         """Whether a catalogue's product is a project in its folder."""
         if not re.fullmatch(ID, product):
             return False
-        root = files.safe_join(catalogue, f"{PRODUCTS}/{product}")
+        root = pathnames.safe_join(catalogue, f"{PRODUCTS}/{product}")
         return not root.is_symlink() and _is_project(root)
 
     def create(self, name: str, class_noun: str, trigger: str = "ohwx") -> Project:
@@ -141,7 +141,7 @@ class UnknownProjectError(ProjectError):
 
 
 def _is_catalogue(path: Path) -> bool:
-    return all(files.is_file(path / name) for name in (RESULTS, "index.html"))
+    return all(pathnames.is_file(path / name) for name in (RESULTS, "index.html"))
 
 
 def _is_project(path: Path) -> bool:

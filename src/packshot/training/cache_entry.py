@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from packshot.errors import StaleRunError
-from packshot.utils import files
+from packshot.utils import files, hashing
 from packshot.weights.safetensors_file import opened
 
 _HASH = "sha256"
@@ -58,5 +58,5 @@ def _hash(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         values = tensor.reshape(-1).view(torch.uint8).numpy().data
-        parts.append([name, str(tensor.dtype), list(tensor.shape), files.sha256_of(values)])
-    return files.fingerprint(parts)
+        parts.append([name, str(tensor.dtype), list(tensor.shape), hashing.sha256_of(values)])
+    return hashing.fingerprint(parts)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, hashing, pathnames, reading
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ _RECORD = TypeAdapter(Chosen)
 def read_chosen(project: Project) -> Chosen | None:
     """What was chosen last, whether or not it is the project's LoRA now; None if nothing was."""
     try:
-        return _RECORD.validate_python(files.read_json(_file(project)))
+        return _RECORD.validate_python(reading.read_json(_file(project)))
     except ValidationError:
         return None
 
@@ -47,9 +47,9 @@ def write_chosen(project: Project, chosen: Chosen) -> None:
 def is_in_place(project: Project, run: str) -> bool:
     """Whether the project's LoRA is what was chosen of this run."""
     told, places = read_chosen(project), (project.lora_file, project.diffusers_lora_file)
-    if told is None or told.run != run or not all(map(files.is_file, places)):
+    if told is None or told.run != run or not all(map(pathnames.is_file, places)):
         return False
-    return files.known_sha256(project.lora_file) == told.sha256
+    return hashing.known_sha256(project.lora_file) == told.sha256
 
 
 def _file(project: Project) -> Path:

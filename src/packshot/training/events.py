@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from packshot.errors import UnsafePathError
-from packshot.utils import files
+from packshot.utils import files, pathnames, reading
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def read_events(run_folder: Path) -> list[Event]:
     A line that is no event is skipped, and one that names a file outside the run folder.
     """
     events = []
-    for line in files.read_json_lines(log_of(run_folder)):
+    for line in reading.read_json_lines(log_of(run_folder)):
         kind = line.get("kind") if isinstance(line, dict) else None
         if isinstance(kind, str) and kind in _KINDS:
             with suppress(ValueError, UnsafePathError):  # pydantic's are ValueErrors
@@ -183,7 +183,7 @@ def read_events(run_folder: Path) -> list[Event]:
 def _within(run_folder: Path, event: Event) -> Event:
     if not isinstance(event, Sample):
         return event
-    places = tuple(files.safe_join(run_folder, str(file)) for file in event.files)
+    places = tuple(pathnames.safe_join(run_folder, str(file)) for file in event.files)
     return replace(event, files=places)
 
 

@@ -28,7 +28,7 @@ from packshot.models.diffusion_model import DiffusionModel
 from packshot.training.cache_entry import read_entry, require_entry, write_entry
 from packshot.training.picture import Picture, require_unchanged, to_mask, to_pixels
 from packshot.training.processes import ALONE, Processes
-from packshot.utils import files
+from packshot.utils import caches, hashing
 
 AT_ONCE = 4
 """Images of one size that are decoded together for a GPU, and prompts that it encodes together."""
@@ -63,8 +63,8 @@ def _batches(
 def _entry(base: DiffusionModel, kind: str, key: str) -> Path:
     """The file of a cache entry, separate for each base and dtype, and version of the cache."""
     dtype = str(base.dtype).removeprefix("torch.")
-    folder = f"{base.content_hash[:16]}-{dtype}-{files.CACHE_VERSION}"
-    return files.cache_folder() / kind / folder / f"{key}.safetensors"
+    folder = f"{base.content_hash[:16]}-{dtype}-{caches.CACHE_VERSION}"
+    return caches.cache_folder() / kind / folder / f"{key}.safetensors"
 
 
 @dataclass
@@ -147,7 +147,7 @@ class PromptCache:
     kept: dict[str, Conditioning] = field(default_factory=dict)
 
     def file(self, prompt: str) -> Path:
-        return _entry(self.base, "prompts", files.sha256_of(prompt.encode()))
+        return _entry(self.base, "prompts", hashing.sha256_of(prompt.encode()))
 
     @torch.no_grad()
     def fill(self, prompts: Sequence[str]) -> None:

@@ -51,7 +51,7 @@ from packshot.training.runs import (
 )
 from packshot.training.step import overflown
 from packshot.training.tensorboard import logged
-from packshot.utils import files
+from packshot.utils import in_place, serialization
 
 
 def train(
@@ -139,7 +139,7 @@ def _recorded(events: Iterable[Event], run: Path) -> Iterator[Event]:
     """Pass events through, writing them to events.jsonl and for TensorBoard."""
     for event in logged(events, run / "tensorboard"):
         if not isinstance(event, CachingLatents):
-            files.append_line(log_of(run), files.as_json(as_record(event, run)))
+            in_place.append_line(log_of(run), serialization.as_json(as_record(event, run)))
         yield event
 
 

@@ -15,7 +15,7 @@ from packshot.images.buckets import bucket, cover_box
 from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
 from packshot.models.conditioning import SizeConditioning
-from packshot.utils import files
+from packshot.utils import hashing
 
 MIN_ZOOM = 0.85
 """Of the closest crop: its sides as a share of the largest's."""
@@ -70,7 +70,7 @@ def picture(
     zoom = draw.uniform(MIN_ZOOM, 1.0) if crop else 1.0
     offset = (draw.random(), draw.random()) if crop else (0.5, 0.5)
     box = cover_box(width, height, *size, zoom=zoom, offset=offset)
-    mask_sha256 = files.sha256(mask) if mask else ""
+    mask_sha256 = hashing.sha256(mask) if mask else ""
     return Picture(file, sha256, prompt, (width, height), size, box, mask, mask_sha256)
 
 
@@ -90,7 +90,7 @@ def require_unchanged(picture: Picture) -> None:
         StaleRunError: one was changed since it was listed.
     """
     for file, sha256 in ((picture.file, picture.sha256), (picture.mask, picture.mask_sha256)):
-        if file and files.known_sha256(file) != sha256:
+        if file and hashing.known_sha256(file) != sha256:
             raise StaleRunError(
                 f"{file} was changed while it was used. Run the same command again."
             )

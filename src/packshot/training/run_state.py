@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from packshot.errors import StaleRunError
-from packshot.utils import files
+from packshot.utils import files, hashing, pathnames, serialization
 from packshot.weights.safetensors_file import read_safetensors
 
 KEPT = 2
@@ -46,13 +46,13 @@ def save(folder: Path, state: State) -> Path:
     place = folder / f"{state.step:07d}"
     hashes = {}
     for name, tensors in zip(_PARTS, (state.adapter, state.optimizer), strict=True):
-        parts = files.safetensors_parts(tensors)
+        parts = serialization.safetensors_parts(tensors)
         files.write_parts(place / name, parts)
-        hashes[name] = files.sha256_of(*parts)
+        hashes[name] = hashing.sha256_of(*parts)
     told = {"step": state.step, "sha256": hashes, "held_out_losses": state.held_out_losses}
     files.write_json(place / "manifest.json", told)
     for old in _complete(folder)[:-KEPT]:
-        files.remove_tree(old, below=folder.parent)
+        pathnames.remove_tree(old, below=folder.parent)
     return place
 
 
@@ -67,7 +67,7 @@ def is_valid(place: Path) -> bool:
         hashes = _manifest(place)["sha256"]
         _losses(place)
         return set(hashes) == set(_PARTS) and all(
-            files.sha256(place / name) == digest for name, digest in hashes.items()
+            hashing.sha256(place / name) == digest for name, digest in hashes.items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -11,7 +11,7 @@ from packshot.plan.config import Plan, read_plan_if_valid
 from packshot.project import Project
 from packshot.training.chosen import is_in_place
 from packshot.training.events import Done, WentOn, as_record, log_of, read_events
-from packshot.utils import files
+from packshot.utils import copying, files, hashing, overwriting, pathnames
 
 
 def run_of(project: Project, plan: Plan) -> Path | None:
@@ -70,8 +70,8 @@ def reopen(project: Project, run: Path, plan: Plan, ended: Done | None) -> None:
             "train; that is a new run."
         )
     name = project.diffusers_lora_file.name
-    if files.is_file(run / name):
-        files.hard_link_or_copy(run / name, checkpoint_file(run, name, ended.step))
+    if pathnames.is_file(run / name):
+        copying.hard_link_or_copy(run / name, checkpoint_file(run, name, ended.step))
     kept = [event for event in read_events(run) if not isinstance(event, Done)]
     records = [as_record(event, run) for event in (*kept, WentOn(ended.step))]
     files.write_json_lines(log_of(run), iter(records))
@@ -83,11 +83,11 @@ def refuse_other_loras(project: Project) -> None:
     Those of before there was a record of them are known by the runs that keep them.
 
     Raises:
-        OverwriteError: as `files.refuse_others`.
+        OverwriteError: as `overwriting.refuse_others`.
     """
     for place in lora_files(project):
-        if not any(files.is_same(place, run / place.name) for run in project.runs()):
-            files.refuse_others(place)
+        if not any(hashing.is_same(place, run / place.name) for run in project.runs()):
+            overwriting.refuse_others(place)
 
 
 def checkpoint_file(run: Path, name: str, step: int) -> Path:
@@ -98,7 +98,7 @@ def checkpoint_file(run: Path, name: str, step: int) -> Path:
 def checkpoints(run: Path, name: str) -> dict[int, Path]:
     """The LoRA files that a run has kept of steps before its last, by step, the earliest first."""
     places = sorted((run / "steps").glob("[0-9]" * 7))
-    return {int(place.name): place / name for place in places if files.is_file(place / name)}
+    return {int(place.name): place / name for place in places if pathnames.is_file(place / name)}
 
 
 def restore_lora(project: Project, run: Path, ended: Done) -> Done | None:
@@ -110,7 +110,7 @@ def restore_lora(project: Project, run: Path, ended: Done) -> Done | None:
     kept = [run / place.name for place in places]
     if not all(file.is_file() for file in kept):
         return None
-    if ended.lora_sha256 != tuple(map(files.sha256, kept)):
+    if ended.lora_sha256 != tuple(map(hashing.sha256, kept)):
         return None
     if not is_in_place(project, run.name):
         hand_over(project, run)
@@ -132,8 +132,8 @@ def hand_over(project: Project, run: Path) -> tuple[str, str]:
     hashes = []
     for place in lora_files(project):
         kept = run / place.name
-        hashes.append(files.sha256(kept))
-        if not files.is_same(place, kept):
-            files.note_result(place, hashes[-1])
-            files.hard_link_or_copy(kept, place)
+        hashes.append(hashing.sha256(kept))
+        if not hashing.is_same(place, kept):
+            overwriting.note_result(place, hashes[-1])
+            copying.hard_link_or_copy(kept, place)
     return hashes[0], hashes[1]

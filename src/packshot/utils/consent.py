@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from packshot.errors import PackshotError
-from packshot.utils import files
+from packshot.utils import caches, files, hashing, reading
 
 
 def agreed(root: Path) -> set[str]:
     """The names (of models, of sources) that were agreed to for the project in `root`."""
-    known = files.read_json(_file(root))
+    known = reading.read_json(_file(root))
     return {str(name) for name in known} if isinstance(known, list) else set()
 
 
@@ -28,4 +28,4 @@ def agree(root: Path, names: Iterable[str]) -> None:
 
 
 def _file(root: Path) -> Path:
-    return files.cache_folder() / "agreed" / f"{files.fingerprint(str(root.resolve()))}.json"
+    return caches.cache_folder() / "agreed" / f"{hashing.fingerprint(str(root.resolve()))}.json"

@@ -1,4 +1,4 @@
-"""What drives and machines refuse, in words."""
+"""What drives and machines refuse or lack, and how that is told."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from pathlib import Path
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOTTY)
 """What a drive answers that knows no such thing as is asked of it, rather than fails in it."""
+# What Windows lacks of these it does not need: there, links are looked for by name.
+NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+"""Flags with which `os.open` follows no link, and no other process gets the file."""
+NEVER_WAIT = getattr(os, "O_NONBLOCK", 0)
+"""A flag with which `os.open` does not wait for whoever writes into a pipe."""
 
 NO_TEMPORARY = (
     "There is no folder for temporary files that can be written, and libraries need one. Set TMPDIR to "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packshot.errors import UnaskedFetchError
 from packshot.project import Project
-from packshot.utils import consent, files
+from packshot.utils import consent, pathnames
 from packshot.weights import hub
 from packshot.weights.installed_bases import installed_base
 
@@ -44,7 +44,7 @@ def _fetched(key: str, value: str | tuple[str, ...]) -> Iterator[str]:
             yield name
         elif key in _MODELS:
             model = name if key == "base" else name.rpartition(":")[2]
-            if installed_base(model) or files.exists(files.expand_user(model)):
+            if installed_base(model) or pathnames.exists(pathnames.expand_user(model)):
                 continue
             repo = hub.parse_repo(model)
             if repo and not hub.was_fetched(repo):

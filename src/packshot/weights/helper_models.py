@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from packshot.errors import DiskFullError, ModelLoadError
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.utils.progress import Observer, Progress, silent
 from packshot.weights import hub
 from packshot.weights.shards import weight_names
@@ -46,7 +46,7 @@ def parted(spec: str, kinds: Sequence[str]) -> tuple[str | None, str | None]:
     kind, colon, model = spec.partition(":")
     if colon and kind in kinds:
         return kind, model
-    is_word = re.fullmatch(r"[\w-]+", spec) is not None and not files.exists(Path(spec))
+    is_word = re.fullmatch(r"[\w-]+", spec) is not None and not pathnames.exists(Path(spec))
     return (spec, None) if is_word or spec in kinds else (None, spec)
 
 
@@ -56,8 +56,8 @@ def model_folder(model: str, progress: Progress = silent) -> Path:
     Raises:
         ModelLoadError: it is neither, or the repository has no usable files or cannot be reached.
     """
-    path = files.expand_user(model)
-    if files.exists(path):
+    path = pathnames.expand_user(model)
+    if pathnames.exists(path):
         if not path.is_dir():
             raise ModelLoadError(f"{path} is a file; name the folder that it lies in.")
         return path

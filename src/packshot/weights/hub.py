@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from packshot.errors import DiskFullError, ModelLoadError, as_model_load_error
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.utils.progress import Progress, silent
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -85,7 +85,7 @@ def was_fetched(repo: Repository) -> bool:
     from huggingface_hub.file_download import repo_folder_name
 
     folder = repo_folder_name(repo_id=repo.id, repo_type="model")
-    return files.exists(Path(constants.HF_HUB_CACHE) / folder)
+    return pathnames.exists(Path(constants.HF_HUB_CACHE) / folder)
 
 
 def download_file(repo: Repository, name: str, revision: str, **options: Any) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from packshot.errors import ModelLoadError
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.weights.safetensors_file import PICKLES
 
 Data = bytes | mmap.mmap
@@ -44,7 +44,7 @@ def check_onnx(path: Path) -> None:
     Raises:
         ModelLoadError: it is not, or is a pickle or too large.
     """
-    if not files.is_file(path):
+    if not pathnames.is_file(path):
         raise ModelLoadError(f"There is no file {path}. Copy the model again, whole.")
     size = path.stat().st_size
     if size > MAX_BYTES:
@@ -92,7 +92,7 @@ def _check_location(path: Path, location: str) -> None:
         raise ModelLoadError(
             f"{path} wants weights from {location!r}, which lies outside its folder; refused."
         )
-    if not files.is_file(external):
+    if not pathnames.is_file(external):
         raise ModelLoadError(f"{path} has its weights in {external}, which is not there.")
 
 

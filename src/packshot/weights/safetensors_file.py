@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from packshot.errors import ModelLoadError, PackshotError, reason_of
-from packshot.utils import files
+from packshot.utils import caches, files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,7 +131,7 @@ class _Unmapped:
         """Have safetensors judge the header, in front of nothing that is as long."""
         from safetensors import safe_open
 
-        with files.temporary_folder() as folder:
+        with caches.temporary_folder() as folder:
             empty = folder / "header"
             files.write_bytes(empty, self._head)
             os.truncate(empty, size)

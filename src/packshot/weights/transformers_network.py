@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from packshot.errors import ModelLoadError
-from packshot.utils import files
+from packshot.utils import reading
 from packshot.weights.loading import refusing
 from packshot.weights.safetensors_file import read_config, read_safetensors
 from packshot.weights.shards import weight_names
@@ -86,7 +86,7 @@ def _refuse_random(folder: Path, loaded: Mapping[str, Any]) -> None:
     own_code = (
         " It comes with code of its own, which Packshot never runs: look for a conversion to "
         "transformers' own classes (for Florence-2: florence-community/Florence-2-base)."
-        if "auto_map" in (files.read_json(folder / "config.json") or {})
+        if "auto_map" in (reading.read_json(folder / "config.json") or {})
         else " Copy it again, whole."
     )
     raise ModelLoadError(f"{folder} lacks {len(lost)} weights, such as {lost[0]}.{own_code}")

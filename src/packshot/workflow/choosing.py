@@ -34,7 +34,7 @@ from packshot.plan.run_cost import SAMPLE_ROUNDS
 from packshot.project import Project
 from packshot.training.chosen import read_chosen
 from packshot.training.runs import checkpoints, finished, run_of
-from packshot.utils import files
+from packshot.utils import hashing
 from packshot.workflow.observer import RunObserver
 
 _NO_JUDGE = "nothing is at hand that measures likeness"
@@ -126,7 +126,7 @@ class Choosing:
             one = proposed.candidate
             return {"step": one.step or last, "weight": one.weight}, proposed.why
 
-        settled = self.decisions.settle("chosen", {"lora": files.known_sha256(end)[:12]}, decide)
+        settled = self.decisions.settle("chosen", {"lora": hashing.known_sha256(end)[:12]}, decide)
         step = settled.value["step"]
         self._take(run, None if step == last else step, settled.value["weight"])
         self.observer.say(f"chosen: {settled.reason}")

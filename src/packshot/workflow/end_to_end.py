@@ -8,7 +8,7 @@ from pathlib import Path
 from packshot.errors import PackshotError
 from packshot.project import Project, open_or_create_project
 from packshot.settings import Choices
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.workflow.observer import RunObserver
 from packshot.workflow.receipt import all_stands, write_receipt
 from packshot.workflow.result import RunResult
@@ -49,7 +49,7 @@ def run(
         PackshotError: any step's own errors.
     """
     observer = observer or RunObserver()
-    if not files.exists(source):
+    if not pathnames.exists(source):
         raise PackshotError(f"There is no {source}. Name a folder with photos of your product.")
     choices = choices or Choices()
     if choices.blur:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, hashing, reading
 from packshot.weights.installed_bases import installed_base
 
 _VERSIONS = ("packshot", "torch", "diffusers", "transformers")
@@ -30,7 +30,7 @@ def write_receipt(project: Project, source: Path) -> None:
 
 def all_stands(project: Project, source: Path) -> bool:
     """Whether neither the inputs nor the outputs of the last complete run have changed."""
-    return files.read_json(project.receipt_file) == _facts(project, source)
+    return reading.read_json(project.receipt_file) == _facts(project, source)
 
 
 def _facts(project: Project, source: Path) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
         left.append(project.insertions_folder)
     return {
         "versions": versions(),
-        "settings": files.fingerprint(settings.model_dump()),
+        "settings": hashing.fingerprint(settings.model_dump()),
         "source": [str(source.resolve()).encode("utf-8", "replace").decode(), _stamp(source)],
         "base": _stamp(base),
         "assistant": _stamp(Path(settings.assistant)),
@@ -59,9 +59,11 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
 def _stamp(path: Path) -> str:
     """A hash of the names, sizes and times of a file, or of all files in a folder."""
     if not os.path.isdir(path):
-        return files.fingerprint([str(path), *files.stamp(path)] if os.path.isfile(path) else None)
+        return hashing.fingerprint(
+            [str(path), *hashing.stamp(path)] if os.path.isfile(path) else None
+        )
     stamps: list[list[Any]] = []
     for folder, _, names in os.walk(path):
         paths = [os.path.join(folder, name) for name in names]
-        stamps += [[path, *files.stamp(path)] for path in paths]
-    return files.fingerprint(sorted(stamps))
+        stamps += [[path, *hashing.stamp(path)] for path in paths]
+    return hashing.fingerprint(sorted(stamps))

@@ -61,7 +61,7 @@ from packshot.plan.recipes import recipe_of
 from packshot.project import Project
 from packshot.report import write_model_card, write_report
 from packshot.training import Step, Stopped, train
-from packshot.utils import files
+from packshot.utils import hashing, overwriting
 from packshot.utils.durations import in_words
 from packshot.utils.progress import Observer
 from packshot.weights.consent import require_consent
@@ -447,7 +447,9 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def list_of(project: Project) -> str:
     """A hash of the project's list of class images."""
-    return files.fingerprint([[image.sha256, image.prompt] for image in list_class_images(project)])
+    return hashing.fingerprint(
+        [[image.sha256, image.prompt] for image in list_class_images(project)]
+    )
 
 
 def shoot_all(
@@ -479,6 +481,6 @@ def shoot_all(
             images[folder] = list(shots)
     score_project(project, judge)
     page = project.shots_folder / "sheet.png"
-    if page.is_file() and not (project.shots_folder / files.RESULTS).exists():
-        files.note_result(page, files.sha256(page))  # of Packshot 0.1, which kept no record
+    if page.is_file() and not (project.shots_folder / overwriting.RESULTS).exists():
+        overwriting.note_result(page, hashing.sha256(page))  # of Packshot 0.1, which kept no record
     return write_sheet(images[project.shots_folder / "with"], page, marking=project.marking)

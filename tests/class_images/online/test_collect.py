@@ -12,7 +12,7 @@ from packshot.class_images.online.download import Fetcher
 from packshot.class_images.online.openverse import Openverse
 from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
-from packshot.utils import files
+from packshot.utils import hashing
 from tests.class_images.online.server import jpeg
 
 
@@ -24,7 +24,7 @@ def test_where_a_picture_comes_from_is_told(project, gathered):
         project.class_images_refused_file.read_text()
     )
     image = found.images[0]
-    assert image.sha256 == files.sha256(image.file) == hashlib.sha256(jpeg(0)).hexdigest()
+    assert image.sha256 == hashing.sha256(image.file) == hashlib.sha256(jpeg(0)).hexdigest()
     assert (image.width, image.height, image.prompt) == (96, 64, "a photo of a car")
     assert (image.source, image.author, image.licence, image.title, image.licence_url) == (
         "https://example.org/photos/0", "Ada 0", "CC BY 2.0", "Car [0]",

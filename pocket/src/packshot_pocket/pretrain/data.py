@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from packshot.errors import PackshotError
-from packshot.utils import files
+from packshot.utils import files, pathnames, reading
 from packshot_pocket.pretrain.state import open_array, save_array
 
 PIXELS = 128
@@ -69,7 +69,7 @@ def gather(worlds: list[Path], state: Path, held_out_fraction: float = 0.03) -> 
         first_held_out = len(scenes) - max(1, round(len(scenes) * held_out_fraction))
         for position, pictures in enumerate(scenes):
             for entry in pictures:
-                file = files.safe_join(world, entry["file"])
+                file = pathnames.safe_join(world, entry["file"])
                 pixels.append(_pixels(file))
                 masks.append(_pixels(file.with_name(f"{file.stem}-mask.png"), "L"))
                 facts = {name: entry[name] for name in ATTRIBUTES}
@@ -102,7 +102,7 @@ def open_packed(state: Path) -> Pictures:
     """
     if not (state / "pictures.npy").exists():
         raise PackshotError(f"No packed images in {state}; run the stage 'gather' first.")
-    lines = files.read_json_lines(state / "attributes.jsonl")
+    lines = reading.read_json_lines(state / "attributes.jsonl")
     held_out = np.array([line["held_out"] for line in lines])
     return Pictures(
         np.load(state / "pictures.npy", mmap_mode="r"),

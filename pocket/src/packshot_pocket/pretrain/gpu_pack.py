@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from packshot.errors import PackshotError
-from packshot.utils import files
+from packshot.utils import files, hashing, pathnames, reading
 from packshot_pocket.pretrain import state
 from packshot_pocket.pretrain.begin import save_weights
 from packshot_pocket.pretrain.data import Captioner, open_packed, world_caption
@@ -298,7 +298,7 @@ def write_parts(out: Path, weights: dict[str, Tensor], figures: dict[str, Any]) 
     for number, tensors in enumerate(parts):
         path = out / f"unet-{figures['step']}-{number}.safetensors"
         files.write_safetensors(path, tensors)
-        hashes[path.name] = files.sha256(path)
+        hashes[path.name] = hashing.sha256(path)
     files.write_json(out / "parts.json", {"parts": hashes, **figures})
     for path in out.glob("unet-*.safetensors"):
         if path.name not in hashes:
@@ -313,11 +313,11 @@ def join_parts(out: Path, folder: Path) -> None:
     """
     from safetensors.torch import load
 
-    told = files.read_json(out / "parts.json")
+    told = reading.read_json(out / "parts.json")
     weights: dict[str, Tensor] = {}
     for name, sha256 in told["parts"].items():
-        data = files.safe_join(out, name).read_bytes()
-        if files.sha256_of(data) != sha256:
+        data = pathnames.safe_join(out, name).read_bytes()
+        if hashing.sha256_of(data) != sha256:
             raise PackshotError(
                 f"{out / name} is not the file that parts.json names; fetch it again."
             )

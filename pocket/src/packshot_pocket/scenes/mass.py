@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from packshot.utils import files
+from packshot.utils import locks
 from packshot_pocket.scenes import spec
 
 
@@ -81,7 +81,7 @@ def render_batch(batch: Batch, processes: int) -> int:
     Raises:
         ProjectError: another process renders to the same folder.
     """
-    with files.lock(batch.out / ".lock"):
+    with locks.lock(batch.out / ".lock"):
         return _render(batch, processes)
 
 

@@ -24,7 +24,7 @@ from packshot.class_images.online.url_list import UrlList
 from packshot.errors import ClassImagesError
 from packshot.photos import manifest
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import pathnames
 from packshot.utils.progress import Progress, silent
 from packshot.utils.text import with_article
 
@@ -201,7 +201,7 @@ def _outcome(collector: DownloadQueue, images: list[ClassImage], count: int) -> 
 
 def _class_image(noun: str, folder: Path, candidate: Candidate, fetched: Fetched) -> ClassImage:
     return ClassImage(
-        file=files.safe_join(folder, fetched.file),
+        file=pathnames.safe_join(folder, fetched.file),
         sha256=fetched.sha256,
         width=fetched.width,
         height=fetched.height,

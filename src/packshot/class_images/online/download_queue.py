@@ -21,7 +21,7 @@ from packshot.class_images.online.request_log import Fetched, RejectedUrl, Reque
 from packshot.errors import ClassImagesError, ImageRejectedError, Refusal
 from packshot.images import quality
 from packshot.images.loading import read_picture
-from packshot.utils import files
+from packshot.utils import files, hashing
 from packshot.utils.progress import Progress
 
 _AHEAD = 2 * WORKERS
@@ -142,7 +142,7 @@ class DownloadQueue:
         with self._decoding:  # eight of 64 megapixels at a time would take gigabytes
             picture = read_picture(Path(url), data=data)
             look = quality.perceptual_hash(picture.image)
-        sha256 = files.sha256_of(data)
+        sha256 = hashing.sha256_of(data)
         name = sha256[:16] + _SUFFIXES[picture.format]
         files.write_bytes(self.ledger.folder / name, data)
         width, height = picture.image.size

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from packshot.class_images.online.candidate import Candidate
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import files, reading
 
 
 def write_offers(project: Project, offers: Iterable[Candidate]) -> None:
@@ -21,7 +21,7 @@ def write_offers(project: Project, offers: Iterable[Candidate]) -> None:
 def read_offers(project: Project) -> list[Candidate]:
     """The offers that were listed last; a line that is none is skipped."""
     found = []
-    for line in files.read_json_lines(project.class_images_offers_file):
+    for line in reading.read_json_lines(project.class_images_offers_file):
         with suppress(ValidationError):
             found.append(Candidate.model_validate(line))
     return found

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from packshot.class_images.online.candidate import Candidate
-from packshot.utils import files
+from packshot.utils import in_place, reading
 
 
 class _Line(BaseModel):
@@ -99,19 +99,19 @@ class RequestLog:
 
     def _read(self, now: float) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for value in files.read_json_lines(self._path):
+        for value in reading.read_json_lines(self._path):
             with suppress(ValidationError):  # damaged: it is found out anew
                 self._take(_LINES.validate_python(value))
         for api in self._unanswered:
             # Killed before the answer: the request may have arrived at any time until now.
             self.requests[api][-1] = now
         # Ends a line that a kill has torn, so that the next is not lost with it.
-        files.append_line(self._path, "")
+        in_place.append_line(self._path, "")
 
     def append(self, line: Line) -> None:
         """Append an entry, in memory and on the disk."""
         with self._writing:
-            files.append_line(self._path, line.model_dump_json(), durable=True)
+            in_place.append_line(self._path, line.model_dump_json(), durable=True)
             self._take(line)
 
     def _take(self, line: Line) -> None:

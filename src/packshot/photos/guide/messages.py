@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packshot.errors import PackshotError
-from packshot.utils import files
+from packshot.utils import reading
 
 LANGUAGES = ("en", "it")
 
@@ -34,7 +34,7 @@ def words_of(language: str) -> Words:
         raise PackshotError(
             f"The guide has no words in {language!r}; choose of {', '.join(LANGUAGES)}."
         )
-    return files.read_toml(Path(__file__).with_name(f"{language}.toml"))
+    return reading.read_toml(Path(__file__).with_name(f"{language}.toml"))
 
 
 def in_words(kind: str, numbers: Mapping[str, int], words: Words) -> PhotoAdvice:

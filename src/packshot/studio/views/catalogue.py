@@ -37,7 +37,7 @@ from packshot.studio.pages import Visit, view
 from packshot.studio.texts import Texts
 from packshot.studio.thumbnails import WIDTHS, thumbnail
 from packshot.studio.workspace import UnknownProjectError
-from packshot.utils import files
+from packshot.utils import hashing, reading
 from packshot.utils.durations import in_words
 
 SHOWN = 60
@@ -154,7 +154,7 @@ def log(visit: Visit) -> Response:
     """What was said while a product was made."""
     folder = _folder(visit)
     row = _row(visit, folder, visit.request.path_params["product"])
-    said = files.read_end(log_of(folder, row.id), _LOG_BYTES)
+    said = reading.read_end(log_of(folder, row.id), _LOG_BYTES)
     return visit.page("log.html", title=row.name or row.id, log=said)
 
 
@@ -247,7 +247,7 @@ def _of(verdicts: Mapping[str, Verdict], row: Row) -> Verdict:
 
 def _card(visit: Visit, folder: Path, row: Row, verdict: Verdict) -> Card:
     small = thumbnail_of(folder, row.id)
-    version = files.fingerprint(files.stamp(small))[:8] if small.is_file() else ""
+    version = hashing.fingerprint(hashing.stamp(small))[:8] if small.is_file() else ""
     workspace, catalogue = visit.studio.workspace, visit.request.path_params["catalogue"]
     project = workspace.product_id(catalogue, row.id)
     has_one = workspace.has_product(folder, row.id)

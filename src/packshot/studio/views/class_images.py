@@ -18,7 +18,7 @@ from packshot.studio.pages import Visit, receiver, view
 from packshot.studio.uploads import BESIDE_ENDINGS, Batch, open_batch
 from packshot.studio.views.pictures import SOURCES
 from packshot.studio.views.steps import Step
-from packshot.utils import files
+from packshot.utils import pathnames
 
 STEP = Step("class-images", lambda project: project.class_images_manifest.is_file())
 ONLINE = ("openverse", "commons")
@@ -114,7 +114,7 @@ def move_flat(source: Path, target: Path) -> None:
         if path.is_file() and not path.name.startswith("."):
             inner = path.parent.relative_to(source).parts
             name = path.name if not (target / path.name).exists() else "-".join([*inner, path.name])
-            shutil.move(path, files.safe_join(target, name))  # maybe to another drive
+            shutil.move(path, pathnames.safe_join(target, name))  # maybe to another drive
 
 
 def _batch(visit: Visit) -> Batch:

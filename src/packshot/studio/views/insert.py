@@ -40,7 +40,7 @@ from packshot.studio.uploads import open_batch
 from packshot.studio.views.photos import MAX_MASK_BYTES
 from packshot.studio.views.pictures import SOURCES
 from packshot.studio.views.steps import Step
-from packshot.utils import files
+from packshot.utils import pathnames
 
 STEP = Step("insert", lambda project: any(project.insertions_folder.glob("*.json")))
 _SETTINGS = {
@@ -140,7 +140,7 @@ async def receive(request: Request, visit: Visit) -> Response:
         try:
             return add_plate(visit.here, file)
         finally:
-            files.remove_tree(batch.folder, below=batch.folder.parent)
+            pathnames.remove_tree(batch.folder, below=batch.folder.parent)
 
     plate = await run_in_threadpool(kept)
     return Response(status_code=204, headers={"X-Plate": json.dumps(plate.name)})

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from packshot.photos import manifest
 from packshot.project import Project
-from packshot.utils import files
+from packshot.utils import hashing
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def photo_names(project: Project) -> list[str]:
     """Names of the project's photos, without reading them."""
     folder = project.photos_folder
     try:
-        names = _names(project, files.stamp(project.photos_manifest))
+        names = _names(project, hashing.stamp(project.photos_manifest))
     except FileNotFoundError:
         return []
     return [name for name in names if (folder / name).is_file()]
