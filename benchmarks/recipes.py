@@ -2,9 +2,9 @@
 
     python -m benchmarks.recipes suv=examples/torvane_ridge watch=examples/veldane_tide [--tries NAME ...]
 
-Each try changes numbers of the plan and trains `STEPS` steps; its LoRA is judged by pictures of seeds that
-no choice sees. `recipes.json` in --out has every value, `recipes.md` the means over the products, each beside
-the first try of the list. It goes on where it was killed. Times are CPU seconds.
+Each try changes numbers of the plan and trains `STEPS` steps, if it names no others; its LoRA is judged by
+pictures of seeds that no choice sees. `recipes.json` in --out has every value, `recipes.md` the means over
+the products, each beside the first try of the list. It goes on where it was killed. Times are CPU seconds.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ TRIES: dict[str, dict[str, Any]] = {
         "target_modules": "attention", "crops_per_photo": 1, "caption_dropout_rate": 0.0,
     },
     "attention, rate doubled": {"target_modules": "attention", "learning_rate": 2e-3},
+    "attention, 300 steps": {"target_modules": "attention", "steps": 300},
+    "attention, rate doubled, 300 steps": {
+        "target_modules": "attention", "learning_rate": 2e-3, "steps": 300,
+    },
     "diffusers' recipe": {**THEIRS, "learning_rate": 1e-3},
     "rank 4": {"rank": 4, "alpha": 4},
     "rank 32": {"rank": 32, "alpha": 32},
@@ -51,11 +55,11 @@ TRIES: dict[str, dict[str, Any]] = {
 def tried(trial: Trial, name: str) -> dict[str, Any]:
     """One try of one product: likeness and drift of its end, and the seconds it took."""
     project = trial.project(name.replace(" ", "-"))
-    ends = {"steps": STEPS, "early_stopping_variance": 0.0}
-    trial.planned(project, {**BEFORE, **TRIES[name], **ends})
+    changes = {"steps": STEPS, **BEFORE, **TRIES[name], "early_stopping_variance": 0.0}
+    steps = trial.planned(project, changes).steps
     spent = trained(trial, project, whole=True)
-    end = judged(trial.judge(project), [1.0], steps=[STEPS])[STEPS, 1.0]
-    return {**told(name, end), "seconds": spent[STEPS]}
+    end = judged(trial.judge(project), [1.0], steps=[steps])[steps, 1.0]
+    return {**told(name, end), "seconds": spent[steps]}
 
 
 def table(found: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> str:
