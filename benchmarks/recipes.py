@@ -33,6 +33,9 @@ TRIES: dict[str, dict[str, Any]] = {
     "attention, one crop, no dropout": {
         "target_modules": "attention", "crops_per_photo": 1, "caption_dropout_rate": 0.0,
     },
+    "attention and MLP, one crop, no dropout": {
+        "target_modules": "attention+mlp", "crops_per_photo": 1, "caption_dropout_rate": 0.0,
+    },
     "attention, rate doubled": {"target_modules": "attention", "learning_rate": 2e-3},
     "attention, 300 steps": {"target_modules": "attention", "steps": 300},
     "attention, rate doubled, 300 steps": {
