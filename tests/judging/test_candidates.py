@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from packshot.errors import LoraError, OverwriteError, PackshotError
+from packshot.generation.prompts import default_prompts
 from packshot.judging import measures
 from packshot.judging.candidate import (
     chosen_candidate,
@@ -18,7 +19,7 @@ from packshot.judging.candidate import (
     read_candidates,
 )
 from packshot.judging.candidates import (
-    class_pictures,
+    pictures_with,
     propose_candidate,
     score_candidates,
     sources_of,
@@ -30,6 +31,9 @@ from packshot.judging.seen import see_file
 from packshot.lora import fused, load_lora
 from packshot.models.identity_embedder import IdentityEmbedder
 from packshot.photos.photo_set import list_photos
+from packshot.photos.removal import remove_photos
+from packshot.project import save_choices
+from packshot.settings import choices_of
 from packshot.training.runs import checkpoint_file
 from packshot.utils import copying, files, hashing
 from tests.generation.test_metrics import Colours
@@ -109,7 +113,12 @@ def test_candidates_are_measured_by_their_own_pictures(judge, project, with_step
     assert {one.key for one in read_candidates(project)} == {one.key for one in scored}
     proposed = propose_candidate(judge)
     assert proposed.candidate.key in {one.key for one in scored} and proposed.why.endswith(".")
-    assert len(class_pictures(judge, scored[0])) == len(class_pictures(judge, None)) == 8
+    for of in (scored[0], None):
+        assert [len(made) for made in pictures_with(judge, of)] == [4, 8]
+    fewer = replace(judge, effort=replace(judge.effort, seeds=1))
+    assert [len(made) for made in pictures_with(fewer, scored[0])] == [2, 4], (
+        "not all that there are"
+    )
     # Another file in the run's place is another candidate, which nobody has measured.
     copying.copy(
         project.runs_folder / "second" / project.lora_file.name,
@@ -130,6 +139,85 @@ def test_a_lora_from_elsewhere_is_compared_and_does_not_become_a_run(
     assert [one.run for one in scored] == ["first", "second", other.name]
     assert other.name not in {one.run for one in list_candidates(project)}
     assert other.name in {one.run for one in read_candidates(project)}
+
+
+def test_loras_from_elsewhere_with_one_file_name_are_each_compared(
+    judge, project, make_assistant, tmp_path
+):
+    places = [tmp_path / folder / "pytorch_lora_weights.safetensors" for folder in "abc"]
+    for number, place in zip((3, 4, 4), places, strict=True):
+        copying.copy(Path(make_assistant(number)), place)
+    found = [(run, file) for (run, _), file in sources_of(judge, places).items() if file in places]
+    assert {hashing.sha256(file) for _, file in found} == {hashing.sha256(one) for one in places}
+    assert all(run.startswith("pytorch_lora_weights-") for run, _ in found)
+    assert sources_of(judge, places[:1])[places[0].name, None] == places[0]
+
+
+class Told(Judge):
+    """Measures nothing: each picture is as like as the test says."""
+
+    likeness = 0.5
+
+    def shoot(self, folder, loras=(), prompts=()):
+        return []
+
+    def measure(self, shots):
+        return {"identity": (self.likeness,) * 4, "count": (1.0,) * 4}
+
+
+@pytest.fixture
+def told(judge, monkeypatch):
+    monkeypatch.setattr("packshot.judging.judge.prediction_drift", lambda *_: [0.1])
+    fields = {name: getattr(judge, name) for name in ("base", "embedder", "similarity", "effort")}
+    return Told(judge.project, segmenter=Left(), **fields)
+
+
+def _remasked(project):
+    photo = list_photos(project)[0]
+    mask = Image.new("L", (photo.width, photo.height))
+    mask.paste(255, (9, 9, 99, 99))
+    files.write_image(project.masks_folder / f"{photo.file.stem}.png", mask)
+
+
+def _other_prompts(project):
+    save_choices(project, choices_of(prompts=("{subject} in the rain", "{subject} at night")))
+
+
+def _fewer_photos(project):
+    remove_photos(project, [list_photos(project)[0].file.name])
+
+
+@pytest.mark.parametrize("change", [_remasked, _other_prompts, _fewer_photos])
+def test_what_was_measured_by_other_photos_or_prompts_is_not_compared(
+    told, project, change, monkeypatch
+):
+    """Of the first run the lighter weight was measured before the change, and looks better."""
+    monkeypatch.setattr(Told, "likeness", 0.9)
+    score_candidates(told, (0.5,))
+    change(project)
+    monkeypatch.setattr(Told, "likeness", 0.4)
+    anew = replace(told)
+    score_candidates(anew, (1.0,))
+    chosen = propose_candidate(anew).candidate
+    assert (chosen.weight, chosen.likeness) == (1.0, pytest.approx(0.4))
+    assert propose_candidate(told).candidate.weight == 0.5
+
+
+def test_a_lora_whose_predictions_are_no_numbers_is_told_and_harms_no_record(told, monkeypatch):
+    done = score_candidates(told, (0.5,))
+    drift = iter([[0.1], [float("nan")]])
+    monkeypatch.setattr("packshot.judging.judge.prediction_drift", lambda *_: next(drift))
+    with pytest.raises(LoraError, match="second, at 1: its predictions are no numbers"):
+        score_candidates(told, (1.0,))
+    assert {one.key for one in read_candidates(told.project)} > {one.key for one in done}
+
+
+def test_a_few_prompts_of_a_persons_own_are_filled_up_with_the_usual_ones(judge, project):
+    four = replace(judge, effort=replace(judge.effort, prompts=4))
+    usual = default_prompts(project.subject)
+    assert four.prompts == usual[:4]
+    save_choices(project, choices_of(prompts=("{subject} on Mars", usual[1])))
+    assert replace(four).prompts == ["{subject} on Mars", usual[1], usual[0], usual[2]]
 
 
 @pytest.mark.parametrize("values", [[float("nan")], [0.1] * 5000, ["much"]])

@@ -92,3 +92,5 @@ def test_photos_are_compared_with_the_other_photos(ready_project):
     )
     assert row.dino.mean == pytest.approx(expected, abs=1e-5)
     assert (row.clip_t, row.pres, row.diversity) == (None, None, None)
+    one = DreamBooth(Corners(), Colours(), photos[:1], ready_project.subject).real_images()
+    assert (one.dino, one.clip_i) == (None, None), "one photo has no others"

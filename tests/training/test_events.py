@@ -14,8 +14,13 @@ from packshot.training.events import (
     StateSaved,
     Step,
     Stopped,
+    WentOn,
     as_record,
+    log_of,
+    read_events,
+    rewind_log,
 )
+from packshot.utils import files
 
 RUN = Path("/project/runs/1")
 
@@ -59,3 +64,12 @@ def test_a_record_is_plain_and_its_paths_move_with_the_run(event, expected):
 
 def test_a_folder_that_merely_begins_alike_is_not_inside():
     assert as_record(StateSaved(1, Path("/project/runs/10/x/y")), RUN)["folder"] == "y"
+
+
+def test_rewinding_drops_what_will_be_repeated_but_not_that_the_run_was_told_to_go_on(tmp_path):
+    told = [Step(step, 9, 0.5, None, None, 1e-4, 1.0) for step in (1, 2, 3)]
+    files.write_json_lines(
+        log_of(tmp_path), [as_record(one, tmp_path) for one in (*told, WentOn(3))]
+    )
+    rewind_log(tmp_path, 2)
+    assert read_events(tmp_path) == [*told[:2], WentOn(3)]

@@ -86,6 +86,22 @@ def test_without_choosing_it_is_the_end_and_what_a_person_chose_stays(case):
 
 
 @pytest.mark.slow
+def test_a_persons_choice_of_another_run_stays_until_something_is_trained(case):
+    walked(case, choose=False)
+    project = walked(case, choose=False, seed=3).project
+    former, latter = (run.name for run in project.runs())
+    choose_candidate(project, former, 1.0, lambda: pytest.fail("no base is needed"))
+    walked(case, choose=True, images_per_prompt=3)
+    assert chosen_candidate(project) == (former, None, 1.0) and not read_candidates(project)
+    list(train(project, load_base.load_project_base(project)))
+    assert chosen_candidate(project) == (former, None, 1.0)
+    assert used_in_shots(project) >= {hashing.sha256(project.lora_file)}
+    walked(case, choose=False, seed=4)
+    assert chosen_candidate(project) == (project.runs()[-1].name, None, 1.0)
+    assert latter != project.runs()[-1].name
+
+
+@pytest.mark.slow
 def test_where_there_is_no_time_the_end_is_taken_and_it_is_said(case, monkeypatch):
     monkeypatch.setattr("packshot.workflow.choosing.TIME_SHARE", 0.0)
     heard = Listener()

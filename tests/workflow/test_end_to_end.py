@@ -229,6 +229,16 @@ def test_another_base_has_its_own_run_and_the_one_before_keeps_its_lora(walked, 
     )
 
 
+def test_folders_whose_names_differ_after_a_dot_are_different_products(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"Bottle_1.5l": "bottle-1-5l", "Bottle_1.0l": "bottle-1-0l", "mug.zip": "mug"}
+    for name, project in names.items():
+        source = tmp_path / name
+        source.touch() if source.suffix == ".zip" else source.mkdir()
+        with pytest.raises(ProjectError, match=rf"--class car \({project} is new\)"):
+            end_to_end.run(source)
+
+
 @pytest.mark.slow
 def test_another_products_project_is_not_taken(walked):
     project = Project(walked / "project")

@@ -21,7 +21,8 @@ def done(tmp_path):
     )
     for name in (
         "photos/a.jpg", "photos/a.txt", "photos/masks/a.png", "class_images/1.png", "plan.toml",
-        "lora/duster.safetensors", "shots/with/1.png", "shots/scores.json", "report.html",
+        "decisions.toml", "lora/duster.safetensors", "shots/with/1.png", "shots/scores.json",
+        "report.html",
     ):  # fmt: skip
         path = project.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,8 +43,8 @@ def test_untouched_all_of_it_stands(done):
     "name",
     [
         "p/photos/a.jpg", "p/photos/a.txt", "p/photos/masks/a.png", "p/class_images/1.png",
-        "p/plan.toml", "p/lora/duster.safetensors", "p/shots/with/1.png", "p/shots/scores.json",
-        "p/report.html", "source/a.jpg", "base/model.safetensors",
+        "p/plan.toml", "p/decisions.toml", "p/lora/duster.safetensors", "p/shots/with/1.png",
+        "p/shots/scores.json", "p/report.html", "source/a.jpg", "base/model.safetensors",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("how", ["gone", "changed", "touched", "disguised"])

@@ -132,8 +132,7 @@ def _show(judging: Judge, found: Comparison) -> None:
 
 def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow]:
     from packshot.errors import PackshotError
-    from packshot.judging.candidate import folder_without, pictures_of
-    from packshot.judging.candidates import class_pictures
+    from packshot.judging.candidates import pictures_with
     from packshot.judging.dreambooth import DreamBooth
     from packshot.photos.photo_set import list_photos
 
@@ -141,12 +140,10 @@ def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow
         raise PackshotError("There is no CLIP to measure with: set embedder in packshot.toml.")
     project = judging.project
     table = DreamBooth(judging.whole, judging.similarity, list_photos(project), project.subject)
-    shots = pictures_of(project, candidate)
-    plain = judging.shoot(folder_without(project))
     return {
         "real images": table.real_images(),
-        candidate.name: table.row(shots, class_pictures(judging, candidate)),
-        "without a LoRA": table.row(plain, class_pictures(judging, None)),
+        candidate.name: table.row(*pictures_with(judging, candidate)),
+        "without a LoRA": table.row(*pictures_with(judging, None)),
     }
 
 

@@ -34,6 +34,7 @@ class Candidate:
         step: the step of a checkpoint before the run's end; None for the end.
         values: by the measure's name, a value for each picture (or prompt, or example).
         base: the checkpoint that made the pictures; "" for the project's own.
+        terms: a hash of what it was measured by; see `Judge.terms`.
     """
 
     run: str
@@ -45,6 +46,7 @@ class Candidate:
     step: int | None = None
     values: dict[str, Values] = field(default_factory=dict)
     base: str = ""
+    terms: str = ""
 
     @property
     def place(self) -> tuple[str, int | None, float, str]:

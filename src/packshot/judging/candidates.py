@@ -6,7 +6,8 @@ weight it does less of both. What is best is seen in pictures: so each candidate
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from packshot.errors import LoraError
@@ -47,7 +48,15 @@ def sources_of(judge: Judge, others: Sequence[Path] = ()) -> Sources:
         load_lora(file, judge.base)
     if not found and not others:
         raise LoraError("No run has a LoRA yet: train one (packshot train).")
-    return found | {(file.name, None): file for file in others}
+    return found | {(name, None): file for name, file in _named(others)}
+
+
+def _named(files: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Files from elsewhere by their names; those that share one (diffusers calls all alike) by a hash."""
+    shared = Counter(file.name for file in files)
+    for file in files:
+        digest = f"-{hashing.known_sha256(file)[:8]}" if shared[file.name] > 1 else ""
+        yield f"{file.stem}{digest}{file.suffix}", file
 
 
 def score_candidates(
@@ -89,14 +98,23 @@ def score_candidates(
     return done
 
 
-def class_pictures(judge: Judge, candidate: Candidate | None) -> list[GeneratedImage]:
-    """Pictures of other things of the class, made with a run's candidate; None: without a LoRA."""
+def pictures_with(
+    judge: Judge, candidate: Candidate | None
+) -> tuple[list[GeneratedImage], list[GeneratedImage]]:
+    """Pictures of the product, by the judge's prompts, and of other things of its class.
+
+    Args:
+        candidate: the run's LoRA that they are made with; None: none.
+    """
     if candidate is None:
         without = folder_without(judge.project, judge.other_base)
-        return judge.class_pictures(without.with_name("without class"))
+        return judge.shoot(without), judge.class_pictures(without.with_name("without class"))
     source = loras_of_runs(judge.project)[candidate.run, candidate.step]
-    loras = [(load_lora(source, judge.base), candidate.weight)]
-    return judge.class_pictures(folder_of(judge.project, candidate) / "class", loras)
+    loras, folder = (
+        [(load_lora(source, judge.base), candidate.weight)],
+        folder_of(judge.project, candidate),
+    )
+    return judge.shoot(folder / "with", loras), judge.class_pictures(folder / "class", loras)
 
 
 def propose_candidate(
@@ -104,19 +122,16 @@ def propose_candidate(
 ) -> Choice | None:
     """Which of what was measured is proposed, and why; see `packshot.judging.choice.propose`. It is kept.
 
-    Only what was measured by the same embedder on as many pictures is compared.
+    Only what was measured on the judge's terms is compared: by the photos, masks, prompts, … of now.
 
     Args:
         run: only of this run.
     """
-    count = len(judge.prompts) * judge.effort.seeds
     without = judge.without.get("prompt fidelity", ()) if judge.similarity else ()
     compared = [
         one
         for one in list_candidates(judge.project)
-        if one.embedder == judge.embedder.name
-        and len(one.values.get("identity", ())) == count
-        and run in (None, one.run)
+        if one.terms == judge.terms and run in (None, one.run)
     ]
     choice = propose(compared, limits or Limits(), without)
     if choice:

@@ -12,7 +12,7 @@ from packshot.lora.weights import check_strength
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.project import Project
 from packshot.training.chosen import Chosen, write_chosen
-from packshot.training.runs import refuse_other_loras
+from packshot.training.runs import current_run, finished, refuse_other_loras
 from packshot.utils import copying, hashing, overwriting, pathnames
 
 
@@ -50,7 +50,9 @@ def choose_candidate(
         made = [(folder / place.name, place) for place in places]
         made = [(file, place) for file, place in made if pathnames.is_file(file)]
         digest = hashing.sha256(folder / project.lora_file.name)
-        write_chosen(project, Chosen(run, step, weight, digest, is_automatic))
+        planned = None if is_automatic else current_run(project)
+        instead_of = planned.name if planned and finished(planned) else ""
+        write_chosen(project, Chosen(run, step, weight, digest, is_automatic, instead_of))
         for file, place in reversed(made):  # the one by which it is known is the last
             overwriting.note_result(place, hashing.sha256(file))
             copying.hard_link_or_copy(file, place)

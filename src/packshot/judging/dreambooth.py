@@ -34,8 +34,8 @@ class DreamBoothRow:
         diversity: 1 - the mean cosine of images of one prompt, higher is more various.
     """
 
-    dino: Interval
-    clip_i: Interval
+    dino: Interval | None
+    clip_i: Interval | None
     clip_t: Interval | None = None
     pres: Interval | None = None
     diversity: Interval | None = None
@@ -71,9 +71,12 @@ class DreamBooth:
         )
 
     def real_images(self) -> DreamBoothRow:
-        """The row of the photos themselves, each against the others: the most that can be asked."""
+        """The row of the photos themselves, each against the others: the most that can be asked.
+
+        One photo alone has no others: it says nothing.
+        """
         rows = [measures.identity_of_photos(self._of_photos(one)) for one in (self.dino, self.clip)]
-        return DreamBoothRow(*(interval(values) for values in rows))
+        return DreamBoothRow(*(interval(values) if values else None for values in rows))
 
     def _vectors(self, embedder: ImageEmbedder, shots: Sequence[GeneratedImage]) -> Tensor:
         return embed_image_files(embedder, [shot.file for shot in shots])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from packshot.class_images import list_class_images
 from packshot.decisions import Decisions
+from packshot.errors import LoraError
 from packshot.generation.generate import GeneratedImage, GenerationSettings, generate_images
 from packshot.generation.prompts import class_prompts, default_prompts
 from packshot.judging import measures
@@ -29,6 +31,7 @@ from packshot.models.embedder import ClipSimilarity, ImageEmbedder
 from packshot.models.identity_embedder import IdentityEmbedder
 from packshot.photos.photo_set import require_photos
 from packshot.project import Project
+from packshot.utils import hashing
 from packshot.utils.progress import Observer
 
 LOOK_ALIKES = 16
@@ -58,9 +61,21 @@ class Judge:
 
     @cached_property
     def prompts(self) -> list[str]:
-        """Those that the product is shot with."""
-        usual = self.project.settings.prompts or default_prompts(self.project.subject)
-        return list(usual)[: self.effort.prompts]
+        """Those that the product is shot with; if they are fewer than are judged by, usual ones, too."""
+        own, usual = self.project.settings.prompts or (), default_prompts(self.project.subject)
+        return list(dict.fromkeys([*own, *usual]))[: self.effort.prompts]
+
+    @cached_property
+    def terms(self) -> str:
+        """A hash of all that measures depend on beside the LoRA: only what has the same can be compared."""
+        photos, images = require_photos(self.project), list_class_images(self.project)
+        by = self.embedder, self.whole, self.similarity, self.segmenter
+        return hashing.fingerprint([
+            [self.base.content_hash, self.prompts, self.effort.seeds, asdict(self.base.sampler)],
+            [[one.sha256, hashing.known_sha256(one.mask) if one.mask else ""] for one in photos],
+            [[image.sha256, image.prompt] for image in images],
+            [one.name if one else "" for one in by],
+        ])  # fmt: skip
 
     @cached_property
     def photos(self) -> list[Seen]:
@@ -152,13 +167,23 @@ class Judge:
         return self.measure(self.shoot(folder_without(self.project, self.other_base)))
 
     def judged(self, candidate: Candidate, file: Path) -> Candidate:
-        """Measure a candidate, and keep what was found."""
+        """Measure a candidate, and keep what was found.
+
+        Raises:
+            LoraError: with it the base predicts no numbers.
+        """
         loras = [(load_lora(file, self.base), candidate.weight)]
+        drift = tuple(prediction_drift(self.base, loras, self.class_examples))
+        if not np.isfinite(drift).all():  # before pictures of it are made: they would be black
+            raise LoraError(
+                f"{candidate.name}: its predictions are no numbers. It is damaged, or too strong at this "
+                "weight: take a lower one (--weight), or leave it out."
+            )
         values = self.measure(self.shoot(folder_of(self.project, candidate) / "with", loras))
-        values["drift"] = tuple(prediction_drift(self.base, loras, self.class_examples))
+        values["drift"] = drift
         done = replace(
-            candidate, likeness=interval(values["identity"]).mean,
-            drift=interval(values["drift"]).mean, embedder=self.embedder.name, values=values,
+            candidate, likeness=interval(values["identity"]).mean, drift=interval(drift).mean,
+            embedder=self.embedder.name, values=values, terms=self.terms,
         )  # fmt: skip
         write_candidate(self.project, done)
         return done

@@ -19,6 +19,7 @@ class Chosen:
         step: of a checkpoint that the run kept; None for its end.
         sha256: of the project's LoRA file that was made of it, its weight folded in.
         is_automatic: whether nobody chose it but `packshot run`.
+        instead_of: the plan's run, which had ended when a person chose, maybe another; "" if none had.
     """
 
     run: str
@@ -26,6 +27,7 @@ class Chosen:
     weight: FiniteFloat
     sha256: str
     is_automatic: bool = False
+    instead_of: str = ""
 
 
 _RECORD = TypeAdapter(Chosen)
@@ -45,9 +47,13 @@ def write_chosen(project: Project, chosen: Chosen) -> None:
 
 
 def is_in_place(project: Project, run: str) -> bool:
-    """Whether the project's LoRA is what was chosen of this run."""
+    """Whether the project's LoRA is what was chosen of this run, or by a person instead of it."""
     told, places = read_chosen(project), (project.lora_file, project.diffusers_lora_file)
-    if told is None or told.run != run or not all(map(pathnames.is_file, places)):
+    if (
+        told is None
+        or run not in (told.run, told.instead_of)
+        or not all(map(pathnames.is_file, places))
+    ):
         return False
     return hashing.known_sha256(project.lora_file) == told.sha256
 

@@ -188,6 +188,13 @@ def _within(run_folder: Path, event: Event) -> Event:
 
 
 def rewind_log(run: Path, step: int) -> None:
-    """Drop the lines logged after the saved state: those steps will be repeated."""
-    kept = (event for event in read_events(run) if getattr(event, "step", 0) <= step)
+    """Drop the lines logged after the saved state: those steps will be repeated.
+
+    That the run was told to go on stays, even if it is taken up from before where it had ended.
+    """
+    kept = (
+        event
+        for event in read_events(run)
+        if isinstance(event, WentOn) or getattr(event, "step", 0) <= step
+    )
     files.write_json_lines(log_of(run), (as_record(event, run) for event in kept))

@@ -32,7 +32,7 @@ from packshot.plan.calibration import machine, shot_seconds
 from packshot.plan.config import read_plan
 from packshot.plan.run_cost import SAMPLE_ROUNDS
 from packshot.project import Project
-from packshot.training.chosen import read_chosen
+from packshot.training.chosen import is_in_place, read_chosen
 from packshot.training.runs import checkpoints, finished, run_of
 from packshot.utils import hashing
 from packshot.workflow.observer import RunObserver
@@ -89,15 +89,17 @@ class Choosing:
     def choose(self) -> None:
         """Make the most faithful checkpoint and weight of the current run the project's LoRA.
 
-        What a person has chosen of the run stays; where nothing is chosen, the run's end is taken.
+        What a person has chosen stays, also of another run instead; where nothing is chosen, the run's end
+        is taken.
         """
         run = run_of(self.project, read_plan(self.project.plan_file))
         if run is None:
             return
         told = read_chosen(self.project)
         is_of_run = told is not None and told.run == run.name
-        if told and is_of_run and not told.is_automatic:
-            self._take(run.name, told.step, told.weight, is_automatic=False)
+        is_kept = is_of_run or is_in_place(self.project, run.name)
+        if told and is_kept and not told.is_automatic:
+            self._take(told.run, told.step, told.weight, is_automatic=False)
         elif effort := self._effort:
             self._settle(run.name, effort)
         elif is_of_run:

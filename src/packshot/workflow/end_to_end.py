@@ -56,7 +56,7 @@ def run(
         from packshot.photos.anonymize import detectors
 
         detectors(choices.blur)  # raises before any photo is added
-    product = name or source.resolve().stem.replace("_", " ")
+    product = name or _name_of(source.resolve())
     root = root or Path(re.sub(r"[^a-z0-9]+", "-", product.lower()).strip("-") or "product")
     if not Project(root).settings_file.exists():
         name = product
@@ -73,3 +73,8 @@ def run(
     if not result.stopped:
         write_receipt(project, source)
     return result
+
+
+def _name_of(source: Path) -> str:
+    """The product's name after a folder, or a file without its ending: "bottle_1.5l" has none."""
+    return (source.name if source.is_dir() else source.stem).replace("_", " ")

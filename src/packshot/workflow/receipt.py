@@ -39,8 +39,8 @@ def _facts(project: Project, source: Path) -> dict[str, Any]:
     shots = project.shots_folder
     left = [
         project.photos_folder, project.class_images_manifest, project.class_images_folder,
-        project.plan_file, project.lora_folder, shots / "with", shots / "without", shots / "drift",
-        shots / "scores.json", project.report_file,
+        project.plan_file, project.decisions_file, project.lora_folder, shots / "with",
+        shots / "without", shots / "drift", shots / "scores.json", project.report_file,
     ]  # fmt: skip
     if settings.plates != "none":
         left.append(project.insertions_folder)
