@@ -23,6 +23,11 @@ from packshot.utils import hashing, preemption
         (("--assistant", "gone.safetensors"), "There is no file gone.safetensors, which --assistant"),
         (("--rank", "0"), "Invalid value for '--rank'"),
         (("--class-image-ratio", "0.95"), "Invalid value for '--class-image-ratio'"),
+        (("--compare", "--rank", "32"), "--compare is of the recipe: leave out --rank"),
+        (
+            ("--compare", "--time-budget", "9m", "--train-text-encoder", "--processes", "2"),
+            "leave out --time-budget, --train-text-encoder, --processes",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_told_first(command, project, monkeypatch, words, told):

@@ -32,12 +32,15 @@ from packshot.lora import fused, load_lora
 from packshot.models.identity_embedder import IdentityEmbedder
 from packshot.photos.photo_set import list_photos
 from packshot.photos.removal import remove_photos
+from packshot.plan import write_plan
 from packshot.project import save_choices
 from packshot.settings import choices_of
-from packshot.training.runs import checkpoint_file
+from packshot.training.events import Done, as_record, log_of
+from packshot.training.runs import checkpoint_file, restore_lora
 from packshot.utils import copying, files, hashing
 from tests.generation.test_metrics import Colours
 from tests.projects import samples_in_two_steps
+from tests.training.test_dataset import planned
 
 
 @pytest.fixture
@@ -238,6 +241,31 @@ def test_a_run_is_chosen_and_another_again(project):
         assert chosen_candidate(project) == (run, None, 1.0)
         own = project.runs_folder / run / project.lora_file.name
         assert project.lora_file.read_bytes() == own.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("bases", "has_ended", "stays"),
+    [
+        (("sd1/a", "sd1/b"), True, True),
+        (("sdxl/a", "sd1/b"), True, False),
+        (("sd1/a",) * 2, False, False),
+    ],
+)
+def test_another_run_chosen_stays_if_the_plans_has_ended_and_its_base_takes_it(
+    project, bases, has_ended, stays
+):
+    for name, seed, base in zip(("first", "second"), (0, 1), bases, strict=True):
+        plan = planned(seed=seed, inputs=planned().inputs.model_copy(update={"base": base}))
+        for place in (project.runs_folder / name / "plan.toml", project.plan_file):
+            write_plan(plan, place)
+    run = project.runs_folder / "second"
+    own = run / project.lora_file.name, run / project.diffusers_lora_file.name
+    ended = Done(8, 1.0, 1, *own, tuple(map(hashing.sha256, own)))
+    if has_ended:
+        files.write_json_lines(log_of(run), [as_record(ended, run)])
+    choose_candidate(project, "first", 1.0, lambda: pytest.fail("no base is needed"))
+    restore_lora(project, run, ended)
+    assert chosen_candidate(project) == ("first" if stays else "second", None, 1.0)
 
 
 def test_the_choice_is_known_by_the_file_alone(project):

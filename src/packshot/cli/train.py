@@ -46,7 +46,8 @@ def plan(
         typer.Option(min=1, help="How many train together (accelerate launch), each with a GPU."),
     ] = 1,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Only show what each time budget would buy.")
+        bool,
+        typer.Option("--compare", help="Only show what each time budget would buy of the recipe."),
     ] = False,
     keep_measurements: Annotated[
         bool, typer.Option("--keep-measurements", help="Do not time again what was timed before.")
@@ -56,6 +57,7 @@ def plan(
     from packshot.captions.length import check_class_lengths, check_lengths
     from packshot.class_images import list_class_images
     from packshot.cli.console import Console
+    from packshot.errors import InvalidPlanError
     from packshot.photos.photo_set import list_photos
     from packshot.plan import Budget, make_plan
     from packshot.plan.assistant import assistant_file, choose_assistant
@@ -65,6 +67,16 @@ def plan(
     opened = project_at(project)
     # What cannot be meant is told before the base is loaded.
     budget = Budget.of_training(to_seconds(time_budget)) if time_budget else None
+    given = {
+        "--time-budget": time_budget is not None,
+        "--target-modules": target_modules is not None,
+        "--rank": rank is not None,
+        "--class-image-ratio": class_image_ratio is not None,
+        "--train-text-encoder": train_text_encoder,
+        "--processes": processes > 1,
+    }
+    if compare and (unused := ", ".join(name for name, is_given in given.items() if is_given)):
+        raise InvalidPlanError(f"--compare is of the recipe: leave out {unused}.")
     chosen = assistant_of(assistant)
     with Console() as console:
         base = base_of(opened, console)

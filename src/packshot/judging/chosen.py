@@ -10,6 +10,7 @@ from packshot.judging.candidate import loras_of_runs
 from packshot.lora import load_lora, merge, save
 from packshot.lora.weights import check_strength
 from packshot.models.diffusion_model import DiffusionModel
+from packshot.plan.config import read_plan_if_valid
 from packshot.project import Project
 from packshot.training.chosen import Chosen, write_chosen
 from packshot.training.runs import current_run, finished, refuse_other_loras
@@ -50,12 +51,24 @@ def choose_candidate(
         made = [(folder / place.name, place) for place in places]
         made = [(file, place) for file, place in made if pathnames.is_file(file)]
         digest = hashing.sha256(folder / project.lora_file.name)
-        planned = None if is_automatic else current_run(project)
-        instead_of = planned.name if planned and finished(planned) else ""
+        instead_of = "" if is_automatic else _stood_in_for(project, run)
         write_chosen(project, Chosen(run, step, weight, digest, is_automatic, instead_of))
         for file, place in reversed(made):  # the one by which it is known is the last
             overwriting.note_result(place, hashing.sha256(file))
             copying.hard_link_or_copy(file, place)
+
+
+def _stood_in_for(project: Project, run: str) -> str:
+    """The plan's run, if it has ended: what a person chooses of a run is used in its place from now on.
+
+    Not of a run that learnt on a base of another family, which the plan's does not take.
+    """
+    planned = current_run(project)
+    if planned is None or not finished(planned):
+        return ""
+    plans = [read_plan_if_valid(one / "plan.toml") for one in (planned, project.runs_folder / run)]
+    families = {plan.inputs.base.partition("/")[0] for plan in plans if plan}
+    return planned.name if len(families) == 1 else ""
 
 
 def _source(project: Project, run: str, step: int | None) -> Path:
