@@ -145,11 +145,14 @@ def test_an_edited_plan_is_carried_out_and_a_new_caption_plans_anew(walked):
     heard = Listener()
     outcome = walk(walked, heard)
     assert outcome.plan.steps == plan.steps + 1 == heard.events.count("Step")
-    next(project.photos_folder.glob("*.txt")).write_text("a photo of ohwx car, mine")
+    caption = next(project.photos_folder.glob("*.txt"))
+    caption.write_text("a car, mine")
     heard = Listener()
     outcome = walk(walked, heard)
     assert outcome.plan.inputs != plan.inputs and heard.events.count("Step") == plan.steps
     assert any("planned again, for a new run; changed: captions" in text for text in heard.said)
+    lacking = f"the trigger 'ohwx' is not in the captions of {caption.stem}.png: "
+    assert any(lacking in text for text in heard.said)
     assert len(project.runs()) == 3
 
 

@@ -83,7 +83,7 @@ def plan(
         if chosen:
             choose_assistant(opened, base, chosen)
         photos, has_assistant = list_photos(opened), assistant_file(opened) is not None
-        told = notes_on(base, photos, has_assistant=has_assistant)
+        told = notes_on(base, photos, opened.subject, has_assistant=has_assistant)
         prompts = {image.file.name: image.prompt for image in list_class_images(opened)}
         long = check_lengths(photos, opened.subject, base) + check_class_lengths(prompts, base)
         for note in (*told, *long):

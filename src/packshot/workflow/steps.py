@@ -236,7 +236,7 @@ class Walk:
         assistant = load_assistant(self.project, base)  # one of another family is told first
         photos = list_photos(self.project)
         self._tell_small_photos(base)
-        told = notes_on(base, photos, has_assistant=bool(assistant))
+        told = notes_on(base, photos, self.subject, has_assistant=bool(assistant))
         for note in (*told, *check_lengths(photos, self.subject, base)):
             self.observer.say(note)
 
