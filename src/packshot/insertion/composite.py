@@ -29,7 +29,9 @@ def composite(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int)
     """Composite a cut-out, its shadow and its reflection into the scene's crop."""
     colours, alpha, box = cutouts.fitted(cut, scene.placement.box)
     look = _look(scene, box)
-    shadow = optics.out_of_focus(_shadow(scene, alpha, box), look.blur) * settings.shadow_strength
+    shadow = (
+        optics.out_of_focus(_shadow(scene, cut, alpha, box), look.blur) * settings.shadow_strength
+    )
     shadow[shadow < _LEAST] = 0
     layer, opacity, place = _as_seen(scene, look, colours, alpha, box, cut.beside, seed)
     ground = shadows.darkened(scene.image, shadow)
@@ -47,15 +49,16 @@ def composite(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int)
     return Composite(ground, zone, colours, opacity[inner], box, shadow, hidden, cut)
 
 
-def _shadow(scene: Scene, alpha: Colours, box: Box) -> Colours:
+def _shadow(scene: Scene, cut: CutOut, alpha: Colours, box: Box) -> Colours:
     """All of the product's shade on the ground: opacity, [height, width]."""
-    standing = alpha, box, (scene.crop.width, scene.crop.height), scene.ground
+    size = scene.crop.width, scene.crop.height
+    standing = alpha, box, size, scene.ground_at(cut, box)
     fading = _fading(scene)
     touch = np.maximum(
         shadows.contact_shadow(*standing, scene.light), shadows.underside_shadow(*standing)
     )
     return shadows.shade(
-        shadows.cast_shadow(*standing, scene.light) * fading,
+        shadows.cast_shadow(alpha, box, size, scene.ground, scene.light) * fading,
         shadows.sky_shadow(*standing) * fading,
         scene.light, touch, contact_density(scene.image, scene.ground, box),
     )  # fmt: skip

@@ -365,7 +365,7 @@ def _checked(
         checks.append(judged.colour(inserted, result.alpha, result.product))
         standing = _uncovered(silhouette, front, result.box)
         if standing.any():
-            slope = scene.ground.slope(result.box.bottom)
+            slope = scene.ground_at(result.cut, result.box).slope(result.box.bottom)
             checks.append(judged.contact(scene.image, result.image, standing, slope))
             checks.append(judged.ground(scene.image, result.box, scene.front))
     elif scene.front is None:  # what stands before one product may part it in two
@@ -414,7 +414,8 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
     is_lit = before > _BLACK
     del before, after
     whole = cutouts.fitted(result.cut, scene.placement.box)[1] if result.cut else result.alpha
-    standing = whole, result.box, (scene.crop.width, scene.crop.height), scene.ground
+    size = scene.crop.width, scene.crop.height
+    standing = whole, result.box, size, scene.ground_at(result.cut, result.box)
     blur = ground_blur(scene, result.box)
     if result.cut:
         sky = optics.out_of_focus(shadows.sky_shadow(*standing), blur)
@@ -425,7 +426,8 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
     visible = (silhouette < 0.02) & (dark < 0.02) & is_lit
     if scene.front is not None:
         visible &= scene.front < 0.02
-    cast = optics.out_of_focus(shadows.cast_shadow(*standing, scene.light), blur)
+    thrown = shadows.cast_shadow(whole, result.box, size, scene.ground, scene.light)
+    cast = optics.out_of_focus(thrown, blur)
     return darkening * visible, cast * visible
 
 

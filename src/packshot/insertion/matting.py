@@ -18,6 +18,8 @@ _LEAST_PIXELS = 48
 _BAND = 0.006
 """Half the band's width, of the longer side."""
 _INSIDE, _OUTSIDE = 0.9, 0.1
+_CORE = 0.6
+"""Of how deep a thin part is: from there on it is sure, or colours would decide alone whether it is there."""
 _STEPS = 400
 """Of the solver; it needs about a hundred."""
 
@@ -57,12 +59,15 @@ def matte(colours: Colours, alpha: Colours) -> tuple[Colours, Colours]:
 
 
 def _trimap(alpha: Colours) -> np.ndarray:
-    """1 inside, 0 outside and 0.5 in the band, [h, w]."""
+    """1 inside, 0 outside and 0.5 in the band, [h, w]; what is thinner than the band keeps its core."""
     width = max(1, round(_BAND * max(alpha.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
-    inside = cv2.erode((alpha > _INSIDE).astype(np.uint8), disc, borderValue=1)
+    sure = (alpha > _INSIDE).astype(np.uint8)
+    inside = cv2.erode(sure, disc, borderValue=1)
+    depth = cv2.distanceTransform(sure, cv2.DIST_L2, 5)
+    core = (sure > 0) & (depth >= _CORE * cv2.dilate(depth, disc))
     possible = cv2.dilate((alpha > _OUTSIDE).astype(np.uint8), disc)
-    return np.where(inside > 0, 1.0, np.where(possible > 0, 0.5, 0.0))
+    return np.where((inside > 0) | core, 1.0, np.where(possible > 0, 0.5, 0.0))
 
 
 def _solve(colours: Colours, trimap: np.ndarray) -> tuple[Colours, Colours] | None:

@@ -28,6 +28,16 @@ class Scene:
     front: Colours | None = None
     """The opacity of what stands before the product, [height, width] of the crop."""
 
+    def ground_at(self, cut: CutOut | None, box: Box) -> Ground:
+        """The ground at a cut-out's foot: seen no more steeply than its photo sees the product.
+
+        As on the place's own ground, shade at the foot of what is shown from the front would climb
+        up beside it.
+        """
+        if cut is None or cut.camera is None:
+            return self.ground
+        return self.ground.no_steeper(cut.camera.elevation, box.bottom)
+
 
 @dataclass(frozen=True)
 class Composite:

@@ -7,7 +7,8 @@ y pixels below the horizon one such length spans y pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ _TINT = np.array([1.0, 0.97, 0.92], np.float32)
 """Shade is lit by the sky: blue darkens least."""
 _LOW = 0.15
 """Of the product's height: through so low a gap one sees no lit ground behind, but its far side."""
+_FRONTAL = 14.0
+"""Degrees: a product's photo looks down at it by so much at least, or shade at its foot would not be seen."""
 _FEET = 0.2
 """Of the product's height: no higher over its lowest row does a foot stand on the ground."""
 _EDGE = 0.03
@@ -79,6 +82,11 @@ class Ground:
     def slope(self, row: float) -> float:
         """The tangent of the angle at which the camera looks down on the ground in this row."""
         return (row - self.horizon) / self.focal
+
+    def no_steeper(self, degrees: float, row: float) -> Ground:
+        """This, as a camera sees it that looks down by so many degrees at most in this row."""
+        flat = self.focal * math.tan(math.radians(max(degrees, _FRONTAL)))
+        return replace(self, horizon=max(self.horizon, row - flat))
 
 
 @dataclass(frozen=True)
