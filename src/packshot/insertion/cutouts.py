@@ -15,6 +15,7 @@ from packshot.images import sidecars
 from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
 from packshot.insertion.background import Box, Colours
+from packshot.insertion.gaps import without_gaps
 from packshot.insertion.heights import is_round
 from packshot.insertion.mask_faults import MaskFaults
 from packshot.insertion.matting import matte
@@ -80,14 +81,15 @@ def _by_mask(photo: Photo, segmenter: Segmenter | None) -> CutOut:
     image = open_image(photo.file)
     own = read_mask(photo.mask, image.size) if photo.mask else None
     mask = own or (segmenter or load_segmenter()).mask(image)
-    alpha = np.asarray(mask, dtype=np.float32) / 255
+    colours, alpha = (np.asarray(each, dtype=np.float32) / 255 for each in (image, mask))
+    if photo.masked_by or not own:  # what a person drew is meant so
+        alpha = without_gaps(colours, alpha)
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         raise InsertionError(
             f"No product was found in {photo.file.name}; paint its mask: {sidecars.mask_place(photo.file)}"
         )
     part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    colours = np.asarray(image, dtype=np.float32) / 255
     return CutOut(
         photo, colours[part], alpha[part], colours[alpha < 0.02], (int(columns[0]), int(rows[0]))
     )
