@@ -1,10 +1,13 @@
 """What is laid into the crop, and where nothing is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from packshot.insertion.background import Box
 from packshot.insertion.composite import composite
+from packshot.insertion.photo_camera import PhotoCamera
 from packshot.insertion.settings import InsertionSettings
 from tests.insertion.scenes import cut_out_of, inserted, scene
 
@@ -90,3 +93,19 @@ def test_its_opacity_is_what_it_hides_of_the_ground():
     assert (made.opacity[made.box.region][made.alpha == 1] == 1).all()
     assert (made.opacity[made.shadow > 0.1] >= made.shadow[made.shadow > 0.1] - 1e-6).all()
     assert own.min() >= -0.001 and (own <= share + 0.001).all()
+
+
+def test_shade_does_not_climb_up_beside_what_its_photo_shows_from_the_front():
+    """A bottle on a table that is seen from above: the shade at its foot is its photo's."""
+    place = Box(100, 60, 60, 90)
+    shown = scene("smooth", hardness=0.0, elevation=90.0, box=place)
+    steep = replace(shown.ground, horizon=place.bottom - shown.ground.focal)
+    shown = replace(shown, ground=steep)
+
+    def highest(degrees):
+        cut = replace(cut_out_of("bottle"), camera=PhotoCamera(degrees, 4.0, None, None, "a test"))
+        made = composite(shown, cut, InsertionSettings(), 0)
+        beside = np.delete(made.shadow, range(made.box.left - 2, made.box.right + 2), axis=1)
+        return made.box.bottom - np.flatnonzero(beside.max(axis=1) > 0.1)[0]
+
+    assert highest(15.0) < 0.6 * highest(45.0)

@@ -71,3 +71,16 @@ def test_what_cannot_be_solved_has_the_masks_rim(monkeypatch):
     colours, opacity = matte(picture, mask)
     assert np.array_equal(opacity, mask)
     assert np.array_equal(colours, without_fringe(picture, mask))
+
+
+def test_a_thin_part_whose_colour_is_the_backgrounds_does_not_fade():
+    """An antenna before a wall of its own colour: only the mask knows that it is there."""
+    mask = np.zeros((600, 300), np.float32)
+    mask[300:560, 60:240] = 1
+    mask[40:300, 147:153] = 1
+    picture = np.full((600, 300, 3), (0.72, 0.6, 0.5), np.float32)
+    picture[mask > 0] = (0.8, 0.1, 0.1)
+    picture[40:300, 147:153] = (0.73, 0.6, 0.48)
+    picture += np.random.default_rng(0).normal(0, 0.01, picture.shape).astype(np.float32)
+    _, opacity = matte(picture.clip(0, 1), mask)
+    assert opacity[60:290, 149:151].min() > 0.9

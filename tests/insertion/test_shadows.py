@@ -222,3 +222,12 @@ def test_shade_that_reaches_the_pictures_lower_edge_has_no_light_line_there():
     foot = Foot(np.ones(200, bool), rise, np.zeros(200, np.float32), rise)
     jar = SimpleNamespace(foot=foot, ground=GROUND, box=Box(200, 220, 200, 160))
     assert _at_foot(np.full((400, 600), 0.3, np.float32), jar) == pytest.approx(0.3)
+
+
+def test_ground_is_seen_no_more_steeply_than_a_photo_sees_what_stands_there():
+    row = 300.0
+    steep = Ground(row - 600 * np.tan(np.radians(45)), 300, 600)
+    seen = steep.no_steeper(20, row)
+    assert np.degrees(np.arctan(seen.slope(row))) == pytest.approx(20)
+    assert steep.no_steeper(60, row) == steep
+    assert np.degrees(np.arctan(steep.no_steeper(-5, row).slope(row))) == pytest.approx(14)

@@ -61,11 +61,15 @@ def matte(colours: Colours, alpha: Colours) -> tuple[Colours, Colours]:
 def _trimap(alpha: Colours) -> np.ndarray:
     """1 inside, 0 outside and 0.5 in the band, [h, w]; what is thinner than the band keeps its core."""
     width = max(1, round(_BAND * max(alpha.shape)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    disc, wider = (
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        for radius in (width, width + 1)
+    )
     sure = (alpha > _INSIDE).astype(np.uint8)
     inside = cv2.erode(sure, disc, borderValue=1)
     depth = cv2.distanceTransform(sure, cv2.DIST_L2, 5)
-    core = (sure > 0) & (depth >= _CORE * cv2.dilate(depth, disc))
+    deepest = cv2.dilate(depth, wider)
+    core = (sure > 0) & (deepest <= width) & (depth >= _CORE * deepest)
     possible = cv2.dilate((alpha > _OUTSIDE).astype(np.uint8), disc)
     return np.where((inside > 0) | core, 1.0, np.where(possible > 0, 0.5, 0.0))
 
