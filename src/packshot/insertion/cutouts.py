@@ -81,7 +81,8 @@ def _by_mask(photo: Photo, segmenter: Segmenter | None) -> CutOut:
     image = open_image(photo.file)
     own = read_mask(photo.mask, image.size) if photo.mask else None
     mask = own or (segmenter or load_segmenter()).mask(image)
-    colours, alpha = (np.asarray(each, dtype=np.float32) / 255 for each in (image, mask))
+    colours = np.asarray(image, dtype=np.float32) / 255
+    alpha: Colours = np.asarray(mask, dtype=np.float32) / 255
     if photo.masked_by or not own:  # what a person drew is meant so
         alpha = without_gaps(colours, alpha)
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
