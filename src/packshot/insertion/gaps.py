@@ -33,22 +33,22 @@ def without_gaps(colours: Colours, alpha: Colours) -> Colours:
     """A mask [h, w] in [0, 1] without gaps that it took along.
 
     A gap is even and of the background's colour, goes on into that where the mask ends, though the
-    photo has no edge there, and ends at edges within the mask.
+    photo has no edge there, and ends at edges within the mask. (Of 45 photos of eight products it takes
+    something out of three: a vase, and twice a clock on white cloth, one of which is half hidden and loses
+    a little of its dial.)
 
     Args:
         colours: the photo's, [h, w, 3] in [0, 1].
     """
     rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
-    longest = int(max(np.ptp(rows), np.ptp(columns))) + 1 if len(rows) else 0
-    margin = round(_BESIDE * longest)
-    part = tuple(
-        slice(max(0, ends[0] - margin), ends[-1] + margin + 1)
-        for ends in (rows, columns)
-        if len(ends)
-    )
-    if len(part) < 2:
+    if not len(rows):
         return alpha
-    scale = min(1.0, _PIXELS / longest)
+    longest = int(max(np.ptp(rows), np.ptp(columns))) + 1
+    margin, scale = round(_BESIDE * longest), min(1.0, _PIXELS / longest)
+    down, across = (
+        slice(max(0, ends[0] - margin), ends[-1] + margin + 1) for ends in (rows, columns)
+    )
+    part = down, across
     near, mask = colours[part], alpha[part]
     size = max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale))
     small, inside = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (near, mask))
