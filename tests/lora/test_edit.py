@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -177,3 +178,34 @@ def test_the_command_line_converts_and_back(tiny_sd1, tiny_base, make_lora, tmp_
         assert result.exit_code == 0, result.output
     close(deltas(load_lora(tmp_path / "c.safetensors", tiny_base)), deltas(lora), atol=1e-3)
     assert "rank 1" in result.output
+
+
+@pytest.mark.slow
+def test_what_is_extracted_is_not_rounded_to_what_pictures_are_made_in(
+    tiny_sd1, tiny_base, tmp_path, monkeypatch
+):
+    """A fine-tune changes weights by less than bf16 tells apart."""
+    from safetensors.torch import load_file, save_file
+    from typer.testing import CliRunner
+
+    from packshot.cli import app
+    from packshot.models import load
+
+    tuned = shutil.copytree(tiny_sd1, tmp_path / "tuned")
+    (file,) = (tuned / "unet").glob("*.safetensors")
+    weights, expected = load_file(file), {}
+    generator = torch.Generator().manual_seed(0)
+    for name in tiny_base.lora_targets("attention"):
+        rows, columns = weights[f"{name}.weight"].shape
+        delta = torch.randn(rows, 1, generator=generator) @ torch.randn(
+            1, columns, generator=generator
+        )
+        expected[f"unet.{name}"] = 1e-4 * delta
+        weights[f"{name}.weight"] += 1e-4 * delta
+    save_file(weights, file, {"format": "pt"})
+    monkeypatch.setattr(load, "best_dtype", lambda *_: torch.bfloat16)  # a GPU's
+    out = tmp_path / "made.safetensors"
+    order = ["extract", str(tuned), str(out), "--base", str(tiny_sd1), "--rank", "1"]
+    result = CliRunner().invoke(app, ["lora", *order, "--target-modules", "attention"])
+    assert result.exit_code == 0, result.output
+    close(deltas(load_lora(out, tiny_base)), expected, atol=1e-6)

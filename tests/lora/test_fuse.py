@@ -1,13 +1,18 @@
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from packshot.errors import LoraError
-from packshot.lora import Lora, add_adapters, fused, merge
+from packshot.lora import Lora, LoraWeights, add_adapters, fused, merge
 from packshot.lora.variants import LoHa
+from packshot.models.key_mapping import adaptable
+from packshot.models.load import load_base
 from packshot.models.loss import per_image_loss
 from packshot.models.weight_storage import apply_weight_storage, is_quantised
 from packshot.plan.calibration import blank_latents, random_batch
+from tests.families import MAKERS
 
 
 def weights(base):
@@ -80,6 +85,35 @@ def test_other_kinds_are_refused_on_quantised_layers(tiny_base, make_lora):
     ):
         pass
     assert is_quantised(tiny_base.denoiser.get_submodule(name))
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_beside_16_bit_weights_every_module_takes_a_lora(tiny_checkpoint, loaded, family):
+    """Some networks ask their layers for their weights' dtype (T5, Z-Image's times)."""
+    folder = tiny_checkpoint(family)
+    exact, narrow = loaded(folder), load_base(folder, device="cpu", dtype=torch.bfloat16)
+    networks = {exact.denoiser_root: exact.denoiser} | exact.text_encoders
+    generator, weights = torch.Generator().manual_seed(0), {}
+    for root, network in networks.items():
+        for name in adaptable(network):
+            rows, *others = network.get_submodule(name).weight.shape
+            down = torch.randn(2, *others, generator=generator) / math.prod(others) ** 0.5
+            up = torch.randn(rows, 2, *(1 for _ in others[1:]), generator=generator)
+            weights[f"{root}.{name}"] = LoraWeights(down, 0.1 * up, 2.0)
+
+    shape = blank_latents(exact, 64).shape
+
+    def said(base, loras):
+        noisy = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad(), fused(base, loras):
+            told = base.encode_prompts(["a car"])
+            times = base.schedule.timesteps_at(torch.tensor([0.5]), 64)
+            shown = base.predict(noisy.to(base.dtype), times, told)
+        return torch.cat([told["context"].flatten(), shown.flatten()]).float()
+
+    lora = [(Lora(weights), 1.0)]
+    expected, found, plain = said(exact, lora), said(narrow, lora), said(exact, [])
+    assert (found - expected).norm() < 0.2 * (expected - plain).norm()
 
 
 def test_streamed_blocks_are_folded_where_they_lie(tiny_base, make_lora):

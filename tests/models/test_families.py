@@ -552,6 +552,9 @@ def test_few_step_bases_are_known_by_their_schedulers(
     [
         ("sd3.5_large_turbo", True), ("sdxl-lightning-4step", True), ("JuggernautXL_Hyper", True),
         ("turbocharged", False), ("hyperrealism", False), ("dreamshaper-xl-turbo.v2", True),
+        ("dreamshaperXL_v21TurboDPMSDE", True), ("realvisxlV50_v50LightningBakedvae", True),
+        ("dreamshaperXL_lightningDPMSDE", True), ("zImageTurbo_v10", True), ("SDXLTurbo", True),
+        ("modelXL_v3DMD2Fp16", True), ("HyperRealismXL", False), ("TurboChargedCars", False),
     ],
 )  # fmt: skip
 def test_few_step_bases_are_known_by_their_names(name, few):

@@ -114,6 +114,9 @@ def test_schnell_is_told_by_its_lack_of_guidance(parts, family, tmp_path):
     base = load(laid_out(parts, family, tmp_path))
     assert not base.transformer.config.guidance_embeds
     assert (base.sampler.steps, base.schedule.shift(1024)) == (4, 1.0)
+    # What it learns with is what pictures are made with: its pipeline's default is 512.
+    assert base.empty_conditioning(1)["context"].shape[1] == base.prompt_limit[1] == 256
+    assert base.sampling(0.0, [""])["max_sequence_length"] == 256
 
 
 @pytest.mark.slow

@@ -119,11 +119,13 @@ def extract(
     """Write the difference of a fine-tuned checkpoint from its base as a LoRA."""
     from packshot.lora import extract as extracted
     from packshot.lora import write_lora
-    from packshot.models import load_base
+    from packshot.models import find_checkpoint, load_base
+    from packshot.models.precision import comparing_dtype
 
     overwriting.refuse_others(out)
-    model = load_base(base)
-    edited = extracted(load_base(tuned), model, rank, target_modules)
+    dtype = comparing_dtype(find_checkpoint(base).family)
+    model = load_base(base, dtype=dtype)
+    edited = extracted(load_base(tuned, dtype=dtype), model, rank, target_modules)
     write_lora(edited.lora, out, model, format)
     _say(out, edited)
 

@@ -83,11 +83,13 @@ def extract(
     for target in base.lora_targets(scope):
         name = f"{base.denoiser_root}.{target}"
         try:
-            new, old = weight_of(tuned, name).data, weight_of(base, name).data
+            new = weight_of(tuned, name).data
         except AttributeError:
-            new, old = torch.zeros(0), weight_of(base, name).data
+            new = torch.zeros(0)
+        old = weight_of(base, name).data
         if new.shape != old.shape:
             raise LoraError(f"{tuned.name} and {base.name} differ in their layers at {name}.")
+        new = new.to(old.device)  # of two large ones, one may have had no room on the GPU
         if bool((new != old).any()):
             pairs.append((name, new.float() - old.float()))
     if not pairs:
@@ -139,8 +141,8 @@ def _nearest(
         root = values[:count].sqrt()
         ones = (1,) * (change.ndim - 2)
         weights[name] = LoraWeights(
-            (root[:, None] * right[:count]).reshape(count, *change.shape[1:]).contiguous(),
-            (left[:, :count] * root).reshape(len(left), count, *ones).contiguous(),
+            (root[:, None] * right[:count]).reshape(count, *change.shape[1:]).cpu().contiguous(),
+            (left[:, :count] * root).reshape(len(left), count, *ones).cpu().contiguous(),
             float(count),
         )
         all_of_it += total

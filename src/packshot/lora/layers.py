@@ -21,7 +21,20 @@ from packshot.lora.weights import Lora, LoraWeights
 from packshot.models.block_offload import compute_device
 
 
-class LoraLinear(nn.Module):
+class _Branched(nn.Module):
+    """A frozen layer within."""
+
+    frozen: nn.Module
+
+    @property
+    def weight(self) -> Tensor:
+        """The frozen layer's: networks ask for its dtype (T5, Z-Image's times)."""
+        weight = self.frozen.weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+
+class LoraLinear(_Branched):
     """A frozen `nn.Linear` (or a `LoraLinear`) and its LoRA branch."""
 
     def __init__(self, frozen: nn.Module, down: Tensor, up: Tensor, scale: float) -> None:
@@ -35,7 +48,7 @@ class LoraLinear(nn.Module):
         return self.frozen(x) + F.linear(F.linear(x, self.down.to(x.dtype)), up)
 
 
-class LoraConv2d(nn.Module):
+class LoraConv2d(_Branched):
     """A frozen `nn.Conv2d` (or a `LoraConv2d`) and its LoRA branch.
 
     `down` has the layer's kernel, `up` is 1 x 1.

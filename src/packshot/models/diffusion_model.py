@@ -47,12 +47,18 @@ class SamplingDefaults:
     guidance_scale: float
 
 
-_FEW_STEPS = re.compile(r"(?<![a-z])(turbo|lightning|hyper|lcm|dmd2?|tcd|schnell)(?![a-z])")
+_WORD_BEGINS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_FEW_STEPS = re.compile(
+    r"(?<![a-z])(turbo(?! charged)|lightning|hyper(?! real)|lcm|dmd2?|tcd|schnell)(?![a-z])"
+)
 
 
 def is_called_few_step(name: str) -> bool:
-    """Whether a checkpoint's name says that it does with a few steps."""
-    return _FEW_STEPS.search(name.lower()) is not None
+    """Whether a checkpoint's name says that it does with a few steps.
+
+    By whole words, also of names such as "modelXL_v21TurboDPMSDE".
+    """
+    return _FEW_STEPS.search(_WORD_BEGINS.sub(" ", name).lower()) is not None
 
 
 class DiffusionModel(ABC):

@@ -33,6 +33,15 @@ def best_dtype(device: torch.device, family: str | None = None) -> torch.dtype:
     return torch.float16 if fits and has_fp16(device) else torch.float32
 
 
+def comparing_dtype(family: str) -> torch.dtype | None:
+    """The dtype in which a family's checkpoints are compared; None is the device's best.
+
+    Weights that fit fp16 are published in it, of which bf16 loses three bits: as much as a fine-tune
+    changes. Two of the other families' have no room in fp32, and most are published in bf16.
+    """
+    return torch.float32 if registry.families()[family].fits_fp16 else None
+
+
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

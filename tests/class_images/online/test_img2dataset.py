@@ -5,7 +5,9 @@ import json
 import re
 import tarfile
 
+import pillow_heif
 import pytest
+from PIL import Image
 
 from packshot.class_images.online.collect import download_from
 from packshot.class_images.online.download import Fetcher
@@ -13,6 +15,8 @@ from packshot.class_images.online.img2dataset import Img2Dataset, is_output
 from packshot.class_images.online.licences import FREE
 from packshot.errors import ClassImagesError
 from tests.class_images.online.server import jpeg
+
+pillow_heif.register_heif_opener()
 
 
 def parts(number):
@@ -64,6 +68,18 @@ def test_they_are_gathered_without_a_network(output, project, clock):
         project, [Img2Dataset(output)], Fetcher("", clock), 4, FREE, min_side=64
     )
     assert [image.file.read_bytes() for image in gathered.images] == [jpeg(n) for n in range(4)]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "HEIF", "AVIF"])
+def test_whatever_format_a_name_hides(output, project, clock, kind):
+    """Without re-encoding img2dataset calls all of them .jpg."""
+    as_it_came = io.BytesIO()
+    Image.open(io.BytesIO(jpeg(0))).save(as_it_came, kind)
+    (output / "00000" / "000000000.jpg").write_bytes(as_it_came.getvalue())
+    gathered = download_from(
+        project, [Img2Dataset(output)], Fetcher("", clock), 1, FREE, min_side=64
+    )
+    assert [image.file.read_bytes() for image in gathered.images] == [as_it_came.getvalue()]
 
 
 def test_hostile_archives(output):

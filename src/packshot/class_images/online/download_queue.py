@@ -25,7 +25,9 @@ from packshot.utils import files, hashing
 from packshot.utils.progress import Progress
 
 _AHEAD = 2 * WORKERS
-_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "HEIF": ".heic"}
+_SUFFIXES = {
+    "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "HEIF": ".heic", "AVIF": ".avif",
+}  # fmt: skip
 
 
 @dataclass

@@ -11,7 +11,9 @@ from packshot.errors import ClassImagesError
 
 MOST_BYTES, MOST_JSON = 32 * 2**20, 8 * 2**20
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
-_PICTURES = ("image/jpeg", "image/jpg", "image/png", "image/webp", "image/heic", "image/heif")
+_PICTURES = (
+    "image/jpeg", "image/jpg", "image/png", "image/webp", "image/heic", "image/heif", "image/avif",
+)  # fmt: skip
 _UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
 _BARRING = {"noai", "noimageai", "noindex", "noimageindex", "none"}
 _WITH_VALUES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}

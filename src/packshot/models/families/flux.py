@@ -217,8 +217,11 @@ class Flux1(TransformerModel):
         return _OTHERS_NAMES.renamed_modules(self.transformer)
 
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
-        """Distilled guidance: one pass a step, no negative prompt."""
-        arguments: dict[str, Any] = {"guidance_scale": guidance_scale}
+        """Distilled guidance: one pass a step, no negative prompt; T5's tokens as in training."""
+        arguments: dict[str, Any] = {
+            "guidance_scale": guidance_scale,
+            "max_sequence_length": self.tokens_of_t5,
+        }
         if self.is_inpainting:
             arguments |= self.nothing_to_keep(len(negative_prompts))
         return arguments
