@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import threading
+
+from packshot.errors import DiskFullError
 
 
 def test_the_server_loads_no_torch():
@@ -82,3 +85,20 @@ def test_what_was_sent_for_no_job_is_cleared_when_the_studio_starts(studio, proj
     assert [path.name[-8:] for path in (workspace.state_folder / "uploads").iterdir()] == [
         "bbbbbbbb"
     ]
+
+
+def test_the_queue_goes_on_after_a_tick_that_fails(studio, monkeypatch, capfd):
+    queue, ticks, has_gone_on = studio.studio.queue, [], threading.Event()
+
+    def tick():
+        ticks.append(None)
+        if len(ticks) < 3:
+            raise DiskFullError("No room on the disk")
+        has_gone_on.set()
+        return set()
+
+    monkeypatch.setattr(queue, "tick", tick)
+    monkeypatch.setattr("packshot.studio.app.TICK_SECONDS", 0.01)
+    with studio:
+        assert has_gone_on.wait(20)
+    assert capfd.readouterr().err.count("Traceback") == 1, "told once"

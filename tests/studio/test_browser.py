@@ -92,6 +92,26 @@ def test_the_first_page_is_small(chromium, served):
     assert 0 < sum(sizes) < 300_000
 
 
+def test_what_cannot_be_taken_in_is_told_and_the_next_photos_come(visit, project, at, tmp_path):
+    (tmp_path / "note.txt").write_text("no photo")
+    write_photos(tmp_path / "new", 1)
+    page = visit(f"{at}/photos")
+    page.evaluate(  # as if the studio was gone, once
+        """() => {
+            const real = window.fetch;
+            window.fetch = () => { window.fetch = real; return Promise.reject(); };
+        }"""
+    )
+    page.set_input_files("#drop input[multiple]", tmp_path / "note.txt")
+    page.wait_for_selector(".notice.fault")
+    page.click(".notice.fault [data-dismiss]")
+    page.set_input_files("#drop input[multiple]", tmp_path / "note.txt")
+    page.wait_for_selector(".notice.fault >> text=There are no photos, videos or ZIPs in it")
+    with page.expect_response("**/take") as answer:
+        page.set_input_files("#drop input[multiple]", sorted((tmp_path / "new").iterdir()))
+    assert answer.value.status == 204
+
+
 def test_photos_are_dropped_refused_and_taken(visit, workspace, at, tmp_path):
     write_photos(tmp_path / "new", 5)
     (tmp_path / "new" / "notes.pdf").write_text("no photo")

@@ -128,6 +128,13 @@ def test_a_second_insertion_has_another_name(studio, at, project, plate):
     assert "--name=beach-2" in arguments(studio)
 
 
+def test_insertions_that_wait_have_names_of_their_own(studio, at, plate):
+    for _ in range(3):
+        studio.post(f"{at}/insert", {"plate": plate.name} | BOX)
+    names = [job.arguments[2] for job in studio.studio.queue.jobs()]
+    assert names == ["--name=beach", "--name=beach-2", "--name=beach-3"]
+
+
 def test_a_painted_place_is_kept_and_used(studio, at, project, plate):
     asked = {"plate": plate.name, "by": "mask"}
     assert "No place is painted" in studio.post(f"{at}/insert", asked).text

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from packshot.project import create_project
@@ -228,3 +229,52 @@ def test_a_job_that_has_begun_keeps_its_place_and_says_so(queue, project, starte
     with pytest.raises(JobError, match="begun already"):
         queue.move(job.id, 1)
     run_and_kill(queue, job)
+
+
+def test_a_job_that_ends_while_it_is_looked_at_has_ended_as_it_says(queue, project, monkeypatch):
+    job = queue.add(project, "train", "train")
+    folder = queue.folder / job.id
+    files.write_json(folder / "run.json", {"pid": 1, "started": 1.0, "at": 1.0})
+
+    def ends(folder):
+        files.write_json(folder / "end.json", {"code": 0, "at": 2.0})
+
+    monkeypatch.setattr("packshot.studio.jobs._process", ends)
+    assert queue.get(job.id).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("mark", "state"), [({"pid": os.getpid(), "at": 1.0}, "running"), (None, "failed")]
+)
+def test_a_process_that_finds_the_job_begun_says_nothing_of_its_end(queue, project, mark, state):
+    job = queue.add(project, "caption", "caption", "--captioner", "plain")
+    if mark:  # of a process that a studio has started which was killed since
+        mark["started"] = psutil.Process().create_time()
+    file = queue.folder / job.id / "run.json"
+    file.write_text(json.dumps(mark) if mark else "")  # empty after a power cut
+    queue._start(job)
+    queue._children[job.id].wait()
+    queue.tick()
+    assert queue.get(job.id).state == state
+
+
+def test_a_job_that_is_stopped_before_it_has_begun_does_not_begin(queue, project):
+    job = queue.add(project, "caption", "caption", "--captioner", "plain")
+    queue._start(job)
+    queue.stop(job.id)
+    queue._children[job.id].wait()
+    queue.tick()
+    assert queue.get(job.id).state == "stopped"
+    assert not list(project.photos_folder.glob("*.txt"))
+
+
+def test_a_killed_job_stands_among_the_newest_that_have_ended(studio, project):
+    queue = studio.studio.queue
+    for number in range(9):
+        job = queue.add(project, "caption", "caption")
+        folder = queue.folder / job.id
+        told = {"pid": os.getpid(), "started": 1.0, "at": float(number + 1)}
+        files.write_json(folder / "run.json", told)
+        if number < 8:
+            files.write_json(folder / "end.json", {"code": 0, "at": number + 1.5})
+    assert f"/queue/{job.id}/log" in studio.get("/queue").text

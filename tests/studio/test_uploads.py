@@ -40,10 +40,29 @@ def test_names_that_lead_elsewhere_are_not_taken(studio, workspace, at, name):
 @pytest.mark.parametrize(
     ("name", "plain"),
     [("/etc/passwd", "etc/passwd"), ("a/b.png", "a/b.png"), ("a:b?.png", "a_b_.png"),
-     ("x\r\ny.png", "x__y.png"), (".htaccess", "htaccess"), ("é" * 200 + ".png", "é" * 60 + ".png")],
+     ("x\r\ny.png", "x__y.png"), (".htaccess", "htaccess"), ("é" * 60 + ".png", "é" * 60 + ".png")],
 )  # fmt: skip
 def test_other_names_become_plain(name, plain):
     assert plain_path(name) == plain
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{'写真' * 40} {number}.png" for number in (1, 2)],
+        [f"12.04 Dacia Duster, {side}/1.png" for side in ("front", "rear")],
+        [f"{'写真' * 60} {number}/1.png" for number in (1, 2)],
+    ],
+)
+def test_names_that_are_cut_stay_two(names):
+    first, second = (plain_path(name) for name in names)
+    assert first != second
+    assert all(len(part.encode()) <= 131 for part in f"{first}/{second}".split("/"))
+
+
+def test_a_caption_keeps_the_name_of_its_photo():
+    photo, caption = (plain_path(f"{'x' * 300}{ending}") for ending in (".png", ".txt"))
+    assert photo.removesuffix(".png") == caption.removesuffix(".txt")
 
 
 @pytest.mark.parametrize("id", ["../../../../x", "short", "ABCDEFGH", "a" * 41, "abcdefg%2f"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,10 +104,15 @@ def results_of(folder: Path, name: str) -> tuple[Path, Path, Path]:
     return folder / f"{name}.png", folder / f"{name}{SHEET_ENDING}", folder / f"{name}.json"
 
 
-def free_name(folder: Path, stem: str) -> str:
-    """A name for results that none have yet, nor those that were taken out: the stem, or numbered."""
+def free_name(folder: Path, stem: str, given: Collection[str] = ()) -> str:
+    """A name for results that none have yet, nor those that were taken out: the stem, or numbered.
+
+    Args:
+        given: names of results that are still to be made.
+    """
     numbered = (f"{stem}-{number}" for number in itertools.count(2))
-    return next(name for name in itertools.chain((stem,), numbered) if not _is_taken(folder, name))
+    names = (name for name in itertools.chain((stem,), numbered) if name not in given)
+    return next(name for name in names if not _is_taken(folder, name))
 
 
 def _is_taken(folder: Path, name: str) -> bool:

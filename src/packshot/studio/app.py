@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -86,9 +87,16 @@ async def _lifespan(studio: Studio, app: Starlette) -> AsyncIterator[None]:
 
 
 async def _tick(studio: Studio) -> None:
+    """Have the queue go on for as long as the studio runs, whatever a tick of it meets."""
+    told = ""
     while True:
-        for project in await asyncio.to_thread(studio.queue.tick):
-            studio.live.tell("jobs", f"jobs-{project}")
-        for catalogue in await asyncio.to_thread(studio.watch.changed):
-            studio.live.tell(f"catalogue-{catalogue}")
+        try:
+            for project in await asyncio.to_thread(studio.queue.tick):
+                studio.live.tell("jobs", f"jobs-{project}")
+            for catalogue in await asyncio.to_thread(studio.watch.changed):
+                studio.live.tell(f"catalogue-{catalogue}")
+        except Exception as error:  # a full disk, no more processes: it may pass
+            if repr(error) != told:  # twice a second would be too often
+                traceback.print_exception(error)
+            told = repr(error)
         await asyncio.sleep(TICK_SECONDS)

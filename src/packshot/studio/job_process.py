@@ -36,9 +36,11 @@ def main(folder: Path) -> None:
     progress = folder / "progress.json"
     os.environ["PACKSHOT_PROGRESS_FILE"] = str(progress)
     try:
+        if (folder / "stop.json").exists():  # of before anybody could be told to stop
+            raise KeyboardInterrupt
         with _machine(job, progress):
             code = _code_of([str(one) for one in job["arguments"]])
-    except KeyboardInterrupt:  # while it waited
+    except KeyboardInterrupt:  # before it began, or while it waited
         code = 130
     files.write_json(folder / "end.json", {"code": code, "at": time.time()})
 

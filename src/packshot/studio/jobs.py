@@ -14,6 +14,7 @@ change nothing for it. A studio that starts finds it again by its id and start t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -201,10 +202,11 @@ class JobQueue:
             job = self.get(id)
             if job.state == "waiting" and id not in self._children:
                 self._remove(job)
-            elif job.state == "running":
+            elif not job.is_over:  # one that is only just beginning looks for the file itself
                 files.write_json(self.folder / id / "stop.json", {"at": time.time()})
                 if process := _process(self.folder / id):
-                    process.send_signal(signal.SIGINT)
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.send_signal(signal.SIGINT)
 
     def forget(self, id: str) -> None:
         """Drop an ended job from the list."""
@@ -241,7 +243,11 @@ class JobQueue:
                 continue
             del self._children[id]
             folder = self.folder / id
-            if folder.is_dir() and not (folder / "end.json").exists():
+            run = _record(folder / "run.json")
+            is_its = run.get("pid", child.pid) == child.pid  # else an earlier studio's does the job
+            if is_its and folder.is_dir() and not (folder / "end.json").exists():
+                # Where nobody is named (a power cut empties files) it has done nothing.
+                code = code or int(not run)
                 files.write_json(folder / "end.json", {"code": code, "at": time.time()})
 
     def _start_next(self, jobs: Sequence[Job]) -> None:
@@ -285,13 +291,15 @@ class JobQueue:
             job = Job(**told)
         except (KeyError, TypeError):
             return None
-        run, end = _record(folder / "run.json"), _record(folder / "end.json")
+        run = _record(folder / "run.json")
+        process = _process(folder) if run else None  # first: what ends meanwhile has said how
+        end = _record(folder / "end.json")
         was_asked = (folder / "stop.json").exists()
         state: State = "waiting"
         if end:
             state = _ended(end.get("code"), was_asked)
         elif run:
-            state = "running" if _process(folder) else _ended(None, was_asked)
+            state = "running" if process else _ended(None, was_asked)
         progress = _record(folder / "progress.json") if run else {}
         return Job(
             **asdict(job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 from collections.abc import Collection
@@ -17,14 +18,14 @@ from packshot.images import video
 from packshot.images.sidecars import CAPTION_ENDINGS
 from packshot.images.sources import PICTURE_ENDINGS
 from packshot.studio.workspace import Workspace
-from packshot.utils import pathnames
+from packshot.utils import hashing, pathnames
 
 SILENT_SECONDS = 60.0
 """How long a browser may pause within a file."""
 TAKEN_ENDINGS = PICTURE_ENDINGS | video.ENDINGS | {".zip"}
 BESIDE_ENDINGS = frozenset((*CAPTION_ENDINGS, ".json", ".jsonl"))
 """Of what may lie beside a photo."""
-_MOST_NAME, _MOST_DEPTH = 120, 6
+_MOST_NAME, _MOST_ENDING, _MOST_DEPTH = 120, 10, 6
 
 
 class UploadError(PackshotError):
@@ -161,10 +162,20 @@ def plain_path(name: str) -> str:
 def _plain(part: str) -> str:
     kept = re.sub(r'[\x00-\x1f\x7f<>:"|?*]', "_", part).strip(" .")
     stem, dot, suffix = kept.rpartition(".")
-    short = pathnames.shortened(stem, _MOST_NAME) + dot + suffix[:10] if dot else kept[:_MOST_NAME]
+    if not dot or len(suffix) > _MOST_ENDING:  # a name with a full stop in it
+        stem, dot, suffix = kept, "", ""
+    short = _shortened(stem) + dot + suffix
     if not short or pathnames.is_device_name(short.partition(".")[0].lower()):
         raise UploadError("A file of this name is not taken.")
     return short
+
+
+def _shortened(stem: str) -> str:
+    """A stem that is no longer than is taken, and another one's than any other stem's."""
+    if len(os.fsencode(stem)) <= _MOST_NAME:
+        return stem
+    mark = f"-{hashing.fingerprint(stem)[:8]}"
+    return pathnames.shortened(stem, _MOST_NAME - len(mark)) + mark
 
 
 def _shown(size: int) -> str:

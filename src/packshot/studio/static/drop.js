@@ -52,7 +52,8 @@ async function within(entry, before = "") {
 
 let queue = Promise.resolve();
 function send(files) {
-  if (files.length) queue = queue.then(() => sendBatch(files));
+  // What goes wrong with one batch is told, and the next one is sent all the same.
+  if (files.length) queue = queue.then(() => sendBatch(files)).catch(() => tell(drop.dataset.failed));
   return queue;
 }
 
@@ -73,7 +74,9 @@ async function sendBatch(files) {
     before += file.size;
   }
   sending.hidden = true;
-  if (taken) await fetch(`${address}/take`, { method: "POST", body: "" });
+  if (!taken) return;
+  const answer = await fetch(`${address}/take`, { method: "POST", headers: { Accept: "text/plain" } });
+  if (!answer.ok) tell((await answer.text()) || drop.dataset.failed);
 }
 
 /** Sends one file; returns what was wrong, if anything was. */

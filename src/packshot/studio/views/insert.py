@@ -119,7 +119,7 @@ def preview(visit: Visit) -> Response:
 def start(visit: Visit) -> Response:
     """Queue the insertion in full."""
     plate = plate_named(visit.here, visit.value("plate"))
-    name = free_name(visit.here.insertions_folder, plate.stem)
+    name = free_name(visit.here.insertions_folder, plate.stem, _queued(visit))
     options = [f"--{option}={visit.value(key, '')}" for key, option in _SETTINGS.items()]
     options = [option for option in options if not option.endswith("=")]
     place = [f"--{key}={value}" for key, value in _place(visit).items() if value]
@@ -194,6 +194,13 @@ def restore(visit: Visit) -> Response:
     name = str(visit.request.path_params["name"])
     restore_insertions(visit.here, [name])
     return visit.notice("insert.restored", then="results-changed", name=name)
+
+
+def _queued(visit: Visit) -> set[str]:
+    """The names of the insertions that are still to be made."""
+    jobs = (job for job in visit.studio.queue.jobs(visit.project_id) if not job.is_over)
+    words = (word for job in jobs for word in job.arguments if word.startswith("--name="))
+    return {word.removeprefix("--name=") for word in words}
 
 
 def key_of(check: CheckRecord) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from packshot.studio.jobs import Job
 from packshot.studio.pages import Visit, view
 
 
@@ -75,12 +76,17 @@ def _panel(visit: Visit) -> Response:
     names = {id: root.name for id, root in visit.studio.workspace.projects().items()}
     names |= {job.project: job.project.partition(".")[2] for job in jobs if "." in job.project}
     waiting = [job for job in jobs if job.state == "waiting"]
-    ended = sorted((job for job in jobs if job.is_over), key=lambda job: -job.ended)[:8]
+    ended = sorted((job for job in jobs if job.is_over), key=_ended_at, reverse=True)[:8]
     running = [job for job in jobs if job.state == "running"]
     return visit.page(
         "_queue.html", running=running, waiting=waiting, ended=ended, names=names,
         faults={job.id: visit.studio.queue.fault(job.id) for job in ended if job.state == "failed"},
     )  # fmt: skip
+
+
+def _ended_at(job: Job) -> float:
+    """When a job ended; of one that was killed at least when it began."""
+    return job.ended or job.started
 
 
 ROUTES = [show, move, stop, forget, log, strip]
