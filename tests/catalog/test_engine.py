@@ -92,6 +92,12 @@ def test_a_lost_worker_is_replaced_and_its_product_made_again_later_elsewhere_or
     assert [name for _, name, _ in cluster.made].index("p2") < 3, "the others did not wait"
 
 
+def test_the_time_that_a_lost_worker_has_taken_is_told():
+    cluster = Cluster({"p0": [ConnectionError("gone"), InsufficientMemoryError("full")]})
+    told = list(cluster.crew([product(0)], 1).outcomes())
+    assert [o.seconds for o in told if o.state == "waiting"] == [1.0, 1.0], "a second each there"
+
+
 def test_where_memory_is_short_it_is_tried_again_after_minutes_and_others_go_on():
     short = InsufficientMemoryError("its machine's memory was nearly full")
     cluster = Cluster({"p0": [short, short]})

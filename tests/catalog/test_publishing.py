@@ -131,3 +131,13 @@ def test_somebody_elses_files_are_not_taken(store, root, tmp_path):
     store.write("mug/published.json", json.dumps(said).encode())
     with pytest.raises(UnsafePathError):
         fetch(store, "mug", tmp_path / "new")
+
+
+def test_what_a_publishing_that_was_broken_off_has_left_is_deleted(store, root):
+    publish(store, "mug", root, "inputs", {})
+    store.remove("mug/published.json")  # with which the next one began, and ended
+    (root / "shots/with/a b.png").unlink()
+    publish(store, "mug", root, "inputs", {})
+    assert set(store.stamps("mug")) == {
+        f"mug/{name}" for name in (*content(root), "published.json")
+    }

@@ -84,6 +84,9 @@ def test_files_are_beside_the_table_whichever_choice_names_them(folder, monkeypa
         ("2,car,photos/none", "there are no photos at"),
         ("2,car,gopher://host/x", "there is no way to read gopher://"),
         ("2,car,http://127.0.0.1/x.zip", "127.0.0.1 is an address of a private network"),
+        ("2,car,http://[/x.zip", "http://[/x.zip is no address"),
+        ("2,car,s3://[/x", "s3://[/x is no address"),
+        ("2,car,https://example.com:99999999/x.zip", "is no address"),
         ("2,car,http://[::1]/x.zip", "is an address of a private network"),
         ("2,car,http://169.254.169.254/x.zip", "is an address of a private network"),
     ],
@@ -174,3 +177,16 @@ def test_a_table_that_is_none_is_told(folder, text, name, fault):
 def test_a_table_that_is_not_there_is_told(tmp_path):
     with pytest.raises(CatalogError, match="There is no table"):
         read_table(tmp_path / "none.csv")
+
+
+def test_a_table_in_another_encoding_is_told_with_its_line(folder):
+    path = folder / "products.jsonl"
+    path.write_bytes('{"id": "1", "photos": "photos/mug", "name": "Caffè"}\n'.encode("cp1252"))
+    with pytest.raises(CatalogError, match="line 1, is not UTF-8"):
+        read_table(path, {"class": "mug"})
+
+
+def test_a_number_where_several_words_may_stand_is_one_of_them(folder):
+    text = '{"id": "1", "class": "car", "photos": "photos/mug", "prompts": 5}'
+    (product,) = read_table(write(folder, text, "products.jsonl")).products
+    assert product.choices.prompts == ("5",)

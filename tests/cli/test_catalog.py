@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 
 from packshot.catalog import engine
 from packshot.catalog.outcome import Outcome
+from packshot.catalog.results import Results
+from packshot.catalog.rows import read_rows
 from packshot.catalog.verdicts import Verdict, give_verdict
 from packshot.cli import app
-from packshot.errors import CatalogError
+from packshot.errors import CatalogError, StoreError
 
 RUNNER = CliRunner()
 
@@ -121,3 +123,52 @@ def test_a_decision_that_cannot_be_read_is_told_before_anything_is_made(table, m
             app, ["catalog", str(table), "--out", str(tmp_path / "out")], catch_exceptions=False
         )
     assert not made
+
+
+def test_files_of_options_are_where_the_command_is_typed(made, tmp_path, monkeypatch):
+    (tmp_path / "shop" / "mug").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "shop"):
+        (folder / "own.safetensors").touch()
+    (tmp_path / "others").mkdir()
+    table = tmp_path / "shop" / "products.csv"
+    table.write_text("id,class,photos\nmug,mug,mug\n")
+    monkeypatch.chdir(tmp_path)
+    told = catalog(
+        table, "--out", "out", "--base", "./own.safetensors", "--class-images", "./others,openverse"
+    )
+    assert told.exit_code == 0, told.output
+    choices = made["products"][0].choices
+    assert choices.base == str(tmp_path / "own.safetensors")
+    assert choices.class_images == (str(tmp_path / "others"), "openverse")
+
+
+def test_the_page_tells_of_what_is_being_made_and_a_store_that_is_gone_ends_nothing(
+    table, tmp_path, monkeypatch
+):
+    from packshot.cli import catalog as command
+
+    out, states, write = tmp_path / "out", [], Results.write
+    fails = [False, True, False, False]
+
+    def writes(results):
+        if fails.pop(0):
+            raise StoreError("s3://shop: the store does not answer.")
+        return write(results)
+
+    def make_all(products, out, *, should_stop, **options):
+        yield Outcome("a", "making", tries=1)  # written
+        monkeypatch.setattr(command, "_PAGE_SECONDS", 3600.0)
+        yield Outcome("a", "done", 9.0)
+        yield Outcome("b", "making", tries=1)  # too soon after it
+        monkeypatch.setattr(command, "_PAGE_SECONDS", 0.0)
+        should_stop()  # is not written: the store is gone
+        should_stop()
+        states.extend(row.state for row in read_rows(tmp_path / "out"))
+        yield from (Outcome(id, "done", 9.0) for id in "bc")
+
+    monkeypatch.setattr(Results, "write", writes)
+    monkeypatch.setattr(engine, "make_all", make_all)
+    fails += [False] * 9
+    told = catalog(table, "--out", out)
+    assert told.exit_code == 0 and "the page is not written yet: s3://shop" in told.output
+    assert states == ["done", "making", "waiting"]

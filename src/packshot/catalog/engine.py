@@ -149,6 +149,7 @@ class _Making(NamedTuple):
 
     worker: int
     product: Product
+    since: float
 
 
 class Crew:
@@ -208,7 +209,7 @@ class Crew:
         while self._idle and (taken := self._waiting.take(self._warm[self._idle[-1]])):
             number = self._idle.pop()
             self._warm[number], product = taken
-            self._busy[self.workers[number].make(product)] = _Making(number, product)
+            self._busy[self.workers[number].make(product)] = _Making(number, product, self._now())
             yield Outcome(product.id, "making", tries=self._tries.get(product.id, 0) + 1)
 
     def _settle(self, making: _Making, answer: Any) -> Outcome:
@@ -219,13 +220,9 @@ class Crew:
         try:
             outcome = self._get(answer)
         except InsufficientMemoryError as error:
-            outcome, pause = Outcome(product.id, "failed", fault=str(error)), SHORTAGE
-            self._replace(making)
+            outcome, pause = self._lost(making, str(error)), SHORTAGE
         except Exception as error:  # the process or its machine is gone
-            outcome = Outcome(
-                product.id, "failed", fault=f"its worker was lost: {reason_of(error)}"
-            )
-            self._replace(making)
+            outcome = self._lost(making, f"its worker was lost: {reason_of(error)}")
         if outcome.state == "stopped" and not self._stopping:  # by SIGTERM: the worker ends
             self._again_elsewhere(making)
             return replace(outcome, state="waiting", fault=_TAKEN, tries=self._tries[product.id])
@@ -239,6 +236,12 @@ class Crew:
             heapq.heappush(self._later, (again, product.id, product))
             return replace(outcome, state="waiting", tries=tries)
         return replace(outcome, tries=tries)
+
+    def _lost(self, making: _Making, why: str) -> Outcome:
+        """What came of a product whose worker is gone; the time that it took is paid for all the same."""
+        self._replace(making)
+        took = round(self._now() - making.since, 1)
+        return Outcome(making.product.id, "failed", took, fault=why)
 
     def _replace(self, making: _Making) -> None:
         """Have another worker in the place of one that is gone."""

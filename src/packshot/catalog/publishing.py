@@ -49,7 +49,7 @@ def publish(store: Store, folder: str, root: Path, inputs: str, facts: dict[str,
         return
     before = read_marker(store, folder)
     store.remove(f"{folder}/{_MARKER}")
-    stand = before.files if before else {}
+    stand = before.files if before else _left_in(store, folder)
     found = {
         path.relative_to(root).as_posix(): hashing.known_sha256(path)
         for path in sorted(root.rglob("*"))
@@ -62,6 +62,11 @@ def publish(store: Store, folder: str, root: Path, inputs: str, facts: dict[str,
         store.remove(f"{folder}/{name}")
     said = Published(inputs, facts, found)._asdict()
     store.write(f"{folder}/{_MARKER}", serialization.as_json(said, indent=2).encode())
+
+
+def _left_in(store: Store, folder: str) -> dict[str, str]:
+    """The files that a publishing that was broken off has left; nothing tells what is in them."""
+    return {name.removeprefix(f"{folder}/"): "" for name in store.stamps(folder)}
 
 
 def _is_machines_own(path: Path) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_origin
 from urllib.parse import urlsplit
 
+import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from packshot.catalog import web
@@ -162,12 +163,16 @@ def _csv(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError as error:
+                raise CatalogError(
+                    f"{path}, line {number}, is not UTF-8, as JSON is: save it again as UTF-8."
+                ) from error
             except (ValueError, RecursionError) as error:
                 raise CatalogError(f"{path}, line {number}, is no JSON.") from error
             if not isinstance(row, dict):
@@ -244,16 +249,16 @@ def _product(given: dict[str, Any], beside: Path, known: dict[str, str | None]) 
 def _value(key: str, value: Any, beside: Path) -> Any:
     """A cell as `Choices` takes it; names of files beside the table as whole paths."""
     if get_origin(Choices.model_fields[key].annotation) is tuple:
-        parts = value.split(";") if isinstance(value, str) else value
+        parts = value if isinstance(value, list | tuple) else str(value).split(";")
         words = tuple(str(part).strip() for part in parts if str(part).strip())
-        return tuple(_placed(key, word, beside) for word in words)
+        return tuple(placed(key, word, beside) for word in words)
     if key == "rights" and isinstance(value, str):
         return {"photos": value}
-    return _placed(key, value, beside) if isinstance(value, str) else value
+    return placed(key, value, beside) if isinstance(value, str) else value
 
 
-def _placed(key: str, name: str, beside: Path) -> str:
-    """A choice's value; if it names a file beside the table, that file's whole path."""
+def placed(key: str, name: str, beside: Path) -> str:
+    """A choice's value; if it names a file in the folder `beside`, that file's whole path."""
     is_word = re.fullmatch(r"[\w-]+", name) is not None
     may_be = key in _FILES or (key in _FILES_OR_WORDS and not is_word)
     path = beside / pathnames.expand_user(name)
@@ -284,11 +289,17 @@ def _check_base(name: str) -> None:
 
 def _check_url(url: str, known: dict[str, str | None]) -> None:
     """Refuse a URL that nothing here can read, or that leads into a private network."""
+    try:
+        parts = urlsplit(url)
+        if web.is_web(url):
+            httpx.URL(url, port=parts.port)  # which raises for a port that there cannot be
+    except (ValueError, httpx.InvalidURL) as error:
+        raise CatalogError(f"{url} is no address: {error}.") from error
     if web.is_web(url):
-        host = urlsplit(url).hostname or ""
+        host = parts.hostname or ""
         _once(known, f"host {host}", lambda: _check_host(host))
     else:
-        scheme = urlsplit(url).scheme.lower()
+        scheme = parts.scheme.lower()
         _once(known, f"scheme {scheme}", lambda: _check_scheme(scheme))
 
 

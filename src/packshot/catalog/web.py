@@ -32,7 +32,7 @@ def fetch(url: str, path: Path | None) -> None:
     """
     try:
         patiently(_fetch, url, path)
-    except (OSError, httpx.HTTPError, ClassImagesError) as error:
+    except (OSError, httpx.HTTPError, httpx.InvalidURL, ClassImagesError) as error:
         raise CatalogError(f"{url} cannot be fetched: {reason_of(error)}.") from error
 
 

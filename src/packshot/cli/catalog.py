@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ from packshot.cli.options import (
 from packshot.cli.terminal import echo
 
 if TYPE_CHECKING:
+    from packshot.catalog.outcome import Outcome
     from packshot.catalog.results import Results
     from packshot.catalog.table import Product
     from packshot.cli.console import Console
@@ -84,12 +86,19 @@ def catalog(
     """
     from packshot.catalog.results import Results
     from packshot.catalog.store import folder_of, settled, store_of
+    from packshot.catalog.table import placed
     from packshot.catalog.verdicts import as_decided, is_aside, read_verdicts
     from packshot.cli.console import Console
 
+    here = Path.cwd()  # rows name files beside the table, options where they are typed
     defaults: dict[str, Any] = {
-        "class": class_noun, "base": base, "time_budget": time_budget, "segmenter": segmenter,
-        "class_images": sources_of(class_images), "class_count": class_count,
+        "class": class_noun, "base": base and placed("base", base, here),
+        "time_budget": time_budget,
+        "segmenter": segmenter and placed("segmenter", segmenter, here),
+        "class_images": [
+            placed("class_images", source, here) for source in sources_of(class_images) or ()
+        ],
+        "class_count": class_count,
         "images_per_prompt": images_per_prompt, "plates": plates_of(plates), "seed": seed,
     }  # fmt: skip
     products, faults = _products(table, defaults, skip_bad)
@@ -141,18 +150,43 @@ def _make(
     """Make the products, telling of them and writing the page now and then."""
     from packshot.catalog.engine import make_all
 
-    written = 0.0
+    page = _Page(results, console)
 
-    def enough() -> bool:
+    def enough() -> bool:  # it is asked once a second
+        page.keep()
         has_failed = max_failures is not None and results.count("failed") >= max_failures
         return console.should_stop() or has_failed
 
     console.training = True  # Ctrl-C stops after the step at hand
     for outcome in make_all(products, out, should_stop=enough, **where):
-        results.add(outcome)
+        page.add(outcome)
         if outcome.state in _TOLD:
             console.say(f"{_TOLD[outcome.state]}: {outcome.id}: {outcome.fault}")
         console.progress("products", results.count("done", "failed"), len(products))
-        if time.monotonic() - written > _PAGE_SECONDS:
-            results.write()
-            written = time.monotonic()
+
+
+class _Page:
+    """The page, written anew now and then while there is something new to tell."""
+
+    def __init__(self, results: Results, console: Console) -> None:
+        self._results, self._console = results, console
+        self._is_new, self._looked = False, -math.inf
+
+    def add(self, outcome: Outcome) -> None:
+        """Take up what has come of a product."""
+        self._results.add(outcome)
+        self._is_new = True
+        self.keep()
+
+    def keep(self) -> None:
+        """Write what is new; a store or disk that does not take it now stops no work."""
+        from packshot.errors import DiskFullError, StoreError, WriteError
+
+        if not self._is_new or time.monotonic() - self._looked < _PAGE_SECONDS:
+            return
+        try:
+            self._results.write()
+            self._is_new = False
+        except (DiskFullError, StoreError, WriteError) as error:
+            self._console.say(f"the page is not written yet: {error}")
+        self._looked = time.monotonic()
