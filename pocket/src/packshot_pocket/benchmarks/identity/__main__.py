@@ -2,7 +2,7 @@
 
     python -m packshot_pocket.benchmarks.identity [EMBEDDER …] [--photos FOLDER --masks FOLDER]
 
-Needs rendered things (`packshot-render render --collection things --count 880`) and
+Needs rendered things (`packshot-render render --collection things --count 1782`) and
 `packshot-render identity`. An embedder is "bundled", "base" (the CLIP of the bundled base), "histogram",
 or whatever `packshot judge --identity` takes. Some minutes each.
 """
