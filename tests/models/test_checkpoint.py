@@ -72,6 +72,18 @@ def test_what_is_not_there_or_is_no_checkpoint_is_refused(tmp_path):
     assert_refused(tmp_path / "a.safetensors", "is not a .safetensors file, whatever its name")
 
 
+def test_a_relative_of_sdxl_that_learnt_by_edm_is_refused_as_folder_and_as_file(tmp_path):
+    index = {
+        "_class_name": "StableDiffusionXLPipeline",
+        "scheduler": ["diffusers", "EDMDPMSolverMultistepScheduler"],
+    }
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    assert_refused(tmp_path, "trained with EDM's noise, as Playground 2.5; Packshot knows")
+    keys = "conditioner.embedders.1.model.ln_final.weight", "edm_mean", "edm_std"
+    save_file({key: torch.zeros(4) for key in keys}, tmp_path / "a.safetensors")
+    assert_refused(tmp_path / "a.safetensors", "is Playground 2.5; Packshot knows")
+
+
 def _with_header(tmp_path, length):
     header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     file = tmp_path / "a.safetensors"

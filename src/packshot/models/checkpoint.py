@@ -116,14 +116,18 @@ def pipeline_family(path: Path) -> str:
     """The family by model_index.json alone, which does not tell Stable Diffusion 2.x from "sd1".
 
     Raises:
-        ModelLoadError: there is none, or it names a family that is not known.
+        ModelLoadError: there is none, or it names a family that is not known, or EDM's noise.
     """
     if not (path / "model_index.json").is_file():
         raise ModelLoadError(
             f"{path} is no checkpoint: it has no model_index.json. Name the folder that a diffusers "
             "pipeline was saved to, or a single .safetensors file."
         )
-    name = str(read_config(path / "model_index.json").get("_class_name"))
+    index = read_config(path / "model_index.json")
+    scheduler = index.get("scheduler")
+    if isinstance(scheduler, list) and any(str(part).startswith("EDM") for part in scheduler):
+        raise _unknown(path, "a pipeline that was trained with EDM's noise, as Playground 2.5")
+    name = str(index.get("_class_name"))
     starts = (
         (len(start), called)
         for called, candidate in registry.candidates()

@@ -13,7 +13,7 @@ from packshot.models.components import Configs, Tensors
 from packshot.models.conditioning import Conditioning, SizeConditioning
 from packshot.models.diffusion_model import CLIP_TOKENS, SamplingDefaults, is_called_few_step
 from packshot.models.families.stable_diffusion import UNET_VAE, UNetModel, schedule_hints
-from packshot.models.family_spec import FamilySpec
+from packshot.models.family_spec import FamilySpec, Relative
 from packshot.models.key_mapping import latent_parts
 
 
@@ -127,6 +127,7 @@ SPEC = FamilySpec(
     denoiser_class="UNet2DConditionModel",
     pipelines=("StableDiffusionXL",),
     signature=("conditioner.embedders.1.",),
+    relatives=(Relative("Playground 2.5", ("conditioner.embedders.1.", "edm_mean")),),
     companions=(UNET_VAE,),
     schedule_hints=schedule_hints,
     openclip=("text_encoder_2",),
