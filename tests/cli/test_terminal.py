@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import shlex
 import subprocess
 import sys
 import warnings
@@ -8,7 +9,7 @@ import warnings
 import pytest
 
 from packshot import cli
-from packshot.cli.terminal import echo, guarded, notes_shown
+from packshot.cli.terminal import echo, guarded, notes_shown, typed
 from packshot.errors import MachineWarning, OutputError
 from packshot.utils import caches
 
@@ -170,3 +171,9 @@ def test_without_a_folder_for_temporary_files_libraries_say_no_more_than_we(comm
     assert code == 2 and said.startswith(
         "packshot: There is no folder for temporary files that can be"
     )
+
+
+def test_a_path_with_spaces_is_one_word_where_it_is_typed():
+    path = "my duster's photos/$HOME"
+    assert shlex.split(f"packshot shoot -p {typed(path)}") == ["packshot", "shoot", "-p", path]
+    assert typed("plain/path") == "plain/path"

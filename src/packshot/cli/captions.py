@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packshot.cli.options import CaptionerName, Yes
-from packshot.cli.terminal import PARTLY, echo, visible
+from packshot.cli.terminal import PARTLY, echo, typed, visible
 
 if TYPE_CHECKING:
     from packshot.captions import EditedCaptions
@@ -133,4 +133,5 @@ def _review(project: Project) -> None:
         cells = (photo.file.name, photo.caption or "", "yes" if photo.caption_locked else "no")
         table.add_row(*(escape(visible(cell)) for cell in (*cells, photo.caption_by or "")))
     Console().print(table)
-    echo(f"Table: {file}\nPage:  {page}\nNext:  packshot caption -p {project.root} --apply {file}")
+    following = f"packshot caption -p {typed(project.root)} --apply {typed(file)}"
+    echo(f"Table: {file}\nPage:  {page}\nNext:  {following}")

@@ -16,7 +16,7 @@ from packshot.cli.options import (
     loras_of,
     project_at,
 )
-from packshot.cli.terminal import echo
+from packshot.cli.terminal import echo, typed
 from packshot.types import SEEDS
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _shoot_for_the_report(project: Project, settings: GenerationSettings) -> Non
         prompts = list(project.settings.prompts or default_prompts(project.subject))
         embedder = embedder_for(project, lambda: model, console)
         sheet = shoot_all(project, model, prompts, settings, embedder, console)
-        echo(f"Sheet: {sheet}\nNext:  packshot report --project {project.root}")
+        echo(f"Sheet: {sheet}\nNext:  packshot report --project {typed(project.root)}")
 
 
 def _shoot(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packshot.cli.options import Here, ProjectFolder, base_of, project_at
-from packshot.cli.terminal import echo
+from packshot.cli.terminal import echo, typed
 
 if TYPE_CHECKING:
     from packshot.cli.console import Console
@@ -93,7 +93,8 @@ def judge(
         at = "" if one.step is None else f" --step {one.step}"
         echo(f"Proposed: {proposed.why}")
         echo(
-            f"Next:  packshot choose {one.run}{at} --weight {one.weight:g} --project {opened.root}"
+            f"Next:  packshot choose {one.run}{at} --weight {one.weight:g} "
+            f"--project {typed(opened.root)}"
         )
 
 
@@ -178,4 +179,4 @@ def choose(
     opened = project_at(project)
     with Console() as console:
         choose_candidate(opened, run, weight, lambda: base_of(opened, console), step)
-    echo(f"LoRA: {opened.lora_file}\nNext:  packshot shoot --project {opened.root}")
+    echo(f"LoRA: {opened.lora_file}\nNext:  packshot shoot --project {typed(opened.root)}")

@@ -32,7 +32,7 @@ from packshot.cli.options import (
     plates_of,
     sources_of,
 )
-from packshot.cli.terminal import echo
+from packshot.cli.terminal import echo, typed
 from packshot.types import WeightStorageChoice
 
 _NEW = " (of a new project)"
@@ -174,4 +174,6 @@ def new(
         weight_storage=weight_storage,
         seed=seed,
     )
-    echo(f"Project: {project.root}\nNext:    packshot photos FOLDER --project {project.root}")
+    echo(
+        f"Project: {project.root}\nNext:    packshot photos FOLDER --project {typed(project.root)}"
+    )

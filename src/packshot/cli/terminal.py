@@ -27,6 +27,17 @@ def visible(text: object) -> str:
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(text))
 
 
+def typed(word: object) -> str:
+    """A path or a word as it is typed on a command line: quoted where it has spaces."""
+    if os.name == "nt":
+        import subprocess
+
+        return subprocess.list2cmdline([str(word)])
+    import shlex
+
+    return shlex.quote(str(word))
+
+
 def echo(text: object, *, err: bool = False) -> None:
     """Print a line, made visible, to standard output or standard error."""
     typer.echo(visible(text), err=err)
