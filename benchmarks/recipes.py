@@ -26,9 +26,9 @@ BEFORE: dict[str, Any] = {
     "target_modules": "all", "rank": 16, "alpha": 16, "learning_rate": 1e-3, "crops_per_photo": 3,
     "caption_dropout_rate": 0.05, "class_image_ratio": 0.25, "prior_loss_weight": 0.5,
 }  # fmt: skip
-"""The recipe that the others are changes of."""
+"""The bundled base's recipe until these were tried, of which all tries are changes."""
 TRIES: dict[str, dict[str, Any]] = {
-    "the recipe": {},
+    "the recipe of before": {},
     "attention alone": {"target_modules": "attention"},
     "attention, one crop, no dropout": {
         "target_modules": "attention", "crops_per_photo": 1, "caption_dropout_rate": 0.0,
