@@ -5,6 +5,7 @@ import pytest
 from packshot.decisions import Decisions
 from packshot.errors import ProjectError
 from packshot.project import create_project
+from tests.at_once import another_writes_before
 
 
 @pytest.fixture
@@ -64,6 +65,18 @@ def test_what_packshot_0_1_settled_has_its_name_of_today(project):
         Decisions(project).settle(name, {}, lambda before=before: (before, "measured"))
         assert Decisions(project).settle(name, {}, pytest.fail).value == now
         assert Decisions(project).latest(name).value == now
+
+
+def test_two_that_decide_at_once_lose_nothing(project, monkeypatch):
+    def settle(name):
+        return Decisions(project).settle(name, {}, lambda: (1, "measured"))
+
+    with another_writes_before(monkeypatch, lambda: settle("threads")):
+        settle("step_cost")
+    assert Decisions(project).latest("threads") and Decisions(project).latest("step_cost")
+    with another_writes_before(monkeypatch, lambda: settle("captioner")):
+        Decisions(project).forget("threads")
+    assert Decisions(project).latest("captioner") and not Decisions(project).latest("threads")
 
 
 def test_deciding_may_settle_other_things_on_the_way(project):

@@ -59,6 +59,7 @@ class Decisions:
             say: is called with a message if a decision changes.
         """
         self.file: Path = project.decisions_file
+        self._project = project
         self._say = say
 
     def settle(
@@ -79,30 +80,25 @@ class Decisions:
             ProjectError: decisions.toml is damaged.
         """
         known = {key: value for key, value in because.items() if value is not None}
-        book = self._read()
-        entries = book.get(name, [])
+        entries = self._read().get(name, [])
         held = next((each for each in entries if each.because == known), None)
         if held and not anew:
             if held is not entries[-1]:  # the current decision is the last one
-                book[name] = [*(each for each in entries if each is not held), held]
-                self._write(book)
+                self._record(name, held)
             return Settled(held.value, held.reason, False)
         value, reason = decide()
-        book = self._read()  # again, because `decide` may have recorded other decisions
-        entries = book.get(name, [])
-        if entries and not anew:
-            self._tell(name, entries[-1], known, value)
-        decided = Decision(value=value, reason=reason, because=known)
-        book[name] = [*(each for each in entries if each.because != known), decided]
-        self._write(book)
+        before = self._record(name, Decision(value=value, reason=reason, because=known))
+        if before and not anew:
+            self._tell(name, before, known, value)
         return Settled(value, reason, True)
 
     def forget(self, *names: str) -> None:
         """Drop all decisions of these names: each is made again when it is asked for."""
-        book = self._read()
-        kept = {name: entries for name, entries in book.items() if name not in names}
-        if kept != book:
-            self._write(kept)
+        with self._project.records_held():
+            book = self._read()
+            kept = {name: entries for name, entries in book.items() if name not in names}
+            if kept != book:
+                self._write(kept)
 
     def latest(self, name: str) -> Decision | None:
         """The current decision of that name, for whichever inputs; None if there is none."""
@@ -111,6 +107,19 @@ class Decisions:
     def others(self, name: str, value: Value) -> list[Value]:
         """All recorded values of that name except `value`."""
         return [entry.value for entry in self._read().get(name, []) if entry.value != value]
+
+    def _record(self, name: str, decision: Decision) -> Decision | None:
+        """Make a decision the current one of its name, beside all that others have recorded meanwhile.
+
+        Returns:
+            The current one of before.
+        """
+        with self._project.records_held():
+            book = self._read()
+            entries = book.get(name, [])
+            others = [each for each in entries if each.because != decision.because]
+            self._write(book | {name: [*others, decision]})
+        return entries[-1] if entries else None
 
     def _tell(self, name: str, before: Decision, known: Mapping[str, Scalar], value: Value) -> None:
         changed = [

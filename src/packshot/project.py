@@ -108,6 +108,11 @@ class Project:
         return self.root / ".lock"
 
     @property
+    def records_lock_file(self) -> Path:
+        """Locked, for a moment, by the process that changes decisions, scores or favourites."""
+        return self.root / ".records.lock"
+
+    @property
     def plan_file(self) -> Path:
         """The plan of the next run; a run keeps its own copy."""
         return self.root / "plan.toml"
@@ -218,6 +223,15 @@ class Project:
             ProjectError: another process holds it.
         """
         with locks.lock(self.lock_file):
+            yield
+
+    @contextlib.contextmanager
+    def records_held(self) -> Iterator[None]:
+        """Keep others from changing decisions, scores or favourites while the block, a moment, runs.
+
+        Unlike `held` it waits: a run that trains for hours and whoever looks at it both record.
+        """
+        with locks.await_lock(self.records_lock_file):
             yield
 
     def refuse_links(self) -> None:

@@ -24,7 +24,7 @@ def root(tmp_path):
     for name in ("lora/mug.safetensors", "packshot.toml", "shots/with/a b.png"):
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         (made / name).write_bytes(name.encode())
-    for own in (".lock", ".packshot.toml.1a2b3c4d.part"):
+    for own in (".lock", ".records.lock", ".packshot.toml.1a2b3c4d.part"):
         (made / own).write_text("of this machine")
     return made
 

@@ -5,6 +5,7 @@ import pytest
 from packshot.errors import PackshotError
 from packshot.generation.favourites import read_favourites, set_favourite
 from packshot.utils import files
+from tests.at_once import another_writes_before
 
 
 @pytest.fixture
@@ -22,6 +23,12 @@ def test_favourites_are_kept_in_the_order_in_which_they_were_chosen(project, sho
     assert read_favourites(project) == shots[::-1]
     set_favourite(project, shots[1], False)
     assert read_favourites(project) == shots[:1]
+
+
+def test_two_that_are_clicked_at_once_are_both_kept(project, shots, monkeypatch):
+    with another_writes_before(monkeypatch, lambda: set_favourite(project, shots[1], True)):
+        set_favourite(project, shots[0], True)
+    assert sorted(read_favourites(project)) == shots
 
 
 def test_one_that_is_gone_is_none_any_more(project, shots):

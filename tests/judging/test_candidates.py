@@ -13,10 +13,12 @@ from packshot.errors import LoraError, OverwriteError, PackshotError
 from packshot.generation.prompts import default_prompts
 from packshot.judging import measures
 from packshot.judging.candidate import (
+    Candidate,
     chosen_candidate,
     list_candidates,
     pictures_of,
     read_candidates,
+    write_candidate,
 )
 from packshot.judging.candidates import (
     pictures_with,
@@ -38,6 +40,7 @@ from packshot.settings import choices_of
 from packshot.training.events import Done, as_record, log_of
 from packshot.training.runs import checkpoint_file, restore_lora
 from packshot.utils import copying, files, hashing
+from tests.at_once import another_writes_before
 from tests.generation.test_metrics import Colours
 from tests.projects import samples_in_two_steps
 from tests.training.test_dataset import planned
@@ -221,6 +224,13 @@ def test_a_few_prompts_of_a_persons_own_are_filled_up_with_the_usual_ones(judge,
     assert four.prompts == usual[:4]
     save_choices(project, choices_of(prompts=("{subject} on Mars", usual[1])))
     assert replace(four).prompts == ["{subject} on Mars", usual[1], usual[0], usual[2]]
+
+
+def test_two_that_measure_at_once_lose_nothing(project, monkeypatch):
+    one, other = (Candidate("first", weight, "a" * 64) for weight in (0.6, 1.0))
+    with another_writes_before(monkeypatch, lambda: write_candidate(project, other)):
+        write_candidate(project, one)
+    assert {found.weight for found in read_candidates(project)} == {0.6, 1.0}
 
 
 @pytest.mark.parametrize("values", [[float("nan")], [0.1] * 5000, ["much"]])

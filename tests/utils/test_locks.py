@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import fcntl
 import multiprocessing
@@ -70,3 +71,18 @@ def test_a_file_where_a_folder_must_be_is_told(tmp_path):
     (tmp_path / "a").touch()
     with pytest.raises(WriteError, match="b cannot be written: a file stands where a folder must"):
         _lock_at(tmp_path / "a" / "b")
+
+
+def test_a_lock_is_awaited_until_its_holder_lets_go(tmp_path):
+    holder, waited = contextlib.ExitStack(), []
+    holder.enter_context(locks.lock(tmp_path / ".lock"))
+
+    def waits():
+        waited.append(1)
+        if len(waited) == 3:
+            holder.close()
+
+    with locks.await_lock(tmp_path / ".lock", 0.001, waits):
+        with pytest.raises(ProjectError, match="in use"), locks.lock(tmp_path / ".lock"):
+            pass
+    assert len(waited) == 3

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import posixpath
-import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from packshot.catalog import web
 from packshot.catalog.store import Store, is_url
 from packshot.catalog.table import Product
-from packshot.errors import CatalogError, InUseError, reason_of
+from packshot.errors import CatalogError, reason_of
 from packshot.settings import Choices
 from packshot.utils import files, hashing, locks, pathnames, reading
 from packshot.weights.installed_bases import installed_base
@@ -37,7 +34,8 @@ def at_hand(place: str, folder: Path) -> Path:
     """
     if not is_url(place):
         return Path(place)
-    with _alone(folder.with_name(folder.name + ".lock")):
+    # One fetches what many need.
+    with locks.await_lock(folder.with_name(folder.name + ".lock"), pause=1.0):
         stamps = None if web.is_web(place) else Store(place).stamps()
         marker = folder / "fetched.json"  # written last
         fetched = reading.read_json(marker) if marker.is_file() else None
@@ -96,19 +94,6 @@ def _content(place: str) -> Any:
         hashes = {file.relative_to(path).as_posix(): hashing.known_sha256(file) for file in found}
         return [path.name, hashes]
     return [path.name, hashing.known_sha256(path)] if path.is_file() else place
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold a lock, once others of this machine have let go of it: one fetches what many need."""
-    with contextlib.ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(locks.lock(lock))
-                break
-            except InUseError:
-                time.sleep(1.0)
-        yield
 
 
 def _of_web(url: str, folder: Path) -> str:

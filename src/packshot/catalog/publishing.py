@@ -71,7 +71,7 @@ def _left_in(store: Store, folder: str) -> dict[str, str]:
 
 def _is_machines_own(path: Path) -> bool:
     """Whether a file means something on its machine alone."""
-    return path.name == ".lock" or files.is_temporary(path)
+    return path.name.endswith(".lock") or files.is_temporary(path)
 
 
 def fetch(store: Store, folder: str, root: Path) -> bool:

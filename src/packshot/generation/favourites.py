@@ -35,7 +35,9 @@ def set_favourite(project: Project, image: Path, is_one: bool) -> None:
     """
     if not image.is_relative_to(project.shots_folder) or not pathnames.is_file(image):
         raise PackshotError(f"{image.name} is no generated image of this project.")
-    before = [file for file in read_favourites(project) if file != image]
-    names = [*before, image] if is_one else before
     root = project.shots_folder
-    files.write_json(project.favourites_file, [file.relative_to(root).as_posix() for file in names])
+    with project.records_held():
+        others = [file for file in read_favourites(project) if file != image]
+        now = [*others, image] if is_one else others
+        names = [file.relative_to(root).as_posix() for file in now]
+        files.write_json(project.favourites_file, names)

@@ -157,9 +157,10 @@ def read_candidates(project: Project) -> list[Candidate]:
 
 def write_candidate(project: Project, done: Candidate) -> None:
     """Keep what was measured, in place of what was before of the same."""
-    others = [one for one in read_candidates(project) if one.place != done.place]
-    records = [asdict(one) for one in (*others, done)]
-    files.write_json(project.candidates_folder / "scores.json", records)
+    with project.records_held():
+        others = [one for one in read_candidates(project) if one.place != done.place]
+        records = [asdict(one) for one in (*others, done)]
+        files.write_json(project.candidates_folder / "scores.json", records)
 
 
 def chosen_candidate(project: Project) -> tuple[str, int | None, float] | None:

@@ -7,9 +7,8 @@ command in a terminal neither asks for it nor waits: whoever types it knows what
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from packshot.errors import ProjectError
@@ -26,14 +25,7 @@ def held(name: str, waits: Callable[[str], object] = lambda other: None) -> Iter
         name: what others are told while they wait: the product, and the folder of its studio.
         waits: is told the other's name, again and again until it has ended.
     """
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locks.lock(_file()))
-                break
-            except ProjectError:
-                waits(_name())
-                time.sleep(_PAUSE_SECONDS)
+    with locks.await_lock(_file(), _PAUSE_SECONDS, lambda: waits(_name())):
         files.write_json(_name_file(), {"name": name})
         yield
 

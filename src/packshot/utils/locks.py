@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -36,6 +37,30 @@ def lock(path: Path) -> Iterator[None]:
             with contextlib.suppress(OSError, UnsafePathError, WriteError):
                 local = _local_lock(path)
                 _is_locked(held.enter_context(in_place.open_in_place(local)), path.parent)
+        yield
+
+
+@contextlib.contextmanager
+def await_lock(
+    path: Path, pause: float = 0.05, waits: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """As `lock`, once whoever holds it has let go.
+
+    Args:
+        pause: seconds between two tries.
+        waits: is called before each pause.
+
+    Raises:
+        UnsafePathError, DiskFullError, WriteError: as `lock`.
+    """
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(lock(path))
+                break
+            except InUseError:
+                waits()
+                time.sleep(pause)
         yield
 
 
