@@ -99,6 +99,23 @@ def test_other_bases_and_loras_from_elsewhere_are_shown_apart_from_the_steps(jud
     assert len(re.findall('<circle class="on1"', page)) == 1
 
 
+def test_what_was_measured_by_other_photos_is_left_out_and_told(judged):
+    early, end = read_candidates(judged)
+    keep_proposal(judged, Choice(early, "because it is light"))
+    write_candidate(judged, replace(end, base="sister.safetensors", terms="then-sister"))
+    assert [row["name"] for row in judgement(judged)["rows"]] == [f"{RUN}, at 1 on sister.safetensors"]
+    write_candidate(judged, replace(end, likeness=0.9, terms="now-own"))
+    facts = judgement(judged)
+    assert [row["name"] for row in facts["rows"]] == [f"{RUN}, at 1"] and facts["left_out"] == 2
+    page = write_report(judged).read_text()
+    assert "2 more were measured by other photos" in page and "because it is light" not in page
+    write_candidate(judged, replace(early, terms="now-own"))
+    write_candidate(judged, replace(end, base="sister.safetensors", terms="now-sister"))
+    facts = judgement(judged)
+    assert len(facts["rows"]) == 3 and not facts["left_out"]
+    assert "measured by other photos" not in write_report(judged).read_text()
+
+
 def test_the_proposal_that_was_chosen_is_told_as_the_projects(judged):
     end = read_candidates(judged)[1]
     keep_proposal(judged, Choice(end, "because it is faithful"))

@@ -46,6 +46,17 @@ def test_points_lie_by_their_scores(studio, at, trained):
     assert "not measured yet" not in page  # other weights are tried of the best alone
 
 
+def test_what_was_measured_by_other_photos_counts_as_not_measured(studio, at, trained):
+    write_step(trained, RUN, 10)
+    before = measured(trained, RUN, 1.0, 0.3, 0.1)
+    digest = write_step(trained, RUN, 20)
+    now = dict(before, step=20, sha256=digest, terms="now")
+    files.write_json(trained.candidates_folder / "scores.json", [before, now])
+    page = studio.get(f"{at}/choose/list").text
+    assert page.count('class="reach"') == 1 and "Step 20 at weight 1" in page
+    assert "3 candidates are not measured yet" in page
+
+
 def test_an_axis_begins_at_nothing_at_the_least(studio, at, trained):
     scored(trained, **{"0.6": (0.5, 0.0), "1.0": (0.5, 0.001)})
     page = studio.get(f"{at}/choose/list").text

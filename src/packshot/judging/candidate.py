@@ -34,7 +34,7 @@ class Candidate:
         step: the step of a checkpoint before the run's end; None for the end.
         values: by the measure's name, a value for each picture (or prompt, or example).
         base: the checkpoint that made the pictures; "" for the project's own.
-        terms: a hash of what it was measured by; see `Judge.terms`.
+        terms: what it was measured by, as hashes; see `Judge.terms`.
     """
 
     run: str
@@ -95,13 +95,20 @@ def loras_of_runs(project: Project) -> dict[tuple[str, int | None], Path]:
     return found
 
 
-def list_candidates(project: Project, weights: Sequence[float] = WEIGHTS) -> list[Candidate]:
+def list_candidates(
+    project: Project, weights: Sequence[float] = WEIGHTS, terms: str | None = None
+) -> list[Candidate]:
     """Each run's last LoRA at each weight, and what else of the runs was measured on the project's base.
 
     Of one run its checkpoints come first, then its end, each by weight. The last LoRA of a run that has
     not ended is that of the last step that it has kept.
+
+    Args:
+        terms: what was measured by others counts as not measured; by default by others than the last.
     """
-    scored = {one.key: one for one in read_candidates(project) if not one.base}
+    known = read_candidates(project)
+    by = comparable(known) if terms is None else [one for one in known if one.terms == terms]
+    scored = {one.key: one for one in by if not one.base}
     found, loras = [], loras_of_runs(project)
     last = dict(loras.keys())
     for (run, step), file in loras.items():
@@ -155,8 +162,22 @@ def read_candidates(project: Project) -> list[Candidate]:
         return []
 
 
+def comparable(measured: Sequence[Candidate]) -> list[Candidate]:
+    """Of what was measured, in that order, what was by the same terms as the last of its base.
+
+    And of bases those that were measured as the last of all was: the photos may be others since.
+    """
+    last = {one.base: one.terms for one in measured}
+    now = measured[-1].terms.partition("-")[0] if measured else ""
+    return [
+        one
+        for one in measured
+        if one.terms == last[one.base] and one.terms.partition("-")[0] == now
+    ]
+
+
 def write_candidate(project: Project, done: Candidate) -> None:
-    """Keep what was measured, in place of what was before of the same."""
+    """Keep what was measured, in place of what was before of the same; it is the last."""
     with project.records_held():
         others = [one for one in read_candidates(project) if one.place != done.place]
         records = [asdict(one) for one in (*others, done)]

@@ -130,8 +130,8 @@ def propose_candidate(
     without = judge.without.get("prompt fidelity", ()) if judge.similarity else ()
     compared = [
         one
-        for one in list_candidates(judge.project)
-        if one.terms == judge.terms and run in (None, one.run)
+        for one in list_candidates(judge.project, terms=judge.terms)
+        if run in (None, one.run)
     ]
     choice = propose(compared, limits or Limits(), without)
     if choice:

@@ -90,12 +90,14 @@ def keep_proposal(project: Project, choice: Choice) -> None:
 
 
 def read_proposal(project: Project) -> Choice | None:
-    """What was proposed last; None if nothing was, or the run's LoRA is another by now."""
+    """What was proposed last; None if nothing was, or the run's LoRA or what it was measured by is another."""
     try:
         told = _RECORD.validate_python(reading.read_json(_file(project)))
     except ValidationError:
         return None
-    return told if told.candidate.key in {one.key for one in list_candidates(project)} else None
+    one = told.candidate
+    known = {(other.key, other.terms) for other in list_candidates(project)}
+    return told if (one.key, one.terms) in known else None
 
 
 def _file(project: Project) -> Path:

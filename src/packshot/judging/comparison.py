@@ -10,6 +10,7 @@ from typing import Any
 from packshot.judging.candidate import (
     Candidate,
     Values,
+    comparable,
     list_candidates,
     loras_of_runs,
     read_candidates,
@@ -95,16 +96,29 @@ def score_on(
 
 
 def compared_candidates(project: Project) -> list[Candidate]:
-    """All that was measured and is as it was: of the runs, then from elsewhere and on other bases."""
+    """All that was measured as the last was, and is as it was: of the runs, then from elsewhere and on other bases."""
+    own = list_candidates(project)
+    others = [one for one in _there(project, comparable(read_candidates(project))) if one not in own]
+    measured = (*own, *others)
+    return [one for one in measured if one.values.get("identity") and one.values.get("drift")]
+
+
+def left_out(project: Project) -> list[Candidate]:
+    """What was measured, and cannot be compared with the last, which was by other photos, prompts, …"""
+    measured = read_candidates(project)
+    compared = comparable(measured)
+    return [one for one in _there(project, measured) if one not in compared]
+
+
+def _there(project: Project, measured: Sequence[Candidate]) -> list[Candidate]:
+    """Of what was measured, what is of LoRAs that the runs still have, or that are from elsewhere."""
     runs = {run.name for run in project.runs()}
     known = {origin: hashing.known_sha256(file) for origin, file in loras_of_runs(project).items()}
-    others = [
+    return [
         one
-        for one in read_candidates(project)
-        if one.run not in runs or (one.base and known.get((one.run, one.step)) == one.sha256)
+        for one in measured
+        if one.run not in runs or known.get((one.run, one.step)) == one.sha256
     ]
-    measured = (*list_candidates(project), *others)
-    return [one for one in measured if one.values.get("identity") and one.values.get("drift")]
 
 
 def _identified(one: Candidate) -> dict[str, Any]:

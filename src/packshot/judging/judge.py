@@ -67,15 +67,19 @@ class Judge:
 
     @cached_property
     def terms(self) -> str:
-        """A hash of all that measures depend on beside the LoRA: only what has the same can be compared."""
+        """All that measures depend on beside the LoRA, as two hashes: of this judge, and of the base.
+
+        Only what has the same can be compared; on two bases the former of them.
+        """
         photos, images = require_photos(self.project), list_class_images(self.project)
         by = self.embedder, self.whole, self.similarity, self.segmenter
-        return hashing.fingerprint([
-            [self.base.content_hash, self.prompts, self.effort.seeds, asdict(self.base.sampler)],
+        own = hashing.fingerprint([
+            [self.prompts, self.effort.seeds],
             [[one.sha256, hashing.known_sha256(one.mask) if one.mask else ""] for one in photos],
             [[image.sha256, image.prompt] for image in images],
             [one.name if one else "" for one in by],
         ])  # fmt: skip
+        return f"{own}-{hashing.fingerprint([self.base.content_hash, asdict(self.base.sampler)])}"
 
     @cached_property
     def photos(self) -> list[Seen]:

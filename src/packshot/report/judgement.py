@@ -8,7 +8,7 @@ from typing import Any
 
 from packshot.judging.candidate import Candidate, chosen_candidate, pictures_of
 from packshot.judging.choice import read_proposal
-from packshot.judging.comparison import MEASURES, compared_candidates
+from packshot.judging.comparison import MEASURES, compared_candidates, left_out
 from packshot.judging.intervals import Interval, interval
 from packshot.project import Project
 from packshot.report.axis import Axis, axis_of
@@ -39,6 +39,7 @@ def judgement(project: Project) -> dict[str, Any] | None:
         "is_chosen": proposal is not None
         and chosen_candidate(project) == proposal.candidate.place[:3],
         "embedder": measured[-1].embedder,
+        "left_out": len(left_out(project)),
         "measures": list(MEASURES.values()),
         "rows": [_row(project, one) for one in measured],
     }
