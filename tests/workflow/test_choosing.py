@@ -8,10 +8,12 @@ from packshot.judging.effort import EFFORTS, QUICK, THOROUGH, JudgingCost, effor
 from packshot.lora import load_lora
 from packshot.plan import load_base
 from packshot.project import Project
-from packshot.training import train
+from packshot.training import Step, train
+from packshot.training.chosen import read_chosen
 from packshot.utils import hashing, reading
 from tests import walking
 from tests.captioners import make_clip
+from tests.projects import edit
 from tests.walking import Listener, make_case, walk
 
 
@@ -99,6 +101,30 @@ def test_a_persons_choice_of_another_run_stays_until_something_is_trained(case):
     walked(case, choose=False, seed=4)
     assert chosen_candidate(project) == (project.runs()[-1].name, None, 1.0)
     assert latter != project.runs()[-1].name
+
+
+class Planner(Listener):
+    """Plans for more steps while training is under way, as another process may."""
+
+    def __init__(self, project):
+        super().__init__()
+        self._project = project
+
+    def event(self, event):
+        super().event(event)
+        if isinstance(event, Step) and event.step == 1:
+            edit(self._project, steps=event.steps + 1)
+
+
+@pytest.mark.slow
+def test_a_plan_that_is_made_meanwhile_is_the_next_starts(case):
+    heard = Planner(Project(case / "project"))
+    project = walked(case, heard).project
+    (run,) = project.runs()
+    assert chosen_candidate(project)[0] == run.name and read_chosen(project).is_automatic
+    assert any(text.startswith("plan.toml was changed while") for text in heard.said)
+    assert not walked(case, Listener(stop_after=1)).was_complete
+    assert len(project.runs()) == 2
 
 
 @pytest.mark.slow

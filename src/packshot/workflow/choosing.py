@@ -29,7 +29,7 @@ from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.embedder import ClipSimilarity
 from packshot.photos.photo_set import list_photos
 from packshot.plan.calibration import machine, shot_seconds
-from packshot.plan.config import read_plan
+from packshot.plan.config import Plan
 from packshot.plan.run_cost import SAMPLE_ROUNDS
 from packshot.project import Project
 from packshot.training.chosen import is_in_place, read_chosen
@@ -86,13 +86,16 @@ class Choosing:
         least = cost.seconds(EFFORTS[-1], *extent)
         return nothing, f"even a quick choice takes {least:.0f} s, more than {share}"
 
-    def choose(self) -> None:
-        """Make the most faithful checkpoint and weight of the current run the project's LoRA.
+    def choose(self, plan: Plan) -> None:
+        """Make the most faithful checkpoint and weight of a plan's run the project's LoRA.
 
         What a person has chosen stays, also of another run instead; where nothing is chosen, the run's end
         is taken.
+
+        Args:
+            plan: by which was trained; plan.toml may be another since.
         """
-        run = run_of(self.project, read_plan(self.project.plan_file))
+        run = run_of(self.project, plan)
         if run is None:
             return
         told = read_chosen(self.project)

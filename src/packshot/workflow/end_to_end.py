@@ -70,9 +70,24 @@ def run(
     from packshot.workflow.steps import Walk  # loads PyTorch
 
     result = Walk(project, observer, contact, openverse_token).to_the_end(source, finish)
-    if not result.stopped:
+    if result.stopped:
+        return result
+    if _is_planned_anew(result):
+        observer.say(
+            "plan.toml was changed while this run trained, by its own plan: the same command trains by "
+            "the new one."
+        )
+    else:
         write_receipt(project, source)
     return result
+
+
+def _is_planned_anew(result: RunResult) -> bool:
+    """Whether plan.toml is no longer the plan that was trained by."""
+    from packshot.plan.config import read_plan_if_valid
+
+    now = read_plan_if_valid(result.project.plan_file)
+    return bool(now and result.plan and now.fingerprint() != result.plan.fingerprint())
 
 
 def _name_of(source: Path) -> str:

@@ -155,7 +155,7 @@ class Walk:
         self.observer.plan(plan)
         if self._train(base, plan, finish):
             return RunResult(self.project, refused, plan, None, stopped=True)
-        choosing.choose()
+        choosing.choose(plan)
         shoot_all(self.project, base, self._prompts, self._shots, judge, self.observer)
         write_model_card(self.project)
         report = write_report(self.project)
