@@ -85,7 +85,20 @@ def test_what_was_decided_can_be_undone_and_taken_back(studio, at, catalogue):
     assert read_verdict(catalogue, "unlike").time_budget == ""
     decide(studio, at, "fine", "aside")
     decide(studio, at, "fine", "back")
-    assert read_verdict(catalogue, "fine").state == "none"
+    assert read_verdict(catalogue, "fine") == Verdict()
+
+
+def test_what_was_decided_before_it_was_set_aside_stands_again_once_that_is_taken_back(
+    studio, at, catalogue
+):
+    decide(studio, at, "fine", "approve")
+    decide(studio, at, "unlike", "again", time="1200s")
+    for id in ("fine", "unlike"):
+        before = read_verdict(catalogue, id)
+        decide(studio, at, id, "aside")
+        assert read_verdict(catalogue, id).state == "aside"
+        decide(studio, at, id, "back")
+        assert read_verdict(catalogue, id) == before
 
 
 def test_a_time_of_ones_own_is_given_if_it_is_longer(studio, at, catalogue):

@@ -186,21 +186,28 @@ def _overview(id: str, folder: Path) -> Overview:
 def _approved(row: Row, before: Verdict, time: str) -> Verdict | None:
     if row.state != "done":
         return None
-    return _back(row, before, time).model_copy(update={"state": "approved", "mark": row.mark})
+    return _undecided(row, before).model_copy(update={"state": "approved", "mark": row.mark})
 
 
 def _again(row: Row, before: Verdict, time: str) -> Verdict | None:
     time = time.strip()
     if seconds_of(time) <= seconds_of(row.time_budget):
         return None
-    return Verdict(time_budget=time, before=_back(row, before, time).time_budget)
+    return Verdict(time_budget=time, before=_undecided(row, before).time_budget)
 
 
 def _aside(row: Row, before: Verdict, time: str) -> Verdict | None:
+    # With all that was decided before: it is that again once this is taken back.
     return before.model_copy(update={"state": "aside"})
 
 
 def _back(row: Row, before: Verdict, time: str) -> Verdict:
+    if before.state == "aside":
+        return before.model_copy(update={"state": "approved" if before.mark else "none"})
+    return _undecided(row, before)
+
+
+def _undecided(row: Row, before: Verdict) -> Verdict:
     """Nothing decided; the time that it was made with stays, or the next start would make it with less."""
     budget = before.before if is_due(row, before) else before.time_budget
     return Verdict(time_budget=budget, before=before.before)
