@@ -13,6 +13,7 @@ import pytest
 from packshot.project import create_project
 from packshot.studio import machine
 from packshot.studio.jobs import JobError, JobQueue
+from packshot.studio.process_marks import mark_of
 from packshot.utils import files
 
 
@@ -29,9 +30,9 @@ def started(monkeypatch):
     def start(words, **options):
         ids.append(words[-1].rsplit("/", 1)[-1])
         code = (
-            "import json, psutil, time; me = psutil.Process();"
+            "import json, psutil, time; from packshot.studio.process_marks import mark_of;"
             f"open({words[-1] + '/run.json'!r}, 'w').write(json.dumps("
-            "{'pid': me.pid, 'started': me.create_time(), 'at': 1})); time.sleep(60)"
+            "mark_of(psutil.Process()) | {'at': 1})); time.sleep(60)"
         )
         return real([sys.executable, "-c", code], **options)
 
@@ -121,7 +122,7 @@ def test_a_studio_that_is_killed_leaves_its_job_and_the_next_finds_it(
 
 def test_a_process_that_was_given_the_same_id_is_not_taken_for_the_job(queue, project):
     job = queue.add(project, "train", "train")
-    told = {"pid": os.getpid(), "started": 1.0, "at": 1.0}
+    told = mark_of(psutil.Process()) | {"at": 1.0, "started": 1.0}
     files.write_json(queue.folder / job.id / "run.json", told)
     assert queue.get(job.id).state == "failed"
     queue.stop(job.id)  # and is not stopped
@@ -236,22 +237,21 @@ def test_a_job_that_ends_while_it_is_looked_at_has_ended_as_it_says(queue, proje
     folder = queue.folder / job.id
     files.write_json(folder / "run.json", {"pid": 1, "started": 1.0, "at": 1.0})
 
-    def ends(folder):
+    def ends(mark):
         files.write_json(folder / "end.json", {"code": 0, "at": 2.0})
 
-    monkeypatch.setattr("packshot.studio.jobs._process", ends)
+    monkeypatch.setattr("packshot.studio.jobs.process_of", ends)
     assert queue.get(job.id).state == "done"
 
 
-@pytest.mark.parametrize(
-    ("mark", "state"), [({"pid": os.getpid(), "at": 1.0}, "running"), (None, "failed")]
-)
-def test_a_process_that_finds_the_job_begun_says_nothing_of_its_end(queue, project, mark, state):
+@pytest.mark.parametrize(("is_marked", "state"), [(True, "running"), (False, "failed")])
+def test_a_process_that_finds_the_job_begun_says_nothing_of_its_end(
+    queue, project, is_marked, state
+):
     job = queue.add(project, "caption", "caption", "--captioner", "plain")
-    if mark:  # of a process that a studio has started which was killed since
-        mark["started"] = psutil.Process().create_time()
-    file = queue.folder / job.id / "run.json"
-    file.write_text(json.dumps(mark) if mark else "")  # empty after a power cut
+    # Of a process that a studio has started which was killed since; empty after a power cut.
+    mark = json.dumps(mark_of(psutil.Process()) | {"at": 1.0}) if is_marked else ""
+    (queue.folder / job.id / "run.json").write_text(mark)
     queue._start(job)
     queue._children[job.id].wait()
     queue.tick()

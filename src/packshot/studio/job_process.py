@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from packshot.studio import machine
+from packshot.studio.process_marks import mark_of
 from packshot.utils import files, reading, serialization
 
 MACHINE = "machine"
@@ -28,9 +29,8 @@ def main(folder: Path) -> None:
     try:
         # Whoever makes it does the job: two studios that start it leave one process.
         with (folder / "run.json").open("x") as file:
-            me = psutil.Process()
-            told = {"pid": me.pid, "started": me.create_time(), "at": time.time()}
-            file.write(serialization.as_json(told))
+            mark = mark_of(psutil.Process())
+            file.write(serialization.as_json(mark | {"at": time.time()}))
     except FileExistsError:
         return
     progress = folder / "progress.json"

@@ -3,13 +3,13 @@
 Each job is a folder, so that the queue outlives the studio:
 
     job.json       what is to be done (the studio writes it)
-    run.json       the process that does it: its id and when it started (the process writes it, once)
+    run.json       the process that does it: its mark (the process writes it, once)
     progress.json  how far it is (as `packshot.cli.console` writes it)
     log.txt        what it says
     end.json       how it ended (the process writes it)
 
 A process belongs to no terminal and to no studio: a closed tab, a studio that is restarted or killed,
-change nothing for it. A studio that starts finds it again by its id and start time.
+change nothing for it. A studio that starts finds it again by its mark.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import psutil
 from packshot.errors import PackshotError
 from packshot.project import Project
 from packshot.studio import machine
+from packshot.studio.process_marks import process_of
 from packshot.studio.workspace import Workspace
 from packshot.utils import files, reading
 
@@ -204,7 +205,7 @@ class JobQueue:
                 self._remove(job)
             elif not job.is_over:  # one that is only just beginning looks for the file itself
                 files.write_json(self.folder / id / "stop.json", {"at": time.time()})
-                if process := _process(self.folder / id):
+                if process := process_of(_record(self.folder / id / "run.json")):
                     with contextlib.suppress(psutil.NoSuchProcess):
                         process.send_signal(signal.SIGINT)
 
@@ -292,7 +293,7 @@ class JobQueue:
         except (KeyError, TypeError):
             return None
         run = _record(folder / "run.json")
-        process = _process(folder) if run else None  # first: what ends meanwhile has said how
+        process = process_of(run) if run else None  # first: what ends meanwhile has said how
         end = _record(folder / "end.json")
         was_asked = (folder / "stop.json").exists()
         state: State = "waiting"
@@ -344,14 +345,3 @@ def _record(file: Path) -> dict[str, Any]:
     except PackshotError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _process(folder: Path) -> psutil.Process | None:
-    """The process of a job, if it lives, and is no other that was given its id."""
-    run = _record(folder / "run.json")
-    try:
-        process = psutil.Process(int(run["pid"]))
-        is_it = abs(process.create_time() - float(run["started"])) < 2
-        return process if is_it and process.status() != psutil.STATUS_ZOMBIE else None
-    except (KeyError, ValueError, psutil.Error):
-        return None
