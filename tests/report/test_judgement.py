@@ -103,7 +103,9 @@ def test_what_was_measured_by_other_photos_is_left_out_and_told(judged):
     early, end = read_candidates(judged)
     keep_proposal(judged, Choice(early, "because it is light"))
     write_candidate(judged, replace(end, base="sister.safetensors", terms="then-sister"))
-    assert [row["name"] for row in judgement(judged)["rows"]] == [f"{RUN}, at 1 on sister.safetensors"]
+    assert [row["name"] for row in judgement(judged)["rows"]] == [
+        f"{RUN}, at 1 on sister.safetensors"
+    ]
     write_candidate(judged, replace(end, likeness=0.9, terms="now-own"))
     facts = judgement(judged)
     assert [row["name"] for row in facts["rows"]] == [f"{RUN}, at 1"] and facts["left_out"] == 2

@@ -1,5 +1,6 @@
 """What the views make of a project, before it is a page."""
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -186,6 +187,25 @@ def test_dropped_folders_become_one(tmp_path):
     move_flat(source, target)
     assert sorted(path.name for path in target.iterdir()) == ["a.png", "b.png", "x-a.png"]
     assert (target / "x-a.png").read_bytes() == b"x/a.png"
+
+
+def test_dropped_files_of_one_name_do_not_replace_each_other_and_keep_what_lies_beside_them(
+    tmp_path,
+):
+    target = tmp_path / "target"
+    for batch, names in enumerate([
+        ("a.png", "a.txt"), ("a.png", "x/a.png", "x/a.txt", "y/x/a.png"), ("a.txt",), ("A.jpg",),
+    ]):  # fmt: skip
+        source = tmp_path / str(batch)
+        for name in names:
+            files.write_bytes(source / name, f"{batch} {name}".encode())
+        for _ in range(2):  # the same files, dropped once more
+            shutil.copytree(source, tmp_path / "again", dirs_exist_ok=True)
+            move_flat(tmp_path / "again", target)
+    assert {path.name: path.read_text() for path in target.iterdir()} == {
+        "a.png": "0 a.png", "a.txt": "0 a.txt", "a-2.png": "1 a.png", "x-a.png": "1 x/a.png",
+        "x-a.txt": "1 x/a.txt", "x-a-2.png": "1 y/x/a.png", "a-3.txt": "2 a.txt", "A-4.jpg": "3 A.jpg",
+    }  # fmt: skip
 
 
 def test_what_is_still_to_be_done_with_the_photos_stands_out(studio, project, at):

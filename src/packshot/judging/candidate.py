@@ -106,9 +106,9 @@ def list_candidates(
     Args:
         terms: what was measured by others counts as not measured; by default by others than the last.
     """
-    known = read_candidates(project)
-    by = comparable(known) if terms is None else [one for one in known if one.terms == terms]
-    scored = {one.key: one for one in by if not one.base}
+    told = read_candidates(project)
+    told = comparable(told) if terms is None else [one for one in told if one.terms == terms]
+    scored = {one.key: one for one in told if not one.base}
     found, loras = [], loras_of_runs(project)
     last = dict(loras.keys())
     for (run, step), file in loras.items():

@@ -129,9 +129,7 @@ def propose_candidate(
     """
     without = judge.without.get("prompt fidelity", ()) if judge.similarity else ()
     compared = [
-        one
-        for one in list_candidates(judge.project, terms=judge.terms)
-        if run in (None, one.run)
+        one for one in list_candidates(judge.project, terms=judge.terms) if run in (None, one.run)
     ]
     choice = propose(compared, limits or Limits(), without)
     if choice:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from itertools import chain, count, groupby
 from pathlib import Path
 
 from starlette.requests import Request
@@ -18,7 +20,7 @@ from packshot.studio.pages import Visit, receiver, view
 from packshot.studio.uploads import BESIDE_ENDINGS, Batch, open_batch
 from packshot.studio.views.pictures import SOURCES
 from packshot.studio.views.steps import Step
-from packshot.utils import pathnames
+from packshot.utils import hashing, pathnames
 
 STEP = Step("class-images", lambda project: project.class_images_manifest.is_file())
 ONLINE = ("openverse", "commons")
@@ -108,13 +110,32 @@ def take(visit: Visit) -> Response:
 
 
 def move_flat(source: Path, target: Path) -> None:
-    """Move the files of all levels into one folder; one of a name that is taken gets its folder's."""
+    """Move the files of all levels into one folder, an image and what lies beside it under one name.
+
+    Where another has that name, they get their folder's before it, or a number.
+    """
     target.mkdir(exist_ok=True)
-    for path in sorted(source.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            inner = path.parent.relative_to(source).parts
-            name = path.name if not (target / path.name).exists() else "-".join([*inner, path.name])
-            shutil.move(path, pathnames.safe_join(target, name))  # maybe to another drive
+    found = (path for path in source.rglob("*") if path.is_file() and path.name[0] != ".")
+    taken = {path.stem.lower() for path in target.iterdir()}
+    for (folder, stem), group in groupby(sorted(found, key=_origin), _origin):
+        files = list(group)
+        longer = pathnames.shortened(f"{folder.name}-{stem}", 200) if folder != source else stem
+        names = chain((stem, longer), (f"{longer}-{number}" for number in count(2)))
+        name = next(
+            one for one in names if one.lower() not in taken or _are_at(target / one, files)
+        )
+        taken.add(name.lower())
+        for path in files:  # maybe to another drive
+            shutil.move(path, pathnames.safe_join(target, name + path.suffix))
+
+
+def _origin(path: Path) -> tuple[Path, str]:
+    return path.parent, path.stem
+
+
+def _are_at(place: Path, files: Sequence[Path]) -> bool:
+    """Whether files stand there already, but for their endings: they were dropped before."""
+    return all(hashing.is_same(path, place.with_name(place.name + path.suffix)) for path in files)
 
 
 def _batch(visit: Visit) -> Batch:
