@@ -26,6 +26,8 @@ MAKING, SPREAD, LOADING, HIRING = 300.0, 1 / 3, 30.0, 20.0
 NODE = 8
 """Workers of a machine, which are lost together."""
 CLASSES = 12
+_READY = -1
+"""The answer of a worker that is asked whether it is there, for which nobody waits: no product has it."""
 
 
 class Simulated:
@@ -72,6 +74,8 @@ class Simulated:
         if not answers:
             self.now += 1.0
             return []
+        if answers == [_READY]:
+            return []
         self.now, answer, product, fault = heapq.heappop(self.events)
         self.value = fault or Outcome(product.id, "done")
         return [answer]
@@ -89,6 +93,9 @@ class _Simulated:
 
     def make(self, product: Product) -> int:
         return self._cluster.begin(self._number, product)
+
+    def ready(self) -> int:
+        return _READY
 
     def stop(self) -> None:
         pass

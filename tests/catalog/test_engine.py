@@ -41,13 +41,19 @@ class Cluster:
     hired: list[int] = field(default_factory=list)
     made: list[tuple[int, str, float]] = field(default_factory=list)
     told_to_stop: list[int] = field(default_factory=list)
+    ended: set[int] = field(default_factory=set)
 
     def hire(self, number: int):
         self.hired.append(number)
-        cluster = self
+        cluster, one = self, len(self.hired)
 
         class Worker:
+            def ready(self):
+                return ConnectionError("gone") if one in cluster.ended else None
+
             def make(self, product):
+                if one in cluster.ended:
+                    return ConnectionError("gone")
                 cluster.made.append((number, product.id, cluster.seconds))
                 return (product.id, len(cluster.made))
 
@@ -57,10 +63,14 @@ class Cluster:
         return Worker()
 
     def wait(self, answers):
-        self.seconds += 1.0
+        self.seconds += answers != [None]  # whether a worker is there is answered at once
         return answers[:1]
 
     def get(self, answer):
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is None:
+            return None
         left = self.answers.get(answer[0], [])
         value = left.pop(0) if left else Outcome(answer[0], "done")
         if isinstance(value, Exception):
@@ -263,6 +273,17 @@ def test_what_a_worker_stops_as_its_machine_is_taken_away_is_gone_on_with_by_ano
     assert [o.state for o in told] == ["making", "waiting"] * 5 + ["making", "done"]
     assert "SIGTERM" in told[1].fault and told[-1].tries == 1, "it is no try that failed"
     assert len(cluster.hired) == 6
+
+
+def test_a_worker_that_ends_with_nothing_at_hand_costs_its_next_product_no_try():
+    cluster = Cluster({"p0": [Outcome("p0", "elsewhere")]})
+    told = []
+    for outcome in cluster.crew([product(0)], 1).outcomes():
+        told.append(outcome)
+        if outcome.state == "elsewhere":
+            cluster.ended.add(1)
+    assert [o.state for o in told] == ["making", "elsewhere", "making", "done"]
+    assert told[-1].tries == 1 and cluster.hired == [0, 0]
 
 
 @pytest.mark.parametrize("is_patient", [True, False])

@@ -168,7 +168,7 @@ class Crew:
         workers: int,
         hire: Callable[[int], Hired],
         wait: Callable[[list[Any]], list[Any]],
-        get: Callable[[Any], Outcome],
+        get: Callable[[Any], Any],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._waiting = Waiting((product.kind, product) for product in products)
@@ -206,11 +206,27 @@ class Crew:
         while self._later and self._later[0][0] <= self._now():
             _, _, product = heapq.heappop(self._later)
             self._waiting.again(product.kind, product)
-        while self._idle and (taken := self._waiting.take(self._warm[self._idle[-1]])):
+        while self._idle and self._waiting:
             number = self._idle.pop()
+            if self._has_ended(number):
+                self._replace(number)
+            taken = self._waiting.take(self._warm[number])
+            assert taken is not None, "something waits"
             self._warm[number], product = taken
             self._busy[self.workers[number].make(product)] = _Making(number, product, self._now())
             yield Outcome(product.id, "making", tries=self._tries.get(product.id, 0) + 1)
+
+    def _has_ended(self, number: int) -> bool:
+        """Whether a worker has ended since its last product: of the next that would be a failed try."""
+        if self._warm[number] is None:  # it may be on its way
+            return False
+        answer = self.workers[number].ready()
+        try:
+            for come in self._wait([answer]):
+                self._get(come)
+        except Exception:  # its process or its machine is gone
+            return True
+        return False
 
     def _settle(self, making: _Making, answer: Any) -> Outcome:
         product = making.product
@@ -218,7 +234,7 @@ class Crew:
         self._tries[product.id] = self._tries.get(product.id, 0) + 1
         pause = BACK_OFF
         try:
-            outcome = self._get(answer)
+            outcome: Outcome = self._get(answer)
         except InsufficientMemoryError as error:
             outcome, pause = self._lost(making, str(error)), SHORTAGE
         except Exception as error:  # the process or its machine is gone
@@ -239,21 +255,21 @@ class Crew:
 
     def _lost(self, making: _Making, why: str) -> Outcome:
         """What came of a product whose worker is gone; the time that it took is paid for all the same."""
-        self._replace(making)
+        self._replace(making.worker)
         took = round(self._now() - making.since, 1)
         return Outcome(making.product.id, "failed", took, fault=why)
 
-    def _replace(self, making: _Making) -> None:
+    def _replace(self, number: int) -> None:
         """Have another worker in the place of one that is gone."""
-        self._waiting.lost(making.product.kind)
-        self._warm[making.worker] = None
-        self.workers[making.worker] = self._hire(making.worker)
+        self._waiting.lost(self._warm[number])
+        self._warm[number] = None
+        self.workers[number] = self._hire(number)
 
     def _again_elsewhere(self, making: _Making) -> None:
         """Have a product gone on with by another worker; it is no failed try."""
         self._tries[making.product.id] -= 1
         self._waiting.again(making.product.kind, making.product)
-        self._replace(making)
+        self._replace(making.worker)
 
 
 def make_all(
@@ -303,12 +319,11 @@ def make_all(
                 looked = time.monotonic()
             return come
 
-        def get(answer: Any) -> Outcome:
+        def get(answer: Any) -> Any:
             try:
-                outcome: Outcome = ray.get(answer)
+                return ray.get(answer)
             except ray.exceptions.OutOfMemoryError as error:
                 raise InsufficientMemoryError(_FULL) from error
-            return outcome
 
         crew = Crew(products, count, hire, wait, get)
         _await_one(ray, [worker.ready() for worker in crew.workers.values()])
