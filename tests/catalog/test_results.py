@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import fsspec
+import pytest
 
 from packshot.catalog.outcome import Outcome
 from packshot.catalog.results import Results
@@ -85,6 +86,21 @@ def test_time_of_earlier_starts_and_what_it_costs_are_told(tmp_path):
     told = json.loads((tmp_path / "results.json").read_text())[0]
     assert (told["spent"], told["cost"], told["seconds"]) == (1800.0, 1.5, 0.1)
     assert "30 min 00 s · costs 1.50" in page and "0.85 to 0.93" in page
+
+
+@pytest.mark.parametrize("is_in_store", [False, True])
+def test_the_time_of_what_a_table_leaves_out_counts_once_it_is_in_one_again(tmp_path, is_in_store):
+    out = f"memory://{tmp_path.name}" if is_in_store else str(tmp_path)
+    rows = [Outcome(name, "done", 600.0) for name in ("good", "unlike")]
+    write_results(out, PRODUCTS, rows)
+    for _ in range(2):
+        write_results(out, PRODUCTS[1:], [Outcome("unlike", "failed", 60.0)])
+    write_results(out, PRODUCTS[2:], [])
+    write_results(out, PRODUCTS, [Outcome("good", "done", 100.0)], price=36.0)
+    told = json.loads(fsspec.open(f"{out}/results.json").open().read())
+    assert [(row["id"], row["spent"], row["cost"]) for row in told[:3]] == [
+        ("good", 700.0, 7.0), ("unlike", 720.0, 7.2), ("checked", 0.0, 0.0),
+    ]  # fmt: skip
 
 
 def test_what_was_set_aside_by_hand_keeps_its_figures_and_what_was_approved_comes_last(tmp_path):

@@ -30,6 +30,8 @@ from packshot.report.page import rendered
 from packshot.utils import files, serialization
 from packshot.utils.durations import in_words
 
+FORMER = "former.json"
+"""What earlier starts have told of products that are not in the table of now: their time was paid for, too."""
 _WORDS = {
     "waiting": "waits",
     "making": "is being made",
@@ -60,10 +62,11 @@ class Results:
         """
         self._out, self._products, self._price = out, products, price
         self._verdicts = verdicts or {}
-        before = {row.id: row for row in _before(out)}
+        before = {row.id: row for name in (FORMER, RESULTS) for row in _before(out, name)}
         self._rows = {
             product.id: row_of(product, before.get(product.id)).at(price) for product in products
         }
+        self._former = [row for id, row in before.items() if id not in self._rows]
         for id, verdict in self._verdicts.items():
             if verdict.state == "aside" and id in self._rows:
                 self._rows[id] = replace(before.get(id, self._rows[id]), state="aside").at(price)
@@ -107,24 +110,28 @@ class Results:
             "counts": {state: self.count(state) for state in ORDER},
             "all": len(rows),
         }
-        told = [facts_of(row, self._of(row)) for row in rows]
         return {
+            **({FORMER: self._told(self._former)} if self._former else {}),
             "results.csv": as_csv(rows, self._verdicts),
             "index.html": rendered("catalog.html.jinja", facts),
-            RESULTS: serialization.as_json(told, indent=2) + "\n",
+            RESULTS: self._told(rows),
         }
+
+    def _told(self, rows: Sequence[Row]) -> str:
+        facts = [facts_of(row, self._of(row)) for row in rows]
+        return serialization.as_json(facts, indent=2) + "\n"
 
     def _of(self, row: Row) -> Verdict:
         return self._verdicts.get(row.id, Verdict())
 
 
-def _before(out: str) -> list[Row]:
-    """What an earlier start has told of; nothing where that is damaged: it is written anew."""
+def _before(out: str, name: str) -> list[Row]:
+    """What earlier starts have told of in a file; nothing where that is damaged: it is written anew."""
     store = store_of(out)
     try:
         if store is None:
-            return read_rows(folder_of(out))
-        return rows_of(json.loads(store.read(RESULTS) or b"[]"), store.url)
+            return read_rows(folder_of(out), name)
+        return rows_of(json.loads(store.read(name) or b"[]"), store.url)
     except (CatalogError, ValueError):
         return []
 

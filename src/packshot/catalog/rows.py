@@ -69,14 +69,14 @@ def row_of(product: Product, before: Row | None) -> Row:
     )  # fmt: skip
 
 
-def read_rows(out: Path) -> list[Row]:
-    """The rows of a catalogue's folder, in the table's order; none if nothing has begun.
+def read_rows(out: Path, name: str = RESULTS) -> list[Row]:
+    """The rows of a file in a catalogue's folder, in the table's order; none if nothing has begun.
 
     Raises:
         CatalogError: its results are none.
         UnsafePathError: they lie elsewhere.
     """
-    return rows_of(reading.read_json(pathnames.safe_join(out, RESULTS)) or [], out)
+    return rows_of(reading.read_json(pathnames.safe_join(out, name)) or [], out)
 
 
 def rows_of(told: Any, where: object) -> list[Row]:
