@@ -84,6 +84,18 @@ def test_again_takes_a_seed_that_is_not_there(studio, at, ready):
     assert options["--width"] == options["--height"] == "64"
 
 
+def test_again_and_again_takes_a_seed_that_does_not_wait_either(studio, at, ready):
+    write_shot(ready, "with", 3)
+    for _ in range(3):
+        studio.post(f"{at}/shoot/again", {"shot": "shots/with/shot-3.png"})
+    jobs = studio.studio.queue.jobs()
+    seeds = [word for job in jobs for word in job.arguments if word.startswith("--first-seed=")]
+    assert seeds == ["--first-seed=4", "--first-seed=5", "--first-seed=6"]
+    studio.studio.queue.stop(jobs[1].id)
+    studio.post(f"{at}/shoot/again", {"shot": "shots/with/shot-3.png"})
+    assert "--first-seed=5" in studio.studio.queue.jobs()[-1].arguments
+
+
 def test_a_picture_is_sent_to_insert(studio, at, ready):
     shot = write_shot(ready, "with", 2)
     sent = studio.post(f"{at}/shoot/plate", {"shot": "shots/with/shot-2.png"})

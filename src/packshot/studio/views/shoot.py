@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from starlette.responses import Response
@@ -19,7 +20,7 @@ from packshot.project import Project
 from packshot.studio.pages import Visit, view
 from packshot.studio.views.pictures import SOURCES, name_of
 from packshot.studio.views.steps import Step
-from packshot.utils import files
+from packshot.utils import files, hashing
 
 STEP = Step(
     "shoot",
@@ -65,7 +66,8 @@ def start(visit: Visit) -> Response:
     prompts = list(dict.fromkeys(line for line in prompts if line))[:MOST_PROMPTS]
     if not prompts:
         raise PackshotError(visit.t("shoot.no_prompt"))
-    _queue(visit, prompts, compare=bool(visit.value("compare", "")), options={
+    scratch = _scratch(visit, secrets.token_hex(8))
+    _queue(visit, prompts, scratch, compare=bool(visit.value("compare", "")), options={
         "images-per-prompt": visit.value("count", "1"), "first-seed": visit.value("seed", "0"),
         "width": visit.value("width", ""), "height": visit.value("height", ""),
         "negative-prompt": visit.value("negative", "").strip(),
@@ -75,15 +77,20 @@ def start(visit: Visit) -> Response:
 
 @view("/p/{project}/shoot/again", "POST")
 def again(visit: Visit) -> Response:
-    """Queue the same picture with the next seed that it has not been made with."""
+    """Queue the same picture with the next seed that it is not made with, nor waits to be."""
     shot = _shot(visit)
     image = shot.image
     alike = [
         one.image.seed for one in list_shots(visit.here)
         if (one.image.prompt, one.image.negative_prompt) == (image.prompt, image.negative_prompt)
     ]  # fmt: skip
-    _queue(visit, [image.prompt], compare=bool(shot.plain), options={
-        "first-seed": str(max(alike) + 1), "width": str(image.width), "height": str(image.height),
+    of = [visit.project_id, image.prompt, image.negative_prompt]
+    seed, scratch = next(
+        (seed, folder) for seed in count(max(alike) + 1)
+        if _is_made(folder := _scratch(visit, hashing.fingerprint([*of, seed])[:16]))
+    )  # fmt: skip
+    _queue(visit, [image.prompt], scratch, compare=bool(shot.plain), options={
+        "first-seed": str(seed), "width": str(image.width), "height": str(image.height),
         "negative-prompt": image.negative_prompt,
     })  # fmt: skip
     return visit.notice("shoot.queued")
@@ -135,9 +142,24 @@ def _shot(visit: Visit) -> Shot:
     raise PackshotError(visit.t("shoot.gone"))
 
 
-def _queue(visit: Visit, prompts: list[str], *, compare: bool, options: dict[str, str]) -> None:
+def _scratch(visit: Visit, name: str) -> Path:
+    """A folder that is deleted when its job has ended."""
+    return visit.studio.workspace.state_folder / "prompts" / name
+
+
+def _is_made(folder: Path) -> bool:
+    """Make a folder; False if it is there: a job is queued that has it."""
+    try:
+        folder.mkdir(parents=True)
+        return True
+    except FileExistsError:
+        return False
+
+
+def _queue(
+    visit: Visit, prompts: list[str], scratch: Path, *, compare: bool, options: dict[str, str]
+) -> None:
     """The prompts go in a file: one that begins with a hyphen would be taken for an option."""
-    scratch = visit.studio.workspace.state_folder / "prompts" / secrets.token_hex(8)
     files.write_text(scratch / "prompts.txt", "\n".join(f" {prompt}" for prompt in prompts) + "\n")
     given = [f"--{name}={value}" for name, value in options.items() if value]
     visit.studio.queue.add(
