@@ -65,7 +65,7 @@ def test_what_a_batch_holds_is_counted_and_not_looked_for_at_each_file(studio, a
         assert send(studio, at, f"{number}.png", png()).status_code == 204
     assert len(looked) == 1
     (folder,) = looked
-    assert uploads._HELD[folder] == (30, 30 * len(png()))
+    assert uploads._HELD[folder] == uploads._Held(30, 30 * len(png()))
 
 
 def test_the_manifest_is_read_once_for_all_pictures_until_it_changes(

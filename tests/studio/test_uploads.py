@@ -1,12 +1,14 @@
 """Files on their way in: where they may land, how large they may be, and what becomes of bombs."""
 
+import asyncio
 import io
 import zipfile
 from dataclasses import replace
 
 import pytest
 
-from packshot.studio.uploads import Limits, UploadError, plain_path
+from packshot.studio import uploads
+from packshot.studio.uploads import Batch, Limits, UploadError, plain_path
 from tests.studio.pictures import picture
 
 BATCH = "/photos/batch/abcdefgh12"
@@ -83,6 +85,32 @@ def test_limits_hold_and_leave_nothing_behind(studio, workspace, at):
     assert send(studio, at, "two.png", b"x" * 50).status_code == 204
     assert "more than 2 files" in send(studio, at, "three.png", b"").text
     assert len(arrived(workspace)) == 2
+
+
+class Slow:
+    """A request whose body comes in two parts of 60 bytes, the second once all others' first has come."""
+
+    def __init__(self, others):
+        self._others = others
+
+    async def stream(self):
+        yield b"x" * 60
+        await self._others.wait()
+        yield b"x" * 60
+
+
+def test_files_that_come_at_once_count_together(tmp_path):
+    batch = Batch(tmp_path, replace(Limits(), batch_bytes=150, files=2, spare_bytes=0))
+
+    async def both():
+        requests = [Slow(asyncio.Barrier(2))] * 2
+        sent = (batch.receive(one, f"{n}.png") for n, one in enumerate(requests))
+        return await asyncio.gather(*sent, return_exceptions=True)
+
+    told = [one for one in asyncio.run(both()) if isinstance(one, UploadError)]
+    assert len(told) == 1 and "larger than" in str(told[0])
+    [kept] = tmp_path.iterdir()
+    assert kept.stat().st_size == 120 and uploads._HELD[tmp_path] == uploads._Held(1, 120)
 
 
 def test_a_full_disk_is_told(studio, workspace, at):

@@ -43,13 +43,21 @@ class Limits:
     """What stays free on the disk."""
 
 
-_HELD: dict[Path, tuple[int, int]] = {}
-"""Of each batch that this process receives: its files and their bytes, counted as they come."""
+@dataclass
+class _Held:
+    """The files of a batch and their bytes, those that are on their way included."""
+
+    files: int
+    bytes: int
 
 
-def _held(folder: Path) -> tuple[int, int]:
+_HELD: dict[Path, _Held] = {}
+"""Of each batch that this process receives."""
+
+
+def _held(folder: Path) -> _Held:
     sizes = [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
-    return len(sizes), sum(sizes)
+    return _Held(len(sizes), sum(sizes))
 
 
 @dataclass(frozen=True)
@@ -70,22 +78,18 @@ class Batch:
             DiskFullError: there is no room.
         """
         path = pathnames.safe_join(self.folder, plain_path(unquote(name)))
-        count, size = _HELD.get(self.folder) or _held(self.folder)
-        if count >= self.limits.files:
+        held = _HELD.get(self.folder) or _HELD.setdefault(self.folder, _held(self.folder))
+        if held.files >= self.limits.files:
             raise UploadError(f"That is more than {self.limits.files} files at once.")
-        _HELD[self.folder] = count + 1, size  # while it comes, others may be asked for
-        free = shutil.disk_usage(self.folder).free - self.limits.spare_bytes
-        most = min(self.limits.batch_bytes - size, self.limits.file_bytes)
-        written = 0
+        held.files += 1
         try:
-            await self._write(request, path, most, free)
-            written = path.stat().st_size
-        finally:
-            count, size = _HELD[self.folder]
-            _HELD[self.folder] = count - (not written), size + written
+            await self._write(request, path, held)
+        except BaseException:
+            held.files -= 1
+            raise
         return path
 
-    async def _write(self, request: Request, path: Path, most: int, free: int) -> None:
+    async def _write(self, request: Request, path: Path, held: _Held) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name[:100]}.part")
         written, chunks = 0, request.stream().__aiter__()
@@ -96,17 +100,26 @@ class Batch:
                         chunk = await anext(chunks, None)
                     if chunk is None:
                         break
+                    self._check_room(path, written, len(chunk), held)
                     written += len(chunk)
-                    if written > most:
-                        raise UploadError(f"{path.name} is larger than {_shown(most)}.")
-                    if written > free:
-                        raise DiskFullError(f"There is no room on this disk for {path.name}.")
+                    held.bytes += len(chunk)
                     await asyncio.to_thread(file.write, chunk)
             part.replace(path)
-        except (TimeoutError, ClientDisconnect) as error:
-            raise UploadError(f"{path.name} has not arrived whole; send it again.") from error
+        except BaseException as error:
+            held.bytes -= written
+            if isinstance(error, TimeoutError | ClientDisconnect):
+                raise UploadError(f"{path.name} has not arrived whole; send it again.") from error
+            raise
         finally:
             part.unlink(missing_ok=True)
+
+    def _check_room(self, path: Path, written: int, more: int, held: _Held) -> None:
+        """Refuse what is too much: for a file, with all others of the batch, or for the disk."""
+        most = min(self.limits.file_bytes, self.limits.batch_bytes - held.bytes + written)
+        if written + more > most:
+            raise UploadError(f"{path.name} is larger than {_shown(most)}.")
+        if more > shutil.disk_usage(self.folder).free - self.limits.spare_bytes:
+            raise DiskFullError(f"There is no room on this disk for {path.name}.")
 
 
 def sources_of(batch: Batch) -> list[Path]:
