@@ -1,10 +1,12 @@
 """When training is done: the rule against its definition, and the run that it ends."""
 
+import math
 import random
 import shutil
 import signal
 import statistics
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from packshot.errors import StaleRunError
 from packshot.lora import add_adapters, load_lora
 from packshot.photos.photo_set import list_photos
 from packshot.plan import read_plan
-from packshot.plan.evaluations import HELD_OUT
+from packshot.plan.evaluations import HELD_OUT, plan_evaluations
 from packshot.training import Done, Evaluated, StateSaved, Step, train
 from packshot.training.convergence import Convergence, held_out_loss, variance_share
 from packshot.training.dataset import TrainingSet
@@ -52,6 +54,35 @@ def test_a_loss_that_settles_ends_the_run_and_one_that_moves_does_not(planned_pr
     assert not Convergence(plan, goes_on=True, losses=falling).is_done
     never = plan.model_copy(update={"early_stopping_variance": 0.0})
     assert not Convergence(never, losses=[0.5] * 20).is_done
+
+
+def _end(steps, seconds, loss):
+    """The share of its steps at which a run ends by its plan, an evaluation taking `seconds` of a step's."""
+    planned = plan_evaluations(steps, 1.0, seconds)
+    told = loss[planned.every - 1 :: planned.every] if planned.every else []
+    shares = [variance_share(told[:n], planned.window) for n in range(1, len(told) + 1)]
+    still = (
+        n for n, share in enumerate(shares, 1) if share is not None and share < planned.variance
+    )
+    return min(1.0, next(still, math.inf) * planned.every / steps)
+
+
+@pytest.mark.parametrize("steps", [600, 400, 300, 240, 200, 150])
+@pytest.mark.parametrize("pace", [0.2, 0.5])
+def test_few_evaluations_end_a_run_no_earlier_than_many(steps, pace):
+    """Stable Diffusion 1.5 with five photos takes 600 steps, and 15 evaluations; by a time budget fewer.
+
+    The loss falls ever more slowly, and chance moves it by .045 of its fall, as in the median of 48 runs on
+    the bundled base.
+    """
+    chance, at = np.random.default_rng(0), np.arange(1, steps + 1) / steps
+    curves = np.exp(-at / pace) + 0.045 * chance.standard_normal((200, steps))
+    many, few = ([_end(steps, seconds, list(loss)) for loss in curves] for seconds in (0.0, 2.0))
+    assert (
+        np.mean(few) >= np.mean(many) and np.quantile(few, 0.05) >= np.quantile(many, 0.05) - 0.05
+    )
+    assert min(few) > 0.3
+    assert steps >= 200 or set(few) == {1.0}, "too short a run is not evaluated"
 
 
 def test_the_examples_are_always_the_same_and_none_that_training_shows(planned_project, tiny_base):

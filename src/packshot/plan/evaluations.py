@@ -14,6 +14,7 @@ MOST = 40
 WINDOW_SHARE = 0.25
 """Of a run's evaluations: over how many the loss must have been still. None ends before a quarter."""
 LEAST_WINDOW = 4
+"""Of few evaluations that is more than a quarter, so a short run ends later than a long one, not earlier."""
 VARIANCE = 0.15
 """Of the last evaluations against all: below it a run is done (arXiv 2302.04841, DreamBooth)."""
 
