@@ -8,7 +8,7 @@ from packshot.utils import files
 
 @contextmanager
 def another_writes_before(monkeypatch, meanwhile):
-    """What has been read is about to be written as another thread does `meanwhile`, which reads and writes, too.
+    """As what was read is about to be written, another thread does `meanwhile`, which reads and writes, too.
 
     Without a lock it is done before the first goes on; with one it waits until the first has written.
     """

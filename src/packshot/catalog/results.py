@@ -31,7 +31,7 @@ from packshot.utils import files, serialization
 from packshot.utils.durations import in_words
 
 FORMER = "former.json"
-"""What earlier starts have told of products that are not in the table of now: their time was paid for, too."""
+"""What earlier starts have told of products that the table leaves out: their time was paid for, too."""
 _WORDS = {
     "waiting": "waits",
     "making": "is being made",

@@ -90,7 +90,7 @@ def keep_proposal(project: Project, choice: Choice) -> None:
 
 
 def read_proposal(project: Project) -> Choice | None:
-    """What was proposed last; None if nothing was, or the run's LoRA or what it was measured by is another."""
+    """What was proposed last; None if nothing was, or its LoRA or what that was measured by is another."""
     try:
         told = _RECORD.validate_python(reading.read_json(_file(project)))
     except ValidationError:

@@ -96,7 +96,10 @@ def score_on(
 
 
 def compared_candidates(project: Project) -> list[Candidate]:
-    """All that was measured as the last was, and is as it was: of the runs, then from elsewhere and on other bases."""
+    """All that was measured as the last was, and is as it was.
+
+    Of the runs, then from elsewhere and on other bases.
+    """
     own = list_candidates(project)
     others = [
         one for one in _there(project, comparable(read_candidates(project))) if one not in own
