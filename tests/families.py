@@ -122,6 +122,8 @@ def make_tiny_sd3(folder):
 
     torch.manual_seed(0)
     t5, letters = tiny_t5()
+    clip = CLIPTextModelWithProjection(text_config())
+    torch.nn.init.eye_(clip.text_projection.weight)  # as published: its text is taken as it is
     StableDiffusion3Pipeline(
         vae=tiny_vae(shift_factor=0.06, scaling_factor=1.5),
         transformer=SD3Transformer2DModel(
@@ -130,7 +132,7 @@ def make_tiny_sd3(folder):
             pooled_projection_dim=52, pos_embed_max_size=24, dual_attention_layers=(0,),
             qk_norm="rms_norm",
         ),
-        text_encoder=CLIPTextModelWithProjection(text_config()),
+        text_encoder=clip,
         text_encoder_2=CLIPTextModelWithProjection(text_config(24, 20, hidden_act="gelu")),
         text_encoder_3=t5,
         tokenizer=clip_tokenizer(),

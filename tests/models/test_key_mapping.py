@@ -89,6 +89,15 @@ def test_the_largest_of_two_that_fit_is_taken_and_strangers_are_passed_over(
     assert [one.name for one in chosen] == ["clip_l.safetensors"]
 
 
+@pytest.mark.parametrize("family", ["sd3"])
+def test_stable_diffusion_3_takes_clips_text_as_it_is_whatever_projection_a_file_has(
+    parts, family, networks, tmp_path
+):
+    """As diffusers' own loader of single files: a CLIP-L from elsewhere brings OpenAI's projection."""
+    parts["clip_l"]["text_projection.weight"] = torch.randn(32, 32)
+    same(networks, load(laid_out(parts, family, tmp_path)))
+
+
 @pytest.mark.parametrize("family", ["flux1", "sd3"])
 def test_eight_bit_weights_are_taken_times_their_scale(parts, family, networks, tmp_path):
     eight = {}

@@ -124,11 +124,21 @@ def test_any_prompt_has_a_file_in_the_cache_and_is_encoded_once(base, own_folder
 
 
 def test_prompts_of_other_lengths_are_followed_by_zeros(base):
-    stacked = PromptCache(base).stack(["abc", "", "abc"])
+    stacked = PromptCache(base).stack(["abc", "", "abc"], [True] * 3)
     assert stacked["context"].squeeze(-1).tolist() == [
         [97, 98, 99, 46], [46, 0, 0, 0], [97, 98, 99, 46],
     ]  # fmt: skip
     assert stacked["pooled"].tolist() == [[97], [46], [97]]
+
+
+def test_prompts_lie_on_the_device_only_in_a_batch_and_those_of_class_images_in_no_memory(base):
+    """A thousand prompts of FLUX.1 are four gigabytes, of which no plan knows."""
+    there = SimpleNamespace(**{**vars(base), "device": torch.device("meta")})
+    cache = PromptCache(there)
+    stacked = cache.stack(["a photo", "a class image"], [True, False])
+    assert {value.device.type for value in stacked.values()} == {"meta"}
+    assert {value.device.type for value in cache.kept["a photo"].values()} == {"cpu"}
+    assert cache.kept.keys() == {"a photo"}
 
 
 @pytest.mark.parametrize("change", ["smaller", "no picture", "mask"])

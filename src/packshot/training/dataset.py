@@ -154,11 +154,11 @@ class TrainingSet:
             by_size.setdefault(self.picture(item).size, []).append(item)
         return [Group(tuple(slots), self._batch(slots)) for _, slots in sorted(by_size.items())]
 
-    def _conditioning(self, prompts: list[str]) -> Conditioning:
+    def _conditioning(self, prompts: list[str], kept: Sequence[bool]) -> Conditioning:
         """The prompts' embeddings: cached, or computed if the text encoders are trained."""
         if self.plan.text_encoder_rank:
             return self.base.encode_prompts(prompts)
-        return self.prompts.stack(prompts)
+        return self.prompts.stack(prompts, kept)
 
     def _batch(self, slots: list[Slot]) -> Batch:
         plan = self.plan
@@ -212,7 +212,7 @@ class TrainingSet:
             quantiles: of the timesteps.
             noises: the number and the seed of each one's noise.
             weights: of the loss.
-            kept: whether its latents stay in memory.
+            kept: whether its latents and its prompt's embeddings stay in memory.
         """
         base, background = self.base, self.plan.unmasked_weight
         pairs = [
@@ -232,7 +232,7 @@ class TrainingSet:
             noise=drawn.to(base.device),
             timesteps=times.to(base.device),
             conditioning=base.add_size_conditioning(
-                self._conditioning(prompts), [item.shown() for item in pictures]
+                self._conditioning(prompts, kept), [item.shown() for item in pictures]
             ),
             masks=masks.to(base.device),
             loss_weights=torch.tensor(weights, device=base.device),

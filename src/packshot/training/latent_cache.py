@@ -141,7 +141,7 @@ class LatentCache:
 
 @dataclass
 class PromptCache:
-    """Embeddings of prompts for one base, on disk and, being few, in memory."""
+    """Embeddings of prompts for one base, on disk."""
 
     base: DiffusionModel
     kept: dict[str, Conditioning] = field(default_factory=dict)
@@ -168,14 +168,23 @@ class PromptCache:
             if prompt in lacking:
                 write_entry(self.file(prompt), encoded)
 
-    def read(self, prompt: str) -> Conditioning:
-        """The embeddings of one prompt; first dimension 1."""
-        if prompt not in self.kept:
-            self.fill([prompt])
-            stored = require_entry(self.file(prompt))
-            self.kept[prompt] = {name: value.to(self.base.device) for name, value in stored.items()}
-        return self.kept[prompt]
+    def read(self, prompt: str, *, keep: bool = True) -> Conditioning:
+        """The embeddings of one prompt, on the CPU; first dimension 1. `keep` holds them in memory.
 
-    def stack(self, prompts: Sequence[str]) -> Conditioning:
-        """The prompts' embeddings as one batch."""
-        return join_conditionings([self.read(prompt) for prompt in prompts])
+        The photos' are kept. Those of class images, each with its own prompt, stay on disk: a large
+        reader's take megabytes each, more than a planned GPU has left.
+        """
+        entry = self.kept.get(prompt) or read_entry(self.file(prompt))
+        if entry is None:
+            self.fill([prompt])
+            entry = require_entry(self.file(prompt))
+        if keep:
+            self.kept[prompt] = entry
+        return entry
+
+    def stack(self, prompts: Sequence[str], kept: Sequence[bool]) -> Conditioning:
+        """The prompts' embeddings as one batch, on the base's device; `kept` as `keep` of each."""
+        each = [self.read(prompt, keep=keep) for prompt, keep in zip(prompts, kept, strict=True)]
+        return {
+            name: value.to(self.base.device) for name, value in join_conditionings(each).items()
+        }

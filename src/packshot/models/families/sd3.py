@@ -107,12 +107,12 @@ class StableDiffusion3(TransformerModel):
         own = transformer_tensors(tensors)
         layout = _layout(count_blocks(own, "joint_blocks"))
         clip_l = strip_prefix(tensors, "text_encoders.clip_l.transformer.")
-        # Its makers take CLIP-L's text as it is; many files hold no projection of it.
+        # Its makers take CLIP-L's text as it is; that a file has CLIP's own projection changes nothing.
         width = clip_l["text_model.final_layer_norm.weight"].shape[0]
         return {
             "transformer": layout.convert(own),
             **latent_parts(tensors, configs),
-            "text_encoder": {"text_projection.weight": torch.eye(width), **clip_l},
+            "text_encoder": {**clip_l, "text_projection.weight": torch.eye(width)},
             "text_encoder_2": strip_prefix(tensors, "text_encoders.clip_g.transformer."),
             "text_encoder_3": strip_prefix(tensors, "text_encoders.t5xxl.transformer."),
         }

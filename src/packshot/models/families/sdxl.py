@@ -92,7 +92,7 @@ class StableDiffusionXL(UNetModel):
             )
         size_conditioning = {
             "text_embeds": conditioning["pooled"].to(self.dtype),
-            "time_ids": conditioning["time_ids"].to(self.dtype),
+            "time_ids": conditioning["time_ids"],  # whole pixels, which 16 bits would round
         }
         noisy = self.denoiser_input(noisy, conditioning)
         context = conditioning["context"].to(self.dtype)
