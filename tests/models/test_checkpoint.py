@@ -204,6 +204,18 @@ def test_what_a_single_file_predicts_is_told(tmp_path, family, says, yaml, targe
     assert hints.get("prediction_type") == target
 
 
+def test_a_yaml_that_says_what_is_predicted_makes_it_another_checkpoint(tmp_path):
+    """What was learnt and made before, by the wrong target, is not taken for this one's."""
+    save_file(keys_of("sdxl"), tmp_path / "a.safetensors")
+    hashes = [detect_checkpoint(tmp_path / "a.safetensors").content_hash]
+    for text in ("parameterization: eps", "parameterization: v"):
+        (tmp_path / "a.yaml").write_text(text)
+        hashes.append(detect_checkpoint(tmp_path / "a.safetensors").content_hash)
+    (tmp_path / "a.yaml").unlink()
+    assert len(set(hashes)) == 3
+    assert detect_checkpoint(tmp_path / "a.safetensors").content_hash == hashes[0]
+
+
 def test_keys_that_say_velocity_and_zero_terminal_snr(tmp_path):
     tensors = keys_of("sdxl") | {"v_pred": torch.zeros(0)}
     save_file(tensors | {"ztsnr": torch.zeros(0)}, tmp_path / "a.safetensors")

@@ -155,7 +155,7 @@ def _unknown(path: Path, found: str) -> ModelLoadError:
 
 
 def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
-    """Hash of the hashes of weights, configurations and tokenizers' files.
+    """Hash of the hashes of weights, configurations and tokenizers' files; of a single file's `.yaml`, too.
 
     Cached by file names, sizes and times, because hashing takes seconds.
     """
@@ -164,6 +164,8 @@ def _content_hash(path: Path, weights: dict[str, list[Path]]) -> str:
         folders = (path / name for name in (*weights, "scheduler"))
         chosen += sorted(file for folder in folders for file in folder.glob("*config.json"))
         chosen += sorted(file for file in path.glob("tokenizer*/*") if file.is_file())
+    elif pathnames.is_file(beside := path.with_suffix(".yaml")):
+        chosen.append(beside)  # it may say what is predicted, on which all that is made depends
     stamps = [[str(file), *hashing.stamp(file)] for file in (one.resolve() for one in chosen)]
     remembered = caches.cache_folder() / "hashes" / hashing.fingerprint(stamps)
     if known := _remembered(remembered):
