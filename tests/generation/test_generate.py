@@ -105,6 +105,24 @@ def test_placeholders_are_filled_in_both_prompts(tiny_base, tmp_path):
     assert (shot.prompt, shot.negative_prompt) == ("ohwx ohwx [x] ohwx car", "another car")
 
 
+def test_what_a_base_is_not_told_is_said_and_does_not_stand_in_the_picture(
+    loaded, tiny_checkpoint, tmp_path
+):
+    base, said = loaded(tiny_checkpoint("flux2")), []
+    base.is_guidance_distilled = True
+    settings = {"seeds": (0,), "negative_prompt": "fog", "guidance_scale": 4.0}
+    asked = {"prompts": ["a car"], "marking": Marking(has_watermark=False)}
+    (shot,) = take(base, tmp_path, settings=settings, say=said.append, **asked)
+    assert [note.partition(" is told ")[2] or note for note in said] == [
+        "no guidance scale: 4 is not used",
+        f"{base.name} takes no negative prompt at guidance scale 1: it is not used. Say in the prompt what "
+        "should be there instead",
+    ]
+    assert (shot.negative_prompt, shot.guidance_scale) == ("", 1.0)
+    assert "fog" not in Image.open(shot.file).info["parameters"]
+    assert take(base, tmp_path, settings={"seeds": (0,), "guidance_scale": 1.0}, **asked) == [shot]
+
+
 def test_notes_on_prompts_are_warnings_where_nobody_listens(tiny_base, tmp_path):
     with pytest.warns(UserWarning, match=r"\(red:1\.3\): words have no weights"):
         take(tiny_base, tmp_path, ["a (red:1.3) car"], settings={"seeds": (0,)})

@@ -283,6 +283,23 @@ def test_diffusers_makes_the_same_picture_from_either_file(tiny_base, tmp_path, 
         tiny_base.denoiser.requires_grad_(False)
 
 
+def test_what_is_asked_for_beside_the_prompt_counts_where_it_is_said_to(tiny_base):
+    """Negative prompts and guidance scales, by diffusers' own pictures."""
+
+    def made(scale, negative):
+        pipeline = tiny_base.pipeline()
+        return pipeline(
+            prompt=["a car"], num_inference_steps=2, width=64, height=64, output_type="np",
+            generator=[torch.Generator().manual_seed(0)], **tiny_base.sampling(scale, [negative]),
+        ).images  # fmt: skip
+
+    for scale in (tiny_base.unguided_scale, 4.0):
+        with_one, plain = made(scale, "fog and dusk"), made(scale, "")
+        assert np.array_equal(with_one, plain) != tiny_base.takes_negative_prompt(scale), scale
+    counts = {tiny_base.counting_guidance(scale) for scale in (2.0, 4.0)}
+    assert (len(counts) == 1) == np.array_equal(made(2.0, ""), made(4.0, ""))
+
+
 @pytest.mark.slow
 def test_thirty_steps_on_one_picture_halve_the_loss(tiny_base):
     whole = batch(tiny_base)

@@ -111,12 +111,12 @@ def generate_images(
     from packshot.lora import fused
     from packshot.models.prompt_length import read_part
 
-    wanted = _wanted(base, prompts, loras, settings or GenerationSettings(), folder, subject)
-    for note in notes_on(
-        base, [text for shot in wanted for text in (shot.prompt, shot.negative_prompt)]
-    ):
+    settings = settings or GenerationSettings()
+    wanted = _wanted(base, prompts, loras, settings, folder, subject)
+    texts = [text for shot in wanted for text in (shot.prompt, shot.negative_prompt)]
+    for note in (*notes_on(base, texts), *_unused(base, settings, wanted[0])):
         say(note)
-    size = (settings or GenerationSettings()).batch
+    size = settings.batch
     # By seeds first: with more of them what stands is in the batches that it was made in.
     ordered = sorted(wanted, key=lambda shot: shot.seed)
     batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
@@ -157,11 +157,13 @@ def _wanted(
     steps, guidance = settings.steps, settings.guidance_scale
     steps = base.sampler.steps if steps is None else steps
     guidance = base.sampler.guidance_scale if guidance is None else guidance
+    guidance = base.counting_guidance(guidance)
     used = tuple((lora.name, weight, lora.sha256) for lora, weight in loras)
     shots = []
     filled = subject.fill if subject else str
     quality = None if settings.format == "png" else settings.quality
-    negative = filled(settings.negative_prompt)
+    takes_one = bool(settings.negative_prompt) and base.takes_negative_prompt(guidance)
+    negative = filled(settings.negative_prompt) if takes_one else ""
     for text, seed in product(map(filled, prompts), settings.seeds):
         shot = GeneratedImage(
             Path(), text, negative, seed, steps, guidance,
@@ -171,6 +173,19 @@ def _wanted(
         name = f"{slug}-{seed}-{_fingerprint(shot)}{ENDINGS[settings.format]}"
         shots.append(replace(shot, file=folder / name))
     return shots
+
+
+def _unused(
+    base: DiffusionModel, settings: GenerationSettings, shot: GeneratedImage
+) -> Iterator[str]:
+    """Notes on settings that change no image of this base; its images' records say nothing of them."""
+    if settings.guidance_scale not in (None, shot.guidance_scale):
+        yield f"{base.name} is told no guidance scale: {settings.guidance_scale:g} is not used"
+    if settings.negative_prompt and not shot.negative_prompt:
+        yield (
+            f"{base.name} takes no negative prompt at guidance scale {shot.guidance_scale:g}: it is "
+            "not used. Say in the prompt what should be there instead"
+        )
 
 
 def _fingerprint(shot: GeneratedImage) -> str:

@@ -309,6 +309,15 @@ class DiffusionModel(ABC):
         """The denoiser's passes in a step of inference: 2 with classifier-free guidance."""
         return 1 if self.is_guidance_distilled or guidance_scale <= self.unguided_scale else 2
 
+    def counting_guidance(self, guidance_scale: float) -> float:
+        """The guidance scale with which pictures are made where this one is asked for."""
+        return guidance_scale
+
+    def takes_negative_prompt(self, guidance_scale: float) -> bool:
+        """Whether a negative prompt counts at this guidance scale."""
+        takes_one = "negative_prompt" in self.sampling(guidance_scale, [""])
+        return takes_one and self.count_passes(guidance_scale) > 1
+
     def guide(self, conditional: Tensor, unconditional: Tensor, guidance_scale: float) -> Tensor:
         """Two predictions [B, C, h, w] combined as the pipeline does (arXiv 2207.12598)."""
         return unconditional + guidance_scale * (conditional - unconditional)

@@ -216,6 +216,10 @@ class Flux1(TransformerModel):
     def other_modules(self) -> dict[str, list[str]]:
         return _OTHERS_NAMES.renamed_modules(self.transformer)
 
+    def counting_guidance(self, guidance_scale: float) -> float:
+        """schnell is told none."""
+        return guidance_scale if self.transformer.config.guidance_embeds else 0.0
+
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
         """Distilled guidance: one pass a step, no negative prompt; T5's tokens as in training."""
         arguments: dict[str, Any] = {

@@ -179,9 +179,13 @@ class Flux2Klein(TransformerModel):
     def key_mapping(self) -> KeyMapping:
         return _STREAMS.layout()
 
+    def counting_guidance(self, guidance_scale: float) -> float:
+        """Distilled checkpoints use 1."""
+        return 1.0 if self.is_guidance_distilled else guidance_scale
+
     def sampling(self, guidance_scale: float, negative_prompts: list[str]) -> dict[str, Any]:
-        """No negative prompt; distilled checkpoints use guidance scale 1."""
-        return {"guidance_scale": 1.0 if self.is_guidance_distilled else guidance_scale}
+        """No negative prompt."""
+        return {"guidance_scale": self.counting_guidance(guidance_scale)}
 
     def resolution_shift(self, config: Mapping[str, Any], steps: int, tokens: int) -> float:
         """Of the number of steps too, by what its makers found; the configuration does not count."""
