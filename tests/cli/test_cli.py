@@ -244,6 +244,15 @@ def test_a_list_of_urls_that_leads_to_this_machine(command, tmp_path, monkeypatc
     assert code == 2 and "There is no flickr. Name openverse or commons, a file of URLs" in said
 
 
+def test_what_would_not_be_downloaded_is_not_offered(command, tmp_path):
+    command("new", tmp_path / "project", "--class", "car")
+    words = ("class-images", "-p", tmp_path / "project", "--offers")
+    code, said = command(*words)
+    assert code == 2 and "Nothing would be downloaded: the base makes the class images." in said
+    code, said = command(*words, "--class-images", tmp_path)
+    assert code == 2 and f"Nothing would be downloaded: {tmp_path}." in said
+
+
 def test_help_names_every_command_with_what_it_does(command):
     code, said = command("--help")
     assert code == 0 and {"masks", "memory", "insert", "lora"} <= set(COMMANDS)

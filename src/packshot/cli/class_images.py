@@ -50,6 +50,7 @@ def class_images(
     from packshot.class_images import collect_class_images
     from packshot.class_images.online import download_class_images, plain_folder
     from packshot.cli.console import Console
+    from packshot.errors import ClassImagesError
     from packshot.generation.embedders import BASE, NONE, embedder_of
     from packshot.plan.budget_fit import CLASS_IMAGES
     from packshot.project import save_choices
@@ -68,6 +69,11 @@ def class_images(
     count = chosen.class_count or CLASS_IMAGES
     folder = plain_folder(chosen.class_images)
     if offers:
+        if folder or chosen.class_images == ("base",):
+            raise ClassImagesError(
+                f"Nothing would be downloaded: {folder or 'the base makes the class images'}. --offers is for "
+                "--class-images openverse, commons, or a list of URLs."
+            )
         _offers(opened, count, contact, openverse_token)
         return
     with Console() as console:

@@ -79,7 +79,7 @@ def write_lora(
     if lora.variants:
         raise LoraError(
             f"{lora.name} holds LoHa, LoKr or DoRA at {len(lora.variants)} modules, which a plain LoRA "
-            "can only approximate: give a rank for that."
+            "can only approximate: packshot lora resize, with the --rank of the approximation."
         )
     tensors, metadata = tensors_of(lora, base, format), true_metadata(lora, base)
     if format == "kohya":
