@@ -89,6 +89,22 @@ def test_the_largest_of_two_that_fit_is_taken_and_strangers_are_passed_over(
     assert [one.name for one in chosen] == ["clip_l.safetensors"]
 
 
+@pytest.mark.parametrize("family", ["flux1"])
+def test_other_clips_and_t5s_in_comfyuis_folders_are_not_taken_for_the_checkpoints(
+    parts, family, networks, tmp_path
+):
+    """A fine-tune with an image tower, a FLAN-T5, and a Long-CLIP, which reads 248 tokens: all larger."""
+    file, folder = laid_out(parts, family, tmp_path), tmp_path / "text_encoders"
+    tower = {"vision_model.a": torch.zeros(2**22)}
+    save({k: v + 1 for k, v in parts["clip_l"].items()} | tower, folder / "ViT-L-14-TEXT.safetensors")
+    save({k: v + 1 for k, v in parts["t5xxl_fp16"].items()} | tower, folder / "flan_t5.safetensors")
+    positions = "text_model.embeddings.position_embedding.weight"
+    width = parts["clip_l"][positions].shape[1]
+    longer = parts["clip_l"] | {positions: torch.zeros(248, width)} | tower
+    save(longer, folder / "long_clip_l.safetensors")
+    same(networks, load(file))
+
+
 @pytest.mark.parametrize("family", ["sd3"])
 def test_stable_diffusion_3_takes_clips_text_as_it_is_whatever_projection_a_file_has(
     parts, family, networks, tmp_path

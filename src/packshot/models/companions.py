@@ -27,6 +27,8 @@ class Companion:
     """Regex of file names, where files of two families have the same keys and shapes."""
     also: str = ""
     """A second required key, where `key` alone is ambiguous."""
+    usual: str = ""
+    """What its file is mostly called; fine-tunes of it have other names."""
     reader: tuple[str, int] | None = None
     """The transformer's weight that takes its hidden states, and how many are concatenated."""
 
@@ -40,14 +42,14 @@ def clip(component: str, name: str) -> Companion:
     """A CLIP's text tower, called `name` in all-in-one files."""
     key = "text_model.embeddings.position_embedding.weight"
     prefixes = (f"text_encoders.{name}.transformer.",)
-    return Companion(component, f"its text encoder {name}", prefixes, key)
+    return Companion(component, f"its text encoder {name}", prefixes, key, usual=name)
 
 
 def t5(component: str) -> Companion:
     """T5's encoder."""
     key = "encoder.block.0.layer.0.layer_norm.weight"
     prefixes = ("text_encoders.t5xxl.transformer.",)
-    return Companion(component, "its text encoder t5xxl", prefixes, key)
+    return Companion(component, "its text encoder t5xxl", prefixes, key, usual="t5xxl")
 
 
 def qwen3(reader: str, states: int) -> Companion:

@@ -79,7 +79,7 @@ def with_companions(
 def _shape(
     part: Companion, config: dict[str, Any], sizes: Mapping[str, Sequence[int]]
 ) -> tuple[int, ...]:
-    """Dimensions that identify the component's file: a VAE's first two, a text encoder's last one."""
+    """Dimensions that identify the component's file: a VAE's first two, a text encoder's last ones."""
     if part.reader:
         name, states = part.reader
         return (next(size for key, size in sizes.items() if key.endswith(name))[1] // states,)
@@ -87,14 +87,17 @@ def _shape(
         return config["base_dim"] * config["dim_mult"][-1], config["z_dim"]
     if part.component == "vae":
         return config["block_out_channels"][-1], config["latent_channels"]
-    return (config["hidden_size" if "hidden_size" in config else "d_model"],)
+    if "d_model" in config:
+        return (config["d_model"],)
+    return config["max_position_embeddings"], config["hidden_size"]  # Long-CLIP reads more tokens
 
 
 def _companion_file(path: Path, part: Companion, shape: tuple[int, ...]) -> Path:
-    """The largest file that holds a component: the largest has the highest precision."""
+    """The file that holds a component: one of its usual name, of several the largest, most precise one."""
     matches = [file for file in _candidates(path) if _holds(file, part, shape)]
+    usual = [file for file in matches if part.usual in file.stem.lower()]
     if matches:
-        return max(matches, key=lambda file: file.stat().st_size)
+        return max(usual or matches, key=lambda file: file.stat().st_size)
     folders = ", ".join(str((path.parent / name).resolve()) for name in _SIBLINGS[1:])
     raise ModelLoadError(
         f"{path} lacks {part.what}, and none was found beside it or in {folders}. Put it there"
@@ -116,5 +119,5 @@ def _holds(file: Path, part: Companion, expected: tuple[int, ...]) -> bool:
     except ModelLoadError:
         return False  # a damaged neighbour is not this checkpoint's problem
     shape = sizes.get(part.key, [])
-    own = shape[:2] if part.component == "vae" else shape[-1:]
+    own = shape[:2] if part.component == "vae" else shape[-len(expected) :]
     return tuple(own) == expected and (not part.also or part.also in sizes)
