@@ -82,6 +82,9 @@ def test_a_relative_of_sdxl_that_learnt_by_edm_is_refused_as_folder_and_as_file(
     keys = "conditioner.embedders.1.model.ln_final.weight", "edm_mean", "edm_std"
     save_file({key: torch.zeros(4) for key in keys}, tmp_path / "a.safetensors")
     assert_refused(tmp_path / "a.safetensors", "is Playground 2.5; Packshot knows")
+    keys = keys[0], "edm_vpred.sigma_max", "edm_vpred.sigma_min", "v_pred", "ztsnr"
+    save_file({key: torch.zeros(4) for key in keys}, tmp_path / "a.safetensors")
+    assert_refused(tmp_path / "a.safetensors", "is CosXL; Packshot knows")
 
 
 def _with_header(tmp_path, length):

@@ -550,6 +550,7 @@ def test_a_quantised_base_learns_as_one_with_its_rounded_weights(tiny_base, stor
     [
         ("sdxl", {"timestep_spacing": "trailing"}, True), ("sdxl", {}, False),
         ("sdxl", {"timestep_spacing": "trailing", "prediction_type": "v_prediction"}, False),
+        ("sd2", {"timestep_spacing": "trailing", "prediction_type": "epsilon"}, True),
         ("z_image", {"shift": 3.0}, True), ("z_image", {"shift": 6.0}, False),
     ],
 )  # fmt: skip
@@ -562,6 +563,16 @@ def test_few_step_bases_are_known_by_their_schedulers(
     base = loaded(folder)
     assert base.is_step_distilled == few and (base.sampler.steps < 10) == few
     assert bool(notes_on(base)) == few
+
+
+@pytest.mark.parametrize("family", sorted(MAKERS.keys() - {"flux2"}))
+def test_few_step_bases_of_every_family_are_known_by_their_names(
+    tiny_checkpoint, loaded, tmp_path, family
+):
+    """But FLUX.2's, whose files say it; sampled as others, all would be burnt."""
+    base = loaded(shutil.copytree(tiny_checkpoint(family), tmp_path / "my base 8step-Lightning"))
+    assert base.is_step_distilled and base.sampler.steps < 10
+    assert base.count_passes(base.sampler.guidance_scale) == 1
 
 
 @pytest.mark.parametrize(

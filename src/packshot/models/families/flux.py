@@ -14,7 +14,7 @@ from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import autoencoder, clip, t5
 from packshot.models.components import Configs, Tensors
 from packshot.models.conditioning import Conditioning
-from packshot.models.diffusion_model import SamplingDefaults
+from packshot.models.diffusion_model import SamplingDefaults, is_called_few_step
 from packshot.models.families.flux_streams import DOUBLE, DOUBLE_ATTENTION, SINGLE, Streams
 from packshot.models.family_spec import FamilySpec, Relative
 from packshot.models.key_mapping import (
@@ -123,7 +123,9 @@ class Flux1(TransformerModel):
         self.sampler = (
             SamplingDefaults("Euler", 28, 3.5) if dev else SamplingDefaults("Euler", 4, 0.0)
         )
-        self.is_step_distilled = not dev
+        self.is_step_distilled = not dev or is_called_few_step(self.name)
+        if dev and self.is_step_distilled:  # dev, with a LoRA for few steps in it
+            self.sampler = SamplingDefaults("Euler", 8, 3.5)
         channels = self.transformer.config.in_channels
         self.is_inpainting = channels == _fill_channels(
             self.vae.config.latent_channels, self.vae_factor

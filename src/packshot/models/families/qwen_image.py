@@ -12,7 +12,7 @@ from packshot.models.checkpoint import Checkpoint
 from packshot.models.companions import EMBEDDING, VAE, Companion
 from packshot.models.components import Configs, Tensors
 from packshot.models.conditioning import Conditioning, join_conditionings
-from packshot.models.diffusion_model import SamplingDefaults
+from packshot.models.diffusion_model import SamplingDefaults, is_called_few_step
 from packshot.models.families.flux import packed, unpacked
 from packshot.models.family_spec import FamilySpec
 from packshot.models.key_mapping import count_blocks, strip_prefix, transformer_tensors
@@ -65,6 +65,9 @@ class QwenImage(TransformerModel):
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
         super().__init__(checkpoint, device, *how)
+        self.is_step_distilled = is_called_few_step(self.name)
+        if self.is_step_distilled:
+            self.sampler = SamplingDefaults("Euler", 8, 1.0)
         shape = (1, -1, 1, 1, 1)
         self._mean = torch.tensor(self.vae.config.latents_mean, device=device).view(shape)
         self._spread = torch.tensor(self.vae.config.latents_std, device=device).view(shape)

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from packshot.models.checkpoint import Checkpoint
 from packshot.models.components import Configs, Tensors
 from packshot.models.conditioning import Conditioning, SizeConditioning
-from packshot.models.diffusion_model import CLIP_TOKENS, SamplingDefaults, is_called_few_step
+from packshot.models.diffusion_model import CLIP_TOKENS, SamplingDefaults
 from packshot.models.families.stable_diffusion import UNET_VAE, UNetModel, schedule_hints
 from packshot.models.family_spec import FamilySpec, Relative
 from packshot.models.key_mapping import latent_parts
@@ -21,16 +20,6 @@ class StableDiffusionXL(UNetModel):
     """An SDXL checkpoint; members as in `DiffusionModel`."""
 
     sampler = SamplingDefaults("DPM++ 2M", 20, 6.0)
-
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, *how: Any) -> None:
-        super().__init__(checkpoint, device, *how)
-        config = self.schedule.config
-        # So do the schedulers of Turbo and Lightning; of those for v-prediction, others do, too.
-        told = config.get("timestep_spacing") == "trailing"
-        told = told and config.get("prediction_type") == "epsilon"
-        self.is_step_distilled = told or is_called_few_step(self.name)
-        if self.is_step_distilled:
-            self.sampler = SamplingDefaults("DPM++ 2M", 6, 1.0)
 
     @staticmethod
     def convert_state_dict(tensors: Tensors, configs: Configs) -> dict[str, dict[str, Tensor]]:
@@ -127,7 +116,10 @@ SPEC = FamilySpec(
     denoiser_class="UNet2DConditionModel",
     pipelines=("StableDiffusionXL",),
     signature=("conditioner.embedders.1.",),
-    relatives=(Relative("Playground 2.5", ("conditioner.embedders.1.", "edm_mean")),),
+    relatives=(  # which learnt by EDM's noise
+        Relative("Playground 2.5", ("conditioner.embedders.1.", "edm_mean")),
+        Relative("CosXL", ("conditioner.embedders.1.", "edm_vpred.")),
+    ),
     companions=(UNET_VAE,),
     schedule_hints=schedule_hints,
     openclip=("text_encoder_2",),

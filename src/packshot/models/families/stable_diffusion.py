@@ -24,6 +24,7 @@ from packshot.models.diffusion_model import (
     CLIP_TOKENS,
     DiffusionModel,
     SamplingDefaults,
+    is_called_few_step,
     linear_names,
 )
 from packshot.models.embedder import ClipSimilarity
@@ -77,6 +78,12 @@ class UNetModel(DiffusionModel):
         # inpainting pipeline has it.
         rescales = self.schedule.zero_terminal_snr and not self.is_inpainting
         self.guidance_rescale = 0.7 if rescales else 0.0
+        # So do the schedulers of Turbo and Lightning; of those for v-prediction, others do, too.
+        trails = self.schedule.config.get("timestep_spacing") == "trailing"
+        told = trails and self.schedule.prediction_type == "epsilon"
+        self.is_step_distilled = told or is_called_few_step(self.name)
+        if self.is_step_distilled:
+            self.sampler = SamplingDefaults("DPM++ 2M", 6, 1.0)
         levels = len(self.unet.config.block_out_channels)
         self.pixel_multiple = self.vae_factor * 2 ** (levels - 1)
 
