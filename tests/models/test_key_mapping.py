@@ -96,7 +96,9 @@ def test_other_clips_and_t5s_in_comfyuis_folders_are_not_taken_for_the_checkpoin
     """A fine-tune with an image tower, a FLAN-T5, and a Long-CLIP, which reads 248 tokens: all larger."""
     file, folder = laid_out(parts, family, tmp_path), tmp_path / "text_encoders"
     tower = {"vision_model.a": torch.zeros(2**22)}
-    save({k: v + 1 for k, v in parts["clip_l"].items()} | tower, folder / "ViT-L-14-TEXT.safetensors")
+    save(
+        {k: v + 1 for k, v in parts["clip_l"].items()} | tower, folder / "ViT-L-14-TEXT.safetensors"
+    )
     save({k: v + 1 for k, v in parts["t5xxl_fp16"].items()} | tower, folder / "flan_t5.safetensors")
     positions = "text_model.embeddings.position_embedding.weight"
     width = parts["clip_l"][positions].shape[1]

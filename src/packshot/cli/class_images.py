@@ -71,8 +71,8 @@ def class_images(
     if offers:
         if folder or chosen.class_images == ("base",):
             raise ClassImagesError(
-                f"Nothing would be downloaded: {folder or 'the base makes the class images'}. --offers is for "
-                "--class-images openverse, commons, or a list of URLs."
+                f"Nothing would be downloaded: {folder or 'the base makes the class images'}. --offers is "
+                "for --class-images openverse, commons, or a list of URLs."
             )
         _offers(opened, count, contact, openverse_token)
         return

@@ -12,7 +12,9 @@ def test_sizes_are_told_in_whole_pixels_whatever_the_precision(tiny_checkpoint, 
     """In bf16 a photo of 4001 x 3001 px would be one of 4000 x 3008."""
     base = load_base(tiny_checkpoint("sdxl"), device="cpu", dtype=dtype)
     told = []
-    base.unet.add_time_proj.register_forward_pre_hook(lambda _, given: told.append(given[0].tolist()))
+    base.unet.add_time_proj.register_forward_pre_hook(
+        lambda _, given: told.append(given[0].tolist())
+    )
     size = SizeConditioning((4001, 3001), (261, 1), (96, 64))
     conditioning = base.add_size_conditioning(base.empty_conditioning(1), [size])
     with torch.no_grad():
