@@ -157,6 +157,19 @@ def test_the_project_that_stands_keeps_its_subject(root, tmp_path):
         import_dataset(root, project.root, class_noun="car")
 
 
+def test_photos_of_several_products_are_told(root, tmp_path):
+    """They all become photos of the first: sd-scripts would learn each by its own folder's words."""
+    for name, number in (("5_ohwx car front", 10), ("5_sks dog", 11), ("6_sks dog", 12)):
+        (root / "img" / name).mkdir()
+        painted(number, (208, 160)).save(root / "img" / name / "a.png")
+    imported = import_dataset(root, tmp_path / "project")
+    assert len(imported.photos) == 6 and imported.project.subject.phrase == "ohwx car"
+    assert [note for note in imported.notes if "repeats" not in note] == [
+        'the dataset shows "sks dog" beside "ohwx car": all were taken for photos of one product. Import '
+        "the folders of another by themselves, into a project of its own"
+    ]
+
+
 def huge():
     def chunk(kind, data):
         return (

@@ -263,6 +263,11 @@ def _notes(subject: Subject, dataset: Dataset) -> list[str]:
             f"repeats of {', '.join(map(str, repeats))} were left out: "
             "Packshot shows all photos equally often"
         )
+    if others := ", ".join(f'"{tokens}"' for tokens in dict.fromkeys(dataset.other_tokens)):
+        notes.append(
+            f'the dataset shows {others} beside "{dataset.class_tokens}": all were taken for photos of one '
+            "product. Import the folders of another by themselves, into a project of its own"
+        )
     if (dataset.class_noun or "").split()[:1] == [subject.trigger]:
         notes.append(
             f'the class images are called "{dataset.class_noun}", as the product is: they were taken '
