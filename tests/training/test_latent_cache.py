@@ -98,8 +98,10 @@ def test_a_damaged_entry_is_noticed_and_made_anew(base, tmp_path, damage):
         file.write_bytes(DAMAGES[damage](data))
         assert file.read_bytes() != data
     base.asked.clear()
+    with pytest.raises(StaleRunError, match="lost or damaged while it was used"):
+        prompts.read("a car")
     assert list(latents.fill(items)) == [1, 2]
-    prompts.read("a car")
+    prompts.fill(["a car"])
     assert base.asked == [(1, 3, 64, 64), ["a car"]]
     assert [file.read_bytes() for file in entries] == whole
     assert [hashing.stamp(file) for file in others] == stood
@@ -116,15 +118,19 @@ def test_other_bases_and_precisions_have_latents_of_their_own(base, tmp_path, ow
 
 @pytest.mark.parametrize("prompt", ["", "a car", "../../../out", "車 🚗\0", "a" * 5000])
 def test_any_prompt_has_a_file_in_the_cache_and_is_encoded_once(base, own_folder, prompt):
-    first = PromptCache(base).read(prompt)
-    again = PromptCache(base)
+    first, again = PromptCache(base), PromptCache(base)
+    first.fill([prompt])
+    again.fill([prompt])
+    first = first.read(prompt)
     assert torch.equal(again.read(prompt)["context"], first["context"])
     assert again.read(prompt) is again.read(prompt) and base.asked == [[prompt]]
     assert [file.suffix for file in own_folder.rglob("*") if file.is_file()] == [".safetensors"]
 
 
 def test_prompts_of_other_lengths_are_followed_by_zeros(base):
-    stacked = PromptCache(base).stack(["abc", "", "abc"], [True] * 3)
+    cache = PromptCache(base)
+    cache.fill(["abc", ""])
+    stacked = cache.stack(["abc", "", "abc"], [True] * 3)
     assert stacked["context"].squeeze(-1).tolist() == [
         [97, 98, 99, 46], [46, 0, 0, 0], [97, 98, 99, 46],
     ]  # fmt: skip
@@ -135,6 +141,7 @@ def test_prompts_lie_on_the_device_only_in_a_batch_and_those_of_class_images_in_
     """A thousand prompts of FLUX.1 are four gigabytes, of which no plan knows."""
     there = SimpleNamespace(**{**vars(base), "device": torch.device("meta")})
     cache = PromptCache(there)
+    cache.fill(["a photo", "a class image"])
     stacked = cache.stack(["a photo", "a class image"], [True, False])
     assert {value.device.type for value in stacked.values()} == {"meta"}
     assert {value.device.type for value in cache.kept["a photo"].values()} == {"cpu"}

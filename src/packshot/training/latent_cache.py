@@ -173,11 +173,11 @@ class PromptCache:
 
         The photos' are kept. Those of class images, each with its own prompt, stay on disk: a large
         reader's take megabytes each, more than a planned GPU has left.
+
+        Raises:
+            StaleRunError: the entry was lost or damaged since `fill`.
         """
-        entry = self.kept.get(prompt) or read_entry(self.file(prompt))
-        if entry is None:
-            self.fill([prompt])
-            entry = require_entry(self.file(prompt))
+        entry = self.kept.get(prompt) or require_entry(self.file(prompt))
         if keep:
             self.kept[prompt] = entry
         return entry
