@@ -11,6 +11,9 @@ Precision = Literal["bf16", "fp16", "fp32"]
 SEEDS = 2**64
 """How many seeds an image may have: PyTorch's generators take no larger one."""
 
+MAX_RANK = 1024
+"""Of a LoRA that is trained."""
+
 TargetModules = Literal["cross-attention", "attention", "attention+mlp", "all"]
 """Which layers a LoRA adapts: cross-attention only; all attention; also feed-forward and the
 transformers' projections; also the convolutions and time projections of the residual blocks."""

@@ -102,7 +102,7 @@ def test_its_recipe_is_the_shorter_of_both():
     recipe = few_step_recipe(family_recipe("z_image"))
     assert [recipe.exposures_for(photos) for photos in (5, 15, 40)] == [500, 900, 1200]
     assert recipe.rank == 16 and recipe.learning_rate == family_recipe("z_image").learning_rate
-    brief = family_recipe("sd1").model_copy(update={"exposures": {"1": 6}, "rank": 4})
+    brief = family_recipe("sd1").model_copy(update={"exposures": {1: 6}, "rank": 4})
     assert few_step_recipe(brief).exposures_for(15) == 6 and few_step_recipe(brief).rank == 4
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from packshot.errors import InvalidPlanError
 from packshot.models import registry
-from packshot.plan.recipes import family_recipe, recipe_for
+from packshot.plan.config import Plan
+from packshot.plan.recipes import Recipe, family_recipe, recipe_for
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -28,10 +29,28 @@ def test_a_checkpoints_own_recipe_overrides_its_familys(tmp_path):
     assert recipe_for("sd1", tmp_path / "elsewhere") == family_recipe("sd1")
 
 
-def test_a_recipe_that_makes_no_sense_is_named(tmp_path):
-    (tmp_path / "recipe.toml").write_text("effective_batch_size = 0\n")
-    with pytest.raises(InvalidPlanError, match=r"recipe\.toml: effective_batch_size"):
+@pytest.mark.parametrize(
+    "line",
+    [
+        "effective_batch_size = 0", "rank = 1025", "crops_per_photo = 17", "exposures = {}",
+        "exposures = {many = 5}", "exposures = {5 = 0}", "sizes = []", "sizes = [0]",
+    ],
+)  # fmt: skip
+def test_a_recipe_that_makes_no_sense_is_named(tmp_path, line):
+    (tmp_path / "recipe.toml").write_text(f"{line}\n")
+    with pytest.raises(InvalidPlanError, match=rf"recipe\.toml: {line.split()[0]}"):
         recipe_for("sd1", tmp_path)
+
+
+def test_what_a_recipe_allows_a_plan_takes():
+    """Else it is refused after measuring for minutes, and not in words."""
+    shared = Recipe.model_fields.keys() & Plan.model_fields.keys()
+    assert {"rank", "crops_per_photo", "learning_rate"} <= shared
+    for name in shared:
+        ours, plans = (
+            set(map(repr, model.model_fields[name].metadata)) for model in (Recipe, Plan)
+        )
+        assert ours == plans, name
 
 
 def _rows(page, first):

@@ -20,14 +20,14 @@ from packshot.cli.options import (
     project_at,
 )
 from packshot.cli.terminal import echo
-from packshot.types import TargetModules
+from packshot.types import MAX_RANK, TargetModules
 
 if TYPE_CHECKING:
     from packshot.models import DiffusionModel
     from packshot.project import Project
 
 Targets = Annotated[TargetModules | None, typer.Option(help=TARGETS)]
-Rank = Annotated[int | None, typer.Option(min=1, help=RANK)]
+Rank = Annotated[int | None, typer.Option(min=1, max=MAX_RANK, help=RANK)]
 TrainTextEncoder = Annotated[bool, typer.Option("--train-text-encoder", help=TRAIN_TEXT_ENCODER)]
 
 

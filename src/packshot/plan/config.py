@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tomlkit.items import Item
 
 from packshot.errors import InvalidPlanError, PackshotError
-from packshot.types import Precision, TargetModules, WeightStorage
+from packshot.types import MAX_RANK, Precision, TargetModules, WeightStorage
 from packshot.utils import files, hashing, reading
 from packshot.utils.validation import describe
 
@@ -88,10 +88,10 @@ class Plan(BaseModel):
     gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024)
     resolution: int = Field(ge=32, le=4096)
     target_modules: TargetModules
-    rank: int = Field(ge=1, le=1024)
+    rank: int = Field(ge=1, le=MAX_RANK)
     alpha: float = Field(gt=0, le=4096)
     learning_rate: float = Field(gt=0, le=1)
-    text_encoder_rank: int = Field(default=0, ge=0, le=1024)
+    text_encoder_rank: int = Field(default=0, ge=0, le=MAX_RANK)
     text_encoder_learning_rate: float = Field(default=5e-5, gt=0, le=1)
     lr_scheduler: Literal["constant", "cosine"] = "cosine"
     lr_warmup_steps: int = Field(default=0, ge=0)

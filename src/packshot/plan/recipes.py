@@ -7,14 +7,15 @@ trained differently (a small one, for example) needs other learning rates.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from packshot.errors import InvalidPlanError
 from packshot.models import registry
 from packshot.models.diffusion_model import DiffusionModel
-from packshot.types import TargetModules
+from packshot.types import MAX_RANK, TargetModules
 from packshot.utils import reading
 from packshot.utils.validation import describe
 
@@ -22,30 +23,33 @@ RECIPE_FILE = "recipe.toml"
 
 
 class Recipe(BaseModel):
-    """Starting points for a run. An exposure is one photo of the product seen once."""
+    """Starting points for a run. An exposure is one photo of the product seen once.
+
+    What a plan has a limit for, has the same one here.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     learning_rate: float = Field(gt=0, le=1)
     text_encoder_learning_rate: float = Field(default=5e-5, gt=0, le=1)
     """If the text encoders are trained: half of the UNet's rate, as is usual with kohya's trainer."""
-    rank: int = Field(ge=1)
+    rank: int = Field(ge=1, le=MAX_RANK)
     target_modules: TargetModules
-    effective_batch_size: int = Field(ge=1)
+    effective_batch_size: int = Field(ge=1, le=1024)
     class_image_ratio: float = Field(ge=0, le=0.9)
-    prior_loss_weight: float = Field(ge=0)
-    crops_per_photo: int = Field(ge=1)
+    prior_loss_weight: float = Field(ge=0, le=10)
+    crops_per_photo: int = Field(ge=1, le=16)
     caption_dropout_rate: float = Field(ge=0, le=0.5)
-    min_snr_gamma: float = Field(ge=0)
-    exposures: dict[str, int]
+    min_snr_gamma: float = Field(ge=0, le=1e6)
+    exposures: dict[PositiveInt, Annotated[int, Field(ge=1, le=100_000)]] = Field(min_length=1)
     """Total exposures by number of photos; interpolated linearly."""
     least_exposures_share: float = Field(gt=0, le=1)
     """The least share of the exposures that gives a useful LoRA."""
-    sizes: tuple[float, ...] = (1.0, 0.75, 0.5)
+    sizes: tuple[Annotated[float, Field(gt=0, le=2)], ...] = Field((1.0, 0.75, 0.5), min_length=1)
     """Resolutions to choose from, as shares of the base's own."""
 
     def exposures_for(self, photos: int) -> int:
         """Exposures for a number of photos: linear between the table's rows, constant beyond."""
-        rows = sorted((int(count), total) for count, total in self.exposures.items())
+        rows = sorted(self.exposures.items())
         return round(float(np.interp(photos, [row[0] for row in rows], [row[1] for row in rows])))
 
 
@@ -61,7 +65,7 @@ _USUAL = Recipe(
     crops_per_photo=2,
     caption_dropout_rate=0.05,
     min_snr_gamma=5.0,
-    exposures={"5": 600, "15": 1200, "40": 2400},
+    exposures={5: 600, 15: 1200, 40: 2400},
     least_exposures_share=0.25,
 )
 
@@ -75,7 +79,7 @@ def few_step_recipe(recipe: Recipe) -> Recipe:
     distillation wears off all the same, only slower (its makers' page); at most rank 16.
     """
     exposures = {
-        str(photos): min(recipe.exposures_for(photos), most)
+        photos: min(recipe.exposures_for(photos), most)
         for photos, most in _EXPOSURES_WITH_ASSISTANT.items()
     }
     rank = min(recipe.rank, _RANK_WITH_ASSISTANT)
