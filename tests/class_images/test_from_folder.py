@@ -106,6 +106,16 @@ def test_bad_pictures_are_passed_over_with_a_reason(project, folder):
     assert refused["flat.png"] == "is only 96 x 32 px; its shorter side must have 64"
 
 
+def test_the_folder_within_that_holds_the_images_is_named(project, tmp_path):
+    """As sd-scripts' reg/ with 1_car in it."""
+    for name in ("0_empty", "1_car"):
+        (tmp_path / "reg" / name).mkdir(parents=True)
+    painted(0, (96, 96)).save(tmp_path / "reg" / "1_car" / "a.png")
+    words = r"reg itself holds no images, but 1_car in it does: name that\.$"
+    with pytest.raises(ClassImagesError, match=words):
+        gather(project, tmp_path / "reg", 1)
+
+
 def test_the_words_when_nothing_can_be_used(project, folder, tmp_path):
     with pytest.raises(
         ClassImagesError, match=r"^There is no folder .*none\. Name one with images"

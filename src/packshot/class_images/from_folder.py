@@ -130,6 +130,9 @@ def class_image(
 
 def _nothing(folder: Path, refused: Mapping[str, str]) -> str:
     if not refused:
+        within = (path for path in sorted(folder.iterdir()) if path.is_dir())
+        if inner := next((path for path in within if next(picture_files(path), None)), None):
+            return f"{folder} itself holds no images, but {inner.name} in it does: name that."
         return f"{folder} holds no images (JPEG, PNG, WebP, HEIC or AVIF)."
     lines = [f"  {name}: {reason}" for name, reason in list(refused.items())[:20]]
     more = [f"  and {len(refused) - 20} more"] if len(refused) > 20 else []
