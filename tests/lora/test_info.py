@@ -104,3 +104,8 @@ def test_what_is_no_lora_is_refused(look, tmp_path):
         read_info(tmp_path / "b.safetensors")
     with pytest.raises(LoraError, match="There is no file"):
         read_info(tmp_path / "none.safetensors")
+
+
+def test_a_number_where_a_matrix_should_be_has_no_rank(look):
+    found = look(**{"lora_unet_a.lora_down.weight": (), "lora_unet_a.lora_up.weight": (6, 2)})
+    assert found.modules == 1 and found.ranks == {}

@@ -55,7 +55,8 @@ def read_info(file: Path) -> LoraInfo:
     kind = _kind(keys, {part for _, part in split.values()})
     if not modules and not kind:
         raise LoraError(f"{file} is no LoRA: it has keys such as '{next(iter(keys), '')}'.")
-    ranks = Counter(header.by_key[k][0] for k, (_, part) in split.items() if part == "down")
+    downs = (header.by_key[key] for key, (_, part) in split.items() if part == "down")
+    ranks = Counter(shape[0] for shape in downs if shape)  # damaged, it may be a number
     family = told_family(keys, header.metadata) or ("unknown", 0)
     return LoraInfo(
         kind or "LoRA",
