@@ -33,6 +33,16 @@ def base():
     return made
 
 
+def test_a_trial_batchs_timesteps_are_found_on_the_cpu(base):
+    """Apple's GPUs know no normal quantiles, which those of the flow families are."""
+    base.device, asked = torch.device("meta"), []
+    base.empty_conditioning = lambda size: {}
+    base.schedule = SimpleNamespace(timesteps_at=lambda shares, _: asked.append(shares) or shares)
+    batch = calibration.random_batch(base, torch.zeros(1, 4, 8, 8, device="meta"), 4)
+    assert [shares.tolist() for shares in asked] == [[0.125, 0.375, 0.625, 0.875]]
+    assert batch.timesteps.device.type == "meta"
+
+
 @pytest.fixture
 def decisions(project):
     return Decisions(project)

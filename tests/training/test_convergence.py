@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import statistics
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,6 +112,15 @@ def test_the_loss_is_moved_by_the_lora_alone(planned_project, tiny_base):
             if name.endswith("up"):
                 torch.nn.init.normal_(parameter)
         assert held_out_loss(tiny_base, plan, data) != before
+
+
+def test_what_apples_gpus_cannot_compute_is_computed_on_the_cpu(monkeypatch):
+    """They know no fp64: of a loss that lies there, nothing but a copy on the CPU may be asked for."""
+    there = SimpleNamespace(cpu=lambda: torch.full((4,), 0.25))
+    monkeypatch.setattr("packshot.training.convergence.per_image_loss", lambda *given: there)
+    data = SimpleNamespace(held_out_batches=lambda at_once, processes: ["a batch"] * 2)
+    plan = SimpleNamespace(images_at_once=4, min_snr_gamma=0.0)
+    assert held_out_loss(None, plan, data) == 2 * 4 * 0.25 / HELD_OUT
 
 
 ENDING = {

@@ -328,8 +328,10 @@ def random_batch(base: DiffusionModel, latents: Tensor, size: int) -> Batch:
     """A batch of `size` times the same latents [1, C, h, w], with random noise and empty prompts."""
     conditioning = base.empty_conditioning(size)
     several = latents.expand(size, -1, -1, -1).contiguous()
-    quantiles = (torch.arange(size, device=base.device) + 0.5) / size
-    times = base.schedule.timesteps_at(quantiles, latents[0, 0].numel())
+    quantiles = (
+        torch.arange(size) + 0.5
+    ) / size  # on the CPU: Apple's GPUs know no normal quantiles
+    times = base.schedule.timesteps_at(quantiles, latents[0, 0].numel()).to(base.device)
     ones = torch.ones(size, 1, *latents.shape[-2:], device=base.device)
     return Batch(
         several, torch.randn_like(several), times, conditioning, ones, ones[:, 0, 0, 0].clone()

@@ -49,9 +49,8 @@ def held_out_loss(
     batches = data.held_out_batches(
         min(plan.images_at_once, -(-HELD_OUT // processes.count)), processes
     )
-    total = sum(
-        float(per_image_loss(base, batch, plan.min_snr_gamma).double().sum()) for batch in batches
-    )
+    each = (per_image_loss(base, batch, plan.min_snr_gamma).cpu() for batch in batches)
+    total = sum(float(losses.double().sum()) for losses in each)  # Apple's GPUs know no fp64
     return float(processes.sum(torch.tensor(total, dtype=torch.float64))) / HELD_OUT
 
 
