@@ -44,7 +44,9 @@ class Recipe(BaseModel):
     """Total exposures by number of photos; interpolated linearly."""
     least_exposures_share: float = Field(gt=0, le=1)
     """The least share of the exposures that gives a useful LoRA."""
-    sizes: tuple[Annotated[float, Field(gt=0, le=2)], ...] = Field((1.0, 0.75, 0.5), min_length=1)
+    sizes: tuple[Annotated[float, Field(gt=0, le=2)], ...] = Field(
+        default=(1.0, 0.75, 0.5), min_length=1
+    )
     """Resolutions to choose from, as shares of the base's own."""
 
     def exposures_for(self, photos: int) -> int:
