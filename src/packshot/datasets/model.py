@@ -41,21 +41,21 @@ class Dataset:
     """What stands for the product, as in "ohwx car"."""
     class_noun: str | None = None
     """What stands for its class, as in "car"."""
-    other_tokens: list[str] = field(default_factory=list)
-    """Class tokens of its parts that begin with another trigger."""
     refused: dict[str, str] = field(default_factory=dict)
     """What names no picture that may be opened, and why."""
     notes: list[str] = field(default_factory=list)
     """Notes for the user: ignored settings, skipped folders."""
+    other_tokens: list[str] = field(default_factory=list)
+    """Class tokens of its parts that begin with another trigger."""
 
     def add(self, other: Dataset) -> None:
         """Add another dataset's images that are not in this one; the first class tokens are kept."""
         here = {entry.picture for entry in (*self.entries, *self.class_entries)}
         self.entries += [entry for entry in other.entries if entry.picture not in here]
         self.class_entries += [entry for entry in other.class_entries if entry.picture not in here]
-        tokens = [one.split() for one in (self.class_tokens, other.class_tokens) if one]
-        if other.class_tokens and len({words[0] for words in tokens}) > 1:
-            self.other_tokens.append(other.class_tokens)
+        first, second = ((one.class_tokens or "").split() for one in (self, other))
+        if first and second and first[0] != second[0]:
+            self.other_tokens.append(" ".join(second))
         self.class_tokens = self.class_tokens or other.class_tokens
         self.class_noun = self.class_noun or other.class_noun
         self.refused |= other.refused
