@@ -396,6 +396,16 @@ def test_a_jpeg_that_goes_over_its_picture_for_ever_is_refused(tmp_path):
         open_image(tmp_path / "scans.jpg")
 
 
+def test_what_a_phone_writes_behind_a_jpeg_is_no_scan_of_it(tmp_path):
+    """The film of a motion photo has every two bytes thousands of times."""
+    film = np.random.default_rng(0).bytes(2**24)
+    assert film.count(b"\xff\xda") > 200
+    (tmp_path / "motion.jpg").write_bytes(encoded(halves(), "JPEG") + film)
+    assert open_image(tmp_path / "motion.jpg").size == (64, 32)
+    (tmp_path / "cut.jpg").write_bytes(encoded(halves(), "JPEG")[:-2])
+    assert open_image(tmp_path / "cut.jpg").size == (64, 32), "none but its end is missing"
+
+
 SECRETS = {0xA430: "OWNER", 0xA431: "BODY", 0xA435: "LENS", 0xA420: "UNIQUE", 0x927C: b"NOTE"}
 IN_THE_MAIN_FOLDER = {0xC62F: "BODY", 0xFDE8: "OWNER", 0xFDE9: "BODY", 0x02BC: b"<x>BODY</x>"}
 

@@ -1,6 +1,7 @@
 """Cut-outs: their box, size, rim and order."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from packshot.errors import InsertionError
 from packshot.insertion.background import Box
 from packshot.insertion.cutouts import (
     CutOut,
+    _touches_edge,
     best_photos,
     chosen,
     cut_out,
@@ -146,6 +148,33 @@ def test_a_photo_is_chosen_by_its_own_name_or_the_projects(product):
         assert chosen(photos, name) == [photos[2]]
     with pytest.raises(InsertionError, match=r"no photo other\.png.*3\.png"):
         chosen(photos, "other.png")
+
+
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_a_photo_whose_edge_cuts_the_product_is_not_used(product, side):
+    photos = list_photos(product)
+    cut = photos[1]
+    with Image.open(cut.file) as picture, Image.open(cut.mask) as mask:
+        left, top, right, bottom = mask.getbbox()
+        part = {
+            "left": (left + 20, 0, *mask.size), "right": (0, 0, right - 20, mask.height),
+            "top": (0, top + 20, *mask.size), "bottom": (0, 0, mask.width, bottom - 20),
+        }[side]  # fmt: skip
+        picture.crop(part).save(cut.file)
+        mask.crop(part).save(cut.mask)
+    found = best_photos(list_photos(product), Placement(Box(0, 0, 60, 60)), None)
+    assert {each.photo.file for each in found} == {each.file for each in photos} - {cut.file}
+
+
+def test_a_picture_that_was_cropped_to_the_product_shows_it_whole():
+    picture = cut_out_of("bottle")
+    height, width = picture.alpha.shape
+    cropped = replace(picture.photo, width=width, height=height, mask=Path("mask.png"))
+    assert not _touches_edge(replace(picture, photo=cropped))
+    found = replace(cropped, masked_by="bundled")
+    assert _touches_edge(replace(picture, photo=found)), "a segmenter may not know where it ends"
+    wide = replace(cropped, width=width + 9)
+    assert _touches_edge(replace(picture, photo=wide)), "its foot lies on the lower edge"
 
 
 def test_a_silhouette_that_fits_is_not_outranked_for_what_is_said_of_its_mask(product):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import re
 import stat
 import warnings
 from collections.abc import Iterator
@@ -43,6 +44,9 @@ _MORE = ("xmp", XMP_TEXT, "photoshop", "Raw profile type xmp", "Raw profile type
 """What Pillow calls the other places for the same."""
 _JPEG_LONGEST = 65_500
 _MOST_SCANS = 100
+_MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
+"""What begins a JPEG's segment; of the others none has a length."""
+_SCAN, _END_OF_PICTURE = b"\xda", b"\xd9"
 _HEAD = 64
 _EXIF_LIMIT = 65_000
 """A JPEG's EXIF block holds 65,533 bytes at most."""
@@ -206,16 +210,23 @@ def _refuse_scans(path: Path, opened: Image.Image) -> None:
     file = opened.fp if isinstance(opened, ImageFile.ImageFile) else None
     if opened.format not in ("JPEG", "MPO") or file is None:
         return
-    place, scans, before = file.tell(), 0, b""
+    place = file.tell()
     file.seek(0)
-    while chunk := file.read(2**20):
-        scans += (before[-1:] + chunk).count(b"\xff\xda")
-        before = chunk
+    scans = _count_scans(file.read())
     file.seek(place)
     if scans > _MOST_SCANS:
         raise ImageRejectedError(
             path.name, f"is a JPEG of {scans:,} scans, where a dozen are usual; save it anew"
         )
+
+
+def _count_scans(data: bytes) -> int:
+    """The scans of a JPEG's first picture (ITU-T T.81, B.1): phones write films and further pictures behind it."""
+    at, scans = 2, 0
+    while (found := _MARKER.search(data, at)) and found[1] != _END_OF_PICTURE:
+        scans += found[1] == _SCAN
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return scans
 
 
 @functools.cache

@@ -28,6 +28,8 @@ from packshot.masks.registry import load_segmenter
 from packshot.photos.photo_set import DOUBTFUL, Photo
 
 _MARGIN = 0.02
+_CUT = 0.2
+"""Of a side of the product's box: what touches the photo's edge by more is cut off there."""
 _FIT_ENOUGH = 0.97
 _USUAL = 0.8
 _SHAPES, _UNLIKE_SHAPE = 4, 0.1
@@ -248,15 +250,21 @@ def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:
 
 
 def _touches_edge(cut: CutOut) -> bool:
-    """Whether the photo's edge cuts much of the product."""
-    height, width = cut.alpha.shape
-    full = cut.photo.width, cut.photo.height
-    if width < full[0] and height < full[1]:
-        return False
-    sides = (
-        (cut.alpha[:, 0], cut.alpha[:, -1]) if width == full[0] else (cut.alpha[0], cut.alpha[-1])
+    """Whether the photo's edge cuts much of the product.
+
+    A picture that somebody has cut out and cropped to the product touches it all around, and is whole.
+    """
+    (left, top), (height, width) = cut.corner, cut.alpha.shape
+    touched = (
+        (left == 0, cut.alpha[:, 0]),
+        (left + width == cut.photo.width, cut.alpha[:, -1]),
+        (top == 0, cut.alpha[0]),
+        (top + height == cut.photo.height, cut.alpha[-1]),
     )
-    return any(float(side.mean()) > 0.2 for side in sides)
+    is_drawn = cut.photo.mask is not None and cut.photo.masked_by is None
+    if is_drawn and all(touches for touches, _ in touched):
+        return False
+    return any(touches and float(side.mean()) > _CUT for touches, side in touched)
 
 
 def _shows(photo: Photo, view: str) -> bool:
