@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 from packshot.cli import app
 from packshot.delivery.conversion import ENCODINGS, convert
 from packshot.errors import DeliveryError, OverwriteError
-from packshot.images.loading import opened_picture
+from packshot.images.loading import open_image, opened_picture
+from packshot.insertion.background import Background
 from packshot.provenance import Claim, Marking, verify
 from packshot.provenance.marking import GENERATED
 from tests.backgrounds import landscape
+from tests.images.test_colour import grey_profile
 from tests.provenance.test_xmp import OWN
 
 MODEL, FOCAL, XMP_TAG = 0x0110, 0x920A, 700
@@ -118,3 +120,16 @@ def test_the_command_writes_beside_each_picture(tmp_path):
     told = CliRunner().invoke(app, ["convert", str(a_picture(tmp_path)), "--to", "tiff"])
     assert told.exit_code == 0 and told.output.strip() == str(tmp_path / "a.tiff")
     assert verify(tmp_path / "a.tiff").state == "valid"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp", "heic"])
+def test_greys_of_another_curve_are_the_same_greys(tmp_path, kind):
+    values = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+    file = tmp_path / "grey.png"
+    file.write_bytes(Background("grey.png", values[..., None], grey_profile(1.8)).as_png())
+    before, after = (
+        np.asarray(open_image(each), np.int16)
+        for each in (file, convert(file, tmp_path / "out", kind))
+    )
+    assert np.abs(before - values[..., None]).max() > 10, "the curve counts"
+    assert np.abs(after - before).max() <= 2

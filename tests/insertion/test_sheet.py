@@ -83,3 +83,15 @@ def test_checks_that_fail_are_red_and_say_their_limit(panels, monkeypatch):
     passed = [low <= 0.5 <= high for low, high in limits]
     assert [fill == lines[1][1] for _, fill in lines] == passed
     assert sum(words == "why" for words, _ in written) == len(limits)
+
+
+def test_a_dozen_checks_and_long_words_are_all_on_the_panel(panels):
+    good, bad = (
+        Check("a", 0.5, (0, 1), "why"),
+        Check("last", 2, (0, 1), "of IMG_1234.jpg: " + 15 * "words "),
+    )
+    table = panels(*[good] * 11, bad)["checks"]
+    ink = (table != 255).any(axis=2)
+    assert not ink[-4:].any() and not ink[:, -4:].any(), "nothing is cut off"
+    rows = np.flatnonzero((np.abs(table - (179, 38, 30)).max(axis=2) < 9).any(axis=1))
+    assert len(rows) and (np.flatnonzero(ink.any(axis=1)) > rows[-1]).any(), "with its words below"

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from packshot.errors import DeliveryError
+from packshot.images.colour import as_rgb_profile
 from packshot.images.encoding import JPEG_EXIF, commented
 from packshot.images.metadata import IIM_TAG, iim_segment
 from packshot.insertion.background import Background, load_background
@@ -109,7 +110,9 @@ def encoded(picture: Background, kind: str, xmp: bytes | None) -> bytes:
         page = Image.new("RGB", image.size, "white")
         page.paste(image, mask=image.getchannel("A"))
         image = page
-    told: dict[str, Any] = {"exif": exif, "icc_profile": picture.profile}
+    # WebP knows no grey: what is written is RGB, and so must its profile be.
+    profile = as_rgb_profile(picture.profile) if kind == "webp" else picture.profile
+    told: dict[str, Any] = {"exif": exif, "icc_profile": profile}
     if kind == "jpg":
         told["comment"] = dict(picture.texts).get("Comment", "").encode()[:_MAX_COMMENT]
         told["extra"] = iim_segment(picture.iim) if picture.iim else None

@@ -57,13 +57,21 @@ def _image(colours: Colours) -> Image.Image:
 def _table(checks: Sequence[Check]) -> Image.Image:
     panel = Image.new("RGB", (_CELL, _CELL), PAPER)
     draw = ImageDraw.Draw(panel)
-    font = ImageFont.load_default(17)
+    apart = min(56, (_CELL - 12) // max(1, len(checks)))
     for row, check in enumerate(checks):
-        y = 12 + 56 * row
+        y = 12 + apart * row
         ink = _GOOD if check.passed else _BAD
-        draw.text((8, y), f"{check.name}: {check.value:.3g}  {_within(check)}", fill=ink, font=font)
-        draw.text((8, y + 22), check.meaning, fill=INK, font=ImageFont.load_default(13))
+        told = f"{check.name}: {check.value:.3g}  {_within(check)}"
+        draw.text((8, y), told, fill=ink, font=_fitting(told, 17))
+        draw.text((8, y + 22), check.meaning, fill=INK, font=_fitting(check.meaning, 13))
     return panel
+
+
+def _fitting(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font of this size, or as much smaller as the text needs to end on the panel."""
+    font = ImageFont.load_default(size)
+    room = (_CELL - 16) / max(1.0, font.getlength(text))
+    return font if room >= 1 else ImageFont.load_default(max(6, int(size * room)))
 
 
 def _within(check: Check) -> str:
