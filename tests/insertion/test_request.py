@@ -232,6 +232,27 @@ def test_a_bad_background_costs_itself_and_is_named(product, plates):
     assert again.exit_code == 0 and again.stderr.count("sheet:") == 1
 
 
+@pytest.mark.parametrize("asked,words", [
+    ((*PLACE, "--count", 2), "--count and --name are of one background"),
+    ((*PLACE, "--name", "beach"), "--count and --name are of one background"),
+    (("--suggest",), "--suggest shows places in one background: name one of"),
+])  # fmt: skip
+def test_of_many_backgrounds_nothing_is_asked_in_vain(
+    product, plates, capsys, monkeypatch, asked, words
+):
+    assert words in fails(capsys, monkeypatch, plates, "-p", product.root, *asked)
+    assert not product.insertions_folder.exists()
+
+
+def test_a_folder_without_backgrounds_is_no_success(product, tmp_path, capsys, monkeypatch):
+    empty, table = tmp_path / "empty", tmp_path / "empty.csv"
+    empty.mkdir()
+    table.write_text("background,at\n")
+    for source in (empty, table):
+        told = fails(capsys, monkeypatch, source, "-p", product.root, *PLACE)
+        assert f"There are no backgrounds in {source}" in told.replace("\n", "")
+
+
 class Made:
     """Stands for an insertion: writes a picture, and counts."""
 
@@ -290,7 +311,20 @@ def _a_caption(project):
     (next(project.photos_folder.glob("*.png")).with_suffix(".txt")).write_text("rear view")
 
 
+def _no_watermark(project):
+    _set(project, "watermark = false")
+
+
+def _rights(project):
+    _set(project, 'rights = { creator = "Ada" }')
+
+
+def _set(project, line):
+    project.settings_file.write_text(f"{line}\n{project.settings_file.read_text()}")
+
+
 CHANGES = {
+    "whether it is marked": _no_watermark, "whose it is": _rights,
     "a mask": _no_mask, "a photo": _another_photo, "the subject": _another_trigger,
     "a caption": _a_caption, "nothing": lambda project: None,
 }  # fmt: skip

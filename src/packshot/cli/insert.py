@@ -38,7 +38,7 @@ Method = Annotated[
     InsertionMethod,
     typer.Option(help="composite: cut out of a real photo; inpaint: painted by the LoRA."),
 ]
-Count = Annotated[int, typer.Option(min=1, max=64, help="Versions of each.")]
+Count = Annotated[int, typer.Option(min=1, max=64, help="Versions, of one background.")]
 Suggest = Annotated[bool, typer.Option("--suggest", help="Only show where it could go.")]
 Horizon = Annotated[float | None, typer.Option(help="Pixels from the top. Default: estimated.")]
 Tall = Annotated[

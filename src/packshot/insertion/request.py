@@ -147,10 +147,15 @@ def insert_all(
 
     Raises:
         InsertionError, ImageRejectedError: as `insert` and `load_background`; of several, only where
-            none was made. Earlier results stay.
+            none was made, there are none, or something was asked that is of one. Earlier results stay.
     """
     folder, tools = out or project.insertions_folder, Tools(base, loras, embedder)
-    if background.suffix.lower() == ".csv" or background.is_dir():
+    if _is_many(background):
+        if count > 1 or name is not None:
+            raise InsertionError(
+                "--count and --name are of one background. Into each of many one picture is made; what it "
+                "is called a table says in its column name."
+            )
         refused = {} if refused is None else refused
         yield from _into_many(
             project, background, place, settings, folder, tools, progress, refused
@@ -158,6 +163,11 @@ def insert_all(
     else:
         names = _called(name, folder, background, count)
         yield from _into_one(project, background, place, settings, folder, tools, progress, names)
+
+
+def _is_many(background: Path) -> bool:
+    """Whether it is a table or a folder of backgrounds."""
+    return background.suffix.lower() == ".csv" or background.is_dir()
 
 
 def _into_one(
@@ -180,6 +190,10 @@ def _into_many(
 ) -> Iterator[Insertion]:  # fmt: skip
     """Each background of a folder or table that has no result yet, or one that is out of date."""
     jobs = named_apart(read_jobs(table), folder)
+    if not jobs:
+        raise InsertionError(
+            f"There are no backgrounds in {table}: a folder must have photos in it, a table rows."
+        )
     key = _inputs(project, place, settings, tools)
     pending = pending_jobs(jobs, folder, key)
     for left, job in zip(range(len(pending), 0, -1), pending, strict=True):
@@ -260,13 +274,14 @@ def _inputs(
         path and pathnames.is_file(Path(path)) and hashing.sha256(Path(path))
         for path in (place.mask, place.behind)
     )
-    base, embedder = tools.base, tools.embedder
+    base, embedder, marking = tools.base, tools.embedder, project.marking
+    marks = marking.is_on, marking.has_watermark, marking.rights.model_dump()
     model = base and (
         base.content_hash, str(base.dtype), base.weight_storage, asdict(base.sampler)
     )  # fmt: skip
     return hashing.fingerprint(
         [
-            version("packshot"), project.subject.model_dump(), project.settings.segmenter, photos,
+            version("packshot"), project.subject.model_dump(), project.settings.segmenter, photos, marks,
             settings.model_dump(), asdict(replace(place, mask=None)), mask, front,
             model,
             [(lora.sha256, weight) for lora, weight in tools.loras], embedder and embedder.name,
@@ -307,8 +322,10 @@ def show_places(
     """Write an image of the background with the suggested placements, numbered, best first.
 
     Raises:
-        InsertionError: there is no room for the product on the ground.
+        InsertionError: there is no room for the product on the ground, or it is a folder or table.
     """
+    if _is_many(background):
+        raise InsertionError(f"--suggest shows places in one background: name one of {background}.")
     read = load_background(background)
     plate, scale, aspect = place.geometry(read, project, settings)
     places = suggest(read, aspect, plate.camera, scale.relative)
