@@ -155,6 +155,33 @@ def test_one_that_is_gone_comes_again(project, take):
     assert names(take(a=None)) == ["a.png"] and (project.photos_folder / "a.png").is_file()
 
 
+def test_one_that_comes_again_brings_its_caption(project, take, source):
+    (source / "a.txt").write_text("a photo of ohwx car")
+    take(a=painted(0))
+    ours = project.photos_folder / "a.txt"
+    ours.unlink()
+    take(a=None)
+    assert not ours.exists(), "whoever deletes a caption alone does not want it"
+    (project.photos_folder / "a.png").unlink()
+    take(a=None)
+    assert ours.read_text() == "a photo of ohwx car\n"
+    (project.photos_folder / "a.png").unlink()
+    ours.write_text("mine")
+    take(a=None)
+    assert ours.read_text() == "mine"
+
+
+def test_one_that_comes_again_in_another_format_is_what_its_name_says(project, take, source):
+    take(a=painted(0))
+    (project.photos_folder / "a.png").unlink()
+    painted(0).save(source / "b.jpg", quality=98)
+    intake = Ingest(project, min_side=128, min_sharpness=20)
+    intake.add(source / "b.jpg")
+    assert names(intake) == ["a.png"]
+    with Image.open(project.photos_folder / "a.png") as opened:
+        assert opened.format == "PNG"
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

@@ -38,6 +38,15 @@ def test_one_that_was_added_again_is_not_overwritten(taken, source):
     assert len(list_photos(taken)) == 2 and restore_photos(taken, ["0.png"]) == []
 
 
+def test_one_that_is_added_again_has_the_caption_that_it_came_with(project, source):
+    painted(0).save(source / "0.png")
+    (source / "0.txt").write_text("ohwx car at dusk")
+    add_photos(project, source)
+    remove_photos(project, ["0.png"])
+    add_photos(project, source)
+    assert [photo.caption for photo in list_photos(project)] == ["ohwx car at dusk"]
+
+
 @pytest.mark.parametrize("name", ["z.png", "../packshot.toml", "manifest.json", "/etc/passwd"])
 def test_only_photos_are_taken_out(taken, name):
     for change in (remove_photos, restore_photos):

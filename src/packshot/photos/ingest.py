@@ -84,16 +84,18 @@ class Ingest:
         sharpness = self._check(path, picture)
         pixels, look = quality.pixels_sha256(image), quality.perceptual_hash(image)
         older = self._older_version(path, picture, pixels, look)
-        data = encoded(picture, picture.suffix)
-        name = older.file if older else self._free_name(path.stem, picture.suffix, data)
+        suffix = Path(older.file).suffix if older else picture.suffix
+        data = encoded(picture, suffix)
+        name = older.file if older else self._free_name(path.stem, suffix, data)
         target = pathnames.safe_join(self.project.photos_folder, name)
+        comes_back = not target.is_file()  # then its caption does, too
         files.write_bytes(target, data)
         entry = Entry(
             source=pathnames.printable_name(path.name), source_sha256=source_sha256,
             file=name, sha256=hashing.sha256(target), pixels_sha256=pixels, perceptual_hash=look,
             width=image.width, height=image.height,
             why=f"{image.width} x {image.height} px, sharp ({sharpness:.0f}), unlike the others",
-            carried_caption=older.carried_caption if older else None,
+            carried_caption=older.carried_caption if older and not comes_back else None,
             written_caption=older.written_caption if older else None,
             caption_by=older.caption_by if older else None,
             caption_locked=older.caption_locked if older else False,
