@@ -80,6 +80,22 @@ def test_the_users_own_is_made_once_and_read_by_the_user_alone(config):
     assert signing_key.current() == made
 
 
+def test_of_two_processes_at_once_the_key_and_certificate_of_one_stay(config, monkeypatch):
+    write, others = signing_key._write_secret, []
+
+    def interrupted(file, data):
+        write(file, data)
+        if not others:
+            others.append(None)
+            others[0] = signing_key.current.__wrapped__()
+
+    monkeypatch.setattr(signing_key, "_write_secret", interrupted)
+    assert signing_key.current() == others[0]
+    signing_key.current.cache_clear()
+    assert signing_key.current() == others[0]
+    assert [each.name for each in config.parent.iterdir()] == ["credentials"]
+
+
 def test_without_a_home_that_can_be_written_a_key_serves_this_process(config, monkeypatch):
     config.parent.parent.mkdir(exist_ok=True)
     config.parent.write_text("a file where the folder would be")

@@ -6,6 +6,7 @@ import datetime
 import os
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from packshot.errors import CredentialsError
+from packshot.errors import CredentialsError, DiskFullError, WriteError
 from packshot.utils import files, pathnames, reading
 
 _CERTIFICATE, _KEY, _SETTINGS = "certificate.pem", "key.pem", "credentials.toml"
@@ -217,10 +218,9 @@ def current() -> SigningKey:
     if not pathnames.exists(certificate):
         made = make_own()
         try:
-            _write(place, made)
-        except OSError:  # a home that cannot be written: a key for this process alone
-            return made
-        return made
+            _keep(place, made)
+        except (OSError, DiskFullError, WriteError):
+            return made  # a home that cannot be written: a key for this process alone
     settings = reading.read_toml(place / _SETTINGS) if pathnames.exists(place / _SETTINGS) else {}
     command = str(settings.get("command", ""))
     key = None if command else _read(place / _KEY)
@@ -336,6 +336,19 @@ def _read(file: Path) -> bytes:
             return opened.read(_MAX_BYTES)
     except OSError as error:
         raise CredentialsError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _keep(place: Path, made: SigningKey) -> None:
+    """Put a key where there is none: whole at once, so that the first of several processes' stays."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".credentials-") as beside:
+        whole = Path(beside) / place.name
+        _write(whole, made)
+        try:
+            whole.rename(place)
+        except OSError:  # another process was quicker, or somebody left something there
+            if not pathnames.exists(place / _CERTIFICATE):
+                _write(place, made)
 
 
 def _write(place: Path, key: SigningKey) -> None:
