@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 from packshot.errors import InsertionError
 from packshot.insertion import Box, InsertionSettings, Placement, load_background
 from packshot.insertion.cutouts import best_photos, cut_out
-from packshot.insertion.insert import insert
+from packshot.insertion.insert import _checked, insert
 from packshot.insertion.lighting import CLEAR, UNCLEAR, Light, LightEstimator
 from packshot.photos.photo_set import list_photos
 from packshot.project import save_choices
@@ -16,6 +16,7 @@ from packshot.provenance import verify
 from packshot.provenance.marking import TOO_SMALL_TO_MARK
 from packshot.settings import choices_of
 from tests.backgrounds import landscape, product_photo
+from tests.insertion.scenes import inserted, scene
 
 PLACE = Placement(Box(140, 140, 120, 90))
 
@@ -103,6 +104,15 @@ def test_shadow_and_reflection_are_the_users(product, background_file, tmp_path)
     assert right[:, :140].sum() > right[:, 262:].sum()
     wet = ground(shadow_strength=0.0, reflection=1.0)
     assert ((wet[232:250, 160:240].astype(int) - background[232:250, 160:240])[..., 1]).mean() < -20
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 90.0, 200.0, 270.0])
+def test_a_mirror_image_is_no_seam_and_no_shadow(azimuth):
+    shown = scene("smooth", 400, azimuth, 0.8, box=Box(120, 100, 160, 120))
+    for strength in (0.0, 0.3, 1.0):
+        checks = _checked(shown, inserted(shown, reflection=strength), [], None)
+        missed = {check.name for check in checks if not check.passed}
+        assert not missed & {"seam", "shadow direction"}, strength
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def composite(scene: Scene, cut: CutOut, settings: InsertionSettings, seed: int)
     zone[place.region] = np.maximum(zone[place.region], opacity > 0)
     hidden = 1 - (1 - shadow) * (1 - mirrored)
     hidden[place.region] = 1 - (1 - hidden[place.region]) * (1 - opacity)
-    return Composite(ground, zone, colours, opacity[inner], box, shadow, hidden, cut)
+    return Composite(ground, zone, colours, opacity[inner], box, shadow, hidden, cut, mirrored)
 
 
 def _shadow(scene: Scene, cut: CutOut, alpha: Colours, box: Box) -> Colours:

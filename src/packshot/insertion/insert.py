@@ -354,11 +354,12 @@ def _checked(
     silhouette = np.zeros_like(result.changed_mask)
     silhouette[result.box.region] = result.alpha
     front = np.zeros_like(silhouette) if scene.front is None else scene.front
+    things = np.maximum(silhouette, front)
+    if result.reflection is not None:  # whose outline is the product's own
+        things = np.maximum(things, result.reflection)
     hardness = scene.light.hardness if result.cut else 0.0  # a painting's zone ends in no shadow
     checks.append(
-        judged.seam_visibility(
-            scene.image, result.image, result.changed_mask, np.maximum(silhouette, front), hardness
-        )
+        judged.seam_visibility(scene.image, result.image, result.changed_mask, things, hardness)
     )
     if result.cut:
         checks.append(judged.mask(result.cut.photo, (faults or {}).get(result.cut.photo.file.name)))
@@ -426,6 +427,8 @@ def _shadows(scene: Scene, result: Composite, silhouette: Colours) -> tuple[Colo
     visible = (silhouette < 0.02) & (dark < 0.02) & is_lit
     if scene.front is not None:
         visible &= scene.front < 0.02
+    if result.reflection is not None:
+        visible &= result.reflection < 0.02
     thrown = shadows.cast_shadow(whole, result.box, size, scene.ground, scene.light)
     cast = optics.out_of_focus(thrown, blur)
     return darkening * visible, cast * visible

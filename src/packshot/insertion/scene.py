@@ -53,6 +53,7 @@ class Composite:
         opacity: of product, shadow and reflection together: how much of the ground they hide,
             [height, width].
         cut: the cut-out that was composited; None if the product was inpainted.
+        reflection: the opacity of its mirror image on the ground, [height, width]; None if it has none.
     """
 
     image: Colours
@@ -63,6 +64,7 @@ class Composite:
     shadow: Colours
     opacity: Colours
     cut: CutOut | None
+    reflection: Colours | None = None
 
     def behind(self, before: Colours, front: Colours | None) -> Composite:
         """This, with the background's own pixels before it where `front` [height, width] is opaque.
@@ -81,4 +83,5 @@ class Composite:
             alpha=self.alpha * seen[self.box.region],
             shadow=self.shadow * seen,
             opacity=self.opacity * seen,
+            reflection=None if self.reflection is None else self.reflection * seen,
         )
