@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from packshot.errors import ImageRejectedError
-from packshot.insertion.background import Box, load_background
+from packshot.insertion.background import Background, Box, load_background
 from tests.backgrounds import landscape
 from tests.odd_files import exif, png, png_chunk
 
@@ -188,6 +188,28 @@ def test_a_colour_that_means_transparent_is_transparent(tmp_path):
     picture = Image.new("RGB", (400, 300), (10, 20, 30))
     background = saved(tmp_path, picture, transparency=(10, 20, 30))
     assert background.pixels.shape[2] == 4 and background.pixels[..., 3].max() == 0
+
+
+def test_of_a_phones_file_of_several_pictures_the_first_is_the_photo(tmp_path):
+    """As a burst, or a photo beside its edited one."""
+    file = pillow_heif.from_pillow(Image.new("RGB", (64, 48), (200, 30, 30)))
+    file.add_from_pillow(Image.new("RGB", (64, 48), (30, 30, 200)))
+    file.save(tmp_path / "several.heic")
+    red, _, blue = load_background(tmp_path / "several.heic").pixels[24, 32]
+    assert red > 150 > 100 > blue
+
+
+@pytest.mark.parametrize("channels,profile", [(1, None), (3, None), (3, "sRGB")])
+def test_shade_on_sixteen_bits_has_no_steps_of_eight(channels, profile):
+    ramp = np.linspace(20_000, 24_000, 400 * 300 * channels).astype(np.uint16)
+    icc = profile and ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    deep = Background("deep.png", ramp.reshape(300, 400, channels), icc)
+    everywhere = np.ones((BOX.height, BOX.width), np.float32)
+    same, dark = (
+        deep.with_colours(BOX, share * deep.colours(BOX), everywhere).pixels for share in (1, 0.9)
+    )
+    assert np.abs(same.astype(int) - deep.pixels).max() <= 1
+    assert np.abs(dark[BOX.region] - 0.9 * deep.pixels[BOX.region]).max() <= 1
 
 
 def test_what_is_no_still_picture_is_refused(tmp_path):

@@ -221,7 +221,7 @@ def _refuse_scans(path: Path, opened: Image.Image) -> None:
 
 
 def _count_scans(data: bytes) -> int:
-    """The scans of a JPEG's first picture (ITU-T T.81, B.1): phones write films and further pictures behind it."""
+    """The scans of a JPEG's first picture (ITU-T T.81, B.1): phones write films and more behind it."""
     at, scans = 2, 0
     while (found := _MARKER.search(data, at)) and found[1] != _END_OF_PICTURE:
         scans += found[1] == _SCAN

@@ -80,10 +80,12 @@ def has_shape(mask: tuple[int, int], size: tuple[int, int]) -> bool:
 
 
 def resized(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The mask at a photo's size."""
+    """The mask at a photo's size; of a smaller one the edge is soft, not in steps."""
     from PIL import Image
 
-    return mask if mask.size == size else mask.resize(size, Image.Resampling.BOX)
+    is_smaller = mask.width < size[0] or mask.height < size[1]
+    way = Image.Resampling.BILINEAR if is_smaller else Image.Resampling.BOX
+    return mask if mask.size == size else mask.resize(size, way)
 
 
 def own_mask(alpha: Image.Image | None) -> Image.Image | None:

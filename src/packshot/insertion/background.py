@@ -29,6 +29,8 @@ Colours = npt.NDArray[np.floating[Any]]
 """sRGB [height, width, 3], or one channel [height, width], in [0, 1]."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""ITU-R BT.601, by which Pillow makes colours grey."""
 _ROWS = 256
 """So many rows of a background are blended at once."""
 
@@ -88,10 +90,19 @@ class Background:
         """The box of the whole background."""
         return Box(0, 0, self.width, self.height)
 
+    @property
+    def _is_fine(self) -> bool:
+        """Whether it has 16 bits that need no conversion of colours, which would leave 8 of them."""
+        is_srgb = self.profile is None or colour.is_srgb(self.profile)
+        return self.pixels.dtype == np.uint16 and is_srgb
+
     def colours(self, box: Box) -> Colours:
         """The colours of a part, in sRGB."""
         values = self._colour_channels(self.pixels[box.region])
-        eight = (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
+        if self._is_fine:
+            fine = values.astype(np.float32) / 65535
+            return fine if fine.shape[2] == 3 else np.repeat(fine, 3, axis=2)
+        eight = _eight_bits(values) if values.dtype == np.uint16 else values
         seen = colour.to_srgb(_image(np.ascontiguousarray(eight)), self.profile)
         return np.asarray(seen).astype(np.float32) / 255
 
@@ -125,9 +136,7 @@ class Background:
 
     def _blend(self, part: Pixels, colours: Colours, weights: Colours, opacity: Colours) -> None:
         own = self._colour_channels(part).astype(np.float32)
-        eight = _image((colours.clip(0, 1) * 255).round().astype(np.uint8))
-        eight = eight if own.shape[2] == 3 or self.profile else eight.convert("L")
-        new = np.array(colour.from_srgb(eight, self.profile), np.float32).reshape(own.shape)
+        new = self._values_of(colours.clip(0, 1), own.shape)
         most = np.iinfo(part.dtype).max
         mixed = own + weights[..., None] * (new * (most / 255) - own)
         if part.shape[2] == 4:
@@ -135,6 +144,15 @@ class Background:
             mixed = _over(part.astype(np.float32), mixed, hides[..., None], most)
         rounded = mixed.round().clip(0, most).astype(part.dtype)
         np.copyto(part, rounded, where=(weights > 0)[..., None])
+
+    def _values_of(self, colours: Colours, shape: tuple[int, ...]) -> Colours:
+        """Colours as values of this background in this shape, from 0 to 255."""
+        if self._is_fine:
+            fine = colours if shape[2] == 3 else colours @ _LUMA[:, None]
+            return np.asarray(255 * fine, np.float32)
+        eight = _image((colours * 255).round().astype(np.uint8))
+        eight = eight if shape[2] == 3 or self.profile else eight.convert("L")
+        return np.array(colour.from_srgb(eight, self.profile), np.float32).reshape(shape)
 
     def write(self, path: Path, **notes: str) -> None:
         """Write a PNG; see `as_png`."""
@@ -171,7 +189,8 @@ def load_background(path: Path) -> Background:
         ImageRejectedError: not an image, damaged, too large, or animated.
     """
     with opened_picture(path) as image:
-        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        # Of pictures beside each other in one file, as phones write them, the first is the photo.
+        if getattr(image, "n_frames", 1) > 1 and image.format not in ("MPO", "HEIF"):
             raise ImageRejectedError(path.name, "moves; save one frame of it as a PNG")
         profile = colour.stated_profile(image, path.name)
         is_grey = image.mode in colour.GREY
@@ -260,6 +279,10 @@ def _exif_of_png(exif: bytes) -> bytes:
     data = read.tobytes(place).removeprefix(b"Exif\0\0")
     order = "<" if data.startswith(b"II") else ">"
     return data[:4] + struct.pack(f"{order}L", place) + bytes(place - 8) + data[8:]
+
+
+def _eight_bits(sixteen: Pixels) -> Pixels:
+    return np.asarray((sixteen.astype(np.uint32) + 128) // 257, np.uint8)
 
 
 def _image(eight: Pixels) -> Image.Image:
