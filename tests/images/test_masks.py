@@ -33,6 +33,16 @@ def test_a_mask_is_white_on_the_product_at_the_photos_size(tmp_path):
     assert list(read_mask(tmp_path / "m.png", (40, 20)).getdata()) == list(mask.getdata())
 
 
+def test_a_smaller_masks_slanting_edge_has_no_steps_on_its_photo(tmp_path):
+    rows, columns = np.mgrid[:50, :50]
+    Image.fromarray(np.where(columns > rows + 5, 255, 0).astype(np.uint8)).save(tmp_path / "m.png")
+    large = np.asarray(read_mask(tmp_path / "m.png", (400, 400)), np.float32) / 255
+    edge = 400 - large.sum(axis=1)[100:300]
+    straight = np.polyval(np.polyfit(np.arange(200), edge, 1), np.arange(200))
+    assert np.abs(edge - straight).max() < 1
+
+
+
 def test_a_mask_of_another_shape_is_refused(tmp_path):
     Image.new("L", (40, 20)).save(tmp_path / "m.png")
     with pytest.raises(

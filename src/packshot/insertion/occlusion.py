@@ -84,17 +84,18 @@ def read_front(background: Background, path: Path) -> tuple[Colours, tuple[str, 
         raise InsertionError(
             f"The mask {path.name} is empty: paint white what stands before the product."
         )
-    between = float(((grey > 0.1) & (grey < 0.9)).mean())
+    drawn_grey = np.asarray(drawn.image, dtype=np.float32) / 255
+    between = float(((drawn_grey > 0.1) & (drawn_grey < 0.9)).mean())
     if between > _PHOTO:
         raise InsertionError(
             f"The mask {path.name} looks like a photo: most of it is neither black nor white. Paint "
             "white what stands before the product, and black elsewhere."
         )
     notes = (_HOW[drawn.by].format(name=path.name),) if drawn.by in _HOW else ()
-    white = (grey > 0.5).astype(np.uint8)
+    white = (drawn_grey > 0.5).astype(np.uint8)
     rim = int(white.sum()) - int(cv2.erode(white, np.ones((3, 3), np.uint8)).sum())
-    is_soft = between * grey.size > _SOFT * rim
-    return (grey if is_soft else softened(white > 0, background, background.all)), notes
+    is_soft = between * white.size > _SOFT * rim
+    return (grey if is_soft else softened(grey > 0.5, background, background.all)), notes
 
 
 def find_front(background: Background, box: Box, segmenter: Segmenter) -> Colours | None:
