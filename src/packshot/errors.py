@@ -58,7 +58,8 @@ class NoUsablePhotosError(PackshotError):
 class Refusal(str):
     """Why a file is refused, in words; `code` says it in one, for programs.
 
-    Codes: "blurred", "small", "large", "damaged", "duplicate"; "rejected" for all other reasons.
+    Codes: "blurred", "small", "large", "damaged", "duplicate"; "rejected" for all other reasons. "used" is
+    a file that is used all the same, with what was left out of it.
     """
 
     code: str

@@ -11,6 +11,7 @@ from packshot import cli
 from packshot.cli import console as module
 from packshot.cli.console import LINE_SECONDS, Console
 from packshot.training import CompileFailed, Step, StepSkipped
+from tests.projects import painted
 
 
 @pytest.fixture
@@ -135,3 +136,18 @@ def test_nothing_is_printed_past_it():
         if file.name != "terminal.py":
             said = re.search(r"typer\.echo|\bprint\([\"f]|std(out|err)\.write", file.read_text())
             assert not said, file
+
+
+def test_a_photo_whose_captions_second_line_is_left_out_is_not_called_refused(
+    project, source, capsys, monkeypatch
+):
+    painted(0).save(source / "a.png")
+    (source / "a.txt").write_text("ohwx car\nat dusk")
+    (source / "b.png").write_bytes(b"no picture")
+    monkeypatch.setattr("sys.argv", ["packshot", "photos", str(source), "-p", str(project.root)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr()
+    assert "note a.txt: is used, but has more than one line" in said.err
+    assert said.err.count("refused ") == said.err.count("refused b.png: ") == 1
+    assert "1 photos accepted, 1 refused." in said.out

@@ -9,7 +9,7 @@ from typing import Any
 
 from packshot.class_images.class_image import ClassImage
 from packshot.class_images.manifest import read_folder_metadata
-from packshot.errors import ClassImagesError, ImageRejectedError
+from packshot.errors import ClassImagesError, ImageRejectedError, Refusal
 from packshot.images import sidecars
 from packshot.images.caption_text import Remarks, Syntax
 from packshot.images.loading import open_image
@@ -65,7 +65,7 @@ def from_folder(
         progress("class images", len(seen), min(count, len(paths) - len(refused)))
         yield image
     for kind, names in remarks.names.items():
-        refused |= {name: f"is used, but has {kind}" for name in names}
+        refused |= {name: Refusal(f"is used, but has {kind}", "used") for name in names}
     if not seen and count:
         raise ClassImagesError(_nothing(folder, refused))
 

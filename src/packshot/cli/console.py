@@ -134,9 +134,11 @@ class Console(RunObserver):
         )
 
     def refused(self, refused: dict[str, str]) -> None:
-        """Print which photos were refused, and why."""
+        """Print which photos were refused, and why; and of which captions something was left out."""
+        from packshot.images.refusals import is_used
+
         for name, reason in refused.items():
-            self.say(f"refused {name}: {reason}")
+            self.say(f"{'note' if is_used(reason) else 'refused'} {name}: {reason}")
 
     def blurred(self, photos: Sequence[Photo]) -> None:
         """Print what was blurred in each photo."""

@@ -40,6 +40,7 @@ def import_dataset(
     """Import a kohya dataset or a Hugging Face imagefolder into a new or existing project."""
     from packshot import datasets
     from packshot.cli.console import Console
+    from packshot.images.refusals import count_refused
 
     with Console() as console:
         result = datasets.import_dataset(
@@ -62,7 +63,7 @@ def import_dataset(
     )
     echo(
         f"{len(result.photos)} photos accepted ({with_caption} with captions, {with_mask} with "
-        f"masks), {len(result.refused)} refused; {len(result.class_images)} class images."
+        f"masks), {count_refused(result.refused)} refused; {len(result.class_images)} class images."
     )
 
 

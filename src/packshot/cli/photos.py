@@ -37,6 +37,7 @@ def photos(
 ) -> None:
     """Add photos of the product that pass the checks; others are refused with a reason."""
     from packshot.cli.console import Console
+    from packshot.images.refusals import count_refused
     from packshot.photos.anonymize import blur_photos, detectors
     from packshot.photos.guide import words_of
     from packshot.photos.photo_set import add_photos
@@ -52,7 +53,7 @@ def photos(
         if kinds:
             blurred = blur_photos(opened, kinds, face_model=face_model, progress=console.progress)
             console.blurred(blurred)
-    echo(f"{len(accepted.photos)} photos accepted, {len(accepted.refused)} refused.")
+    echo(f"{len(accepted.photos)} photos accepted, {count_refused(accepted.refused)} refused.")
     _echo_guide(opened, language)
 
 

@@ -9,6 +9,16 @@ from packshot.errors import Refusal
 from packshot.utils import files, reading
 
 
+def is_used(reason: str) -> bool:
+    """Whether no file is refused, but something was left out of one."""
+    return getattr(reason, "code", "") == "used"
+
+
+def count_refused(refused: Mapping[str, str]) -> int:
+    """How many files are truly refused."""
+    return sum(not is_used(reason) for reason in refused.values())
+
+
 def write_refusals(path: Path, refused: Mapping[str, str]) -> None:
     """Write {name: {"code": ..., "text": ...}}; a reason without a code is "rejected"."""
     files.write_json(

@@ -202,7 +202,8 @@ class Ingest:
             remarks.add(f"more than {sidecars.MAX_CAPTION:,} characters: the rest is left out", "")
         if remarks.names:
             told = "; ".join(remarks.names)
-            self.refused[pathnames.printable_name(caption.name)] = f"is used, but has {told}"
+            left_out = Refusal(f"is used, but has {told}", "used")
+            self.refused[pathnames.printable_name(caption.name)] = left_out
         return text[: sidecars.MAX_CAPTION].rstrip()
 
     def _carry_mask(self, path: Path, entry: Entry, own: Image.Image | None) -> None:
