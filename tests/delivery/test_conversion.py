@@ -133,3 +133,25 @@ def test_greys_of_another_curve_are_the_same_greys(tmp_path, kind):
     )
     assert np.abs(before - values[..., None]).max() > 10, "the curve counts"
     assert np.abs(after - before).max() <= 2
+
+
+def test_of_several_one_costs_itself_and_none_replaces_another(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, grey in ((first, 40), (second, 200)):
+        folder.mkdir()
+        Image.new("RGB", (64, 48), (grey,) * 3).save(folder / "a.png")
+    (first / "b.png").write_bytes(b"no picture")
+    Image.new("RGB", (64, 48)).save(second / "c.png")
+    pictures = [first / "a.png", second / "a.png", first / "b.png", second / "c.png"]
+    told = CliRunner().invoke(app, ["convert", *map(str, pictures), "--out", str(tmp_path / "out")])
+    assert told.exit_code == 3
+    assert sorted(file.name for file in (tmp_path / "out").glob("*.jpg")) == ["a.jpg", "c.jpg"]
+    assert np.asarray(open_image(tmp_path / "out" / "a.jpg")).max() < 60, "the first one's"
+    said = told.stderr.replace("\n", "")
+    assert (
+        f"not converted: {second / 'a.png'}: it would be called a.jpg, as {first / 'a.png'} is"
+        in said
+    )
+    assert "b.png: is not an image" in said
+    told = CliRunner().invoke(app, ["convert", str(first / "b.png"), str(first / "b.png")])
+    assert told.exit_code == 2

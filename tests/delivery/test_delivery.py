@@ -85,6 +85,14 @@ def test_shop_pictures_of_chosen_photos_replace_the_last_ones(product):
     assert "enlarged" in made.notes[0]  # a box of 120 pixels
 
 
+def test_a_photo_whose_mask_is_damaged_costs_itself(product):
+    first, *others = list_photos(product)
+    first.mask.write_bytes(b"no picture")
+    made = deliver_project(product, ("shop",), formats=("square",))
+    assert len(made.shop_pictures) == len(others)
+    assert any(f"{first.mask.name}: is not an image" in note for note in made.notes)
+
+
 def test_a_file_of_somebody_elses_is_not_replaced(product):
     name = list_photos(product)[0].file
     other = product.delivery_folder / "shop" / f"{name.stem}-square.jpg"

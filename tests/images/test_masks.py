@@ -42,7 +42,6 @@ def test_a_smaller_masks_slanting_edge_has_no_steps_on_its_photo(tmp_path):
     assert np.abs(edge - straight).max() < 1
 
 
-
 def test_a_mask_of_another_shape_is_refused(tmp_path):
     Image.new("L", (40, 20)).save(tmp_path / "m.png")
     with pytest.raises(

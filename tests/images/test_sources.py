@@ -47,6 +47,13 @@ def test_photos_of_a_zip_come_with_their_captions_and_masks(project, source):
     assert again.photos == accepted.photos and again.refused == accepted.refused
 
 
+def test_a_zip_of_masks_to_be_sold_is_one_of_photos(project, source):
+    """A folder `masks` holds masks only beside photos."""
+    packed = zipped(*((f"carnival/masks/{number}.png", png(number)) for number in range(2)))
+    (source / "carnival.zip").write_bytes(packed)
+    assert len(add_photos(project, source).photos) == 2
+
+
 def test_a_zip_and_a_video_that_give_nothing(project, source):
     (source / "a.zip").write_bytes(zipped(("notes.md", b"")))
     (source / "b.mov").write_bytes(b"")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from packshot.cli.terminal import echo
+from packshot.cli.terminal import PARTLY, echo
 
 
 def convert(
@@ -20,9 +20,15 @@ def convert(
     """Write pictures in another format; their metadata and Content Credentials go along.
 
     PNG, WebP and TIFF keep every value (WebP and TIFF those of 8 bits); JPEG and HEIC are made with
-    quality 95 and full colour.
+    quality 95 and full colour. Exit code 3 says that some could not be converted; it is said which, and why.
     """
-    from packshot.delivery.conversion import convert as converted
+    from packshot.delivery.conversion import convert_all
 
-    for picture in pictures:
-        echo(str(converted(picture, out or picture.parent, to)))
+    failed: dict[Path, str] = {}
+    count = 0
+    for count, made in enumerate(convert_all(pictures, out, to, failed), start=1):
+        echo(made)
+    for picture, reason in failed.items():
+        echo(f"not converted: {picture}: {reason}", err=True)
+    if failed:
+        raise typer.Exit(PARTLY if count else 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from packshot.errors import DeliveryError
+from packshot.errors import DeliveryError, PackshotError
 from packshot.images.colour import as_rgb_profile
 from packshot.images.encoding import JPEG_EXIF, commented
 from packshot.images.metadata import IIM_TAG, iim_segment
@@ -82,6 +83,35 @@ def convert(picture: Path, folder: Path, kind: str) -> Path:
         data = marking.signed(data, ENCODINGS[kind].mime, claim)
     overwriting.write_result(target, data)
     return target
+
+
+def convert_all(
+    pictures: Sequence[Path], folder: Path | None, kind: str, failed: dict[Path, str]
+) -> Iterator[Path]:
+    """As `convert`, of several; one that cannot be converted does not keep the others from it.
+
+    Args:
+        folder: None for each picture's own.
+        failed: receives those that were not converted, with the reasons.
+
+    Raises:
+        PackshotError: as `convert`, of one picture alone.
+    """
+    made: dict[Path, Path] = {}
+    for picture in pictures:
+        target = (folder or picture.parent) / f"{picture.stem}.{kind}"
+        try:
+            if other := made.get(target.absolute()):
+                raise DeliveryError(
+                    f"it would be called {target.name}, as {other} is: convert it into another folder"
+                )
+            yield convert(picture, target.parent, kind)
+        except PackshotError as error:
+            if len(pictures) == 1:
+                raise
+            failed[picture] = str(error)
+        else:
+            made[target.absolute()] = picture
 
 
 def _claim(picture: Path, target: Path, said: Statement) -> Claim | None:

@@ -18,7 +18,7 @@ from packshot.delivery.shop_formats import (
     enlargement,
     shop_picture,
 )
-from packshot.errors import DeliveryError, InsertionError
+from packshot.errors import DeliveryError, ImageRejectedError, InsertionError
 from packshot.generation.favourites import read_favourites
 from packshot.generation.generate import read_generated_images
 from packshot.insertion.cutouts import CutOut, chosen, cut_out
@@ -137,7 +137,7 @@ def _shop_pictures(
         progress("shop pictures", number * len(formats), total)
         try:
             cut = cut_out(photo)
-        except InsertionError as error:
+        except (InsertionError, ImageRejectedError) as error:
             notes.append(str(error))
             continue
         product = _as_image(cut)

@@ -42,10 +42,17 @@ def _meant(folder: Path, endings: frozenset[str]) -> Iterator[Path]:
     yield from _without_masks(meant)
 
 
-def _without_masks(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files but those that are OneTrainer's masks of others among them."""
+def _without_masks(paths: Sequence[Path], *, within_masks: bool = True) -> Iterator[Path]:
+    """The files but those that are OneTrainer's masks of others among them.
+
+    Args:
+        within_masks: whether files in a folder `masks` beside photos are meant, too.
+    """
     stems = {path.with_suffix("") for path in paths}
+    folders = {path.parent for path in paths}
     for path in paths:
+        if not within_masks and path.parent.name == "masks" and path.parent.parent in folders:
+            continue
         stem, kind = sidecars.labelled(path)
         if kind != sidecars.MASK_LABEL or path.with_name(stem) not in stems:
             yield path
@@ -144,7 +151,7 @@ class _Opener:
         self._left -= sum(member.stat().st_size for member in members)
         self.refused |= {pathnames.printable_name(name): reason for name, reason in refused.items()}
         in_archives = [member for member in members if member.suffix.lower() in _IN_ARCHIVES]
-        meant = [path for path in _without_masks(in_archives) if path.parent.name != "masks"]
+        meant = list(_without_masks(in_archives, within_masks=False))
         if not (meant or refused):
             raise ImageRejectedError(path.name, "is a ZIP archive without photos or videos in it")
         for member in meant:
