@@ -25,10 +25,11 @@ def convert(
     from packshot.delivery.conversion import convert_all
 
     failed: dict[Path, str] = {}
-    count = 0
-    for count, made in enumerate(convert_all(pictures, out, to, failed), start=1):
-        echo(made)
+    made = 0
+    for file in convert_all(pictures, out, to, failed):
+        echo(file)
+        made += 1
     for picture, reason in failed.items():
         echo(f"not converted: {picture}: {reason}", err=True)
     if failed:
-        raise typer.Exit(PARTLY if count else 2)
+        raise typer.Exit(PARTLY if made else 2)
