@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import c2pa
 import numpy as np
@@ -120,6 +121,17 @@ def test_names_and_details_of_any_kind_are_signed(tmp_path):
     assert verified.state == "valid"
     assert verified.details["seed"] == str(2**64 - 1) and verified.details["is_true"] is True
     assert verified.details["weights"] == [0.5, "inf", "nan"]
+    assert verified.details["name"] == "\U0001f600 <b>"
+
+
+def test_a_file_whose_name_is_no_utf8_is_signed(tmp_path):
+    name = os.fsdecode(b"b\xe9ach.png")
+    parent = Ingredient(name, "parentOf", picture(seed=1), "image/png")
+    claim = Claim(name, COMPOSITE, {"photo": name}, (parent,))
+    (tmp_path / "a.png").write_bytes(Marking().signed(picture(), "image/png", claim))
+    verified = verify(tmp_path / "a.png")
+    assert verified.state == "valid" and len(verified.ingredients) == 1
+    assert verified.ingredients[0].endswith("ach.png")
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])

@@ -23,6 +23,13 @@ def test_a_result_replaces_results_and_nothing_else(tmp_path):
     assert ours.read_bytes() == b"three" and theirs.read_text() == "theirs"
 
 
+def test_a_result_may_have_a_name_that_is_no_utf8(tmp_path):
+    file = tmp_path / os.fsdecode(b"b\xe9ach.png")
+    for data in (b"one", b"two"):
+        overwriting.write_result(file, data)
+    assert file.read_bytes() == b"two" and overwriting.is_result(file)
+
+
 def test_what_stands_in_the_way_of_a_result_may_be_no_file(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")

@@ -170,7 +170,7 @@ class Marking:
                 if claim.is_edit:  # then its first action is that the parent was opened
                     builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
                 for ingredient in claim.ingredients:
-                    told = {"title": ingredient.title, "relationship": ingredient.role}
+                    told = _plain({"title": ingredient.title, "relationship": ingredient.role})
                     stream = io.BytesIO(ingredient.data)
                     builder.add_ingredient(json.dumps(told), ingredient.mime, stream)
                 builder.sign(_signer(signing_key.current()), mime, io.BytesIO(picture), signed)
@@ -206,23 +206,23 @@ def _manifest(claim: Claim, details: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {"action": what, "softwareAgent": generator}
     if claim.source_type:
         made["digitalSourceType"] = SOURCE_TYPES + claim.source_type
-    return {
-        "claim_generator_info": [generator],
-        "title": claim.title,
-        "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": [made]}},
-            {"label": DETAILS, "data": _plain(details)},
-        ],
-    }
+    assertions = [
+        {"label": "c2pa.actions.v2", "data": {"actions": [made]}},
+        {"label": DETAILS, "data": details},
+    ]
+    said = {"claim_generator_info": [generator], "title": claim.title, "assertions": assertions}
+    return dict(_plain(said))
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value of numbers that C2PA's library takes: 64 bits with a sign, and no infinities.
+    """A JSON value that C2PA's library takes: numbers of 64 bits with a sign, no infinities, and UTF-8.
 
-    Others, such as the larger seeds, are told in words.
+    Other numbers, such as the larger seeds, are told in words; of names in other bytes these are replaced.
     """
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {_plain(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     is_whole = isinstance(value, int)

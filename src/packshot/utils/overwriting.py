@@ -40,7 +40,7 @@ def refuse_others(*paths: Path) -> None:
 def note_result(path: Path, sha256: str) -> None:
     """Record that the file at `path` with this hash is Packshot's, before or after it is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = serialization.as_json({"file": path.name, "sha256": sha256})
+    line = serialization.as_json({"file": _name(path), "sha256": sha256})
     in_place.append_line(path.parent / RESULTS, line, durable=True)
 
 
@@ -49,5 +49,10 @@ def is_result(path: Path) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     record = reading.read_json_lines(path.parent / RESULTS)
-    noted = [row for row in record if row.get("file") == path.name]
-    return bool(noted) and {"file": path.name, "sha256": hashing.sha256(path)} in noted
+    noted = [row for row in record if row.get("file") == _name(path)]
+    return bool(noted) and {"file": _name(path), "sha256": hashing.sha256(path)} in noted
+
+
+def _name(path: Path) -> str:
+    """A file's name as the record has it: of one in other bytes than UTF-8 these are escaped."""
+    return path.name.encode("utf-8", "backslashreplace").decode()
