@@ -93,6 +93,18 @@ def test_a_photo_whose_mask_is_damaged_costs_itself(product):
     assert any(f"{first.mask.name}: is not an image" in note for note in made.notes)
 
 
+def test_a_product_that_the_photos_edge_cuts_is_told(product):
+    photo = list_photos(product)[0]
+    with Image.open(photo.file) as picture, Image.open(photo.mask) as mask:
+        middle = sum(mask.getbbox()[::2]) // 2
+        for image, file in ((picture, photo.file), (mask, photo.mask)):
+            image.crop((0, 0, middle, image.height)).save(file)
+    notes = deliver_project(product, ("shop",), formats=("square",)).notes
+    assert [note for note in notes if "edge cuts" in note] == [
+        f"{photo.file.name}: the photo's edge cuts the product, and so it is in the shop picture."
+    ]
+
+
 def test_a_file_of_somebody_elses_is_not_replaced(product):
     name = list_photos(product)[0].file
     other = product.delivery_folder / "shop" / f"{name.stem}-square.jpg"

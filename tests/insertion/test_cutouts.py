@@ -11,11 +11,11 @@ from packshot.errors import InsertionError
 from packshot.insertion.background import Box
 from packshot.insertion.cutouts import (
     CutOut,
-    _touches_edge,
     best_photos,
     chosen,
     cut_out,
     fitted,
+    is_cut_off,
     squared,
     thumbnail,
 )
@@ -170,11 +170,11 @@ def test_a_picture_that_was_cropped_to_the_product_shows_it_whole():
     picture = cut_out_of("bottle")
     height, width = picture.alpha.shape
     cropped = replace(picture.photo, width=width, height=height, mask=Path("mask.png"))
-    assert not _touches_edge(replace(picture, photo=cropped))
+    assert not is_cut_off(replace(picture, photo=cropped))
     found = replace(cropped, masked_by="bundled")
-    assert _touches_edge(replace(picture, photo=found)), "a segmenter may not know where it ends"
+    assert is_cut_off(replace(picture, photo=found)), "a segmenter may not know where it ends"
     wide = replace(cropped, width=width + 9)
-    assert _touches_edge(replace(picture, photo=wide)), "its foot lies on the lower edge"
+    assert is_cut_off(replace(picture, photo=wide)), "its foot lies on the lower edge"
 
 
 def test_a_silhouette_that_fits_is_not_outranked_for_what_is_said_of_its_mask(product):

@@ -21,7 +21,7 @@ from packshot.delivery.shop_formats import (
 from packshot.errors import DeliveryError, ImageRejectedError, InsertionError
 from packshot.generation.favourites import read_favourites
 from packshot.generation.generate import read_generated_images
-from packshot.insertion.cutouts import CutOut, chosen, cut_out
+from packshot.insertion.cutouts import CutOut, chosen, cut_out, is_cut_off
 from packshot.insertion.record import read_records
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import Project
@@ -140,6 +140,10 @@ def _shop_pictures(
         except (InsertionError, ImageRejectedError) as error:
             notes.append(str(error))
             continue
+        if is_cut_off(cut):
+            notes.append(
+                f"{photo.file.name}: the photo's edge cuts the product, and so it is in the shop picture."
+            )
         product = _as_image(cut)
         for format in formats:
             name = f"{photo.file.stem}-{format.name}{format.ending}"

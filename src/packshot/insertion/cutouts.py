@@ -155,7 +155,7 @@ def best_photos(
             cuts.append(_by_mask(photo, segmenter))
         except InsertionError:
             continue
-    whole = [cut for cut in cuts if not _touches_edge(cut)]
+    whole = [cut for cut in cuts if not is_cut_off(cut)]
     if view:
         whole = [cut for cut in whole if _shows(cut.photo, view)]
     if not whole:
@@ -249,7 +249,7 @@ def _typical(cuts: Sequence[CutOut]) -> dict[int, float]:
     return {id(cut): min(1.0, float(m) / usual) for cut, m in zip(cuts, means, strict=True)}
 
 
-def _touches_edge(cut: CutOut) -> bool:
+def is_cut_off(cut: CutOut) -> bool:
     """Whether the photo's edge cuts much of the product.
 
     A picture that somebody has cut out and cropped to the product touches it all around, and is whole.
