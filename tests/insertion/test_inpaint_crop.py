@@ -74,6 +74,22 @@ def test_the_base_sees_its_part_at_its_size_and_it_comes_back_at_the_crops(asked
     assert paint(made, np.ones_like(colours), strength).max() == 1, "no lighter than white"
 
 
+def test_a_small_place_is_shown_smooth_and_what_is_painted_comes_back_without_moire(
+    asked, monkeypatch
+):
+    """A small background, of which the base sees an enlargement."""
+    wave = 0.5 + 0.3 * np.sin(2 * np.pi * (np.arange(24) + 0.5) / 12)
+    colours = np.broadcast_to(wave[None, :, None], (24, 24, 3)).astype(np.float32)
+    made = InpaintCrop(Box(0, 0, 24, 24), (64, 64))
+    paint(made, colours, np.ones((24, 24), np.float32))
+    finer = 0.5 + 0.3 * np.sin(2 * np.pi * (np.arange(64) + 0.5) / 32)
+    assert np.abs(asked["crop"][32, 4:-4, 0] - finer[4:-4]).max() < 0.02
+    chequer = np.indices((64, 64)).sum(axis=0) % 2
+    fine = np.repeat(chequer[..., None], 3, axis=2).astype(np.float32)
+    monkeypatch.setattr(inpaint_crop, "inpaint", lambda *_, **__: fine)
+    assert np.abs(paint(made, colours, np.ones((24, 24), np.float32)) - 0.5).max() < 0.1
+
+
 def test_settings_win_over_the_bases_own_and_none_leaves_them(asked):
     colours, strength = np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), np.float32)
     made = InpaintCrop(Box(0, 0, 64, 64), (64, 64))

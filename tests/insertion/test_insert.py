@@ -106,6 +106,16 @@ def test_shadow_and_reflection_are_the_users(product, background_file, tmp_path)
     assert ((wet[232:250, 160:240].astype(int) - background[232:250, 160:240])[..., 1]).mean() < -20
 
 
+def test_a_background_that_vanishes_while_it_is_worked_on_is_told(
+    product, background_file, tmp_path
+):
+    read = load_background(background_file)
+    background_file.unlink()
+    with pytest.raises(InsertionError, match=r"beach\.png is gone since it was read"):
+        insert(product, read, Placement(Box(140, 140, 120, 90)), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
 @pytest.mark.parametrize("azimuth", [0.0, 90.0, 200.0, 270.0])
 def test_a_mirror_image_is_no_seam_and_no_shadow(azimuth):
     shown = scene("smooth", 400, azimuth, 0.8, box=Box(120, 100, 160, 120))

@@ -55,15 +55,21 @@ class InpaintCrop:
         steps, guidance = settings.steps, settings.guidance_scale
         inpainted = inpaint(
             base,
-            cv2.resize(colours[self.box.region], self.size, interpolation=cv2.INTER_AREA),
-            cv2.resize(strength[self.box.region], self.size, interpolation=cv2.INTER_AREA),
+            _resized(colours[self.box.region], self.size),
+            _resized(strength[self.box.region], self.size),
             subject.fill(settings.prompt) + view,
             seed=seed,
             steps=base.sampler.steps if steps is None else steps,
             guidance_scale=base.sampler.guidance_scale if guidance is None else guidance,
         )
-        size = self.box.width, self.box.height
-        return cv2.resize(inpainted, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+        return _resized(inpainted, (self.box.width, self.box.height))
+
+
+def _resized(values: Colours, size: tuple[int, int]) -> Colours:
+    """Values in [0, 1] at another size (width, height): averaged to a smaller one, smooth at a larger one."""
+    is_smaller = size[0] * size[1] < values.shape[0] * values.shape[1]
+    way = cv2.INTER_AREA if is_smaller else cv2.INTER_CUBIC
+    return cv2.resize(values, size, interpolation=way).clip(0, 1)
 
 
 def _size(wide: int, tall: int, base: DiffusionModel) -> tuple[int, int]:

@@ -110,7 +110,7 @@ def insert(
 
     Raises:
         InsertionError: no photo shows the product, there is no LoRA to inpaint with, the
-            background's own file would be overwritten, or the name is too long.
+            background's own file would be overwritten or is gone, or the name is too long.
         OverwriteError: another file has the name of one of the results.
         CredentialsError: what it is signed with cannot be used.
     """
@@ -145,7 +145,13 @@ def insert(
     unclear = () if scene.light.is_clear else (UNCLEAR,)
     notes = (*placement.notes, *unclear, *viewpoint_notes(scene.seen, camera))
     by_a_model = settings.method == "inpaint" or settings.refine > 0
-    return _written(scene, best, folder, name, notes, marking, by_a_model)
+    try:
+        return _written(scene, best, folder, name, notes, marking, by_a_model)
+    except FileNotFoundError as error:
+        raise InsertionError(
+            f"{error.filename} is gone since it was read, so the result cannot say what it was made of. "
+            "Put it back, and run the same command again."
+        ) from error
 
 
 @dataclass(frozen=True)
