@@ -318,7 +318,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
     assert reason(tmp_path / "none.jpg").startswith(
         "cannot be read (No such file or directory); check"
     )
-    assert reason(tmp_path) == "is a folder; name it by itself to add what is in it"
+    assert reason(tmp_path) == "is a folder, not a picture; name what is in it"
     os.mkfifo(tmp_path / "pipe.jpg")
     assert reason(tmp_path / "pipe.jpg") == "is a pipe, socket or device, not a file"
     assert header_size(tmp_path / "pipe.jpg") is None

@@ -176,6 +176,8 @@ def test_what_cannot_be_asked_for(project, tmp_path, monkeypatch):
         PackshotError, match=r"^'cats' cannot be blurred; choose of faces, license-plates\.$"
     ):
         blur_photos(project, ["cats"])
+    with pytest.raises(PackshotError, match=r"^There is nothing to blur; choose of faces"):
+        blur_photos(project, [])
     (tmp_path / "model.onnx").write_bytes(b"words")
     with pytest.raises(
         PackshotError, match=r"model\.onnx is not a YuNet model that OpenCV loads\."

@@ -189,7 +189,7 @@ def refuse_unfit(path: Path, max_bytes: float = MAX_BYTES) -> None:
     except OSError as error:
         raise ImageRejectedError(path.name, unreadable(error)) from error
     if stat.S_ISDIR(facts.st_mode):
-        raise ImageRejectedError(path.name, "is a folder; name it by itself to add what is in it")
+        raise ImageRejectedError(path.name, "is a folder, not a picture; name what is in it")
     if not stat.S_ISREG(facts.st_mode):
         raise ImageRejectedError(path.name, "is a pipe, socket or device, not a file")
     if facts.st_size > max_bytes:

@@ -139,11 +139,13 @@ def blur_photos(
         face_model: a YuNet model (ONNX), which finds more faces than the bundled cascade.
 
     Raises:
-        PackshotError: an unknown kind, or no detector for it; or, when the others are done, photos
-            that could not be searched.
+        PackshotError: no kind, an unknown one, or no detector for it; or, when the others are done,
+            photos that could not be searched.
         NoUsablePhotosError: the project has no photos.
         ProjectError: another process works on the project.
     """
+    if not kinds:
+        raise PackshotError(f"There is nothing to blur; choose of {', '.join(KINDS)}.")
     finding = detectors(kinds, face_model)
     with project.held():
         manifest = photo_manifest.read(project)
