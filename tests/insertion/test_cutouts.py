@@ -19,9 +19,11 @@ from packshot.insertion.cutouts import (
     squared,
     thumbnail,
 )
+from packshot.insertion.harmonize import relit
 from packshot.insertion.mask_faults import MaskFaults
 from packshot.insertion.placement import Placement
-from packshot.photos.photo_set import DOUBTFUL, list_photos
+from packshot.photos.photo_set import DOUBTFUL, add_photos, list_photos
+from packshot.project import create_project
 from tests.insertion.scenes import cut_out_of
 
 
@@ -175,6 +177,20 @@ def test_a_picture_that_was_cropped_to_the_product_shows_it_whole():
     assert is_cut_off(replace(picture, photo=found)), "a segmenter may not know where it ends"
     wide = replace(cropped, width=width + 9)
     assert is_cut_off(replace(picture, photo=wide)), "its foot lies on the lower edge"
+
+
+def test_around_what_was_cut_out_before_there_is_no_light_to_go_by(product, tmp_path):
+    photo = list_photos(product)[0]
+    with Image.open(photo.file) as picture, Image.open(photo.mask) as mask:
+        picture.putalpha(mask)
+        picture.save(tmp_path / "cut out.png")
+    project = create_project(tmp_path / "other", name="Redbox", class_noun="box", base="unused")
+    add_photos(project, tmp_path / "cut out.png")
+    own = cut_out(list_photos(project)[0])
+    assert own.alpha.shape == cut_out(photo).alpha.shape and len(own.beside) == 0
+    label = own.colours[25:45, 35:85]
+    place = np.full((60, 80, 3), 0.3, np.float32)
+    assert np.allclose(relit(own.colours, own.alpha, place, own.beside)[25:45, 35:85], label)
 
 
 def test_a_silhouette_that_fits_is_not_outranked_for_what_is_said_of_its_mask(product):

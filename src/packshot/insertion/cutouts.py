@@ -30,6 +30,8 @@ from packshot.photos.photo_set import DOUBTFUL, Photo
 _MARGIN = 0.02
 _CUT = 0.2
 """Of a side of the product's box: what touches the photo's edge by more is cut off there."""
+_WHITE, _ALL = 0.99, 0.98
+"""What is blank, and the share of surroundings that must be: nothing is there, and no light is told by it."""
 _FIT_ENOUGH = 0.97
 _USUAL = 0.8
 _SHAPES, _UNLIKE_SHAPE = 4, 0.1
@@ -47,7 +49,7 @@ class CutOut:
     Attributes:
         colours: [height, width, 3]; outside the product its edge colours are continued.
         alpha: the product's opacity per pixel, [height, width], 0 to 1.
-        beside: the photo's other pixels, [N, 3].
+        beside: the photo's other pixels, which tell of its light, [N, 3]; none if they are blank.
     """
 
     photo: Photo
@@ -93,9 +95,15 @@ def _by_mask(photo: Photo, segmenter: Segmenter | None) -> CutOut:
             f"No product was found in {photo.file.name}; paint its mask: {sidecars.mask_place(photo.file)}"
         )
     part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    return CutOut(
-        photo, colours[part], alpha[part], colours[alpha < 0.02], (int(columns[0]), int(rows[0]))
-    )
+    corner = int(columns[0]), int(rows[0])
+    return CutOut(photo, colours[part], alpha[part], _surroundings(colours, alpha), corner)
+
+
+def _surroundings(colours: Colours, alpha: Colours) -> Colours:
+    """The pixels beside the product; none of a picture that was cut out, or retouched to pure white."""
+    outside = colours[alpha < 0.02]
+    is_blank = len(outside) and (outside.min(axis=1) > _WHITE).mean() > _ALL
+    return outside[:0] if is_blank else outside
 
 
 def with_rim(cut: CutOut) -> CutOut:
