@@ -87,6 +87,9 @@ FORMS = {
     "grey with full alpha": (lambda: with_alpha(drawn(), 255), "white"),
     "nearly full alpha": (lambda: with_alpha(drawn(), Image.new("L", SIZE, 250)), "white"),
     "sixteen bits": (lambda: deep(65535), "white"),
+    "labels in sixteen bits": (
+        lambda: Image.fromarray((np.asarray(drawn()) // 255).astype(np.uint16)), "white",
+    ),
     "palette": (lambda: with_palette([(0, 0, 0), (255, 255, 255)]), "white"),
     "palette of colours": (lambda: with_palette([(0, 0, 0), (0, 0, 200)]), "white"),
     "palette of VOC": (lambda: with_palette([(0, 0, 0), (128, 0, 0)]), "white"),
@@ -119,7 +122,10 @@ def test_a_palette_with_a_transparent_colour_is_a_layer(tmp_path):
     assert np.array_equal(np.asarray(read_drawn(tmp_path / "m.png").image), np.asarray(drawn()))
 
 
-@pytest.mark.parametrize("form", ["grey", "sixteen bits", "white on a layer", "hole in the photo"])
+@pytest.mark.parametrize(
+    "form",
+    ["grey", "sixteen bits", "labels in sixteen bits", "white on a layer", "hole in the photo"],
+)
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_masks_are_turned_upright(tmp_path, form, orientation):
     turns = {

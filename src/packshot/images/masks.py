@@ -49,6 +49,8 @@ def read_drawn(path: Path) -> DrawnMask:
     """
     with opened_picture(path) as opened:
         image = upright(opened)
+        if image is not opened and (labels := _labels_of(opened)):
+            return DrawnMask(labels, "white")
         if not image.has_transparency_data:
             return DrawnMask(_bright(image), "white")
         layer = image.convert("RGBA")
@@ -123,6 +125,18 @@ def _is_hole(alpha: Image.Image) -> bool:
     clear = np.asarray(alpha) < _SURE
     edge = np.concatenate([clear[0], clear[-1], clear[:, 0], clear[:, -1]])
     return bool(clear.any() and edge.mean() < _HOLE)
+
+
+def _labels_of(deep: Image.Image) -> Image.Image | None:
+    """The mask that labels in 16 bits say, which are all black in 8; None if there are no such."""
+    import numpy as np
+    from PIL import Image
+
+    values: Any = np.asarray(deep)
+    darkest, brightest = int(values.min()), int(values.max())
+    if not (darkest < brightest <= _MOST_LABELS and np.isin(values, (darkest, brightest)).all()):
+        return None
+    return Image.fromarray(np.where(values == brightest, 255, 0).astype(np.uint8))
 
 
 def _bright(image: Image.Image) -> Image.Image:
