@@ -14,6 +14,7 @@ from packshot.cli import app, main
 from packshot.errors import DiskFullError
 from packshot.insertion import request
 from packshot.insertion.background import load_background
+from packshot.insertion.batch import InsertionJob
 from packshot.insertion.settings import InsertionSettings
 from packshot.models.diffusion_model import SamplingDefaults
 from packshot.utils import overwriting
@@ -251,6 +252,14 @@ def test_a_folder_without_backgrounds_is_no_success(product, tmp_path, capsys, m
     for source in (empty, table):
         told = fails(capsys, monkeypatch, source, "-p", product.root, *PLACE)
         assert f"There are no backgrounds in {source}" in told.replace("\n", "")
+
+
+def test_what_a_row_knows_of_its_background_wins_over_the_command_line(tmp_path):
+    job = InsertionJob(tmp_path / "a.png", "", "", None, "left", "", "a", known="1,9,1,4=0.3")
+    otherwise = request.PlacementRequest(at="right", camera_height_metres=1.6)
+    place = request._place_of(job, otherwise)
+    assert (place.at, place.known, place.camera_height_metres) == ("left", "1,9,1,4=0.3", None)
+    assert request._place_of(replace(job, known=""), otherwise).camera_height_metres == 1.6
 
 
 class Made:

@@ -49,6 +49,11 @@ def test_heights_are_metres(given):
         scale_of(plate(), "can", **given)
 
 
+def test_the_cameras_height_is_told_once():
+    with pytest.raises(InsertionError, match="Both --known and --camera-height say how high"):
+        scale_of(plate(), "can", camera_height=0.4, known="120,420,120,300=0.12")
+
+
 def test_what_is_taken_for_granted_is_said():
     usual = scale_of(plate(), "beer can")
     assert usual.product == 0.13 and len(usual.notes) == 2

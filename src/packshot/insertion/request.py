@@ -303,6 +303,7 @@ def _place_of(job: InsertionJob, otherwise: PlacementRequest) -> PlacementReques
         otherwise,
         product_height_metres=(otherwise.product_height_metres if job.tall is None else job.tall),
         known=job.known or otherwise.known,
+        camera_height_metres=None if job.known else otherwise.camera_height_metres,
         behind=job.behind or otherwise.behind,
     )
     if not (job.box or job.quad or job.mask or job.at):

@@ -59,11 +59,16 @@ def scale_of(
         known: something of known size in the background, as `camera_height_by` reads it.
 
     Raises:
-        InsertionError: a height is not a number of metres, or as `camera_height_by`.
+        InsertionError: a height is not a number of metres, the camera's is told twice, or as
+            `camera_height_by`.
     """
     for option, metres in (("--tall", tall), ("--camera-height", camera_height)):
         if metres is not None and not 0 < metres <= _MOST_METRES:
             raise InsertionError(f"{option} {metres:g} is no height in metres, such as 0.12.")
+    if known is not None and camera_height is not None:
+        raise InsertionError(
+            "Both --known and --camera-height say how high the camera is: give one of them."
+        )
     notes = []
     if tall is None:
         usual = height_of(noun)
