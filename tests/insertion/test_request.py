@@ -245,6 +245,14 @@ def test_of_many_backgrounds_nothing_is_asked_in_vain(
     assert not product.insertions_folder.exists()
 
 
+@pytest.mark.parametrize("asked", [("--photo", "0.png"), ("--reflection", 0.3), ("--refine", 0.2)])
+def test_what_is_of_cut_outs_is_not_asked_of_a_painting(
+    product, background_file, capsys, monkeypatch, asked
+):
+    order = background_file, "-p", product.root, *PLACE, "--method", "inpaint", *asked
+    assert "are of cut-outs" in fails(capsys, monkeypatch, *order)
+
+
 def test_a_folder_without_backgrounds_is_no_success(product, tmp_path, capsys, monkeypatch):
     empty, table = tmp_path / "empty", tmp_path / "empty.csv"
     empty.mkdir()

@@ -102,6 +102,11 @@ def insert(
     from packshot.utils.validation import validated
 
     opened = project_at(project)
+    if method == "inpaint" and (photo is not None or reflection or refine):
+        raise InsertionError(
+            "--photo, --reflection and --refine are of cut-outs; with --method inpaint the base paints all "
+            "of it. Leave them out."
+        )
     settings = validated(
         InsertionSettings, InsertionError,
         method=method, view=view, photo=photo, seed=seed, prompt=prompt, horizon=horizon,
