@@ -253,6 +253,12 @@ def test_what_is_of_cut_outs_is_not_asked_of_a_painting(
     assert "are of cut-outs" in fails(capsys, monkeypatch, *order)
 
 
+@pytest.mark.parametrize("place", [PLACE, ("--at", "left"), ("--suggest",)])
+def test_without_photos_that_is_what_is_told(project, background_file, capsys, monkeypatch, place):
+    told = fails(capsys, monkeypatch, background_file, "-p", project.root, *place)
+    assert "has no photos yet. Add some: packshot photos FOLDER" in told.replace("\n", "")
+
+
 def test_a_folder_without_backgrounds_is_no_success(product, tmp_path, capsys, monkeypatch):
     empty, table = tmp_path / "empty", tmp_path / "empty.csv"
     empty.mkdir()

@@ -167,9 +167,10 @@ def best_photos(
     if view:
         whole = [cut for cut in whole if _shows(cut.photo, view)]
     if not whole:
-        what = f"as seen from the {view}" if view else "whole"
         raise InsertionError(
-            f"No photo shows the product {what}. Add one, or name another view with --view."
+            f"No photo shows the product as seen from the {view}. Add one, or name another view with --view."
+            if view
+            else "No photo shows the product whole. Add one, or correct the photos' masks."
         )
     typical = _typical(whole)
     fits = [(cut, _fitness(cut, placement) * typical[id(cut)]) for cut in whole]

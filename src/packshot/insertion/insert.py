@@ -34,7 +34,7 @@ from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.sheet import sheet
 from packshot.insertion.viewpoint import Viewpoint
 from packshot.insertion.viewpoint_checks import viewpoint_checks, viewpoint_notes
-from packshot.photos.photo_set import Photo, list_photos
+from packshot.photos.photo_set import Photo, require_photos
 from packshot.project import Project
 from packshot.provenance.marking import LEAST_PIXELS, PNG, TOO_SMALL_TO_MARK, Claim, Marking
 from packshot.types import SEEDS
@@ -111,6 +111,7 @@ def insert(
     Raises:
         InsertionError: no photo shows the product, there is no LoRA to inpaint with, the
             background's own file would be overwritten or is gone, or the name is too long.
+        NoUsablePhotosError: the project has no photos.
         OverwriteError: another file has the name of one of the results.
         CredentialsError: what it is signed with cannot be used.
     """
@@ -125,7 +126,7 @@ def insert(
     marking = project.marking
     marking.check()
     scene = _scene(background, placement, settings)
-    photos = list_photos(project)
+    photos = require_photos(project)
     noun = project.subject.class_noun
     faults = mask_faults(photos, noun) if settings.method == "composite" else {}
     ranked = _ranked(project, scene, photos, placement, settings, faults)

@@ -42,7 +42,7 @@ from packshot.insertion.scale import Scale, scale_of
 from packshot.insertion.settings import InsertionSettings
 from packshot.insertion.viewpoint import Viewpoint
 from packshot.insertion.viewpoint_checks import horizon_notes
-from packshot.photos.photo_set import list_photos
+from packshot.photos.photo_set import list_photos, require_photos
 from packshot.project import Project
 from packshot.types import SEEDS
 from packshot.utils import hashing, overwriting, pathnames, serialization
@@ -365,7 +365,7 @@ def _aspect(
     middle = Box(0, 0, background.width, round(plate.camera.ground_row(MIDDLE)))
     seen = Viewpoint.at(plate, middle)
     fit = cutouts.best_photos(
-        cutouts.chosen(list_photos(project), settings.photo), Placement(background.all), settings.view,
+        cutouts.chosen(require_photos(project), settings.photo), Placement(background.all), settings.view,
         seen=seen, noun=project.subject.class_noun,
     )  # fmt: skip
     return fit[0].aspect
