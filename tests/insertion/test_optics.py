@@ -51,6 +51,14 @@ def test_the_blur_of_a_row_is_its_own():
     assert blur_at(calm, 560, slice(0, 320), 20) is None
 
 
+def test_ground_that_is_painted_softly_is_not_out_of_focus():
+    soft = 0.5 + 0.07 * (edges(1.0, shape=(600, 320)) - 0.5)
+    assert blur_of(soft) == pytest.approx(1.0, rel=0.15)
+    assert blur_at(soft, 300, slice(0, 320), 40) is None
+    low = 0.5 + 0.15 * (edges(2.0, shape=(600, 320)) - 0.5)
+    assert blur_at(low, 300, slice(0, 320), 40) == pytest.approx(2.0, rel=0.15)
+
+
 def noisy(deviation, level=0.5, coarse=0.0, shape=(320, 320), seed=3):
     noise = np.random.default_rng(seed).normal(0, 1, (*shape, 1)).astype(np.float32)
     if coarse:

@@ -27,6 +27,7 @@ def test_a_place_is_seen_from_its_cameras_angle():
     assert place(30).elevation == pytest.approx(30) and place(roll=4).tilt == pytest.approx(4)
     assert place(roll=4, confidence=0.2).tilt == 0, "a guess turns nothing"
     assert place(roll=5, by_level=False).tilt == pytest.approx(1), "pictures tell it badly"
+    assert place(roll=15, by_level=False).tilt == 0, "nobody holds a camera so"
     assert 0 < place(roll=4, left=400).tilt - 4 == pytest.approx(place(left=400).tilt, abs=0.1)
     assert place(roll=4, left=600).tilt == pytest.approx(4 + 2.5), "it would look as if it fell"
     assert place(confidence=0.2).spread > 3 * place(confidence=0.9).spread

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from packshot.masks.refiner import PLANES, box_around, mended, refine, share_in_doubt
+from packshot.masks.refiner import PLANES, box_around, kept_of_more, mended, refine, share_in_doubt
 from packshot.masks.regions import overlap
 from packshot.masks.shot_network import PIXELS, ShotNetwork
 
@@ -88,6 +88,20 @@ def test_a_thing_beside_is_no_part() -> None:
     found = mended(_Answer(0), pixels, body)
     assert not found[:, 240:].any(), "further out than the band only thin parts are taken"
     assert overlap(found, body) > overlap(found, toy)
+
+
+class _KeepsWhatItIsShown(nn.Module):
+    """Takes what is red for the product, where the mask has it already."""
+
+    def forward(self, views: Tensor) -> Tensor:
+        return 9 * torch.minimum(views[:, :1], views[:, 3:])
+
+
+def test_what_a_mask_lost_is_kept_of_a_larger_one() -> None:
+    pixels, toy, body = _toy((slice(240, 246), slice(80, 200)))
+    network = _KeepsWhatItIsShown()
+    assert not (refine(network, pixels, body) > 0.5)[242:].any(), "else there was nothing to find"
+    assert overlap(kept_of_more(network, pixels, body), toy) > 0.97
 
 
 def test_a_mask_stays_of_which_the_network_would_leave_little() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from packshot.masks.regions import overlap
-from packshot.masks.resemblance import likeness, looks, resemblances, without_unlike
+from packshot.masks.resemblance import likeness, looks, resemblances, with_alike, without_unlike
 from packshot.masks.shot_network import ShotNetwork
 
 GROUNDS = (90, 140, 90), (60, 60, 120), (150, 140, 120), (40, 80, 60)
@@ -49,6 +49,21 @@ def test_little_is_not_left_off(odds_of_the_last):
     pixels, cup, _ = photo(3, saucer=True)
     wide = cv2.dilate(cup.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     assert np.array_equal(without_unlike(pixels, wide, odds_of_the_last), wide)
+
+
+def test_a_lost_part_is_added_and_a_saucer_is_not(odds_of_the_last):
+    _, cup, both = photo(3, saucer=True)
+    lost = cup.copy()
+    lost[: np.flatnonzero(cup.any(axis=1))[0] + 8] = False
+    found = with_alike(lost, both, odds_of_the_last)
+    assert overlap(found, cup) > 0.99 > overlap(lost, cup) + 0.05
+    assert not (found & ~cup & both)[-20:].any()
+
+
+def test_a_rim_is_not_added(odds_of_the_last):
+    _, cup, _ = photo(3, saucer=True)
+    wide = cv2.dilate(cup.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    assert np.array_equal(with_alike(cup, wide, odds_of_the_last), cup)
 
 
 def test_nothing_is_unlike_everything():

@@ -48,6 +48,8 @@ _STEPS = 32
 """Of brightness, in which grain is added."""
 _SHARP = 0.8
 """Pixels: what is drawn sharp is as blurred as this."""
+_FAINT = 0.04
+"""Step in brightness of an edge: where all are less, it is unknown whether they are soft or out of focus."""
 _UNSEEN = 2e-4
 _MOST = 0.06
 """Deviation of luma: stronger is no grain."""
@@ -113,17 +115,24 @@ def out_of_focus(values: Colours, blur: float | None) -> Colours:
 def blur_at(colours: Colours, row: int, columns: slice, reach: int) -> float | None:
     """How blurred the ground is in a row: what stands there is as far from the camera, and as blurred.
 
-    Rows nearby are taken, and more if they show no edges; None if none do.
+    Rows nearby are taken, and more if they show no clear edges; None if none do.
     """
     height = len(colours)
     for wider in (1, 2, 4):
         rows = slice(max(0, row - wider * reach), min(height, row + wider * reach))
-        found = blur_of(colours[rows, columns])
-        if found is None:
-            found = blur_of(colours[rows])
-        if found is not None:
-            return found
+        for part in (colours[rows, columns], colours[rows]):
+            found = blur_of(part)
+            if found is not None and not _is_faint(part, found):
+                return found
     return None
+
+
+def _is_faint(colours: Colours, blur: float) -> bool:
+    """Whether what looks blurred has no clear edges: a meadow painted softly, ice, a plain cloth."""
+    if blur < _SHARP:
+        return False
+    steepest = float(np.quantile(gradient(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)), 0.995))
+    return steepest * math.sqrt(2 * math.pi) * blur < _FAINT
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ _TRUSTED = 0.2
 """How much of the lean of a place's uprights is believed where only the picture tells it. (What fits 14
 photos of cans, candles, vases and clocks best: they lean by 1.8 degrees, root mean square, and what the
 picture tells is off by 2.4.)"""
+_MOST_TOLD = 10.0
+"""Degrees: a picture that tells of more lean than this tells of lines that are no uprights."""
 _PERSPECTIVE = 2.5
 """Degrees that something leans at most because it stands at the side: more would look as if it fell."""
 
@@ -85,5 +87,6 @@ def _lean(plate: PlateCamera, foot: tuple[float, float]) -> float:
     if not plate.is_sure:
         return 0.0
     roll, lean = math.degrees(plate.camera.roll), math.degrees(plate.camera.tilt(*foot))
-    outwards = max(-_PERSPECTIVE, min(lean - roll, _PERSPECTIVE))
-    return roll + outwards if plate.by_level else _TRUSTED * lean
+    if not plate.by_level:
+        return _TRUSTED * lean if abs(lean) <= _MOST_TOLD else 0.0
+    return roll + max(-_PERSPECTIVE, min(lean - roll, _PERSPECTIVE))

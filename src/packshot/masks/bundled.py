@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from packshot.masks import bundled_network, shot_network
-from packshot.masks.comparing import compare
+from packshot.masks.comparing import Mender, compare
 from packshot.masks.edges import as_mask, refine_edges, softened
-from packshot.masks.refiner import PLANES, mended, share_in_doubt
+from packshot.masks.refiner import PLANES, kept_of_more, mended, share_in_doubt
 from packshot.masks.regions import Region
 from packshot.masks.resemblance import looks
 from packshot.masks.segmenter import Found
@@ -70,7 +70,8 @@ class BundledSegmenter:
     ) -> list[Found]:
         """See `ComparingSegmenter.compare`."""
         networks = [self._first, self._second]
-        return compare(pictures, known, networks, self._look, self._mend, self._unsure, progress)
+        mender = Mender(self._mend, self._keep, self._unsure)
+        return compare(pictures, known, networks, self._look, mender, progress)
 
     def _first(self, picture: Image.Image) -> np.ndarray:
         network, pixels = self.networks[0]
@@ -84,6 +85,9 @@ class BundledSegmenter:
 
     def _mend(self, pixels: np.ndarray, region: Region) -> Region:
         return mended(self._refiner, pixels, region)
+
+    def _keep(self, pixels: np.ndarray, region: Region) -> Region:
+        return kept_of_more(self._refiner, pixels, region)
 
     def _unsure(self, pixels: np.ndarray, region: Region) -> float:
         return share_in_doubt(self._refiner, pixels, region)

@@ -2,7 +2,8 @@
 
 Of each photo many regions are proposed, and all photos together choose one of each (`agreement`): once
 with what one network says, once with what another does. A classifier that is fitted to these photos
-tells which of the two looks more like the product of the other photos (`resemblance`).
+tells which of the two looks more like the product of the other photos (`resemblance`). A third network
+mends it (`refiner`), and finds again what both have lost, where that looks like the product, too.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from packshot.masks.regions import (
     resized,
     without_specks,
 )
-from packshot.masks.resemblance import likeness, resemblances, without_unlike
+from packshot.masks.resemblance import likeness, resemblances, with_alike, without_unlike
 from packshot.masks.segmenter import Found
 from packshot.utils.progress import Progress, silent
 
@@ -36,10 +37,6 @@ Say = Callable[[Image.Image], np.ndarray]
 """What a network says of a picture: probabilities, fp32 [height, width]."""
 Look = Callable[[Image.Image], Tensor]
 """What a picture's places look like (`resemblance.looks`)."""
-Mend = Callable[[np.ndarray, Region], Region]
-"""A region [h, w] of pixels uint8 [h, w, 3] with a better edge (`refiner.mended`)."""
-Unsure = Callable[[np.ndarray, Region], float]
-"""How much of a region [h, w] may be wrong, 0 to 1 (`refiner.share_in_doubt`)."""
 _ROUNDS = 4
 _BAND = 0.08
 """Half the width of the band in which colours decide on a chosen proposal's edge, of its size."""
@@ -47,11 +44,28 @@ _DECIDED = 0.03
 """How far inside both and outside both the colours still decide, of the thing's size."""
 _CLEARLY = 0.03
 """By how much a later network's mask must look more like the product than the one before."""
+_KNOWN = 0.15
+"""The most that the network that mends may be unsure of a mask: else it does not know the thing."""
 _BY_OTHERS, _BY_LAST = 0.3, 1.15
 """What a mask's doubt is made of. (Of 45 photos these tell best which masks are wrong by a tenth; eight of
 those nine are from 0.1 on, and six of the others.)"""
 _COMPARED = 2
 """How often masks are chosen by how they look: what was chosen tells better what to look for."""
+
+
+@dataclass(frozen=True)
+class Mender:
+    """What mends a region [h, w] of pixels uint8 [h, w, 3] (`refiner`).
+
+    Attributes:
+        mend: the region with a better edge.
+        keep: what is the product, where the region has lost some of it.
+        unsure: how much of the region may be wrong, 0 to 1.
+    """
+
+    mend: Callable[[np.ndarray, Region], Region]
+    keep: Callable[[np.ndarray, Region], Region]
+    unsure: Callable[[np.ndarray, Region], float]
 
 
 @dataclass(frozen=True)
@@ -83,8 +97,7 @@ def compare(
     known: Sequence[Image.Image | None],
     networks: Sequence[Say],
     look: Look,
-    mend: Mend,
-    unsure: Unsure,
+    mender: Mender,
     progress: Progress = silent,
 ) -> list[Found]:
     """The product in each picture; see `ComparingSegmenter.compare`.
@@ -99,18 +112,19 @@ def compare(
         progress("comparing", len(photos), len(pictures))
     opinions = list(zip(*(_opinions(photos, say) for say in networks), strict=True))
     regions = [said[-1].region for said in opinions]
+    odds: Sequence[np.ndarray | None] = [None] * len(photos)
     if len(photos) > 1:
-        regions = _likest(photos, opinions, regions, look)
+        regions, odds = _likest(photos, opinions, regions, look)
     regions = [
-        region if photo.drawn is not None else mend(photo.pixels, region)
-        for photo, region in zip(photos, regions, strict=True)
+        region if photo.drawn is not None else _mended(photo.pixels, region, own, mender)
+        for photo, region, own in zip(photos, regions, odds, strict=True)
     ]
     return [
         Found(drawn, 0.0)
         if drawn
         else Found(
             as_mask(softened(region), photo.picture.size),
-            _doubt(region, said, unsure(photo.pixels, region)),
+            _doubt(region, said, mender.unsure(photo.pixels, region)),
         )
         for photo, drawn, region, said in zip(photos, known, regions, opinions, strict=True)
     ]
@@ -178,24 +192,34 @@ def _likest(
     opinions: Sequence[Sequence[_Opinion]],
     regions: Sequence[Region],
     look: Look,
-) -> list[Region]:
-    """Of the opinions on each photo the one that looks most like the product of the others."""
+) -> tuple[list[Region], list[np.ndarray]]:
+    """Of the opinions on each photo the one that looks most like the product of the others, and how much
+    each place does (`resemblances`)."""
     for _ in range(_COMPARED):
         odds = resemblances(lambda number: look(photos[number].picture), regions)
         before = regions
         regions = [_most_like(said, own) for own, said in zip(odds, opinions, strict=True)]
         if all(one is other for one, other in zip(before, regions, strict=True)):
             break
-    return [
+    alike = [
         region if photo.drawn is not None else without_unlike(photo.pixels, region, own)
         for photo, region, own in zip(photos, regions, odds, strict=True)
     ]
+    return alike, odds
 
 
 def _most_like(said: Sequence[_Opinion], odds: np.ndarray) -> Region:
     """The opinion that looks most like the product: the first one, unless another clearly does more."""
     worth = [likeness(odds, each.region) - _CLEARLY * place for place, each in enumerate(said)]
     return said[int(np.argmax(worth))].region
+
+
+def _mended(pixels: np.ndarray, region: Region, odds: np.ndarray | None, by: Mender) -> Region:
+    """A region mended, and with what it had lost where other photos tell how that looks."""
+    better = by.mend(pixels, region)
+    if odds is None or by.unsure(pixels, better) > _KNOWN:
+        return better
+    return with_alike(better, by.keep(pixels, better), odds)
 
 
 def _doubt(region: Region, opinions: Sequence[_Opinion], unsure: float) -> float:

@@ -31,6 +31,10 @@ _DOUBT = 2.0
 _MOST_ODDS = 5.0
 _LEAST_LEFT_OFF = 0.25
 """Of a region: less is left as it is, for the edge is not told as finely as colours tell it."""
+_ALIKE = 2.0
+"""How far above even odds a part must be on average to be added."""
+_SOLID, _LEAST_PART = 0.012, 0.002
+"""Half the width of such a part, of the region's size, and its least area, of the region's."""
 
 
 @torch.no_grad()
@@ -105,6 +109,28 @@ def without_unlike(pixels: np.ndarray, region: Region, odds: np.ndarray) -> Regi
         return region
     left = without_specks(cut) & region
     return left if 0 < left.sum() < (1 - _LEAST_LEFT_OFF) * region.sum() else region
+
+
+def with_alike(region: Region, found: Region, odds: np.ndarray) -> Region:
+    """A region with those parts of what was found beside it that look like the product.
+
+    Thin rims are left: how far an edge reaches is not told as finely.
+
+    Args:
+        found: [h, w].
+        odds: of `resemblances`.
+    """
+    size, beside = float(np.sqrt(region.sum())), found & ~region
+    radius = max(1, round(_SOLID * size))
+    solid = grown(grown(beside, -radius), radius) & beside
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(solid.astype(np.uint8))
+    own, added = odds_at(odds, region), np.zeros_like(region)
+    for number in range(1, count):
+        part = labels == number
+        if stats[number, cv2.CC_STAT_AREA] >= _LEAST_PART * region.sum():
+            added |= part & (own[part].mean() > _ALIKE)
+    result: Region = region | (grown(added, 2) & beside)
+    return result
 
 
 def odds_at(odds: np.ndarray, region: Region) -> np.ndarray:
