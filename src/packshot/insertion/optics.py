@@ -115,15 +115,17 @@ def out_of_focus(values: Colours, blur: float | None) -> Colours:
 def blur_at(colours: Colours, row: int, columns: slice, reach: int) -> float | None:
     """How blurred the ground is in a row: what stands there is as far from the camera, and as blurred.
 
-    Rows nearby are taken, and more if they show no clear edges; None if none do.
+    Rows nearby are taken, and more if they show no clear edges; None if none do. Unclear ones tell that it
+    is no more blurred than they are.
     """
-    height = len(colours)
+    height, most = len(colours), math.inf
     for wider in (1, 2, 4):
         rows = slice(max(0, row - wider * reach), min(height, row + wider * reach))
         for part in (colours[rows, columns], colours[rows]):
             found = blur_of(part)
             if found is not None and not _is_faint(part, found):
-                return found
+                return min(found, most)
+            most = min(most, found or math.inf)
     return None
 
 
