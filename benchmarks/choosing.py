@@ -4,10 +4,10 @@
 
 A product is CLASS=FOLDER, its photos. Of each, one after the other: the whole recipe is trained, also past
 where it would have ended by itself; diffusers' recipe (constant rate, half class images, no masks, rank 4 on
-attention, nothing that ends it) is trained for as many steps. Every kept LoRA is judged at every weight on
-pictures of seeds that the choice never sees. It goes on where it was killed; all of it lies in --out, and
-`choosing.json` there has every value. Times are CPU seconds of this process, so other programs hardly
-change them. What the recipe's numbers do: `benchmarks.recipes`.
+attention, nothing that ends it) is trained for the steps of its README. Every kept LoRA is judged at every
+weight on pictures of seeds that the choice never sees. It goes on where it was killed; all of it lies in
+--out, and `choosing.json` there has every value. Times are CPU seconds of this process, so other programs
+hardly change them. What the recipe's numbers do: `benchmarks.recipes`.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ THEIRS: dict[str, Any] = {
 }  # fmt: skip
 """`train_dreambooth_lora.py` of diffusers by its README, at the base's own learning rate and batch: the
 README's rate is for published bases, and learns next to nothing here."""
+THEIR_STEPS = 500
+"""Of the README."""
 
 
 class Trial:
@@ -230,7 +232,9 @@ def _as_run_has_them(project: Project, ended: int) -> Sources:
 def against_theirs(trial: Trial, seconds: Mapping[int, float]) -> dict[str, Any]:
     """When ours is as like the product as diffusers' recipe is at its end."""
     project = trial.project("theirs")
-    trial.planned(project, THEIRS)
+    trial.planned(
+        project, {**THEIRS, "steps": THEIR_STEPS, "sample_every_n_steps": THEIR_STEPS // KEPT}
+    )
     their_seconds = trained(trial, project, whole=True)
     ours = judged(trial.judge(trial.project("ours")), [1.0])
     theirs = judged(trial.judge(project), [1.0])

@@ -27,7 +27,7 @@ BEFORE: dict[str, Any] = {
     "caption_dropout_rate": 0.05, "class_image_ratio": 0.25, "prior_loss_weight": 0.5,
 }  # fmt: skip
 """The bundled base's recipe until these were tried, of which all tries are changes."""
-NOW: dict[str, Any] = {
+ATTENTION_AND_MLP: dict[str, Any] = {
     "target_modules": "attention+mlp", "crops_per_photo": 1, "caption_dropout_rate": 0.0,
 }  # fmt: skip
 TRIES: dict[str, dict[str, Any]] = {
@@ -36,14 +36,14 @@ TRIES: dict[str, dict[str, Any]] = {
     "attention, one crop, no dropout": {
         "target_modules": "attention", "crops_per_photo": 1, "caption_dropout_rate": 0.0,
     },
-    "attention and MLP, one crop, no dropout": NOW,
-    "the same, 160 steps": {**NOW, "steps": 160},
-    "the same, 160 steps, rate doubled": {**NOW, "steps": 160, "learning_rate": 2e-3},
-    "the same, 160 steps, rate fourfold": {**NOW, "steps": 160, "learning_rate": 4e-3},
-    "the same, 120 steps, rate fourfold": {**NOW, "steps": 120, "learning_rate": 4e-3},
-    "the same, 160 steps, rate eightfold": {**NOW, "steps": 160, "learning_rate": 8e-3},
+    "attention and MLP, one crop, no dropout": ATTENTION_AND_MLP,
+    "the same, 160 steps": {**ATTENTION_AND_MLP, "steps": 160},
+    "the same, 160 steps, rate doubled": {**ATTENTION_AND_MLP, "steps": 160, "learning_rate": 2e-3},
+    "the same, 160 steps, rate fourfold": {**ATTENTION_AND_MLP, "steps": 160, "learning_rate": 4e-3},
+    "the same, 120 steps, rate fourfold": {**ATTENTION_AND_MLP, "steps": 120, "learning_rate": 4e-3},
+    "the same, 160 steps, rate eightfold": {**ATTENTION_AND_MLP, "steps": 160, "learning_rate": 8e-3},
     "the same, 320 steps of half a batch, rate doubled": {
-        **NOW, "steps": 320, "effective_batch_size": 4, "learning_rate": 2e-3,
+        **ATTENTION_AND_MLP, "steps": 320, "effective_batch_size": 4, "learning_rate": 2e-3,
     },
     "attention, rate doubled": {"target_modules": "attention", "learning_rate": 2e-3},
     "attention, 300 steps": {"target_modules": "attention", "steps": 300},
