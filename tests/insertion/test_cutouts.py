@@ -230,21 +230,3 @@ def test_of_four_photos_one_that_lost_its_top_comes_last(product):
     assert best_photos(photos, place, None)[-1].photo == cut
     pair = best_photos([cut, photos[1]], place, None)
     assert pair[0].photo == cut, "of two each may be of another side"
-
-
-@pytest.mark.parametrize("too_wide", [2, -2])
-def test_upright_sides_have_a_rim_as_slanting_ones_do(product, tmp_path, too_wide):
-    """Of a box whose mask is off by two pixels on each side, which none of its own pixels tell."""
-    rng = np.random.default_rng(3)
-    photo = (np.array([60, 120, 60]) + rng.normal(0, 6, (600, 600, 1))).clip(0, 255)
-    photo[150:450, 200:400] = np.array([200, 40, 40]) + rng.normal(0, 6, (300, 200, 1))
-    Image.fromarray(photo.astype(np.uint8)).save(tmp_path / "box.png")
-    mask = Image.new("L", (600, 600))
-    mask.paste(255, (200 - too_wide, 150 - too_wide, 400 + too_wide, 450 + too_wide))
-    mask.save(tmp_path / "mask.png")
-    files = {"file": tmp_path / "box.png", "mask": tmp_path / "mask.png"}
-    cut = cut_out(replace(list_photos(product)[0], **files))
-    shape = np.array(cut.alpha.shape)
-    assert np.abs(shape - (300, 200)).max() <= 1, "its true box, within half a pixel a side"
-    green = (cut.colours[..., 1] > cut.colours[..., 0]) & (cut.alpha > 0.1)
-    assert not green.any(), "of the background, between it and its mask"

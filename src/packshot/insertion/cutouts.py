@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,8 +28,6 @@ from packshot.masks.registry import load_segmenter
 from packshot.photos.photo_set import DOUBTFUL, Photo
 
 _MARGIN = 0.02
-_AROUND = 0.03
-"""Of the longer side of its box: how much of the photo around it tells of its rim."""
 _CUT = 0.2
 """Of a side of the product's box: what touches the photo's edge by more is cut off there."""
 _WHITE, _ALL = 0.99, 0.98
@@ -63,10 +60,6 @@ class CutOut:
     """Left and top of its box in the photo."""
     camera: PhotoCamera | None = None
     """How the photo sees it, if that was asked for."""
-    around: tuple[Colours, Colours] | None = None
-    """Its colours and opacity with some of the photo around it: what its rim is told by."""
-    turn: float = 0.0
-    """Degrees by which it was turned clockwise to stand upright; what is `around` was not."""
 
     @property
     def aspect(self) -> float:
@@ -96,26 +89,14 @@ def _by_mask(photo: Photo, segmenter: Segmenter | None) -> CutOut:
     alpha: Colours = np.asarray(mask, dtype=np.float32) / 255
     if photo.masked_by or not own:  # what a person drew is meant so
         alpha = without_gaps(colours, alpha)
-    part = _box_of(alpha)
-    if part is None:
+    rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
         raise InsertionError(
             f"No product was found in {photo.file.name}; paint its mask: {sidecars.mask_place(photo.file)}"
         )
-    rows, columns = part
-    margin = math.ceil(_AROUND * max(alpha[part].shape))
-    wide = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in part)
-    return CutOut(
-        photo, colours[part], alpha[part], _surroundings(colours, alpha), (columns.start, rows.start),
-        around=(colours[wide], alpha[wide]),
-    )  # fmt: skip
-
-
-def _box_of(alpha: Colours) -> tuple[slice, slice] | None:
-    """The rows and columns in which there is more of the product than not; None if there are none."""
-    rows, columns = (np.flatnonzero((alpha > 0.5).any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return None
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    corner = int(columns[0]), int(rows[0])
+    return CutOut(photo, colours[part], alpha[part], _surroundings(colours, alpha), corner)
 
 
 def _surroundings(colours: Colours, alpha: Colours) -> Colours:
@@ -126,15 +107,9 @@ def _surroundings(colours: Colours, alpha: Colours) -> Colours:
 
 
 def with_rim(cut: CutOut) -> CutOut:
-    """The cut-out with the opacity of its rim, and the colours of the product alone there; see `matte`.
-
-    Its sides move where the mask was too wide or too narrow.
-    """
-    colours, alpha = matte(*(cut.around or (cut.colours, cut.alpha)))
-    if cut.turn:
-        colours, alpha = turned(colours, alpha, cut.turn)
-    part = _box_of(alpha)
-    return replace(cut, colours=colours[part], alpha=alpha[part], around=None) if part else cut
+    """The cut-out with the opacity of its rim, and the colours of the product alone there; see `matte`."""
+    colours, alpha = matte(cut.colours, cut.alpha)
+    return replace(cut, colours=colours, alpha=alpha)
 
 
 def chosen(photos: Sequence[Photo], name: str | None) -> list[Photo]:
@@ -221,7 +196,7 @@ def _as_seen(cut: CutOut, fit: float, seen: Viewpoint, noun: str) -> tuple[CutOu
     upright = replace(cut, camera=camera)
     if turn := seen.turn_for(camera):
         colours, alpha = turned(cut.colours, cut.alpha, turn)
-        upright = replace(upright, colours=colours, alpha=alpha, turn=turn)
+        upright = replace(upright, colours=colours, alpha=alpha)
     return upright, fit * seen.fits(camera)
 
 
