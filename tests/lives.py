@@ -16,6 +16,10 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
+COMPILING = ("numba", "pymatting")
+"""What each life imports for itself: where it compiles as it is first imported, it starts threads, with
+which nothing may be forked."""
+
 
 class Lives:
     """Starts lives, one after the other; each is gone when `start` returns."""
@@ -100,7 +104,7 @@ def _one_life(target: Callable[..., Any], shared: Any, given: Any, kill_after: f
         code = _awaited(child, kill_after)
         imported.seek(0)
         for name in imported.read().split("\n"):
-            if name not in sys.modules:
+            if name not in sys.modules and name.partition(".")[0] not in COMPILING:
                 with contextlib.suppress(Exception):
                     importlib.import_module(name)
     return code
