@@ -31,7 +31,7 @@ COLUMNS = {
     "inpainting": (("test_a_shot_is_what_diffusers_inpaints_of_nothing",), ""),
     "from the hub": (("test_every_family_loads_from_the_hub",), ""),
     "prompts, loss, gradients": (("test_loss_and_gradients_equal_plain_diffusers_and_peft",), ""),
-    "learns one picture": (("test_thirty_steps_on_one_picture_halve_the_loss",), ""),
+    "learns one picture": (("test_forty_steps_on_one_picture_halve_the_loss",), ""),
     "gradient checkpointing": (
         ("test_checkpointing_changes_no_gradient_and_keeps_less",), "",
     ),
@@ -66,7 +66,7 @@ MEANINGS = {
     "inpainting": "the picture that diffusers' inpainting makes of an empty image",
     "from the hub": "the folder's content and prompts, from a server that acts as the hub",
     "prompts, loss, gradients": "as diffusers' training scripts and peft compute them, to 1e-4",
-    "learns one picture": "thirty steps halve the loss",
+    "learns one picture": "forty steps halve the loss",
     "gradient checkpointing": "the same gradients from fewer activations",
     "memory told unloaded": "a step on fake tensors, of the base's own shapes",
     "int8": "learns as the base with its weights rounded so",
