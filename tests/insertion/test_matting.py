@@ -52,7 +52,7 @@ def test_large_photos_are_computed_small(monkeypatch):
     asked = []
     real = matting._solve
     monkeypatch.setattr(matting, "MOST_PIXELS", 120)
-    monkeypatch.setattr(matting, "_solve", lambda c, t: asked.append(t.shape) or real(c, t))
+    monkeypatch.setattr(matting, "_solve", lambda c, a, t: asked.append(t.shape) or real(c, a, t))
     picture, mask, _, _ = composed()
     colours, opacity = matte(picture, mask)
     assert asked == [(120, 120)] and colours.shape == picture.shape and opacity.shape == mask.shape

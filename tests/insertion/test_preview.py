@@ -42,7 +42,7 @@ def test_a_preview_is_the_insertion_made_smaller(product, previewer, plate, tmp_
     before = cv2.resize(pixels(Image.open(plate)), (400, 300), interpolation=cv2.INTER_AREA)
     assert seen.photo == made.photo and seen.image.size == (400, 300)
     far = np.abs(pixels(seen.image) - full).mean()
-    assert far < 0.1 * np.abs(before - full).mean()  # small beside what the insertion has changed
+    assert far < 0.12 * np.abs(before - full).mean()  # small beside what the insertion has changed
     assert seen.horizon == pytest.approx(260) and vars(seen.box) == vars(
         BOX.resolve(read, product, LIT).box
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,8 @@ from packshot.masks.registry import load_segmenter
 from packshot.photos.photo_set import DOUBTFUL, Photo
 
 _MARGIN = 0.02
+_AROUND = 0.04
+"""Of the longer side of its box: how much of the photo is kept on each side, for the rim to be told by."""
 _CUT = 0.2
 """Of a side of the product's box: what touches the photo's edge by more is cut off there."""
 _WHITE, _ALL = 0.99, 0.98
@@ -60,6 +63,8 @@ class CutOut:
     """Left and top of its box in the photo."""
     camera: PhotoCamera | None = None
     """How the photo sees it, if that was asked for."""
+    around: tuple[Colours, Colours] | None = None
+    """Colours and alpha with the same margin of the photo on all sides; None if only the box is known."""
 
     @property
     def aspect(self) -> float:
@@ -94,9 +99,25 @@ def _by_mask(photo: Photo, segmenter: Segmenter | None) -> CutOut:
         raise InsertionError(
             f"No product was found in {photo.file.name}; paint its mask: {sidecars.mask_place(photo.file)}"
         )
-    part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    corner = int(columns[0]), int(rows[0])
-    return CutOut(photo, colours[part], alpha[part], _surroundings(colours, alpha), corner)
+    left, top = corner = int(columns[0]), int(rows[0])
+    box = Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
+    margin = math.ceil(_AROUND * max(box.width, box.height)) + 2
+    around = _grown(colours, box, margin), _grown(alpha, box, margin)
+    inner = slice(margin, -margin), slice(margin, -margin)
+    return CutOut(
+        photo, around[0][inner], around[1][inner], _surroundings(colours, alpha), corner, around=around
+    )
+
+
+def _grown(values: Colours, box: Box, margin: int) -> Colours:
+    """A photo's values in the box and a margin around it; beyond the photo's edge they are continued."""
+    rows, columns = (
+        np.arange(first - margin, first + length + margin).clip(0, end - 1)
+        for first, length, end in zip(
+            (box.top, box.left), (box.height, box.width), values.shape, strict=False
+        )
+    )
+    return values[np.ix_(rows, columns)]
 
 
 def _surroundings(colours: Colours, alpha: Colours) -> Colours:
@@ -108,8 +129,12 @@ def _surroundings(colours: Colours, alpha: Colours) -> Colours:
 
 def with_rim(cut: CutOut) -> CutOut:
     """The cut-out with the opacity of its rim, and the colours of the product alone there; see `matte`."""
-    colours, alpha = matte(cut.colours, cut.alpha)
-    return replace(cut, colours=colours, alpha=alpha)
+    colours, alpha = matte(*(cut.around or (cut.colours, cut.alpha)))
+    if cut.around is not None:
+        margin = (len(alpha) - len(cut.alpha)) // 2
+        inner = slice(margin, -margin), slice(margin, -margin)
+        colours, alpha = colours[inner], alpha[inner]
+    return replace(cut, colours=colours, alpha=alpha, around=None)
 
 
 def chosen(photos: Sequence[Photo], name: str | None) -> list[Photo]:
@@ -195,9 +220,19 @@ def _as_seen(cut: CutOut, fit: float, seen: Viewpoint, noun: str) -> tuple[CutOu
     camera = camera_of_photo(cut.photo, place, cut.alpha, is_round(noun))
     upright = replace(cut, camera=camera)
     if turn := seen.turn_for(camera):
-        colours, alpha = turned(cut.colours, cut.alpha, turn)
-        upright = replace(upright, colours=colours, alpha=alpha)
+        upright = _turned(upright, turn)
     return upright, fit * seen.fits(camera)
+
+
+def _turned(cut: CutOut, degrees: float) -> CutOut:
+    """The cut-out turned clockwise, with what is around it."""
+    if cut.around is None:
+        colours, alpha = turned(cut.colours, cut.alpha, degrees)
+        return replace(cut, colours=colours, alpha=alpha)
+    margin = (len(cut.around[1]) - len(cut.alpha)) // 2
+    around = turned(*cut.around, degrees, margin)
+    inner = slice(margin, -margin), slice(margin, -margin)
+    return replace(cut, colours=around[0][inner], alpha=around[1][inner], around=around)
 
 
 def _freely_standing(cuts: Sequence[CutOut]) -> dict[int, float]:

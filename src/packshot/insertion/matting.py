@@ -15,11 +15,20 @@ from packshot.insertion.background import Colours
 MOST_PIXELS = 768
 """Longer side at which the rim is computed: memory and time do not grow with the photo."""
 _LEAST_PIXELS = 48
-_BAND = 0.006
+_BAND = 0.012
 """Half the band's width, of the longer side."""
 _INSIDE, _OUTSIDE = 0.9, 0.1
 _CORE = 0.6
 """Of how deep a thin part is: from there on it is sure, or colours would decide alone whether it is there."""
+_KNOWN = 100.0
+"""How firmly the band's edges hold."""
+_DRAWN = 0.02
+"""How firmly the mask holds in a band of one pixel on each side, where no colour decides, as on even ground; in
+wider ones by the square of their width less, for what is right in them is not known to a pixel."""
+_EPSILON = 1e-5
+"""How far colours may lie from a line, as variance: less, and the noise of photographs hides what is alike."""
+_FAINT = 0.05
+"""Opacity below which there is nothing, and beside 1 all: what the solver leaves of the ground as haze."""
 _STEPS = 400
 """Of the solver; it needs about a hundred."""
 
@@ -43,11 +52,12 @@ def matte(colours: Colours, alpha: Colours) -> tuple[Colours, Colours]:
     height, width = alpha.shape
     scale = min(1.0, MOST_PIXELS / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    trimap = _trimap(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA))
+    drawn = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    trimap = _trimap(drawn)
     if min(size) < _LEAST_PIXELS or len(np.unique(trimap)) < 3:
         return without_fringe(colours, alpha), alpha
     small = cv2.resize(colours, size, interpolation=cv2.INTER_AREA)
-    solved = _solve(small, trimap)
+    solved = _solve(small, drawn, trimap)
     if solved is None:
         return without_fringe(colours, alpha), alpha
     front, rim = (
@@ -58,9 +68,14 @@ def matte(colours: Colours, alpha: Colours) -> tuple[Colours, Colours]:
     return _continued(colours, front, band, opacity), opacity
 
 
+def _width(alpha: Colours) -> int:
+    """Half the band's width in pixels."""
+    return max(1, round(_BAND * max(alpha.shape)))
+
+
 def _trimap(alpha: Colours) -> np.ndarray:
     """1 inside, 0 outside and 0.5 in the band, [h, w]; what is thinner than the band keeps its core."""
-    width = max(1, round(_BAND * max(alpha.shape)))
+    width = _width(alpha)
     disc, wider = (
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         for radius in (width, width + 1)
@@ -74,20 +89,26 @@ def _trimap(alpha: Colours) -> np.ndarray:
     return np.where((inside > 0) | core, 1.0, np.where(possible > 0, 0.5, 0.0))
 
 
-def _solve(colours: Colours, trimap: np.ndarray) -> tuple[Colours, Colours] | None:
+def _solve(colours: Colours, alpha: Colours, trimap: np.ndarray) -> tuple[Colours, Colours] | None:
     """The product's colours and opacity at the trimap's size; None if the solver fails."""
     # Not at the top: its first import on a machine compiles for half a minute.
-    from pymatting import estimate_alpha_cf, estimate_foreground_ml
+    from pymatting import cf_laplacian, cg, estimate_foreground_ml, ichol
+    from scipy.sparse import diags
 
     wide = colours.astype(np.float64).clip(0, 1)
+    is_known = (trimap != 0.5).ravel()
+    weights = np.where(is_known, _KNOWN, _DRAWN / _width(alpha) ** 2)
+    system = cf_laplacian(wide, epsilon=_EPSILON, is_known=is_known) + diags(weights)
+    goal = weights * np.where(is_known, trimap.ravel(), alpha.ravel())
     try:
-        opacity = estimate_alpha_cf(wide, trimap, cg_kwargs={"maxiter": _STEPS})
-    except ValueError:  # of its solver, which did not converge
+        opacity = cg(system, goal, M=ichol(system), maxiter=_STEPS).reshape(trimap.shape)
+    except ValueError:  # of the solver, which did not converge
         return None
     if not np.isfinite(opacity).all():
         return None
-    front = estimate_foreground_ml(wide, opacity)
-    return front.astype(np.float32).clip(0, 1), opacity.astype(np.float32).clip(0, 1)
+    front = estimate_foreground_ml(wide, opacity.clip(0, 1))
+    clear = ((opacity - _FAINT) / (1 - 2 * _FAINT)).clip(0, 1)
+    return front.astype(np.float32).clip(0, 1), clear.astype(np.float32)
 
 
 def _continued(colours: Colours, front: Colours, band: np.ndarray, opacity: Colours) -> Colours:

@@ -110,14 +110,24 @@ def _cropped(inside: np.ndarray) -> np.ndarray:
     return inside[inside.any(axis=1)][:, inside.any(axis=0)]
 
 
-def turned(colours: Colours, alpha: Colours, degrees: float) -> tuple[Colours, Colours]:
-    """A cut-out turned clockwise and cropped to its box again: colours [h, w, 3] and alpha [h, w]."""
-    mask, part, turn = _turned(alpha, degrees)
-    size = mask.shape[::-1]
-    shown = cv2.warpAffine(
-        colours, turn, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+def turned(
+    colours: Colours, alpha: Colours, degrees: float, margin: int = 0
+) -> tuple[Colours, Colours]:
+    """A cut-out turned clockwise and cropped to its box again: colours [h, w, 3] and alpha [h, w].
+
+    Args:
+        margin: pixels around its box on each side, before and after.
+    """
+    own = np.pad(alpha[margin : len(alpha) - margin, margin : alpha.shape[1] - margin], margin)
+    mask, (rows, columns), turn = _turned(own, degrees)
+    part = tuple(slice(one.start - margin, one.stop + margin) for one in (rows, columns))
+    shown, opacity = (
+        cv2.warpAffine(
+            values, turn, mask.shape[::-1], flags=way, borderMode=cv2.BORDER_REPLICATE
+        )
+        for values, way in ((colours, cv2.INTER_CUBIC), (alpha if margin else own, cv2.INTER_LINEAR))
     )
-    return shown[part].clip(0, 1), mask[part].clip(0, 1)
+    return shown[part].clip(0, 1), opacity[part].clip(0, 1)
 
 
 def _upright(alpha: Colours, degrees: float) -> Colours:
