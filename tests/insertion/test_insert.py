@@ -1,6 +1,7 @@
 import json
 from importlib import import_module
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -10,7 +11,7 @@ from packshot.insertion import Box, InsertionSettings, Placement, load_backgroun
 from packshot.insertion.cutouts import best_photos, cut_out
 from packshot.insertion.insert import _checked, insert
 from packshot.insertion.lighting import CLEAR, UNCLEAR, Light, LightEstimator
-from packshot.photos.photo_set import list_photos
+from packshot.photos.photo_set import Photo, list_photos
 from packshot.project import save_choices
 from packshot.provenance import verify
 from packshot.provenance.marking import TOO_SMALL_TO_MARK
@@ -218,6 +219,23 @@ def test_a_cut_out_has_no_fringe_of_its_photo(product):
     rim = np.concatenate([cut.colours[0], cut.colours[-1], cut.colours[:, 0], cut.colours[:, -1]])
     assert (rim[:, 0] - rim[:, 1] > 0.3).mean() > 0.9
     assert len(cut.beside) > 10_000
+
+
+def test_upright_sides_have_a_rim_too(tmp_path):
+    """A can before a wall: the mask's box, two pixels too wide, has nothing of the wall but those two."""
+    rng = np.random.default_rng(0)
+    wall = 0.4 + 0.05 * cv2.GaussianBlur(rng.standard_normal((300, 300, 3)), (0, 0), 4)
+    picture = (wall.clip(0, 1) * 255).astype(np.uint8)
+    picture[60:260, 100:200] = rng.normal((190, 30, 30), 5, (200, 100, 3))
+    file, mask = tmp_path / "can.png", tmp_path / "mask.png"
+    Image.fromarray(picture).save(file)
+    drawn = np.zeros((300, 300), np.uint8)
+    drawn[58:262, 98:202] = 255
+    Image.fromarray(drawn).save(mask)
+    cut = cut_out(Photo(file, "", 300, 300, None, mask, file.name, ""))
+    assert cut.alpha.shape == (204, 104)
+    assert cut.alpha[20:180, [0, 1, -1, -2]].mean() < 0.1
+    assert cut.alpha[20:180, [2, -3]].mean() > 0.9
 
 
 @pytest.fixture

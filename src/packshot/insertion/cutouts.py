@@ -105,7 +105,12 @@ def _by_mask(photo: Photo, segmenter: Segmenter | None) -> CutOut:
     around = _grown(colours, box, margin), _grown(alpha, box, margin)
     inner = slice(margin, -margin), slice(margin, -margin)
     return CutOut(
-        photo, around[0][inner], around[1][inner], _surroundings(colours, alpha), corner, around=around
+        photo,
+        around[0][inner],
+        around[1][inner],
+        _surroundings(colours, alpha),
+        corner,
+        around=around,
     )
 
 

@@ -17,16 +17,18 @@ MOST_PIXELS = 768
 _LEAST_PIXELS = 48
 _BAND = 0.012
 """Half the band's width, of the longer side."""
+_LEAST_BAND = 2
+"""The same in pixels."""
 _INSIDE, _OUTSIDE = 0.9, 0.1
 _CORE = 0.6
 """Of how deep a thin part is: from there on it is sure, or colours would decide alone whether it is there."""
 _KNOWN = 100.0
 """How firmly the band's edges hold."""
 _DRAWN = 0.02
-"""How firmly the mask holds in a band of one pixel on each side, where no colour decides, as on even ground; in
-wider ones by the square of their width less, for what is right in them is not known to a pixel."""
+"""How firmly the mask holds in the band where no colour decides, as on even ground: over the square of the
+band's width, for the wider it is, the less the mask is right to a pixel."""
 _EPSILON = 1e-5
-"""How far colours may lie from a line, as variance: less, and the noise of photographs hides what is alike."""
+"""How far colours may lie from a line, as variance: with less, the noise of photos hides what is alike."""
 _FAINT = 0.05
 """Opacity below which there is nothing, and beside 1 all: what the solver leaves of the ground as haze."""
 _STEPS = 400
@@ -70,7 +72,7 @@ def matte(colours: Colours, alpha: Colours) -> tuple[Colours, Colours]:
 
 def _width(alpha: Colours) -> int:
     """Half the band's width in pixels."""
-    return max(1, round(_BAND * max(alpha.shape)))
+    return max(_LEAST_BAND, round(_BAND * max(alpha.shape)))
 
 
 def _trimap(alpha: Colours) -> np.ndarray:

@@ -122,10 +122,11 @@ def turned(
     mask, (rows, columns), turn = _turned(own, degrees)
     part = tuple(slice(one.start - margin, one.stop + margin) for one in (rows, columns))
     shown, opacity = (
-        cv2.warpAffine(
-            values, turn, mask.shape[::-1], flags=way, borderMode=cv2.BORDER_REPLICATE
+        cv2.warpAffine(values, turn, mask.shape[::-1], flags=way, borderMode=cv2.BORDER_REPLICATE)
+        for values, way in (
+            (colours, cv2.INTER_CUBIC),
+            (alpha if margin else own, cv2.INTER_LINEAR),
         )
-        for values, way in ((colours, cv2.INTER_CUBIC), (alpha if margin else own, cv2.INTER_LINEAR))
     )
     return shown[part].clip(0, 1), opacity[part].clip(0, 1)
 
