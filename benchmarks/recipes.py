@@ -41,6 +41,8 @@ TRIES: dict[str, dict[str, Any]] = {
     "the same, 160 steps, rate doubled": {**ATTENTION_AND_MLP, "steps": 160, "learning_rate": 2e-3},
     "the same, 160 steps, rate fourfold": {**ATTENTION_AND_MLP, "steps": 160, "learning_rate": 4e-3},
     "the same, 120 steps, rate fourfold": {**ATTENTION_AND_MLP, "steps": 120, "learning_rate": 4e-3},
+    "the same, 240 steps, rate fourfold": {**ATTENTION_AND_MLP, "steps": 240, "learning_rate": 4e-3},
+    "the same, 320 steps, rate doubled": {**ATTENTION_AND_MLP, "steps": 320, "learning_rate": 2e-3},
     "the same, 160 steps, rate eightfold": {**ATTENTION_AND_MLP, "steps": 160, "learning_rate": 8e-3},
     "the same, 320 steps of half a batch, rate doubled": {
         **ATTENTION_AND_MLP, "steps": 320, "effective_batch_size": 4, "learning_rate": 2e-3,
