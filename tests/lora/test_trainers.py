@@ -448,6 +448,7 @@ HOSTILE = {
     "is no number": json.dumps({"lora_alpha": "many"}),
     "alpha, alpha_pattern or r is no number": json.dumps({"lora_alpha": 1, "r": 0}),
     "or r is no number": '{"lora_alpha": NaN}',
+    "r is no number: copy": f'{{"lora_alpha": 1{"0" * 400}}}',
     "which is not read here": json.dumps({"lora_alpha": 1, "alpha_pattern": {"(a+)+b": 1}}),
     r"has '\(', which is not": json.dumps({"lora_alpha": 1, "alpha_pattern": {"(": 1}}),
     "begun with pissa_niter_4, which changes": json.dumps(
@@ -640,6 +641,18 @@ def test_narrow_numbers_are_read_and_written(base_of, tmp_path, dtype):
     narrow, wide = (load_lora(tmp_path / f"{n}.safetensors", base).weights for n in "ab")
     assert narrow.keys() == wide.keys()
     assert all(torch.equal(narrow[name].delta(), wide[name].delta()) for name in wide)
+
+
+@pytest.mark.parametrize(
+    "odd", [torch.zeros([1] * 70), torch.zeros(2, 32, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)]
+)
+def test_what_pytorch_cannot_compute_with_is_refused(base_of, tmp_path, odd):
+    """More dimensions than it counts to, and numbers of four bits."""
+    base = base_of("sd1")
+    tensors, _ = written_by("SimpleTuner, diffusers", "sd1", base)
+    save_file(tensors | {f"unet.{UNET[0]}.lora_A.weight": odd}, tmp_path / "a.safetensors")
+    with pytest.raises(LoraError, match="no finite numbers"):
+        load_lora(tmp_path / "a.safetensors", base)
 
 
 @pytest.mark.parametrize("name", ["pytorch_lora_weights.safetensors", "adapter_model.safetensors"])

@@ -45,6 +45,7 @@ _MAGNITUDE = re.compile(r"(.+)\.(?:lora_magnitude_vector|magnitude)(?:\.[^.]+)?(
 _OTHER = re.compile(rf"(.+)\.(alpha|dora_scale|{'|'.join(variants.PARTS)})")
 _NAMED = {"A": "down", "B": "up", "dora_scale": "dora"}
 _PEFTS_NAME = "adapter_model.safetensors"
+_MOST_DIMENSIONS = 4  # a convolution's
 _LEFT_OUT = ("bundle_emb.",)
 """Keys of what lies in LoRA files and is none: embeddings that OneTrainer trains along."""
 
@@ -413,4 +414,9 @@ def _check_numbers(file: Path, place: Place, parts: dict[str, Tensor]) -> None:
 
 
 def _finite(tensor: Tensor) -> bool:
-    return not tensor.is_complex() and bool(tensor.float().isfinite().all())
+    if tensor.is_complex() or tensor.ndim > _MOST_DIMENSIONS:
+        return False
+    try:
+        return bool(tensor.float().isfinite().all())
+    except NotImplementedError:  # packed, two numbers in a byte
+        return False
