@@ -78,8 +78,10 @@ def test_other_refusals(project, full_project, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_disk_that_fills_leaves_whole_files_and_no_configuration(
-    full_project, tmp_path, monkeypatch
+@pytest.mark.parametrize("format", ["kohya", "imagefolder"])
+@pytest.mark.parametrize("existed", [True, False])
+def test_after_a_full_disk_the_same_command_goes(
+    full_project, tmp_path, monkeypatch, format, existed
 ):
     real, written = files._write, []
 
@@ -89,8 +91,13 @@ def test_a_disk_that_fills_leaves_whole_files_and_no_configuration(
         written.append(path)
         real(path, data)
 
-    monkeypatch.setattr(files, "_write", full)
-    with pytest.raises(DiskFullError, match="No room on the disk"):
-        export_dataset(full_project, tmp_path / "out")
-    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert sorted(left) == sorted(written) and not (tmp_path / "out" / "dataset.toml").exists()
+    out = tmp_path / "out"
+    if existed:
+        out.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_write", full)
+        with pytest.raises(DiskFullError, match=r"No room on the disk .* run the same command again"):
+            export_dataset(full_project, out, format=format)
+    assert out.exists() == existed and not list(out.rglob("*"))
+    export_dataset(full_project, out, format=format)
+    assert all(file.is_file() for file in written)

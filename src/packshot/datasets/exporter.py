@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from packshot.class_images import list_class_images, require_unchanged
@@ -10,6 +11,7 @@ from packshot.datasets.kohya import write_kohya
 from packshot.errors import DatasetError
 from packshot.photos.photo_set import require_photos
 from packshot.project import Project
+from packshot.utils import pathnames
 from packshot.utils.progress import Progress, silent
 
 WRITERS = {"kohya": write_kohya, "imagefolder": write_imagefolder}
@@ -21,7 +23,7 @@ def export_dataset(
     """Write photos, captions, masks and class images into `folder`, upright, and return it.
 
     Args:
-        folder: is created; it must not exist or must be empty.
+        folder: is created; it must not exist or must be empty, and is so again after an error.
         format: "kohya" for sd-scripts, "imagefolder" for Hugging Face's `load_dataset`.
 
     Raises:
@@ -38,5 +40,22 @@ def export_dataset(
         exported_photos = require_photos(project)
         others = sorted(list_class_images(project), key=lambda image: image.file.name)
         require_unchanged(others)
-        WRITERS[format](folder, project.subject, exported_photos, others, progress)
+        existed = folder.exists()
+        try:
+            WRITERS[format](folder, project.subject, exported_photos, others, progress)
+        except BaseException:
+            with contextlib.suppress(OSError):  # of a drive that is gone, too
+                _empty(folder, existed)
+            raise
     return folder
+
+
+def _empty(folder: Path, existed: bool) -> None:
+    """Take back what was written into a folder that was empty: the same command begins anew."""
+    for child in folder.iterdir() if folder.is_dir() else ():
+        if child.is_dir():
+            pathnames.remove_tree(child, below=folder)
+        else:
+            child.unlink()
+    if not existed and folder.is_dir():
+        folder.rmdir()
