@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -178,6 +179,29 @@ def test_the_command_line_converts_and_back(tiny_sd1, tiny_base, make_lora, tmp_
         assert result.exit_code == 0, result.output
     close(deltas(load_lora(tmp_path / "c.safetensors", tiny_base)), deltas(lora), atol=1e-3)
     assert "rank 1" in result.output
+
+
+def test_what_a_killed_command_wrote_is_written_again(
+    tiny_sd1, tiny_base, make_lora, tmp_path, monkeypatch
+):
+    from typer.testing import CliRunner
+
+    from packshot.cli import app
+
+    def killed(written, target):
+        real(written, target)
+        if str(target) == names[1]:
+            raise KeyboardInterrupt
+
+    names = [str(tmp_path / f"{n}.safetensors") for n in "ab"]
+    write_lora(make_lora("attention"), tmp_path / "a.safetensors", tiny_base)
+    real, order = os.replace, ["lora", "convert", *names, "--base", str(tiny_sd1)]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        assert CliRunner().invoke(app, order).exit_code != 0
+    assert (tmp_path / "b.safetensors").is_file()
+    again = CliRunner().invoke(app, order)
+    assert again.exit_code == 0, again.output
 
 
 @pytest.mark.slow

@@ -10,10 +10,12 @@ import typer
 from packshot.cli.options import TARGETS
 from packshot.cli.terminal import echo
 from packshot.types import TargetModules
-from packshot.utils import hashing, overwriting
+from packshot.utils import overwriting
 
 if TYPE_CHECKING:
     from packshot.lora.edit import EditedLora
+    from packshot.lora.files import Format
+    from packshot.models.diffusion_model import DiffusionModel
 
 app = typer.Typer(
     no_args_is_help=True, help="Describe, convert, merge, resize, extract LoRA files."
@@ -51,15 +53,12 @@ def convert(
 ) -> None:
     """Write a LoRA in the other format."""
     from packshot.cli.options import lora_of
-    from packshot.lora import write_lora
     from packshot.lora.edit import EditedLora
     from packshot.models import load_base
 
     overwriting.refuse_others(out)
     model = load_base(base)
-    lora = lora_of(file, model)
-    write_lora(lora, out, model, format)
-    _say(out, EditedLora(lora, 1.0))
+    _write(EditedLora(lora_of(file, model), 1.0), out, model, format)
 
 
 @app.command()
@@ -72,15 +71,13 @@ def merge(
     """Merge LoRAs into one: exactly, or approximated at a rank."""
     from packshot.cli.options import loras_of
     from packshot.lora import merge as merged
-    from packshot.lora import write_lora
     from packshot.models import load_base
 
     out = Path(files[-1])
     overwriting.refuse_others(out)
     model = load_base(base)
     edited = merged(loras_of(files[:-1], model), model, rank)
-    write_lora(edited.lora, out, model, format)
-    _say(out, edited)
+    _write(edited, out, model, format)
 
 
 @app.command()
@@ -97,14 +94,12 @@ def resize(
     """Reduce a LoRA's rank (or convert a LoHa, LoKr or DoRA to a standard LoRA)."""
     from packshot.cli.options import lora_of
     from packshot.lora import resize as resized
-    from packshot.lora import write_lora
     from packshot.models import load_base
 
     overwriting.refuse_others(out)
     model = load_base(base)
     edited = resized(lora_of(file, model), model, rank, energy)
-    write_lora(edited.lora, out, model, format)
-    _say(out, edited)
+    _write(edited, out, model, format)
 
 
 @app.command()
@@ -118,7 +113,6 @@ def extract(
 ) -> None:
     """Write the difference of a fine-tuned checkpoint from its base as a LoRA."""
     from packshot.lora import extract as extracted
-    from packshot.lora import write_lora
     from packshot.models import find_checkpoint, load_base
     from packshot.models.precision import comparing_dtype
 
@@ -126,12 +120,13 @@ def extract(
     dtype = comparing_dtype(find_checkpoint(base).family)
     model = load_base(base, dtype=dtype)
     edited = extracted(load_base(tuned, dtype=dtype), model, rank, target_modules)
-    write_lora(edited.lora, out, model, format)
-    _say(out, edited)
+    _write(edited, out, model, format)
 
 
-def _say(out: Path, edited: EditedLora) -> None:
-    overwriting.note_result(out, hashing.sha256(out))
+def _write(edited: EditedLora, out: Path, base: DiffusionModel, format: Format) -> None:
+    from packshot.lora import write_lora
+
+    write_lora(edited.lora, out, base, format, is_result=True)
     ranks = {weights.rank for weights in edited.lora.weights.values()}
     rank = f"{min(ranks)} to {max(ranks)}" if len(ranks) > 1 else str(*ranks)
     echo(

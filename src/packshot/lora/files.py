@@ -32,7 +32,7 @@ from packshot.lora.keys import (
 from packshot.lora.metadata import PeftConfig, peft_configs, peft_metadata, true_metadata
 from packshot.lora.weights import Lora, LoraWeights, WeightDelta
 from packshot.models.diffusion_model import DiffusionModel
-from packshot.utils import files, hashing
+from packshot.utils import files, hashing, overwriting
 from packshot.weights.safetensors_file import read_safetensors
 
 Format = Literal["kohya", "diffusers"]
@@ -65,17 +65,25 @@ def save(lora: Lora, kohya_file: Path, diffusers_file: Path, base: DiffusionMode
 
 
 def write_lora(
-    lora: Lora, file: Path, base: DiffusionModel, format: Format = "kohya", *, prove: bool = True
+    lora: Lora,
+    file: Path,
+    base: DiffusionModel,
+    format: Format = "kohya",
+    *,
+    prove: bool = True,
+    is_result: bool = False,
 ) -> None:
     """Write one file, read it back and compare.
 
     Args:
         prove: whether it is read back; not within `add_adapters`, where the base's modules are not by
             their names (nor is it written in kohya's format there).
+        is_result: whether its folder may hold the user's own files, of which none is replaced.
 
     Raises:
         LoraError: it has LoHa, LoKr or DoRA modules, or does not read back as it was written.
         DiskFullError: no room.
+        OverwriteError: a result would replace what Packshot has not written.
     """
     if lora.variants:
         raise LoraError(
@@ -90,7 +98,7 @@ def write_lora(
         if _has_mixed_ranks(lora):
             named = {_peft_name(name): weights for name, weights in lora.weights.items()}
             metadata["lora_adapter_metadata"] = peft_metadata(named)
-    files.write_safetensors(file, tensors, metadata)
+    (overwriting if is_result else files).write_safetensors(file, tensors, metadata)
     if prove:
         _prove(lora, load_lora(file, base), file)
 

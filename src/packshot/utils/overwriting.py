@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packshot.errors import OverwriteError
 from packshot.utils import files, hashing, in_place, reading, serialization
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RESULTS = ".packshot.jsonl"
 """A folder's record of the results that Packshot has written there, by their hashes."""
@@ -18,9 +23,21 @@ def write_result(path: Path, data: bytes) -> None:
     Raises:
         OverwriteError: as `refuse_others`.
     """
+    _write(path, [data])
+
+
+def write_safetensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """As `write_result`, of tensors as a safetensors file."""
+    _write(path, serialization.safetensors_parts(tensors, metadata))
+
+
+def _write(path: Path, parts: Sequence[serialization.Bytes]) -> None:
+    """Noted before it is written, so that a result of a killed process is known as one."""
     refuse_others(path)
-    note_result(path, hashing.sha256_of(data))
-    files.write_bytes(path, data)
+    note_result(path, hashing.sha256_of(*parts))
+    files.write_parts(path, parts)
 
 
 def refuse_others(*paths: Path) -> None:
