@@ -96,7 +96,9 @@ def test_after_a_full_disk_the_same_command_goes(
         out.mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(files, "_write", full)
-        with pytest.raises(DiskFullError, match=r"No room on the disk .* run the same command again"):
+        with pytest.raises(
+            DiskFullError, match=r"No room on the disk .* run the same command again"
+        ):
             export_dataset(full_project, out, format=format)
     assert out.exists() == existed and not list(out.rglob("*"))
     export_dataset(full_project, out, format=format)

@@ -644,7 +644,8 @@ def test_narrow_numbers_are_read_and_written(base_of, tmp_path, dtype):
 
 
 @pytest.mark.parametrize(
-    "odd", [torch.zeros([1] * 70), torch.zeros(2, 32, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)]
+    "odd",
+    [torch.zeros([1] * 70), torch.zeros(2, 32, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)],
 )
 def test_what_pytorch_cannot_compute_with_is_refused(base_of, tmp_path, odd):
     """More dimensions than it counts to, and numbers of four bits."""
