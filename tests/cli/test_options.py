@@ -1,13 +1,20 @@
 """What the options' words mean."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from packshot.cli import main
-from packshot.cli.options import comma_separated, loras_of, sources_of
+from packshot.cli.options import as_text, comma_separated, loras_of, sources_of
 from packshot.errors import LoraError
 from packshot.lora import Lora
+
+
+@pytest.mark.parametrize("written", ["a café 🚗".encode(), "a café".encode("cp1252"), b""])
+def test_words_of_a_terminal_that_writes_no_utf_8_are_text(written):
+    text = as_text(os.fsdecode(written))
+    assert text in ("a café 🚗", "a café", "") and text.encode()[:5] == b"a caf"[: len(written)]
 
 
 @pytest.mark.parametrize(

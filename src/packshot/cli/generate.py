@@ -12,6 +12,7 @@ from packshot.cli.options import (
     ImageFormat,
     ImageQuality,
     ProjectFolder,
+    as_text,
     base_of,
     loras_of,
     project_at,
@@ -71,12 +72,12 @@ def shoot(
     from packshot.utils.validation import validated
 
     opened = project_at(project)
-    asked = [*(prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
+    asked = [*map(as_text, prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
     settings = validated(
         GenerationSettings,
         PackshotError,
         seeds=tuple(range(first_seed, first_seed + images_per_prompt)),
-        negative_prompt=negative_prompt,
+        negative_prompt=as_text(negative_prompt),
         width=width,
         height=height,
         steps=steps,

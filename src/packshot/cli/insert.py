@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from packshot.cli.options import LIGHT, Here, ProjectFolder, base_of, loras_of, project_at
+from packshot.cli.options import (
+    LIGHT,
+    Here,
+    ProjectFolder,
+    as_text,
+    base_of,
+    loras_of,
+    project_at,
+)
 from packshot.cli.terminal import PARTLY, echo
 from packshot.types import SEEDS, InsertionMethod
 
@@ -101,7 +109,7 @@ def insert(
     from packshot.insertion.settings import InsertionSettings
     from packshot.utils.validation import validated
 
-    opened = project_at(project)
+    opened, prompt = project_at(project), as_text(prompt)
     if method == "inpaint" and (photo is not None or reflection or refine):
         raise InsertionError(
             "--photo, --reflection and --refine are of cut-outs; with --method inpaint the base paints all "

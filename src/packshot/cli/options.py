@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -114,6 +115,17 @@ def base_of(project: Project, console: Console, other: str | None = None):  # ty
     from packshot.plan.load_base import load_project_base
 
     return load_project_base(project, other, console.progress)
+
+
+def as_text(words: str) -> str:
+    """Words of the command line, also of a terminal that writes no UTF-8."""
+    from packshot.images import sidecars
+
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        return sidecars.decode(os.fsencode(words))
+    return words
 
 
 def comma_separated(text: str | None) -> tuple[str, ...] | None:
