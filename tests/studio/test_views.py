@@ -5,10 +5,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from packshot.captions.edit import edit_captions
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.offers import write_offers
+from packshot.photos.photo_set import list_photos, write_mask
 from packshot.plan.config import write_plan
 from packshot.studio.views import photos, train
 from packshot.studio.views.class_images import move_flat
@@ -215,3 +217,13 @@ def test_what_is_still_to_be_done_with_the_photos_stands_out(studio, project, at
     assert studio.get(at + "/photos/list").text.count(primary) == 1
     edit_captions(project, {f"photo-{n}.png": f"ohwx kettle, {n}" for n in range(3)})
     assert primary not in studio.get(at + "/photos/list").text
+
+
+def test_a_photo_whose_mask_is_in_doubt_says_so(studio, at, project):
+    first, second, _ = list_photos(project)
+    for photo, doubt in ((first, 0.3), (second, 0.05)):
+        write_mask(project, photo, Image.new("L", (photo.width, photo.height), 255), "b", doubt)
+    words = "The mask is in doubt"
+    assert studio.get(f"{at}/photos/list").text.count(words) == 1
+    assert words in studio.get(f"{at}/photos/{first.file.name}/card").text
+    assert words not in studio.get(f"{at}/photos/{second.file.name}/card").text

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from packshot.errors import PackshotError
+from packshot.photos.photo_set import is_doubtful
 from packshot.project import Project
 from packshot.studio import texts
 from packshot.studio.messages import plainly, told
@@ -48,6 +49,7 @@ _TEMPLATES = jinja2.Environment(
 )
 _TEMPLATES.filters["duration"] = in_words
 _TEMPLATES.filters["weblink"] = lambda text: text if _WEB.match(str(text)) else ""
+_TEMPLATES.tests["doubtful"] = is_doubtful
 _TEMPLATES.filters["version"] = lambda file: hashing.fingerprint(hashing.stamp(file))[:8]
 
 
