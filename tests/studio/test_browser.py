@@ -75,7 +75,8 @@ def test_nothing_is_wider_than_the_window(visit, full, at, width, language):
     base = page.url.rstrip("/")
     for view in ("", *VIEWS):
         page.goto(base + (f"{at}/{view}" if view else "/"))
-        over = settled(page).evaluate("document.documentElement.scrollWidth - innerWidth")
+        settled(page).evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
+        over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert over <= 0, view
 
 
@@ -119,6 +120,18 @@ def test_photos_are_dropped_refused_and_taken(visit, workspace, at, tmp_path):
     page.set_input_files("#drop input[multiple]", sorted((tmp_path / "new").iterdir()))
     wait(page, "document.querySelectorAll('li.photo').length == 5")
     settled(page).wait_for_selector("details >> text=notes.pdf")
+
+
+def test_notices_leave_the_way_on_within_reach(visit, full, at):
+    page = settled(visit(f"{at}/photos"))
+    for number in (0, 1):  # what is refused stays until it is closed
+        words = page.locator("textarea").nth(number)
+        words.fill("")
+        words.blur()
+        wait(page, f"document.querySelectorAll('.notice.fault').length > {number}")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.click("nav.next a", timeout=5000)
+    page.wait_for_url("**/class-images")
 
 
 def test_a_caption_is_edited_locked_and_put_back(visit, full, at):

@@ -18,6 +18,9 @@ new MutationObserver((changes) => {
       if (node.matches?.(".notice.done")) setTimeout(() => fade(node), LINGER);
 }).observe(notices, { childList: true });
 
+// The page can be scrolled on until its end, where the way on is, shows above them.
+new ResizeObserver(() => document.body.style.setProperty("--notices", `${notices.offsetHeight}px`)).observe(notices);
+
 function fade(node) {
   if (node.matches(":hover, :focus-within")) setTimeout(() => fade(node), LINGER);
   else node.remove();
