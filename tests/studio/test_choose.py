@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from packshot.judging.candidate import list_candidates
+from packshot.judging.choice import Choice, keep_proposal
 from packshot.utils import copying, files, hashing
 from tests.studio.shop import measured, write_run, write_shot, write_step
 
@@ -74,6 +76,15 @@ def test_todays_choice_is_marked_and_another_is_queued_with_undo(studio, at, tra
     assert f"{at}/choose?run={RUN}&amp;weight=1" in told.text
     (job,) = studio.studio.queue.jobs()
     assert job.arguments[:3] == ("choose", RUN, "--weight=0.8")
+
+
+def test_what_is_proposed_is_told_and_offered(studio, at, trained):
+    scored(trained, **{"0.8": (0.3, 0.02), "1.0": (0.4, 0.1)})
+    lighter = next(one for one in list_candidates(trained) if one.weight == 0.8)
+    keep_proposal(trained, Choice(lighter, f"{RUN}, at 0.8 drifts least."))
+    page = studio.get(f"{at}/choose/list").text
+    assert "2026-01-01, 00:00, at 0.8 drifts least." in page
+    assert page.count('name="weight" value="0.8"') == 2  # beside the sentence, and behind its point
 
 
 def test_scores_of_the_lora_before_are_told_as_such(studio, at, trained):

@@ -17,6 +17,7 @@ from packshot.judging.candidate import (
     loras_of_runs,
     pictures_of,
 )
+from packshot.judging.choice import read_proposal
 from packshot.project import Project
 from packshot.report.axis import axis_of
 from packshot.studio.pages import Visit, run_name, view
@@ -67,7 +68,7 @@ def listed(visit: Visit) -> Response:
     missing = [one for one in candidates if (one.run, one.step) not in measured]
     return visit.page(
         "_candidates.html", plot=plot_of(project, candidates), missing=missing,
-        has_lora=bool(candidates), now=chosen_candidate(project),
+        has_lora=bool(candidates), now=chosen_candidate(project), proposed=read_proposal(project),
         scores=_today(read_scores(project)), is_current=has_current_images(project), films=_films(project),
     )  # fmt: skip
 
