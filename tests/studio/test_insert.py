@@ -1,14 +1,18 @@
 """The view that puts the product into plates: what it keeps, asks for, queues and says."""
 
+import ast
 import io
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from packshot import insertion
 from packshot.insertion.plates import add_plate, list_plates, place_file
 from packshot.insertion.record import results_of
 from packshot.studio.previews import PreviewError, PreviewPicture
+from packshot.studio.texts import LANGUAGES, texts_in
 from packshot.utils import files, hashing
 from tests.studio.shop import cut_out_all, write_plate
 
@@ -191,6 +195,20 @@ def test_checks_are_told_in_words_in_both_languages(studio, at, record):
     )
     italian = studio.get(f"{at}/insert/results", headers={"accept-language": "it"}).text
     assert "Sembra sospeso" in italian
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_check_has_words(language):
+    calls = (
+        node
+        for file in Path(insertion.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Check"
+    )
+    names = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
+    assert len(names) > 8
+    keys = {f"check.{name.replace(' ', '_')}.{way}" for name in names for way in ("good", "bad")}
+    assert not {key for key in keys if key not in texts_in(language)}
 
 
 def test_before_and_after_only_of_a_plate_that_is_the_projects(studio, at, record, tmp_path):
