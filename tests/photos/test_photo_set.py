@@ -58,7 +58,7 @@ def test_a_folder_is_taken_in_and_left_as_it_was(project, source):
     assert third.caption is None and third.mask == project.masks_folder / "Photo-2.png"
     assert (first.width, first.height, first.source) == (192, 160, "Photo 0.jpg")
     assert first.sha256 == hashing.sha256(first.file)
-    assert re.fullmatch(r"192 x 160 px, sharp \(\d+\), unlike the others", first.why)
+    assert re.fullmatch(r"192 x 160 px, sharp \(\d+\), no near copy", first.why)
     assert read_refusals(project.refused_file) == {}
     listed = json.loads(project.photos_manifest.read_text())["photos"][0]
     assert listed["source_sha256"] == hashing.sha256(source / "Photo 0.jpg")

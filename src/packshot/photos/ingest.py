@@ -94,7 +94,7 @@ class Ingest:
             source=pathnames.printable_name(path.name), source_sha256=source_sha256,
             file=name, sha256=hashing.sha256(target), pixels_sha256=pixels, perceptual_hash=look,
             width=image.width, height=image.height,
-            why=f"{image.width} x {image.height} px, sharp ({sharpness:.0f}), unlike the others",
+            why=f"{image.width} x {image.height} px, sharp ({sharpness:.0f}), no near copy",
             carried_caption=older.carried_caption if older and not comes_back else None,
             written_caption=older.written_caption if older else None,
             caption_by=older.caption_by if older else None,
