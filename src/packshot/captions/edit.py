@@ -122,7 +122,7 @@ def _fault(photo: Photo, text: str) -> str | None:
     if photo.caption_locked:
         return f"  {name}: is locked; unlock it first: packshot caption --unlock {name}"
     if not text:
-        return f"  {name}: would be empty; delete the file to have it captioned again"
+        return f"  {name}: would be empty; say what the photo shows, or leave it as it is"
     if len(text) > MAX_CAPTION:
         return f"  {name}: would have {len(text)} characters; {MAX_CAPTION} are read"
     return None
