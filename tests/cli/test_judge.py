@@ -20,9 +20,9 @@ def call(project, tiny_base, monkeypatch, capsys):  # noqa: F811
     samples_in_two_steps(tiny_base)
     monkeypatch.setattr(command, "base_of", lambda *_: tiny_base)
 
-    def run(*words):
+    def run(*words, columns=300):
         monkeypatch.setattr("sys.argv", ["packshot", "judge", "-p", str(project.root), *words])
-        monkeypatch.setenv("COLUMNS", "300")
+        monkeypatch.setenv("COLUMNS", str(columns))
         with pytest.raises(SystemExit) as ended:
             main()
         told = capsys.readouterr()
@@ -60,6 +60,18 @@ def test_checkpoints_are_compared_and_one_is_proposed(
         "Next: packshot choose" in said
         and "Diversity is 1 - cosine of images of one prompt, not the paper's LPIPS" in said
     )
+
+
+@pytest.mark.slow
+def test_the_table_fits_a_terminal_of_usual_width(call, monkeypatch):
+    def quick(opened, base, identity, seeds, console):
+        return Judge(opened, base, Colours(), Colours(), Left(), Effort("of a test", 1, seeds, 1))
+
+    monkeypatch.setattr(command, "_judge", quick)
+    _, told, _ = call("--weight", "1", "--seeds", "1", columns=80)
+    rows = [line for line in told.splitlines() if line[:1] in ("┃", "│")]
+    assert rows and all(len(line) <= 80 and line[-1] == line[0] for line in rows)
+    assert "diversity" not in told  # of one picture of a prompt there is none
 
 
 def test_without_anything_that_tells_products_apart_it_says_what_to_name(call, monkeypatch):

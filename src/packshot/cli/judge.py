@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from packshot.models import DiffusionModel
     from packshot.project import Project
 
+_NAME = 16
+"""Columns of the terminal for a candidate: a run's name is told whole."""
+_NARROWEST = 7
+"""Columns for a measure: its mean, and each end of its interval, fit into a line."""
+
 
 def judge(
     project: ProjectFolder = Here,
@@ -119,16 +124,27 @@ def _show(judging: Judge, found: Comparison) -> None:
     from packshot.judging.intervals import interval
 
     now = chosen_candidate(judging.project)
-    name = Column("candidate", overflow="fold", min_width=16)  # a run's name is told whole
-    table = Table(name, *MEASURES.values(), caption=f"measured by {judging.embedder.name}")
+    rows = []
     for one in found.candidates:
         is_now = not one.base and (one.run, one.step, one.weight) == now
         cells = [str(one.interval(measure) or "") for measure in MEASURES]
-        table.add_row(one.name + " (the project's)" * is_now, *cells)
+        rows.append((one.name + " (the project's)" * is_now, cells))
     for base, plain in found.without.items():
         cells = [str(interval(plain[name])) if plain.get(name) else "" for name in MEASURES]
-        table.add_row("without a LoRA" + f" on {base}" * bool(base), *cells)
-    Console().print(table)
+        rows.append(("without a LoRA" + f" on {base}" * bool(base), cells))
+    console = Console()
+    told = [at for at in range(len(MEASURES)) if any(cells[at] for _, cells in rows)]
+    # Rich cuts off what is left over when each column has shrunk to its longest word.
+    each = max(_NARROWEST, (console.width - _NAME - 4) // max(1, len(told)) - 3)
+    headings = list(MEASURES.values())
+    table = Table(
+        Column("candidate", overflow="fold", min_width=_NAME),
+        *(Column(headings[at], overflow="fold", max_width=each) for at in told),
+        caption=f"measured by {judging.embedder.name}",
+    )
+    for name, cells in rows:
+        table.add_row(name, *(cells[at] for at in told))
+    console.print(table)
 
 
 def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow]:
