@@ -275,6 +275,19 @@ def run(command, photos, tmp_path, *more):
     return command("run", photos, "--class", "car", "-p", tmp_path / "project", *more)
 
 
+def test_a_forgotten_project_is_asked_for(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, said = command("photo-guide")
+    assert code == 2 and "Name yours with --project FOLDER (-p)" in said
+    assert "packshot new ." not in said  # which would make the folder around one
+
+
+def test_shots_before_there_is_a_lora_say_how_to_get_one(command, planned_project):
+    for words in ((), ("{subject} in the rain",)):
+        code, said = command("shoot", *words, "--project", planned_project.root)
+        assert code == 2 and f"packshot train --project {planned_project.root}" in said
+
+
 def test_no_such_folder(command, tmp_path):
     code, said = run(command, tmp_path / "none", tmp_path)
     assert code == 2 and "There is no" in said and not (tmp_path / "project").exists()

@@ -66,12 +66,17 @@ def shoot(
     ] = False,
 ) -> None:
     """Generate images of the product from prompts; by default usual ones, with and without the LoRA."""
-    from packshot.errors import PackshotError
+    from packshot.errors import LoraError, PackshotError
     from packshot.generation.generate import GenerationSettings
     from packshot.generation.prompts import default_prompts, read_prompts
     from packshot.utils.validation import validated
 
     opened = project_at(project)
+    if not lora and not opened.lora_file.is_file():
+        raise LoraError(
+            f"{opened.root} has no LoRA yet. Train one (packshot train --project {typed(opened.root)}), "
+            "or name one: --lora FILE."
+        )
     asked = [*map(as_text, prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
     settings = validated(
         GenerationSettings,

@@ -106,8 +106,19 @@ Finish = Annotated[
 
 
 def project_at(folder: Path) -> Project:
-    from packshot.project import open_project
+    """The project of `--project`.
 
+    Raises:
+        ProjectError: as `open_project`; or the option was forgotten where there is no project.
+    """
+    from packshot.errors import ProjectError
+    from packshot.project import Project, open_project
+
+    if folder == Here and not Project(folder).settings_file.is_file():
+        raise ProjectError(
+            "There is no Packshot project in this folder. Name yours with --project FOLDER (-p), or make "
+            "one: packshot new FOLDER --class car"
+        )
     return open_project(folder)
 
 
