@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pymatting
 import pytest
 
 from packshot.insertion import matting
@@ -38,6 +39,19 @@ def test_the_rim_is_nearer_to_the_truth_than_a_hard_mask():
     shown = np.abs(colours * opacity[..., None] - front * truth[..., None])[rim].mean()
     plain = without_fringe(picture, mask)
     assert shown < 0.7 * np.abs(plain * mask[..., None] - front * truth[..., None])[rim].mean()
+
+
+def test_the_solvers_words_are_not_the_commands(monkeypatch, capfd):
+    real = pymatting.ichol
+
+    def talking(*given, **options):
+        print("PERFORMANCE WARNING:")
+        return real(*given, **options)
+
+    monkeypatch.setattr(pymatting, "ichol", talking)
+    picture, mask, _, _ = composed()
+    matte(picture, mask)
+    assert capfd.readouterr().out == ""
 
 
 def test_inside_and_outside_stay():

@@ -7,6 +7,9 @@ takes the background's share out of the colours. Both by PyMatting.
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
+
 import cv2
 import numpy as np
 
@@ -103,7 +106,9 @@ def _solve(colours: Colours, alpha: Colours, trimap: np.ndarray) -> tuple[Colour
     system = cf_laplacian(wide, epsilon=_EPSILON, is_known=is_known) + diags(weights)
     goal = weights * np.where(is_known, trimap.ravel(), alpha.ravel())
     try:
-        opacity = cg(system, goal, M=ichol(system), maxiter=_STEPS).reshape(trimap.shape)
+        with redirect_stdout(io.StringIO()):  # where it tries again, it prints warnings of its speed
+            preconditioner = ichol(system)
+        opacity = cg(system, goal, M=preconditioner, maxiter=_STEPS).reshape(trimap.shape)
     except ValueError:  # of the solver, which did not converge
         return None
     if not np.isfinite(opacity).all():
