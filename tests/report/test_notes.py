@@ -45,7 +45,7 @@ def test_an_empty_project_is_told_what_is_missing(noted):
 
 def test_captions_are_counted_by_who_wrote_them(noted, project):
     shown = [photo(), photo(caption_by="blip"), photo(caption_by="blip"), photo(caption_by=None)]
-    assert noted(shown)["captions"] == "Captions by blip (2), person (1), nobody yet (1)."
+    assert noted(shown)["captions"] == "Captions by blip (2), you (1), nobody yet (1)."
     Decisions(project).settle("captioner", {}, lambda: ("them/blip", "the best in the cache"))
     assert noted(shown)["captions"].endswith("; blip: the best in the cache.")
     assert "hardly say" in noted([photo(caption_by="plain")])["captions"]

@@ -7,6 +7,7 @@ from collections import Counter
 from packshot.class_images import list_class_images
 from packshot.decisions import Decisions
 from packshot.images.encoding import is_picture
+from packshot.photos.manifest import PERSON
 from packshot.photos.photo_set import Photo, list_photos, too_small
 from packshot.plan.config import read_plan_if_valid
 from packshot.project import Project
@@ -37,7 +38,9 @@ def _made(project: Project) -> list[bool]:
 
 
 def _captions(project: Project, photos: list[Photo]) -> str:
-    by = Counter(photo.caption_by or "nobody yet" for photo in photos)
+    by = Counter(
+        "you" if photo.caption_by == PERSON else photo.caption_by or "nobody yet" for photo in photos
+    )
     authors = ", ".join(f"{who} ({count})" for who, count in by.most_common())
     settled = Decisions(project).latest("captioner")
     if settled and label(str(settled.value)) in by:
