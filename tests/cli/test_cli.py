@@ -54,7 +54,9 @@ def test_step_by_step(command, source, base, tmp_path):
     code, said = command("train", *at)
     assert code == 0 and "duster.safetensors" in said
     code, said = command("shoot", "{subject} in the rain", *at, "--steps", "2")
-    assert code == 0 and "sheet.png" in said
+    assert code == 0 and "sheet.png" in said and "does not ask" not in said
+    code, said = command("shoot", "a car in the snow", *at, "--steps", "2")
+    assert code == 0 and "“a car in the snow” does not ask for the product" in said
     shot = next((project / "shots").glob("ohwx-car-in-the-rain*.png"))
     assert "<lora:duster:1>" in Image.open(shot).info["parameters"]
     as_webp = "--image-format", "webp", "--image-quality", "80"

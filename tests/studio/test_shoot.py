@@ -45,6 +45,14 @@ def test_what_is_chosen_and_written_is_queued(studio, at, ready):
     assert "--compare" in one.arguments and one.heavy and Path(one.scratch).is_dir()
 
 
+def test_a_prompt_that_does_not_ask_for_the_product_is_told(studio, at, ready):
+    words = ("a kettle on the moon", "a photo of OHWX kettle", "ohwx, red", "a {trigger} kettle")
+    told = studio.post(f"{at}/shoot", {"own": "\n".join(words), "count": "1"})
+    assert "2 prompts do not ask for your product: write “ohwx kettle”" in told.text
+    told = studio.post(f"{at}/shoot", {"own": "{subject} on the moon", "count": "1"})
+    assert "The pictures are being made." in told.text and "do not ask" not in told.text
+
+
 def test_without_a_prompt_nothing_is_queued(studio, at, ready):
     answer = studio.post(f"{at}/shoot", {"own": " \n"})
     assert answer.status_code == 422 and "Choose a scene" in answer.text

@@ -125,11 +125,18 @@ def _shoot(
     """Images of prompts into a folder, and a sheet of them; see the options of `shoot`."""
     from packshot.cli.console import Console
     from packshot.generation.generate import generate_images, write_sheet
+    from packshot.generation.prompts import without_subject
     from packshot.utils import overwriting
 
     page = folder / "sheet.png"
     overwriting.refuse_others(page)
     with Console() as console:
+        if not loras:
+            for prompt in without_subject(project.subject, prompts):
+                console.say(
+                    f"note: “{prompt}” does not ask for the product, which may not be in the image: write "
+                    "{subject} where it shall be"
+                )
         model = base_of(project, console, base)
 
         def made(loras: Sequence[tuple[Lora, float]], place: Path) -> list[GeneratedImage]:

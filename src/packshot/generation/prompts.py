@@ -110,6 +110,11 @@ def read_prompts(path: Path) -> list[str]:
     return prompts
 
 
+def without_subject(subject: Subject, prompts: Sequence[str]) -> list[str]:
+    """Those of the prompts that do not ask for the product: the trigger is not in them."""
+    return [prompt for prompt in prompts if not subject.is_named_in(subject.fill(prompt))]
+
+
 def notes_on(base: DiffusionModel, prompts: Sequence[str]) -> list[str]:
     """What a user should know of prompts before images are made from them.
 

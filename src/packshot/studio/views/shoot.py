@@ -13,7 +13,7 @@ from starlette.responses import Response
 from packshot.errors import PackshotError
 from packshot.generation.favourites import read_favourites, set_favourite
 from packshot.generation.generate import GeneratedImage, pair_images, read_generated_images
-from packshot.generation.prompts import default_prompts
+from packshot.generation.prompts import default_prompts, without_subject
 from packshot.images.encoding import is_picture
 from packshot.insertion.plates import add_plate
 from packshot.project import Project
@@ -72,6 +72,9 @@ def start(visit: Visit) -> Response:
         "width": visit.value("width", ""), "height": visit.value("height", ""),
         "negative-prompt": visit.value("negative", "").strip(),
     })  # fmt: skip
+    subject = visit.here.subject
+    if unnamed := without_subject(subject, prompts):
+        return visit.notice("shoot.queued_unnamed", n=len(unnamed), words=subject.phrase)
     return visit.notice("shoot.queued")
 
 
