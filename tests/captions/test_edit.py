@@ -50,7 +50,12 @@ def test_captions_that_lose_the_trigger_are_told(reviewed):
         ("", "x", False, "What is to be replaced is empty"),
         ("(", "x", True, r"'\(' is no regular expression"),
         ("(a)", r"\2", True, r"cannot be put for '\(a\)'"),
-        ("ohwx car in snow", " ", False, r"b\.png: would be empty; say what the photo shows, or leave it as it is"),
+        (
+            "ohwx car in snow",
+            " ",
+            False,
+            r"b\.png: would be empty; say what the photo shows",
+        ),
         ("snow", "x" * 10_000, False, r"b\.png: would have 10012 characters; 10000 are read"),
     ],
 )

@@ -75,7 +75,9 @@ def test_nothing_is_wider_than_the_window(visit, full, at, width, language):
     base = page.url.rstrip("/")
     for view in ("", *VIEWS):
         page.goto(base + (f"{at}/{view}" if view else "/"))
-        settled(page).evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
+        settled(page).evaluate(
+            "document.querySelectorAll('details').forEach((one) => one.open = true)"
+        )
         over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert over <= 0, view
 

@@ -39,7 +39,8 @@ def _made(project: Project) -> list[bool]:
 
 def _captions(project: Project, photos: list[Photo]) -> str:
     by = Counter(
-        "you" if photo.caption_by == PERSON else photo.caption_by or "nobody yet" for photo in photos
+        "you" if photo.caption_by == PERSON else photo.caption_by or "nobody yet"
+        for photo in photos
     )
     authors = ", ".join(f"{who} ({count})" for who, count in by.most_common())
     settled = Decisions(project).latest("captioner")
