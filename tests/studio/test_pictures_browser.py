@@ -182,6 +182,14 @@ def test_a_plate_and_an_undo(visit, plate, project, at):
     assert list_plates(project) == [plate]
 
 
+def test_what_is_no_plate_is_named_once(visit, plate, at, tmp_path):
+    page = settled(visit(f"{at}/insert"))
+    (tmp_path / "offer.pdf").write_bytes(b"%PDF-1.4")
+    page.set_input_files("#plates input[type=file]", tmp_path / "offer.pdf")
+    page.wait_for_selector(".notice.fault")
+    assert page.inner_text(".notice.fault p").startswith("offer.pdf: is a PDF")
+
+
 def test_favourites_and_two_side_by_side(visit, full, at):
     page = settled(visit(f"{at}/shoot"))
     page.locator(".star").first.click()

@@ -44,7 +44,8 @@ async function send(file) {
     location.href = `${plates.dataset.address}?plate=${encodeURIComponent(JSON.parse(answer.headers.get("X-Plate")))}`;
   } catch (error) {
     note.hidden = true;
-    tell(`${file.name}: ${error.message || plates.dataset.failed}`);
+    const said = error.message || plates.dataset.failed;
+    tell(said.startsWith(`${file.name}: `) ? said : `${file.name}: ${said}`);
   }
 }
 
