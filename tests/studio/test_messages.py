@@ -8,6 +8,7 @@ import pytest
 
 import packshot
 from packshot.errors import ImageRejectedError
+from packshot.images.loading import DAMAGED
 from packshot.photos.photo_set import _none_left
 from packshot.studio.messages import plainly, told, translated
 from packshot.studio.texts import texts_in
@@ -97,3 +98,9 @@ def test_an_italian_page_tells_errors_in_italian(studio, at):
         headers={**italian, "accept": "text/plain"},
     )
     assert answer.text == "photo-0.png: la sua maschera è un file troppo grande"
+
+
+def test_a_damaged_photo_is_told_in_italian():
+    assert translated(ITALIAN, f"a.jpg: {DAMAGED}") == (
+        "a.jpg: è danneggiato o troncato; copialo di nuovo dalla fotocamera o dal cloud"
+    )
