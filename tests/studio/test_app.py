@@ -3,8 +3,10 @@
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 from packshot.errors import DiskFullError
+from packshot.plan.config import write_plan
 
 
 def test_the_server_loads_no_torch():
@@ -102,3 +104,13 @@ def test_the_queue_goes_on_after_a_tick_that_fails(studio, monkeypatch, capfd):
     with studio:
         assert has_gone_on.wait(20)
     assert capfd.readouterr().err.count("Traceback") == 1, "told once"
+
+
+def test_what_a_job_of_the_project_bars_names_the_job(studio, at, project, planned, monkeypatch):
+    write_plan(planned, project.plan_file)
+    job = replace(studio.studio.queue.add(project, "train", "train"), state="running")
+    monkeypatch.setattr(type(studio.studio.queue), "jobs", lambda self, project=None: [job])
+    with project.held():
+        told = studio.post(f"{at}/plan/numbers", {"name": "steps", "value": "9", "before": "10"})
+    assert told.status_code == 422 and "this project is at work: Training." in told.text
+    assert "process" not in told.text

@@ -157,6 +157,10 @@ class JobQueue:
         jobs = (job for job in self.jobs(project) if not job.is_over)
         return next((job for job in jobs if not kinds or job.kind in kinds), None)
 
+    def running(self, project: str) -> Job | None:
+        """A project's job that runs; None if there is none."""
+        return next((job for job in self.jobs(project) if job.state == "running"), None)
+
     def latest(self, project: str, *kinds: str) -> Job | None:
         """A project's newest job of these kinds."""
         jobs = [job for job in self.jobs(project) if job.kind in kinds]

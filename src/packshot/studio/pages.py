@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import Scope
 
-from packshot.errors import PackshotError
+from packshot.errors import InUseError, PackshotError
 from packshot.photos.photo_set import is_doubtful
 from packshot.project import Project
 from packshot.studio import texts
@@ -253,6 +253,8 @@ def _faulty(visit: Visit, error: Exception) -> Response:
     status, text, is_ours = 422, str(error), True
     if isinstance(error, UnknownProjectError):
         status = 404
+    elif isinstance(error, InUseError) and (job := visit.studio.queue.running(visit.project_id)):
+        text, is_ours = visit.t("frame.busy", kind=visit.t(f"jobs.kind.{job.kind}")), False
     elif isinstance(error, OSError) and (words := drives.in_words(error)):
         text = words
     elif not isinstance(error, PackshotError):
