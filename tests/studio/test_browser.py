@@ -280,6 +280,16 @@ def test_training_shows_where_it_is(visit, full, at):
     assert page.locator(".film img").count() == 2
 
 
+def test_the_curves_numbers_are_whole_on_a_phone(visit, full, at):
+    page = settled(visit(f"{at}/train", width=390))
+    page.wait_for_selector("svg.curve")
+    cut = page.evaluate("""[...document.querySelectorAll('svg.curve text')].filter((text) => {
+        const curve = text.closest('svg'), [own, all] = [text, curve].map((one) => one.getBoundingClientRect());
+        return own.left < 0 || (own.left < all.left && getComputedStyle(curve).overflow !== 'visible');
+    }).length""")
+    assert cut == 0
+
+
 def test_the_keyboard_reaches_all_and_the_queue_closes_with_escape(visit, full, at):
     page = settled(visit(f"{at}/train"))
     page.keyboard.press("Tab")
