@@ -115,7 +115,8 @@ def _caption(project: Project, chosen: str | None, overwrite_generated: bool, ye
 def _say(edited: EditedCaptions) -> None:
     for note in edited.notes:
         echo(f"note: {note}", err=True)
-    echo(f"{len(edited.changed)} captions changed.")
+    count = len(edited.changed)
+    echo(f"{count} caption{'s' * (count != 1)} changed.")
 
 
 def _review(project: Project) -> None:
