@@ -52,9 +52,7 @@ def test_review_edit_apply(caption, project):
     project.captions_table.write_text(text.replace("ohwx car", "ohwx car at night", 1))
     code, said = caption("--apply", project.captions_table)
     assert (
-        code == 0
-        and "1 caption changed." in said
-        and "a.png: a photo of ohwx car at night" in said
+        code == 0 and "1 caption changed." in said and "a.png: a photo of ohwx car at night" in said
     )
     assert project.captions_page.is_file()
 
@@ -62,9 +60,7 @@ def test_review_edit_apply(caption, project):
 def test_replace_and_lock_and_unlock(caption, project):
     code, said = caption("--lock", "a", "--lock", "b.png")
     assert code == 0 and "a.png: a photo of ohwx car (locked)" in said
-    assert (
-        "1 caption changed" in caption("--replace", "photo=>picture", "--replace", "a =>the ")[1]
-    )
+    assert "1 caption changed" in caption("--replace", "photo=>picture", "--replace", "a =>the ")[1]
     assert stand(project) == ["a photo of ohwx car"] * 2 + ["the picture of ohwx car"]
     code, said = caption(
         "--unlock", "a", "--replace", r"(\w+) of=>\1 with", "--regex", "--lock", "a"

@@ -284,7 +284,8 @@ def test_the_curves_numbers_are_whole_on_a_phone(visit, full, at):
     page = settled(visit(f"{at}/train", width=390))
     page.wait_for_selector("svg.curve")
     cut = page.evaluate("""[...document.querySelectorAll('svg.curve text')].filter((text) => {
-        const curve = text.closest('svg'), [own, all] = [text, curve].map((one) => one.getBoundingClientRect());
+        const curve = text.closest('svg');
+        const [own, all] = [text, curve].map((one) => one.getBoundingClientRect());
         return own.left < 0 || (own.left < all.left && getComputedStyle(curve).overflow !== 'visible');
     }).length""")
     assert cut == 0

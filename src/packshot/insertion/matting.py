@@ -106,7 +106,8 @@ def _solve(colours: Colours, alpha: Colours, trimap: np.ndarray) -> tuple[Colour
     system = cf_laplacian(wide, epsilon=_EPSILON, is_known=is_known) + diags(weights)
     goal = weights * np.where(is_known, trimap.ravel(), alpha.ravel())
     try:
-        with redirect_stdout(io.StringIO()):  # where it tries again, it prints warnings of its speed
+        # Where it tries again, it prints warnings of its speed.
+        with redirect_stdout(io.StringIO()):
             preconditioner = ichol(system)
         opacity = cg(system, goal, M=preconditioner, maxiter=_STEPS).reshape(trimap.shape)
     except ValueError:  # of the solver, which did not converge
