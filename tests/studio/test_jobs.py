@@ -139,6 +139,20 @@ def test_a_job_is_done_once_whoever_starts_it(queue, project):
     assert captions == ["a photo of ohwx kettle\n"] * 3
 
 
+def test_what_a_command_has_noted_stands_on_the_page(studio, project, finished):
+    queue = studio.studio.queue
+    job = queue.add(project, "deliver", "caption", "--captioner", "plain")
+    finished()
+    with (queue.folder / job.id / "log.txt").open("a") as log:
+        log.write("note: mug.jpg: looks soft\nnote: mug.jpg: looks soft\nnothing of note: here\n")
+    assert queue.notes(job.id) == ["mug.jpg: looks soft"]
+    at = f"/p/{job.project}/jobs"
+    assert studio.get(f"{at}/deliver").text.count("looks soft") == 1
+    assert "looks soft" not in studio.get(f"{at}/train").text
+    queue.forget(job.id)
+    assert "looks soft" not in studio.get(f"{at}/deliver").text
+
+
 def test_how_a_command_ends_is_told_in_its_words(studio, project, finished):
     queue = studio.studio.queue
     queue.add(project, "caption", "caption", "--captioner", "nobody")

@@ -39,6 +39,8 @@ from packshot.utils import files, reading
 State = Literal["waiting", "running", "done", "partly", "failed", "stopped"]
 _MOST_LOG = 200_000
 """Bytes of a log's end that are read."""
+_NOTE = "note: "
+"""How a command's line begins that a user should know of."""
 _KEPT_JOBS = 60
 """Ended jobs that are kept, to be looked at."""
 _LIGHT_AT_ONCE = 2
@@ -179,6 +181,11 @@ class JobQueue:
         lines = self.log(id).splitlines()
         begins = [n for n, line in enumerate(lines) if line.startswith("packshot: ")]
         return "\n".join(lines[begins[-1] :]).removeprefix("packshot: ") if begins else ""
+
+    def notes(self, id: str) -> list[str]:
+        """What a job has told beside its results, each once."""
+        said = (line for line in self.log(id).splitlines() if line.startswith(_NOTE))
+        return list(dict.fromkeys(line.removeprefix(_NOTE) for line in said))
 
     def move(self, id: str, by: int) -> None:
         """Move a waiting job up (-1) or down (1) among those that wait.

@@ -48,7 +48,7 @@ def log(visit: Visit) -> Response:
 
 @view("/p/{project}/jobs/{kinds}")
 def strip(visit: Visit) -> Response:
-    """How far a project's job of these kinds is, or why the last one failed.
+    """How far a project's job of these kinds is, or why the last one failed, or what it has noted.
 
     When the job that the page has shown (`was`) is over, the page is told: `KIND-ended`.
     """
@@ -61,6 +61,7 @@ def strip(visit: Visit) -> Response:
         job=job,
         last=last,
         fault=fault,
+        notes=queue.notes(last.id) if last and last.state in ("done", "partly") else [],
         shown_elsewhere=visit.value("shown_elsewhere", ""),
     )
     was = visit.value("was", "")
