@@ -656,6 +656,16 @@ def test_what_pytorch_cannot_compute_with_is_refused(base_of, tmp_path, odd):
         load_lora(tmp_path / "a.safetensors", base)
 
 
+def test_two_kinds_of_lora_for_one_module_are_refused(base_of, tmp_path):
+    base = base_of("sd1")
+    tensors, _ = written_by("sd-scripts", "sd1", base)
+    module = next(key for key in tensors if key.endswith("lora_down.weight")).partition(".")[0]
+    file = tmp_path / "a.safetensors"
+    save_file(tensors | {f"{module}.lokr_w1": torch.ones(1, 1)}, file)
+    with pytest.raises(LoraError, match="of two kinds"):
+        load_lora(file, base)
+
+
 @pytest.mark.parametrize("name", ["pytorch_lora_weights.safetensors", "adapter_model.safetensors"])
 def test_a_folder_as_diffusers_and_peft_save_it(base_of, tmp_path, name):
     base = base_of("sd1")

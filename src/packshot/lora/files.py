@@ -257,7 +257,7 @@ def load_lora(file: Path, base: DiffusionModel) -> Lora:
         config = configs.get(place.names[0].partition(".")[0]) or configs.get("")
         if config and "alpha" not in own:
             own = _scaled(own, config, (spelt[place], *map(_inner, place.names)))
-        _check_numbers(file, place, own)
+        _check_parts(file, place, own)
         found = _variant(file, base, place, own)
         plain = {} if found else _weights(file, base, place, own)
         if twice := (found | plain).keys() & (weights.keys() | deltas.keys()):
@@ -410,8 +410,10 @@ def _alpha(parts: dict[str, Tensor]) -> float:
     return float(parts["alpha"]) if "alpha" in parts else 0.0
 
 
-def _check_numbers(file: Path, place: Place, parts: dict[str, Tensor]) -> None:
-    """An alpha may be an integer (diffusers' converter to kohya's format)."""
+def _check_parts(file: Path, place: Place, parts: dict[str, Tensor]) -> None:
+    """One kind of LoRA, of finite numbers; an alpha may be an integer (diffusers' kohya converter)."""
+    if {"down", "up"} & parts.keys() and set(variants.PARTS) & parts.keys():
+        raise LoraError(f"{file} has two LoRAs for {place.names[0]}: of two kinds.")
     for part, tensor in parts.items():
         is_number = tensor.is_floating_point() or (part == "alpha" and tensor.dtype != torch.bool)
         if (part == "alpha" and tensor.numel() != 1) or not is_number or not _finite(tensor):
