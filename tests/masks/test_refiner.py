@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from packshot.masks.refiner import PLANES, box_around, kept_of_more, mended, refine, share_in_doubt
+from packshot.masks.refiner import (
+    PLANES,
+    box_around,
+    kept_of_more,
+    mended,
+    refine,
+    share_in_doubt,
+    with_foot,
+)
 from packshot.masks.regions import overlap
 from packshot.masks.shot_network import PIXELS, ShotNetwork
 
@@ -102,6 +110,24 @@ def test_what_a_mask_lost_is_kept_of_a_larger_one() -> None:
     network = _KeepsWhatItIsShown()
     assert not (refine(network, pixels, body) > 0.5)[242:].any(), "else there was nothing to find"
     assert overlap(kept_of_more(network, pixels, body), toy) > 0.97
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_foot"),
+    [((28, 72), True), ((20, 80), False), ((0, 100), False), ((20, 40), False), ((40, 84), False)],
+)
+def test_what_is_kept_below_a_thing_is_its_foot_by_its_width(
+    columns: tuple[int, int], is_foot: bool
+) -> None:
+    body, kept = np.zeros((100, 100), bool), np.zeros((100, 100), bool)
+    body[20:80, 20:80] = True
+    kept[80:86, slice(*columns)] = True
+    both = with_foot(body, kept | body)
+    assert np.array_equal(both, body | kept if is_foot else body)
+    assert not with_foot(np.zeros_like(body), kept).any()
+    kept[:] = False
+    kept[40:46, 80:90] = True  # beside it
+    assert np.array_equal(with_foot(body, kept), body)
 
 
 def test_a_mask_stays_of_which_the_network_would_leave_little() -> None:

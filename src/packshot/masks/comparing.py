@@ -19,6 +19,7 @@ from torch import Tensor
 from packshot.masks.agreement import View, choose
 from packshot.masks.edges import as_mask, refine_edges, softened
 from packshot.masks.proposals import SIDE, propose, propose_anywhere
+from packshot.masks.refiner import with_foot
 from packshot.masks.regions import (
     SAME_THING,
     Region,
@@ -219,7 +220,8 @@ def _mended(pixels: np.ndarray, region: Region, odds: np.ndarray | None, by: Men
     better = by.mend(pixels, region)
     if odds is None or by.unsure(pixels, better) > _KNOWN:
         return better
-    return with_alike(better, by.keep(pixels, better), odds)
+    kept = by.keep(pixels, better)
+    return with_foot(with_alike(better, kept, odds), kept)
 
 
 def _doubt(region: Region, opinions: Sequence[_Opinion], unsure: float) -> float:
