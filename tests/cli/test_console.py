@@ -3,6 +3,7 @@
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console as RichConsole
@@ -10,6 +11,7 @@ from rich.console import Console as RichConsole
 from packshot import cli
 from packshot.cli import console as module
 from packshot.cli.console import LINE_SECONDS, Console
+from packshot.masks.mask_photos import MaskResult
 from packshot.training import CompileFailed, Step, StepSkipped
 from tests.projects import painted
 
@@ -91,6 +93,18 @@ def test_long_lines_are_not_broken_and_the_same_is_not_said_twice(opened, clock)
     assert console.written().splitlines() == [
         "x" * 200, "shots 0/8", "shots 8/8", "shots 8/8",
     ]  # fmt: skip
+
+
+def test_of_many_masks_in_doubt_the_worst_are_named(opened):
+    photos = [
+        SimpleNamespace(file=Path(f"{n}.png"), mask=Path("m"), masked_by="x", mask_doubt=n / 10)
+        for n in range(7)
+    ]
+    with opened(False) as console:
+        console.masked(MaskResult(photos, []))
+    said = console.written()
+    assert said.count("look at it first") == 3 and "the mask of 6.png is in doubt (0.60)" in said
+    assert re.search(r"^[23] more in doubt, .*packshot masks --review", said, re.M)
 
 
 def test_on_a_terminal_there_are_bars(opened):

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MANY_SKIPPED = 5
 """Steps skipped in a row of which the user is told."""
+MANY_DOUBTED = 3
+"""Masks in doubt that are named, the worst."""
 LINE_SECONDS = 5.0
 """Without a terminal, the interval between two lines of one kind of work."""
 
@@ -155,10 +157,13 @@ class Console(RunObserver):
         for by, count in Counter(photo.masked_by or "you" for photo in with_mask).items():
             self.say(f"masks by {by}: {count}")
         doubtful = [photo for photo in with_mask if is_doubtful(photo)]
-        for photo in sorted(doubtful, key=lambda photo: -(photo.mask_doubt or 0)):
+        worst_first = sorted(doubtful, key=lambda photo: -(photo.mask_doubt or 0))
+        for photo in worst_first[:MANY_DOUBTED]:
             self.say(
                 f"the mask of {photo.file.name} is in doubt ({photo.mask_doubt:.2f}): look at it first"
             )
+        if more := len(worst_first[MANY_DOUBTED:]):
+            self.say(f"{more} more in doubt, less than these: packshot masks --review shows all")
         for name, reason in masked.failed.items():
             self.say(f"no mask made for {name}: {reason}")
         for photo in masked.without_mask:
