@@ -136,6 +136,18 @@ def test_notices_leave_the_way_on_within_reach(visit, full, at):
     page.wait_for_url("**/class-images")
 
 
+def test_what_is_refused_twice_is_said_once(visit, full, at):
+    page = settled(visit(f"{at}/photos"))
+    for number in (0, 1):
+        words = page.locator("textarea").nth(number)
+        words.fill("")
+        words.blur()
+        wait(page, f"document.querySelectorAll('.notice.fault').length > {number}")
+    same = "const first = notices.querySelector('.fault'); notices.append(first.cloneNode(true))"
+    page.evaluate(f"() => {{ {same} }}")
+    wait(page, "document.querySelectorAll('.notice.fault').length == 2")
+
+
 def test_a_caption_is_edited_locked_and_put_back(visit, full, at):
     page = settled(visit(f"{at}/photos"))
     words = page.locator("textarea").first

@@ -14,12 +14,20 @@ document.addEventListener("htmx:afterRequest", (event) => {
 
 new MutationObserver((changes) => {
   for (const change of changes)
-    for (const node of change.addedNodes)
+    for (const node of change.addedNodes) {
       if (node.matches?.(".notice.done")) setTimeout(() => fade(node), LINGER);
+      if (node.matches?.(".notice.fault")) withoutSame(node);
+    }
 }).observe(notices, { childList: true });
 
 // The page can be scrolled on until its end, where the way on is, shows above them.
 new ResizeObserver(() => document.body.style.setProperty("--notices", `${notices.offsetHeight}px`)).observe(notices);
+
+// What is refused again is said once, the last time.
+function withoutSame(node) {
+  for (const other of [...notices.children])
+    if (other !== node && other.matches(".fault") && other.textContent === node.textContent) other.remove();
+}
 
 function fade(node) {
   if (node.matches(":hover, :focus-within")) setTimeout(() => fade(node), LINGER);
