@@ -10,7 +10,7 @@ from packshot.errors import UnaskedFetchError
 from packshot.plan import load_base
 from packshot.project import create_project, open_project, save_choices
 from packshot.settings import choices_of
-from packshot.utils import consent
+from packshot.utils import consent, files
 from packshot.weights.consent import require_consent
 from packshot.workflow import end_to_end
 
@@ -29,6 +29,7 @@ def strangers(tmp_path, monkeypatch):
         with monkeypatch.context() as there:
             there.setenv("PACKSHOT_CACHE", str(tmp_path / "theirs"))
             made = create_project(tmp_path / "p", name="Duster", class_noun="car", **chosen)
+            files.write_bytes(made.lora_file, b"theirs")
         return open_project(made.root)
 
     return make

@@ -66,17 +66,12 @@ def shoot(
     ] = False,
 ) -> None:
     """Generate images of the product from prompts; by default usual ones, with and without the LoRA."""
-    from packshot.errors import LoraError, PackshotError
+    from packshot.errors import PackshotError
     from packshot.generation.generate import GenerationSettings
     from packshot.generation.prompts import default_prompts, read_prompts
     from packshot.utils.validation import validated
 
     opened = project_at(project)
-    if not lora and not opened.lora_file.is_file():
-        raise LoraError(
-            f"{opened.root} has no LoRA yet. Train one (packshot train --project {typed(opened.root)}), "
-            "or name one: --lora FILE."
-        )
     asked = [*map(as_text, prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
     settings = validated(
         GenerationSettings,
@@ -97,6 +92,16 @@ def shoot(
         _shoot_for_the_report(opened, settings)
 
 
+def _require_lora(project: Project) -> None:
+    from packshot.errors import LoraError
+
+    if not project.lora_file.is_file():
+        raise LoraError(
+            f"{project.root} has no LoRA yet. Train one (packshot train --project {typed(project.root)}), "
+            "or name one: --lora FILE."
+        )
+
+
 def _shoot_for_the_report(project: Project, settings: GenerationSettings) -> None:
     """The project's prompts, with and without its LoRA, and their scores."""
     from packshot.cli.console import Console
@@ -104,6 +109,7 @@ def _shoot_for_the_report(project: Project, settings: GenerationSettings) -> Non
     from packshot.generation.prompts import default_prompts
     from packshot.workflow.steps import shoot_all
 
+    _require_lora(project)
     with Console() as console:
         model = base_of(project, console)
         prompts = list(project.settings.prompts or default_prompts(project.subject))
@@ -130,6 +136,8 @@ def _shoot(
 
     page = folder / "sheet.png"
     overwriting.refuse_others(page)
+    if not loras:
+        _require_lora(project)
     with Console() as console:
         if not loras:
             for prompt in without_subject(project.subject, prompts):
