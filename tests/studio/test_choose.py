@@ -105,7 +105,7 @@ def test_a_checkpoint_is_named_and_chosen_by_its_step(studio, at, trained):
     told = dict(measured(trained, RUN, 1.0, 0.3, 0.1), step=10, sha256=digest)
     files.write_json(trained.candidates_folder / "scores.json", [told])
     page = studio.get(f"{at}/choose/list").text
-    assert "<title>Training 2026-01-01, 00:00, Step 10 at weight 1" in page
+    assert "Training 2026-01-01, 00:00, Step 10 at weight 1" in page
     assert '<input type="hidden" name="step" value="10">' in page
     studio.post(f"{at}/choose", {"run": RUN, "weight": "1", "step": "10"})
     (job,) = studio.studio.queue.jobs()
