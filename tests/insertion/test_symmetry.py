@@ -50,3 +50,13 @@ def test_what_is_empty_thin_or_dust_has_no_sides():
     line = np.eye(700, dtype=bool)
     for silhouette in (np.zeros((20, 20), bool), line, dust, line[:1, :1]):
         assert one_sided(silhouette) == 0
+
+
+@pytest.mark.parametrize("margin", [0, 6])
+def test_what_is_turned_is_not_continued_where_nothing_is_known(margin):
+    """A box that fills all that is known: its corners do not grow into those that the turn has opened."""
+    colours, alpha = np.ones((80, 60, 3), np.float32), np.zeros((80, 60), np.float32)
+    alpha[margin : 80 - margin, margin : 60 - margin] = 1
+    _, opacity = turned(colours, alpha, 10, margin)
+    assert opacity.sum() == pytest.approx(alpha.sum(), rel=0.02)
+    assert opacity[margin, margin] < 0.5

@@ -145,7 +145,7 @@ def test_what_is_refused_twice_is_said_once(visit, full, at):
         wait(page, f"document.querySelectorAll('.notice.fault').length > {number}")
     same = "const first = notices.querySelector('.fault'); notices.append(first.cloneNode(true))"
     page.evaluate(f"() => {{ {same} }}")
-    wait(page, "document.querySelectorAll('.notice.fault').length == 2")
+    assert page.locator(".notice.fault").count() == 2
 
 
 def test_a_caption_is_edited_locked_and_put_back(visit, full, at):

@@ -22,7 +22,7 @@ from packshot.insertion.mask_faults import MaskFaults
 from packshot.insertion.matting import matte
 from packshot.insertion.photo_camera import PhotoCamera, camera_of_photo
 from packshot.insertion.placement import Placement
-from packshot.insertion.symmetry import turned
+from packshot.insertion.symmetry import inner, turned
 from packshot.insertion.viewpoint import Viewpoint
 from packshot.masks import Segmenter
 from packshot.masks.registry import load_segmenter
@@ -90,7 +90,7 @@ def _by_mask(photo: Photo, segmenter: Segmenter | None) -> CutOut:
     image = open_image(photo.file)
     own = read_mask(photo.mask, image.size) if photo.mask else None
     mask = own or (segmenter or load_segmenter()).mask(image)
-    colours = np.asarray(image, dtype=np.float32) / 255
+    colours: Colours = np.asarray(image, dtype=np.float32) / 255
     alpha: Colours = np.asarray(mask, dtype=np.float32) / 255
     if photo.masked_by or not own:  # what a person drew is meant so
         alpha = without_gaps(colours, alpha)
@@ -103,15 +103,9 @@ def _by_mask(photo: Photo, segmenter: Segmenter | None) -> CutOut:
     box = Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
     margin = math.ceil(_AROUND * max(box.width, box.height)) + 2
     around = _grown(colours, box, margin), _grown(alpha, box, margin)
-    inner = slice(margin, -margin), slice(margin, -margin)
-    return CutOut(
-        photo,
-        around[0][inner],
-        around[1][inner],
-        _surroundings(colours, alpha),
-        corner,
-        around=around,
-    )
+    beside = _surroundings(colours, alpha)
+    colours, alpha = (inner(values, margin) for values in around)
+    return CutOut(photo, colours, alpha, beside, corner, around=around)
 
 
 def _grown(values: Colours, box: Box, margin: int) -> Colours:
@@ -134,12 +128,15 @@ def _surroundings(colours: Colours, alpha: Colours) -> Colours:
 
 def with_rim(cut: CutOut) -> CutOut:
     """The cut-out with the opacity of its rim, and the colours of the product alone there; see `matte`."""
-    colours, alpha = matte(*(cut.around or (cut.colours, cut.alpha)))
-    if cut.around is not None:
-        margin = (len(alpha) - len(cut.alpha)) // 2
-        inner = slice(margin, -margin), slice(margin, -margin)
-        colours, alpha = colours[inner], alpha[inner]
+    around, margin = _around(cut)
+    colours, alpha = (inner(values, margin) for values in matte(*around))
     return replace(cut, colours=colours, alpha=alpha, around=None)
+
+
+def _around(cut: CutOut) -> tuple[tuple[Colours, Colours], int]:
+    """Colours and alpha with what is known around the box, and how many pixels of it on each side."""
+    around = cut.around or (cut.colours, cut.alpha)
+    return around, (len(around[1]) - len(cut.alpha)) // 2
 
 
 def chosen(photos: Sequence[Photo], name: str | None) -> list[Photo]:
@@ -231,13 +228,10 @@ def _as_seen(cut: CutOut, fit: float, seen: Viewpoint, noun: str) -> tuple[CutOu
 
 def _turned(cut: CutOut, degrees: float) -> CutOut:
     """The cut-out turned clockwise, with what is around it."""
-    if cut.around is None:
-        colours, alpha = turned(cut.colours, cut.alpha, degrees)
-        return replace(cut, colours=colours, alpha=alpha)
-    margin = (len(cut.around[1]) - len(cut.alpha)) // 2
-    around = turned(*cut.around, degrees, margin)
-    inner = slice(margin, -margin), slice(margin, -margin)
-    return replace(cut, colours=around[0][inner], alpha=around[1][inner], around=around)
+    around, margin = _around(cut)
+    around = turned(*around, degrees, margin)
+    colours, alpha = (inner(values, margin) for values in around)
+    return replace(cut, colours=colours, alpha=alpha, around=around)
 
 
 def _freely_standing(cuts: Sequence[CutOut]) -> dict[int, float]:

@@ -118,17 +118,19 @@ def turned(
     Args:
         margin: pixels around its box on each side, before and after.
     """
-    own = np.pad(alpha[margin : len(alpha) - margin, margin : alpha.shape[1] - margin], margin)
-    mask, (rows, columns), turn = _turned(own, degrees)
+    mask, (rows, columns), turn = _turned(np.pad(inner(alpha, margin), margin), degrees)
     part = tuple(slice(one.start - margin, one.stop + margin) for one in (rows, columns))
-    shown, opacity = (
-        cv2.warpAffine(values, turn, mask.shape[::-1], flags=way, borderMode=cv2.BORDER_REPLICATE)
-        for values, way in (
-            (colours, cv2.INTER_CUBIC),
-            (alpha if margin else own, cv2.INTER_LINEAR),
-        )
+    size = mask.shape[::-1]
+    shown = cv2.warpAffine(
+        colours, turn, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
+    opacity = cv2.warpAffine(alpha, turn, size, flags=cv2.INTER_LINEAR)
     return shown[part].clip(0, 1), opacity[part].clip(0, 1)
+
+
+def inner(values: Colours, margin: int) -> Colours:
+    """Values [h, w, ...] without a margin of so many pixels on each side."""
+    return values[margin : len(values) - margin, margin : values.shape[1] - margin]
 
 
 def _upright(alpha: Colours, degrees: float) -> Colours:
