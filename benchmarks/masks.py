@@ -1,8 +1,9 @@
-"""How well masks fit real photos, against outlines that were drawn by hand.
+"""How well masks fit photos, against outlines that were drawn by hand or rendered with them.
 
-`python -m benchmarks.masks PHOTOS` takes each folder in PHOTOS as one product's. Photos are known by
+`python -m benchmarks.masks PHOTOS` takes each folder in PHOTOS as one product's. Real photos are known by
 their SHA-256, for which `tests/masks/references/` has outlines; others are compared with, but not
-scored. The table has each photo's intersection over union: `alone` is the segmenter on that photo
+scored. A rendering NAME.png (`packshot-render benchmark --pixels 512`) has NAME-mask.png beside it.
+The table has each photo's intersection over union: `alone` is the segmenter on that photo
 by itself, `together` what it finds by comparing the product's photos, with the doubt that it tells.
 
 Constants of `packshot.masks.agreement` were chosen on the products of `CHOSEN_ON`; the others were
@@ -39,6 +40,24 @@ def read_references() -> dict[str, np.ndarray]:
     }
 
 
+def photos_of(folder: Path) -> list[Path]:
+    """A product's photos: in its folder, or in one called "photos" there."""
+    inside = folder / "photos" if (folder / "photos").is_dir() else folder
+    return [
+        path
+        for path in sorted(inside.iterdir())
+        if path.suffix.lower() in (".jpg", ".png") and not path.stem.endswith("-mask")
+    ]
+
+
+def reference_of(photo: Path, drawn: dict[str, np.ndarray]) -> np.ndarray | None:
+    """What is known to be the product, boolean [h, w]."""
+    rendered = photo.with_name(f"{photo.stem}-mask.png")
+    if rendered.exists():
+        return np.asarray(Image.open(rendered).convert("L")) > 127
+    return drawn.get(hashing.sha256(photo))
+
+
 def fit(mask: Image.Image, reference: np.ndarray) -> float:
     """Intersection over union, at the reference's size."""
     size = reference.shape[1], reference.shape[0]
@@ -48,7 +67,7 @@ def fit(mask: Image.Image, reference: np.ndarray) -> float:
 def measure(folder: Path, references: dict[str, np.ndarray]) -> dict[str, tuple[float, ...]]:
     """For each photo of one product that has a reference: alone, together, doubt."""
     segmenter = BundledSegmenter()
-    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".jpg"]
+    paths = photos_of(folder)
     pictures = [open_image(path) for path in paths]
     alone = [segmenter.mask(picture) for picture in pictures]
     for picture in pictures:
@@ -56,7 +75,7 @@ def measure(folder: Path, references: dict[str, np.ndarray]) -> dict[str, tuple[
     found = segmenter.compare(pictures, [None] * len(pictures))
     results: dict[str, tuple[float, ...]] = {}
     for path, mask, together in zip(paths, alone, found, strict=True):
-        reference = references.get(hashing.sha256(path))
+        reference = reference_of(path, references)
         if reference is not None:
             fits = fit(mask, reference), fit(together.mask, reference)
             results[f"{folder.name}/{path.name}"] = (*fits, together.doubt)

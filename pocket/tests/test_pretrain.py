@@ -33,7 +33,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from packshot.errors import PackshotError, TrainingDivergedError
 from packshot.insertion.lighting import LightEstimator
-from packshot.masks import regions
+from packshot.masks import bundled, regions
 from packshot.masks.shot_network import ShotNetwork
 from packshot.weights.tokenizers import clip_tokenizer
 from packshot_pocket.pretrain import (
@@ -263,9 +263,10 @@ def test_spoilt_masks_are_repeatable_and_of_the_same_thing(tmp_path: Path) -> No
 def test_a_refiner_is_shown_the_product_with_a_wrong_mask(tmp_path: Path) -> None:
     make_shots(tmp_path / "shots", 20)
     config = mask_refiner.MaskRefinerConfig(
-        loop=loop.LoopConfig(steps=9, batch=16), shots=20, sides=((0, 64), (3, 128)), judged=2
+        loop=loop.LoopConfig(steps=9, batch=16), sides=((0, 64), (3, 128)), judged=2
     )
-    batches = mask_refiner.SpoiltBatches(Pool.of_shots(tmp_path / "shots", 20, 0), config)
+    pools = [Pool.of_shots(tmp_path / "shots", 20, 0), Pool.of_cars(tmp_path / "shots", 20, 0)]
+    batches = mask_refiner.SpoiltBatches(*pools, config)
     seen, wanted = batches(0)
     assert seen.shape == (16, 4, 64, 64) and wanted.shape == (16, 1, 64, 64)
     assert batches(3)[0].shape == (16, 4, 128, 128)
@@ -278,7 +279,45 @@ def test_a_refiner_is_shown_the_product_with_a_wrong_mask(tmp_path: Path) -> Non
         if (~inside).any():
             assert view[:3, inside].mean() < view[:3, truth[0] < 0.1].mean(), "boxes are darker"
     pictures, masks = batches.held_out()
-    assert pictures.shape == (2, 192, 192, 4) and masks.shape == (2, 192, 192)
+    assert pictures.shape == (4, 192, 192, 4) and masks.shape == (4, 192, 192)
+
+
+def test_a_refiner_is_shown_as_many_cars_as_asked(tmp_path: Path) -> None:
+    """Things here are dark before grey, cars pale."""
+    make_shots(tmp_path, 20)
+    shots = np.load(tmp_path / "shots-000.npy")
+    shots[..., :3][shots[..., 3] > 0] = 250
+    np.save(tmp_path / "cars-000.npy", shots)
+    config = mask_refiner.MaskRefinerConfig(
+        loop=loop.LoopConfig(steps=9, batch=32), sides=((0, 32),), judged=2, cars=0.25
+    )
+    pools = Pool.of_shots(tmp_path, 20, 0), Pool.of_cars(tmp_path, 20, 0)
+    batches = mask_refiner.SpoiltBatches(*pools, config)
+    pale = [
+        bool(view[:3, truth[0] > 0.9].mean() > view[:3, truth[0] < 0.1].mean())
+        for step in range(8)
+        for view, truth in zip(*batches(step), strict=True)
+        if (truth < 0.1).any()
+    ]
+    assert 0.17 < np.mean(pale) < 0.33
+
+
+def test_a_refiner_goes_on_from_the_bundled_weights(tmp_path: Path) -> None:
+    weights = Path(bundled.__file__).parent / "weights"
+    begin.begin(weights, tmp_path)
+    found = loop.state.load(tmp_path, "mask_refiner")
+    assert found is not None
+    counters = found[1]
+    config = mask_refiner.MaskRefinerConfig()
+    assert counters["at"]["step"] == config.sides[-1][0], (
+        "where it sees products at their full size"
+    )
+    shipped = load_file(weights / begin.REFINER)
+    kept = mask_refiner.load_mask_refiner(tmp_path, config).state_dict()
+    for name, value in kept.items():
+        torch.testing.assert_close(value, shipped[name].float())
+    with pytest.raises(PackshotError, match="has a checkpoint of 'mask_refiner'"):
+        begin.begin(weights, tmp_path)
 
 
 @torch.no_grad()

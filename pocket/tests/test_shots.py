@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from packshot_pocket.pretrain.shots.bank import Bank, make_bank
+from packshot_pocket.pretrain.shots.cars import draw_car
 from packshot_pocket.pretrain.shots.meshes import Coat, curve, lathe, loft, rounded, tube, turn
 from packshot_pocket.pretrain.shots.pool import Pool
 from packshot_pocket.pretrain.shots.products import KINDS, Coats, draw_thing, standing
 from packshot_pocket.pretrain.shots.raster import FAR, Camera, ShadowMap, draw
-from packshot_pocket.pretrain.shots.scenes import draw_shot
+from packshot_pocket.pretrain.shots.scenes import draw_car_shot, draw_shot
 
 pytestmark = pytest.mark.slow  # compiling the renderer takes seconds
 SIDE = 96
@@ -97,6 +98,27 @@ def test_shots_repeat_and_differ(bank: Bank) -> None:
     assert pixels.dtype == mask.dtype == np.uint8
     assert 0.01 < (mask > 127).mean() < 0.6 and pixels.std() > 3
     assert not np.array_equal(mask, draw_shot(bank, (1, 3))[1])
+
+
+def test_cars_have_a_cars_measures_and_stand_on_their_wheels(bank: Bank) -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        parts = draw_car(Coats(bank, rng), rng)
+        points = np.concatenate([part.points.reshape(-1, 3) for part in parts])
+        long, tall, wide = np.ptp(points, axis=0)
+        assert np.isfinite(points).all()
+        assert 3.3 < long < 6 and 1.5 < wide < 2.8 and 1.2 < tall < 2.8
+        assert points[:, 1].min() == pytest.approx(0, abs=0.01)
+        low = points[points[:, 1] < 0.1]
+        assert (np.abs(low[:, 2]) > 0.4).all(), "below a car is nothing but its wheels"
+
+
+def test_shots_of_cars_repeat_and_differ(bank: Bank) -> None:
+    pixels, mask = draw_car_shot(bank, (1, 2))
+    again, same = draw_car_shot(bank, (1, 2))
+    assert np.array_equal(pixels, again) and np.array_equal(mask, same)
+    assert 0.01 < (mask > 127).mean() < 0.6 and pixels.std() > 3
+    assert not np.array_equal(mask, draw_car_shot(bank, (1, 3))[1])
 
 
 def test_things_are_many(bank: Bank) -> None:

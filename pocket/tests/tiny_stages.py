@@ -43,7 +43,7 @@ SHOTS = shot_segmenter.ShotSegmenterConfig(
     widths=(8, 8), loop=LOOP, shots=6, first_shots=4, sides=((0, 32), (2, 64)), judged=2
 )
 REFINER = mask_refiner.MaskRefinerConfig(
-    widths=SHOTS.widths, loop=LOOP, shots=6, sides=((0, 32), (2, 64)), judged=2
+    widths=SHOTS.widths, loop=LOOP, shots=6, car_shots=6, sides=((0, 32), (2, 64)), judged=2
 )
 IDENTITY = identity.IdentityConfig(
     widths=(8, 8, 8, 8, 8), dimensions=8, loop=replace(LOOP, batch=16), families=4, judged=2
@@ -111,7 +111,7 @@ def run_segmenter(folder: Path, budget: Budget) -> None:
 
 
 def make_shots(folder: Path, count: int) -> None:
-    """A pool of boxes on grey."""
+    """Pools of boxes on grey: things, and what passes for cars."""
     rng = np.random.default_rng(0)
     shots = np.full((count, 256, 256, 4), 128, np.uint8)
     shots[..., 3] = 0
@@ -119,7 +119,8 @@ def make_shots(folder: Path, count: int) -> None:
         top, left = rng.integers(20, 120, 2)
         shot[top : top + 110, left : left + 100] = (*rng.integers(0, 90, 3), 255)
     folder.mkdir(exist_ok=True)
-    np.save(folder / "shots-000.npy", shots)
+    for name in ("shots", "cars"):
+        np.save(folder / f"{name}-000.npy", shots)
 
 
 def run_shots(folder: Path, budget: Budget) -> None:

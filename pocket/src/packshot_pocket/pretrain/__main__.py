@@ -56,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="where 'export' and 'pack' write (default STATE/pocket, STATE/pack); what 'unpack' reads",
     )
-    parser.add_argument("--model", type=Path, help="for 'begin': the base's folder to go on from")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help="for 'begin': the folder of the base, or of the segmenter's weights, to go on from",
+    )
     parser.add_argument(
         "--with-weights",
         action="store_true",
@@ -75,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="steps in all, instead of the stage's default")
     parser.add_argument("--batch", type=int, help="images a step")
     parser.add_argument("--learning-rate", type=float)
+    parser.add_argument(
+        "--shots", type=int, help="for 'refiner': of how many drawn shots of things"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--former",
@@ -155,6 +162,7 @@ def _train(stage: str, options: argparse.Namespace, budget: Any) -> None:
         shot_segmenter.train_shot_segmenter(folder, config, budget)
     elif stage == "refiner":
         config = _with_options(mask_refiner.MaskRefinerConfig(), options)
+        config = replace(config, shots=options.shots or config.shots)
         mask_refiner.train_mask_refiner(folder, config, budget)
     elif stage == "identity":
         config = _with_options(identity.IdentityConfig(), options)

@@ -37,6 +37,9 @@ class MaskRefinerConfig:
     )
     shots: int = 13_000
     """The same as `ShotSegmenterConfig`'s."""
+    car_shots: int = 2_000
+    cars: float = 0.4
+    """Share of what is seen that is a car."""
     sides: tuple[tuple[int, int], ...] = ((0, 128), (3000, PIXELS))
     """From which step on products are seen at which side."""
     smallest: int = 48
@@ -46,37 +49,43 @@ class MaskRefinerConfig:
     exact: float = 0.06
     """Share of masks that are right already."""
     judged: int = 128
-    """Of the last shots so many are held out."""
+    """Of the last shots of each pool so many are held out."""
 
 
 class SpoiltBatches:
     """Products from near with masks that are partly wrong, and their true masks: functions of the step."""
 
-    def __init__(self, pool: Pool, config: MaskRefinerConfig) -> None:
-        self.pool, self.config = pool, config
+    def __init__(self, things: Pool, cars: Pool, config: MaskRefinerConfig) -> None:
+        self.things, self.cars, self.config = things, cars, config
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Batch number `step`: fp32 [B, 4, side, side] in [-1, 1], true masks [B, 1, side, side]."""
         config = self.config
         rng = generator(config.loop.seed, step, "spoilt")
         side = next(side for first, side in reversed(config.sides) if first <= step)
-        last = self.pool.count - config.judged
-        pairs = [self._next_pair(rng, range(last), side) for _ in range(config.loop.batch)]
+        pairs = [self._of_training(side, rng) for _ in range(config.loop.batch)]
         masks = torch.from_numpy(np.stack([mask for _, mask in pairs])).float() / 255
         return to_tensor(np.stack([seen for seen, _ in pairs])), masks[:, None]
 
     def held_out(self) -> tuple[Pixels, Pixels]:
         """As `__call__`, of shots that are not trained on: uint8 [N, side, side, 4] and [N, side, side]."""
         rng = generator(self.config.loop.seed, 0, "judged")
-        numbers = range(self.pool.count - self.config.judged, self.pool.count)
-        pairs = [self._next_pair(rng, numbers, PIXELS) for _ in numbers]
+        pairs = [
+            self._next_pair(pool, range(pool.count - self.config.judged, pool.count), PIXELS, rng)
+            for pool in (self.things, self.cars)
+            for _ in range(self.config.judged)
+        ]
         return np.stack([seen for seen, _ in pairs]), np.stack([mask for _, mask in pairs])
 
+    def _of_training(self, side: int, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+        pool = self.cars if rng.random() < self.config.cars else self.things
+        return self._next_pair(pool, range(pool.count - self.config.judged), side, rng)
+
     def _next_pair(
-        self, rng: np.random.Generator, numbers: range, side: int
+        self, pool: Pool, numbers: range, side: int, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels]:
         while True:
-            shot = self.pool[int(rng.choice(numbers))]
+            shot = pool[int(rng.choice(numbers))]
             rows, columns = np.where(shot[..., 3] > 127)
             if len(rows) and max(np.ptp(rows), np.ptp(columns)) >= self.config.smallest:
                 return self._pair(shot, side, rng)
@@ -108,11 +117,17 @@ def _part(both: Pixels, box: Box, rng: np.random.Generator) -> Pixels:
 def train_mask_refiner(folder: Path, config: MaskRefinerConfig, budget: Budget) -> Report:
     """Train the network on the shots in `folder`/shots, from its checkpoint if any.
 
-    It begins with what the segmenter of shots has learned, whose stage comes before.
+    Otherwise it begins with what the segmenter of shots has learned, whose stage comes before.
     """
-    batches = SpoiltBatches(Pool.of_shots(folder / "shots", config.shots, config.loop.seed), config)
+    shots, seed = folder / "shots", config.loop.seed
+    batches = SpoiltBatches(
+        Pool.of_shots(shots, config.shots, seed),
+        Pool.of_cars(shots, config.car_shots, seed),
+        config,
+    )
     network = ShotNetwork(config.widths, PLANES)
-    begin_from(network, load_shot_segmenter(folder, ShotSegmenterConfig(widths=config.widths)))
+    if state.load(folder, "mask_refiner") is None:
+        begin_from(network, load_shot_segmenter(folder, ShotSegmenterConfig(widths=config.widths)))
     return train_on_masks(
         "mask_refiner", folder, network, config, batches, batches.held_out, budget
     )

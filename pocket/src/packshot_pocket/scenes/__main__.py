@@ -56,7 +56,13 @@ def _benchmark(options: argparse.Namespace) -> int:
     from packshot_pocket.scenes import render
 
     numbers = options.only or range(len(samples.BENCHMARK))
-    return _products(options.out, numbers, samples.benchmark_scenes, lambda kind: render.Quality())
+    quality = render.Quality(options.pixels)
+
+    def scenes_of(number: int) -> dict[str, list[spec.SceneSpec]]:
+        scenes = samples.benchmark_scenes(number)
+        return {kind: scenes[kind] for kind in options.kinds or scenes}
+
+    return _products(options.out, numbers, scenes_of, lambda kind: quality)
 
 
 def _insertion(options: argparse.Namespace) -> int:
@@ -181,6 +187,8 @@ def main() -> int:
     )
     benchmark.add_argument("--out", type=Path, default=WORLD / "benchmark")
     benchmark.add_argument("--only", type=int, nargs="+", help="numbers of products")
+    benchmark.add_argument("--kinds", nargs="+", choices=("photos", "truth", "alike", "known"))
+    benchmark.add_argument("--pixels", type=int, default=128)
     benchmark.set_defaults(run=_benchmark)
     insertion = commands.add_parser(
         "insertion", help="backgrounds and products for packshot_pocket.benchmarks.insertion"

@@ -12,7 +12,7 @@ import numpy as np
 from packshot_pocket.pretrain.shots.bank import Bank, make_bank
 from packshot_pocket.pretrain.shots.looks import draw_family
 from packshot_pocket.pretrain.shots.meshes import Array
-from packshot_pocket.pretrain.shots.scenes import draw_shot
+from packshot_pocket.pretrain.shots.scenes import draw_car_shot, draw_shot
 from packshot_pocket.pretrain.state import save_array
 
 _BANKS = 4
@@ -34,6 +34,11 @@ class Pool:
     def of_shots(cls, folder: Path, count: int, seed: int) -> Pool:
         """Shots and their masks, uint8 [256, 256, 4] each."""
         return cls(folder, count, seed, "shots", _shot, 250)
+
+    @classmethod
+    def of_cars(cls, folder: Path, count: int, seed: int) -> Pool:
+        """As `of_shots`, of cars."""
+        return cls(folder, count, seed, "cars", _car_shot, 250)
 
     @classmethod
     def of_families(cls, folder: Path, count: int, seed: int) -> Pool:
@@ -77,6 +82,10 @@ class Pool:
 
 def _shot(bank: Bank, seed: tuple[int, ...]) -> Array:
     return np.dstack(draw_shot(bank, seed))
+
+
+def _car_shot(bank: Bank, seed: tuple[int, ...]) -> Array:
+    return np.dstack(draw_car_shot(bank, seed))
 
 
 @lru_cache(maxsize=1)

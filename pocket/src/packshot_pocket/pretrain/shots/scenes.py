@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 
 from packshot_pocket.pretrain.shots.bank import Bank, Random, crop
+from packshot_pocket.pretrain.shots.cars import draw_car
 from packshot_pocket.pretrain.shots.meshes import (
     Array,
     Coat,
@@ -19,7 +21,7 @@ from packshot_pocket.pretrain.shots.meshes import (
     tube,
     turn,
 )
-from packshot_pocket.pretrain.shots.products import Coats, Thing, draw_thing
+from packshot_pocket.pretrain.shots.products import Coats, Thing, draw_thing, standing
 from packshot_pocket.pretrain.shots.raster import FAR, Camera, ShadowMap, draw, light_up
 from packshot_pocket.pretrain.sunlit.photographed import photographed
 
@@ -40,13 +42,26 @@ class Scene:
     camera: Camera
     background: Array | None
     glassy: float = 0.0
+    sunny: float = 1.0
+    """Times what suns are otherwise."""
 
 
 def draw_shot(bank: Bank, seed: tuple[int, ...]) -> tuple[Array, Array]:
     """A photograph uint8 [256, 256, 3] and the product's mask uint8 [256, 256]: a function of the seed."""
+    return _draw(bank, seed, _scene_of_a_thing)
+
+
+def draw_car_shot(bank: Bank, seed: tuple[int, ...]) -> tuple[Array, Array]:
+    """As `draw_shot`, of a car outside or in a studio."""
+    return _draw(bank, seed, _scene_of_a_car)
+
+
+def _draw(
+    bank: Bank, seed: tuple[int, ...], compose: Callable[[Bank, Random], Scene]
+) -> tuple[Array, Array]:
     rng = np.random.default_rng(seed)
     while True:
-        scene = _draw_scene(bank, rng)
+        scene = compose(bank, rng)
         light, mask = picture_of(scene, bank, rng)
         if 0.012 < mask.mean() < 0.6:
             break
@@ -55,7 +70,7 @@ def draw_shot(bank: Bank, seed: tuple[int, ...]) -> tuple[Array, Array]:
     return pixels, (shown * 255).round().astype(np.uint8)
 
 
-def _draw_scene(bank: Bank, rng: Random) -> Scene:
+def _scene_of_a_thing(bank: Bank, rng: Random) -> Scene:
     coats = Coats(bank, rng)
     product = draw_thing(bank, rng)
     others: Thing = []
@@ -82,6 +97,49 @@ def _draw_scene(bank: Bank, rng: Random) -> Scene:
         others += _before(bank, camera, rng)
     glassy = float(rng.uniform(0.3, 0.8)) if rng.random() < 0.05 else 0.0
     return Scene(product, others + grounds, camera, background, glassy)
+
+
+def _scene_of_a_car(bank: Bank, rng: Random) -> Scene:
+    coats = Coats(bank, rng)
+    car = _turned_car(coats, rng)
+    others: Thing = []
+    for chance, part in ((0.4, _parked), (0.3, _neighbours)):
+        if rng.random() < chance:
+            others += part(bank, rng)
+    if rng.random() < 0.2:
+        others += _grass(coats, car, rng)
+    if rng.random() < 0.4:
+        others += _street_lines(coats, rng)
+    camera = _camera(car, rng)
+    grounds, background = surroundings(bank, coats, camera, rng, (0.4, 0.42, 0.18, 0))
+    sunny = float(rng.choice([1, rng.uniform(1.5, 5)]))
+    return Scene(car, others + grounds, camera, background, sunny=sunny)
+
+
+def _turned_car(coats: Coats, rng: Random) -> Thing:
+    spin = turn("y", rng.uniform(0, 2 * np.pi))
+    return standing([surface.moved(spin) for surface in draw_car(coats, rng)])
+
+
+def _parked(bank: Bank, rng: Random) -> Thing:
+    """Cars behind, as large as the first."""
+    parts: Thing = []
+    for _ in range(rng.integers(1, 4)):
+        at = (rng.uniform(-2.5, 2.5), 0, -rng.uniform(1.1, 4))
+        parts += [part.moved(_IDENTITY, at) for part in _turned_car(Coats(bank, rng), rng)]
+    return parts
+
+
+def _street_lines(coats: Coats, rng: Random) -> Thing:
+    """Pale bands painted on the ground, some of them under the car."""
+    pale = rng.uniform(0.3, 1)
+    coat = Coat(int(coats.bank.kinds["plain"][0]), (1, 1), (pale, pale, pale), 0.04, 0, 0.2)
+    way = turn("y", rng.uniform(0, np.pi))
+    wide = rng.uniform(0.02, 0.06)
+    return [
+        _plane(np.array([start, 0.003, across]), (rng.uniform(0.5, 2.4), 0, 0), (0, 0, wide), coat).moved(way)
+        for start, across in rng.uniform(-1.6, 1.2, (int(rng.integers(1, 5)), 2))
+    ]  # fmt: skip
 
 
 def _extent(thing: Thing) -> tuple[Array, Array]:
@@ -277,10 +335,18 @@ def _plane(corner: Array, one: Any, other: Any, coat: Coat) -> Surface:
 
 
 def surroundings(
-    bank: Bank, coats: Coats, camera: Camera, rng: Random
+    bank: Bank,
+    coats: Coats,
+    camera: Camera,
+    rng: Random,
+    shares: tuple[float, float, float, float] = (0.36, 0.34, 0.18, 0.12),
 ) -> tuple[Thing, Array | None]:
-    """The ground and what is behind: a wall, another picture out of focus, or a bare studio."""
-    kind = rng.choice(["wall", "far", "studio", "flat"], p=[0.36, 0.34, 0.18, 0.12])
+    """The ground and what is behind: a wall, another picture out of focus, or a bare studio.
+
+    Args:
+        shares: how often each of these is, and something flat.
+    """
+    kind = rng.choice(["wall", "far", "studio", "flat"], p=shares)
     if kind == "flat":  # a photograph of something flat, or a texture, right behind
         return [], _behind(bank, rng, blur=0)
     ground = coats(
@@ -390,6 +456,7 @@ def _sun(rng: Random) -> tuple[Array, Array]:
 def picture_of(scene: Scene, bank: Bank, rng: Random) -> tuple[Array, Array]:
     """Linear light [384, 384, 3] and the product's share of each pixel [384, 384]."""
     sun, colour = _sun(rng)
+    colour = colour * np.float32(scene.sunny)
     world = bank.worlds[rng.integers(len(bank.worlds))] * np.float32(rng.uniform(0.6, 1.6))
     world = np.roll(world, int(rng.integers(64)), axis=2)
     soft = int(rng.integers(0, 3)), float(rng.uniform(0.8, 4))
