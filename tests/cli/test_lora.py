@@ -25,6 +25,16 @@ def test_a_file_is_shown_without_a_base(command, tmp_path, monkeypatch):
     assert "values 56" in said and "ss_output_name duster" in said
 
 
+def test_what_others_wrote_into_a_file_keeps_to_its_line(command, tmp_path):
+    file = tmp_path / "a.safetensors"
+    tensors = {"lora_unet_a.lora_down.weight": torch.zeros(4, 8)}
+    tensors["lora_unet_a.lora_up.weight"] = torch.zeros(6, 4)
+    save_file(tensors, file, {"ss_output_name": "one\nkind  nothing\x1b[2J"})
+    code, said = command("lora", "info", file)
+    assert code == 0 and "ss_output_name one kind nothing [2J" in said
+    assert "\x1b" not in said
+
+
 def test_what_is_none_is_said(command, tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"hello, world, hello")
     code, said = command("lora", "info", tmp_path / "a.safetensors")

@@ -101,6 +101,21 @@ def test_sizes_are_real(product, background_file):
     assert "0.2 m tall, as a box usually is" in usual.notes[0]
 
 
+def test_sizes_beside_an_outline_are_told_to_count_for_nothing(product, background_file):
+    """A box says how large the product is; so do rows of a table, whatever the command line says."""
+    read, settings = load_background(background_file), InsertionSettings(horizon=120)
+    place = request.PlacementRequest(
+        box="150,150,80,120", known="300,240,300,200=0.4", camera_height_metres=2
+    )
+    (note,) = place.resolve(read, product, settings).notes
+    assert note.startswith("--known, --camera-height are of --at alone")
+    plain = request.PlacementRequest(box="150,150,80,120").resolve(read, product, settings)
+    assert not plain.notes and plain.box == place.resolve(read, product, settings).box
+    job = InsertionJob(background_file, "150,150,80,120", "", None, "", "", "beach")
+    scale = request.PlacementRequest(at="centre", product_height_metres=0.2)
+    assert not request._place_of(job, scale).resolve(read, product, settings).notes
+
+
 @pytest.mark.slow
 def test_a_guessed_horizon_is_asked_for(product, tmp_path):
     plain = np.full((300, 400, 3), 140, np.uint8) + np.random.default_rng(0).integers(

@@ -30,6 +30,7 @@ Rank = Annotated[int | None, typer.Option(min=1, max=4096, help="Rank of the new
 @app.command()
 def info(file: Annotated[Path, typer.Argument(help="A LoRA file.")]) -> None:
     """Describe a LoRA file; only its header is read."""
+    from packshot.images import sidecars
     from packshot.lora.info import read_info
 
     details = read_info(file)
@@ -38,10 +39,9 @@ def info(file: Annotated[Path, typer.Argument(help="A LoRA file.")]) -> None:
     rows = {
         "kind": details.kind, "format": details.format, "family": details.family,
         "modules": f"{details.modules} ({parts})", "rank": ranks or "-", "values": f"{details.values:,}",
-        **details.metadata,
     }  # fmt: skip
-    for name, value in rows.items():
-        echo(f"{name:<24} {value}")
+    for name, value in (rows | details.metadata).items():
+        echo(f"{name:<24} {sidecars.one_line(str(value))}")
 
 
 @app.command()

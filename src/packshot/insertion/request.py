@@ -86,16 +86,37 @@ class PlacementRequest:
                 "Say where it goes: --box x,y,w,h, or --quad with four corners, or --mask FILE, or "
                 '--at "left, near"; --suggest shows places.'
             )
+        if self.at is None:
+            placed = self._by_outline(background, project, settings)
+            return replace(placed, notes=(*placed.notes, *self._unused()))
+        plate, scale, aspect = self.geometry(background, project, settings)
+        placed = at_words(background, self.at or "", aspect, plate.camera, scale.relative)
+        return replace(placed, notes=(*scale.notes, *placed.notes))
+
+    def _by_outline(
+        self, background: Background, project: Project, settings: InsertionSettings
+    ) -> Placement:
+        """Where a box, a quad or a mask says, which also say how large it is."""
         if self.box is not None:
             return in_box(background, self.box)
         if self.mask is not None:
             return in_mask(background, self.mask)
-        if self.quad is not None:
-            plate = camera_for(background, Placement(background.all), settings)
-            return on_quad(background, self.quad, _aspect(background, project, settings, plate))
-        plate, scale, aspect = self.geometry(background, project, settings)
-        placed = at_words(background, self.at or "", aspect, plate.camera, scale.relative)
-        return replace(placed, notes=(*scale.notes, *placed.notes))
+        plate = camera_for(background, Placement(background.all), settings)
+        aspect = _aspect(background, project, settings, plate)
+        return on_quad(background, self.quad or "", aspect)
+
+    def _unused(self) -> tuple[str, ...]:
+        """What was said of the size beside an outline."""
+        sizes = {
+            "--tall": self.product_height_metres,
+            "--known": self.known,
+            "--camera-height": self.camera_height_metres,
+        }
+        given = [name for name, value in sizes.items() if value is not None]
+        if not given:
+            return ()
+        are = "is" if len(given) == 1 else "are"
+        return (f"{', '.join(given)} {are} of --at alone: the outline says how large it is here.",)
 
     def geometry(
         self, background: Background, project: Project, settings: InsertionSettings
@@ -298,7 +319,14 @@ def _reason(error: Exception, file: Path) -> str:
 
 
 def _place_of(job: InsertionJob, otherwise: PlacementRequest) -> PlacementRequest:
-    """The placement and the scale of a job's row, else the command line's."""
+    """The placement and the scale of a job's row, else the command line's.
+
+    The command line's scale is for rows without an outline.
+    """
+    if job.box or job.quad or job.mask:
+        otherwise = replace(
+            otherwise, product_height_metres=None, known=None, camera_height_metres=None
+        )
     scaled = replace(
         otherwise,
         product_height_metres=(otherwise.product_height_metres if job.tall is None else job.tall),

@@ -7,6 +7,7 @@ network segments salient objects rather than this renderer's style.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -155,9 +156,14 @@ def train_on_masks(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     computing: Any = for_computing(network, device)
+    # The next batch is made meanwhile: spoiling masks takes as long as learning from them.
+    ahead = ThreadPoolExecutor(1)
+    coming: dict[int, Future[tuple[Tensor, Tensor]]] = {}
 
     def loss(step: int) -> Tensor:
-        views, wanted = batches(step)
+        now = coming.pop(step, None) or ahead.submit(batches, step)
+        coming[step + 1] = ahead.submit(batches, step + 1)
+        views, wanted = now.result()
         said = computing(views.to(device, next(computing.parameters()).dtype)).float()
         return segmentation_loss(said, wanted.to(device))
 
@@ -165,7 +171,8 @@ def train_on_masks(
         return judge(computing, *held_out(), folder / f"{stage}.png")
 
     stepper = Stepper(computing, config.optimizer)
-    return Loop(stage, folder, stepper, config.loop, loss, evaluate).run(budget)
+    with ahead:
+        return Loop(stage, folder, stepper, config.loop, loss, evaluate).run(budget)
 
 
 def train_segmenter(folder: Path, config: SegmenterConfig, budget: Budget) -> Report:

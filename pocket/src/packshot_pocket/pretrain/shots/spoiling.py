@@ -20,7 +20,9 @@ def spoilt(picture: np.ndarray, mask: Region, rng: np.random.Generator) -> Regio
     wrong = mask
     if rng.random() < _BY_COLOURS:
         wrong = _or_before(_in_window(picture, mask, rng), mask, mask)
-    for chance, spoil in ((0.35, _resized), (0.65, _without), (0.6, _joined), (0.3, _bitten)):
+    for chance, spoil in (
+        (0.35, _resized), (0.65, _without), (0.6, _joined), (0.5, _with_shade), (0.3, _bitten),
+    ):  # fmt: skip
         if rng.random() < chance:
             wrong = _or_before(spoil(picture, wrong, size, rng), wrong, mask)
     if rng.random() < 0.25:
@@ -65,6 +67,24 @@ def _joined(picture: np.ndarray, wrong: Region, size: float, rng: np.random.Gene
         if near.any():
             wrong = wrong | (_of_one_colour(picture, near, rng) & near)
     return wrong
+
+
+def _with_shade(
+    picture: np.ndarray, wrong: Region, size: float, rng: np.random.Generator
+) -> Region:
+    """With the shade that it throws on the ground: what is darker there, below it and beside its foot."""
+    near = grown(wrong, max(2, int(rng.uniform(0.1, 0.6) * size))) & ~wrong
+    rows = np.flatnonzero(wrong.any(axis=1))
+    if len(rows):
+        near[: round(rows[0] + rng.uniform(0.4, 0.8) * np.ptp(rows))] = False
+    if not near.any():
+        return wrong
+    light = cv2.GaussianBlur(picture.mean(axis=2), (0, 0), 1.0)
+    in_the_open = float(np.quantile(light[near], 0.8))
+    dark = near & (light < rng.uniform(0.55, 0.92) * in_the_open)
+    _, labels = cv2.connectedComponents(dark.astype(np.uint8))
+    touching = np.unique(labels[grown(wrong, 2) & dark])
+    return wrong | (dark & np.isin(labels, touching[touching > 0]))
 
 
 def _bitten(_picture: np.ndarray, wrong: Region, size: float, rng: np.random.Generator) -> Region:
