@@ -107,6 +107,18 @@ def test_of_many_masks_in_doubt_the_worst_are_named(opened):
     assert re.search(r"^[23] more in doubt, .*packshot masks --review", said, re.M)
 
 
+def test_photos_unlike_the_others_are_asked_about(opened, monkeypatch):
+    photos = [SimpleNamespace(file=Path("a.png"), mask=Path("m"), masked_by="x", mask_doubt=0)]
+    monkeypatch.setattr(
+        "packshot.judging.strays.unlike_the_others", lambda given: [(given[0], 0.2)]
+    )
+    with opened(False) as console:
+        console.masked(MaskResult(photos, []))
+    assert (
+        "a.png looks unlike the other photos (0.20 of 1): is it this product" in console.written()
+    )
+
+
 def test_on_a_terminal_there_are_bars(opened):
     with opened(True) as console:
         console.progress("captions", 3, 4)

@@ -151,6 +151,7 @@ class Console(RunObserver):
 
     def masked(self, masked: MaskResult) -> None:
         """Print who made the masks, which are in doubt, and in which photos no product was found."""
+        from packshot.judging.strays import unlike_the_others
         from packshot.photos.photo_set import is_doubtful
 
         with_mask = [photo for photo in masked.photos if photo.mask]
@@ -164,6 +165,11 @@ class Console(RunObserver):
             )
         if more := len(worst_first[MANY_DOUBTED:]):
             self.say(f"{more} more in doubt, less than these: packshot masks --review shows all")
+        for photo, alike in unlike_the_others(with_mask)[:MANY_DOUBTED]:
+            self.say(
+                f"{photo.file.name} looks unlike the other photos ({alike:.2f} of 1): is it this product, "
+                "and is its mask right?"
+            )
         for name, reason in masked.failed.items():
             self.say(f"no mask made for {name}: {reason}")
         for photo in masked.without_mask:
