@@ -38,7 +38,7 @@ class MaskRefinerConfig:
     shots: int = 13_000
     """The same as `ShotSegmenterConfig`'s."""
     car_shots: int = 2_000
-    cars: float = 0.4
+    cars: float = 0.5
     """Share of what is seen that is a car."""
     sides: tuple[tuple[int, int], ...] = ((0, 128), (3000, PIXELS))
     """From which step on products are seen at which side."""

@@ -44,6 +44,8 @@ class Scene:
     glassy: float = 0.0
     sunny: float = 1.0
     """Times what suns are otherwise."""
+    closed: tuple[float, float, int] = (0.85, 9.0, 0)
+    """How much of the sky is hidden below things; how softly that ends, and how far beside them: texels."""
 
 
 def draw_shot(bank: Bank, seed: tuple[int, ...]) -> tuple[Array, Array]:
@@ -113,7 +115,9 @@ def _scene_of_a_car(bank: Bank, rng: Random) -> Scene:
     camera = _camera(car, rng)
     grounds, background = surroundings(bank, coats, camera, rng, (0.4, 0.42, 0.18, 0))
     sunny = float(rng.choice([1, rng.uniform(1.5, 5)]))
-    return Scene(car, others + grounds, camera, background, sunny=sunny)
+    # Beneath a car it is as black as its tyres.
+    closed = float(rng.uniform(0.85, 1)), float(rng.uniform(1.5, 8)), int(rng.integers(0, 9))
+    return Scene(car, others + grounds, camera, background, sunny=sunny, closed=closed)
 
 
 def _turned_car(coats: Coats, rng: Random) -> Thing:
@@ -487,7 +491,9 @@ def _lit(
     shadow = ShadowMap(sun, thrown, _REACH, _SHADOW)
     above = ShadowMap(np.array([1e-3, 1, 0]), thrown, _REACH, _SHADOW)
     covered = (above.depth < FAR).astype(np.float32)
-    closed = 0.85 * cv2.GaussianBlur(_as_ground(above, covered), (0, 0), 9)
+    share, softness, beside = scene.closed
+    covered = cv2.dilate(covered, np.ones((2 * beside + 1, 2 * beside + 1)))
+    closed = share * cv2.GaussianBlur(_as_ground(above, covered), (0, 0), softness)
     light: Any = light_up(
         depth, parts, facing, uv, camera.eye, camera.rays(), _rows(surfaces), bank.textures, world,
         sun, colour, shadow.axes, _REACH, shadow.depth, *soft, closed,
