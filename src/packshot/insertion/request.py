@@ -90,7 +90,7 @@ class PlacementRequest:
             placed = self._by_outline(background, project, settings)
             return replace(placed, notes=(*placed.notes, *self._unused()))
         plate, scale, aspect = self.geometry(background, project, settings)
-        placed = at_words(background, self.at or "", aspect, plate.camera, scale.relative)
+        placed = at_words(background, self.at, aspect, plate.camera, scale.relative)
         return replace(placed, notes=(*scale.notes, *placed.notes))
 
     def _by_outline(

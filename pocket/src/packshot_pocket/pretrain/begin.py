@@ -1,6 +1,6 @@
 """A state folder from an exported base, or a mask-mending network: training goes on where its state is gone.
 
-Moments of the optimizers are not exported: they begin anew, with a warm-up.
+Moments of the optimizers are not exported: they begin anew; a base's with a warm-up.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _paint(coats: Coats, rng: Random) -> Coat:
     return replace(coat, gloss=float(rng.uniform(0.03, 0.12)), metal=0.0, sharp=1.0, uneven=0.0)
 
 
-def _along(car: Measures, values: Any) -> Array:
+def _along(values: Any) -> Array:
     return curve(values, _SECTIONS)
 
 
@@ -93,10 +93,10 @@ def _body(car: Measures, paint: Coat, rng: Random) -> Thing:
     places = np.linspace(-car.long / 2, car.long / 2, _SECTIONS, dtype=np.float32)
     nose = rng.uniform(0.62, 0.95)
     tail = rng.uniform(0.8, 1)
-    highs = car.shoulder * _along(car, [tail, 1, 1, 1, (1 + nose) / 2, nose])
+    highs = car.shoulder * _along([tail, 1, 1, 1, (1 + nose) / 2, nose])
     ends = rng.uniform(0.8, 0.98, 2)
-    widths = car.wide * _along(car, [ends[0], 1, 1, 1, 1, ends[1]])
-    lows = car.clear * _along(car, [1.3, 1, 1, 1, 1, 1.2])
+    widths = car.wide * _along([ends[0], 1, 1, 1, 1, ends[1]])
+    lows = car.clear * _along([1.3, 1, 1, 1, 1, 1.2])
     thing = [loft(places, widths, lows, highs, paint, car.corners)]
     if rng.random() < 0.35:
         band = replace(paint, tint=tuple(rng.uniform(0.02, 0.95, 3)))
@@ -202,7 +202,7 @@ def _wheels(car: Measures, trim: Coat, coats: Coats, rng: Random) -> Thing:
                     side,
                 )
             )
-            thing += _rim(rim, tyre, inner, outer, spokes, at, side)
+            thing += _rim(rim, inner, outer, spokes, at, side)
             thing.append(_arch(car, x, r * rng.uniform(1.08, 1.25), side, arch))
     return thing
 
@@ -217,9 +217,7 @@ def _arch(car: Measures, x: float, reach: float, side: int, coat: Coat) -> Surfa
     return Surface(np.array(rows, np.float32), coat)
 
 
-def _rim(
-    rim: Coat, tyre: Coat, inner: float, outer: float, spokes: int, at: Any, side: int
-) -> Thing:
+def _rim(rim: Coat, inner: float, outer: float, spokes: int, at: Any, side: int) -> Thing:
     face = outer + 0.008
     if spokes < 3:
         return [_disc([0, inner * 0.4, inner], [face + 0.02, face, face], rim, at, side)]
