@@ -84,3 +84,56 @@ def _prepare_photos(project, case):
     add_photos(project, case / "photos")
     caption_photos(project, captioner=Plain())
     collect_class_images(project, None, count=2, folder=case / "photos")
+
+
+def test_each_product_of_a_worker_finds_the_gpu_as_the_first_did(
+    gpu_lives, tiny_checkpoint, tmp_path
+):
+    folders = str(tiny_checkpoint("sd1")), str(tiny_checkpoint("sd2"))
+    assert gpu_lives.start(_one_after_the_other, folders, str(tmp_path)) == 0
+
+
+def _one_after_the_other(_, folders, place):
+    """Three products, the last on another base, on a GPU with room for one base and what learns on it."""
+    import os
+
+    import torch
+
+    from packshot.catalog import engine
+    from packshot.catalog.outcome import Outcome
+    from packshot.plan import load_base
+    from packshot.plan.memory_estimate import MemoryEstimate, MemoryOption
+    from packshot.project import create_project
+    from packshot.workflow.receipt import versions
+    from tests.gpu import simulated
+
+    os.environ["PACKSHOT_CACHE"] = str(Path(place) / "cache")
+    seen = []
+
+    def make(number, *_):
+        before = memory.used
+        folder = folders[number == 2]
+        project = create_project(Path(place) / str(number), name="D", class_noun="car", base=folder)
+        base = load_base.load_project_base(project)
+        with torch.no_grad():
+            base.decode_latents(base.encode_images(torch.zeros(1, 3, 32, 32)))
+        seen.append((before, base.weight_storage, memory.used, base.content_hash))
+        return Outcome(str(number), "done")
+
+    with simulated.gpu() as memory, pytest.MonkeyPatch.context() as patch:
+        free = torch.cuda.mem_get_info()[0] - 500_000
+        ways = tuple(
+            MemoryOption(name, True, need, 0) for name, need in (("full", free), ("nf4", 1))
+        )
+        patch.setattr(load_base, "estimate_memory", lambda *_, **__: MemoryEstimate(ways, 0, 0, 64))
+        patch.setattr(load_base, "SURELY_FITS", 0)
+        patch.setattr(load_base, "step_fits", lambda base: True)
+        patch.setattr(engine, "make", make)
+        worker = engine.Worker("out", "start", versions(), ())
+        with worker._warm:
+            for number in range(3):
+                worker.make(number)
+    first, again, other = seen
+    assert [storage for _, storage, _, _ in seen] == ["full"] * 3
+    assert first[2:] == again[2:] and other[3] != first[3]
+    assert max(before for before, *_ in seen) < 500_000 < first[2], "none of it lay there meanwhile"

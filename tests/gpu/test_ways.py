@@ -165,3 +165,31 @@ def _misplaced(_):
         used = memory.used
         del there, here
         assert memory.used < used
+
+
+@pytest.mark.parametrize("storage", ["full", "nf4", "offload"])
+def test_a_base_leaves_the_gpu_and_says_the_same_afterwards(gpu_lives, tiny_checkpoint, storage):
+    assert gpu_lives.start(_left_and_returned, str(tiny_checkpoint("sd1")), storage) == 0
+
+
+def _left_and_returned(_, folder, storage):
+    import torch
+
+    from packshot.models.load import load_base
+    from tests.gpu import simulated
+
+    def told(base):
+        latents = base.encode_images(torch.zeros(1, 3, 32, 32))
+        return base.encode_prompts(["a car"])["context"].cpu(), base.decode_latents(latents).cpu()
+
+    with simulated.gpu() as memory:
+        base = load_base(folder, dtype=torch.float32, storage=storage)
+        before, used = told(base), memory.used
+        base.leave_device()
+        assert memory.used < used / 2
+        base.return_to_device()
+        assert memory.used == used and all(map(torch.equal, before, told(base)))
+        for _ in range(2):  # from then on by turns
+            base.make_room()
+            assert memory.used < used / 2 and base._has_model_offload
+            assert all(map(torch.equal, before, told(base)))

@@ -92,8 +92,11 @@ class Worker:
 
     def make(self, product: Product) -> Outcome:
         """Make a product; see `making.make`."""
+        from packshot.models import set_kept_aside
+
         self._at_work = threading.get_ident()
         try:
+            set_kept_aside()
             return make(product, self._out, self._start, self._stop.is_set)
         finally:
             self._at_work = None

@@ -10,6 +10,7 @@ from packshot.models.load import (
     has_clip,
     kept_base,
     load_base,
+    set_kept_aside,
 )
 from packshot.models.precision import best_dtype
 
@@ -24,4 +25,5 @@ __all__ = [
     "has_clip",
     "kept_base",
     "load_base",
+    "set_kept_aside",
 ]

@@ -22,7 +22,7 @@ from packshot.models import registry
 from packshot.models.checkpoint import Checkpoint
 from packshot.models.components import Configs, Tensors, load_components
 from packshot.models.conditioning import Conditioning, SizeConditioning
-from packshot.models.device_memory import weight_memory_budget
+from packshot.models.device_memory import release_unused, weight_memory_budget
 from packshot.models.embedder import ClipSimilarity
 from packshot.models.model_offload import bring, offload_models
 from packshot.models.noise_schedules import NoiseSchedule
@@ -183,14 +183,30 @@ class DiffusionModel(ABC):
         )
         if self._has_model_offload or self.device.type != "cuda" or any(learns):
             return False
-        networks = self._encoders + [self._denoiser] * (self.weight_storage != "offload")
-        for network in networks:
-            network.to("cpu")
+        self.leave_device()
         room = weight_memory_budget(self.device)
-        sizes = {network: weight_bytes(network) for network in networks}
+        sizes = {network: weight_bytes(network) for network in self._movable}
         offload_models(sizes, self.device, room, always=[self._denoiser, self.vae])
         self._has_model_offload = True
         return True
+
+    def leave_device(self) -> None:
+        """Have all that moves whole wait in main memory; see `return_to_device`."""
+        for network in self._movable:
+            network.to("cpu")
+        self._grey.clear()
+        release_unused(self.device)
+
+    def return_to_device(self) -> None:
+        """Have it where it was loaded to. Networks that take turns come when they compute."""
+        if not self._has_model_offload:
+            for network in self._movable:
+                network.to(self.device)
+
+    def make_room(self) -> None:
+        """Leave the GPU to another base, and come back by turns as it is used."""
+        if self.take_turns() or self._has_model_offload:
+            self.leave_device()
 
     def bring_denoiser(self) -> None:
         """Have the denoiser, with the LoRA in it, where it computes; for what else must lie there."""
@@ -204,6 +220,11 @@ class DiffusionModel(ABC):
     @property
     def _encoders(self) -> list[Any]:
         return [self.vae, *self.text_encoders.values()]
+
+    @property
+    def _movable(self) -> list[Any]:
+        """The networks that lie in one place: with offload the denoiser lies in two."""
+        return self._encoders + [self._denoiser] * (self.weight_storage != "offload")
 
     @staticmethod
     @abstractmethod

@@ -11,6 +11,7 @@ import torch
 from packshot.errors import ModelLoadError
 from packshot.models import hub, registry
 from packshot.models.checkpoint import Checkpoint, detect_checkpoint
+from packshot.models.device_memory import release_unused
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.precision import best_dtype, takes_half_files
 from packshot.models.sampler_file import sampler_for
@@ -36,6 +37,16 @@ def kept_base() -> Iterator[None]:
         yield
     finally:
         _kept = before
+
+
+def set_kept_aside() -> None:
+    """Have the base that `kept_base` keeps wait in main memory until it is loaded again.
+
+    Else how the next product's base is stored, and whether its captioner fits, would depend on what a
+    product before it has left on the GPU.
+    """
+    for base in (_kept or {}).values():
+        base.leave_device()
 
 
 def load_base(
@@ -73,8 +84,10 @@ def load_base(
     key = (checkpoint.path, checkpoint.content_hash, place, dtype, storage)
     if _kept is not None:
         if key in _kept:
+            _kept[key].return_to_device()
             return _kept[key]
         _kept.clear()  # two may not fit the memory
+        release_unused(place)  # networks that take turns hold one another
     base = spec.model(checkpoint, place, dtype, storage)
     base.sampler = sampler_for(checkpoint.path, base.sampler)
     if _kept is not None:
