@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from packshot.class_images import ClassImage
 from packshot.images.loading import open_image
 from packshot.lora import Lora, fused
 from packshot.models.conditioning import SizeConditioning
+from packshot.models.device_memory import within_memory
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.training.sampler import noise
 
@@ -43,6 +45,9 @@ def class_examples(
     """Examples of a project's class images, one in each eighth of the timesteps; always the same.
 
     Without class images they are of noise alone, where a picture's shape is decided.
+
+    Raises:
+        InsufficientMemoryError: the memory does not suffice for one picture.
     """
     pixels = base.native_pixels
     chosen = [images[k * len(images) // EXAMPLES] for k in range(EXAMPLES)] if images else []
@@ -51,7 +56,8 @@ def class_examples(
     told = ClassExamples([], [], [], [])
     for number, prompt in enumerate(prompts):
         shown = _pixels(chosen[number], pixels) if chosen else blank
-        latents = base.encode_images(shown.to(base.device)).float()
+        encode = partial(base.encode_images, shown.to(base.device))
+        latents = within_memory(base, encode, _size(base)).float()
         drawn = noise(number, seed, latents.shape[1:])[None].to(base.device)
         place = (number + 0.5) / EXAMPLES if chosen else 1 - (number + 0.5) / EXAMPLES**2
         times = base.schedule.timesteps_at(
@@ -71,6 +77,9 @@ def prediction_drift(
     """How much LoRAs change what is predicted of each example, relative to it: |on - off| / |off|.
 
     The noise, the timesteps and the prompts are the same, so nothing but the LoRA makes the difference.
+
+    Raises:
+        InsufficientMemoryError: the memory does not suffice for one picture.
     """
     with fused(base, loras):
         return [
@@ -80,15 +89,21 @@ def prediction_drift(
 
 
 def _predictions(base: DiffusionModel, examples: ClassExamples) -> Iterator[Tensor]:
+    for given in zip(examples.noisy, examples.timesteps, examples.prompts, strict=True):
+        yield within_memory(base, partial(_predicted, base, *given), _size(base))
+
+
+def _predicted(base: DiffusionModel, noisy: Tensor, times: Tensor, prompt: str) -> Tensor:
     side = base.native_pixels
     size = SizeConditioning((side, side), (0, 0), (side, side))
-    for noisy, times, prompt in zip(
-        examples.noisy, examples.timesteps, examples.prompts, strict=True
-    ):
-        # Anew each time: a LoRA may be in the text encoders, too.
-        conditioning = base.add_size_conditioning(base.encode_prompts([prompt]), [size])
-        base.bring_denoiser()
-        yield base.predict(noisy.to(base.dtype), times, conditioning).float()
+    # Anew each time: a LoRA may be in the text encoders, too.
+    conditioning = base.add_size_conditioning(base.encode_prompts([prompt]), [size])
+    base.bring_denoiser()
+    return base.predict(noisy.to(base.dtype), times, conditioning).float()
+
+
+def _size(base: DiffusionModel) -> str:
+    return f"a picture of {base.native_pixels} x {base.native_pixels} px"
 
 
 def _pixels(image: ClassImage, side: int) -> Tensor:
