@@ -1,5 +1,7 @@
 """A picture in its parts, against pictures whose parts are known."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -53,3 +55,16 @@ def test_a_product_at_the_edge_is_completed_with_grey():
     seen = see(*drawn((0, 0, 99, 39)))
     assert seen.product.shape == (1, 3, SIDE, SIDE)
     assert seen.product[0, 0, SIDE // 2, SIDE // 2] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("box", [(60, 60, 1100, 1100), (0, 0, 1199, 1199)])
+def test_a_large_picture_is_not_in_memory_many_times(box):
+    """Of a phone's 50 megapixels eight copies as floats would take more than 4 GB."""
+    parts = drawn(box, size=(1200, 1200))
+    tracemalloc.start()
+    try:
+        see(*parts)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 1200 * 1200 * 12

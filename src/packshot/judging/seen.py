@@ -46,16 +46,17 @@ def see(picture: Image.Image, mask: Image.Image) -> Seen:
     if not shows_a_product(mask):
         whole = _square(np.asarray(picture, np.float32))
         return Seen(whole, whole, 0)
-    pixels = np.asarray(picture, np.float32)
-    share: Pixels = np.asarray(mask, np.float32)[..., None] / np.float32(255)
+    # One after the other: of 64 megapixels each copy as floats takes 768 MB.
+    pixels = np.array(picture, np.float32)
+    share: Pixels = np.asarray(mask, np.float32) / np.float32(255)
+    product = _square(_boxed(pixels, share))
     grown = cv2.dilate(
         share, np.ones((5, 5), np.uint8), iterations=max(1, min(picture.size) // 100)
     )
-    outside = (grown < 0.5).reshape(grown.shape[:2])
+    outside = grown < 0.5
     around = pixels[outside].mean(axis=0) if outside.any() else np.full(3, 127.5, np.float32)
-    background = np.where(outside[..., None], pixels, around)
-    alone = 127.5 + (pixels - 127.5) * share
-    return Seen(_square(_boxed(alone, share[..., 0])), _square(background), _regions(share[..., 0]))
+    pixels[~outside] = around
+    return Seen(product, _square(pixels), _regions(share))
 
 
 def see_file(file: Path, segmenter: Segmenter, mask: Path | None = None) -> Seen:
@@ -68,14 +69,20 @@ def see_file(file: Path, segmenter: Segmenter, mask: Path | None = None) -> Seen
     return see(picture, read_mask(mask, picture.size) if mask else segmenter.mask(picture))
 
 
-def _boxed(alone: Pixels, share: Pixels) -> Pixels:
-    """The square around the product, grey where it leaves the picture."""
+def _boxed(pixels: Pixels, share: Pixels) -> Pixels:
+    """The square around the product, which is alone on grey, also where it leaves the picture."""
     rows, columns = (np.flatnonzero((share >= 0.5).any(axis=axis)) for axis in (1, 0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     half = int(np.ceil((0.5 + _ROOM) * max(bottom - top, right - left)))
     y, x = (top + bottom) // 2, (left + right) // 2
-    padded = np.pad(alone, ((half, half), (half, half), (0, 0)), constant_values=127.5)
-    return padded[y : y + 2 * half, x : x + 2 * half]
+    square: Pixels = np.full((2 * half, 2 * half, 3), 127.5, np.float32)
+    up, aside = max(y - half, 0), max(x - half, 0)
+    seen = pixels[up : y + half, aside : x + half]
+    place = square[up - y + half :, aside - x + half :][: seen.shape[0], : seen.shape[1]]
+    np.subtract(seen, 127.5, out=place)
+    place *= share[up : y + half, aside : x + half, None]
+    place += 127.5
+    return square
 
 
 def _square(pixels: Pixels) -> Tensor:
