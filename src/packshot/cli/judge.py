@@ -87,9 +87,10 @@ def judge(
         }
         others = {name: partial(base_of, opened, console, name) for name in base or ()}
         abroad, without = score_on(judging, others, weights, taken, console.progress)
-    found = Comparison([*scored, *abroad], {"": judging.without, **without}, proposed, rows)
+    found = Comparison([*scored, *abroad], {"": plain, **without}, proposed, rows)
     _show(judging, found)
     if rows:
+        plain = judging.without
         _show_dreambooth(judging, rows)
     if json_file:
         files.write_json(json_file, found.facts())

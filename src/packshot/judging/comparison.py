@@ -81,17 +81,25 @@ def score_on(
 ) -> tuple[list[Candidate], dict[str, dict[str, Values]]]:
     """Measure LoRAs on other bases, by the same embedder; each base is loaded when it is its turn.
 
+    The judge's own leaves the GPU for them; what it measures later it does with its networks in turn.
+
     Returns:
         The candidates, and by the base's name what was measured there without a LoRA.
 
     Raises:
         LoraError: a LoRA does not fit a base.
     """
-    found, without = [], {}
-    for name, load in bases.items():
+
+    def measured(name: str, load: Callable[[], DiffusionModel]) -> None:
         other = judge.on(load(), name)
-        found += score_candidates(other, weights, sources, progress)
+        found.extend(score_candidates(other, weights, sources, progress))
         without[name] = other.without
+
+    found: list[Candidate] = []
+    without: dict[str, dict[str, Values]] = {}
+    for name, load in bases.items():
+        judge.base.make_room()  # or its storage would be what fits beside the first, for good
+        measured(name, load)  # which keeps no base
     return found, without
 
 
