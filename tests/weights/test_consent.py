@@ -7,10 +7,12 @@ from huggingface_hub import constants
 
 from packshot import cli
 from packshot.errors import UnaskedFetchError
+from packshot.judging.judge import judge_for
 from packshot.plan import load_base
 from packshot.project import create_project, open_project, save_choices
 from packshot.settings import choices_of
 from packshot.utils import consent, files
+from packshot.utils.progress import Observer
 from packshot.weights.consent import require_consent
 from packshot.workflow import end_to_end
 
@@ -81,6 +83,38 @@ def test_each_command_asks_before_anything_is_fetched(strangers, monkeypatch, ca
     told = " ".join(capsys.readouterr().err.split())
     assert ended.value.code == 2 and "names what is fetched from the network: a/" in told
     assert "name it yourself (--" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen", "names"),
+    [
+        ((), {"class_images": ("openverse",)}, "openverse (class images)"),
+        (("--offers",), {"class_images": ("openverse",)}, "openverse (class images)"),
+        ((), {"embedder": "a/clip"}, "a/clip (embedder)"),
+    ],
+)
+def test_gathering_class_images_asks_too(
+    strangers, monkeypatch, capsys, tmp_path, words, chosen, names
+):
+    dataset = tmp_path / "dataset"
+    (dataset / "00000").mkdir(parents=True)
+    (dataset / "00000_stats.json").write_text("{}")
+    project = strangers(**{"class_images": (str(dataset),), **chosen})
+    argv = ["packshot", "class-images", *words, "--contact", "a@b.org", "-p", str(project.root)]
+    monkeypatch.setattr(sys, "argv", argv)
+    for name in ("weights.hub.file_sizes", "class_images.online.collect._source"):
+        monkeypatch.setattr(f"packshot.{name}", lambda *_: pytest.fail("it asked"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    told = " ".join(capsys.readouterr().err.split())
+    assert ended.value.code == 2 and f"names what is fetched from the network: {names}" in told
+
+
+def test_judging_asks_for_what_finds_the_product(strangers, monkeypatch):
+    project = strangers(segmenter="a/masks")
+    monkeypatch.setattr("packshot.weights.hub.file_sizes", lambda repo: pytest.fail("it asked"))
+    with pytest.raises(UnaskedFetchError, match=r"a/masks \(segmenter\)"):
+        judge_for(project, None, None, None, Observer())
 
 
 def test_the_whole_path_asks_for_all_at_once(strangers, monkeypatch, tmp_path):

@@ -55,6 +55,7 @@ def class_images(
     from packshot.plan.budget_fit import CLASS_IMAGES
     from packshot.project import save_choices
     from packshot.settings import choices_of
+    from packshot.weights.consent import require_consent
 
     opened = project_at(project)
     save_choices(
@@ -66,6 +67,7 @@ def class_images(
         ),
     )  # fmt: skip
     chosen = opened.settings
+    require_consent(opened, "class_images")
     count = chosen.class_count or CLASS_IMAGES
     folder = plain_folder(chosen.class_images)
     if offers:
@@ -84,6 +86,7 @@ def class_images(
             )
         else:
             spec = NONE if chosen.embedder in ("auto", BASE) else chosen.embedder
+            require_consent(opened, embedder=spec)
             result = download_class_images(
                 opened,
                 chosen.class_images,

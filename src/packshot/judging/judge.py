@@ -33,6 +33,7 @@ from packshot.photos.photo_set import require_photos
 from packshot.project import Project
 from packshot.utils import hashing
 from packshot.utils.progress import Observer
+from packshot.weights.consent import require_consent
 
 LOOK_ALIKES = 16
 """Class images that the product is told from."""
@@ -204,8 +205,14 @@ def judge_for(
     similarity: ClipSimilarity | None,
     observer: Observer,
 ) -> Judge:
-    """A project's judge, with the segmenter of its photos, or the best at hand if they have none."""
+    """A project's judge, with the segmenter of its photos, or the best at hand if they have none.
+
+    Raises:
+        UnaskedFetchError: see `require_consent`.
+        PackshotError, ModelLoadError: as `segmenter_of`.
+    """
     chosen = project.settings.segmenter
     spec = settle_segmenter("auto" if chosen == "none" else chosen, Decisions(project))
+    require_consent(project, segmenter=spec)
     segmenter = segmenter_of(spec, observer.progress)
     return Judge(project, base, embedder, similarity, segmenter)
