@@ -426,3 +426,13 @@ def test_a_bug_of_ours_is_said_to_be_one(command, monkeypatch, tmp_path):
     (tmp_path / "packshot.toml").write_text("")
     code, said = command("report", "-p", tmp_path)
     assert code == 1 and "this is a bug" in said
+
+
+def test_class_images_of_a_folder_need_no_base(command, tmp_path):
+    at = ("-p", tmp_path / "project")
+    command("new", tmp_path / "project", "--class", "car", "--base", tmp_path / "gone.safetensors")
+    (tmp_path / "cars").mkdir()
+    for number in range(2):
+        painted(number, (96, 64)).save(tmp_path / "cars" / f"{number}.jpg")
+    code, said = command("class-images", *at, "--class-images", tmp_path / "cars")
+    assert code == 0 and "2 class images in" in said, said

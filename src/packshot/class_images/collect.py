@@ -19,7 +19,7 @@ from packshot.utils.progress import Progress, silent
 
 def collect_class_images(
     project: Project,
-    base: DiffusionModel,
+    base: DiffusionModel | None,
     *,
     count: int,
     folder: Path | None = None,
@@ -32,6 +32,9 @@ def collect_class_images(
     the list: a larger count only adds, a smaller one keeps an even subset. Unusable images are listed
     in refused.json.
 
+    Args:
+        base: makes them; None where they are from a folder.
+
     Raises:
         ClassImagesError: the folder is missing, or contains no usable image.
         ProjectError: another process works on the project.
@@ -41,6 +44,7 @@ def collect_class_images(
     with project.held():
         refused: dict[str, str] = {}
         if folder is None:
+            assert base is not None, "name a base or a folder"
             images = generate_class_images(base, subject.class_noun, count, progress)
         else:
             known = _known(project)

@@ -80,7 +80,7 @@ def class_images(
         return
     with Console() as console:
         if folder or chosen.class_images == ("base",):
-            base = base_of(opened, console)
+            base = None if folder else base_of(opened, console)
             images = collect_class_images(
                 opened, base, count=count, folder=folder, progress=console.progress
             )
