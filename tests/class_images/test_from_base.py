@@ -148,6 +148,26 @@ def test_classes_have_folders_of_their_own_within_the_cache(tiny_base, tmp_path)
     assert parent.name.startswith(f"{tiny_base.content_hash[:12]}-")
 
 
+def test_classes_whose_prompts_differ_share_no_folder(tiny_base, made):
+    nouns = (
+        "car",
+        "Car",
+        "t-shirt",
+        "T-shirt",
+        "t shirt",
+        "时钟 a",
+        "汽车 a",
+        "a",
+        "sports car",
+        "-car",
+    )
+    folders = {shared_folder(tiny_base, noun).name for noun in nouns}
+    assert len(folders) == len(nouns) and {"car", "sports-car", "t-shirt"} <= folders
+    for noun in ("car", "Car", "car"):
+        list(generate_class_images(tiny_base, noun, 1, silent))
+    assert len(made) == 2, "the third time they are there"
+
+
 def test_another_sampler_makes_others(tiny_base):
     before = shared_folder(tiny_base, "car")
     tiny_base.sampler = SamplingDefaults("Euler", 3, 1.0)

@@ -54,7 +54,9 @@ def class_prompt(noun: str, index: int) -> str:
 def shared_folder(base: DiffusionModel, noun: str) -> Path:
     """The cache folder of the class images of a base, sampler, dtype and class, for all projects."""
     plain = re.sub(r"[^a-z0-9]+", "-", noun.lower()).strip("-")
-    slug = plain or hashing.sha256_of(noun.encode())[:12]
+    digest = hashing.sha256_of(noun.encode())[:12]
+    # "Car" has other prompts than "car": in one folder each would make its pictures anew, for ever.
+    slug = plain if plain.replace("-", " ") == noun else f"{plain}-{digest}".strip("-")
     how = hashing.fingerprint([caches.CACHE_VERSION, asdict(base.sampler), str(base.dtype)])
     version = f"{base.content_hash[:12]}-{how[:8]}"
     return caches.cache_folder() / "class_images" / version / slug
