@@ -19,7 +19,7 @@ from packshot.provenance import Claim, Marking, verify
 from packshot.provenance.marking import GENERATED
 from tests.backgrounds import landscape
 from tests.images.test_colour import grey_profile
-from tests.provenance.test_xmp import OWN
+from tests.provenance.test_xmp import OWN, with_ancestors
 
 MODEL, FOCAL, XMP_TAG = 0x0110, 0x920A, 700
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -155,3 +155,48 @@ def test_of_several_one_costs_itself_and_none_replaces_another(tmp_path):
     assert "b.png: is not an image" in said
     told = CliRunner().invoke(app, ["convert", str(first / "b.png"), str(first / "b.png")])
     assert told.exit_code == 2
+
+
+def with_packet(file, packet):
+    Image.new("RGB", (64, 48), "red").save(file, "WEBP", lossless=True, xmp=packet)
+    return file
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_a_jpeg_does_without_what_editors_noted_of_their_work(tmp_path, is_signed):
+    long = with_ancestors(3000)
+    file = with_packet(
+        tmp_path / "a.webp", Marking().xmp(Claim("a", GENERATED, {}), long) if is_signed else long
+    )
+    if is_signed:
+        file.write_bytes(
+            Marking().signed(file.read_bytes(), "image/webp", Claim("a", GENERATED, {}))
+        )
+    made = convert(file, tmp_path / "out", "jpg")
+    assert verify(made).state == ("valid" if is_signed else "none")
+    with opened(made) as image:
+        assert b"Bea" in image.info["xmp"] and b"Ancestors" not in image.info["xmp"]
+    with opened(convert(file, tmp_path / "out", "png")) as image:
+        assert "Ancestors" in str(image.info["xmp"])
+
+
+def test_what_a_format_does_not_take_is_said_and_the_others_are_made(tmp_path):
+    more = OWN.replace(b'own:more="kept"', b'own:more="' + 70_000 * b"x" + b'"')
+    with_packet(tmp_path / "a.webp", more)
+    Image.new("L", (16_384, 8)).save(tmp_path / "b.png")
+    Image.new("RGB", (64, 48)).save(tmp_path / "c.png")
+    pictures = [str(tmp_path / name) for name in ("a.webp", "b.png", "c.png")]
+    for kind, name, words in (
+        ("jpg", "a.webp", "The XMP of a.webp has 7"),
+        (
+            "webp",
+            "b.png",
+            "b.png has 16384 x 8 px, and a side of this format 16383 at most: take png",
+        ),
+    ):
+        told = CliRunner().invoke(
+            app, ["convert", *pictures, "--to", kind, "--out", str(tmp_path / kind)]
+        )
+        assert told.exit_code == 3, told.output
+        assert f"not converted: {tmp_path / name}: {words}" in told.stderr.replace("\n", "")
+        assert (tmp_path / kind / f"c.{kind}").is_file()

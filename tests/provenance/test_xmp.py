@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from packshot.provenance.marking import GENERATED
-from packshot.provenance.xmp import Rights, kept_packet, xmp_packet
+from packshot.provenance.xmp import Rights, kept_packet, without_history, xmp_packet
 
 TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 OWN = f"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -70,3 +70,21 @@ BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + OWN[OWN.index(
 def test_packets_that_are_malformed_or_made_to_break_readers_are_passed_over(own):
     assert said(xmp_packet(GENERATED, Rights(), own)) == said(xmp_packet(GENERATED, Rights()))
     assert kept_packet(own) is None
+
+
+def with_ancestors(count):
+    """A photo's packet with what Photoshop notes: the documents that its parts were copied from."""
+    listed = "".join(f"<rdf:li>xmp.did:{number:032}</rdf:li>" for number in range(count))
+    noted = (
+        '<photoshop:DocumentAncestors xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"><rdf:Bag>'
+        f"{listed}</rdf:Bag></photoshop:DocumentAncestors></rdf:Description>"
+    )
+    edited = OWN.decode().replace("own:more=", 'xmlns:c="http://ns.adobe.com/camera-raw-settings/1.0/"\n'
+                                  ' c:Tint="12" own:more=')  # fmt: skip
+    return edited.replace("</rdf:Description>", noted).encode()
+
+
+def test_editors_notes_of_their_work_alone_are_left_out_of_a_short_packet():
+    texts = said(without_history(xmp_packet(GENERATED, Rights(), with_ancestors(9))))
+    assert {"4", "kept", "Bea", TYPE + "trainedAlgorithmicMedia"} <= set(texts)
+    assert "12" not in texts and not [text for text in texts if text.startswith("xmp.did")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from packshot.images.metadata import IIM_TAG, iim_segment
 from packshot.insertion.background import Background, load_background
 from packshot.provenance.marking import Claim, Ingredient, Marking, mime_of
 from packshot.provenance.verify import Statement, verify
-from packshot.provenance.xmp import kept_packet
+from packshot.provenance.xmp import kept_packet, without_history
 from packshot.utils import overwriting, pathnames, serialization
 
 
@@ -29,19 +30,24 @@ class Encoding:
     mime: str
     options: dict[str, Any]
     is_lossless: bool = False
+    longest: float = inf
+    """Pixels of a side."""
 
 
 _GOOD = {"quality": 95}
 ENCODINGS = {
     "png": Encoding("PNG", "image/png", {}, True),
-    "jpg": Encoding("JPEG", "image/jpeg", {**_GOOD, "subsampling": 0, "optimize": True}),
-    "webp": Encoding("WEBP", "image/webp", {"lossless": True, "exact": True}, True),
+    "jpg": Encoding(
+        "JPEG", "image/jpeg", {**_GOOD, "subsampling": 0, "optimize": True}, longest=65_500
+    ),
+    "webp": Encoding("WEBP", "image/webp", {"lossless": True, "exact": True}, True, longest=16_383),
     "tiff": Encoding("TIFF", "image/tiff", {}, True),
     "heic": Encoding("HEIF", "image/heic", {**_GOOD, "chroma": "444"}),
 }
 """By their endings. All but PNG have 8 bits a channel. TIFF is not compressed: with that, Pillow's writer
 (13.0) fails on EXIF."""
-_XMP_TAG, _MAX_COMMENT = 700, 65_533
+_XMP_TAG, _MAX_COMMENT, _MAX_XMP = 700, 65_533, 65_504
+"""The tag of TIFF, and bytes that a JPEG's comment and its XMP have at most."""
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -58,8 +64,8 @@ def convert(picture: Path, folder: Path, kind: str) -> Path:
         The new file, named as the picture.
 
     Raises:
-        DeliveryError: there is no such format, the picture itself would be overwritten, or it is not
-            as it was signed.
+        DeliveryError: there is no such format, the picture itself would be overwritten, it is not as
+            it was signed, or it or its XMP is larger than the format takes.
         ImageRejectedError: as `load_background`.
         OverwriteError: another file has the name.
         CredentialsError: what it is to be signed with cannot be used.
@@ -73,13 +79,14 @@ def convert(picture: Path, folder: Path, kind: str) -> Path:
         )
     overwriting.refuse_others(target)
     read, said = load_background(picture), verify(picture, seeks_watermark=False)
+    _refuse_large(read, kind)
     claim = _claim(picture, target, said)
     if claim is None:
-        data = encoded(read, kind, kept_packet(read.xmp))
+        data = encoded(read, kind, _fitting(read, kept_packet(read.xmp), kind))
     else:
         marking = Marking()
         marking.check()
-        data = encoded(read, kind, marking.xmp(claim, read.xmp))
+        data = encoded(read, kind, _fitting(read, marking.xmp(claim, read.xmp), kind))
         data = marking.signed(data, ENCODINGS[kind].mime, claim)
     overwriting.write_result(target, data)
     return target
@@ -150,6 +157,27 @@ def encoded(picture: Background, kind: str, xmp: bytes | None) -> bytes:
         told["xmp"] = xmp
     given = {key: value for key, value in told.items() if value}
     return serialization.image_bytes(f".{encoding.name}", image, **encoding.options, **given)
+
+
+def _refuse_large(picture: Background, kind: str) -> None:
+    longest = ENCODINGS[kind].longest
+    if max(picture.width, picture.height) > longest:
+        raise DeliveryError(
+            f"{picture.name} has {picture.width} x {picture.height} px, and a side of this format {longest} "
+            "at most: take png, tiff or heic."
+        )
+
+
+def _fitting(picture: Background, packet: bytes | None, kind: str) -> bytes | None:
+    """A packet as the format takes it: of a long one a JPEG does without the editors' notes of their work."""
+    if packet is None or kind != "jpg" or len(packet) <= _MAX_XMP:
+        return packet
+    if len(shorter := without_history(packet)) <= _MAX_XMP:
+        return shorter
+    raise DeliveryError(
+        f"The XMP of {picture.name} has {len(packet):,} bytes, and a JPEG's {_MAX_XMP:,} at most: take png, "
+        "webp, tiff or heic."
+    )
 
 
 def _exif(picture: Background, kind: str, xmp: bytes | None) -> bytes:
