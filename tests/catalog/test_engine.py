@@ -312,3 +312,35 @@ def test_a_worker_that_sigterm_reaches_stops_what_is_at_hand_or_breaks_it_off(
         assert answer.result(60).fault == ("" if is_patient else "broken off")
     with engine.Worker("out", "start", receipt.versions(), ())._warm, pytest.raises(SystemExit):
         os.kill(os.getpid(), signal.SIGTERM)  # with nothing at hand
+
+
+def test_what_a_worker_has_no_memory_for_is_tried_again_after_minutes():
+    short = Outcome("p0", "failed", fault="not enough", lacked_memory=True)
+    cluster = Cluster({"p0": [short, short]})
+    told = [o for o in cluster.crew([product(0)], 1).outcomes() if o.id == "p0"]
+    assert told[-1].state == "done" and cluster.hired == [0], "the worker itself is there"
+    times = [at for _, name, at in cluster.made if name == "p0"]
+    assert times[1] - times[0] >= SHORTAGE and times[2] - times[1] >= 2 * SHORTAGE
+
+
+@pytest.mark.parametrize(("address", "hired"), [(None, 2), ("10.0.0.7:6379", 4)])
+def test_here_are_no_more_workers_than_gpus_a_cluster_may_grow(monkeypatch, address, hired):
+    """A worker that gets none waits for it for good, and so does the product that it was given."""
+
+    class Gpus(Ray):
+        def cluster_resources(self):
+            return {"CPU": 8.0, "GPU": 2.0}
+
+    made = []
+
+    def actor(ray, gpus, *given):
+        made.append(gpus)
+        return Cluster().hire(0)
+
+    monkeypatch.setattr(engine, "_ray", lambda *_: contextlib.nullcontext(Gpus([True])))
+    monkeypatch.setattr(engine, "_check_machines", lambda ray: None)
+    monkeypatch.setattr(engine, "_await_one", lambda *_: None)
+    monkeypatch.setattr(engine, "metered", lambda outcomes, count: iter(()))
+    monkeypatch.setattr(engine, "_Actor", actor)
+    list(make_all([product(number) for number in range(5)], "out", address=address, workers=4))
+    assert made == [1] * hired

@@ -19,7 +19,7 @@ from packshot.catalog.outcome import project_of
 from packshot.catalog.publishing import fetch
 from packshot.catalog.store import Store
 from packshot.catalog.table import Product
-from packshot.errors import DiskFullError, NoUsablePhotosError
+from packshot.errors import DiskFullError, InsufficientMemoryError, NoUsablePhotosError
 from packshot.project import Project
 from packshot.settings import Subject, choices_of
 from packshot.utils import files, hashing
@@ -159,12 +159,17 @@ def test_what_was_stopped_goes_on_on_another_machine(store, machine, steps, prod
 
 
 @pytest.mark.parametrize(
-    ("fault", "is_users"), [(NoUsablePhotosError("none"), True), (DiskFullError("full"), False)]
-)
+    ("fault", "is_users"),
+    [
+        (NoUsablePhotosError("none"), True), (DiskFullError("full"), False),
+        (InsufficientMemoryError("not enough"), False),
+    ],
+)  # fmt: skip
 def test_what_fails_is_told_and_its_state_kept(store, machine, steps, product, fault, is_users):
     steps.plan = [fault]
     outcome = make(product, OUT, "one")
     assert (outcome.state, outcome.is_users, outcome.fault) == ("failed", is_users, str(fault))
+    assert outcome.lacked_memory == isinstance(fault, InsufficientMemoryError)
     assert str(fault).encode() in store.read("logs/p1.log")
     machine("second")
     assert make(product, OUT, "two").state == "done" and "half" in steps.begun_with[1]

@@ -235,11 +235,10 @@ class Crew:
         product = making.product
         self._idle.append(making.worker)
         self._tries[product.id] = self._tries.get(product.id, 0) + 1
-        pause = BACK_OFF
         try:
             outcome: Outcome = self._get(answer)
         except InsufficientMemoryError as error:
-            outcome, pause = self._lost(making, str(error)), SHORTAGE
+            outcome = replace(self._lost(making, str(error)), lacked_memory=True)
         except Exception as error:  # the process or its machine is gone
             outcome = self._lost(making, f"its worker was lost: {reason_of(error)}")
         if outcome.state == "stopped" and not self._stopping:  # by SIGTERM: the worker ends
@@ -251,6 +250,7 @@ class Crew:
             return replace(outcome, tries=self._tries[product.id])
         tries = self._tries[product.id]
         if outcome.state == "failed" and not outcome.is_users and tries < TRIES:
+            pause = SHORTAGE if outcome.lacked_memory else BACK_OFF
             again = self._now() + pause * 2 ** (tries - 1)
             heapq.heappush(self._later, (again, product.id, product))
             return replace(outcome, state="waiting", tries=tries)

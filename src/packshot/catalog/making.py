@@ -74,7 +74,10 @@ def make(
         observer.say(str(error))
         is_users = not isinstance(error, _MAY_PASS)
         state: State = "elsewhere" if isinstance(error, InUseError) else "failed"
-        outcome = Outcome(product.id, state, fault=str(error), is_users=is_users)
+        lacked = isinstance(error, InsufficientMemoryError)
+        outcome = Outcome(
+            product.id, state, fault=str(error), is_users=is_users, lacked_memory=lacked
+        )
     except Exception as error:  # one product's, whatever it is: the others go on
         observer.say(traceback.format_exc())
         outcome = Outcome(product.id, "failed", fault=reason_of(error))

@@ -42,6 +42,8 @@ class Outcome:
     drift: float | None = None
     failed_checks: tuple[str, ...] = ()
     """Of the insertions, with their files: "snow.png: mask"."""
+    lacked_memory: bool = False
+    """Whether it failed for want of memory, which others may give back in minutes."""
     mark: str = ""
     """Tells this result from one that is made anew; empty where nothing was made."""
 
