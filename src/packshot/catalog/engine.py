@@ -289,7 +289,8 @@ def make_all(
     Args:
         out: the catalogue's folder, on a cluster one that all of its machines see; or a URL in a store.
         address: of a cluster (HOST:PORT, ray://HOST:PORT, "auto"); None starts Ray here, for this alone.
-        workers: processes; None for one a GPU, or one in all where there is none.
+        workers: processes; None for one a GPU, or one in all where there is none. Of those that are
+            started here no more than there are GPUs.
         prepare: each worker calls it first; it can be imported there.
 
     Raises:
@@ -301,6 +302,8 @@ def make_all(
             _check_machines(ray)
         gpus = int(ray.cluster_resources().get("GPU", 0))
         count = min(workers or gpus or 1, max(1, len(products)))
+        if address is None and gpus:
+            count = min(count, gpus)  # one more would wait for a GPU for good, with its product
         here = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         start = secrets.token_hex(8)
         share = len(here) // count if address is None and not gpus and count > 1 else 0

@@ -66,7 +66,10 @@ def catalog(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one a GPU, else one.")
+        int | None,
+        typer.Option(
+            min=1, help="Processes; default: one a GPU, else one. Here no more than GPUs."
+        ),
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Make the good rows of a table with bad ones.")
