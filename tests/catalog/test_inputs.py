@@ -133,3 +133,18 @@ def test_the_web_is_asked_in_public_only(tmp_path, server, monkeypatch):
     assert at_hand(url, tmp_path / "kept").read_bytes() == b"zip"
     with pytest.raises(CatalogError, match="404"):
         at_hand(url.replace("mug", "none"), tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("x/sdxl_Turbo.safetensors", "sdxl_Turbo.safetensors"), ("tide", "tide.zip"), ("", "photos.zip"),
+        ("a%20%28v2%29.ZIP?x=1", "a-v2.zip"), ("%2e%2e%2fup.zip", "up.zip"), ("con.zip", "photos.zip"),
+        ("%E8%BD%A6.zip", "photos.zip"), ("a.z:p", "a.zp"),
+    ],
+)  # fmt: skip
+def test_what_lies_in_the_web_keeps_its_name_by_which_a_base_may_be_known(
+    path, name, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(web, "fetch", lambda url, file: file.parent.mkdir() or file.touch())
+    assert at_hand(f"https://example.com/{path}", tmp_path / "in") == tmp_path / "in" / name

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -98,7 +99,12 @@ def _content(place: str) -> Any:
 
 def _of_web(url: str, folder: Path) -> str:
     """Fetch what is at a web address; its name."""
-    name = f"photos{Path(urlsplit(url).path).suffix.lower() or '.zip'}"
+    path = PurePosixPath(unquote(urlsplit(url).path))
+    # A base's name may tell what it is: one of few steps, say.
+    stem = re.sub(r"[^\w.-]+", "-", path.stem, flags=re.ASCII).strip("-. ")[:80]
+    is_plain = stem and not pathnames.is_device_name(stem.partition(".")[0])
+    ending = re.sub(r"[^\w.]", "", path.suffix.lower(), flags=re.ASCII) or ".zip"
+    name = f"{stem if is_plain else 'photos'}{ending}"
     web.fetch(url, pathnames.safe_join(folder, name))
     return name
 
