@@ -198,3 +198,16 @@ def test_signatures_are_those_of_the_key():
     key.check()
     with pytest.raises(CredentialsError, match="not of one another"):
         other.check()
+
+
+@pytest.mark.parametrize(
+    ("system", "words"),
+    [
+        ("nt", '"C:\\my keys\\sign.exe" --slot 1'),
+        ("posix", ["C:\\my keys\\sign.exe", "--slot", "1"]),
+    ],
+)
+def test_a_command_keeps_the_backslashes_of_windows(monkeypatch, system, words):
+    with monkeypatch.context() as there:
+        there.setattr(signing_key.os, "name", system)
+        assert signing_key._words('"C:\\my keys\\sign.exe" --slot 1') == words

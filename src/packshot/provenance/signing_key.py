@@ -167,7 +167,7 @@ def _verify(public: Any, signature: bytes, data: bytes) -> None:
 def _by_command(command: str, data: bytes) -> bytes:
     try:
         done = subprocess.run(
-            shlex.split(command),
+            _words(command),
             input=data,
             capture_output=True,
             timeout=_COMMAND_SECONDS,
@@ -179,6 +179,11 @@ def _by_command(command: str, data: bytes) -> bytes:
             f"The command that signs, {command}, fails: {told.decode(errors='replace').strip() or error}"
         ) from error
     return done.stdout
+
+
+def _words(command: str) -> str | list[str]:
+    """A command as it is started: Windows parts its words by itself, and a backslash parts its paths."""
+    return command if os.name == "nt" else shlex.split(command)
 
 
 def _check_usage(own: x509.Certificate, named: str) -> None:
