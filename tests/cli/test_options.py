@@ -86,7 +86,9 @@ def test_a_seed_that_no_generator_takes_is_refused_in_words(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [["shoot", "a car", "--out"], ["doctor", "--json"]])
+@pytest.mark.parametrize(
+    "arguments", [["shoot", "a car", "--out"], ["doctor", "--json"], ["judge", "--json"]]
+)
 def test_results_replace_nothing_of_the_users(arguments, project, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     out.mkdir()

@@ -69,8 +69,10 @@ def judge(
     from packshot.judging.candidates import propose_candidate, score_candidates, sources_of
     from packshot.judging.choice import MOST_DRIFT, Limits
     from packshot.judging.comparison import Comparison, score_on
-    from packshot.utils import files
+    from packshot.utils import overwriting, serialization
 
+    if json_file:
+        overwriting.refuse_others(json_file)
     opened, weights = project_at(project), weight or WEIGHTS
     with Console() as console:
         judging = _judge(opened, base_of(opened, console), identity, seeds, console)
@@ -93,7 +95,8 @@ def judge(
         plain = judging.without
         _show_dreambooth(judging, rows)
     if json_file:
-        files.write_json(json_file, found.facts())
+        text = serialization.as_json(found.facts(), indent=2) + "\n"
+        overwriting.write_result(json_file, text.encode())
     if proposed:
         one = proposed.candidate
         at = "" if one.step is None else f" --step {one.step}"
