@@ -6,6 +6,8 @@ from packshot.cli import judge as command
 from packshot.cli import main
 from packshot.errors import ModelLoadError
 from packshot.generation import embedders
+from packshot.judging.candidate import Candidate
+from packshot.judging.comparison import Comparison
 from packshot.judging.effort import Effort
 from packshot.judging.judge import Judge
 from packshot.utils import reading
@@ -81,3 +83,24 @@ def test_without_anything_that_tells_products_apart_it_says_what_to_name(call, m
     monkeypatch.setattr(embedders, "identity_embedder_for", nothing)
     code, _, told = call()
     assert code == 2 and "packshot: Nothing is at hand. Name a DINOv2" in told
+
+
+def test_names_are_shown_as_they_are(project, tiny_base, monkeypatch, capsys):  # noqa: F811
+    """Brackets are none of the table's own words, nor is an escape one of the terminal's."""
+    monkeypatch.setenv("COLUMNS", "300")
+    values = {"identity": (0.5, 0.6), "drift": (0.1, 0.1)}
+    of = Candidate("style [v2].safetensors", 1.0, "a" * 64, base="\x1b]0;x[/b]", values=values)
+    judging = Judge(project, tiny_base, Colours(), Colours(), Left())
+    command._show(judging, Comparison([of], {}))
+    told = capsys.readouterr().out
+    assert "style [v2].safetensors, at 1 on \\x1b]0;x[/b]" in told and "\x1b]0" not in told
+
+
+def test_dreambooths_table_without_a_clip_is_refused_before_anything_is_measured(call, monkeypatch):
+    def blind(opened, base, identity, seeds, console):
+        return Judge(opened, base, Colours(), None, Left())
+
+    monkeypatch.setattr(command, "_judge", blind)
+    monkeypatch.setattr(Judge, "judged", lambda *_: pytest.fail("it measured"))
+    code, _, told = call("--dreambooth")
+    assert code == 2 and "There is no CLIP to measure DreamBooth's table with" in told

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packshot.cli.options import Here, ProjectFolder, base_of, project_at
-from packshot.cli.terminal import echo, typed
+from packshot.cli.terminal import echo, typed, visible
 
 if TYPE_CHECKING:
     from packshot.cli.console import Console
@@ -76,6 +76,8 @@ def judge(
     opened, weights = project_at(project), weight or WEIGHTS
     with Console() as console:
         judging = _judge(opened, base_of(opened, console), identity, seeds, console)
+        if dreambooth:
+            _require_clip(judging)
         sources = sources_of(judging, lora or ())
         scored = score_candidates(judging, weights, sources, console.progress)
         limits = Limits(drift=MOST_DRIFT if most_drift is None else most_drift)
@@ -88,11 +90,11 @@ def judge(
             if file in (lora or ()) or origin == wanted
         }
         others = {name: partial(base_of, opened, console, name) for name in base or ()}
+        plain = judging.without
         abroad, without = score_on(judging, others, weights, taken, console.progress)
     found = Comparison([*scored, *abroad], {"": plain, **without}, proposed, rows)
     _show(judging, found)
     if rows:
-        plain = judging.without
         _show_dreambooth(judging, rows)
     if json_file:
         text = serialization.as_json(found.facts(), indent=2) + "\n"
@@ -121,6 +123,7 @@ def _judge(
 
 def _show(judging: Judge, found: Comparison) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Column, Table
 
     from packshot.judging.candidate import chosen_candidate
@@ -144,21 +147,28 @@ def _show(judging: Judge, found: Comparison) -> None:
     table = Table(
         Column("candidate", overflow="fold", min_width=_NAME),
         *(Column(headings[at], overflow="fold", max_width=each) for at in told),
-        caption=f"measured by {judging.embedder.name}",
+        caption=escape(visible(f"measured by {judging.embedder.name}")),
     )
     for name, cells in rows:
-        table.add_row(name, *(cells[at] for at in told))
+        table.add_row(escape(visible(name)), *(cells[at] for at in told))
     console.print(table)
 
 
-def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow]:
+def _require_clip(judging: Judge) -> None:
     from packshot.errors import PackshotError
+
+    if judging.similarity is None:
+        raise PackshotError(
+            "There is no CLIP to measure DreamBooth's table with: set embedder in packshot.toml."
+        )
+
+
+def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow]:
     from packshot.judging.candidates import pictures_with
     from packshot.judging.dreambooth import DreamBooth
     from packshot.photos.photo_set import list_photos
 
-    if judging.similarity is None:
-        raise PackshotError("There is no CLIP to measure with: set embedder in packshot.toml.")
+    assert judging.similarity is not None
     project = judging.project
     table = DreamBooth(judging.whole, judging.similarity, list_photos(project), project.subject)
     return {
@@ -170,6 +180,7 @@ def _dreambooth(judging: Judge, candidate: Candidate) -> dict[str, DreamBoothRow
 
 def _show_dreambooth(judging: Judge, rows: Mapping[str, DreamBoothRow]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     assert judging.similarity is not None
@@ -177,10 +188,13 @@ def _show_dreambooth(judging: Judge, rows: Mapping[str, DreamBoothRow]) -> None:
         f"DINO, PRES and diversity by {judging.whole.name}, CLIP-I and CLIP-T by "
         f"{judging.similarity.name}. Diversity is 1 - cosine of images of one prompt, not the paper's LPIPS"
     )
-    table = Table("", "DINO", "CLIP-I", "CLIP-T", "PRES", "diversity", caption=caption)
+    headings = ("", "DINO", "CLIP-I", "CLIP-T", "PRES", "diversity")
+    table = Table(*headings, caption=escape(visible(caption)))
     for name, row in rows.items():
         values = (row.dino, row.clip_i, row.clip_t, row.pres, row.diversity)
-        table.add_row(name, *("" if value is None else str(value) for value in values))
+        table.add_row(
+            escape(visible(name)), *("" if value is None else str(value) for value in values)
+        )
     Console().print(table)
 
 
