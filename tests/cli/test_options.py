@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from packshot.cli import main
+from packshot.cli import generate, main
 from packshot.cli.options import as_text, comma_separated, loras_of, sources_of
 from packshot.errors import LoraError
+from packshot.generation.prompts import default_prompts
 from packshot.lora import Lora
+from packshot.project import save_choices
+from packshot.settings import choices_of
 
 
 @pytest.mark.parametrize("written", ["a café 🚗".encode(), "a café".encode("cp1252"), b""])
@@ -112,3 +115,32 @@ def test_the_last_of_many_seeds_is_one_that_a_generator_takes(project, monkeypat
     with pytest.raises(SystemExit):
         main()
     assert f"seeds.2 = {2**64}: input should be less than {2**64}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "seeds"), [((), 3), (("--images-per-prompt", "1"), 1), (("a car",), 1)]
+)
+def test_the_reports_images_are_as_many_as_the_project_says(words, seeds, project, monkeypatch):
+    save_choices(project, choices_of(images_per_prompt=3))
+    asked = []
+    monkeypatch.setattr(
+        generate, "_shoot_for_the_report", lambda _, settings: asked.append(settings)
+    )
+    monkeypatch.setattr(generate, "_shoot", lambda *given, **_: asked.append(given[2]))
+    monkeypatch.setattr("sys.argv", ["packshot", "shoot", *words, "-p", str(project.root)])
+    with pytest.raises(SystemExit):
+        main()
+    assert len(asked[0].seeds) == seeds
+
+
+def test_without_prompts_another_base_is_given_the_projects_own(project, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        generate, "_shoot", lambda _, prompts, *given, **more: asked.append(prompts)
+    )
+    monkeypatch.setattr("sys.argv", ["packshot", "shoot", "--base", "x", "-p", str(project.root)])
+    for own in ((), ("{subject} on Mars",)):
+        save_choices(project, choices_of(prompts=own))
+        with pytest.raises(SystemExit):
+            main()
+    assert asked == [default_prompts(project.subject), ["{subject} on Mars"]]

@@ -40,8 +40,13 @@ def shoot(
     ] = None,
     base: Annotated[str | None, typer.Option(help="Another checkpoint than the project's.")] = None,
     images_per_prompt: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Images of each prompt.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="Images of each prompt. Default: 1; for the report, as packshot.toml says.",
+        ),
+    ] = None,
     first_seed: Annotated[
         int, typer.Option(min=0, max=SEEDS - 1, help="The first image's seed.")
     ] = 0,
@@ -68,15 +73,17 @@ def shoot(
     """Generate images of the product from prompts; by default usual ones, with and without the LoRA."""
     from packshot.errors import PackshotError
     from packshot.generation.generate import GenerationSettings
-    from packshot.generation.prompts import default_prompts, read_prompts
+    from packshot.generation.prompts import read_prompts
     from packshot.utils.validation import validated
 
     opened = project_at(project)
     asked = [*map(as_text, prompts or []), *(read_prompts(prompts_file) if prompts_file else [])]
+    is_for_the_report = not (asked or lora or base or out)
+    usual = opened.settings.images_per_prompt if is_for_the_report else 1
     settings = validated(
         GenerationSettings,
         PackshotError,
-        seeds=tuple(range(first_seed, first_seed + images_per_prompt)),
+        seeds=tuple(range(first_seed, first_seed + (images_per_prompt or usual))),
         negative_prompt=as_text(negative_prompt),
         width=width,
         height=height,
@@ -85,11 +92,17 @@ def shoot(
         format=image_format or opened.settings.image_format,
         quality=image_quality or opened.settings.image_quality,
     )
-    if asked or lora or base or out:
-        asked = asked or default_prompts(opened.subject)
-        _shoot(opened, asked, settings, base, lora, out or opened.shots_folder, compare=compare)
-    else:
+    if is_for_the_report:
         _shoot_for_the_report(opened, settings)
+    else:
+        asked = asked or _prompts_of(opened)
+        _shoot(opened, asked, settings, base, lora, out or opened.shots_folder, compare=compare)
+
+
+def _prompts_of(project: Project) -> list[str]:
+    from packshot.generation.prompts import default_prompts
+
+    return list(project.settings.prompts or default_prompts(project.subject))
 
 
 def _require_lora(project: Project) -> None:
@@ -106,14 +119,13 @@ def _shoot_for_the_report(project: Project, settings: GenerationSettings) -> Non
     """The project's prompts, with and without its LoRA, and their scores."""
     from packshot.cli.console import Console
     from packshot.generation.embedders import embedder_for
-    from packshot.generation.prompts import default_prompts
     from packshot.workflow.steps import shoot_all
 
     _require_lora(project)
     with Console() as console:
         model = base_of(project, console)
-        prompts = list(project.settings.prompts or default_prompts(project.subject))
         embedder = embedder_for(project, lambda: model, console)
+        prompts = _prompts_of(project)
         sheet = shoot_all(project, model, prompts, settings, embedder, console)
         echo(f"Sheet: {sheet}\nNext:  packshot report --project {typed(project.root)}")
 
