@@ -204,3 +204,29 @@ def test_what_a_jpeg_cannot_hold_is_told():
     with pytest.raises(PackshotError, match="A JPEG holds no prompt of 40,000 letters: take"):
         encoded(picture, "jpeg", parameters="x" * 40_000)
     assert len(encoded(picture, "webp", parameters="x" * 40_000)) > 80_000
+
+
+def test_of_many_images_a_sheet_keeps_what_it_shows_alone(tiny_base, tmp_path, monkeypatch):
+    from packshot.images import contact_sheet
+
+    shots = take(tiny_base, tmp_path, settings={"width": 512, "height": 64})
+    make, seen = contact_sheet.contact_sheet, []
+
+    def watched(images, **options):
+        seen.extend(image.size for image in images)
+        return make(images, **options)
+
+    whole = make([Image.open(shot.file) for shot in shots], labels=["x"] * len(shots))
+    monkeypatch.setattr(contact_sheet, "contact_sheet", watched)
+    sheet = Image.open(write_sheet(shots, tmp_path / "sheet.png"))
+    assert set(seen) == {(256, 32)} and sheet.width == whole.width
+    first = 12, 12, 12 + 256, 12 + 32
+    assert np.array_equal(np.asarray(sheet.crop(first)), np.asarray(whole.crop(first)))
+
+
+def test_an_image_in_two_formats_has_a_record_for_each(tiny_base, tmp_path):
+    made = []
+    for kind in ("png", "jpeg", "webp", "jpeg"):
+        made += take(tiny_base, tmp_path, ["a car"], settings={"seeds": (0,), "format": kind})
+    assert made[1] == made[3] and len({shot.file.stem for shot in made}) == 3
+    assert {shot.file for shot in read_generated_images(tmp_path)} == {shot.file for shot in made}

@@ -170,7 +170,7 @@ def _wanted(
             base.sampler.name, width, height, used, base.name, base.content_hash, quality,
         )  # fmt: skip
         slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]
-        name = f"{slug}-{seed}-{_fingerprint(shot)}{ENDINGS[settings.format]}"
+        name = f"{slug}-{seed}-{_fingerprint(shot, settings.format)}{ENDINGS[settings.format]}"
         shots.append(replace(shot, file=folder / name))
     return shots
 
@@ -188,11 +188,13 @@ def _unused(
         )
 
 
-def _fingerprint(shot: GeneratedImage) -> str:
+def _fingerprint(shot: GeneratedImage, kind: Format) -> str:
     """What an image's name ends with: a hash of all that it depends on."""
     made = asdict(shot)
     if shot.quality is None:  # lossless: as versions named it that had no other format
         del made["quality"]
+    if kind == "webp":  # beside a JPEG of the same quality, whose record is its own
+        made["format"] = kind
     return hashing.fingerprint(made)[:8]
 
 
