@@ -334,10 +334,10 @@ def write_sheet(
         OverwriteError: there is another file of that name.
         CredentialsError: what it is signed with cannot be used.
     """
-    from packshot.images.contact_sheet import contact_sheet
+    from packshot.images.contact_sheet import contact_sheet, in_cell
     from packshot.images.loading import open_image
 
-    pictures = [open_image(shot.file) for shot in shots]
+    pictures = [in_cell(open_image(shot.file)) for shot in shots]
     labels = [f"{shot.prompt} (seed {shot.seed})" for shot in shots]
     sheet = contact_sheet(pictures, columns=columns, labels=labels)
     claim = Claim(file.name, GENERATED, {"shows": [shot.file.name for shot in shots]})

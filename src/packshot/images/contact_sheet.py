@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 OVERVIEW_COLUMNS = 4
+CELL_PIXELS = 256
 INK, PAPER = "#333333", "#ffffff"
+
+
+def in_cell(image: Image.Image, cell_pixels: int = CELL_PIXELS) -> Image.Image:
+    """An image fitted into a square cell: all that a sheet needs of it, so of many no more is kept."""
+    scale = cell_pixels / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
 def contact_sheet(
@@ -17,7 +25,7 @@ def contact_sheet(
     *,
     columns: int = 4,
     labels: Sequence[str] = (),
-    cell_pixels: int = 256,
+    cell_pixels: int = CELL_PIXELS,
     gap: int = 12,
 ) -> Image.Image:
     """Images in a grid, each fitted into a square cell, with its label wrapped under it."""
@@ -32,9 +40,7 @@ def contact_sheet(
     for index, image in enumerate(images):
         left = gap + index % columns * (cell_pixels + gap)
         top = gap + index // columns * height
-        scale = cell_pixels / max(image.size)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        sheet.paste(image.convert("RGB").resize(size, Image.Resampling.LANCZOS), (left, top))
+        sheet.paste(in_cell(image, cell_pixels), (left, top))
         for line, text in enumerate(wrapped[index] if wrapped else ()):
             draw.text((left, top + cell_pixels + 4 + 18 * line), text, fill=INK, font=font)
     return sheet
