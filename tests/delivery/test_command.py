@@ -20,3 +20,10 @@ def test_parts_formats_and_photos_are_chosen(product):
     assert "Shop pictures: 2" in made.output and "enlarged" in made.output
     names = zipfile.ZipFile(product.delivery_folder / "redbox.zip").namelist()
     assert names == [f"shop/{name.stem}-square.jpg", f"shop/{name.stem}-wide.jpg"]
+
+
+def test_what_is_named_twice_is_there_once(product):
+    name = list_photos(product)[1].file.name
+    twice = ("--photo", name) * 2 + ("--format", "square") * 2
+    assert "Shop pictures: 1\n" in run("-p", product.root, "--part", "shop", *twice).output
+    assert len(zipfile.ZipFile(product.delivery_folder / "redbox.zip").namelist()) == 1

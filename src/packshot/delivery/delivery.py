@@ -81,7 +81,7 @@ def deliver_project(
     """
     _refuse_unknown("part", parts, PARTS)
     _refuse_unknown("format", formats, tuple(SHOP_FORMATS))
-    shapes = [SHOP_FORMATS[name] for name in formats]
+    shapes = [SHOP_FORMATS[name] for name in dict.fromkeys(formats)]
     notes: list[str] = []
     with project.held():
         shop: list[Path] = []
@@ -117,7 +117,8 @@ def _wanted(project: Project, names: Sequence[str] | None) -> list[Photo]:
     photos = list_photos(project)
     if names is None:
         return [photo for photo in photos if photo.mask]
-    return [photo for name in names for photo in chosen(photos, name)]
+    named = (photo for name in names for photo in chosen(photos, name))
+    return [*{photo.file: photo for photo in named}.values()]
 
 
 def _shop_pictures(
