@@ -11,8 +11,10 @@ from packshot.masks.drawing import draw_mask
 from packshot.photos.photo_set import list_photos
 from packshot.plan import read_plan
 from packshot.plan.config import write_plan
+from packshot.studio import machine
+from packshot.studio.jobs import JobQueue
 from packshot.training.events import Sample, Step, as_record, log_of
-from packshot.utils import files
+from packshot.utils import files, in_place, reading, serialization
 from tests.studio.browser import faults, in_a_browser, settled, wait
 from tests.studio.conftest import serving
 from tests.studio.pictures import picture, write_photos
@@ -269,6 +271,20 @@ def test_the_slider_shows_what_its_place_buys(visit, full, at):
     page.keyboard.press("ArrowRight")
     assert page.inner_text("[data-show=steps]") == "900"
     assert page.inner_text("output") == "20 min 00 s" == slider.get_attribute("aria-valuetext")
+
+
+def test_the_only_choice_can_be_taken(visit, full, workspace, at):
+    """As on a machine on which the whole recipe takes less than any time that is offered."""
+    told = reading.read_json(full.plan_choices_file)
+    files.write_json(full.plan_choices_file, told | {"choices": told["choices"][-1:]})
+    page = settled(visit(f"{at}/plan"))
+    with machine.held("elsewhere"):
+        with page.expect_response("**/plan") as answer:
+            page.click("button:has-text('Use this plan')")
+        assert answer.value.status == 204
+        (job,) = JobQueue(workspace).jobs()
+        assert job.arguments[:2] == ("plan", "--keep-measurements")
+        JobQueue(workspace).stop(job.id)
 
 
 def test_a_number_of_the_plan_is_checked_before_it_is_kept(visit, full, at):
