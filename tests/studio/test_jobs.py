@@ -105,6 +105,26 @@ def test_a_waiting_job_is_taken_out_with_what_was_sent_for_it(queue, project, tm
         queue.get(job.id)
 
 
+def test_what_was_sent_for_a_job_outlives_an_ended_one_with_a_folder_of_that_name(
+    queue, project, tmp_path
+):
+    def sent():
+        (tmp_path / "sent").mkdir()
+        return queue.add(project, "shoot", "shoot", scratch=tmp_path / "sent")
+
+    ended = sent()
+    files.write_json(queue.folder / ended.id / "end.json", {"code": 1, "at": 1.0})
+    queue.tick()
+    assert not (tmp_path / "sent").exists()
+    sent()
+    for again in (queue, JobQueue(queue.workspace)):
+        again._start_next = lambda jobs: None
+        again.tick()
+        assert (tmp_path / "sent").exists()
+    queue.forget(ended.id)
+    assert (tmp_path / "sent").exists()
+
+
 def test_a_studio_that_is_killed_leaves_its_job_and_the_next_finds_it(
     queue, project, workspace, started
 ):

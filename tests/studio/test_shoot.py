@@ -104,6 +104,22 @@ def test_again_and_again_takes_a_seed_that_does_not_wait_either(studio, at, read
     assert "--first-seed=5" in studio.studio.queue.jobs()[-1].arguments
 
 
+def test_again_after_one_that_has_failed_keeps_its_prompt(studio, at, ready):
+    write_shot(ready, "with", 3)
+    queue = studio.studio.queue
+    queue._start_next = lambda jobs: None  # nothing begins
+    again = {"shot": "shots/with/shot-3.png"}
+    studio.post(f"{at}/shoot/again", again)
+    (failed,) = queue.jobs()
+    files.write_json(queue.folder / failed.id / "end.json", {"code": 1, "at": 1.0})
+    queue.tick()
+    studio.post(f"{at}/shoot/again", again)
+    queue.tick()
+    queue.forget(failed.id)
+    _, options, prompts = job(studio)
+    assert (options["--first-seed"], prompts) == ("4", ["ohwx kettle, a beach"])
+
+
 def test_a_picture_is_sent_to_insert(studio, at, ready):
     shot = write_shot(ready, "with", 2)
     sent = studio.post(f"{at}/shoot/plate", {"shot": "shots/with/shot-2.png"})

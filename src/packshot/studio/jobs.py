@@ -235,7 +235,7 @@ class JobQueue:
             self._start_next(jobs)
             for job in jobs:
                 if job.is_over and job.scratch:
-                    shutil.rmtree(job.scratch, ignore_errors=True)
+                    self._clear(job)
             over = sorted((job for job in jobs if job.is_over), key=lambda job: job.created)
             for job in over[: max(0, len(over) - _KEPT_JOBS)]:
                 self._remove(job)
@@ -334,6 +334,13 @@ class JobQueue:
         )  # fmt: skip
         values = asdict(job) | changed
         files.write_json(self.folder / job.id / "job.json", {name: values[name] for name in kept})
+
+    def _clear(self, job: Job) -> None:
+        """Delete what was sent for an ended job, once: a later job may have a folder of that name."""
+        shutil.rmtree(job.scratch, ignore_errors=True)
+        with contextlib.suppress(PackshotError):  # the disk may be full: next time, then
+            self._write(job, scratch="")
+        self._over.pop(job.id, None)
 
     def _remove(self, job: Job) -> None:
         self._over.pop(job.id, None)
