@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 
 from packshot.errors import DiskFullError
@@ -104,6 +105,24 @@ def test_the_queue_goes_on_after_a_tick_that_fails(studio, monkeypatch, capfd):
     with studio:
         assert has_gone_on.wait(20)
     assert capfd.readouterr().err.count("Traceback") == 1, "told once"
+
+
+def test_two_changes_at_once_wait_for_each_other(studio, at, project):
+    """As a caption that is sent as its field is left, at the press of another button of its card."""
+    is_held, captions = threading.Event(), f"{at}/photos/photo-0.png/caption"
+
+    def hold():
+        with project.held():
+            is_held.set()
+            time.sleep(0.3)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    is_held.wait()
+    assert studio.post(captions, {"caption": "ohwx kettle at dusk"}).status_code == 200
+    other.join()
+    with project.held():
+        assert studio.post(captions, {"caption": "ohwx kettle"}).status_code == 422
 
 
 def test_what_a_job_of_the_project_bars_names_the_job(studio, at, project, planned, monkeypatch):

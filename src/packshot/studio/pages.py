@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 MAX_FORM_BYTES, MAX_FIELDS = 2 * 2**20, 20_000
 FORM_SECONDS = 30.0
 """How long a browser may take to send a form."""
+HELD_SECONDS = 2.0
+"""How long a change waits for another one of the same project."""
 _FOLDER = Path(__file__).parent
 _WEB = re.compile(r"https?://[^\s/]")
 """Addresses that may be linked to: what sources tell could be javascript:."""
@@ -230,7 +233,25 @@ async def read_form(request: Request) -> dict[str, list[str]]:
 def _visited(visit: Visit, function: View) -> Response:
     if visit.project_id:
         visit.project = visit.studio.workspace.open(visit.project_id)
-    return function(visit)
+    return patiently(visit, lambda: function(visit))
+
+
+def patiently(visit: Visit, change: Callable[[], Response]) -> Response:
+    """Change a project as soon as another change of it by hand, which takes a moment, is done.
+
+    A caption is sent as its field is left, at the press of another button of its card.
+
+    Raises:
+        InUseError: a job of the project runs, or it is at work for longer.
+    """
+    end = time.monotonic() + HELD_SECONDS
+    while True:
+        try:
+            return change()
+        except InUseError:
+            if time.monotonic() > end or visit.studio.queue.running(visit.project_id):
+                raise
+            time.sleep(0.05)
 
 
 def refusal(scope: Scope, key: str, status: int) -> Response:

@@ -27,7 +27,8 @@ from packshot.masks.drawing import draw_mask
 from packshot.photos.guide import photo_guide, views_of
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.photos.removal import remove_photos, restore_photos
-from packshot.studio.pages import Visit, receiver, view
+from packshot.project import Project
+from packshot.studio.pages import Visit, patiently, receiver, view
 from packshot.studio.uploads import UploadError, open_batch, sources_of
 from packshot.studio.views.steps import Step, photo_names
 
@@ -194,7 +195,7 @@ async def receive_mask(request: Request, visit: Visit) -> Response:
         body += chunk
         if len(body) > MAX_MASK_BYTES:
             raise ImageRejectedError(request.path_params["photo"], "its mask is too large a file")
-    return await run_in_threadpool(_drawn, visit, bytes(body))
+    return await run_in_threadpool(patiently, visit, lambda: _drawn(visit, bytes(body)))
 
 
 def _drawn(visit: Visit, data: bytes) -> Response:
