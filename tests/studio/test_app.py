@@ -77,6 +77,38 @@ def test_what_was_changed_is_taken_back_once(studio, project, at):
     assert "no longer" in studio.post(undo).text
 
 
+def test_a_caption_that_is_put_back_is_its_captioners_again(studio, project, at):
+    from packshot.photos.photo_set import list_photos, write_captions
+
+    written = [(photo, "a photo of ohwx kettle") for photo in list_photos(project)]
+    write_captions(project, written, by="florence")
+    for address, edit in (
+        ("photo-0.png/caption", {"caption": "ohwx kettle", "before": "a photo of ohwx kettle"}),
+        ("replace", {"old": "a photo", "new": "a picture"}),
+    ):
+        told = studio.post(f"{at}/photos/{address}", edit)
+        assert list_photos(project)[0].caption_by == "person"
+        studio.post(told.text.split('hx-post="')[1].split('"')[0])
+        assert {(p.caption, p.caption_by) for p in list_photos(project)} == {
+            ("a photo of ohwx kettle", "florence")
+        }
+
+
+def test_what_cannot_be_taken_back_while_the_project_is_at_work_can_be_afterwards(
+    studio, project, at
+):
+    from packshot.photos.photo_set import list_photos
+
+    captions = f"{at}/photos/photo-0.png/caption"
+    studio.post(captions, {"caption": "ohwx kettle at dusk"})
+    told = studio.post(captions, {"caption": "ohwx kettle", "before": "ohwx kettle at dusk"})
+    undo = told.text.split('hx-post="')[1].split('"')[0]
+    with project.held():
+        assert studio.post(undo).status_code == 422
+    assert studio.post(undo).status_code == 200
+    assert list_photos(project)[0].caption == "ohwx kettle at dusk"
+
+
 def test_what_was_sent_for_no_job_is_cleared_when_the_studio_starts(studio, project, at):
     from packshot.studio.uploads import clear_abandoned
 

@@ -52,8 +52,13 @@ def replace_in_captions(
         return write_edited(project, photos, captions)
 
 
-def edit_captions(project: Project, captions: Mapping[str, str]) -> EditedCaptions:
+def edit_captions(
+    project: Project, captions: Mapping[str, str], by: Mapping[str, str] | None = None
+) -> EditedCaptions:
     """Write captions of a person's, by the names of their photos; the others stay.
+
+    Args:
+        by: the captioners of those that a person has not written, as when an edit is undone.
 
     Raises:
         CaptionError: no photo has such a name, or a caption is empty, too long, or of a locked photo;
@@ -63,7 +68,8 @@ def edit_captions(project: Project, captions: Mapping[str, str]) -> EditedCaptio
     with project.held():
         photos = list_photos(project)
         asked = zip(named(photos, list(captions)), captions.values(), strict=True)
-        return write_edited(project, photos, {p.file.name: " ".join(t.split()) for p, t in asked})
+        texts = {p.file.name: " ".join(t.split()) for p, t in asked}
+        return write_edited(project, photos, texts, by)
 
 
 def rule_of(text: str) -> tuple[str, str]:
@@ -97,9 +103,15 @@ def _substituted(pattern: re.Pattern[str], new: str, text: str) -> str:
 
 
 def write_edited(
-    project: Project, shown: Sequence[Photo], captions: Mapping[str, str]
+    project: Project,
+    shown: Sequence[Photo],
+    captions: Mapping[str, str],
+    by: Mapping[str, str] | None = None,
 ) -> EditedCaptions:
     """Write a person's captions, by photo name, where they differ; the caller holds the project.
+
+    Args:
+        by: as of `edit_captions`.
 
     Raises:
         CaptionError: a caption is empty, too long, or of a locked photo; nothing was written.
@@ -107,7 +119,11 @@ def write_edited(
     changed = [(p, captions[p.file.name]) for p in shown if _differs(p, captions)]
     if faults := [fault for photo, text in changed if (fault := _fault(photo, text))]:
         raise CaptionError("\n".join(["No caption was changed:", *faults]))
-    write_captions(project, changed, by=PERSON)
+    written: dict[str, list[tuple[Photo, str]]] = {}
+    for photo, text in changed:
+        written.setdefault((by or {}).get(photo.file.name, PERSON), []).append((photo, text))
+    for author, theirs in written.items():
+        write_captions(project, theirs, author)
     names = {photo.file.name for photo, _ in changed}
     stand = [photo for photo in list_photos(project) if photo.file.name in names]
     return EditedCaptions(stand, notes_on(stand, project.subject))

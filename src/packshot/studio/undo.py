@@ -40,6 +40,8 @@ class UndoList:
     def take_back(self, token: str) -> str:
         """Take a change back; the names of events for the page.
 
+        Where that is refused, it can be tried again.
+
         Raises:
             UndoError: it is not there any more, or was taken back.
         """
@@ -47,5 +49,10 @@ class UndoList:
             if token not in self._changes:
                 raise UndoError("This can no longer be taken back.")
             take_back, then = self._changes.pop(token)
-        take_back()
+        try:
+            take_back()
+        except Exception:
+            with self._lock:
+                self._changes[token] = take_back, then
+            raise
         return then

@@ -7,9 +7,12 @@ document.addEventListener("click", (event) => {
   const dismiss = event.target.closest("[data-dismiss]:not([hx-post])");
   if (dismiss) dismiss.closest(".notice")?.remove();
 });
-// What posts is kept until its answer has come: htmx looks for the answer's place from there.
-document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.target.matches?.("[data-dismiss]")) setTimeout(() => event.target.closest(".notice")?.remove(), 0);
+// What posts is kept until its answer has come: htmx looks for the answer's place from there. What was
+// refused, as while the project is at work, stays, to be tried again.
+document.addEventListener("htmx:afterRequest", ({ target, detail: { successful } }) => {
+  const notice = target.matches?.("[data-dismiss]") && target.closest(".notice");
+  if (notice && successful) setTimeout(() => notice.remove(), 0);
+  else if (notice) notice.dataset.kept = "";
 });
 
 new MutationObserver((changes) => {
@@ -30,6 +33,7 @@ function withoutSame(node) {
 }
 
 function fade(node) {
+  if ("kept" in node.dataset) return;
   if (node.matches(":hover, :focus-within")) setTimeout(() => fade(node), LINGER);
   else node.remove();
 }

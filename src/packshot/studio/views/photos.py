@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -124,7 +125,8 @@ def write_caption(visit: Visit) -> Response:
     name = _name(visit)
     before, wanted = visit.value("before", ""), visit.value("caption")
     project = visit.here
-    now = _photo(visit, name).caption or ""
+    photo = _photo(visit, name)
+    now = photo.caption or ""
     if now not in (before, wanted):
         anyway = urlencode({"caption": wanted, "before": now})
         at = f"/p/{visit.project_id}/photos/{quote(name)}/caption"
@@ -134,9 +136,7 @@ def write_caption(visit: Visit) -> Response:
         return Response(status_code=204)
     undo = ""
     if before:
-        undo = visit.studio.undo.add(
-            lambda: edit_captions(project, {name: before}), then=_changed(name)
-        )
+        undo = visit.studio.undo.add(lambda: _put_back(project, [photo]), then=_changed(name))
     key = "photos.caption_lacks_trigger" if edited.notes else "photos.caption_saved"
     trigger = visit.here.subject.trigger
     return visit.notice(key, undo=undo, then=_changed(name), name=name, trigger=trigger)
@@ -156,12 +156,12 @@ def lock(visit: Visit) -> Response:
 def replace(visit: Visit) -> Response:
     """Find and replace in all captions that are not locked."""
     project, old, new = visit.here, visit.value("old"), visit.value("new", "")
-    before = {photo.file.name: photo.caption or "" for photo in list_photos(project)}
+    before = {photo.file.name: photo for photo in list_photos(project)}
     edited = replace_in_captions(project, [(old, new)], regex=bool(visit.value("regex", "")))
     if not edited.changed:
         return visit.notice("photos.replaced_none", old=old)
-    former = {photo.file.name: before[photo.file.name] for photo in edited.changed}
-    undo = visit.studio.undo.add(lambda: edit_captions(project, former), then="photos-changed")
+    former = [before[photo.file.name] for photo in edited.changed]
+    undo = visit.studio.undo.add(lambda: _put_back(project, former), then="photos-changed")
     return visit.notice("photos.replaced", n=len(former), undo=undo, then="photos-changed")
 
 
@@ -224,6 +224,13 @@ def ring(photos: list[Photo]) -> list[Arc]:
     }  # fmt: skip
     arcs = [Arc(name, angle, counts[name]) for name, angles in at.items() for angle in angles]
     return sorted(arcs, key=lambda arc: arc.angle)
+
+
+def _put_back(project: Project, photos: Sequence[Photo]) -> None:
+    """Have photos' captions, and whose they are, as they were."""
+    captions = {photo.file.name: photo.caption for photo in photos if photo.caption}
+    by = {photo.file.name: photo.caption_by for photo in photos if photo.caption_by}
+    edit_captions(project, captions, by)
 
 
 def _card(visit: Visit, name: str) -> Response:
