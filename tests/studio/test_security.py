@@ -41,6 +41,17 @@ def test_without_a_session_nothing_is_answered(studio, stranger):
         assert answer.status_code == 401, address
 
 
+def test_a_page_that_a_former_studio_has_left_open_says_why_nothing_is_done(studio, stranger, at):
+    headers = {"origin": f"http://{HOST}", "hx-request": "true", "accept-language": "it"}
+    for method, path in (("POST", f"{at}/photos/mask"), ("GET", f"{at}/photos/list")):
+        answer = stranger.request(method, path, headers=headers)
+        assert answer.status_code == 401 and answer.headers["hx-retarget"] == "#notices"
+        assert answer.headers["hx-reswap"] == "beforeend"  # though the button swaps nothing
+        assert 'role="alert"' in answer.text and "mostrato nel terminale" in answer.text
+    studio.studio.gate.password_hash = "x"
+    assert "scrivi la password" in stranger.post(f"{at}/photos/mask", headers=headers).text
+
+
 def test_the_token_gives_a_session_and_leaves_the_address(studio, stranger):
     answer = stranger.get(f"/?token={studio.studio.gate.token}")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")

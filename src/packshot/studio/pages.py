@@ -255,9 +255,16 @@ def patiently(visit: Visit, change: Callable[[], Response]) -> Response:
 
 
 def refusal(scope: Scope, key: str, status: int) -> Response:
-    """Why a request is not answered, before anything of it is looked at: as a page where a person asks."""
+    """Why a request is not answered, before anything of it is looked at.
+
+    As a page where a person asks, and as a notice where a page does that a former studio has left open.
+    """
     headers = Headers(scope=scope)
     t = texts.texts_in(texts.preferred(headers.get("accept-language", "")))
+    if "hx-request" in headers:
+        told = {"t": t, "text": t(key), "undo": "", "kind": "fault", "label": ""}
+        notice = _TEMPLATES.get_template("_notice.html").render(told)
+        return _as_notice(HTMLResponse(notice, status))
     if "text/html" not in headers.get("accept", ""):
         return PlainTextResponse(t(key), status)
     return HTMLResponse(_TEMPLATES.get_template("refused.html").render(t=t, text=t(key)), status)

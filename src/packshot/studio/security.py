@@ -121,7 +121,8 @@ class Guard:
             return self.gate.enter(RedirectResponse("/", 303))
         if self.gate.password_hash and method == "GET" and "hx-request" not in headers:
             return RedirectResponse("/login", 303)
-        return pages.refusal(scope, "refused.session", 401)
+        key = "refused.password" if self.gate.password_hash else "refused.session"
+        return pages.refusal(scope, key, 401)
 
 
 def _is_from_here(method: str, headers: Headers) -> bool:
