@@ -184,7 +184,10 @@ def test_what_users_write_is_text_on_every_page(studio, workspace, project, at):
 def test_metadata_from_the_network_is_text_and_its_links_are_of_the_web(studio, project, at):
     from packshot.class_images.online.candidate import Candidate
     from packshot.class_images.online.offers import write_offers
+    from packshot.project import save_choices
+    from packshot.settings import choices_of
 
+    save_choices(project, choices_of(class_images=("openverse",)))
     write_offers(project, [
         Candidate(url="x", source="javascript:alert(1)", title=HOSTILE, author=HOSTILE,
                   licence_url=" javascript:alert(2)"),

@@ -153,11 +153,24 @@ def test_a_search_asks_first_and_fetching_is_what_was_offered(studio, project, a
         "class-images", "--offers", "--class-images=openverse", "--class-licences=cc0,by",
         "--class-query=old kettle", "--contact=ada@example.org", "--class-count", "30",
     )  # fmt: skip
+    save_choices(project, choices_of(class_images=("openverse",)))
     write_offers(project, [Candidate(url=f"https://e.org/{n}", source="s") for n in range(4)])
     studio.post(at + "/class-images/fetch", {"contact": "ada@example.org"})
-    assert studio.studio.queue.jobs()[-1].arguments[-5:-2] == (
-        "--class-count", "4", "--contact=ada@example.org",
+    assert studio.studio.queue.jobs()[-1].arguments[-7:-2] == (
+        "--class-images", "openverse", "--class-count", "4", "--contact=ada@example.org",
     )  # fmt: skip
+
+
+def test_what_was_offered_is_not_had_from_the_base(studio, project, at):
+    save_choices(project, choices_of(class_images=("openverse",)))
+    write_offers(project, [Candidate(url="https://e.org/1", source="s", title="A pot")])
+    assert "A pot" in studio.get(at + "/class-images/offers").text
+    for elsewhere in ("base", str(project.photos_folder)):
+        save_choices(project, choices_of(class_images=(elsewhere,)))
+        assert "A pot" not in studio.get(at + "/class-images/offers").text
+        answer = studio.post(at + "/class-images/fetch")
+        assert answer.status_code == 422 and "Search first" in answer.text
+    assert studio.studio.queue.jobs() == []
 
 
 @pytest.mark.parametrize(

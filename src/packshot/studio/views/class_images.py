@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from packshot.class_images import list_class_images
+from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.licences import CODES, FREE
 from packshot.class_images.online.offers import read_offers
 from packshot.errors import ClassImagesError, PackshotError
@@ -55,7 +56,7 @@ def listed(visit: Visit) -> Response:
 @view("/p/{project}/class-images/offers")
 def offers(visit: Visit) -> Response:
     """What the online sources offer, before any of it is fetched."""
-    return visit.page("_offers.html", offers=read_offers(visit.here))
+    return visit.page("_offers.html", offers=_offered(visit.here))
 
 
 @view("/p/{project}/class-images/base", "POST")
@@ -79,7 +80,7 @@ def search(visit: Visit) -> Response:
 @view("/p/{project}/class-images/fetch", "POST")
 def fetch(visit: Visit) -> Response:
     """Queue the fetching of what was offered."""
-    if not (listed := read_offers(visit.here)):
+    if not (listed := _offered(visit.here)):
         raise ClassImagesError("Search first, to see what is offered.")
     chosen = visit.here.settings
     words = ["--class-images", ",".join(chosen.class_images), "--class-count", str(len(listed))]
@@ -143,6 +144,13 @@ def _batch(visit: Visit) -> Batch:
         visit.studio.workspace, visit.studio.limits, visit.project_id,
         visit.request.path_params["batch"],
     )  # fmt: skip
+
+
+def _offered(project: Project) -> list[Candidate]:
+    """What was offered last; nothing once the base or a folder gives the images: these would be fetched."""
+    sources = project.settings.class_images
+    is_elsewhere = any(source == "base" or Path(source).is_dir() for source in sources)
+    return [] if is_elsewhere else read_offers(project)
 
 
 def _count(visit: Visit) -> list[str]:
