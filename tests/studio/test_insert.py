@@ -4,6 +4,7 @@ import ast
 import io
 import json
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 from PIL import Image
@@ -157,6 +158,16 @@ def test_a_plate_is_taken_out_and_put_back(studio, at, project, plate):
     assert list_plates(project) == [] and f"{at}/insert/plates/{plate.name}/restore" in gone.text
     back = studio.post(f"{at}/insert/plates/{plate.name}/restore")
     assert list_plates(project) == [plate] and back.headers["hx-redirect"].endswith(plate.name)
+
+
+def test_a_plate_of_any_name_is_put_back(studio, at, project, plate):
+    name = quote("東京 #1 100%.png")
+    plate.rename(plate.with_name(unquote(name)))
+    gone = studio.post(f"{at}/insert/plates/{name}/remove")
+    assert list_plates(project) == []
+    back = studio.post(gone.text.split('hx-post="')[1].split('"')[0])
+    assert back.headers["hx-redirect"] == f"{at}/insert?plate={name}"
+    assert [plate.name for plate in list_plates(project)] == [unquote(name)]
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ class Visit:
         return _as_notice(response, then)
 
     def go(self, address: str) -> Response:
-        """Send the browser to another page."""
+        """Send the browser to another page: an address as of a link, its names percent-encoded."""
         if self.is_part:
             return Response(headers={"HX-Redirect": address})
         return RedirectResponse(address, 303)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -167,7 +168,7 @@ def remove_plate(visit: Visit) -> Response:
     """Take a plate out."""
     name = str(visit.request.path_params["plate"])
     remove_plates(visit.here, [name])
-    undo = f"/p/{visit.project_id}/insert/plates/{name}/restore"
+    undo = f"/p/{visit.project_id}/insert/plates/{quote(name)}/restore"
     return visit.notice("insert.plate_removed", undo=undo, then="plates-changed", name=name)
 
 
@@ -176,7 +177,7 @@ def restore_plate(visit: Visit) -> Response:
     """Put a plate back, and go to it."""
     name = str(visit.request.path_params["plate"])
     restore_plates(visit.here, [name])
-    return visit.go(f"/p/{visit.project_id}/insert?plate={name}")
+    return visit.go(f"/p/{visit.project_id}/insert?plate={quote(name)}")
 
 
 @view("/p/{project}/insert/results/{name}/remove", "POST")
@@ -184,7 +185,7 @@ def remove(visit: Visit) -> Response:
     """Take an insertion out."""
     name = str(visit.request.path_params["name"])
     remove_insertions(visit.here, [name])
-    undo = f"/p/{visit.project_id}/insert/results/{name}/restore"
+    undo = f"/p/{visit.project_id}/insert/results/{quote(name)}/restore"
     return visit.notice("insert.removed", undo=undo, then="results-changed", name=name)
 
 

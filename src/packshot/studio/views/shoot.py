@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -114,7 +115,7 @@ def to_plate(visit: Visit) -> Response:
     shot = _shot(visit)
     file = shot.image.file if visit.value("what", "") != "plain" else visit.here.root / shot.plain
     plate = add_plate(visit.here, file)
-    return visit.go(f"/p/{visit.project_id}/insert?plate={plate.name}")
+    return visit.go(f"/p/{visit.project_id}/insert?plate={quote(plate.name)}")
 
 
 def list_shots(project: Project) -> list[Shot]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -77,7 +78,7 @@ def take_plate(visit: Visit) -> Response:
             "The sample place is not installed. Drop a photo of a place of your own."
         )
     plate = add_plate(visit.here, plates[0])
-    return visit.go(f"/p/{visit.project_id}/insert?plate={plate.name}")
+    return visit.go(f"/p/{visit.project_id}/insert?plate={quote(plate.name)}")
 
 
 def stop_of(visit: Visit, here: str) -> Stop:
