@@ -4,6 +4,7 @@ import { show, tell } from "/static/studio.js";
 const dialog = document.getElementById("brush");
 const canvas = dialog.querySelector("canvas");
 const paint = canvas.getContext("2d");
+const fault = dialog.querySelector(".fault"); // notices lie behind the dialog, and nobody can reach them there
 const LONGEST = 1280;
 const STEPS_KEPT = 30;
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -32,6 +33,7 @@ export async function openBrush({ brush, photo: photoAddress, mask: maskAddress,
     tell(dialog.dataset.failed);
     return;
   }
+  fault.textContent = "";
   dialog.showModal();
   canvas.focus();
   draw();
@@ -159,10 +161,12 @@ dialog.addEventListener("click", async (event) => {
 });
 
 async function save() {
+  fault.textContent = "";
   const drawn = await new Promise((resolve) => mask.toBlob(resolve, "image/png"));
-  const answer = await fetch(address, { method: "PUT", body: drawn, headers: { Accept: "text/plain" } });
-  if (!answer.ok) {
-    tell((await answer.text()) || dialog.dataset.failed);
+  const sent = fetch(address, { method: "PUT", body: drawn, headers: { Accept: "text/plain" } });
+  const answer = await sent.catch(() => null);
+  if (!answer?.ok) {
+    fault.textContent = answer ? (await answer.text()) || dialog.dataset.failed : document.body.dataset.lost;
     return;
   }
   dialog.close();
