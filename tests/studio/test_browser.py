@@ -226,6 +226,100 @@ def test_a_photo_is_removed_and_put_back(visit, full, at):
     assert list_photos(full)[0].mask is not None
 
 
+def test_an_undo_that_is_refused_stays_to_be_tried_again(visit, full, at):
+    page = settled(visit(f"{at}/photos"))
+    page.locator("li.photo button[title=Remove]").first.click()
+    page.wait_for_selector(".notice.done")
+    with full.held():
+        page.click(".notice.done >> text=Undo")
+        page.wait_for_selector(".notice.fault")
+    page.click(".notice.done >> text=Undo", timeout=5000)
+    wait(page, "document.querySelectorAll('li.photo').length == 3")
+    wait(page, "!document.querySelector('.notice.done:has(.link)')")
+
+
+@pytest.fixture
+def waiting(visit, full, workspace, at):
+    """The photos' page with the queue open, and a job that waits in it: another studio computes."""
+    with machine.held("elsewhere"):
+        page = settled(visit(f"{at}/photos"))
+        page.locator("button:has-text('Write captions')").click()
+        page.click("button[popovertarget=queue]")
+        page.wait_for_selector("#queue ol li")
+        yield page
+        for job in JobQueue(workspace).jobs():
+            JobQueue(workspace).stop(job.id)
+
+
+def comes_anew(page):
+    """Has the parts of a page come anew, as they do while a job goes on."""
+    page.evaluate("htmx.trigger(document.body, 'reconnected')")
+    settled(page)
+
+
+def test_the_keyboard_stays_on_a_button_whose_part_comes_anew(waiting):
+    waiting.locator("#queue button:has-text('Remove')").focus()
+    waiting.evaluate("document.activeElement.classList.add('old')")
+    comes_anew(waiting)
+    wait(waiting, "!document.querySelector('#queue button.old')")
+    waiting.keyboard.press("Enter")
+    wait(waiting, "!document.querySelector('#queue ol li')")
+
+
+def test_a_button_is_pressed_though_its_part_comes_anew_meanwhile(waiting):
+    box = waiting.locator("#queue button:has-text('Remove')").bounding_box()
+    waiting.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    waiting.mouse.down()
+    comes_anew(waiting)
+    waiting.mouse.up()
+    wait(waiting, "!document.querySelector('#queue ol li')")
+
+
+def test_a_failed_job_is_read_out_once(visit, full, workspace, at):
+    queue = JobQueue(workspace)
+    with machine.held("elsewhere"):  # so that it does not begin
+        job = queue.add(full, "caption", "caption")
+        files.write_json(queue.folder / job.id / "end.json", {"code": 1, "at": 1.0})
+    page = settled(visit(f"{at}/photos"))
+    page.evaluate("document.querySelector('.strip [role=alert]').classList.add('old')")
+    comes_anew(page)
+    assert page.locator(".strip [role=alert].old").count() == 1
+    queue.forget(job.id)
+    comes_anew(page)
+    assert page.locator(".strip [role=alert]").count() == 0
+
+
+def test_what_is_looked_at_stays_when_its_part_comes_anew(visit, full, at):
+    page = settled(visit(f"{at}/photos"))
+    page.check("#cutouts")
+    page.click("summary:has-text('Find and replace')")
+    page.locator("li.photo button[title=Remove]").last.click()
+    wait(page, "document.querySelectorAll('li.photo').length == 2")
+    assert page.is_checked("#cutouts") and page.is_visible("#old")
+    run = full.runs_folder / "20260101-000000"
+    shot = next((run / "samples" / "0000020").iterdir())
+    more = [Sample(step, ("a kettle",), (shot,)) for step in range(21, 40)]
+    for event in more:
+        in_place.append_line(log_of(run), serialization.as_json(as_record(event, run)))
+    page = settled(visit(f"{at}/train"))
+    page.evaluate("document.querySelector('.film').scrollLeft = 300")
+    page.evaluate("document.querySelector('.film').classList.add('old')")
+    page.evaluate("htmx.trigger(document.body, 'train-ended')")
+    wait(page, "!document.querySelector('.film.old')")
+    assert page.evaluate("document.querySelector('.film').scrollLeft") == 300
+
+
+def test_a_mask_that_is_refused_is_told_in_the_brush(visit, full, at):
+    page = settled(visit(f"{at}/photos", width=390))
+    page.locator("[data-brush]").last.click()
+    page.wait_for_selector("#brush[open]")
+    page.click("#brush [data-do=save]")
+    page.wait_for_selector("#brush .fault:has-text('mask is empty')")
+    page.evaluate("() => { window.fetch = () => Promise.reject(); }")  # as if the studio was gone
+    page.click("#brush [data-do=save]")
+    page.wait_for_selector("#brush .fault:has-text('does not answer')")
+
+
 def covered(photo):
     """How many of a mask's pixels are the product's."""
     from packshot.images.masks import read_drawn

@@ -38,9 +38,12 @@ function fade(node) {
   else node.remove();
 }
 
-// What is being written, and what has been sent and is not answered, is not replaced by what comes meanwhile:
-// a part asks again later. A card has changed elsewhere, which the studio says when what was written is sent.
+// What is being written or pressed, and what has been sent and is not answered, is not replaced by what comes
+// meanwhile: a part asks again later. A card has changed elsewhere, which the studio says when what was written is sent.
 const WRITTEN = "textarea, input:not([type]), input[type=text], input[type=number]";
+let pressed = null; // a button that goes between its press and its release is not clicked
+document.addEventListener("pointerdown", ({ target }) => (pressed = target));
+for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, () => setTimeout(() => (pressed = null)));
 document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const { elt: part, target, requestConfig: { verb, path } } = detail;
   if (verb !== "get") return;
@@ -48,17 +51,31 @@ document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const sent = target.querySelector("[hx-post].htmx-request");
   const written = target.contains(document.activeElement) && document.activeElement;
   const isWritten = written && written.matches(WRITTEN) && written.value !== written.defaultValue;
-  if (!sent && !isWritten) return;
+  const isPressed = target.contains(pressed) && pressed.closest("button, a, summary, label");
+  if (!sent && !isWritten && !isPressed) return;
   detail.shouldSwap = false;
-  if (sent) sent.addEventListener("htmx:afterRequest", ask, { once: true });
+  if (isPressed) ask();
+  else if (sent) sent.addEventListener("htmx:afterRequest", ask, { once: true });
   else if (!part.matches("li")) written.addEventListener("blur", ask, { once: true });
 });
 
-// A fold that is open stays open.
+// A job's strip comes with every step of any job: what it says already stays, or an alert would be read anew.
+const said = new WeakMap();
+document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const { target, serverResponse } = detail;
+  if (!target.matches(".strip") || !detail.shouldSwap) return;
+  if (said.get(target) === serverResponse) detail.shouldSwap = false;
+  else said.set(target, serverResponse);
+});
+
+// A fold that is open stays open, and a row that is scrolled where it was.
 document.body.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
   const open = [...target.querySelectorAll("details[id][open]")].map((fold) => fold.id);
   const reopen = () => open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
   if (open.length) target.addEventListener("htmx:afterSwap", reopen, { once: true });
+  const rows = [...target.querySelectorAll(".film[id]")].map(({ id, scrollLeft }) => [id, scrollLeft]);
+  const scroll = () => rows.forEach(([id, left]) => document.getElementById(id)?.scrollTo({ left, behavior: "instant" }));
+  if (rows.length) target.addEventListener("htmx:afterSwap", scroll, { once: true });
 });
 
 // In a narrow window the steps are a row that is longer than it.
