@@ -117,6 +117,33 @@ def test_what_cannot_be_taken_in_is_told_and_the_next_photos_come(visit, project
     assert answer.value.status == 204
 
 
+def test_what_does_not_arrive_is_told_at_once_for_all(visit, at, tmp_path):
+    write_photos(tmp_path / "new", 3)
+    page = settled(visit(f"{at}/photos", language="it"))
+    page.route("**/file", lambda of: of.fulfill(status=422, body="troppo"))
+    page.set_input_files("#drop input[multiple]", sorted((tmp_path / "new").iterdir()))
+    page.wait_for_selector(".notice.fault")
+    wait(page, "document.querySelector('.sending').hidden")
+    assert page.locator(".notice.fault").count() == 1
+    assert page.inner_text(".notice.fault p").count("troppo") == 3
+    assert page.get_attribute(".notice .close", "aria-label") == "Chiudi"
+
+
+def test_leaving_while_photos_are_sent_is_asked_about(visit, at, tmp_path):
+    write_photos(tmp_path / "new", 1)
+    page, held = settled(visit(f"{at}/photos")), []
+    page.route("**/file", lambda of: held.append(of))
+    leaves = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    assert page.evaluate(leaves)
+    page.set_input_files("#drop input[multiple]", sorted((tmp_path / "new").iterdir()))
+    while not held:
+        page.wait_for_timeout(30)
+    assert not page.evaluate(leaves)
+    held[0].continue_()
+    wait(page, "document.querySelector('.sending').hidden")
+    assert page.evaluate(leaves)
+
+
 def test_photos_are_dropped_refused_and_taken(visit, workspace, at, tmp_path):
     write_photos(tmp_path / "new", 5)
     (tmp_path / "new" / "notes.pdf").write_text("no photo")

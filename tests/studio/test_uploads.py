@@ -87,6 +87,19 @@ def test_limits_hold_and_leave_nothing_behind(studio, workspace, at):
     assert len(arrived(workspace)) == 2
 
 
+def test_files_of_one_name_do_not_replace_each_other(studio, workspace, at):
+    for content in (b"front", b"rear"):
+        for name in ("image.jpg", "image.txt", "x/image.jpg"):
+            assert send(studio, at, name, content).status_code == 204
+    [batch] = (workspace.state_folder / "uploads").iterdir()
+    told = {name.partition("/")[2]: None for name in arrived(workspace)}
+    assert sorted(told) == [
+        "image-2.jpg", "image-2.txt", "image.jpg", "image.txt", "x/image-2.jpg", "x/image.jpg",
+    ]  # fmt: skip
+    assert (batch / "image.jpg").read_bytes() == b"front"
+    assert (batch / "image-2.jpg").read_bytes() == b"rear"
+
+
 class Slow:
     """A request whose body comes in two parts of 60 bytes, the second once all others' first has come."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import re
 import shutil
@@ -68,7 +69,7 @@ class Batch:
     limits: Limits
 
     async def receive(self, request: Request, name: str) -> Path:
-        """Write a request's body as a file of this batch.
+        """Write a request's body as a file of this batch; of two of one name the second gets a number.
 
         Args:
             name: its path in the folder that the user has dropped, percent-encoded.
@@ -77,7 +78,7 @@ class Batch:
             UploadError: it is not taken; nothing of it is left.
             DiskFullError: there is no room.
         """
-        path = pathnames.safe_join(self.folder, plain_path(unquote(name)))
+        path = _free(pathnames.safe_join(self.folder, plain_path(unquote(name))))
         held = _HELD.get(self.folder) or _HELD.setdefault(self.folder, _held(self.folder))
         if held.files >= self.limits.files:
             raise UploadError(f"That is more than {self.limits.files} files at once.")
@@ -120,6 +121,12 @@ class Batch:
             raise UploadError(f"{path.name} is larger than {_shown(most)}.")
         if more > shutil.disk_usage(self.folder).free - self.limits.spare_bytes:
             raise DiskFullError(f"There is no room on this disk for {path.name}.")
+
+
+def _free(path: Path) -> Path:
+    """A path where nothing is: files of several folders, or of a phone, may have one name."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain((path,), numbered) if not one.exists())
 
 
 def sources_of(batch: Batch) -> list[Path]:

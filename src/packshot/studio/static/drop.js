@@ -50,6 +50,9 @@ async function within(entry, before = "") {
   return found;
 }
 
+// What has not arrived when the page goes is lost: the browser asks first.
+window.addEventListener("beforeunload", (event) => sending.hidden || event.preventDefault());
+
 let queue = Promise.resolve();
 function send(files) {
   // What goes wrong with one batch is told, and the next one is sent all the same.
@@ -62,19 +65,19 @@ async function sendBatch(files) {
   const address = drop.dataset.address + batch.padEnd(8, "0");
   const whole = files.reduce((sum, { file }) => sum + file.size, 0) || 1;
   let before = 0;
-  let taken = 0;
+  const faults = [];
   sending.hidden = false;
   for (const [index, { file, name }] of files.entries()) {
     sending.querySelector("p").textContent = `${drop.dataset.sending} ${index + 1} / ${files.length} · ${name}`;
     const fault = await put(`${address}/file`, file, name, (sent) => {
       sending.querySelector("progress").value = (before + sent) / whole;
     });
-    if (fault) tell(`${name}: ${fault}`);
-    else taken += 1;
+    if (fault) faults.push(`${name}: ${fault}`);
     before += file.size;
   }
   sending.hidden = true;
-  if (!taken) return;
+  if (faults.length) tell(faults.join("\n")); // of a folder, or a network that is gone, there may be thousands
+  if (faults.length === files.length) return;
   const answer = await fetch(`${address}/take`, { method: "POST", headers: { Accept: "text/plain" } });
   if (!answer.ok) tell((await answer.text()) || drop.dataset.failed);
 }

@@ -96,7 +96,7 @@ export function tell(text, kind = "fault") {
   const close = document.createElement("button");
   close.className = "close";
   close.dataset.dismiss = "";
-  close.setAttribute("aria-label", "×");
+  close.setAttribute("aria-label", document.body.dataset.close);
   close.textContent = "×";
   node.append(words, close);
   notices.append(node);
