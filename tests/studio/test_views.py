@@ -4,14 +4,20 @@ import shutil
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
 from packshot.captions.edit import edit_captions
 from packshot.class_images.online.candidate import Candidate
 from packshot.class_images.online.offers import write_offers
-from packshot.photos.photo_set import list_photos, write_mask
-from packshot.plan.config import write_plan
+from packshot.errors import Refusal
+from packshot.images.refusals import write_refusals
+from packshot.photos.photo_set import add_photos, list_photos, write_mask
+from packshot.plan.config import read_plan, write_plan
+from packshot.project import save_choices
+from packshot.settings import choices_of
+from packshot.studio.process_marks import mark_of
 from packshot.studio.views import photos, train
 from packshot.studio.views.class_images import move_flat
 from packshot.training.events import (
@@ -26,6 +32,7 @@ from packshot.training.events import (
 )
 from packshot.training.runs import open_run
 from packshot.utils import files
+from tests.studio.pictures import write_photos
 from tests.studio.shop import cut_out_all
 
 
@@ -230,6 +237,41 @@ def test_what_is_still_to_be_done_with_the_photos_stands_out(studio, project, at
     assert studio.get(at + "/photos/list").text.count(primary) == 1
     edit_captions(project, {f"photo-{n}.png": f"ohwx kettle, {n}" for n in range(3)})
     assert primary not in studio.get(at + "/photos/list").text
+
+
+def test_what_was_refused_before_is_not_of_the_photos_that_come_now(studio, at, project, tmp_path):
+    write_refusals(project.refused_file, {"old.jpg": Refusal("is blurred", "blurred")})
+    job = studio.studio.queue.add(project, "photos", "photos", "x", heavy=False)
+    folder, told = studio.studio.queue.folder / job.id, []
+    files.write_json(folder / "run.json", mark_of(psutil.Process()) | {"at": 1.0})
+
+    def progress(what, done, total):
+        files.write_json(folder / "progress.json", {"what": what, "done": done, "total": total})
+        told.append(studio.get(f"{at}/photos/arrivals").text)
+
+    progress("unpacking", 1, 2)
+    write_photos(tmp_path / "new", 2)
+    add_photos(project, tmp_path / "new", progress)
+    assert len(told) == 3 and all("3 photos in the project" in page for page in told)
+    assert not any("old.jpg" in page for page in told)
+
+
+def test_a_damaged_photo_is_named_and_can_be_taken_out(studio, at, project):
+    photo = list_photos(project)[0].file
+    files.write_bytes(photo, photo.read_bytes()[:200])
+    other = f"{at}/photos/photo-1.png/caption"
+    for answer in (
+        studio.get(f"{at}/photos/{photo.name}/card"),
+        studio.post(f"{at}/photos/{photo.name}/caption", {"caption": "ohwx kettle"}),
+        studio.post(other, {"caption": "ohwx kettle"}),  # all are looked at before one is changed
+    ):
+        assert answer.status_code == 422 and f"{photo.name}: is damaged" in answer.text
+    assert studio.get(f"{at}/photos/guide").status_code == 200  # on the same page
+    page = studio.get(f"{at}/photos/list").text
+    remove = f"{at}/photos/{photo.name}/remove"
+    assert page.count(f'hx-post="{remove}"') == 1
+    assert studio.post(remove).status_code == 200
+    assert studio.post(other, {"caption": "ohwx kettle"}).status_code == 200
 
 
 def test_a_photo_whose_mask_is_in_doubt_says_so(studio, at, project):

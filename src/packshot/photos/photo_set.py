@@ -11,7 +11,7 @@ from packshot.errors import ImageRejectedError, NoUsablePhotosError
 from packshot.images import quality, sidecars, sources, video
 from packshot.images.caption_text import Syntax
 from packshot.images.loading import header_size, open_image
-from packshot.images.refusals import write_refusals
+from packshot.images.refusals import read_refusals, write_refusals
 from packshot.photos import manifest as photo_manifest
 from packshot.photos.ingest import Ingest
 from packshot.photos.manifest import Blurred, Entry
@@ -140,6 +140,8 @@ def ingest(
             project, min_side, min_sharpness, syntax=syntax, has_own_masks=has_own_masks
         )
         intake.refused |= refused or {}
+        if read_refusals(project.refused_file) != intake.refused:  # an earlier call's
+            write_refusals(project.refused_file, intake.refused)
         for done, path in enumerate(sorted(found, key=_larger_first), start=1):
             known = len(intake.refused)
             intake.add(path)

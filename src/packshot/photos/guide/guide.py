@@ -40,7 +40,7 @@ def photo_guide(project: Project, language: str = "en") -> list[PhotoAdvice]:
     Raises:
         PackshotError: there are no words in that language.
     """
-    words, present = words_of(language), list_photos(project)
+    words, present = words_of(language), list_photos(project, {})  # of those that can be seen
     refused = read_refusals(project.refused_file).values()
     blurred = sum(reason.code == "blurred" for reason in refused)
     findings = [*find_gaps([extract_features(photo) for photo in present], blurred)]

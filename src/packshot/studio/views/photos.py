@@ -76,7 +76,8 @@ def arrivals(visit: Visit) -> Response:
     """What has been taken in and refused so far, while photos come in."""
     job = visit.studio.queue.current(visit.project_id, "photos")
     names = photo_names(visit.here) if job else []
-    refused = read_refusals(visit.here.refused_file) if job and job.done else {}
+    is_looking = job is not None and job.what == "photos"  # before, they are an earlier job's
+    refused = read_refusals(visit.here.refused_file) if is_looking else {}
     return visit.page("_arrivals.html", job=job, names=names, refused=refused)
 
 
@@ -239,7 +240,11 @@ def _card(visit: Visit, name: str) -> Response:
 
 
 def _photo(visit: Visit, name: str) -> Photo:
-    return next(one for one in list_photos(visit.here, {}) if one.file.name == name)
+    broken: dict[str, str] = {}
+    for photo in list_photos(visit.here, broken):
+        if photo.file.name == name:
+            return photo
+    raise ImageRejectedError(name, broken.get(name, "is no photo of this project"))
 
 
 def _name(visit: Visit) -> str:
