@@ -174,7 +174,7 @@ def test_a_plate_of_any_name_is_put_back(studio, at, project, plate):
 def record(project, plate):
     """Writes the record of an insertion with checks."""
 
-    def write(*checks, background=plate):
+    def write(*checks, background=plate, camera=None):
         image, _, record = results_of(project.insertions_folder, "beach")
         image.parent.mkdir(exist_ok=True)
         Image.new("RGB", (4, 3)).save(image)
@@ -187,7 +187,8 @@ def record(project, plate):
         told = dict(
             file=image.name, background="beach.png", background_file=str(background.resolve()),
             background_sha256=hashing.sha256(background), photo="photo-1.png", seed=0, light=light,
-            horizon=111.4, box=dict(left=1, top=2, width=30, height=40), notes=["a note"],
+            horizon=111.4, camera=camera or {}, notes=["a note"],
+            box=dict(left=1, top=2, width=30, height=40),
             checks=[dict(name=n, value=1.0, limits=[0, 1], meaning=m, passed=p) for n, m, p in checks],
         )  # fmt: skip
         files.write_json(record, told)
@@ -236,6 +237,15 @@ def test_an_insertion_is_changed_from_where_it_was(studio, at, record, previews)
                         ("light_elevation_degrees", "40"), ("light_hardness", "0.25")):  # fmt: skip
         assert f'name="{name}" value="{value}"' in page
     assert 'value="photo-1.png" checked' in page
+
+
+@pytest.mark.parametrize(("confidence", "horizon"), [(1.0, "111"), (0.4, "")])
+def test_a_horizon_that_was_a_guess_is_not_given_as_known(
+    studio, at, record, previews, confidence, horizon
+):
+    record(camera={"horizon_confidence": confidence})
+    page = studio.get(f"{at}/insert?plate=beach.png&from=beach.png").text
+    assert f'name="horizon" value="{horizon}"' in page
 
 
 def test_an_insertion_is_taken_out_and_put_back(studio, at, project, record):

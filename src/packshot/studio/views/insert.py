@@ -237,7 +237,9 @@ def _start(project: Project, plate: Path, file: str) -> Start:
                 _number(light.get(key))
                 for key in ("azimuth_degrees", "elevation_degrees", "hardness")
             )
-            horizon = _number(record.horizon)
+            # What was a guess would count as known: it is guessed anew.
+            is_known = record.camera.get("horizon_confidence", 1) == 1
+            horizon = _number(record.horizon) if is_known else ""
             return Start(
                 width, height, place, horizon, azimuth, elevation, hardness, record.photo
             )  # fmt: skip
