@@ -3,6 +3,8 @@
 import io
 import zipfile
 
+import pytest
+
 from packshot.delivery import deliver_project
 from packshot.utils import files
 from tests.studio.shop import cut_out_all, write_shot
@@ -28,6 +30,14 @@ def test_what_is_chosen_is_queued(studio, at, project):
 
 def test_nothing_chosen_is_told(studio, at, project):
     assert "Choose something" in studio.post(f"{at}/deliver", {}).text
+    assert studio.studio.queue.jobs() == []
+
+
+@pytest.mark.parametrize("left", ["format", "photo"])
+def test_shop_pictures_of_which_none_is_chosen_are_not_all_of_them(studio, at, project, left):
+    chosen = {"part": ["shop", "report"], "format": ["square"], "photo": ["photo-1.png"]}
+    told = studio.post(f"{at}/deliver", chosen | {left: []})
+    assert "at least one format and one photo" in told.text
     assert studio.studio.queue.jobs() == []
 
 

@@ -65,6 +65,8 @@ def start(visit: Visit) -> Response:
     ]
     if not visit.form.get("part"):
         return visit.notice("deliver.nothing_chosen")
+    if "shop" in visit.form["part"] and not (visit.form.get("format") and visit.form.get("photo")):
+        return visit.notice("deliver.no_shop_picture")  # the command would make all of them
     visit.studio.queue.add(
         visit.here, "deliver", "deliver", f"--language={visit.t.language}", *options, heavy=False
     )
