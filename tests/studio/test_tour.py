@@ -4,6 +4,7 @@ import pytest
 
 from packshot.captions.edit import edit_captions
 from packshot.insertion.plates import list_plates
+from packshot.photos.photo_set import list_photos, note_missed
 from packshot.plan.config import write_plan
 from packshot.studio.app import STEPS
 from packshot.utils import files
@@ -38,6 +39,15 @@ def test_the_photos_are_captioned_then_cut_out_then_it_goes_on(studio, project, 
     cut_out_all(project)
     page = said(studio, at, "photos").text
     assert f'href="{at}/class-images"' in page and "tour-do" not in page
+
+
+def test_photos_in_which_no_product_is_found_do_not_hold_it_up(studio, project, at):
+    edit_captions(project, {f"photo-{n}.png": f"ohwx kettle, {n}" for n in range(3)})
+    for photo in list_photos(project):
+        assert 'id="tour-next"' not in said(studio, at, "photos").text
+        note_missed(project, photo, "a segmenter")
+    page = said(studio, at, "photos").text
+    assert "was not found" in page and f'href="{at}/class-images"' in page
 
 
 def test_what_it_says_already_is_not_sent_again(studio, project, at):

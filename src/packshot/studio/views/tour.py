@@ -97,7 +97,10 @@ def _photos(visit: Visit) -> Stop:
     if not all(photo.caption for photo in photos):
         return Stop("photos.uncaptioned", "photos.write_captions", "photos/caption")
     if not all(photo.mask for photo in photos):
-        return Stop("photos.uncut", "photos.make_masks", "photos/mask")
+        # Where it was looked for in vain, looking again finds no more.
+        goes_on = all(photo.mask or photo.missed_by for photo in photos)
+        key = "photos.missed" if goes_on else "photos.uncut"
+        return Stop(key, "photos.make_masks", "photos/mask", goes_on=goes_on)
     return Stop("photos.ready", goes_on=True)
 
 
