@@ -440,6 +440,15 @@ def test_the_curves_numbers_are_whole_on_a_phone(visit, full, at):
     assert cut == 0
 
 
+def test_the_plans_numbers_fit_a_phone(visit, full, at):
+    page = settled(visit(f"{at}/plan", width=390))
+    page.click("summary:has-text('All numbers')")
+    settled(page)
+    table = "document.querySelector('.scroll')"
+    assert page.evaluate(f"{table}.scrollWidth <= {table}.clientWidth")
+    assert page.locator(".numbers td:has-text('as many as fit')").is_visible()
+
+
 def test_the_keyboard_reaches_all_and_the_queue_closes_with_escape(visit, full, at):
     page = settled(visit(f"{at}/train"))
     page.keyboard.press("Tab")

@@ -173,6 +173,30 @@ def test_a_place_is_painted(visit, plate, project, at):
     assert place_file(project, plate.name).is_file()
 
 
+def test_the_keyboard_scrolls_to_the_photo_that_it_is_on(visit, project, at):
+    cut_out_all(project)
+    page = settled(visit(f"{at}/deliver"))
+    page.evaluate("""() => {
+        const cuts = document.querySelector('.cuts');
+        for (let n = 0; n < 40; n++) cuts.append(cuts.firstElementChild.cloneNode(true));
+    }""")
+    page.locator(".cuts input").last.focus()
+    seen = page.evaluate("""() => {
+        const [own, all] = [document.activeElement.closest('label'), document.querySelector('.cuts')]
+            .map((one) => one.getBoundingClientRect());
+        return own.top >= all.top - 1 && own.bottom <= all.bottom + 1;
+    }""")
+    assert seen
+
+
+def test_a_finger_scrolls_the_page_over_the_place(visit, plate, at):
+    page = settled(visit(f"{at}/insert", width=390))
+    way = "(one) => getComputedStyle(one).touchAction"
+    places = "#stage", "#stage .plate", "#stage .box", "#stage .horizon"
+    given = [page.eval_on_selector(place, way) for place in places]
+    assert given == ["auto", "auto", "none", "none"]
+
+
 def test_a_plate_and_an_undo(visit, plate, project, at):
     page = settled(visit(f"{at}/insert"))
     page.locator(".plates li").first.hover()
