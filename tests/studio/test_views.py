@@ -150,6 +150,16 @@ def test_a_plan_that_makes_no_sense_is_told_on_both_pages(studio, project, at):
         assert answer.status_code == 200 and "steps = 0" in answer.text
 
 
+def test_an_italian_writes_a_number_with_a_comma(studio, project, at, planned):
+    write_plan(planned, project.plan_file)
+    italian = {"accept-language": "it"}
+    for text, rate in (("0,0002", 2e-4), ("1,5e-4", 1.5e-4), ("0.0003", 3e-4)):
+        studio.post(at + "/plan/numbers", {"name": "learning_rate", "value": text}, headers=italian)
+        assert read_plan(project.plan_file).learning_rate == rate
+    english = studio.post(at + "/plan/numbers", {"name": "alpha", "value": "1,500"})
+    assert english.status_code == 422  # a thousand and a half
+
+
 def test_a_search_asks_first_and_fetching_is_what_was_offered(studio, project, at):
     form = {"source": ["openverse"], "licence": ["cc0", "by"], "query": "old kettle",
             "contact": "ada@example.org", "count": "30"}  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -24,6 +25,7 @@ CHOICES = {
     "precision": ("bf16", "fp16", "fp32"),
 }
 """Of the numbers that are words: what they may be."""
+_COMMA = re.compile(r"^(\s*\d+),(\d)")
 
 
 @view("/p/{project}/plan")
@@ -79,6 +81,8 @@ def change(visit: Visit) -> Response:
     project, name = visit.here, visit.value("name")
     before = str(read_plan(project.plan_file).model_dump().get(name))
     wanted = visit.value("value", "false")
+    if visit.t.language == "it":  # whose keyboards of numbers have no point
+        wanted = _COMMA.sub(r"\1.\2", wanted)
     if visit.value("before", before) not in (before, wanted):
         anyway = f"/p/{visit.project_id}/plan/numbers?{urlencode({'name': name, 'value': wanted})}"
         return visit.refuse(
