@@ -10,6 +10,7 @@ import packshot
 from packshot.errors import ImageRejectedError
 from packshot.images.loading import DAMAGED
 from packshot.photos.photo_set import _none_left
+from packshot.plan import reasons
 from packshot.studio.messages import plainly, told, translated
 from packshot.studio.texts import texts_in
 
@@ -98,6 +99,24 @@ def test_an_italian_page_tells_errors_in_italian(studio, at):
         headers={**italian, "accept": "text/plain"},
     )
     assert answer.text == "photo-0.png: la sua maschera è un file troppo grande"
+
+
+def test_an_emptied_caption_is_told_in_italian(studio, at):
+    captions = f"{at}/photos/photo-0.png/caption"
+    studio.post(captions, {"caption": "ohwx kettle"})
+    answer = studio.post(
+        captions, {"caption": " ", "before": "ohwx kettle"}, headers={"accept-language": "it"}
+    )
+    assert answer.status_code == 422 and "photo-0.png: resterebbe vuota" in answer.text
+    assert "Nessuna didascalia" in answer.text and "inglese" not in answer.text
+
+
+def test_each_reason_of_a_plan_is_told_in_italian():
+    """Those that do not depend on the project."""
+    module = ast.parse(Path(reasons.__file__).read_text())
+    (table,) = (node for node in ast.walk(module) if isinstance(node, ast.Dict))
+    said = [value.value for value in table.values if isinstance(value, ast.Constant)]
+    assert len(said) > 20 and [one for one in said if not translated(ITALIAN, one)] == []
 
 
 def test_a_damaged_photo_is_told_in_italian():
