@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from packshot.class_images import list_class_images
-from packshot.datasets import export_dataset, import_dataset
+from packshot.datasets import export_dataset, exporter, import_dataset
 from packshot.errors import DatasetError, DiskFullError, NoUsablePhotosError
 from packshot.photos.photo_set import list_photos
 from packshot.utils import files
@@ -66,6 +66,28 @@ def test_a_folder_with_anything_in_it_is_refused(full_project, tmp_path):
         with pytest.raises(DatasetError, match=r"is not an empty folder\. Name another, or empty"):
             export_dataset(full_project, taken)
     assert os.listdir(tmp_path / "out") == ["mine.txt"]
+
+
+@pytest.mark.parametrize("format", ["kohya", "imagefolder"])
+def test_a_killed_export_is_made_anew(full_project, tmp_path, format, monkeypatch):
+    """A process that is killed takes nothing back."""
+    root = export_dataset(full_project, tmp_path / "whole", format=format)
+    whole = {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+    class Killed(BaseException):
+        pass
+
+    def stop(task, done, total):
+        if done == 3:
+            raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(exporter.pathnames, "remove_tree", lambda folder, below: None)
+        export_dataset(full_project, tmp_path / "out", format=format, progress=stop)
+    assert os.listdir(tmp_path / "out") == [".packshot.part"]
+    root = export_dataset(full_project, tmp_path / "out", format=format)
+    assert {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()} == whole
+    assert not (root / ".packshot.part").exists()
 
 
 def test_other_refusals(project, full_project, tmp_path):

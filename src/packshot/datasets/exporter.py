@@ -15,6 +15,8 @@ from packshot.utils import pathnames
 from packshot.utils.progress import Progress, silent
 
 WRITERS = {"kohya": write_kohya, "imagefolder": write_imagefolder}
+_PART = ".packshot.part"
+"""Where a dataset is written, in its folder, until it is whole."""
 
 
 def export_dataset(
@@ -34,28 +36,29 @@ def export_dataset(
     """
     if format not in WRITERS:
         raise DatasetError(f"--format {format}: choose one of {', '.join(WRITERS)}.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or _others(folder)):
         raise DatasetError(f"{folder} is not an empty folder. Name another, or empty it first.")
     with project.held():
         exported_photos = require_photos(project)
         others = sorted(list_class_images(project), key=lambda image: image.file.name)
         require_unchanged(others)
-        existed = folder.exists()
+        existed, part = folder.exists(), folder / _PART
+        if part.exists():
+            pathnames.remove_tree(part, below=folder)
         try:
-            WRITERS[format](folder, project.subject, exported_photos, others, progress)
+            WRITERS[format](part, project.subject, exported_photos, others, progress)
         except BaseException:
             with contextlib.suppress(OSError):  # of a drive that is gone, too
-                _empty(folder, existed)
+                pathnames.remove_tree(part, below=folder)
+                if not existed:
+                    folder.rmdir()
             raise
+        for child in sorted(part.iterdir()):
+            child.rename(folder / child.name)
+        part.rmdir()
     return folder
 
 
-def _empty(folder: Path, existed: bool) -> None:
-    """Take back what was written into a folder that was empty: the same command begins anew."""
-    for child in folder.iterdir() if folder.is_dir() else ():
-        if child.is_dir():
-            pathnames.remove_tree(child, below=folder)
-        else:
-            child.unlink()
-    if not existed and folder.is_dir():
-        folder.rmdir()
+def _others(folder: Path) -> list[Path]:
+    """What is in a folder but for what a killed process has written of an export."""
+    return [child for child in folder.iterdir() if child.name != _PART]
