@@ -415,6 +415,7 @@ def test_a_number_of_the_plan_is_checked_before_it_is_kept(visit, full, at):
     rank.fill("0")
     rank.blur()
     page.wait_for_selector(".notice.fault:has-text('rank')")
+    wait(page, f"document.getElementById('n-rank').value === '{read_plan(full.plan_file).rank}'")
     rank.fill("8")
     rank.blur()
     page.wait_for_selector(".notice.done:has-text('rank')")

@@ -48,6 +48,18 @@ def test_points_lie_by_their_scores(studio, at, trained):
     assert "not measured yet" not in page  # other weights are tried of the best alone
 
 
+def test_where_there_are_several_loras_each_line_is_named(studio, at, trained):
+    digest = write_step(trained, RUN, 10)
+    of_step = dict(measured(trained, RUN, 1.0, 0.2, 0.05), step=10, sha256=digest)
+    last = measured(trained, RUN, 1.0, 0.4, 0.1)
+    name = r'<text x="[\d.]+" y="[\d.]+" text-anchor="(\w+)">2026-01-01, 00:00(, Step 10)?<'
+    files.write_json(trained.candidates_folder / "scores.json", [last])
+    assert re.findall(name, studio.get(f"{at}/choose/list").text) == []
+    files.write_json(trained.candidates_folder / "scores.json", [of_step, last])
+    found = re.findall(name, studio.get(f"{at}/choose/list").text)
+    assert sorted(found) == [("end", ""), ("start", ", Step 10")]
+
+
 def test_what_was_measured_by_other_photos_counts_as_not_measured(studio, at, trained):
     write_step(trained, RUN, 10)
     before = measured(trained, RUN, 1.0, 0.3, 0.1)

@@ -181,6 +181,7 @@ def test_how_a_command_ends_is_told_in_its_words(studio, project, finished):
     assert "nobody" in queue.fault(job.id) and not queue.fault(job.id).startswith("packshot:")
     page = studio.get("/queue").text
     assert "did not work" in page and "nobody" in page
+    assert f'<p class="where">{project.subject.name}</p>' in page
     assert "nobody" in studio.get(f"/queue/{job.id}/log").text
 
 

@@ -30,3 +30,8 @@ document.addEventListener("input", (event) => {
   for (const [name, free] of Object.entries(short))
     part.querySelector(`[data-show=${name}]`).classList.toggle("fault", choice[name] > free);
 });
+
+// What was refused is not in the plan: its field shows again what is.
+document.addEventListener("htmx:afterRequest", ({ target, detail }) => {
+  if (target.matches?.("form.takes-back") && detail.xhr.status >= 400) target.reset();
+});

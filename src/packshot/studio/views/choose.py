@@ -42,12 +42,21 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Line:
+    """The points of one LoRA, at different weights."""
+
+    path: str
+    end: Point
+    side: str
+    """Where its name stands from its end: an SVG's text-anchor, so that it stays on the plot."""
+
+
+@dataclass(frozen=True)
 class Plot:
     """The measured candidates by prediction drift (across) and likeness (up)."""
 
     points: tuple[Point, ...]
-    runs: tuple[str, ...]
-    """Of each run, the line through its points."""
+    lines: tuple[Line, ...]
     across: tuple[tuple[float, float], ...]
     up: tuple[tuple[float, float], ...]
     """Ticks: their value, and where they are."""
@@ -126,11 +135,16 @@ def plot_of(project: Project, candidates: Sequence[Candidate]) -> Plot | None:
         )
         for one, x, y in scored
     ]  # fmt: skip
-    lines: dict[str, list[str]] = {}
+    lines: dict[str, list[Point]] = {}
     for point in points:
-        lines.setdefault(point.candidate.origin, []).append(f"{point.x},{point.y}")
-    runs = tuple(" ".join(line) for line in lines.values())
-    return Plot(tuple(points), runs, across.ticks(), up.ticks())
+        lines.setdefault(point.candidate.origin, []).append(point)
+    return Plot(tuple(points), tuple(map(_line, lines.values())), across.ticks(), up.ticks())
+
+
+def _line(points: Sequence[Point]) -> Line:
+    end = points[-1]
+    side = "start" if end.x < _WIDE / 4 else "end" if end.x > 3 * _WIDE / 4 else "middle"
+    return Line(" ".join(f"{point.x},{point.y}" for point in points), end, side)
 
 
 def _today(scores: Sequence[Score]) -> dict[str, float]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from starlette.responses import Response
 
+from packshot.errors import PackshotError
+from packshot.project import Project
 from packshot.studio.jobs import Job
 from packshot.studio.pages import Visit, view
 
@@ -74,7 +78,7 @@ def strip(visit: Visit) -> Response:
 
 def _panel(visit: Visit) -> Response:
     jobs = visit.studio.queue.jobs()
-    names = {id: root.name for id, root in visit.studio.workspace.projects().items()}
+    names = {id: _name(root) for id, root in visit.studio.workspace.projects().items()}
     names |= {job.project: job.project.partition(".")[2] for job in jobs if "." in job.project}
     waiting = [job for job in jobs if job.state == "waiting"]
     ended = sorted((job for job in jobs if job.is_over), key=_ended_at, reverse=True)[:8]
@@ -83,6 +87,14 @@ def _panel(visit: Visit) -> Response:
         "_queue.html", running=running, waiting=waiting, ended=ended, names=names,
         faults={job.id: visit.studio.queue.fault(job.id) for job in ended if job.state == "failed"},
     )  # fmt: skip
+
+
+def _name(root: Path) -> str:
+    """The product's name, or the folder's where its settings cannot be read."""
+    try:
+        return Project(root).subject.name
+    except (PackshotError, OSError):
+        return root.name
 
 
 def _ended_at(job: Job) -> float:
