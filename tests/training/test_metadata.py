@@ -63,6 +63,13 @@ def test_the_target_is_told(prediction, v, word):
     assert (told["ss_v_parameterization"], told["modelspec.prediction_type"]) == (v, word)
 
 
+def test_stable_diffusion_2_is_named_by_what_it_predicts():
+    key = "modelspec.architecture"
+    assert said("sd2", "epsilon")[key] == "stable-diffusion-v2-512/lora"
+    assert said("sd2", "v_prediction")[key] == "stable-diffusion-v2-768-v/lora"
+    assert said("sd1", "v_prediction")[key] == "stable-diffusion-v1/lora"
+
+
 def test_nothing_of_the_moment_is_told():
     assert said() == said()
     assert not any("date" in key or "time" in key for key in said())

@@ -82,6 +82,8 @@ class FamilySpec:
     """kohya's `ss_base_model_version`."""
     architecture: str = ""
     """The model specification's `modelspec.architecture`."""
+    architecture_of_noise: str = ""
+    """The same for those of its bases that predict noise, where it has another name for these."""
     kohya_uses_original_keys: bool = False
     """Whether kohya's LoRA files have the original names of the denoiser's modules."""
     kohya_prefix: str = "lora_unet_"

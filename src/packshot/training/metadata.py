@@ -25,7 +25,8 @@ def metadata_of(
 
     It contains no date or time, so that the same run gives the same file.
     """
-    family = registry.families()[base.family]
+    family, target = registry.families()[base.family], base.schedule.prediction_type
+    of_noise = family.architecture_of_noise if target == "epsilon" else ""
     captions = Counter(crops[0].prompt for crops in data.photos)
     return {
         "ss_v2": str(family.kohya_base == "sd_v2"),
@@ -44,14 +45,14 @@ def metadata_of(
         "ss_num_reg_images": str(len(data.class_images)),
         "ss_seed": str(plan.seed),
         "ss_min_snr_gamma": str(plan.min_snr_gamma),
-        "ss_v_parameterization": str(base.schedule.prediction_type == "v_prediction"),
+        "ss_v_parameterization": str(target == "v_prediction"),
         "ss_tag_frequency": json.dumps({f"1_{subject.phrase}": captions}),
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": family.architecture,
+        "modelspec.architecture": of_noise or family.architecture,
         "modelspec.implementation": "diffusers",
         "modelspec.title": subject.name,
         "modelspec.resolution": f"{plan.resolution}x{plan.resolution}",
-        "modelspec.prediction_type": _TARGETS[base.schedule.prediction_type],
+        "modelspec.prediction_type": _TARGETS[target],
         "modelspec.trigger_phrase": subject.phrase,
         "modelspec.description": f"{subject.name}: made with Packshot {version('packshot')}",
     }

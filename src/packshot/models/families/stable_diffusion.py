@@ -353,6 +353,7 @@ SD2 = replace(
     openclip=("text_encoder",),
     kohya_base="sd_v2",
     architecture="stable-diffusion-v2-768-v/lora",
+    architecture_of_noise="stable-diffusion-v2-512/lora",
 )
 
 SPECS = (SD1, SD2)
