@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ def _content(file: Path) -> str:
 
 
 def made_quick(patch=setattr) -> None:
-    """Load bases in fp32 on the CPU, time once, and make pictures in two steps.
+    """Load bases in fp32 on the CPU, time once, make masks without comparing photos (half of a walk), and
+    pictures in two steps.
 
     Args:
         patch: sets an attribute of an object, as pytest's monkeypatch does.
@@ -105,6 +107,7 @@ def made_quick(patch=setattr) -> None:
     from packshot.models.families.stable_diffusion import UNetModel
     from packshot.plan import calibration, cpu_threads, load_base
 
+    patch(import_module("packshot.masks.mask_photos"), "LEAST_COMPARED", 1000)
     for module in (calibration, cpu_threads):  # or a timing says with how many threads is computed
         patch(module, "AVAILABLE", 1)
     patch(calibration, "REPEATS", 1)

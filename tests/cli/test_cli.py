@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from packshot import cli
-from packshot.project import open_project
+from packshot.project import Project, open_project
 from packshot.training import run_state
 from packshot.utils import reading
 from tests.projects import painted
@@ -335,15 +335,14 @@ def test_photos_that_are_all_refused_each_say_why(command, source, tmp_path):
         assert words in said
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.ckpt", "model.SafeTensors", "model.safetensors", "model"])
 def test_a_pickle_as_base(command, source, tmp_path, name):
     (tmp_path / name).write_bytes(pickle.dumps({"a": 1}))
     code, said = run(command, source, tmp_path, "--base", tmp_path / name)
     assert code == 2 and "is a pickle" in said and "save_pretrained" in said
+    assert "masks" not in said and not Project(tmp_path / "project").masks_folder.exists()
 
 
-@pytest.mark.slow
 def test_a_base_of_an_unknown_family(command, source, tmp_path):
     save_file({"blocks.0.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
     code, said = run(command, source, tmp_path, "--base", tmp_path / "model.safetensors")

@@ -35,7 +35,7 @@ from packshot.models import (
     ClipSimilarity,
     DiffusionModel,
     best_device,
-    checkpoint_path,
+    find_checkpoint,
     has_clip,
 )
 from packshot.models.clip import embed_image_files
@@ -125,8 +125,8 @@ class Walk:
         with self.clock.paused():
             half = takes_half_files(torch.device(best_device()))
             name = self.settings.base
-            # A missing base is reported before anything else is done.
-            checkpoint_path(name, half=half, progress=self.observer.progress)
+            # One that is missing, a pickle or of no known family is told before anything else is done.
+            find_checkpoint(name, half=half, progress=self.observer.progress)
             own_clip = has_clip(name)
             embedder = settle_embedder(
                 self.settings.embedder, name, own_clip, self.decisions, self.observer
