@@ -23,7 +23,7 @@ from PIL import Image
 from packshot.images.loading import open_image
 from packshot.masks.bundled import BundledSegmenter
 from packshot.masks.regions import overlap
-from packshot.masks.segmenter import COMPARED_PIXELS
+from packshot.masks.segmenter import COMPARED_PIXELS, ComparingSegmenter, for_class
 from packshot.utils import hashing
 
 REFERENCES = Path(__file__).parents[1] / "tests" / "masks" / "references"
@@ -64,9 +64,12 @@ def fit(mask: Image.Image, reference: np.ndarray) -> float:
     return overlap(np.asarray(mask.resize(size, Image.Resampling.BOX)) > 127, reference)
 
 
-def measure(folder: Path, references: dict[str, np.ndarray]) -> dict[str, tuple[float, ...]]:
+def measure(
+    folder: Path, references: dict[str, np.ndarray], noun: str
+) -> dict[str, tuple[float, ...]]:
     """For each photo of one product that has a reference: alone, together, doubt."""
-    segmenter = BundledSegmenter()
+    segmenter = for_class(BundledSegmenter(), noun)
+    assert isinstance(segmenter, ComparingSegmenter)
     paths = photos_of(folder)
     pictures = [open_image(path) for path in paths]
     alone = [segmenter.mask(picture) for picture in pictures]
@@ -97,11 +100,13 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path)
+    parser.add_argument("--class", dest="noun", default="thing", help="the products' class noun")
+    options = parser.parse_args()
     references = read_references()
     results: dict[str, tuple[float, ...]] = {}
     print(HEADER)
-    for folder in sorted(path for path in parser.parse_args().photos.iterdir() if path.is_dir()):
-        measured = measure(folder, references)
+    for folder in sorted(path for path in options.photos.iterdir() if path.is_dir()):
+        measured = measure(folder, references, options.noun)
         for name, (alone, together, doubt) in measured.items():
             print(f"| {name} | {alone:.3f} | {together:.3f} | {doubt:.2f} |", flush=True)
         results |= measured

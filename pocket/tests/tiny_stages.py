@@ -43,7 +43,7 @@ SHOTS = shot_segmenter.ShotSegmenterConfig(
     widths=(8, 8), loop=LOOP, shots=6, first_shots=4, sides=((0, 32), (2, 64)), judged=2
 )
 REFINER = mask_refiner.MaskRefinerConfig(
-    widths=SHOTS.widths, loop=LOOP, shots=6, car_shots=6, sides=((0, 32), (2, 64)), judged=2
+    widths=SHOTS.widths, loop=LOOP, shots=6, sides=((0, 32), (2, 64)), judged=2
 )
 IDENTITY = identity.IdentityConfig(
     widths=(8, 8, 8, 8, 8), dimensions=8, loop=replace(LOOP, batch=16), families=4, judged=2
@@ -134,6 +134,12 @@ def run_refiner(folder: Path, budget: Budget) -> None:
     mask_refiner.train_mask_refiner(folder, REFINER, budget)
 
 
+def run_cars(folder: Path, budget: Budget) -> None:
+    """It begins with what mends masks of anything."""
+    make_shots(folder / "shots", REFINER.shots)
+    mask_refiner.train_car_refiner(folder, REFINER, budget)
+
+
 def make_families(folder: Path, count: int) -> None:
     """A pool of families: boxes of a family have one colour, each member a shape of its own."""
     rng = np.random.default_rng(0)
@@ -168,6 +174,7 @@ RUNS: dict[str, Callable[[Path, Budget], None]] = {
     "segmenter": run_segmenter,
     "shot_segmenter": run_shots,
     "mask_refiner": run_refiner,
+    "car_refiner": run_cars,
     "identity": run_identity,
     "light": run_light,
 }

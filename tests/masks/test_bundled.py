@@ -11,11 +11,12 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from packshot.errors import ModelLoadError
-from packshot.masks.bundled import BundledSegmenter
+from packshot.masks.bundled import BundledSegmenter, is_car
 from packshot.masks.bundled_network import SegmenterNetwork
 from packshot.masks.edges import refine_edges, without_islands
 from packshot.masks.refiner import PLANES, mended
 from packshot.masks.regions import overlap, without_specks
+from packshot.masks.segmenter import for_class
 from packshot.masks.shot_network import ShotNetwork
 
 
@@ -111,6 +112,31 @@ def test_masks_have_their_pictures_size(tmp_path: Path) -> None:
     mask = BundledSegmenter(tmp_path).mask(picture)
     assert mask.mode == "L" and mask.size == picture.size
     assert picture.size == (1000, 300)
+
+
+@pytest.mark.parametrize(
+    ("noun", "says"),
+    [
+        ("car", True), ("SUV", True), ("toy car", True), ("Pickup Truck", True), ("4x4", True),
+        ("carpet", False), ("car seat", False), ("truck", False), ("motorcycle", False), (" ", False),
+    ],
+)  # fmt: skip
+def test_what_is_a_car(noun: str, says: bool) -> None:
+    assert is_car(noun) == says
+
+
+def test_cars_are_mended_by_a_network_of_their_own_where_there_is_one(tmp_path: Path) -> None:
+    save_weights(tmp_path)
+    segmenter = BundledSegmenter(tmp_path)
+    assert for_class(segmenter, "suv") is segmenter
+    other = ShotNetwork(planes=PLANES)
+    save_file(other.state_dict(), tmp_path / "cars.safetensors")
+    assert for_class(segmenter, "mug") is segmenter
+    fitted = for_class(segmenter, "suv")
+    assert isinstance(fitted, BundledSegmenter) and fitted.name == segmenter.name
+    weights = fitted._refiner.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in other.state_dict().items())
+    assert segmenter._refiner is not fitted._refiner and segmenter.networks is fitted.networks
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from packshot.judging.seen import Seen, see, see_file
 from packshot.lora import Lora, load_lora
 from packshot.masks import Segmenter
 from packshot.masks.registry import segmenter_of, settle_segmenter
+from packshot.masks.segmenter import for_class
 from packshot.models.clip import embed_image_files
 from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.embedder import ClipSimilarity, ImageEmbedder
@@ -214,5 +215,5 @@ def judge_for(
     chosen = project.settings.segmenter
     spec = settle_segmenter("auto" if chosen == "none" else chosen, Decisions(project))
     require_consent(project, segmenter=spec)
-    segmenter = segmenter_of(spec, observer.progress)
+    segmenter = for_class(segmenter_of(spec, observer.progress), project.subject.class_noun)
     return Judge(project, base, embedder, similarity, segmenter)

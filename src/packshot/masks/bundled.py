@@ -1,9 +1,10 @@
 """The bundled segmenter: two small networks, trained on rendered and on drawn products with exact masks, find
-the product, and a third one mends the edge."""
+the product, and a third one mends the edge: one of its own where that is a car."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,14 @@ from torch import Tensor, nn
 from packshot.masks import bundled_network, shot_network
 from packshot.masks.comparing import Mender, compare
 from packshot.masks.edges import as_mask, refine_edges, softened
-from packshot.masks.refiner import PLANES, kept_of_more, mended, share_in_doubt
+from packshot.masks.refiner import (
+    MOST_LOST,
+    MOST_SHADE,
+    PLANES,
+    kept_of_more,
+    mended,
+    share_in_doubt,
+)
 from packshot.masks.regions import Region
 from packshot.masks.resemblance import looks
 from packshot.masks.segmenter import Found
@@ -30,6 +38,12 @@ _REFINED_PIXELS = 640
 """Longer side at which edges are found; finer edges are the upscaling's."""
 _SUREST = 9.0
 """The largest logit with which one network speaks against the other."""
+_CAR_NOUNS = (
+    "4x4", "automobile", "cabriolet", "car", "convertible", "coupe", "coupé", "crossover", "estate",
+    "hatchback", "jeep", "limousine", "minivan", "pickup", "pickup truck", "roadster", "saloon", "sedan",
+    "station wagon", "suv", "van",
+)  # fmt: skip
+"""How class nouns of cars end: below them it is as black as their tyres, which no colour tells apart."""
 
 
 class BundledSegmenter:
@@ -43,16 +57,24 @@ class BundledSegmenter:
         Raises:
             ModelLoadError: a file is of another network.
         """
-        folder = folder or Path(__file__).parent / "weights"
+        self.folder = folder = folder or Path(__file__).parent / "weights"
         rendered = _load(bundled_network.SegmenterNetwork, folder / "model.safetensors")
         shots = _load(shot_network.ShotNetwork, folder / "shots.safetensors")
-        seeing_masks = partial(shot_network.ShotNetwork, planes=PLANES)
-        self._refiner = _load(seeing_masks, folder / "refiner.safetensors")
+        self._refiner, self._most_lost = _load_refiner(folder / "refiner.safetensors"), MOST_LOST
         self.networks: tuple[tuple[nn.Module, int], ...] = (
             (rendered, bundled_network.PIXELS),
             (shots, shot_network.PIXELS),
         )
         self._features = shots.features
+
+    def for_class(self, noun: str) -> BundledSegmenter:
+        """See `ClassSegmenter.for_class`: cars are mended by cars.safetensors, if the folder has it."""
+        file = self.folder / "cars.safetensors"
+        if not is_car(noun) or not file.is_file():
+            return self
+        fitted = copy(self)
+        fitted._refiner, fitted._most_lost = _load_refiner(file), MOST_SHADE
+        return fitted
 
     def mask(self, picture: Image.Image) -> Image.Image:
         """See `Segmenter.mask`."""
@@ -84,7 +106,7 @@ class BundledSegmenter:
         return looks(self._features, np.asarray(picture.convert("RGB")))
 
     def _mend(self, pixels: np.ndarray, region: Region) -> Region:
-        return mended(self._refiner, pixels, region)
+        return mended(self._refiner, pixels, region, self._most_lost)
 
     def _keep(self, pixels: np.ndarray, region: Region) -> Region:
         return kept_of_more(self._refiner, pixels, region)
@@ -100,6 +122,16 @@ class BundledSegmenter:
         """
         logits = [_on_both_sides(*each, picture) for each in self.networks]
         return _sigmoid(np.mean([each.clip(-_SUREST, _SUREST) for each in logits], axis=0))
+
+
+def is_car(noun: str) -> bool:
+    """Whether a class noun is one of a car: "suv", "Sports Car"."""
+    words = noun.lower().split()
+    return any(words[-len(name) :] == name for name in map(str.split, _CAR_NOUNS))
+
+
+def _load_refiner(file: Path) -> nn.Module:
+    return _load(partial(shot_network.ShotNetwork, planes=PLANES), file)
 
 
 def _load(network: Callable[[], _Network], file: Path) -> _Network:

@@ -12,7 +12,13 @@ from PIL import Image
 from packshot.errors import PackshotError, reason_of
 from packshot.images.loading import open_image
 from packshot.images.masks import read_mask, shows_a_product
-from packshot.masks.segmenter import COMPARED_PIXELS, ComparingSegmenter, Found, Segmenter
+from packshot.masks.segmenter import (
+    COMPARED_PIXELS,
+    ComparingSegmenter,
+    Found,
+    Segmenter,
+    for_class,
+)
 from packshot.photos.photo_set import Photo, list_photos, note_missed, require_photos, write_mask
 from packshot.project import Project
 from packshot.utils.progress import Progress, silent
@@ -62,7 +68,7 @@ def mask_photos(
     with project.held():
         failed: dict[str, str] = {}
         photos = require_photos(project, failed)
-        finder: Segmenter = segmenter or load_segmenter()
+        finder = for_class(segmenter or load_segmenter(), project.subject.class_noun)
 
         def is_wanted(photo: Photo) -> bool:
             if photo.mask is None:

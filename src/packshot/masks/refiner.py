@@ -38,9 +38,11 @@ _ASIDE = 0.1
 _LOOKS = 2
 _MORE = 0.06
 """By how much of its size a mask is grown to see what of that is the product."""
-_MOST_LOST = 0.1
+MOST_LOST = 0.1
 """Of a mask: where the network would take away more, it does not know the thing. (Where it is right it takes
 .06 at most, of 45 photos and 12 renders; of a car seen from behind it would have taken .3.)"""
+MOST_SHADE = 0.25
+"""The same of the network that knows cars: seen from the front, a fifth of a mask may be the shade below."""
 
 
 class Box(NamedTuple):
@@ -73,7 +75,9 @@ def box_around(region: Region, margin: float) -> Box:
     )  # fmt: skip
 
 
-def mended(network: nn.Module, pixels: np.ndarray, region: Region) -> Region:
+def mended(
+    network: nn.Module, pixels: np.ndarray, region: Region, most_lost: float = MOST_LOST
+) -> Region:
     """A mask [h, w] with its edge as the network sees it, and where it is unsure, as colours tell.
 
     Then it looks again, for thin parts that reach further out: antennas, handles, straps. Where it has
@@ -82,11 +86,12 @@ def mended(network: nn.Module, pixels: np.ndarray, region: Region) -> Region:
     Args:
         network: a `ShotNetwork` of `PLANES`.
         pixels: uint8 [h, w, 3], RGB.
+        most_lost: where it takes away a larger share, the mask stays as it is.
     """
     width = max(1, round(_BAND * float(np.sqrt(region.sum()))))
     shares = np.where(grown(region, width), refine(network, pixels, region), 0)
     edged = _decided(pixels, grown(region, -width), shares, region)
-    if (region & ~edged).sum() > _MOST_LOST * region.sum():
+    if (region & ~edged).sum() > most_lost * region.sum():
         return region
     either = region | edged  # of a thin part perhaps the one has the root and the other the tip
     for _ in range(_LOOKS):

@@ -38,6 +38,20 @@ class Found:
 
 
 @runtime_checkable
+class ClassSegmenter(Segmenter, Protocol):
+    """A segmenter that knows some classes of products better."""
+
+    def for_class(self, noun: str) -> Segmenter:
+        """The segmenter for products of that class noun: itself, or one of the same name."""
+        ...
+
+
+def for_class(segmenter: Segmenter, noun: str) -> Segmenter:
+    """What a segmenter has for products of a class noun."""
+    return segmenter.for_class(noun) if isinstance(segmenter, ClassSegmenter) else segmenter
+
+
+@runtime_checkable
 class ComparingSegmenter(Segmenter, Protocol):
     """A segmenter that finds what several photos of one product have in common."""
 

@@ -20,6 +20,7 @@ STAGES = (
     "segmenter",
     "shots",
     "refiner",
+    "cars",
     "identity",
     "light",
     "export",
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, help="images a step")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument(
-        "--shots", type=int, help="for 'refiner': of how many drawn shots of things"
+        "--shots", type=int, help="for 'refiner' and 'cars': of how many drawn shots"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -164,6 +165,10 @@ def _train(stage: str, options: argparse.Namespace, budget: Any) -> None:
         config = _with_options(mask_refiner.MaskRefinerConfig(), options)
         config = replace(config, shots=options.shots or config.shots)
         mask_refiner.train_mask_refiner(folder, config, budget)
+    elif stage == "cars":
+        config = _with_options(mask_refiner.of_cars(), options)
+        config = replace(config, shots=options.shots or config.shots)
+        mask_refiner.train_car_refiner(folder, config, budget)
     elif stage == "identity":
         config = _with_options(identity.IdentityConfig(), options)
         identity.gather_renders(folder, options.data)

@@ -66,6 +66,7 @@ def export(
         ("model", load_segmenter(folder, segmenter_config or SegmenterConfig())),
         ("shots", load_shot_segmenter(folder, shots)),
         ("refiner", load_mask_refiner(folder, refiner)),
+        ("cars", load_mask_refiner(folder, refiner, "car_refiner")),
     ):
         _write_halved(segmenter / f"{file}.safetensors", network)
     identity = load_identity(folder, identity_config or IdentityConfig())

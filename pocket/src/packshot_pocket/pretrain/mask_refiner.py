@@ -1,4 +1,7 @@
-"""Training the network that mends masks: it sees a product from near, and a mask that is partly wrong."""
+"""Training the networks that mend masks: they see a product from near, and a mask that is partly wrong.
+
+One mends masks of anything, and goes on as one that mends those of cars.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from packshot_pocket.pretrain.shots.spoiling import spoilt
 
 @dataclass(frozen=True)
 class MaskRefinerConfig:
-    """The network's shape and how it is trained."""
+    """A network's shape and how it is trained."""
 
     widths: tuple[int, ...] = (16, 48, 96, 128, 128)
     loop: LoopConfig = field(
@@ -37,9 +40,6 @@ class MaskRefinerConfig:
     )
     shots: int = 13_000
     """The same as `ShotSegmenterConfig`'s."""
-    car_shots: int = 2_000
-    cars: float = 0.5
-    """Share of what is seen that is a car."""
     sides: tuple[tuple[int, int], ...] = ((0, 128), (3000, PIXELS))
     """From which step on products are seen at which side."""
     smallest: int = 48
@@ -49,43 +49,43 @@ class MaskRefinerConfig:
     exact: float = 0.06
     """Share of masks that are right already."""
     judged: int = 128
-    """Of the last shots of each pool so many are held out."""
+    """Of the last shots so many are held out."""
+
+
+def of_cars() -> MaskRefinerConfig:
+    """How the network of cars is trained."""
+    loop = LoopConfig(steps=4000, batch=16, decay_fraction=0.3)
+    return MaskRefinerConfig(loop=loop, shots=3_000, sides=((0, PIXELS),))
 
 
 class SpoiltBatches:
     """Products from near with masks that are partly wrong, and their true masks: functions of the step."""
 
-    def __init__(self, things: Pool, cars: Pool, config: MaskRefinerConfig) -> None:
-        self.things, self.cars, self.config = things, cars, config
+    def __init__(self, pool: Pool, config: MaskRefinerConfig) -> None:
+        self.pool, self.config = pool, config
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Batch number `step`: fp32 [B, 4, side, side] in [-1, 1], true masks [B, 1, side, side]."""
         config = self.config
         rng = generator(config.loop.seed, step, "spoilt")
         side = next(side for first, side in reversed(config.sides) if first <= step)
-        pairs = [self._of_training(side, rng) for _ in range(config.loop.batch)]
+        shots = range(self.pool.count - config.judged)
+        pairs = [self._next_pair(shots, side, rng) for _ in range(config.loop.batch)]
         masks = torch.from_numpy(np.stack([mask for _, mask in pairs])).float() / 255
         return to_tensor(np.stack([seen for seen, _ in pairs])), masks[:, None]
 
     def held_out(self) -> tuple[Pixels, Pixels]:
         """As `__call__`, of shots that are not trained on: uint8 [N, side, side, 4] and [N, side, side]."""
         rng = generator(self.config.loop.seed, 0, "judged")
-        pairs = [
-            self._next_pair(pool, range(pool.count - self.config.judged, pool.count), PIXELS, rng)
-            for pool in (self.things, self.cars)
-            for _ in range(self.config.judged)
-        ]
+        shots = range(self.pool.count - self.config.judged, self.pool.count)
+        pairs = [self._next_pair(shots, PIXELS, rng) for _ in shots]
         return np.stack([seen for seen, _ in pairs]), np.stack([mask for _, mask in pairs])
 
-    def _of_training(self, side: int, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
-        pool = self.cars if rng.random() < self.config.cars else self.things
-        return self._next_pair(pool, range(pool.count - self.config.judged), side, rng)
-
     def _next_pair(
-        self, pool: Pool, numbers: range, side: int, rng: np.random.Generator
+        self, numbers: range, side: int, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels]:
         while True:
-            shot = pool[int(rng.choice(numbers))]
+            shot = self.pool[int(rng.choice(numbers))]
             rows, columns = np.where(shot[..., 3] > 127)
             if len(rows) and max(np.ptp(rows), np.ptp(columns)) >= self.config.smallest:
                 return self._pair(shot, side, rng)
@@ -119,18 +119,22 @@ def train_mask_refiner(folder: Path, config: MaskRefinerConfig, budget: Budget) 
 
     Otherwise it begins with what the segmenter of shots has learned, whose stage comes before.
     """
-    shots, seed = folder / "shots", config.loop.seed
-    batches = SpoiltBatches(
-        Pool.of_shots(shots, config.shots, seed),
-        Pool.of_cars(shots, config.car_shots, seed),
-        config,
-    )
+    batches = SpoiltBatches(Pool.of_shots(folder / "shots", config.shots, config.loop.seed), config)
     network = ShotNetwork(config.widths, PLANES)
     if state.load(folder, "mask_refiner") is None:
         begin_from(network, load_shot_segmenter(folder, ShotSegmenterConfig(widths=config.widths)))
     return train_on_masks(
         "mask_refiner", folder, network, config, batches, batches.held_out, budget
     )
+
+
+def train_car_refiner(folder: Path, config: MaskRefinerConfig, budget: Budget) -> Report:
+    """As `train_mask_refiner`, on drawn cars; it begins with what mends masks of anything."""
+    batches = SpoiltBatches(Pool.of_cars(folder / "shots", config.shots, config.loop.seed), config)
+    network = ShotNetwork(config.widths, PLANES)
+    if state.load(folder, "car_refiner") is None:
+        network.load_state_dict(state.weights(folder, "mask_refiner"))
+    return train_on_masks("car_refiner", folder, network, config, batches, batches.held_out, budget)
 
 
 @torch.no_grad()
@@ -142,8 +146,10 @@ def begin_from(network: ShotNetwork, former: ShotNetwork) -> None:
         weights[tuple(map(slice, known[name].shape))] = known[name]
 
 
-def load_mask_refiner(folder: Path, config: MaskRefinerConfig) -> ShotNetwork:
-    """The trained network in fp32."""
+def load_mask_refiner(
+    folder: Path, config: MaskRefinerConfig, stage: str = "mask_refiner"
+) -> ShotNetwork:
+    """A trained network in fp32: that of "mask_refiner" or of "car_refiner"."""
     network = ShotNetwork(config.widths, PLANES)
-    network.load_state_dict(state.weights(folder, "mask_refiner"))
+    network.load_state_dict(state.weights(folder, stage))
     return network.eval()

@@ -31,6 +31,8 @@ _DRAWN = 384
 _REACH = 2.6
 _SHADOW = 300
 _IDENTITY = np.eye(3, dtype=np.float32)
+_ASPHALT = 0.4
+"""How often cars stand on ground that is hardly paler than their tyres."""
 
 
 @dataclass
@@ -113,7 +115,8 @@ def _scene_of_a_car(bank: Bank, rng: Random) -> Scene:
     if rng.random() < 0.4:
         others += _street_lines(coats, rng)
     camera = _camera(car, rng)
-    grounds, background = surroundings(bank, coats, camera, rng, (0.4, 0.42, 0.18, 0))
+    dark = rng.uniform(0.015, 0.08) if rng.random() < _ASPHALT else None
+    grounds, background = surroundings(bank, coats, camera, rng, (0.4, 0.42, 0.18, 0), dark)
     sunny = float(rng.choice([1, rng.uniform(1.5, 5)]))
     # Beneath a car it is as black as its tyres.
     closed = float(rng.uniform(0.85, 1)), float(rng.uniform(1.5, 8)), int(rng.integers(0, 9))
@@ -344,11 +347,13 @@ def surroundings(
     camera: Camera,
     rng: Random,
     shares: tuple[float, float, float, float] = (0.36, 0.34, 0.18, 0.12),
+    dark: float | None = None,
 ) -> tuple[Thing, Array | None]:
     """The ground and what is behind: a wall, another picture out of focus, or a bare studio.
 
     Args:
         shares: how often each of these is, and something flat.
+        dark: how light the ground is, but in a studio; by default of any tint.
     """
     kind = rng.choice(["wall", "far", "studio", "flat"], p=shares)
     if kind == "flat":  # a photograph of something flat, or a texture, right behind
@@ -363,7 +368,9 @@ def surroundings(
     )
     span = 9.0
     ground = replace(ground, repeats=(rng.uniform(2, 12), rng.uniform(2, 12)))
-    if rng.random() < 0.6:
+    if dark is not None:
+        ground = replace(ground, tint=(dark, dark, dark))
+    elif rng.random() < 0.6:
         ground = replace(ground, tint=_natural(rng))
     if kind == "studio":
         pale = rng.choice([rng.uniform(0.6, 1), rng.uniform(0.02, 0.6)])
