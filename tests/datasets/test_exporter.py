@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -71,8 +72,10 @@ def test_a_folder_with_anything_in_it_is_refused(full_project, tmp_path):
 @pytest.mark.parametrize("format", ["kohya", "imagefolder"])
 def test_a_killed_export_is_made_anew(full_project, tmp_path, format, monkeypatch):
     """A process that is killed takes nothing back."""
-    root = export_dataset(full_project, tmp_path / "whole", format=format)
+    root = export_dataset(full_project, tmp_path / "out", format=format)
     whole = {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+    shutil.rmtree(root)
 
     class Killed(BaseException):
         pass
@@ -82,9 +85,14 @@ def test_a_killed_export_is_made_anew(full_project, tmp_path, format, monkeypatc
             raise Killed
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(exporter.pathnames, "remove_tree", lambda folder, below: None)
+        patched.setattr(exporter, "_empty", lambda folder: None)
         export_dataset(full_project, tmp_path / "out", format=format, progress=stop)
-    assert os.listdir(tmp_path / "out") == [".packshot.part"]
+    assert sum(path.is_file() for path in root.rglob("*")) >= 3
+    (root / "mine.txt").write_text("mine")
+    with pytest.raises(DatasetError, match="is not an empty folder"):
+        export_dataset(full_project, root, format=format)
+    (root / "mine.txt").unlink()
+    (next(path for path in root.iterdir() if path.name in ("img", "train")) / "stale.txt").touch()
     root = export_dataset(full_project, tmp_path / "out", format=format)
     assert {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()} == whole
     assert not (root / ".packshot.part").exists()

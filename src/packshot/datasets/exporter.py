@@ -6,17 +6,19 @@ import contextlib
 from pathlib import Path
 
 from packshot.class_images import list_class_images, require_unchanged
-from packshot.datasets.imagefolder import write_imagefolder
-from packshot.datasets.kohya import write_kohya
+from packshot.datasets.imagefolder import CLASS_IMAGES, TRAIN, write_imagefolder
+from packshot.datasets.kohya import CONFIG_FILE, write_kohya
 from packshot.errors import DatasetError
 from packshot.photos.photo_set import require_photos
 from packshot.project import Project
-from packshot.utils import pathnames
+from packshot.utils import files, pathnames
 from packshot.utils.progress import Progress, silent
 
 WRITERS = {"kohya": write_kohya, "imagefolder": write_imagefolder}
-_PART = ".packshot.part"
-"""Where a dataset is written, in its folder, until it is whole."""
+_WRITTEN = ("img", "reg", CONFIG_FILE, TRAIN, CLASS_IMAGES)
+"""What they write into the folder itself."""
+_BEGUN = ".packshot.part"
+"""A folder within, as long as not all is written."""
 
 
 def export_dataset(
@@ -36,29 +38,49 @@ def export_dataset(
     """
     if format not in WRITERS:
         raise DatasetError(f"--format {format}: choose one of {', '.join(WRITERS)}.")
-    if folder.exists() and (not folder.is_dir() or _others(folder)):
+    if folder.exists() and not (folder.is_dir() and _is_free(folder)):
         raise DatasetError(f"{folder} is not an empty folder. Name another, or empty it first.")
     with project.held():
         exported_photos = require_photos(project)
         others = sorted(list_class_images(project), key=lambda image: image.file.name)
         require_unchanged(others)
-        existed, part = folder.exists(), folder / _PART
-        if part.exists():
-            pathnames.remove_tree(part, below=folder)
+        existed = folder.exists()
         try:
-            WRITERS[format](part, project.subject, exported_photos, others, progress)
+            _begin(folder)
+            WRITERS[format](folder, project.subject, exported_photos, others, progress)
         except BaseException:
             with contextlib.suppress(OSError):  # of a drive that is gone, too
-                pathnames.remove_tree(part, below=folder)
+                _empty(folder)
                 if not existed:
                     folder.rmdir()
             raise
-        for child in sorted(part.iterdir()):
-            child.rename(folder / child.name)
-        part.rmdir()
+        (folder / _BEGUN).rmdir()
     return folder
 
 
-def _others(folder: Path) -> list[Path]:
-    """What is in a folder but for what a killed process has written of an export."""
-    return [child for child in folder.iterdir() if child.name != _PART]
+def _is_free(folder: Path) -> bool:
+    """Whether a folder is empty, or has what a killed process has written of an export and nothing else."""
+    children = list(folder.iterdir())
+    return not children or (folder / _BEGUN in children and all(map(_is_ours, children)))
+
+
+def _is_ours(child: Path) -> bool:
+    return child.name in _WRITTEN or files.is_temporary(child)
+
+
+def _begin(folder: Path) -> None:
+    """Take back what a killed process has written, and mark that this one has begun."""
+    try:
+        if folder.exists():
+            _empty(folder)
+        (folder / _BEGUN).mkdir(parents=True)
+    except OSError as error:
+        raise files.explain(error, folder, 0) from error
+
+
+def _empty(folder: Path) -> None:
+    for child in folder.iterdir():
+        if child.is_dir():
+            pathnames.remove_tree(child, below=folder)
+        else:
+            child.unlink()
