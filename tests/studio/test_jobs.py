@@ -24,13 +24,15 @@ def queue(workspace):
 
 @pytest.fixture
 def started(monkeypatch):
-    """The ids of jobs in the order of their start; each is a process that sleeps."""
+    """The ids of jobs in the order of their start; each is a process that sleeps until it is interrupted
+    (what a process in the background has begun ignores that by itself)."""
     ids, real = [], subprocess.Popen
 
     def start(words, **options):
         ids.append(words[-1].rsplit("/", 1)[-1])
         code = (
-            "import json, psutil, time; from packshot.studio.process_marks import mark_of;"
+            "import json, psutil, signal, time; from packshot.studio.process_marks import mark_of;"
+            "signal.signal(signal.SIGINT, signal.default_int_handler);"
             f"open({words[-1] + '/run.json'!r}, 'w').write(json.dumps("
             "mark_of(psutil.Process()) | {'at': 1})); time.sleep(60)"
         )
