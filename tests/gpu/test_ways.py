@@ -108,6 +108,14 @@ def _moved_while_fused(_, folder):
         assert all(map(torch.equal, base.denoiser.parameters(), weights))
 
 
+def _said(base):
+    """What a base's encoders and its decoder say of a prompt and a picture."""
+    import torch
+
+    latents = base.encode_images(torch.zeros(1, 3, 32, 32))
+    return base.encode_prompts(["a car"])["context"].cpu(), base.decode_latents(latents).cpu()
+
+
 @pytest.mark.parametrize("storage", ["nf4", "offload"])
 def test_networks_that_lay_there_together_take_turns_from_then_on(
     gpu_lives, tiny_checkpoint, storage
@@ -123,19 +131,15 @@ def _turns_later(_, folder, storage):
     from packshot.models.load import load_base
     from tests.gpu import simulated
 
-    def told(base):
-        latents = base.encode_images(torch.zeros(1, 3, 32, 32))
-        return base.encode_prompts(["a car"])["context"].cpu(), base.decode_latents(latents).cpu()
-
     with simulated.gpu() as memory:
         base = load_base(folder, dtype=torch.float32, storage=storage)
-        before, used = told(base), memory.used
+        before, used = _said(base), memory.used
         with add_adapters(base, "cross-attention", rank=2, alpha=2, seed=0, text_rank=2):
             assert not base.take_turns(), "text encoders that learn stay"
         with base.encoders_moved_to(torch.device("cpu")):
             assert base.take_turns() and not base.take_turns()
         assert base._has_model_offload and memory.used < used / 2
-        assert all(map(torch.equal, before, told(base)))
+        assert all(map(torch.equal, before, _said(base)))
         assert {
             weight.device.type for weight in base.text_encoders["text_encoder"].parameters()
         } == {"cpu"}
@@ -178,18 +182,14 @@ def _left_and_returned(_, folder, storage):
     from packshot.models.load import load_base
     from tests.gpu import simulated
 
-    def told(base):
-        latents = base.encode_images(torch.zeros(1, 3, 32, 32))
-        return base.encode_prompts(["a car"])["context"].cpu(), base.decode_latents(latents).cpu()
-
     with simulated.gpu() as memory:
         base = load_base(folder, dtype=torch.float32, storage=storage)
-        before, used = told(base), memory.used
+        before, used = _said(base), memory.used
         base.leave_device()
         assert memory.used < used / 2
         base.return_to_device()
-        assert memory.used == used and all(map(torch.equal, before, told(base)))
+        assert memory.used == used and all(map(torch.equal, before, _said(base)))
         for _ in range(2):  # from then on by turns
             base.make_room()
             assert memory.used < used / 2 and base._has_model_offload
-            assert all(map(torch.equal, before, told(base)))
+            assert all(map(torch.equal, before, _said(base)))

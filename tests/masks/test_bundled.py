@@ -117,7 +117,8 @@ def test_masks_have_their_pictures_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("noun", "says"),
     [
-        ("car", True), ("SUV", True), ("toy car", True), ("Pickup Truck", True), ("4x4", True),
+        ("car", True), ("SUV", True), ("sports car", True), ("Pickup Truck", True), ("4x4", True),
+        ("toy car", False), ("RC car", False), ("remote control car", False),
         ("carpet", False), ("car seat", False), ("truck", False), ("motorcycle", False), (" ", False),
     ],
 )  # fmt: skip

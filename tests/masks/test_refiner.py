@@ -136,6 +136,23 @@ def test_a_mask_stays_of_which_the_network_would_leave_little() -> None:
     assert np.array_equal(mended(_Answer(0), pixels, body), body)
 
 
+@pytest.mark.parametrize("rows", [slice(190, 220), slice(40, 75)])
+def test_more_is_taken_away_only_as_shade_of_the_lower_half(rows: slice) -> None:
+    """A part that is not red, of the mask's lower or of its upper end, with a share of it that is lost."""
+    pixels, region = _somewhere()
+    pixels[rows] = 0, 120, 120
+    part = np.zeros_like(region)
+    part[rows] = region[rows]
+    share = part.sum() / region.sum()
+    assert 0.1 < share < 0.25
+    network = _Answer(0)
+    assert np.array_equal(mended(network, pixels, region), region)
+    found = mended(network, pixels, region, most_shade=0.25)
+    wanted = region & ~part if rows.start > 130 else region
+    assert overlap(found, wanted) > 0.94
+    assert np.array_equal(mended(network, pixels, region, most_shade=share / 2), region)
+
+
 def test_the_share_in_doubt_is_what_the_network_would_have_otherwise() -> None:
     pixels, toy, body = _toy((slice(140, 240), slice(202, 242)))
     sure = share_in_doubt(_Answer(0), pixels, toy)

@@ -79,7 +79,9 @@ def _begin(folder: Path) -> None:
 
 
 def _empty(folder: Path) -> None:
-    for child in folder.iterdir():
+    """Take back what was written, the mark last: killed here, too, the same command goes on."""
+    ours = filter(_is_ours, list(folder.iterdir()))
+    for child in sorted(ours, key=lambda child: child.name == _BEGUN):
         if child.is_dir():
             pathnames.remove_tree(child, below=folder)
         else:

@@ -19,7 +19,6 @@ from packshot.masks import bundled_network, shot_network
 from packshot.masks.comparing import Mender, compare
 from packshot.masks.edges import as_mask, refine_edges, softened
 from packshot.masks.refiner import (
-    MOST_LOST,
     MOST_SHADE,
     PLANES,
     kept_of_more,
@@ -44,6 +43,19 @@ _CAR_NOUNS = (
     "station wagon", "suv", "van",
 )  # fmt: skip
 """How class nouns of cars end: below them it is as black as their tyres, which no colour tells apart."""
+_TOYS = {
+    "die-cast",
+    "diecast",
+    "miniature",
+    "model",
+    "pedal",
+    "radio",
+    "rc",
+    "remote",
+    "slot",
+    "toy",
+}
+"""Words before them of what only looks like one: it has drivers and antennas, and stands on tables."""
 
 
 class BundledSegmenter:
@@ -60,7 +72,7 @@ class BundledSegmenter:
         self.folder = folder = folder or Path(__file__).parent / "weights"
         rendered = _load(bundled_network.SegmenterNetwork, folder / "model.safetensors")
         shots = _load(shot_network.ShotNetwork, folder / "shots.safetensors")
-        self._refiner, self._most_lost = _load_refiner(folder / "refiner.safetensors"), MOST_LOST
+        self._refiner, self._most_shade = _load_refiner(folder / "refiner.safetensors"), 0.0
         self.networks: tuple[tuple[nn.Module, int], ...] = (
             (rendered, bundled_network.PIXELS),
             (shots, shot_network.PIXELS),
@@ -73,7 +85,7 @@ class BundledSegmenter:
         if not is_car(noun) or not file.is_file():
             return self
         fitted = copy(self)
-        fitted._refiner, fitted._most_lost = _load_refiner(file), MOST_SHADE
+        fitted._refiner, fitted._most_shade = _load_refiner(file), MOST_SHADE
         return fitted
 
     def mask(self, picture: Image.Image) -> Image.Image:
@@ -106,7 +118,7 @@ class BundledSegmenter:
         return looks(self._features, np.asarray(picture.convert("RGB")))
 
     def _mend(self, pixels: np.ndarray, region: Region) -> Region:
-        return mended(self._refiner, pixels, region, self._most_lost)
+        return mended(self._refiner, pixels, region, self._most_shade)
 
     def _keep(self, pixels: np.ndarray, region: Region) -> Region:
         return kept_of_more(self._refiner, pixels, region)
@@ -125,9 +137,11 @@ class BundledSegmenter:
 
 
 def is_car(noun: str) -> bool:
-    """Whether a class noun is one of a car: "suv", "Sports Car"."""
+    """Whether a class noun is one of a car: "suv", "Sports Car"; no toy."""
     words = noun.lower().split()
-    return any(words[-len(name) :] == name for name in map(str.split, _CAR_NOUNS))
+    return _TOYS.isdisjoint(words) and any(
+        words[-len(name) :] == name for name in map(str.split, _CAR_NOUNS)
+    )
 
 
 def _load_refiner(file: Path) -> nn.Module:

@@ -38,11 +38,12 @@ _ASIDE = 0.1
 _LOOKS = 2
 _MORE = 0.06
 """By how much of its size a mask is grown to see what of that is the product."""
-MOST_LOST = 0.1
+_MOST_LOST = 0.1
 """Of a mask: where the network would take away more, it does not know the thing. (Where it is right it takes
 .06 at most, of 45 photos and 12 renders; of a car seen from behind it would have taken .3.)"""
 MOST_SHADE = 0.25
-"""The same of the network that knows cars: seen from the front, a fifth of a mask may be the shade below."""
+"""Of the lower half of a mask the network that knows cars may take away so much more: seen from the front, a
+fifth of a mask may be the shade below. (Above, it would take a toy car's driver and antenna.)"""
 
 
 class Box(NamedTuple):
@@ -76,7 +77,7 @@ def box_around(region: Region, margin: float) -> Box:
 
 
 def mended(
-    network: nn.Module, pixels: np.ndarray, region: Region, most_lost: float = MOST_LOST
+    network: nn.Module, pixels: np.ndarray, region: Region, most_shade: float = 0.0
 ) -> Region:
     """A mask [h, w] with its edge as the network sees it, and where it is unsure, as colours tell.
 
@@ -86,13 +87,17 @@ def mended(
     Args:
         network: a `ShotNetwork` of `PLANES`.
         pixels: uint8 [h, w, 3], RGB.
-        most_lost: where it takes away a larger share, the mask stays as it is.
+        most_shade: how much of a mask it may take away of its lower half.
     """
     width = max(1, round(_BAND * float(np.sqrt(region.sum()))))
     shares = np.where(grown(region, width), refine(network, pixels, region), 0)
     edged = _decided(pixels, grown(region, -width), shares, region)
-    if (region & ~edged).sum() > most_lost * region.sum():
-        return region
+    lost = region & ~edged
+    if lost.sum() > _MOST_LOST * region.sum():
+        below = lost & _lower_half(region)
+        if not 0 < below.sum() <= most_shade * region.sum():
+            return region
+        edged = edged | (lost & ~below)
     either = region | edged  # of a thin part perhaps the one has the root and the other the tip
     for _ in range(_LOOKS):
         parts = _thin_parts(edged, either, refine(network, pixels, either))
@@ -144,6 +149,14 @@ def with_foot(region: Region, kept: Region) -> Region:
     is_foot[0] = False  # what is not beside it
     result: Region = region | is_foot[labels]
     return result
+
+
+def _lower_half(region: Region) -> Region:
+    """Of the rows of a mask [h, w] that is not empty the lower half, as a mask."""
+    rows = np.flatnonzero(region.any(axis=1))
+    lower = np.zeros_like(region)
+    lower[(rows[0] + rows[-1] + 1) // 2 :] = True
+    return lower
 
 
 def _decided(pixels: np.ndarray, core: Region, shares: np.ndarray, before: Region) -> Region:
