@@ -78,6 +78,21 @@ def test_a_speed_that_leads_to_a_refusal_is_measured_anew_at_the_next_start(
     assert ask(ready_project, tiny_base, budget=budget), "what led to a plan is kept"
 
 
+@pytest.mark.parametrize("ask", [make_plan, class_images_within])
+def test_a_budget_is_refused_only_by_speeds_that_were_measured_twice(
+    ready_project, tiny_base, monkeypatch, ask
+):
+    busy_then_free, asked = [50.0, 50.0, 50.0], []
+
+    def measured(pixels, **_):
+        asked.append(pixels)
+        return cost(picture=busy_then_free.pop() if busy_then_free else 0.1)
+
+    monkeypatch.setattr(calibration, "calibrate", lambda base, **settings: measured(**settings))
+    assert ask(ready_project, tiny_base, budget=training(300))
+    assert asked == [64, 48, 32, 64], "every size once, then what is fast enough by now"
+
+
 def test_a_refusal_says_that_the_machine_seems_busy(ready_project, tiny_base, costs, monkeypatch):
     monkeypatch.setattr(budget_fit, "load_if_busy", lambda: "load 5.0 on 2 cores")
     with pytest.raises(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import NoReturn, ParamSpec, TypeVar
 
 from packshot.decisions import SPEEDS, Decisions
 from packshot.errors import TimeBudgetError
@@ -23,6 +24,9 @@ CLASS_IMAGES = 100
 FEWEST_CLASS_IMAGES = 8
 CLASS_IMAGES_TIME_SHARE = 0.1
 _SPARE = 1.02
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,21 @@ def fit_to_budget(
     _refuse(budget.whole, more, tried, decisions)
 
 
+def measured_twice(planning: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Plan once more where a time budget is refused: a moment's load may have refused it, and the
+    speeds measured then are forgotten (`_refuse`)."""
+
+    @functools.wraps(planning)
+    def planned(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return planning(*args, **kwargs)
+        except TimeBudgetError:
+            return planning(*args, **kwargs)
+
+    return planned
+
+
+@measured_twice
 def class_images_within(
     project: Project, base: DiffusionModel, budget: Budget, wanted: int | None = None
 ) -> int:

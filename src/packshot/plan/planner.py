@@ -12,7 +12,7 @@ from packshot.models.diffusion_model import DiffusionModel
 from packshot.models.precision import PRECISIONS
 from packshot.photos.photo_set import require_photos
 from packshot.plan.assistant import load_assistant
-from packshot.plan.budget_fit import Budget, fit_to_budget
+from packshot.plan.budget_fit import Budget, fit_to_budget, measured_twice
 from packshot.plan.calibration import threads_for
 from packshot.plan.choices import BUDGETS, PlanChoice, PlanChoices
 from packshot.plan.compile_gain import CompileCase, CompileGain, choose_compile
@@ -32,6 +32,7 @@ _DISK_BYTES_PER_PARAMETER = 3 * 12 + (2 + SAMPLE_ROUNDS - 1) * 4
 in fp32 the two files and those of the steps that samples show."""
 
 
+@measured_twice
 def make_plan(
     project: Project,
     base: DiffusionModel,
