@@ -89,6 +89,23 @@ def test_jobs_of_one_project_never_run_together_and_light_ones_pass_heavy_ones(
     run_and_kill(queue, same)
 
 
+def test_a_command_that_has_just_been_asked_for_is_queued_once(
+    queue, project, other, started, monkeypatch
+):
+    job = queue.add(project, "caption", "caption")
+    queue.tick()
+    assert queue.add(project, "caption", "caption").id == job.id, "a double click"
+    assert queue.add(other, "caption", "caption").id != job.id
+    until(lambda: queue.get(job.id).state == "running")
+    with monkeypatch.context() as clock:
+        clock.setattr("packshot.studio.jobs.time.time", lambda: job.created + 2)
+        waiting = queue.add(project, "caption", "caption")
+        assert waiting.id != job.id, "there may be more photos than when it began"
+        clock.setattr("packshot.studio.jobs.time.time", lambda: job.created + 9)
+        assert queue.add(project, "caption", "caption").id == waiting.id
+    run_and_kill(queue, job)
+
+
 def test_the_order_can_be_changed_and_is_kept(queue, project, workspace):
     one, two, three = (queue.add(project, kind, kind) for kind in ("caption", "masks", "plan"))
     queue.move(three.id, -1)

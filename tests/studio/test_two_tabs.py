@@ -90,3 +90,32 @@ def test_a_number_of_the_plan_that_was_changed_meanwhile_is_refused(studio, proj
     assert read_plan(project.plan_file).rank == 8
     studio.post(late.text.split('hx-post="')[1].split('"')[0].replace("&amp;", "&"))
     assert read_plan(project.plan_file).rank == 16
+
+
+def test_tabs_in_the_background_leave_their_connections_to_others(visit, captioned, at):
+    """A browser has six to a server: with seven streams open, no page of it would come any more."""
+    first = settled(visit(f"{at}/photos"))
+    address, tabs = first.url, [first]
+    for _ in range(7):
+        be_seen(tabs[-1], False)
+        tabs.append(first.context.new_page())
+        tabs[-1].goto(address, timeout=20_000)
+        settled(tabs[-1])
+    first_caption(tabs[-1]).fill("ohwx kettle on a table")
+    first_caption(tabs[-1]).blur()
+    tabs[-1].wait_for_selector(".notice.done")
+    assert first_caption(first).input_value() == "ohwx kettle, front view"
+    be_seen(first, True)
+    wait(first, "document.querySelector('li.photo textarea').value.endsWith('on a table')")
+    first_caption(first).fill("ohwx kettle at dawn")
+    first_caption(first).blur()
+    wait(tabs[-1], "document.querySelector('li.photo textarea').value.endsWith('at dawn')")
+
+
+def be_seen(page, is_seen):
+    """As when another tab is chosen: all pages of a browser without a window are seen."""
+    hidden = str(not is_seen).lower()
+    page.evaluate(
+        f"Object.defineProperty(document, 'hidden', {{configurable: true, value: {hidden}}});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )

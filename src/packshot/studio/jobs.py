@@ -44,6 +44,8 @@ _NOTE = "note: "
 _KEPT_JOBS = 60
 """Ended jobs that are kept, to be looked at."""
 _LIGHT_AT_ONCE = 2
+_DOUBLE_CLICK = 1.0
+"""Seconds in which the same job is asked for once."""
 
 
 class JobError(PackshotError):
@@ -112,6 +114,8 @@ class JobQueue:
     ) -> Job:
         """Queue a command of Packshot's for a project; it is started as soon as its turn comes.
 
+        The same command that waits already, or was asked for just now, is not queued again.
+
         Args:
             kind: names it in the texts: `jobs.kind.KIND`.
             arguments: the command and its options, without `--project`.
@@ -120,12 +124,18 @@ class JobQueue:
         """
         with self._lock:
             now = time.time()
-            last = max((job.position for job in self.jobs()), default=0.0)
+            arguments = (*arguments, "--project", str(project.root))
+            jobs = self.jobs()
+            for job in jobs:
+                begins = job.state == "waiting" or now - job.created < _DOUBLE_CLICK
+                if job.arguments == arguments and begins and not job.is_over:
+                    return job
+            last = max((job.position for job in jobs), default=0.0)
             job = Job(
                 id=f"{int(now * 1000):013d}-{os.urandom(3).hex()}",
                 project=self.workspace.id_of(project.root),
                 kind=kind,
-                arguments=(*arguments, "--project", str(project.root)),
+                arguments=arguments,
                 heavy=heavy,
                 position=last + 1,
                 created=now,

@@ -114,6 +114,59 @@ document.body.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-Page"] = here;
 });
 
+/** What has changed, told by the studio to this page while it is seen.
+ *
+ * A browser has six connections to a server, for all tabs: those in the background leave theirs to others,
+ * and ask for all they show when they are seen again (as after a stream that broke off). */
+class Stream extends EventTarget {
+  #source = null;
+  #names = new Set();
+  #seen = new AbortController();
+
+  constructor(address) {
+    super();
+    this.address = address;
+    this.#follow();
+    document.addEventListener("visibilitychange", () => this.#follow(), { signal: this.#seen.signal });
+  }
+
+  get readyState() {
+    return this.#source?.readyState ?? EventSource.CONNECTING;
+  }
+
+  #follow() {
+    if (document.hidden) {
+      this.#source?.close();
+      this.#source = null;
+    } else if (!this.#source) {
+      this.#source = new EventSource(this.address);
+      this.#source.onopen = (event) => this.onopen?.(event);
+      this.#source.onerror = (event) => {
+        if (this.readyState === EventSource.CLOSED) this.close(); // it is followed by another
+        this.onerror?.(event);
+      };
+      for (const name of this.#names) this.#forward(name);
+    }
+  }
+
+  #forward(name) {
+    this.#source.addEventListener(name, ({ type, data }) => this.dispatchEvent(new MessageEvent(type, { data })));
+  }
+
+  addEventListener(name, ...rest) {
+    super.addEventListener(name, ...rest);
+    if (this.#names.has(name)) return;
+    this.#names.add(name);
+    if (this.#source) this.#forward(name);
+  }
+
+  close() {
+    this.#seen.abort();
+    this.#source?.close();
+  }
+}
+htmx.createEventSource = (address) => new Stream(address);
+
 const heard = new WeakSet();
 let isFirst = true;
 document.body.addEventListener("htmx:sseOpen", ({ detail: { source } }) => {
