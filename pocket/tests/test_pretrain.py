@@ -282,6 +282,8 @@ def test_a_refiner_is_shown_the_product_with_a_wrong_mask(tmp_path: Path) -> Non
             assert view[:3, inside].mean() < view[:3, truth[0] < 0.1].mean(), "boxes are darker"
     pictures, masks = batches.held_out()
     assert pictures.shape == (2, 192, 192, 4) and masks.shape == (2, 192, 192)
+    with pytest.raises(PackshotError, match="20 shots are too few: 20 of them are held out"):
+        mask_refiner.SpoiltBatches(batches.pool, replace(config, judged=20))
 
 
 def test_what_mends_cars_goes_on_from_what_mends_anything(tmp_path: Path) -> None:

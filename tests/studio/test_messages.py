@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import packshot
-from packshot.errors import ImageRejectedError
+from packshot.errors import ImageRejectedError, InvalidPlanError
 from packshot.images.loading import DAMAGED
 from packshot.photos.photo_set import _none_left
 from packshot.plan import reasons
+from packshot.plan.config import edit_plan, write_plan
 from packshot.studio.messages import plainly, told, translated
 from packshot.studio.texts import texts_in
 
@@ -42,6 +43,8 @@ def test_each_message_is_one_of_the_source(source):
     """Where a message is put together of parts, its words are there in each of them."""
     whole = "\n".join(source)
     for key, text in TOLD.items():
+        if key.startswith("told.value_"):  # pydantic's: see below
+            continue
         parts = [part for part in re.split(r"{\w+}|[:.] ", text) if len(part) > 12]
         plain = re.sub(r"{\w+}", "{}", text)
         assert plain in source or (parts and all(part in whole for part in parts)), (key, text)
@@ -53,6 +56,23 @@ def test_each_is_known_by_its_own_words_and_keeps_its_values():
         values = {name: f"<{name}-7>" for name in names}
         said = translated(ITALIAN, text.format(**values))
         assert said == ITALIAN.table[key].format(**values), key
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("steps", "0", "steps = 0: deve essere almeno 1"),
+        ("steps", "2.5", "steps = 2.5: deve essere un numero intero"),
+        ("alpha", "0", "alpha = 0: deve essere più di 0"),
+        ("learning_rate", "2", "learning_rate = 2: deve essere al massimo 1"),
+        ("seed", str(2**31), f"seed = {2**31}: deve essere meno di {2**31}"),
+    ],
+)
+def test_what_pydantic_says_of_a_plans_number(planned, tmp_path, name, value, words):
+    write_plan(planned, tmp_path / "plan.toml")
+    with pytest.raises(InvalidPlanError) as refused:
+        edit_plan(tmp_path / "plan.toml", {name: value})
+    assert translated(ITALIAN, str(refused.value)) == words
 
 
 def test_a_refused_file_keeps_its_name():

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from packshot.errors import PackshotError
 from packshot.masks.refiner import PLANES, Box, box_around
 from packshot.masks.shot_network import PIXELS, ShotNetwork
 from packshot_pocket.pretrain import state
@@ -62,6 +63,11 @@ class SpoiltBatches:
     """Products from near with masks that are partly wrong, and their true masks: functions of the step."""
 
     def __init__(self, pool: Pool, config: MaskRefinerConfig) -> None:
+        """Raises PackshotError where all shots would be held out."""
+        if pool.count <= config.judged:
+            raise PackshotError(
+                f"{pool.count} shots are too few: {config.judged} of them are held out."
+            )
         self.pool, self.config = pool, config
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
