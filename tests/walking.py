@@ -96,13 +96,14 @@ def _content(file: Path) -> str:
 
 def made_quick(patch=setattr) -> None:
     """Load bases in fp32 on the CPU, time once, make masks without comparing photos (half of a walk), and
-    pictures in two steps.
+    pictures in two steps; a choice is quick, and made on slow machines, too.
 
     Args:
         patch: sets an attribute of an object, as pytest's monkeypatch does.
     """
     import torch
 
+    from packshot.judging import effort
     from packshot.models.diffusion_model import SamplingDefaults
     from packshot.models.families.stable_diffusion import UNetModel
     from packshot.plan import calibration, cpu_threads, load_base
@@ -111,6 +112,8 @@ def made_quick(patch=setattr) -> None:
     for module in (calibration, cpu_threads):  # or a timing says with how many threads is computed
         patch(module, "AVAILABLE", 1)
     patch(calibration, "REPEATS", 1)
+    patch(effort, "EFFORTS", (effort.QUICK,))
+    patch(import_module("packshot.workflow.choosing"), "TIME_SHARE", 0.6)
     patch(load_base, "best_device", lambda: "cpu")
     patch(load_base, "best_dtype", lambda *_: torch.float32)
     patch(UNetModel, "sampler", SamplingDefaults("DPM++ 2M", 2, 4.0))
