@@ -1,6 +1,6 @@
 import pytest
 
-from packshot.insertion.heights import _table, height_of, is_round, is_same_all_around
+from packshot.insertion.heights import _table, has_windows, height_of, is_round, is_same_all_around
 
 
 @pytest.mark.parametrize("noun,found", [
@@ -23,7 +23,9 @@ def test_the_table_is_whole():
     table = _table()
     assert len(table.heights) >= 200
     assert all(0.005 <= height <= 5 for height in table.heights.values())
-    assert set(table.synonyms.values()) | table.round_things <= set(table.heights)
+    named = set(table.synonyms.values()) | table.round_things | table.with_windows
+    assert named <= set(table.heights)
+    assert has_windows("red hatchback") and not has_windows("toy car")
     assert not set(table.synonyms) & set(table.heights)
 
 

@@ -63,6 +63,36 @@ def test_a_can_whose_sides_differ_has_a_fault(product):
     assert mask_faults(photos, "mug")[photo.file.name].one_sided == 0, "a handle is of one side"
 
 
+def test_surroundings_in_a_cars_windows_did_not_come_along(product):
+    photos = list_photos(product)
+    photo = photos[1]
+    with Image.open(photo.file) as opened, Image.open(photo.mask) as mask:
+        picture = opened.convert("RGB")
+        left, top, right, bottom = mask.getbbox()
+    across, down = (right - left) // 4, (bottom - top) // 4
+    picture.paste(
+        picture.getpixel((left // 2, top // 2)),
+        (left + across, top + down, right - across, bottom - down),
+    )
+    picture.save(photo.file, quality=95)
+    assert mask_faults(photos, "box")[photo.file.name].taken_along > 0.1
+    assert mask_faults(photos, "sports car")[photo.file.name].taken_along < 0.02
+
+
+def test_black_shade_under_the_product_is_no_part_of_it(product):
+    photos = list_photos(product)
+    for photo in photos:  # a product that has something black, and in one photo black below
+        with Image.open(photo.file) as opened, Image.open(photo.mask) as mask:
+            picture = opened.convert("RGB")
+            left, top, right, bottom = mask.getbbox()
+        height = (bottom - top) // 4
+        picture.paste((9, 9, 9), (left, bottom - height, right, bottom))
+        if photo is photos[1]:
+            picture.paste((9, 9, 9), (left, bottom, right, bottom + height // 2))
+        picture.save(photo.file, quality=95)
+    assert mask_faults(photos)[photos[1].file.name].left_out < 0.01
+
+
 def test_a_single_photo_has_nothing_to_be_compared_with(product):
     assert mask_faults(list_photos(product)[:1]) == {}
     assert judged.mask(list_photos(product)[0], None).passed

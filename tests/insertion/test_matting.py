@@ -98,3 +98,18 @@ def test_a_thin_part_whose_colour_is_the_backgrounds_does_not_fade():
     picture += np.random.default_rng(0).normal(0, 0.01, picture.shape).astype(np.float32)
     _, opacity = matte(picture.clip(0, 1), mask)
     assert opacity[60:290, 149:151].min() > 0.9
+
+
+def test_between_black_and_black_the_masks_edge_holds_and_is_not_frayed():
+    rng = np.random.default_rng(0)
+    alpha = np.zeros((160, 240), np.float32)
+    alpha[30:110, 40:200] = 1
+    colours = np.full((160, 240, 3), 0.5, np.float32)
+    colours[100:140] = (0.03, 0.03, 0.05)  # the shade into which its black underside goes on
+    colours[30:100, 40:200] = (0.7, 0.1, 0.1)
+    colours[100:110, 40:200] = (0.02, 0.02, 0.03)
+    noisy = (colours + rng.normal(0, 0.02, colours.shape)).clip(0, 1).astype(np.float32)
+    _, opacity = matte(noisy, alpha)
+    below = opacity[104:118, 60:180]
+    assert np.abs(below - alpha[104:118, 60:180]).mean() < 0.05
+    assert np.abs(np.diff(below, axis=1)).max() < 0.2

@@ -9,7 +9,7 @@ import numpy as np
 from skimage.color import rgb2lab
 
 from packshot.insertion.background import Colours
-from packshot.masks.regions import Region, grown
+from packshot.masks.regions import Region, continued, grown
 
 _PIXELS = 720
 """Longer side of the product at which gaps are looked for."""
@@ -68,7 +68,7 @@ def _gaps(colours: Colours, inside: Region) -> Region:
     sharp = grown(change > _EDGE, 3)
     found, least = np.zeros_like(inside), _LEAST * inside.sum()
     for even in _even_parts((change < _EVEN) & (lab[..., 0] > _DARK), inside, beside, least):
-        alike = np.linalg.norm(lab - _nearest(lab, even & beside), axis=2) < _ALIKE
+        alike = np.linalg.norm(lab - continued(lab, even & beside), axis=2) < _ALIKE
         for gap in _islands(even & inside & alike):
             border = grown(gap, 2) & inside & ~gap
             small_enough = least <= gap.sum() <= _MOST * inside.sum()
@@ -76,7 +76,7 @@ def _gaps(colours: Colours, inside: Region) -> Region:
                 found |= gap
     if not found.any():
         return found
-    mixed = np.linalg.norm(lab - _nearest(lab, found), axis=2) < 2.5 * _ALIKE
+    mixed = np.linalg.norm(lab - continued(lab, found), axis=2) < 2.5 * _ALIKE
     return found | (grown(found, _RIM) & inside & mixed)
 
 
@@ -98,13 +98,3 @@ def _islands(region: Region) -> Iterator[Region]:
 def _squared_gradient(plane: Colours) -> Colours:
     across, down = (cv2.Sobel(plane, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
     return np.asarray(across**2 + down**2)
-
-
-def _nearest(values: Colours, where: Region) -> Colours:
-    """For each pixel the values [h, w, 3] of the nearest one in a region."""
-    _, labels = cv2.distanceTransformWithLabels(
-        1 - where.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    known = np.zeros((int(labels.max()) + 1, 3), np.float32)
-    known[labels[where]] = values[where]
-    return known[labels]

@@ -21,6 +21,7 @@ class _Heights(BaseModel):
     round_things: frozenset[str] = Field(alias="round")
     with_handle: frozenset[str]
     """Of these, what has one usually, or has otherwise sides that differ."""
+    with_windows: frozenset[str]
 
 
 def height_of(noun: str) -> tuple[float, str] | None:
@@ -41,6 +42,11 @@ def is_round(noun: str) -> bool:
 def is_same_all_around(noun: str) -> bool:
     """Whether a class noun names a thing that looks the same from all sides: a can, but no mug."""
     return is_round(noun) and _known_noun(noun) not in _table().with_handle
+
+
+def has_windows(noun: str) -> bool:
+    """Whether a class noun names a thing in whose windows surroundings are seen: a car, no toy car."""
+    return _known_noun(noun) in _table().with_windows
 
 
 def _known_noun(noun: str) -> str | None:

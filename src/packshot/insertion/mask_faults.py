@@ -15,7 +15,7 @@ from skimage.color import rgb2lab
 from packshot.images.loading import open_image
 from packshot.images.masks import read_mask
 from packshot.insertion.background import Colours
-from packshot.insertion.heights import is_same_all_around
+from packshot.insertion.heights import has_windows, is_same_all_around
 from packshot.insertion.symmetry import one_sided
 from packshot.photos.photo_set import Photo
 from packshot.utils import hashing
@@ -32,6 +32,10 @@ _RARE = 2e-5
 _ALONG, _LEFT_OUT = 0.042, 0.02
 """Shares of the mask that seem wrong in masks that are right."""
 _ONE_SIDED = 0.005
+_RIM = 2
+"""Pixels of the mask's edge: what reaches it may have come along from outside."""
+_SHADE = 20.0
+"""Lightness below which what lies under the product is taken for its shade: it is as black as tyres."""
 _NEAR = 0.12
 """Of the product's longer side: how far from the mask what is missing may lie."""
 
@@ -82,8 +86,10 @@ def mask_faults(photos: Sequence[Photo], noun: str = "") -> dict[str, MaskFaults
 
     A part of the mask is taken along if its colours are usual around the product in this photo and
     unheard of on the product in the others; a part beside the mask is left out if it is the other
-    way round. What is the same all around, by its class noun, has two sides alike, as the photo
-    that is best at it shows. Of a single photo nothing can be said: it is left out, too.
+    way round. In windows, by the class noun, surroundings are seen: what is taken along into such a
+    product reaches its edge. Black shade under the product is no part of it. What is the same all
+    around, by its class noun, has two sides alike, as the photo that is best at it shows. Of a
+    single photo nothing can be said: it is left out, too.
     """
     looks = {
         photo.file.name: _look(
@@ -95,10 +101,11 @@ def mask_faults(photos: Sequence[Photo], noun: str = "") -> dict[str, MaskFaults
     if len(looks) < 2:
         return {}
     all_around = is_same_all_around(noun)
+    windows = has_windows(noun)
     usual = min(look.one_sided for look in looks.values())
     return {
         name: replace(
-            _faults(look, [other for key, other in looks.items() if key != name]),
+            _faults(look, [other for key, other in looks.items() if key != name], windows),
             one_sided=look.one_sided - usual if all_around else 0.0,
         )
         for name, look in looks.items()
@@ -116,9 +123,10 @@ def _look(file: Path, drawn: Path, *stamps: tuple[int, int, int]) -> _Look:
     inside = np.asarray(mask.resize(image.size)) > 127
     reach = max(2, round(_NEAR * _longer_side(inside)))
     wide = cv2.dilate(inside.astype(np.uint8), _disc(reach)) > 0
+    shade = np.logical_or.accumulate(inside, axis=0) & (lab[..., 0] < _SHADE)
     bins = _bins(lab, inside)
     seen = _histogram(bins[inside]), _histogram(bins[~inside])
-    return _Look(bins, inside, wide & ~inside, *seen, sides)
+    return _Look(bins, inside, wide & ~inside & ~shade, *seen, sides)
 
 
 def _longer_side(inside: np.ndarray) -> int:
@@ -151,7 +159,7 @@ def _blurred(counts: Colours, axis: int) -> Colours:
     return np.asarray(gaussian_filter1d(counts, _SPREAD, axis=axis, mode="nearest"))
 
 
-def _faults(look: _Look, others: Sequence[_Look]) -> MaskFaults:
+def _faults(look: _Look, others: Sequence[_Look], windows: bool) -> MaskFaults:
     # The second: what a single mask took along is not the product's.
     seen = np.sort([other.product for other in others], axis=0)
     product = seen[-min(2, len(others))]
@@ -161,14 +169,19 @@ def _faults(look: _Look, others: Sequence[_Look]) -> MaskFaults:
     own = np.log((look.surroundings + _RARE) / (np.maximum(product, look.product) + _RARE))[
         look.bins
     ]
+    rim = look.inside & (cv2.erode(look.inside.astype(np.uint8), _disc(_RIM), borderValue=1) == 0)
     return MaskFaults(
-        _largest(look.inside & (ratio > _UNLIKE)) / area,
+        _largest(look.inside & (ratio > _UNLIKE), touching=rim if windows else None) / area,
         _largest(look.near & (own < -_UNLIKE)) / area,
     )
 
 
-def _largest(part: np.ndarray) -> int:
-    """Pixels of the largest connected part that is wider than a thin rim."""
+def _largest(part: np.ndarray, touching: np.ndarray | None = None) -> int:
+    """Pixels of the largest connected part wider than a thin rim that touches a region, if one is given."""
     solid = cv2.morphologyEx(part.astype(np.uint8), cv2.MORPH_OPEN, _disc(2))
-    _, _, stats, _ = cv2.connectedComponentsWithStats(solid)
-    return int(stats[1:, cv2.CC_STAT_AREA].max(initial=0))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(solid)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    if touching is not None:
+        areas[np.setdiff1d(np.arange(len(areas)), labels[touching])] = 0
+    return int(areas.max())

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from packshot.insertion.background import Colours
+from packshot.masks.regions import continued
 
 MOST_PIXELS = 768
 """Longer side at which the rim is computed: memory and time do not grow with the photo."""
@@ -30,6 +31,9 @@ _KNOWN = 100.0
 _DRAWN = 0.02
 """How firmly the mask holds in the band where no colour decides, as on even ground: over the square of the
 band's width, for the wider it is, the less the mask is right to a pixel."""
+_FIRM, _ALIKE, _BLACK = 3e4, 0.15, 0.15
+"""How many times as firmly where it is black on both sides, as of a tyre and the shade behind it: colours
+that differ by less, none brighter (RGB in [0, 1]). What the solver makes of such a band is frayed."""
 _EPSILON = 1e-5
 """How far colours may lie from a line, as variance: with less, the noise of photos hides what is alike."""
 _FAINT = 0.05
@@ -94,6 +98,16 @@ def _trimap(alpha: Colours) -> np.ndarray:
     return np.where((inside > 0) | core, 1.0, np.where(possible > 0, 0.5, 0.0))
 
 
+def _firmness(colours: Colours, trimap: np.ndarray) -> Colours:
+    """How firmly the mask holds in the band, [h, w]: `_DRAWN`, and more where both sides are black."""
+    smooth = cv2.GaussianBlur(colours, (0, 0), 1.0)
+    inside, outside = (continued(smooth, trimap == side) for side in (1.0, 0.0))
+    apart = np.linalg.norm(inside - outside, axis=2) / _ALIKE
+    brightest = np.maximum(inside, outside).max(axis=2) / _BLACK
+    untold = np.exp(-(apart**2) - brightest**2)
+    return np.asarray(_DRAWN * (1 + _FIRM * untold) / _width(trimap) ** 2)
+
+
 def _solve(colours: Colours, alpha: Colours, trimap: np.ndarray) -> tuple[Colours, Colours] | None:
     """The product's colours and opacity at the trimap's size; None if the solver fails."""
     # Not at the top: its first import on a machine compiles for half a minute.
@@ -102,7 +116,7 @@ def _solve(colours: Colours, alpha: Colours, trimap: np.ndarray) -> tuple[Colour
 
     wide = colours.astype(np.float64).clip(0, 1)
     is_known = (trimap != 0.5).ravel()
-    weights = np.where(is_known, _KNOWN, _DRAWN / _width(alpha) ** 2)
+    weights = np.where(is_known, _KNOWN, _firmness(colours, trimap).ravel())
     system = cf_laplacian(wide, epsilon=_EPSILON, is_known=is_known) + diags(weights)
     goal = weights * np.where(is_known, trimap.ravel(), alpha.ravel())
     try:
@@ -134,9 +148,4 @@ def without_fringe(colours: Colours, alpha: Colours, sure: float = 0.9) -> Colou
     inside = cv2.erode(padded, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
     if not inside.any():
         return colours
-    _, labels = cv2.distanceTransformWithLabels(
-        1 - inside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    nearest = np.zeros((int(labels.max()) + 1, 3), np.float32)
-    nearest[labels[inside > 0]] = colours[inside > 0]
-    return np.where(inside[..., None] > 0, colours, nearest[labels])
+    return continued(colours, inside > 0)

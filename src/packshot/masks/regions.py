@@ -86,3 +86,13 @@ def cut_edge(pixels: np.ndarray, region: Region, share: float, rounds: int) -> R
     width = max(1, round(share * float(np.sqrt(region.sum()))))
     cut = cut_by_colours(pixels, region, grown(region, -width), grown(region, width), rounds)
     return region if cut is None else without_specks(cut)
+
+
+def continued(values: np.ndarray, where: Region) -> np.ndarray:
+    """For each pixel the values [h, w, channels] of the nearest one in a region, which is not empty."""
+    _, labels = cv2.distanceTransformWithLabels(
+        1 - where.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    known = np.zeros((int(labels.max()) + 1, values.shape[2]), values.dtype)
+    known[labels[where]] = values[where]
+    return known[labels]
