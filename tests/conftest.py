@@ -1,6 +1,7 @@
 """What all tests share: a tiny checkpoint of Stable Diffusion 1.x, loaded once; a cache apart."""
 
 import copy
+import gc
 import os
 import random
 from pathlib import Path
@@ -60,6 +61,15 @@ def tiny_velocity(tmp_path_factory):
     """The same, trained (so to say) on velocities with zero terminal SNR."""
     folder = tmp_path_factory.mktemp("checkpoints") / "velocity"
     return make_tiny_sd1(folder, prediction_type="v_prediction", zero_snr=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def libraries_are_no_garbage():
+    """What all tests import stays: the collector need not look through it, half a second a time."""
+    import transformers.models.clip  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

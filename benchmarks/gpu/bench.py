@@ -131,8 +131,8 @@ class Bench:
 
     def forget_peak(self) -> None:
         """Begin to measure the peak of memory."""
-        release_unused(self.device)
         if self.device.type == "cuda":
+            release_unused(self.device)
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def peak(self) -> dict[str, int | None]:

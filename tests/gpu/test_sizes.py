@@ -69,7 +69,7 @@ def _hardly_fits(_, family, folder):
 
 @pytest.mark.slow
 def test_sizes_in_between_are_walked_or_said(gpu_lives, tmp_path):
-    assert gpu_lives.start(_drawn, ["sd1"], 4, tmp_path) == 0
+    assert gpu_lives.start(_drawn, ["sd1"], 2, tmp_path) == 0
 
 
 def _drawn(_, families, count, folder):

@@ -16,13 +16,13 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="it forks"),
 ]
 WAYS = {
-    "sd1": (Way(), Way(turns=True, half=False)),
-    "sd2": (Way("nf4", checkpointing=True),),
-    "sdxl": (Way(text=True, checkpointing=True), Way("int8", turns=True)),
+    "sd1": (Way(turns=True, half=False),),
+    "sd2": (Way(),),
+    "sdxl": (Way(text=True, checkpointing=True),),
     "sd3": (Way("offload"),),
-    "flux1": (Way(turns=True, checkpointing=True), Way("nf4", turns=True)),
+    "flux1": (Way("nf4", turns=True, checkpointing=True),),
     "flux2": (Way("offload", turns=True),),
-    "z_image": (Way(checkpointing=True),),
+    "z_image": (Way("nf4"),),
     "qwen_image": (Way("int8", turns=True),),
 }
 
