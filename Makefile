@@ -15,7 +15,7 @@ IS_NEW_ENOUGH = $(shell $(PYTHON) -c "import sys; print('yes' * (sys.version_inf
 
 demo: $(VENV)/.installed
 	$(BIN)/packshot run examples/torvane_ridge --class suv --name "Torvane Ridge" \
-	    --plates examples/plates/plates.csv --project demo --time-budget 8m
+	    --plates examples/plates/plates.csv --project demo --time-budget 20m
 
 studio: $(VENV)/.installed
 	$(BIN)/pip install --quiet --editable ".[studio]"
