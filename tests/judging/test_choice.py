@@ -54,7 +54,20 @@ def test_what_hears_prompts_less_is_left_out_if_that_is_sure():
 def test_where_none_is_within_the_limits_the_least_drift_is_proposed_and_told():
     chosen = propose([candidate(0.4, 0.3, 200), candidate(0.2, 0.25, 100)], Limits(drift=0.2))
     assert chosen.candidate.step == 100
-    assert "none is within the limits: prediction drift 0.250 of 0.2 at most" in chosen.why
+    assert "None is within the limits (prediction drift 0.250 of 0.2 at most)." in chosen.why
+
+
+def test_where_all_lose_prompt_fidelity_the_most_faithful_of_those_that_keep_most_is_proposed():
+    """As a can had it: the lightest, which drifts least, is hardly like the product."""
+    light = candidate(0.1, 0.07, 40, 0.6, prompt=0.234)
+    good, deaf = candidate(0.4, 0.12, 120, prompt=0.226), candidate(0.45, 0.13, prompt=0.18)
+    without = tuple(0.3 + NOISE)
+    chosen = propose([light, good, deaf], Limits(), without)
+    assert chosen.candidate is good
+    assert "None is within the limits (prompt fidelity 25% lower, of 10% at most)" in chosen.why
+    assert chosen.why.count("%") == 2 and "run, step 120, at 1 is the most faithful" in chosen.why
+    drifting = candidate(0.5, 0.3, 160, prompt=0.234)
+    assert propose([light, good, deaf, drifting], Limits(), without).candidate is good
 
 
 def test_of_nothing_measured_nothing_is_proposed():

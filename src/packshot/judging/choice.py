@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -54,8 +54,12 @@ def propose(
     """The most faithful candidate within the limits; what is surely hardly behind is as good.
 
     Of several that are as good it is the earlier checkpoint, then the lower weight: what is learnt in fewer
-    steps and used more lightly leaves more of the base. If none is within the limits, it is the one that
-    drifts least.
+    steps and used more lightly leaves more of the base.
+
+    Where none is within the limits they give way only as far as they must: to the least drift that any
+    has, and then prompt fidelity is compared with that of the candidate that keeps most of it. (What all
+    lose tells none from another: of a can the lightest lost nearly as much as the most faithful, and was
+    hardly like the product.)
 
     Args:
         without: the prompt fidelity of the same shots without a LoRA; empty if it was not measured.
@@ -66,14 +70,11 @@ def propose(
     measured = [one for one in candidates if one.values.get("identity") and one.values.get("drift")]
     if not measured:
         return None
-    within = [one for one in measured if not _faults(one, limits, without)]
-    if not within:
-        least = min(measured, key=_drift)
-        return Choice(
-            least,
-            f"{least.name} drifts least ({_drift(least):.3f}); none is within the limits: "
-            f"{', '.join(_faults(least, limits, without))}.",
-        )
+    given, within = limits, [one for one in measured if not _faults(one, limits, without)]
+    beyond = not within
+    if beyond:
+        limits, kept = _given_way(measured, limits)
+        within = [one for one in measured if not _faults(one, limits, kept)]
     best = max(within, key=_identity)
     chosen = min((one for one in within if one is best or _is_as_good(one, best)), key=_order)
     ties = [
@@ -81,7 +82,11 @@ def propose(
         for one in within
         if one is not best and is_tie(best.values["identity"], one.values["identity"])
     ]
-    return Choice(chosen, _why(chosen, best, len(ties), limits))
+    why = _why(chosen, best, len(ties), limits)
+    if beyond:
+        told = ", ".join(_faults(chosen, given, without))
+        why = f"None is within the limits ({told}). Of those that exceed them least, {why}"
+    return Choice(chosen, why)
 
 
 def keep_proposal(project: Project, choice: Choice) -> None:
@@ -116,6 +121,13 @@ def _faults(one: Candidate, limits: Limits, without: Sequence[float]) -> list[st
             share = lost.mean / whole
             faults.append(f"prompt fidelity {share:.0%} lower, of {limits.lost:.0%} at most")
     return faults
+
+
+def _given_way(measured: Sequence[Candidate], limits: Limits) -> tuple[Limits, Sequence[float]]:
+    """Limits that at least one candidate is within, and the prompt fidelity to compare with."""
+    drift = max(limits.drift, min(map(_drift, measured)))
+    leaving = [one.values.get("prompt fidelity", ()) for one in measured if _drift(one) <= drift]
+    return replace(limits, drift=drift), max(leaving, key=lambda own: sum(own) / max(len(own), 1))
 
 
 def _is_as_good(one: Candidate, best: Candidate) -> bool:
