@@ -1,10 +1,13 @@
 """The frame: pages in both languages, and a server without PyTorch."""
 
+import io
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
+
+from PIL import Image
 
 from packshot.errors import DiskFullError
 from packshot.plan.config import write_plan
@@ -75,6 +78,42 @@ def test_what_was_changed_is_taken_back_once(studio, project, at):
     assert studio.post(undo).headers["hx-trigger"] == "photos-changed"
     assert list_photos(project)[0].caption == "ohwx kettle at dusk"
     assert "no longer" in studio.post(undo).text
+
+
+def test_an_older_change_is_not_taken_back_over_a_later_one(studio, project, at):
+    from packshot.photos.photo_set import list_photos
+
+    captions = f"{at}/photos/photo-0.png/caption"
+    written = ("ohwx kettle", "ohwx kettle at dusk", "ohwx kettle at night")
+    before, undos = "", []
+    for caption in written:
+        told = studio.post(captions, {"caption": caption, "before": before})
+        undos.append(told.text.split('hx-post="')[1].split('"')[0] if before else "")
+        before = caption
+    refused = studio.post(undos[1])
+    assert refused.status_code == 422 and "changed again since" in refused.text
+    assert list_photos(project)[0].caption == "ohwx kettle at night"
+    for undo, caption in ((undos[2], written[1]), (undos[1], written[0])):
+        assert studio.post(undo).status_code == 200
+        assert list_photos(project)[0].caption == caption
+
+
+def test_a_mask_is_not_taken_back_over_a_later_one(studio, project, at):
+    from packshot.images.sidecars import find_beside
+
+    photo = Image.open(project.photos_folder / "photo-0.png")
+
+    def draw(side):
+        drawn, mask = io.BytesIO(), Image.new("L", photo.size)
+        mask.paste(255, (0, 0, side, side))
+        mask.save(drawn, "PNG")
+        told = studio.put(f"{at}/photos/photo-0.png/mask", drawn.getvalue())
+        return told.text.split('hx-post="')[1].split('"')[0]
+
+    first, second = draw(20), draw(30)
+    assert studio.post(first).status_code == 422
+    assert studio.post(second).status_code == studio.post(first).status_code == 200
+    assert find_beside(project.masks_folder, "photo-0", ".png") is None
 
 
 def test_a_caption_that_is_put_back_is_its_captioners_again(studio, project, at):

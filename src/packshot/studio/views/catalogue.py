@@ -129,7 +129,11 @@ def decide(visit: Visit) -> Response:
     if verdict is None:
         raise PackshotError(visit.t("catalogue.no_decision"))
     give_verdict(folder, row.id, verdict)
-    undo = visit.studio.undo.add(partial(give_verdict, folder, row.id, before), _CHANGED)
+    undo = visit.studio.undo.add(
+        partial(give_verdict, folder, row.id, before),
+        partial(read_verdict, folder, row.id),
+        _CHANGED,
+    )
     return visit.notice(
         f"catalogue.decided.{what}", undo=undo, then=_CHANGED, name=row.name or row.id,
         time=_in_words(visit.t, verdict.time_budget) if what == "again" else "",

@@ -28,10 +28,10 @@ from packshot.masks.drawing import draw_mask
 from packshot.photos.guide import photo_guide, views_of
 from packshot.photos.photo_set import Photo, list_photos
 from packshot.photos.removal import remove_photos, restore_photos
-from packshot.project import Project
 from packshot.studio.pages import Visit, patiently, receiver, view
 from packshot.studio.uploads import UploadError, open_batch, sources_of
 from packshot.studio.views.steps import Step, photo_names
+from packshot.utils.hashing import sha256
 
 JOBS = ("photos", "caption", "masks")
 MAX_MASK_BYTES = 8 * 2**20
@@ -137,7 +137,7 @@ def write_caption(visit: Visit) -> Response:
         return Response(status_code=204)
     undo = ""
     if before:
-        undo = visit.studio.undo.add(lambda: _put_back(project, [photo]), then=_changed(name))
+        undo = _undo_captions(visit, [photo], then=_changed(name))
     key = "photos.caption_lacks_trigger" if edited.notes else "photos.caption_saved"
     trigger = visit.here.subject.trigger
     return visit.notice(key, undo=undo, then=_changed(name), name=name, trigger=trigger)
@@ -162,7 +162,7 @@ def replace(visit: Visit) -> Response:
     if not edited.changed:
         return visit.notice("photos.replaced_none", old=old)
     former = [before[photo.file.name] for photo in edited.changed]
-    undo = visit.studio.undo.add(lambda: _put_back(project, former), then="photos-changed")
+    undo = _undo_captions(visit, former, then="photos-changed")
     return visit.notice("photos.replaced", n=len(former), undo=undo, then="photos-changed")
 
 
@@ -202,10 +202,15 @@ async def receive_mask(request: Request, visit: Visit) -> Response:
 def _drawn(visit: Visit, data: bytes) -> Response:
     name = _name(visit)
     project, stem = visit.here, Path(name).stem
+
+    def now() -> str:
+        file = find_beside(project.masks_folder, stem, ".png")
+        return sha256(file) if file else ""
+
     former = find_beside(project.masks_folder, stem, ".png")
     before = read_drawn(former).image if former else None
     draw_mask(project, name, read_picture(Path(name), data=data).image.convert("L"))
-    undo = visit.studio.undo.add(lambda: draw_mask(project, name, before), then=_changed(name))
+    undo = visit.studio.undo.add(lambda: draw_mask(project, name, before), now, then=_changed(name))
     return visit.notice("photos.mask_saved", undo=undo, then=_changed(name), name=name)
 
 
@@ -227,11 +232,17 @@ def ring(photos: list[Photo]) -> list[Arc]:
     return sorted(arcs, key=lambda arc: arc.angle)
 
 
-def _put_back(project: Project, photos: Sequence[Photo]) -> None:
-    """Have photos' captions, and whose they are, as they were."""
-    captions = {photo.file.name: photo.caption for photo in photos if photo.caption}
-    by = {photo.file.name: photo.caption_by for photo in photos if photo.caption_by}
-    edit_captions(project, captions, by)
+def _undo_captions(visit: Visit, before: Sequence[Photo], then: str) -> str:
+    """The address that has photos' captions, and whose they are, as they were."""
+    project = visit.here
+    captions = {photo.file.name: photo.caption for photo in before if photo.caption}
+    by = {photo.file.name: photo.caption_by for photo in before if photo.caption_by}
+
+    def now() -> dict[str, str | None]:
+        names = {photo.file.name for photo in before}
+        return {p.file.name: p.caption for p in list_photos(project) if p.file.name in names}
+
+    return visit.studio.undo.add(lambda: edit_captions(project, captions, by), now, then)
 
 
 def _card(visit: Visit, name: str) -> Response:

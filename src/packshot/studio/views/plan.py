@@ -79,7 +79,11 @@ def numbers(visit: Visit) -> Response:
 def change(visit: Visit) -> Response:
     """Change one number of plan.toml, if the plan then makes sense."""
     project, name = visit.here, visit.value("name")
-    before = str(read_plan(project.plan_file).model_dump().get(name))
+
+    def now() -> str:
+        return str(read_plan(project.plan_file).model_dump().get(name))
+
+    before = now()
     wanted = visit.value("value", "false")
     if visit.t.language == "it":  # whose keyboards of numbers have no point
         wanted = _COMMA.sub(r"\1.\2", wanted)
@@ -94,7 +98,7 @@ def change(visit: Visit) -> Response:
             edit_plan(project.plan_file, {name: value})
 
     put(wanted)
-    undo = visit.studio.undo.add(lambda: put(before), then="plan-changed")
+    undo = visit.studio.undo.add(lambda: put(before), now, then="plan-changed")
     return visit.notice("plan.changed", undo=undo, then="plan-changed", name=name)
 
 
