@@ -4,7 +4,7 @@ import pytest
 
 from packshot.cli import judge as command
 from packshot.cli import main
-from packshot.errors import ModelLoadError
+from packshot.errors import LoraError, ModelLoadError
 from packshot.generation import embedders
 from packshot.judging.candidate import Candidate
 from packshot.judging.comparison import Comparison
@@ -62,6 +62,25 @@ def test_checkpoints_are_compared_and_one_is_proposed(
         "Next: packshot choose" in said
         and "Diversity is 1 - cosine of images of one prompt, not the paper's LPIPS" in said
     )
+
+
+@pytest.mark.slow
+def test_what_was_measured_is_shown_though_another_base_does_not_fit(call, tiny_base, monkeypatch):
+    def quick(opened, base, identity, seeds, console):
+        return Judge(opened, base, Colours(), Colours(), Left(), Effort("of a test", 1, seeds, 1))
+
+    def unfit(opened, console, name=""):
+        if name:
+            raise LoraError("The LoRA does not fit it.")
+        return tiny_base
+
+    monkeypatch.setattr(command, "_judge", quick)
+    monkeypatch.setattr(command, "base_of", unfit)
+    code, told, error = call(
+        "--weight", "1", "--seeds", "1", "--most-drift", "9", "--base", "other"
+    )
+    assert code == 2 and "does not fit it" in error
+    assert "without a LoRA" in told and "second, at 1" in told and "Proposed: " in told
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import base64
 import zipfile
 
 import pytest
+from PIL import Image
 
 from packshot.generation.favourites import read_favourites
 from packshot.insertion.plates import add_plate, list_plates, place_file
@@ -212,6 +213,20 @@ def test_what_is_no_plate_is_named_once(visit, plate, at, tmp_path):
     page.set_input_files("#plates input[type=file]", tmp_path / "offer.pdf")
     page.wait_for_selector(".notice.fault")
     assert page.inner_text(".notice.fault p").startswith("offer.pdf: is a PDF")
+
+
+def test_several_plates_at_once_are_all_taken(visit, plate, project, at, tmp_path):
+    page = settled(visit(f"{at}/insert"))
+    for name, colour in (("dune", "tan"), ("lake", "navy")):
+        Image.new("RGB", (320, 240), colour).save(tmp_path / f"{name}.png")
+    (tmp_path / "offer.pdf").write_bytes(b"%PDF-1.4")
+    dune, offer, lake = (tmp_path / name for name in ("dune.png", "offer.pdf", "lake.png"))
+    page.set_input_files("#plates input[type=file]", [dune, offer])
+    page.wait_for_selector("#plates img[alt=dune]")
+    assert page.inner_text(".notice.fault p").startswith("offer.pdf: is a PDF")
+    page.set_input_files("#plates input[type=file]", [lake])
+    page.wait_for_url("**/insert?plate=lake.png")
+    assert {one.name for one in list_plates(project)} == {plate.name, "dune.png", "lake.png"}
 
 
 def test_favourites_and_two_side_by_side(visit, full, at):

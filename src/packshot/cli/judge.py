@@ -12,6 +12,7 @@ import typer
 
 from packshot.cli.options import Here, ProjectFolder, base_of, project_at
 from packshot.cli.terminal import echo, typed, visible
+from packshot.errors import PackshotError
 
 if TYPE_CHECKING:
     from packshot.cli.console import Console
@@ -90,8 +91,13 @@ def judge(
             if file in (lora or ()) or origin == wanted
         }
         others = {name: partial(base_of, opened, console, name) for name in base or ()}
-        plain = judging.without
-        abroad, without = score_on(judging, others, weights, taken, console.progress)
+        plain, unfit = judging.without, None
+        try:
+            abroad, without = score_on(judging, others, weights, taken, console.progress)
+        except (
+            PackshotError
+        ) as error:  # what was measured on its own base took minutes: it is shown
+            abroad, without, unfit = [], {}, error
     found = Comparison([*scored, *abroad], {"": plain, **without}, proposed, rows)
     _show(judging, found)
     if rows:
@@ -107,6 +113,8 @@ def judge(
             f"Next:  packshot choose {one.run}{at} --weight {one.weight:g} "
             f"--project {typed(opened.root)}"
         )
+    if unfit:
+        raise unfit
 
 
 def _judge(
@@ -155,8 +163,6 @@ def _show(judging: Judge, found: Comparison) -> None:
 
 
 def _require_clip(judging: Judge) -> None:
-    from packshot.errors import PackshotError
-
     if judging.similarity is None:
         raise PackshotError(
             "There is no CLIP to measure DreamBooth's table with: set embedder in packshot.toml."

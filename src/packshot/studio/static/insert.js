@@ -8,7 +8,7 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 // Plates that are dropped, or chosen.
 if (plates) {
-  plates.querySelector("input[type=file]").addEventListener("change", (event) => send(event.target.files[0]));
+  plates.addEventListener("change", (event) => send([...event.target.files]));
   window.addEventListener("dragover", (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
@@ -19,7 +19,7 @@ if (plates) {
     if (!event.dataTransfer?.files.length) return;
     event.preventDefault();
     plates.classList.remove("over");
-    send(event.dataTransfer.files[0]);
+    send([...event.dataTransfer.files]);
   });
   // A plate that is taken out goes from the strip, and its bench with it; undoing that opens it anew.
   let taken;
@@ -32,21 +32,41 @@ if (plates) {
   });
 }
 
-async function send(file) {
-  if (!file) return;
+/** Send plates one by one, then open the first of them; what was refused is told, and the rest is sent. */
+async function send(files) {
+  if (!files.length) return;
   const note = plates.querySelector(".sending");
   note.hidden = false;
+  let [first, refused] = [null, 0];
+  for (const file of files) {
+    try {
+      const plate = await sent(file);
+      first ??= plate;
+    } catch (error) {
+      const said = error.message || plates.dataset.failed;
+      tell(said.startsWith(`${file.name}: `) ? said : `${file.name}: ${said}`);
+      refused += 1;
+    }
+  }
+  note.hidden = true;
+  if (!first) return;
+  if (refused) await listAnew(); // on a new page what was told would be gone
+  else location.href = `${plates.dataset.address}?plate=${encodeURIComponent(first)}`;
+}
+
+async function listAnew() {
+  const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+  const list = page.querySelector("#plates ul");
+  plates.querySelector("ul").replaceWith(list);
+  htmx.process(list);
+}
+
+async function sent(file) {
   const batch = crypto.getRandomValues(new Uint32Array(2)).reduce((id, n) => id + n.toString(36), "").padEnd(8, "0");
   const headers = { "X-File-Name": encodeURIComponent(file.name), Accept: "text/plain" };
-  try {
-    const answer = await fetch(`${plates.dataset.address}/batch/${batch}`, { method: "PUT", body: file, headers });
-    if (!answer.ok) throw new Error(await answer.text());
-    location.href = `${plates.dataset.address}?plate=${encodeURIComponent(JSON.parse(answer.headers.get("X-Plate")))}`;
-  } catch (error) {
-    note.hidden = true;
-    const said = error.message || plates.dataset.failed;
-    tell(said.startsWith(`${file.name}: `) ? said : `${file.name}: ${said}`);
-  }
+  const answer = await fetch(`${plates.dataset.address}/batch/${batch}`, { method: "PUT", body: file, headers });
+  if (!answer.ok) throw new Error(await answer.text());
+  return JSON.parse(answer.headers.get("X-Plate"));
 }
 
 // Before and after.
