@@ -43,6 +43,15 @@ def test_kernel_distance_equals_the_sums_written_out() -> None:
     assert base.kernel_distance(ours, theirs) == pytest.approx(xx + yy - 2 * xy, rel=1e-4)
 
 
+@pytest.mark.parametrize(("count", "rows"), ((9, 1), (64, 4), (240, 4)))
+def test_the_uncurated_are_the_first_as_they_came(count: int, rows: int) -> None:
+    pictures = np.arange(count, dtype=np.uint8)[:, None, None, None] + np.zeros(
+        (1, 2, 2, 3), np.uint8
+    )
+    shown = np.asarray(base.uncurated(pictures))[::2, ::2, 0]
+    assert shown.shape[0] == rows and shown.ravel().tolist() == list(range(min(count, 64)))
+
+
 def test_prompts_ask_for_what_the_world_shows() -> None:
     asked = base.asked(200)
     assert len({prompt for prompt, _ in asked}) > 190

@@ -60,6 +60,15 @@ def kernel_distance(ours: Tensor, theirs: Tensor) -> float:
     return float(within(ours) + within(theirs) - 2 * kernel(ours, theirs).mean())
 
 
+def uncurated(pictures: Pixels) -> Image.Image:
+    """The first 64 images of uint8 [N, H, W, 3] in four rows, as they came."""
+    few = pictures[:64]
+    rows = [
+        np.concatenate(list(row), axis=1) for row in np.array_split(few, max(1, len(few) // 16))
+    ]
+    return Image.fromarray(np.concatenate(rows))
+
+
 def faithfulness(
     base: DiffusionModel,
     judge: Classifier,
@@ -68,7 +77,7 @@ def faithfulness(
     count: int,
     progress: Progress,
 ) -> dict[str, float]:
-    """Accuracy per attribute over `count` prompts, and KID."""
+    """Accuracy per attribute over `count` prompts, and KID; beside `folder`, `base.webp` of the first 64."""
     wanted = asked(count)
     shots: list[GeneratedImage] = []
     for start in range(0, count, _SAME_SEED):  # other prompts, other noise
@@ -76,6 +85,7 @@ def faithfulness(
         settings = GenerationSettings(seeds=(start,), batch=8)
         shots += generate_images(base, prompts, settings=settings, folder=folder, progress=progress)
     pictures = pixels_of(shots)
+    uncurated(pictures).save(folder.parent / "base.webp", quality=85)
     figures = accuracy(judge.tell(pictures), [facts for _, facts in wanted])
     with torch.no_grad():
         held_out = judge.describe(renders.pixels[renders.held_out])
