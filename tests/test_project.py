@@ -11,6 +11,7 @@ from packshot.project import (
     create_project,
     open_project,
 )
+from packshot.utils import files
 
 
 def test_new_project_opens_again_with_the_same_settings(tmp_path):
@@ -59,3 +60,26 @@ def test_a_project_in_a_folder_of_another_encoding_opens_again(tmp_path):
     odd = Path(os.fsdecode(os.fsencode(tmp_path / "b") + b"\xff"))
     for _ in range(2):
         assert create_project(odd, name=odd.name, class_noun="car").subject.name == "b?"
+
+
+def test_what_a_kill_left_hours_ago_is_removed_by_who_holds_the_project_next(tmp_path):
+    project = create_project(tmp_path / "project", name="Duster", class_noun="car")
+    run, elsewhere = project.runs_folder / "one", tmp_path / "elsewhere"
+    run.mkdir(parents=True)
+    elsewhere.mkdir()
+    (run / "link").symlink_to(elsewhere)
+    state = run / "state.safetensors"
+    left = [files.temporary_name(state), files.temporary_name(project.settings_file)]
+    kept = [
+        files.temporary_name(state),
+        files.temporary_name(elsewhere / "a"),
+        state,
+        run / ".a.part",
+    ]
+    for file in (*left, *kept):
+        file.write_bytes(b"x")
+    for file in (*left, *kept[1:]):
+        os.utime(file, (1, 1))
+    with project.held():
+        assert not any(file.exists() for file in left)
+    assert all(file.exists() for file in kept)

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,7 @@ class Project:
             ProjectError: another process holds it.
         """
         with locks.lock(self.lock_file):
+            _remove_left(self.root)
             yield
 
     @contextlib.contextmanager
@@ -253,6 +255,10 @@ class Project:
         for name, member in vars(Project).items():
             if isinstance(member, property) and member.fget.__annotations__["return"] == "Path":
                 yield getattr(self, name)
+
+
+_remove_left = cache(files.remove_left)
+"""Once in a process, of each project: a state of training that a kill left may be gigabytes."""
 
 
 def slug_of(name: str) -> str:

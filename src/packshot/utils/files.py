@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,6 +28,8 @@ from packshot.utils import drives, pathnames, serialization
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -136,6 +140,17 @@ def temporary_name(path: Path) -> Path:
 def is_temporary(path: Path) -> bool:
     """Whether a file is one that a killed process left, by its name."""
     return path.name.startswith(".") and path.suffix == ".part"
+
+
+def remove_left(folder: Path, older_than_seconds: float = 3600.0) -> None:
+    """Remove what killed processes left under `folder`; what is young may be in the making."""
+    now = time.time()
+    for at, _, names in os.walk(folder):
+        for name in filter(_TEMPORARY.fullmatch, names):
+            with contextlib.suppress(OSError):
+                left = Path(at, name)
+                if now - left.lstat().st_mtime > older_than_seconds:
+                    left.unlink()
 
 
 def flush(descriptor: int) -> None:
