@@ -22,6 +22,10 @@ def taken(project, source):
     return project
 
 
+def names(project):
+    return [photo.file.name for photo in list_photos(project)]
+
+
 def test_a_photo_leaves_with_what_belongs_to_it_and_comes_back(taken):
     before = list_photos(taken)
     assert remove_photos(taken, ["0.png"]) == ["0.png"]
@@ -36,6 +40,29 @@ def test_one_that_was_added_again_is_not_overwritten(taken, source):
     remove_photos(taken, ["0.png"])
     add_photos(taken, source)
     assert len(list_photos(taken)) == 2 and restore_photos(taken, ["0.png"]) == []
+
+
+def test_one_that_was_taken_out_stays_out_of_the_next_run_until_it_is_changed(taken, source):
+    remove_photos(taken, ["0.png"])
+    painted(0).resize((500, 500)).save(source / "near.png")
+    added = add_photos(taken, source, anew=False)
+    assert [photo.file.name for photo in added.photos] == ["1.png"] == names(taken)
+    assert added.refused == {
+        "0.png": "was taken out of the project; packshot photos adds it again",
+        "near.png": "is nearly the same image as 0.png, which was taken out of the project; "
+        "packshot photos adds it again",
+    }
+    painted(0).resize((800, 800)).save(source / "0.png")
+    add_photos(taken, source, anew=False)
+    assert names(taken) == ["0.png", "1.png"], "the source has a larger one by now"
+
+
+def test_one_that_was_deleted_by_hand_stays_out_of_the_next_run_too(taken, source):
+    (taken.photos_folder / "0.png").unlink()
+    add_photos(taken, source, anew=False)
+    assert names(taken) == ["1.png"]
+    add_photos(taken, source)
+    assert names(taken) == ["0.png", "1.png"]
 
 
 def test_one_that_is_added_again_has_the_caption_that_it_came_with(project, source):

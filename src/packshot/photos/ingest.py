@@ -32,12 +32,15 @@ class Ingest:
         *,
         syntax: Syntax | None = None,
         has_own_masks: bool = True,
+        anew: bool = True,
     ) -> None:
         self.project, self.min_side, self.min_sharpness = project, min_side, min_sharpness
         self.syntax = syntax
         """How captions are read; None if they were read before."""
         self.has_own_masks = has_own_masks
         """Whether a cut-out's transparency is its mask."""
+        self.anew = anew
+        """Whether photos that were taken out of the project, or deleted in it, come back."""
         self.manifest = manifest.read(project)
         self.accepted: set[str] = set()
         """Names that this call's files have in the project."""
@@ -132,7 +135,8 @@ class Ingest:
         """The photo that this image replaces: of the same name, similar, and no larger.
 
         Raises:
-            ImageRejectedError: it is similar to another photo, or to one retouched in the project.
+            ImageRejectedError: it is similar to another photo, to one retouched in the project, or to one
+                that was taken out and is not to come back.
         """
         area = picture.image.width * picture.image.height
         for entry in self.manifest.photos:
@@ -145,6 +149,14 @@ class Ingest:
             )
             untouched = is_ours(self._file(entry), entry.sha256)
             gone = not self._file(entry).is_file()
+            if gone and not self.anew and (same or not newer):
+                raise ImageRejectedError(
+                    path.name,
+                    "was taken out of the project; packshot photos adds it again"
+                    if same
+                    else f"is nearly the same image as {entry.source}, which was taken out of the project; "
+                    "packshot photos adds it again",
+                )
             if entry.file not in self.accepted and untouched and (newer or gone):
                 return entry
             word = "the same image" if same else "nearly the same image"

@@ -88,6 +88,7 @@ def add_photos(
     min_side: int = MIN_SIDE,
     min_sharpness: float = quality.MIN_SHARPNESS,
     frames: int = video.FRAMES,
+    anew: bool = True,
 ) -> IngestResult:
     """Add photos to the project, from folders or files, including ZIPs and videos (sharp frames).
 
@@ -101,6 +102,7 @@ def add_photos(
         min_side: least pixels of the shorter side.
         min_sharpness: see `packshot.images.quality.sharpness`.
         frames: the most frames taken from a video.
+        anew: whether photos that were taken out of the project, or deleted in it, come back.
 
     Raises:
         NoUsablePhotosError: there is no such source, or no usable photo in it.
@@ -111,7 +113,7 @@ def add_photos(
     with sources.unpacked(sources.find(named), frames, progress) as (found, refused):
         return ingest(
             project, found, where, progress, syntax=Syntax(),
-            refused=refused, min_side=min_side, min_sharpness=min_sharpness,
+            refused=refused, min_side=min_side, min_sharpness=min_sharpness, anew=anew,
         )  # fmt: skip
 
 
@@ -126,6 +128,7 @@ def ingest(
     min_side: int = MIN_SIDE,
     min_sharpness: float = quality.MIN_SHARPNESS,
     has_own_masks: bool = True,
+    anew: bool = True,
 ) -> IngestResult:
     """As `add_photos`, for these files.
 
@@ -137,8 +140,9 @@ def ingest(
     """
     with project.held():
         intake = Ingest(
-            project, min_side, min_sharpness, syntax=syntax, has_own_masks=has_own_masks
-        )
+            project, min_side, min_sharpness,
+            syntax=syntax, has_own_masks=has_own_masks, anew=anew,
+        )  # fmt: skip
         intake.refused |= refused or {}
         if read_refusals(project.refused_file) != intake.refused:  # an earlier call's
             write_refusals(project.refused_file, intake.refused)

@@ -118,7 +118,7 @@ class Walk:
         read_current_plan(self.project.plan_file)  # an invalid plan is reported first of all
         require_consent(self.project, "base", "captioner", "segmenter", "embedder", "class_images")
         assistant_file(self.project)
-        refused = add_photos(self.project, source, self.observer.progress).refused
+        refused = add_photos(self.project, source, self.observer.progress, anew=False).refused
         self.observer.refused(refused)
         if self.settings.blur:
             blur_photos(self.project, self.settings.blur, progress=self.observer.progress)
