@@ -47,7 +47,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--products", type=int, default=10)
     parser.add_argument("--compare", action="store_true", help="also other recipes of the LoRA")
-    parser.add_argument("--renders", type=Path, default=cache / "pretrain" / "v2")
+    parser.add_argument("--renders", type=Path, default=cache / "pretrain" / "v1")
     parser.add_argument("--held-out", type=Path, default=cache / "world" / "benchmark")
     parser.add_argument("--work", type=Path, default=cache / "quality")
     return parser.parse_args()
