@@ -1,7 +1,9 @@
 """The whole walk as somebody new takes it, in a real browser: from photos that are dropped to the ZIP."""
 
 import io
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +16,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load
 
+from packshot.models.sampler_file import SAMPLER_FILE
 from packshot.training.events import Step as StepDone
 from packshot.training.events import read_events
+from packshot.weights.installed_bases import BUNDLED, GROUP, installed_base
 from tests.studio.browser import in_a_browser, settled, wait
 
 pytestmark = [*in_a_browser, pytest.mark.minutes]
@@ -30,7 +34,7 @@ PATIENCE = 900_000
 class StudioProcess:
     """`packshot studio` in a process of its own, which can be killed."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, packages):
         words = [
             sys.executable,
             "-m",
@@ -40,13 +44,29 @@ class StudioProcess:
             "--no-browser",
             "--port=0",
         ]
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        env = os.environ | {"PYTHONPATH": str(packages)}
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env)
         self.address = re.search(r"http://\S+", self.process.stdout.readline())[0]
 
     def end(self, how=signal.SIGINT):
         self.process.send_signal(how)
         self.process.wait()
         self.process.stdout.close()
+
+
+@pytest.fixture
+def quick_base(tmp_path):
+    """A folder of packages with the bundled base in it, whose pictures take few steps."""
+    packages = tmp_path / "packages"
+    base = packages / "base"
+    shutil.copytree(installed_base(BUNDLED), base)
+    (base / SAMPLER_FILE).write_text("steps = 4")
+    (packages / "quick_base.py").write_text(f"FOLDER = {str(base)!r}")
+    known = packages / "packshot_pocket-0.dist-info"  # comes before the installed one of this name
+    known.mkdir()
+    (known / "METADATA").write_text("Name: packshot-pocket\nVersion: 0")
+    (known / "entry_points.txt").write_text(f"[{GROUP}]\n{BUNDLED} = quick_base:FOLDER")
+    return packages
 
 
 @contextmanager
@@ -175,8 +195,10 @@ def check(archive):
             image.load()
 
 
-def test_from_photos_to_the_zip_through_a_closed_tab_and_a_killed_studio(chromium, tmp_path):
-    studio = StudioProcess(tmp_path / "products")
+def test_from_photos_to_the_zip_through_a_closed_tab_and_a_killed_studio(
+    chromium, tmp_path, quick_base
+):
+    studio = StudioProcess(tmp_path / "products", quick_base)
     try:
         with tab(chromium, studio) as page:
             take_photos(page)
@@ -190,7 +212,7 @@ def test_from_photos_to_the_zip_through_a_closed_tab_and_a_killed_studio(chromiu
             assert later >= step and more >= films >= 1
             studio.end(signal.SIGKILL)
             page.wait_for_selector(".notice.fault:has-text('does not answer')")
-        studio = StudioProcess(tmp_path / "products")
+        studio = StudioProcess(tmp_path / "products", quick_base)
         with tab(chromium, studio, path) as page:
             page.wait_for_selector("#run:has-text('step')")
             assert int(re.search(r"step (\d+) of", page.inner_text("#run"))[1]) >= later
