@@ -94,9 +94,8 @@ def judge(
         plain, unfit = judging.without, None
         try:
             abroad, without = score_on(judging, others, weights, taken, console.progress)
-        except (
-            PackshotError
-        ) as error:  # what was measured on its own base took minutes: it is shown
+        except PackshotError as error:
+            # What was measured on the project's own base took minutes: it is shown first.
             abroad, without, unfit = [], {}, error
     found = Comparison([*scored, *abroad], {"": plain, **without}, proposed, rows)
     _show(judging, found)

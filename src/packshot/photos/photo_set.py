@@ -137,6 +137,7 @@ def ingest(
         syntax: how captions are read; None if they were read before, and are one line.
         refused: files that were refused before, with the reasons, to be reported with the others.
         has_own_masks: whether the transparency of cut-outs is their mask.
+        anew: as of `add_photos`.
     """
     with project.held():
         intake = Ingest(
